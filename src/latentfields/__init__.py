@@ -1,0 +1,39 @@
+"""Radiance fields in the latent space of image autoencoders.
+
+scene = latentfields.load_scene("data/chair")
+autoencoder = latentfields.load_autoencoder("base")
+run = latentfields.fit(scene, autoencoder, out="runs/chair")
+images = run.render(scene.cameras)  # (N, 3, H, W) in [0, 1]
+"""
+
+from typing import TYPE_CHECKING
+
+from latentfields.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from latentfields.autoencoders.load import load_autoencoder
+    from latentfields.cameras import Cameras
+    from latentfields.errors import InputError
+    from latentfields.latent_nerf.config import FitConfig
+    from latentfields.latent_nerf.fit import fit
+    from latentfields.latent_nerf.run import Run
+    from latentfields.scenes.load import load_scene
+    from latentfields.scenes.scene import Scene
+
+__version__ = "0.1.0"
+
+__all__ = ["Cameras", "FitConfig", "InputError", "Run", "Scene", "fit", "load_autoencoder", "load_scene"]
+
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "Cameras": "latentfields.cameras",
+        "FitConfig": "latentfields.latent_nerf.config",
+        "InputError": "latentfields.errors",
+        "Run": "latentfields.latent_nerf.run",
+        "Scene": "latentfields.scenes.scene",
+        "fit": "latentfields.latent_nerf.fit",
+        "load_autoencoder": "latentfields.autoencoders.load",
+        "load_scene": "latentfields.scenes.load",
+    },
+)

@@ -1,0 +1,1 @@
+"""Image autoencoders behind one interface: loading, training, evaluation."""

@@ -1,0 +1,191 @@
+"""`Autoencoder`: one interface to every image autoencoder, with normalised latents.
+
+Outside this module images are in [0, 1] and latents have zero mean and unit variance per channel, whatever the
+network inside expects. Shape suffixes: B batch, C latent channels, H, W image size, h = H / factor, w = W / factor.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from latentfields.training.checkpoint import write_json
+
+STATISTICS_FILE = "latent_statistics.json"
+
+
+class Codec(Protocol):
+    """What `Autoencoder` needs of a network: raw latents, images in [0, 1], its own folder format."""
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        ...
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent along one side."""
+        ...
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Posterior mean and log-variance (None if deterministic), (B, C, h, w), of images in [0, 1]."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (B, 3, H, W), nominally in [0, 1], not clamped, of raw latents."""
+        ...
+
+    def encoder_module(self) -> nn.Module:
+        """The part with the encoder's parameters."""
+        ...
+
+    def decoder_module(self) -> nn.Module:
+        """The part with the decoder's parameters."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the network in its own format."""
+        ...
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """Mean and standard deviation of raw latents, per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, latents: Tensor) -> LatentStatistics:
+        """Statistics of raw latents (B, C, h, w)."""
+        values = latents.double().transpose(0, 1).flatten(1)
+        return cls(tuple(values.mean(1).tolist()), tuple(values.std(1).clamp(min=1e-6).tolist()))
+
+
+class Autoencoder(nn.Module):
+    """Encodes images to normalised latents and back."""
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, codec: Codec, statistics: LatentStatistics | None, *, name: str) -> None:
+        """Wrap `codec`. Without statistics, `measure_statistics` must be called before use."""
+        super().__init__()
+        self.codec = codec
+        self.name = name
+        self.has_statistics = False
+        self.register_buffer("latent_mean", torch.zeros(codec.channels), persistent=False)
+        self.register_buffer("latent_std", torch.ones(codec.channels), persistent=False)
+        if statistics is not None:
+            self.set_statistics(statistics)
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return self.codec.channels
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent along one side."""
+        return self.codec.factor
+
+    @property
+    def statistics(self) -> LatentStatistics:
+        """The statistics that latents are normalised with."""
+        return LatentStatistics(tuple(self.latent_mean.tolist()), tuple(self.latent_std.tolist()))
+
+    def set_statistics(self, statistics: LatentStatistics) -> None:
+        """Normalise latents with these statistics from now on."""
+        self.latent_mean.copy_(torch.tensor(statistics.mean))
+        self.latent_std.copy_(torch.tensor(statistics.std))
+        self.has_statistics = True
+
+    @torch.no_grad()
+    def measure_statistics(self, images: Tensor, *, batch_size: int = 8) -> LatentStatistics:
+        """Statistics of the raw latents of images (B, 3, H, W) in [0, 1]; does not set them."""
+        return LatentStatistics.of(
+            torch.cat([self.codec.encode(chunk)[0] for chunk in images.split(batch_size)])
+        )
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean and log-variance of the normalised latents, (B, C, h, w), of images (B, 3, H, W) in [0, 1].
+
+        H and W must be multiples of the factor. The log-variance is None for deterministic autoencoders.
+        """
+        height, width = images.shape[-2:]
+        assert height % self.factor == 0, (height, self.factor)
+        assert width % self.factor == 0, (width, self.factor)
+        mean, log_variance = self.codec.encode(images)
+        mean = (mean - self._per_channel(self.latent_mean)) / self._per_channel(self.latent_std)
+        if log_variance is not None:
+            log_variance = log_variance - 2 * self._per_channel(self.latent_std).log()
+        return mean, log_variance
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Posterior means: normalised latents (B, C, h, w) of images (B, 3, H, W) in [0, 1]."""
+        return self.posterior(images)[0]
+
+    def sample(self, images: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """A draw from the posterior; the mean for deterministic autoencoders."""
+        mean, log_variance = self.posterior(images)
+        if log_variance is None:
+            return mean
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
+        return mean + noise * (0.5 * log_variance).exp()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (B, 3, H, W) of normalised latents (B, C, h, w); nominally in [0, 1], not clamped."""
+        return self.codec.decode(
+            latents * self._per_channel(self.latent_std) + self._per_channel(self.latent_mean)
+        )
+
+    @torch.no_grad()
+    def encode_batches(self, images: Tensor, *, batch_size: int = 8) -> Tensor:
+        """`encode` without gradients, in chunks."""
+        return torch.cat([self.encode(chunk) for chunk in images.split(batch_size)])
+
+    @torch.no_grad()
+    def decode_batches(self, latents: Tensor, *, batch_size: int = 8) -> Tensor:
+        """`decode` without gradients, in chunks, clamped to [0, 1]."""
+        return torch.cat([self.decode(chunk).clamp(0, 1) for chunk in latents.split(batch_size)])
+
+    def background_latent(self, color: tuple[float, float, float]) -> Tensor:
+        """Normalised code (C,) of an image of constant `color` in [0, 1]; differentiable.
+
+        Taken at the centre of an image large enough that borders do not reach it.
+        """
+        cells = 8
+        flat = (
+            self.latent_mean.new_tensor(color)
+            .view(1, 3, 1, 1)
+            .expand(1, 3, cells * self.factor, cells * self.factor)
+        )
+        return self.encode(flat)[0, :, cells // 2, cells // 2]
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters that only encoding uses."""
+        return self.codec.encoder_module().parameters()
+
+    def decoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters that only decoding uses."""
+        return self.codec.decoder_module().parameters()
+
+    def clone(self) -> Autoencoder:
+        """An independent copy."""
+        return copy.deepcopy(self)
+
+    def save(self, folder: Path) -> None:
+        """Write the network in its own format, and the latent statistics beside it."""
+        self.codec.save(folder)
+        statistics = self.statistics
+        write_json(folder / STATISTICS_FILE, {"mean": statistics.mean, "std": statistics.std})
+
+    @staticmethod
+    def _per_channel(values: Tensor) -> Tensor:
+        return values.view(1, -1, 1, 1)

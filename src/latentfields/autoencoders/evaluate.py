@@ -1,0 +1,86 @@
+"""Reconstruction scores of an autoencoder, beside the best linear codec of the same size."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.image_data import centre_square, load_renders, photo_paths, read_photo
+from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
+from latentfields.evaluation.metrics import Scores, psnr, ssim
+from latentfields.evaluation.perceptual import multiscale_gmsd
+
+BATCH = 16
+
+
+def evaluate_autoencoder(
+    name: str,
+    *,
+    photos: tuple[Path, ...],
+    scenes: tuple[Path, ...],
+    pattern: str,
+    limit: int | None,
+    size: int,
+    codec_photos: tuple[Path, ...],
+) -> dict[str, dict[str, float]]:
+    """Mean scores per kind of image ("photos", "scenes") and method (the autoencoder; the linear codec).
+
+    Photographs are cropped to their central square and downscaled to `size`; views of scenes are composited on white.
+    """
+    autoencoder = load_autoencoder(name)
+    sets: dict[str, Tensor] = {}
+    if photos:
+        paths = [p for p in photo_paths(photos) if fnmatch(p.name, pattern)][:limit]
+        if not paths:
+            raise InputError(photos[0], f"no photograph matches '{pattern}'")
+        sets["photos"] = torch.stack([centre_square(read_photo(path), size=size) for path in paths])
+    if scenes:
+        rgba = load_renders(scenes, size=size)[:limit].float() / 255
+        sets["scenes"] = rgba[:, :3] * rgba[:, 3:] + 1 - rgba[:, 3:]
+    if not sets:
+        raise InputError("--photos/--scenes", "name at least one folder of photographs or scenes to score")
+    scores = {kind: reconstruction_scores(autoencoder, images) for kind, images in sets.items()}
+    if codec_photos:
+        fitted = torch.stack(
+            [centre_square(read_photo(path), size=size) for path in photo_paths(codec_photos)]
+        )
+        mean, basis = principal_components(fitted, factor=autoencoder.factor, channels=autoencoder.channels)
+        for kind, images in sets.items():
+            decoded = linear_reconstruction(images, mean, basis).clamp(0, 1)
+            scores[f"{kind}, linear codec"] = _scores(decoded, images).means
+    return scores
+
+
+def reconstruction_scores(autoencoder: Autoencoder, images: Tensor) -> dict[str, float]:
+    """Mean scores of encoding and decoding images (B, 3, H, W) in [0, 1]."""
+    decoded = torch.cat(
+        [autoencoder.decode_batches(autoencoder.encode_batches(chunk)) for chunk in images.split(BATCH)]
+    )
+    return _scores(decoded, images).means
+
+
+def _scores(decoded: Tensor, images: Tensor) -> Scores:
+    measures = {"psnr": psnr, "ssim": ssim, "ms_gmsd": multiscale_gmsd}
+    batches = [
+        {name: measure(a, b) for name, measure in measures.items()}
+        for a, b in zip(decoded.split(BATCH), images.split(BATCH), strict=True)
+    ]
+    return Scores.gather([str(i) for i in range(len(images))], batches)
+
+
+def summary_lines(scores: Mapping[str, Mapping[str, float]], *, json: bool) -> list[str]:
+    """One line per kind of image, or one line of JSON."""
+    if json:
+        return [json_format.dumps(scores)]
+    return [
+        f"{kind:24s} " + "  ".join(f"{k} {v:.4g}" for k, v in values.items())
+        for kind, values in scores.items()
+    ]

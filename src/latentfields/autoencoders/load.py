@@ -1,0 +1,99 @@
+"""`load_autoencoder`: a packaged name, a local folder, or the Hub id of a diffusers autoencoder."""
+
+from __future__ import annotations
+
+import math
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, Codec, LatentStatistics
+from latentfields.autoencoders.patch import CONFIG_FILE, PatchAutoencoder
+from latentfields.errors import InputError
+from latentfields.training.checkpoint import read_json
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def packaged_autoencoders() -> dict[str, Path]:
+    """Names of the autoencoders that come with the package, and their folders."""
+    root = Path(str(resources.files("latentfields"))) / "weights"
+    return {
+        path.name: path for path in sorted(root.iterdir()) if path.is_dir() and (path / CONFIG_FILE).is_file()
+    }
+
+
+def load_autoencoder(name: str | Path) -> Autoencoder:
+    """Load an autoencoder for inference or fine-tuning, on the CPU.
+
+    `name` is a packaged name (`base`), a folder written by this package or by diffusers, or a Hub id such as
+    `ostris/vae-kl-f8-d16`. Channels, factor and value range are found from the model itself; latent statistics
+    come from the folder or the model's configuration, and are left unset when neither has them.
+    Raises InputError, listing what is available, when nothing is found.
+    """
+    packaged = packaged_autoencoders()
+    folder = packaged.get(str(name), Path(name))
+    if folder.is_dir():
+        codec, config = _load_folder(folder)
+    elif _HUB_ID.fullmatch(str(name)):
+        from latentfields.autoencoders.diffusers_codec import load_diffusers
+
+        try:
+            diffusers_codec = load_diffusers(str(name))
+        except InputError as error:
+            raise InputError(error.source, f"{error.problem}; {_available(packaged)}") from None
+        codec, config = diffusers_codec, dict(diffusers_codec.model.config)
+    else:
+        raise InputError(name, f"no such autoencoder; {_available(packaged)}")
+    return Autoencoder(codec, _statistics(folder, config, codec.channels), name=str(name))
+
+
+def _available(packaged: dict[str, Path]) -> str:
+    names = ", ".join(f"'{name}'" for name in packaged) or "none"
+    return f"packaged: {names}; or give a folder, or the Hub id of a diffusers autoencoder"
+
+
+def _load_folder(folder: Path) -> tuple[Codec, dict[str, Any]]:
+    if not (folder / CONFIG_FILE).is_file():
+        raise InputError(folder, f"has no {CONFIG_FILE}; expected an autoencoder's folder")
+    config = read_json(folder / CONFIG_FILE)
+    class_name = config.get("_class_name") if isinstance(config, dict) else None
+    if not isinstance(class_name, str):
+        raise InputError(
+            folder / CONFIG_FILE, "field '_class_name' is missing; expected the autoencoder's class"
+        )
+    if class_name == PatchAutoencoder.__name__:
+        return PatchAutoencoder.load(folder).eval(), config
+    from latentfields.autoencoders.diffusers_codec import SUPPORTED_CLASSES, load_diffusers
+
+    if class_name not in SUPPORTED_CLASSES:
+        known = ", ".join((PatchAutoencoder.__name__, *SUPPORTED_CLASSES))
+        raise InputError(
+            folder / CONFIG_FILE, f"field '_class_name' is '{class_name}'; expected one of {known}"
+        )
+    return load_diffusers(str(folder), class_name), config
+
+
+def _statistics(folder: Path, config: dict[str, Any], channels: int) -> LatentStatistics | None:
+    stored = folder / STATISTICS_FILE
+    if stored.is_file():
+        source, values = stored, read_json(stored)
+        mean, std = (values.get("mean"), values.get("std")) if isinstance(values, dict) else (None, None)
+    else:
+        source, mean, std = folder / CONFIG_FILE, config.get("latents_mean"), config.get("latents_std")
+        if mean is None or std is None:
+            return None
+    statistics = LatentStatistics(
+        _numbers(mean, channels, source, "mean"), _numbers(std, channels, source, "std")
+    )
+    if min(statistics.std) <= 0:
+        raise InputError(source, "latent std should be positive in every channel")
+    return statistics
+
+
+def _numbers(value: Any, count: int, source: Path, field: str) -> tuple[float, ...]:
+    fits = isinstance(value, list | tuple) and len(value) == count
+    if not fits or not all(isinstance(item, int | float) and math.isfinite(item) for item in value):
+        raise InputError(source, f"latent {field} should be a list of {count} numbers, one per channel")
+    return tuple(map(float, value))

@@ -1,0 +1,187 @@
+"""`PatchAutoencoder`: a small convolutional autoencoder that is cheap on a CPU.
+
+Space-to-depth first, so that nothing is computed at full resolution; no normalisation layers, so that a latent
+depends on its neighbourhood only and a constant image has a constant code; replicated borders for the same reason.
+A linear patch codec (initialised with principal components) carries the low frequencies, the convolutions add the
+rest, so training starts from the best linear codec of the same size instead of from noise.
+
+Shape suffixes: B batch, C latent channels, H height, W width, h = H / factor, w = W / factor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from latentfields.autoencoders.config import PatchAutoencoderConfig
+from latentfields.errors import InputError
+from latentfields.training.checkpoint import load_tensors, read_json, save_tensors, write_json
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+
+
+def _conv(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="replicate")
+
+
+class ResidualBlock(nn.Module):
+    """ReLU, conv, ReLU, conv, added to the input; the last convolution starts at zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = _conv(width, width)
+        self.second = _conv(width, width)
+        nn.init.zeros_(self.second.weight)
+        assert self.second.bias is not None
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, H, W) to the same shape."""
+        out: Tensor = x + self.second(torch.relu(self.first(torch.relu(x))))
+        return out
+
+
+class Encoder(nn.Module):
+    """Images in [0, 1] to posterior means (and log-variances)."""
+
+    def __init__(self, config: PatchAutoencoderConfig) -> None:
+        super().__init__()
+        outputs = config.channels * (2 if config.variational else 1)
+        layers: list[nn.Module] = [
+            nn.PixelUnshuffle(config.patch),
+            _conv(3 * config.patch**2, config.widths[0]),
+        ]
+        for level, (width, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
+            if level:
+                layers += [nn.PixelUnshuffle(2), _conv(4 * config.widths[level - 1], width, 1)]
+            layers += [ResidualBlock(width) for _ in range(count)]
+        layers += [nn.ReLU(), _conv(config.widths[-1], outputs)]
+        self.layers = nn.Sequential(*layers)
+        self.linear = nn.Conv2d(3, outputs, config.factor, stride=config.factor)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, 3, H, W) in [0, 1] to (B, C or 2C, h, w)."""
+        out: Tensor = self.layers(images) + self.linear(images)
+        return out
+
+
+class Decoder(nn.Module):
+    """Latents to images."""
+
+    def __init__(self, config: PatchAutoencoderConfig) -> None:
+        super().__init__()
+        widths = config.widths[::-1]
+        layers: list[nn.Module] = [_conv(config.channels, widths[0])]
+        for level, (width, count) in enumerate(zip(widths, config.blocks[::-1], strict=True)):
+            if level:
+                layers += [_conv(widths[level - 1], 4 * width, 1), nn.PixelShuffle(2)]
+            layers += [ResidualBlock(width) for _ in range(count)]
+        layers += [nn.ReLU(), _conv(widths[-1], 3 * config.patch**2), nn.PixelShuffle(config.patch)]
+        self.layers = nn.Sequential(*layers)
+        self.linear = nn.ConvTranspose2d(config.channels, 3, config.factor, stride=config.factor)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Map (B, C, h, w) to (B, 3, H, W), not clamped."""
+        out: Tensor = self.layers(latents) + self.linear(latents)
+        return out
+
+
+class PatchAutoencoder(nn.Module):
+    """An encoder and a decoder of matching architecture."""
+
+    def __init__(self, config: PatchAutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Posterior mean (B, C, h, w) of images (B, 3, H, W) in [0, 1], and log-variance if variational."""
+        out = self.encoder(images.contiguous(memory_format=torch.channels_last))
+        if not self.config.variational:
+            return out, None
+        mean, log_variance = out.chunk(2, dim=1)
+        return mean, log_variance.clamp(-30.0, 20.0)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (B, 3, H, W) of latents (B, C, h, w); nominally in [0, 1], not clamped."""
+        out: Tensor = self.decoder(latents.contiguous(memory_format=torch.channels_last))
+        return out
+
+    @torch.no_grad()
+    def initialise_linear(self, mean: Tensor, basis: Tensor) -> None:
+        """Start from a linear patch codec: the convolutional branches output zero at first.
+
+        `mean` (3, f, f) is the mean patch and `basis` (C, 3, f, f) holds orthonormal directions, f the factor.
+        """
+        channels = self.config.channels
+        for linear in (self.encoder.linear, self.decoder.linear):
+            nn.init.zeros_(linear.weight)
+            assert linear.bias is not None
+            nn.init.zeros_(linear.bias)
+        self.encoder.linear.weight[:channels] = basis
+        assert self.encoder.linear.bias is not None
+        self.encoder.linear.bias[:channels] = -(basis * mean).flatten(1).sum(1)
+        self.decoder.linear.weight.copy_(basis)
+        # The mean patch enters as its mean colour: the transposed convolution has one bias per colour.
+        assert self.decoder.linear.bias is not None
+        self.decoder.linear.bias.copy_(mean.mean(dim=(1, 2)))
+        for branch, before in ((self.encoder.layers, None), (self.decoder.layers, nn.PixelShuffle)):
+            last = branch[-1] if before is None else branch[-2]
+            assert isinstance(last, nn.Conv2d)
+            assert last.bias is not None
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        if self.config.variational:
+            self.encoder.linear.bias[channels:] = -6.0
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return self.config.channels
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent along one side."""
+        return self.config.factor
+
+    def encoder_module(self) -> nn.Module:
+        """The encoder."""
+        return self.encoder
+
+    def decoder_module(self) -> nn.Module:
+        """The decoder."""
+        return self.decoder
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json` and `model.safetensors` into `folder`."""
+        save_tensors(folder / WEIGHTS_FILE, self.state_dict(), {})
+        write_json(folder / CONFIG_FILE, {"_class_name": type(self).__name__, **asdict(self.config)})
+
+    @classmethod
+    def load(cls, folder: Path) -> PatchAutoencoder:
+        """Read what `save` wrote. Raises InputError for missing or unfitting files."""
+        config = read_json(folder / CONFIG_FILE)
+        names = PatchAutoencoderConfig.__dataclass_fields__
+        try:
+            known = {name: config[name] for name in names}
+            model = cls(
+                PatchAutoencoderConfig(
+                    **{**known, "widths": tuple(known["widths"]), "blocks": tuple(known["blocks"])}
+                )
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                folder / CONFIG_FILE, f"not a PatchAutoencoder configuration ({error})"
+            ) from None
+        tensors, _ = load_tensors(folder / WEIGHTS_FILE)
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise InputError(folder / WEIGHTS_FILE, str(error).splitlines()[0]) from None
+        return model

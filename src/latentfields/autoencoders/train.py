@@ -1,0 +1,168 @@
+"""Training an autoencoder from photographs and renders: reconstruction, a perceptual term, an optional KL term."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
+from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
+from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.evaluation.perceptual import gradient_similarity_loss
+from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.training.loop import LoopOptions, train
+from latentfields.training.muon import Muon
+from latentfields.training.runs import claim_run
+
+STATISTICS_IMAGES = 512
+"""Images that the stored latent statistics are measured on."""
+
+
+def reconstruction_loss(images: Tensor, targets: Tensor, *, kind: Literal["mse", "l1"]) -> Tensor:
+    """Mean squared or absolute error."""
+    difference = images - targets
+    return difference.square().mean() if kind == "mse" else difference.abs().mean()
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of diagonal Gaussians (B, C, h, w) to the standard normal, in nats, averaged over the batch."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1).mean()
+
+
+def new_autoencoder(config: PatchAutoencoderConfig, data: TrainingImages, *, seed: int) -> PatchAutoencoder:
+    """A network that starts as the best linear patch codec of the training images."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = PatchAutoencoder(config)
+    if data.photos:
+        images = torch.stack([centre_square(photo, size=data.size) for photo in data.photos])
+    else:
+        images = data.batch(
+            photos=0, renders=STATISTICS_IMAGES, generator=torch.Generator().manual_seed(seed)
+        )
+    mean, basis = principal_components(images, factor=config.factor, channels=config.channels)
+    model.initialise_linear(mean, torch.einsum("cd,dxyz->cxyz", balanced_rotation(config.channels), basis))
+    return model
+
+
+class AutoencoderTrainer:
+    """Trains one network; a `Trainable` for `training.loop.train`."""
+
+    def __init__(self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTraining) -> None:
+        self.model = model
+        self.data = data
+        self.options = options
+        self.generator = torch.Generator().manual_seed(options.seed)
+        stride_one = (m for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (1, 1))
+        kernels = [cast(nn.Parameter, module.weight) for module in stride_one]
+        chosen = {id(p) for p in kernels}
+        others = [p for p in model.parameters() if id(p) not in chosen]
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "muon": Muon(kernels, lr=options.learning_rate * options.muon_factor),
+            "adam": torch.optim.AdamW(others, lr=options.learning_rate, weight_decay=0.0, fused=True),
+        }
+        self.peaks = {name: float(opt.param_groups[0]["lr"]) for name, opt in self.optimizers.items()}
+
+    def step(self, index: int, progress: float) -> dict[str, float]:
+        """One batch."""
+        for name, optimizer in self.optimizers.items():
+            optimizer.param_groups[0]["lr"] = self.peaks[name] * self._schedule(index, progress)
+            optimizer.zero_grad()
+        options = self.options
+        images = self.data.batch(
+            photos=options.photos_per_batch if self.data.photos else 0,
+            renders=options.renders_per_batch,
+            generator=self.generator,
+        )
+        loss, parts = self._loss(images)
+        loss.backward()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _loss(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        options = self.options
+        mean, log_variance = self.model.encode(images)
+        latents = mean
+        if log_variance is not None:
+            latents = mean + torch.randn(mean.shape, generator=self.generator) * (0.5 * log_variance).exp()
+        decoded = self.model.decode(latents)
+        loss = reconstruction_loss(decoded, images, kind=options.reconstruction)
+        parts = {"reconstruction": loss}
+        if options.perceptual_weight:
+            parts["perceptual"] = gradient_similarity_loss(decoded, images).mean()
+            loss = loss + options.perceptual_weight * parts["perceptual"]
+        if log_variance is not None:
+            parts["kl"] = kl_to_standard_normal(mean, log_variance) / (images.shape[-1] * images.shape[-2])
+            loss = loss + options.kl_weight * parts["kl"]
+        return loss, parts
+
+    def _schedule(self, index: int, progress: float) -> float:
+        warm = min(1.0, (index + 1) / max(1, self.options.warmup_steps))
+        final = self.options.final_learning_rate
+        return warm * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights, optimisers and the random generator."""
+        tensors = with_prefix("model", self.model.state_dict())
+        tensors["generator"] = self.generator.get_state()
+        groups = {}
+        for name, optimizer in self.optimizers.items():
+            packed, groups[name] = pack_optimizer(optimizer, name)
+            tensors.update(packed)
+        return tensors, {"groups": groups}
+
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        self.model.load_state_dict(without_prefix("model", tensors))
+        self.generator.set_state(tensors["generator"])
+        for name, optimizer in self.optimizers.items():
+            unpack_optimizer(optimizer, name, tensors, metadata["groups"][name])
+
+    def finished(self, *, name: str) -> Autoencoder:
+        """The trained network with the statistics of its latents on the training images."""
+        autoencoder = Autoencoder(self.model.eval(), None, name=name)
+        generator = torch.Generator().manual_seed(self.options.seed)
+        share = self.options.photos_per_batch / (
+            self.options.photos_per_batch + self.options.renders_per_batch
+        )
+        photos = round(STATISTICS_IMAGES * share) if self.data.renders is not None else STATISTICS_IMAGES
+        photos = photos if self.data.photos else 0
+        images = self.data.batch(photos=photos, renders=STATISTICS_IMAGES - photos, generator=generator)
+        autoencoder.set_statistics(autoencoder.measure_statistics(images))
+        return autoencoder
+
+
+def train_autoencoder(
+    options: AutoencoderTraining,
+    *,
+    photos: tuple[Path, ...],
+    scenes: tuple[Path, ...],
+    out: Path,
+    architecture: PatchAutoencoderConfig,
+    start: Path | None = None,
+    loop: LoopOptions,
+) -> Autoencoder:
+    """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
+
+    `start` is the folder of a `PatchAutoencoder` to continue from, instead of a linear codec.
+    Raises InputError for unusable folders or when `out` holds a run with other settings.
+    """
+    claim_run(out, {"kind": "autoencoder", "photos": [*map(str, photos)], "scenes": [*map(str, scenes)],
+                    "start": None if start is None else str(start), "architecture": asdict(architecture),
+                    "training": asdict(options)})  # fmt: skip
+    data = load_training_images(photos, scenes, size=options.size)
+    model = PatchAutoencoder.load(start) if start else new_autoencoder(architecture, data, seed=options.seed)
+    trainer = AutoencoderTrainer(model, data, options)
+    train(trainer, steps=options.steps, folder=out, label="autoencoder", options=loop)
+    autoencoder = trainer.finished(name=out.name)
+    autoencoder.save(out / "autoencoder")
+    return autoencoder

@@ -1,0 +1,171 @@
+"""Pinhole cameras: poses, intrinsics, rays and exact changes of resolution.
+
+Poses are camera-to-world in OpenGL axes (x right, y up, looking along -z). Pixel (column i, row j) has its
+centre at (i + 0.5, j + 0.5); intrinsics are in pixels. Lens distortion never reaches this module: readers
+undistort once.
+
+Shape suffixes: N cameras, R rays, P points, H height, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Rays in scene coordinates."""
+
+    origins: Tensor
+    """(..., 3) ray origins."""
+    directions: Tensor
+    """(..., 3) unit directions."""
+    radii: Tensor
+    """(..., 1) radius of the pixel's footprint at unit distance: half its width."""
+
+    def flatten(self) -> Rays:
+        """The same rays with all leading dimensions merged into one."""
+        return Rays(self.origins.reshape(-1, 3), self.directions.reshape(-1, 3), self.radii.reshape(-1, 1))
+
+    def __getitem__(self, index: Tensor | slice) -> Rays:
+        """Select along the first dimension."""
+        return Rays(self.origins[index], self.directions[index], self.radii[index])
+
+    def __len__(self) -> int:
+        return self.origins.shape[0]
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """N pinhole cameras that share an image size."""
+
+    camera_to_world: Tensor
+    """(N, 4, 4) float32 rigid poses, OpenGL axes."""
+    focal: Tensor
+    """(N, 2) float32 focal lengths (fx, fy) in pixels."""
+    principal: Tensor
+    """(N, 2) float32 principal points (cx, cy) in pixels."""
+    width: int
+    """Image width in pixels."""
+    height: int
+    """Image height in pixels."""
+
+    def __post_init__(self) -> None:
+        n = self.camera_to_world.shape[0]
+        assert self.camera_to_world.shape == (n, 4, 4), self.camera_to_world.shape
+        assert self.focal.shape == (n, 2), self.focal.shape
+        assert self.principal.shape == (n, 2), self.principal.shape
+
+    def __len__(self) -> int:
+        return self.camera_to_world.shape[0]
+
+    def __getitem__(self, index: Tensor | slice | list[int]) -> Cameras:
+        """The selected cameras."""
+        return replace(
+            self,
+            camera_to_world=self.camera_to_world[index],
+            focal=self.focal[index],
+            principal=self.principal[index],
+        )
+
+    @property
+    def centers(self) -> Tensor:
+        """(N, 3) camera positions in the world."""
+        return self.camera_to_world[:, :3, 3]
+
+    @property
+    def forward(self) -> Tensor:
+        """(N, 3) unit viewing directions in the world."""
+        return -self.camera_to_world[:, :3, 2]
+
+    def to(self, target: torch.device | str | torch.dtype) -> Cameras:
+        """The same cameras on another device, or with another floating-point type."""
+        return replace(
+            self,
+            camera_to_world=self.camera_to_world.to(target),
+            focal=self.focal.to(target),
+            principal=self.principal.to(target),
+        )
+
+    def resized(self, *, width: int, height: int) -> Cameras:
+        """The same views on another pixel grid. Intrinsics scale exactly: 140 px at 1/8 is 17.5 px."""
+        scale = self.focal.new_tensor([width / self.width, height / self.height])
+        return replace(
+            self, focal=self.focal * scale, principal=self.principal * scale, width=width, height=height
+        )
+
+    def cropped(self, *, left: int, top: int, width: int, height: int) -> Cameras:
+        """The views of a pixel window; the principal point moves with it."""
+        offset = self.principal.new_tensor([left, top])
+        return replace(self, principal=self.principal - offset, width=width, height=height)
+
+    def transformed(self, similarity: Tensor) -> Cameras:
+        """Cameras after a similarity transform of the world, (4, 4); poses stay rigid.
+
+        A uniform scale moves the centres and leaves rotations and intrinsics alone.
+        """
+        scale = torch.linalg.det(similarity[:3, :3].double()).abs().pow(1 / 3).to(similarity.dtype)
+        pose = self.camera_to_world.clone()
+        pose[:, :3, :3] = (similarity[:3, :3] / scale) @ self.camera_to_world[:, :3, :3]
+        pose[:, :3, 3] = self.centers @ similarity[:3, :3].T + similarity[:3, 3]
+        return replace(self, camera_to_world=pose)
+
+    def rays(self, *, offsets: Tensor | None = None) -> Rays:
+        """Rays through every pixel, shapes (N, H, W, .).
+
+        `offsets`, broadcastable to (N, H, W, 2), are positions inside the pixel in [0, 1]; the default is the
+        centre (0.5, 0.5).
+        """
+        device = self.focal.device
+        columns = torch.arange(self.width, device=device, dtype=torch.float32)
+        rows = torch.arange(self.height, device=device, dtype=torch.float32)
+        corner = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)[None]
+        return self.rays_at(corner + (0.5 if offsets is None else offsets))
+
+    def rays_at(self, positions: Tensor) -> Rays:
+        """Rays through pixel positions (N, ..., 2) given as (column, row) in continuous pixel coordinates."""
+        extra = positions.dim() - 2
+        expand = (slice(None),) + (None,) * extra
+        xy = (positions - self.principal[expand]) / self.focal[expand]
+        local = torch.stack([xy[..., 0], -xy[..., 1], -torch.ones_like(xy[..., 0])], dim=-1)
+        rotation = self.camera_to_world[:, :3, :3][expand]
+        directions = (rotation @ local[..., None])[..., 0]
+        origins = self.centers[expand].expand_as(directions)
+        length = directions.norm(dim=-1, keepdim=True)
+        half_width = (0.5 / self.focal.mean(dim=-1, keepdim=True))[expand]
+        return Rays(origins, directions / length, (half_width / length).expand(*directions.shape[:-1], 1))
+
+    def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Project world points (P, 3) into every camera.
+
+        Returns pixel positions (N, P, 2) as (column, row) and z-depths (N, P), positive in front of the
+        camera. Positions of points at or behind the camera plane are not meaningful.
+        """
+        rotation = self.camera_to_world[:, :3, :3]
+        local = (points[None] - self.centers[:, None]) @ rotation
+        depth = -local[..., 2]
+        safe = torch.where(depth.abs() < 1e-9, torch.full_like(depth, 1e-9), depth)
+        xy = torch.stack([local[..., 0], -local[..., 1]], dim=-1) / safe[..., None]
+        return xy * self.focal[:, None] + self.principal[:, None], depth
+
+
+def look_at(eye: Tensor, target: Tensor, up: Tensor) -> Tensor:
+    """Camera-to-world poses (N, 4, 4), OpenGL axes, of cameras at `eye` (N, 3) looking at `target` (3,).
+
+    When a view direction is parallel to `up`, the coordinate axis farthest from it takes the place of `up`.
+    """
+    backward = torch.nn.functional.normalize(eye - target, dim=-1)
+    up = torch.nn.functional.normalize(up, dim=-1).expand_as(backward)
+    parallel = (backward * up).sum(-1, keepdim=True).abs() > 0.999
+    farthest = torch.eye(3, dtype=eye.dtype, device=eye.device)[backward.abs().argmin(dim=-1)]
+    up = torch.where(parallel, farthest, up)
+    right = torch.nn.functional.normalize(torch.linalg.cross(up, backward, dim=-1), dim=-1)
+    pose = torch.eye(4, dtype=eye.dtype, device=eye.device).repeat(eye.shape[0], 1, 1)
+    pose[:, :3, 0] = right
+    pose[:, :3, 1] = torch.linalg.cross(backward, right, dim=-1)
+    pose[:, :3, 2] = backward
+    pose[:, :3, 3] = eye
+    return pose

@@ -1,0 +1,80 @@
+"""`latentfields autoencoder`: train and evaluate autoencoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a small autoencoder on photographs and rendered scenes.
+
+    Run the same command again to resume a training that was interrupted.
+    """
+
+    out: Path
+    """Folder of the run; the result is in OUT/autoencoder."""
+    photos: tuple[Path, ...] = ()
+    """Folders of photographs."""
+    scenes: tuple[Path, ...] = ()
+    """Scenes, or folders of scenes."""
+    start: Path | None = None
+    """Folder of an autoencoder to continue from, instead of the best linear codec."""
+    threads: int = 1
+    """Threads inside tensor operations."""
+    architecture: PatchAutoencoderConfig = field(default_factory=PatchAutoencoderConfig)
+    training: Annotated[AutoencoderTraining, tyro.conf.arg(name="")] = field(
+        default_factory=AutoencoderTraining
+    )
+
+    def run(self) -> None:
+        """Train and say where the result is."""
+        from latentfields.autoencoders.train import train_autoencoder
+        from latentfields.process import set_threads
+        from latentfields.training.loop import LoopOptions
+
+        set_threads(self.threads)
+        train_autoencoder(
+            self.training, photos=self.photos, scenes=self.scenes, out=self.out,
+            architecture=self.architecture, start=self.start, loop=LoopOptions(),
+        )  # fmt: skip
+        print(self.out / "autoencoder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score the reconstructions of an autoencoder on photographs or scenes, beside the linear codec of its size."""
+
+    name: tyro.conf.Positional[str]
+    """Packaged name, folder, or Hub id of a diffusers autoencoder."""
+    photos: tuple[Path, ...] = ()
+    """Folders of photographs; the central square of each, downscaled, is scored."""
+    scenes: tuple[Path, ...] = ()
+    """Scenes, or folders of scenes; all their views are scored, on white."""
+    pattern: str = "*"
+    """Only photographs whose file name matches, such as 'test_*'."""
+    limit: int | None = None
+    """Score at most so many images of each kind, the first ones by name."""
+    size: int = 128
+    """Side of the images, in pixels."""
+    codec_photos: tuple[Path, ...] = ()
+    """Folders of the photographs that the linear codec is fitted on; without them it is left out."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> None:
+        """Evaluate and print."""
+        from latentfields.autoencoders.evaluate import evaluate_autoencoder, summary_lines
+
+        scores = evaluate_autoencoder(
+            self.name, photos=self.photos, scenes=self.scenes, pattern=self.pattern, limit=self.limit,
+            size=self.size, codec_photos=self.codec_photos,
+        )  # fmt: skip
+        for line in summary_lines(scores, json=self.json):
+            print(line)

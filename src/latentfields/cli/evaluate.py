@@ -1,0 +1,29 @@
+"""`latentfields evaluate`: scores of a finished run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score a finished run on the test views of its scene, and print the averages."""
+
+    run_folder: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    scene: Path | None = None
+    """Where the scene is now; by default where it was fitted from."""
+    json: bool = False
+    """Print the averages as JSON."""
+
+    def run(self) -> None:
+        """Evaluate and print."""
+        from latentfields.latent_nerf.evaluate import evaluate_run, summary_lines
+        from latentfields.latent_nerf.run import Run
+
+        scores = evaluate_run(Run.load(self.run_folder), scene_folder=self.scene)
+        for line in summary_lines(scores, json=self.json):
+            print(line)

@@ -1,0 +1,35 @@
+"""`latentfields render`: pictures and videos of a finished run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render:
+    """Render a finished run: its test views, or an orbit around the scene, as PNG files or a video."""
+
+    run_folder: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    out: Path | None = None
+    """Folder for PNG files, or a file ending in .mp4; by default RUN/renders."""
+    views: Literal["test", "orbit"] = "test"
+    """Which cameras."""
+    frames: int = 60
+    """Views of the orbit."""
+    fps: int = 20
+    """Frames per second of a video."""
+
+    def run(self) -> None:
+        """Render and say where the result is."""
+        from latentfields.latent_nerf.render import render_run
+        from latentfields.latent_nerf.run import Run
+
+        out = self.out or self.run_folder / "renders"
+        print(
+            render_run(Run.load(self.run_folder), out=out, views=self.views, frames=self.frames, fps=self.fps)
+        )

@@ -1,0 +1,107 @@
+"""`latentfields scenes`: make scenes from meshes and from procedural objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from latentfields.errors import InputError
+from latentfields.scenes.render_options import RenderOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from latentfields.scenes.meshes import Mesh
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render:
+    """Render mesh files (GLB, glTF, OBJ, PLY, STL) to scenes of posed RGBA pictures and depth maps."""
+
+    meshes: tyro.conf.Positional[tuple[Path, ...]]
+    """Mesh files. One mesh becomes the scene OUT; several become OUT/<file name without suffix>."""
+    out: Path
+    """Folder to write; each scene appears complete or not at all."""
+    seed: int = 0
+    """Places the cameras; all meshes get the same ones."""
+    up: Literal["y", "z"] = "y"
+    """The up axis of the mesh files; scenes have z up."""
+    overwrite: bool = False
+    """Replace scenes that exist."""
+    options: Annotated[RenderOptions, tyro.conf.arg(name="")] = field(default_factory=RenderOptions)
+
+    def run(self) -> None:
+        """Render all meshes; raises InputError for the first that cannot be."""
+        from latentfields.scenes.mesh_files import load_mesh
+
+        if not self.meshes:
+            raise InputError("meshes", "expected at least one mesh file")
+        names = [path.stem for path in self.meshes]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise InputError(repeated[0], "two mesh files of this name would be written to one folder")
+        folders = [self.out] if len(self.meshes) == 1 else [self.out / name for name in names]
+        jobs = (
+            (load_mesh(path, up=self.up), folder, self.seed)
+            for path, folder in zip(self.meshes, folders, strict=True)
+        )
+        _render_all(jobs, len(folders), self.options, overwrite=self.overwrite)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate:
+    """Make scenes of procedural textured objects: no download, same seed, same bytes."""
+
+    family: tyro.conf.Positional[str]
+    """Kind of object: vases, hats, bags (never trained on), animals, books, cakes, chairs, fish, houses,
+    lamps, mugs, mushrooms, rocks, teapots; or "all"."""
+    out: Path
+    """Folder to write; scenes are OUT/<family>-<seed>."""
+    count: int = 1
+    """Objects per family."""
+    seed: int = 0
+    """Seed of the first object; the others follow. It also places the cameras."""
+    overwrite: bool = False
+    """Replace scenes that exist."""
+    options: Annotated[RenderOptions, tyro.conf.arg(name="")] = field(default_factory=RenderOptions)
+
+    def run(self) -> None:
+        """Generate and render all objects."""
+        from latentfields.scenes.procedural import FAMILIES, generate_object
+
+        if self.count < 1:
+            raise InputError("--count", f"expected an integer >= 1, found {self.count}")
+        if self.seed < 0:
+            raise InputError("--seed", f"expected an integer >= 0, found {self.seed}")
+        if self.family not in (*FAMILIES, "all"):
+            raise InputError(self.family, f"unknown family; expected one of {', '.join(FAMILIES)}, or all")
+        families = list(FAMILIES) if self.family == "all" else [self.family]
+        wanted = [(family, seed) for family in families for seed in range(self.seed, self.seed + self.count)]
+        jobs = (
+            (generate_object(family, seed), self.out / f"{family}-{seed:04d}", seed)
+            for family, seed in wanted
+        )
+        _render_all(jobs, len(wanted), self.options, overwrite=self.overwrite)
+
+
+def _render_all(
+    jobs: Iterable[tuple[Mesh, Path, int]], count: int, options: RenderOptions, *, overwrite: bool
+) -> None:
+    """Render (mesh, folder, seed) jobs one after the other, with one progress bar for all views."""
+    from tqdm import tqdm
+
+    from latentfields.scenes.object_scenes import render_object_scene
+
+    options.check()
+    with tqdm(total=count * options.views, unit="view") as bar:
+        for mesh, folder, seed in jobs:
+            bar.set_description(mesh.name)
+            summary = render_object_scene(
+                mesh, folder, options=options, seed=seed, overwrite=overwrite, on_view=bar.update
+            )
+            tqdm.write(
+                f"{folder}: {summary.views} views, the object covers {summary.coverage:.0%} of the frame"
+            )

@@ -1,0 +1,19 @@
+"""The one exception that means "your input is wrong", as opposed to "the program is".
+
+The command line prints its message as a single line and exits with status 2; any other exception is a defect.
+"""
+
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """Input that cannot be used: names the file, the field and what was expected, in one line."""
+
+    def __init__(self, source: str | Path, problem: str) -> None:
+        """`source` is the file, option or name at fault; `problem` says which field and what was expected."""
+        self.source = str(source)
+        self.problem = problem
+        super().__init__(f"{source}: {problem}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return (type(self), (self.source, self.problem))

@@ -1,0 +1,1 @@
+"""Metrics, pictures, reports and benchmarks."""

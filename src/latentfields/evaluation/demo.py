@@ -1,0 +1,70 @@
+"""The demo: a latent NeRF and an RGB NeRF of one generated object, fitted side by side for the same time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from latentfields.cli.command_line import command_line
+from latentfields.errors import InputError
+from latentfields.evaluation.run_report import run_label, write_run_report
+from latentfields.latent_nerf.fit import METRICS_FILE
+from latentfields.latent_nerf.run import Run
+from latentfields.scenes.object_scenes import render_object_scene
+from latentfields.scenes.procedural import FAMILIES, generate_object
+from latentfields.scenes.render_options import RenderOptions
+from latentfields.training.checkpoint import read_json
+
+
+def run_demo(out: Path, *, family: str, seed: int, autoencoder: str, seconds: float, views: int) -> list[str]:
+    """Run the demo in the folder `out`; returns the lines to print. Raises InputError for unusable options."""
+    if family not in FAMILIES:
+        raise InputError("--family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
+    scene = out / f"{family}-{seed:04d}-{views}"
+    started = time.perf_counter()
+    if not scene.exists():
+        print(f"Generating {views} views of a {family.removesuffix('s')} ...", file=sys.stderr)
+        render_object_scene(
+            generate_object(family, seed), scene, options=RenderOptions(views=views), seed=seed
+        )
+    latent, rgb = out / "latent", out / "rgb"
+    limit = ["--seconds", str(seconds)]
+    _fit_side_by_side(
+        [str(scene), "--out", str(latent), "--autoencoder", autoencoder, *limit],
+        [str(scene), "--out", str(rgb), "--space", "rgb", *limit],
+        log=out / "rgb.log",
+    )
+    runs = (Run.load(latent), Run.load(rgb))
+    report = write_run_report(runs, title=f"Demo: {scene.name}", command=command_line(), folder=out)
+    return [*_summary(runs), f"{time.perf_counter() - started:.0f} s in all. Report: {report.resolve()}"]
+
+
+def _fit_side_by_side(first: list[str], second: list[str], *, log: Path) -> None:
+    """Run two `latentfields fit` processes at once: the first shows its progress, the second writes it to `log`."""
+    command = [sys.executable, "-m", "latentfields", "fit"]
+    with open(log, "w") as file, subprocess.Popen(command + second, stdout=file, stderr=file) as background:
+        try:
+            foreground = subprocess.run(command + first, stdout=subprocess.DEVNULL, check=False)
+            status = foreground.returncode or background.wait()
+        except BaseException:
+            background.terminate()
+            raise
+    if status:
+        raise InputError(log.parent, f"a fit ended with status {status}; its messages are above or in {log}")
+
+
+def _summary(runs: tuple[Run, ...]) -> list[str]:
+    lines = []
+    for run in runs:
+        metrics = read_json(run.folder / METRICS_FILE)
+        psnr = metrics["test"]["images"]["mean"]["psnr"]
+        line = f"{run_label(run):24s} test PSNR {psnr:.2f} dB after {metrics['training_seconds']:.0f} s"
+        if metrics["after_supervision"]:
+            line += (
+                f" ({metrics['after_supervision']['test_psnr']:.2f} after Latent Supervision; the autoencoder "
+                f"alone: {metrics['test']['autoencoder']['mean']['psnr']:.2f})"
+            )
+        lines.append(line)
+    return lines

@@ -1,0 +1,1 @@
+"""Radiance fields: density and C-channel features of points in space."""

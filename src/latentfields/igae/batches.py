@@ -1,0 +1,129 @@
+"""What is in every batch, and loading it while the previous one is trained on.
+
+The content of batch i follows from the seed and i alone: a resumed run sees the same batches without any stored random
+state, and every process can tell the whole batch without loading it.
+
+Shape suffixes: S scenes in the batch, V views of each, P photographs, B = S V.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.image_data import TrainingImages
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What one step trains on, before anything is loaded."""
+
+    scenes: tuple[int, ...]
+    """S different scenes."""
+    views: tuple[Tensor, ...]
+    """For each of them, V indices (int64) of views."""
+    scene_seeds: tuple[int, ...]
+    """For each of them, the seed of its rendering's jitter."""
+    photo_seeds: tuple[int, ...]
+    """P seeds that choose a photograph and its crop."""
+
+    def part(self, scenes: slice, photos: slice) -> BatchPlan:
+        """The plan of one process."""
+        return replace(
+            self,
+            scenes=self.scenes[scenes],
+            views=self.views[scenes],
+            scene_seeds=self.scene_seeds[scenes],
+            photo_seeds=self.photo_seeds[photos],
+        )
+
+
+@dataclass(frozen=True)
+class BatchSchedule:
+    """The plans of all steps."""
+
+    views: tuple[Tensor, ...]
+    """For every scene, the indices of the views to choose from."""
+    scenes_per_batch: int
+    views_per_scene: int
+    photos_per_batch: int
+    seed: int
+
+    def steps(self, epochs: float) -> int:
+        """Steps after which every view was seen `epochs` times on average; at least one."""
+        total = sum(len(views) for views in self.views)
+        per_batch = self._scenes * min(self.views_per_scene, max(map(len, self.views)))
+        return max(1, round(epochs * total / per_batch))
+
+    def plan(self, step: int) -> BatchPlan:
+        """Scenes in turn, in an order that is new each time round; views at random without repetition."""
+        random = np.random.default_rng([self.seed, 0, step])
+        scenes = self._turn(step)
+        return BatchPlan(
+            scenes=scenes,
+            views=tuple(self._some_views(scene, random) for scene in scenes),
+            scene_seeds=_seeds(random, len(scenes)),
+            photo_seeds=_seeds(random, self.photos_per_batch),
+        )
+
+    @property
+    def _scenes(self) -> int:
+        return min(self.scenes_per_batch, len(self.views))
+
+    def _turn(self, step: int) -> tuple[int, ...]:
+        """The scenes of a batch. Where they do not divide evenly, some sit out a round."""
+        batches = len(self.views) // self._scenes
+        order = np.random.default_rng([self.seed, 1, step // batches]).permutation(len(self.views))
+        start = step % batches * self._scenes
+        return tuple(order[start : start + self._scenes].tolist())
+
+    def _some_views(self, scene: int, random: np.random.Generator) -> Tensor:
+        views = self.views[scene]
+        count = min(self.views_per_scene, len(views))
+        return views[torch.from_numpy(random.choice(len(views), count, replace=False))]
+
+
+def photo_crops(photos: TrainingImages, seeds: tuple[int, ...]) -> Tensor:
+    """One random crop (P, 3, S, S) for every seed."""
+    if not seeds:
+        return torch.empty(0, 3, photos.size, photos.size)
+    return torch.cat(
+        [photos.batch(photos=1, renders=0, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
+
+
+class Prefetcher(Generic[T]):
+    """Makes the batch of the next step in a thread while the current one is used."""
+
+    def __init__(self, make: Callable[[int], T]) -> None:
+        """`make` gives the batch of a step and depends on nothing else."""
+        self._make = make
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+        self._next: tuple[int, Future[T]] | None = None
+
+    def get(self, step: int) -> tuple[T, float]:
+        """The batch of `step`, and the seconds that were spent waiting for it."""
+        start = time.perf_counter()
+        if self._next is None or self._next[0] != step:
+            self._next = (step, self._pool.submit(self._make, step))
+        batch = self._next[1].result()
+        waited = time.perf_counter() - start
+        self._next = (step + 1, self._pool.submit(self._make, step + 1))
+        return batch, waited
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _seeds(random: np.random.Generator, count: int) -> tuple[int, ...]:
+    return tuple(random.integers(0, 2**62, count).tolist())

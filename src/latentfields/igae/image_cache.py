@@ -1,0 +1,229 @@
+"""All training images, decoded once into memory-mapped 8-bit arrays.
+
+A cache is a folder named after what is in it (folders, their files' sizes and dates, image size, background), so that
+runs share it and changed data make a new one. It is built under another name and renamed when it is complete.
+
+Shape suffixes: T views of all scenes together, S image side, L photographs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from latentfields.autoencoders.image_data import (
+    TrainingImages,
+    centre_square,
+    photo_paths,
+    read_photo,
+    scene_folders_below,
+)
+from latentfields.cameras import Cameras
+from latentfields.errors import InputError
+from latentfields.scenes.load import load_scene
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import load_tensors, read_json, save_tensors, write_json
+
+HELD_OUT_VIEWS = 4
+"""Test views of every scene that are kept, to watch the training."""
+HELD_OUT_PHOTOS = 8
+"""Photographs that are never trained on, to watch the training; fewer where there are few."""
+_PHOTO_SIDE = 2
+"""Photographs are shrunk until their shorter side is this multiple of the training size."""
+
+
+@dataclass(frozen=True)
+class SceneViews:
+    """Views of many scenes, composited on the background."""
+
+    names: tuple[str, ...]
+    """Name of every scene."""
+    pixels: NDArray[np.uint8]
+    """(T, 3, S, S) memory-mapped."""
+    cameras: Cameras
+    """T cameras, each in the normalised frame of its scene."""
+    train: tuple[Tensor, ...]
+    """For every scene, the indices (int64) of its training views."""
+    held_out: tuple[Tensor, ...]
+    """For every scene, the indices of a few test views."""
+    near: tuple[float, ...]
+    """For every scene, distance along a ray before which there is nothing."""
+    far: tuple[float, ...]
+    """For every scene, distance along a ray after which there is nothing."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def train_count(self) -> int:
+        """Training views of all scenes together."""
+        return sum(len(indices) for indices in self.train)
+
+    def images(self, indices: Tensor) -> Tensor:
+        """Views (B, 3, S, S) float32 in [0, 1]."""
+        return torch.from_numpy(self.pixels[indices.numpy()]).float() / 255
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Real photographs."""
+
+    train: TrainingImages
+    """To draw random crops from."""
+    held_out: Tensor
+    """(L, 3, S, S) float32 in [0, 1], central squares of photographs that are not trained on."""
+
+
+def cache_scenes(
+    roots: Sequence[Path], *, size: int, background: tuple[float, float, float], cache: Path
+) -> SceneViews:
+    """Views of every scene in or directly below `roots`, square, of `size` pixels.
+
+    Raises InputError when there is no scene, or one has views that are not square.
+    """
+    folders = [folder for root in roots for folder in scene_folders_below(root)]
+    key = _fingerprint("scenes", folders, {"size": size, "background": background})
+    return _open_scenes(_cached(cache / key, lambda out: _write_scenes(out, folders, size, background)))
+
+
+def cache_photos(roots: Sequence[Path], *, size: int, cache: Path) -> Photos:
+    """Photographs below `roots` whose sides are at least `size` pixels.
+
+    Raises InputError when there are fewer than two.
+    """
+    key = _fingerprint("photos", list(roots), {"size": size})
+    return _open_photos(_cached(cache / key, lambda out: _write_photos(out, roots, size)), size)
+
+
+def _fingerprint(kind: str, folders: Sequence[Path], options: dict[str, object]) -> str:
+    files = [
+        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        for folder in folders
+        for path in sorted(folder.resolve().rglob("*"))
+        if path.is_file()
+    ]
+    content = json.dumps([kind, options, files])
+    return f"{kind}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _cached(folder: Path, write: Callable[[Path], None]) -> Path:
+    """`folder`, filled by `write` unless it is there already."""
+    if not folder.is_dir():
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            write(temporary)
+            os.replace(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _write_scenes(
+    out: Path, folders: Sequence[Path], size: int, background: tuple[float, float, float]
+) -> None:
+    views: list[Cameras] = []
+    about: list[dict[str, object]] = []
+    with open(out / "views.u8", "wb") as file:
+        for folder in folders:
+            scene = _square_scene(folder, size, background)
+            split = [scene.indices("train"), _spread(scene.indices("test"), HELD_OUT_VIEWS)]
+            indices = torch.cat(split)
+            for chunk in indices.split(16):
+                file.write((scene.images(chunk) * 255).round().to(torch.uint8).numpy().tobytes())
+            views.append(scene.cameras[indices])
+            about.append(
+                {"name": scene.name, "near": scene.near, "far": scene.far, "views": [*map(len, split)]}
+            )
+    tensors = {
+        name: torch.cat([getattr(cameras, name) for cameras in views])
+        for name in ("camera_to_world", "focal", "principal")
+    }
+    save_tensors(out / "cameras.safetensors", tensors, {})
+    write_json(out / "scenes.json", {"size": size, "scenes": about})
+
+
+def _square_scene(folder: Path, size: int, background: tuple[float, float, float]) -> Scene:
+    scene = load_scene(folder, background=background)
+    height, width = scene.size
+    if height != width:
+        raise InputError(folder, f"views are {width}x{height}; expected square views")
+    return scene.resized(width=size, height=size)
+
+
+def _spread(indices: Tensor, count: int) -> Tensor:
+    if len(indices) <= count:
+        return indices
+    return indices[torch.linspace(0, len(indices) - 1, count).round().long()]
+
+
+def _open_scenes(folder: Path) -> SceneViews:
+    about = read_json(folder / "scenes.json")
+    tensors, _ = load_tensors(folder / "cameras.safetensors")
+    size, scenes = about["size"], about["scenes"]
+    counts = [count for scene in scenes for count in scene["views"]]
+    parts = torch.arange(sum(counts)).split(counts)
+    return SceneViews(
+        names=tuple(scene["name"] for scene in scenes),
+        pixels=np.memmap(folder / "views.u8", dtype=np.uint8, mode="r", shape=(sum(counts), 3, size, size)),
+        cameras=Cameras(**tensors, width=size, height=size),
+        train=parts[0::2],
+        held_out=parts[1::2],
+        near=tuple(scene["near"] for scene in scenes),
+        far=tuple(scene["far"] for scene in scenes),
+    )
+
+
+def _write_photos(out: Path, roots: Sequence[Path], size: int) -> None:
+    shapes: list[tuple[int, int]] = []
+    with open(out / "photos.u8", "wb") as file:
+        for path in photo_paths(tuple(roots)):
+            photo = _shrunk(read_photo(path), _PHOTO_SIDE * size)
+            if min(photo.shape[:2]) >= size:
+                shapes.append((photo.shape[0], photo.shape[1]))
+                file.write(photo.tobytes())
+    if len(shapes) < 2:
+        raise InputError(roots[0], f"expected at least two photographs of {size} pixels or more on a side")
+    write_json(out / "photos.json", {"shapes": shapes})
+
+
+def _shrunk(photo: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The photograph (H, W, 3) with its shorter side at most `side` pixels."""
+    height, width = photo.shape[:2]
+    scale = side / min(height, width)
+    if scale >= 1:
+        return photo
+    new = (max(side, round(width * scale)), max(side, round(height * scale)))
+    return np.asarray(Image.fromarray(photo).resize(new, Image.Resampling.LANCZOS))
+
+
+def _open_photos(folder: Path, size: int) -> Photos:
+    shapes = read_json(folder / "photos.json")["shapes"]
+    flat = np.memmap(folder / "photos.u8", dtype=np.uint8, mode="r")
+    ends = np.cumsum([height * width * 3 for height, width in shapes])
+    photos = [
+        flat[end - height * width * 3 : end].reshape(height, width, 3)
+        for (height, width), end in zip(shapes, ends.tolist(), strict=True)
+    ]
+    count = max(1, min(HELD_OUT_PHOTOS, len(photos) // 8))
+    held_out = set(_spread(torch.arange(len(photos)), count).tolist())
+    return Photos(
+        train=TrainingImages(
+            photos=tuple(photo for index, photo in enumerate(photos) if index not in held_out),
+            renders=None,
+            size=size,
+        ),
+        held_out=torch.stack([centre_square(photos[index], size=size) for index in sorted(held_out)]),
+    )

@@ -1,0 +1,62 @@
+"""The training objective of an IG-AE, equation by equation (IG-AE Sec. 4.2 to 4.4).
+
+Squared norms are means over elements, so that the weights do not depend on resolution or batch size. Which parameters
+a term moves follows from what it is given: encoded latents z = E(x) lead to the encoder phi, rendered latents z~ to the
+latent scenes tau, decoded images to the decoder psi and to whatever was decoded.
+
+Shape suffixes: B images, C latent channels, H, W image size, h, w latent size.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from latentfields.fields.total_variation import total_variation
+from latentfields.igae.config import LossWeights
+
+
+def latent_loss(encoded: Tensor, rendered: Tensor) -> Tensor:
+    """L_latent(phi, tau), Eq. 6: encoded z against rendered z~, both (B, C, h, w). Moves encoder and scenes."""
+    return (encoded - rendered).square().mean()
+
+
+def rgb_loss(images: Tensor, decoded_renderings: Tensor) -> Tensor:
+    """L_RGB(psi, tau), Eq. 7: images x against x~ = D(z~), both (B, 3, H, W). Moves decoder and scenes."""
+    return (images - decoded_renderings).square().mean()
+
+
+def regularisation_3d(latent: Tensor, rgb: Tensor, tv_planes: Tensor, weights: LossWeights) -> Tensor:
+    """L_3D(phi, psi, tau), Eq. 8, with the planes' total variation that App. B.3 adds to it."""
+    return weights.latent * latent + weights.rgb * rgb + weights.tv_planes * tv_planes
+
+
+def synthetic_autoencoder_loss(images: Tensor, reconstructions: Tensor) -> Tensor:
+    """L_ae^(synth)(phi, psi), Eq. 9: scene views x against D(E(x)), both (B, 3, H, W)."""
+    return (images - reconstructions).square().mean()
+
+
+def photo_reconstruction_loss(photos: Tensor, reconstructions: Tensor) -> Tensor:
+    """The first term of Eq. 10: photographs I against D(E(I)), both (B, 3, H, W)."""
+    return (photos - reconstructions).square().mean()
+
+
+def latent_total_variation(latents: Tensor) -> Tensor:
+    """L_TV(k) of Eq. 10: total variation with (p, q) = (2, 1) of latents k (B, C, h, w); Eq. 13."""
+    return total_variation(latents.permute(0, 2, 3, 1), p=2, q=1)
+
+
+def real_autoencoder_loss(
+    reconstruction: Tensor, perceptual: Tensor, tv_latents: Tensor, weights: LossWeights
+) -> Tensor:
+    """L_ae^(real)(phi, psi), Eq. 10, from its three terms."""
+    return reconstruction + weights.perceptual * perceptual + weights.tv_latents * tv_latents
+
+
+def preservation_loss(synthetic: Tensor, real: Tensor, weights: LossWeights) -> Tensor:
+    """L_ae(phi, psi), Eq. 11. Moves encoder and decoder only."""
+    return weights.ae_synthetic * synthetic + weights.ae_real * real
+
+
+def igae_loss(regularisation: Tensor, preservation: Tensor) -> Tensor:
+    """L_IG-AE(phi, psi, tau), Eq. 12."""
+    return regularisation + preservation

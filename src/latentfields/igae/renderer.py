@@ -1,0 +1,88 @@
+"""R_T of Eq. 5: one renderer for all latent scenes, with a shared MLP.
+
+Shape suffixes: V views, C latent channels, h, w latent size, P points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from latentfields.cameras import Cameras
+from latentfields.fields.triplane import TriPlaneHead
+from latentfields.igae.config import LatentScenesConfig
+from latentfields.igae.scenes import ActiveScene
+from latentfields.rendering.kernels.plane_lookup import plane_lookup
+from latentfields.rendering.renderer import render_rays
+
+GRID_SHARE = 0.25
+"""Share of a density grid's cells that one update looks at, after the warm-up."""
+
+
+@dataclass(frozen=True)
+class SharedHeadField:
+    """One scene's planes seen through the shared MLP."""
+
+    planes: Tensor
+    """(3, K, K, F)."""
+    head: TriPlaneHead
+    """The MLP of all scenes."""
+
+    def density(self, points: Tensor) -> Tensor:
+        """Density (P,) at points (P, 3)."""
+        return self.head.density(plane_lookup(self.planes, points))
+
+    def __call__(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density (P,) and latents (P, C) at points (P, 3) seen along unit directions (P, 3)."""
+        out: tuple[Tensor, Tensor] = self.head(plane_lookup(self.planes, points), directions)
+        return out
+
+
+class TriPlaneRenderer(nn.Module):
+    """Renders latent scenes on the latent grid."""
+
+    def __init__(self, config: LatentScenesConfig, *, channels: int) -> None:
+        """`channels` is the number of latent channels."""
+        super().__init__()
+        self.config = config
+        self.head = TriPlaneHead(config.triplane, channels, "linear")
+
+    def render(
+        self,
+        scene: ActiveScene,
+        cameras: Cameras,
+        *,
+        background: Tensor,
+        near: float,
+        far: float,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Latents z~ (V, C, h, w) of a scene through V cameras of h x w latent pixels, over `background` (C,).
+
+        Differentiable in planes, MLP and background. `generator` jitters the samples along rays; None is
+        deterministic. Every latent pixel is the mean of `pixel_samples`^2 rays spread evenly over its area.
+        """
+        field = SharedHeadField(scene.planes, self.head)
+        count = self.config.pixel_samples
+        parts = []
+        for row in range(count):
+            for column in range(count):
+                offset = cameras.focal.new_tensor([(column + 0.5) / count, (row + 0.5) / count])
+                rays = cameras.rays(offsets=offset).flatten()
+                rendering = render_rays(
+                    field, scene.grid, rays, background,
+                    near=near, far=far, options=self.config.sampling, generator=generator,
+                )  # fmt: skip
+                parts.append(rendering.features)
+        latents = torch.stack(parts).mean(0) if count > 1 else parts[0]
+        return latents.view(len(cameras), cameras.height, cameras.width, -1).permute(0, 3, 1, 2)
+
+    def update_grid(self, scene: ActiveScene, *, generator: torch.Generator) -> None:
+        """Look at the scene's densities again, if its number of visits says that it is time."""
+        sampling = self.config.sampling
+        if scene.visits % sampling.grid_every == 0:
+            share = 1.0 if scene.visits < sampling.grid_warmup else GRID_SHARE
+            density = SharedHeadField(scene.planes.detach(), self.head).density
+            scene.grid.update(density, share=share, generator=generator)

@@ -1,0 +1,132 @@
+"""Rendering and optimising the latent scenes tau: planes, shared MLP and their optimisers. Both phases use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.cameras import Cameras
+from latentfields.fields.total_variation import total_variation
+from latentfields.igae.batches import BatchPlan
+from latentfields.igae.config import IgaeConfig
+from latentfields.igae.distributed import Processes
+from latentfields.igae.image_cache import SceneViews
+from latentfields.igae.renderer import TriPlaneRenderer
+from latentfields.igae.scenes import ActiveScene, LatentScenes
+from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+
+WHITE = (1.0, 1.0, 1.0)
+"""What all scenes are rendered on."""
+
+
+class SceneTraining:
+    """All latent scenes, their renderer, and the optimisers of both."""
+
+    def __init__(
+        self, config: IgaeConfig, views: SceneViews, *, channels: int, factor: int, device: torch.device
+    ) -> None:
+        """Random scenes for latents of `channels` channels at 1 / `factor` of the image size."""
+        self.views, self.device = views, device
+        self.cameras = views.cameras.resized(
+            width=views.cameras.width // factor, height=views.cameras.height // factor
+        )
+        sampling = config.scenes.sampling
+        self.scenes = LatentScenes(
+            len(views), config.scenes.triplane, grid_resolution=sampling.grid_resolution, seed=config.seed
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.renderer = TriPlaneRenderer(config.scenes, channels=channels).to(device)
+        self.renew_optimizer()
+
+    def renew_optimizer(self) -> None:
+        """Start the shared MLP's optimiser afresh, with a learning rate that `update` will set."""
+        self.optimizer = torch.optim.Adam(self.renderer.parameters(), eps=1e-15, betas=(0.9, 0.99), fused=True)
+
+    def renew_moments(self) -> None:
+        """Forget the planes' moments; the number of visits stays."""
+        self.scenes.first_moment.zero_()
+        self.scenes.second_moment.zero_()
+
+    def render(
+        self, active: Sequence[ActiveScene], plan: BatchPlan, *, background: Tensor, update_grids: bool
+    ) -> Tensor:
+        """z~ (B, C, h, w) of a plan's views, scene by scene, with jitter; `active` are the plan's scenes."""
+        parts = []
+        for scene, indices, seed in zip(active, plan.views, plan.scene_seeds, strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            if update_grids:
+                self.renderer.update_grid(scene, generator=generator)
+            parts.append(self._render(scene, self.cameras[indices], background, generator))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def render_views(self, scene: int, indices: Tensor, *, background: Tensor) -> Tensor:
+        """z~ (B, C, h, w) of some views of one scene, without jitter or gradients: for evaluation."""
+        (active,) = self.scenes.fetch([scene], self.device)
+        return self._render(active, self.cameras[indices], background, None)
+
+    def _render(
+        self, scene: ActiveScene, cameras: Cameras, background: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        return self.renderer.render(
+            scene,
+            cameras.to(self.device),
+            background=background,
+            near=self.views.near[scene.index],
+            far=self.views.far[scene.index],
+            generator=generator,
+        )
+
+    def update(
+        self,
+        active: Sequence[ActiveScene],
+        batch: Sequence[int],
+        *,
+        planes_learning_rate: float,
+        mlp_learning_rate: float,
+        processes: Processes,
+    ) -> None:
+        """Step the shared MLP and the planes of `active`, this process's part of the `batch` of scenes."""
+        processes.sum_gradients(self.renderer.parameters())
+        self.optimizer.param_groups[0]["lr"] = mlp_learning_rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if active:
+            self.scenes.update(active, learning_rate=planes_learning_rate)
+        processes.send_from_owners([self.scenes.record(index) for index in batch])
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Planes, MLP and optimisers."""
+        optimizer, groups = pack_optimizer(self.optimizer, "mlp_optimizer")
+        tensors = with_prefix("scenes", self.scenes.state()) | with_prefix("mlp", self.renderer.state_dict())
+        return tensors | optimizer, {"groups": groups}
+
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        self.restore_scenes(tensors)
+        unpack_optimizer(self.optimizer, "mlp_optimizer", tensors, metadata["groups"])
+
+    def restore_scenes(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over scenes and MLP from `state`, but not the MLP's optimiser."""
+        self.scenes.restore(without_prefix("scenes", tensors))
+        self.renderer.load_state_dict(without_prefix("mlp", tensors))
+
+
+def planes_total_variation(active: Sequence[ActiveScene]) -> Tensor:
+    """L_TV^3D, Eq. 14, (p, q) = (2, 2): mean over scenes."""
+    return torch.stack([total_variation(scene.planes) for scene in active]).mean()
+
+
+@torch.no_grad()
+def current_background(autoencoder: Autoencoder) -> Tensor:
+    """Code (C,) of the white background by the encoder as it is now, without gradient.
+
+    As a constant it cannot lead L_RGB to the encoder through the rendered background (Eq. 7 moves decoder and scenes
+    only), and L_latent reaches the encoder through the encoded views only, where the background is seen too.
+    """
+    return autoencoder.background_latent(WHITE)

@@ -1,0 +1,141 @@
+"""The set of latent scenes: N Tri-Planes with their optimiser state, kept in host memory.
+
+Only the scenes of a batch are ever on the device. Per scene this keeps 3 planes of K x K x F floats, two Adam moments
+of the same size, a density grid of G^3 floats and a counter: 36 K^2 F + 4 G^3 + 8 bytes, 4.85 MB for K = 64, F = 32 and
+G = 32. So N = 500 takes 2.4 GB of host memory in every process, and a batch of 12 takes 0.08 GB of the device,
+gradients included, whatever N is. While a checkpoint is written, host memory holds copies of all this.
+
+Scenes that are absent from a batch do not move: their moments and step counts belong to them alone.
+
+Shape suffixes: N scenes, K plane resolution, F plane features, G cells per side of a density grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+from latentfields.fields.config import TriPlaneConfig
+from latentfields.rendering.density_grid import DensityGrid
+
+BETAS = (0.9, 0.99)
+EPSILON = 1e-15
+"""Of Adam. Most cells of a plane are far from surfaces and get tiny gradients; they must not stand still."""
+
+
+@dataclass(frozen=True)
+class ActiveScene:
+    """One scene on the device. On the CPU these are the stored tensors themselves, not copies."""
+
+    index: int
+    """Its number in the set."""
+    planes: Tensor
+    """(3, K, K, F), a leaf that takes gradients."""
+    first_moment: Tensor
+    """(3, K, K, F) running mean of gradients."""
+    second_moment: Tensor
+    """(3, K, K, F) running mean of squared gradients."""
+    grid: DensityGrid
+    """Where the scene is dense."""
+    visits: int
+    """Batches that the scene was part of before."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on the device, without gradients."""
+        tensors = (self.planes, self.first_moment, self.second_moment, self.grid.density)
+        return sum(tensor.nbytes for tensor in tensors)
+
+
+class LatentScenes:
+    """All scenes."""
+
+    def __init__(self, count: int, config: TriPlaneConfig, *, grid_resolution: int, seed: int) -> None:
+        """`count` scenes with random planes that follow from `seed`."""
+        k, f = config.resolution, config.features
+        self.grid_resolution = grid_resolution
+        self.planes = torch.empty(count, 3, k, k, f)
+        generator = torch.Generator().manual_seed(seed)
+        for planes in self.planes:
+            planes.normal_(std=0.1, generator=generator)
+        self.first_moment = torch.zeros_like(self.planes)
+        self.second_moment = torch.zeros_like(self.planes)
+        self.density = DensityGrid(resolution=grid_resolution).density.repeat(count, 1)
+        self.visits = torch.zeros(count, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.planes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of host memory."""
+        return sum(tensor.nbytes for tensor in self._tensors().values())
+
+    def fetch(self, indices: Sequence[int], device: torch.device) -> list[ActiveScene]:
+        """The chosen scenes on `device`."""
+        return [self._fetch(index, device) for index in indices]
+
+    def _fetch(self, index: int, device: torch.device) -> ActiveScene:
+        grid = DensityGrid(resolution=self.grid_resolution)
+        grid.density = self.density[index].to(device)
+        return ActiveScene(
+            index=index,
+            planes=self.planes[index].detach().to(device).requires_grad_(),
+            first_moment=self.first_moment[index].to(device),
+            second_moment=self.second_moment[index].to(device),
+            grid=grid,
+            visits=int(self.visits[index]),
+        )
+
+    @torch.no_grad()
+    def update(self, scenes: Sequence[ActiveScene], *, learning_rate: float) -> None:
+        """One Adam step for each of the scenes by its gradient, counted from the scene's own first step."""
+        gradients = [scene.planes.grad for scene in scenes]
+        assert all(gradient is not None for gradient in gradients)
+        adam(
+            [scene.planes for scene in scenes],
+            [gradient for gradient in gradients if gradient is not None],
+            [scene.first_moment for scene in scenes],
+            [scene.second_moment for scene in scenes],
+            [],
+            [torch.tensor(float(scene.visits), device=scene.planes.device) for scene in scenes],
+            fused=True, amsgrad=False, maximize=False, weight_decay=0.0,
+            beta1=BETAS[0], beta2=BETAS[1], eps=EPSILON, lr=learning_rate,
+        )  # fmt: skip
+        for scene in scenes:
+            self._put_back(scene)
+
+    def _put_back(self, scene: ActiveScene) -> None:
+        self.visits[scene.index] = scene.visits + 1
+        if scene.planes.device.type == "cpu":
+            return
+        self.planes[scene.index].copy_(scene.planes.detach())
+        self.first_moment[scene.index].copy_(scene.first_moment)
+        self.second_moment[scene.index].copy_(scene.second_moment)
+        self.density[scene.index].copy_(scene.grid.density)
+
+    def record(self, index: int) -> list[Tensor]:
+        """Everything about one scene, as views of the stored tensors: what processes send each other."""
+        return [tensor[index] for tensor in self._tensors().values()]
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything about all scenes."""
+        return self._tensors()
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from `state`."""
+        for name, tensor in self._tensors().items():
+            tensor.copy_(tensors[name])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            "planes": self.planes,
+            "first_moment": self.first_moment,
+            "second_moment": self.second_moment,
+            "density": self.density,
+            "visits": self.visits,
+        }

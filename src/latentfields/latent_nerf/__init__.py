@@ -1,0 +1,1 @@
+"""The latent NeRF pipeline of IG-AE Sec. 3: Latent Supervision, then RGB Alignment."""

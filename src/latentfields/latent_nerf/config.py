@@ -1,0 +1,49 @@
+"""How a scene is fitted. Free of heavy imports, for the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from latentfields.fields.config import TriPlaneConfig
+from latentfields.rendering.options import SamplingOptions
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage of the latent NeRF pipeline (IG-AE Sec. 3.2; factors and iterations as in Table 16)."""
+
+    steps: int
+    """Optimiser steps of this stage."""
+    learning_rate_factor: float
+    """Multiplies the field's own learning rates (xi_LS or xi_align)."""
+    final_learning_rate: float
+    """Fraction of the learning rates that is left at the end of the stage, reached exponentially."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Everything that determines a fit, beside the scene and the autoencoder."""
+
+    space: Literal["latent", "rgb"] = "latent"
+    """Fit the field to the autoencoder's latents, or to pixels as an ordinary NeRF (no alignment stage then)."""
+    triplane: TriPlaneConfig = field(default_factory=TriPlaneConfig)
+    """The field."""
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    """How rays are sampled."""
+    supervision: StageConfig = field(default_factory=lambda: StageConfig(1000, 1.0, 0.1))
+    """Latent Supervision (Eq. 2), or the whole training in RGB space."""
+    alignment: StageConfig = field(default_factory=lambda: StageConfig(600, 0.3, 0.1))
+    """RGB Alignment (Eq. 3)."""
+    optimizer_at_alignment: Literal["keep", "reset"] = "reset"
+    """Whether the field's optimiser keeps its moments when alignment starts."""
+    decoder_learning_rate: float = 5e-4
+    """Adam learning rate of the decoder during alignment."""
+    batch_images: int = 4
+    """Whole latent images per step."""
+    batch_rays: int = 4096
+    """Random pixels per step in RGB space."""
+    pixel_samples: int = 1
+    """Rays per latent pixel and side (2 means 4 rays), averaged."""
+    seed: int = 0
+    """Seed of weights, batches and jitter."""

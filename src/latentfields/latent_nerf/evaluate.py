@@ -1,0 +1,97 @@
+"""Scores of a fitted scene on its test views. Deterministic: no jitter, fixed order, per image, then averaged."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.evaluation.metrics import LATENT_RANGE, Scores, psnr, rmse, ssim
+from latentfields.evaluation.perceptual import Unavailable, load_lpips, multiscale_gmsd
+from latentfields.latent_nerf.model import LatentNerf
+from latentfields.latent_nerf.render import load_run_scene
+from latentfields.latent_nerf.run import Run
+from latentfields.scenes.scene import Scene
+
+Measure = Callable[[Tensor, Tensor], Tensor]
+BATCH = 8
+
+
+def image_measures() -> tuple[dict[str, Measure], list[str]]:
+    """Measures of images (B, 3, H, W) in [0, 1], each giving (B,), and notes on those that are missing."""
+    measures: dict[str, Measure] = {"psnr": psnr, "ssim": ssim, "ms_gmsd": multiscale_gmsd}
+    lpips = load_lpips()
+    if isinstance(lpips, Unavailable):
+        return measures, [f"LPIPS was not computed because {lpips.reason}."]
+    return measures | {"lpips": lpips}, []
+
+
+def latent_measures() -> dict[str, Measure]:
+    """Measures of normalised latents (B, C, h, w), each giving (B,)."""
+    return {
+        "psnr": lambda a, b: psnr(a, b, data_range=LATENT_RANGE),
+        "ssim": lambda a, b: ssim(a, b, data_range=LATENT_RANGE),
+        "rmse": rmse,
+    }
+
+
+@torch.no_grad()
+def evaluate_model(model: LatentNerf, original: Autoencoder | None, scene: Scene) -> dict[str, Any]:
+    """Scores on the test split of `scene`, whose sides are multiples of the factor.
+
+    - `images`: decoded renders against the photographs.
+    - `latents`: rendered against encoded latents (latent space only).
+    - `against_autoencoded`: decoded renders against what the original autoencoder makes of the photographs.
+    - `autoencoder`: that reconstruction against the photographs, the ceiling without alignment.
+    """
+    indices = scene.indices("test")
+    names = [scene.image_names[int(i)] for i in indices]
+    measures, notes = image_measures()
+    batches: dict[str, list[dict[str, Tensor]]] = {}
+
+    def add(group: str, kind: dict[str, Measure], values: Tensor, targets: Tensor) -> None:
+        batches.setdefault(group, []).append(
+            {name: measure(values, targets) for name, measure in kind.items()}
+        )
+
+    for chunk in indices.split(BATCH):
+        truth = scene.images(chunk)
+        images, view = model.render(scene.cameras[chunk])
+        add("images", measures, images, truth)
+        if original is not None:
+            encoded = original.encode(truth)
+            autoencoded = original.decode(encoded).clamp(0, 1)
+            add("latents", latent_measures(), view.features, encoded)
+            add("against_autoencoded", measures, images, autoencoded)
+            add("autoencoder", measures, autoencoded, truth)
+    scores = {group: Scores.gather(names, parts) for group, parts in batches.items()}
+    return {"test": {group: score.to_json() for group, score in scores.items()}, "notes": notes}
+
+
+def evaluate_run(run: Run, *, scene_folder: Path | None = None) -> dict[str, Any]:
+    """`evaluate_model` of a saved run; `scene_folder` says where its scene is now."""
+    scene = load_run_scene(run, scene_folder)
+    original = None
+    if run.config.autoencoder is not None:
+        original = load_autoencoder(run.config.autoencoder)
+        assert run.model.autoencoder is not None
+        original.set_statistics(run.model.autoencoder.statistics)
+    return evaluate_model(run.model, original, scene)
+
+
+def summary_lines(scores: Mapping[str, Any], *, json: bool) -> list[str]:
+    """Averages over the test views as text, or as one line of JSON."""
+    means = {group: values["mean"] for group, values in scores["test"].items()}
+    if json:
+        return [json_format.dumps(means)]
+    lines = [
+        f"{group:20s} " + "  ".join(f"{name} {value:.4g}" for name, value in mean.items())
+        for group, mean in means.items()
+    ]
+    return lines + list(scores["notes"])

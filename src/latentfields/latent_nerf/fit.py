@@ -1,0 +1,83 @@
+"""Fit one scene: the whole pipeline of IG-AE Sec. 3, from posed images to a saved run with its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.evaluate import evaluate_model
+from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig, new_model
+from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import write_json
+from latentfields.training.loop import LoopOptions, train
+from latentfields.training.runs import claim_run
+from latentfields.training.typed_json import to_json
+
+METRICS_FILE = "metrics.json"
+
+
+def fit(
+    scene: Scene,
+    autoencoder: Autoencoder | None,
+    *,
+    out: str | Path,
+    config: FitConfig | None = None,
+    seconds: float | None = None,
+) -> Run:
+    """Fit a scene that is in memory, in the latent space of `autoencoder`, or in RGB when that is None.
+
+    `out` is the run's folder; a run that was interrupted there is resumed. `seconds` limits the training time.
+    Raises InputError when `out` holds a run with other settings.
+    """
+    config = config or FitConfig()
+    config = replace(config, space="rgb" if autoencoder is None else "latent")
+    run_config = RunConfig(
+        scene=Path(scene.source), autoencoder=None if autoencoder is None else autoencoder.name,
+        size=max(scene.size), seconds=seconds, fit=config,
+    )  # fmt: skip
+    return _fit(lambda: (scene, autoencoder), run_config, Path(out))
+
+
+def fit_folder(config: RunConfig, *, out: Path) -> Run:
+    """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
+
+    Raises InputError for unusable input, too.
+    """
+
+    def load() -> tuple[Scene, Autoencoder | None]:
+        return config.load_scene(), None if config.autoencoder is None else load_autoencoder(
+            config.autoencoder
+        )
+
+    return _fit(load, config, out)
+
+
+def _fit(load: Callable[[], tuple[Scene, Autoencoder | None]], config: RunConfig, out: Path) -> Run:
+    # Input is read before the folder is claimed: bad input leaves nothing behind.
+    finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
+    inputs = None if finished else load()
+    claim_run(out, to_json(config))
+    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out)
+
+
+def _fit_scene(scene: Scene, autoencoder: Autoencoder | None, config: RunConfig, out: Path) -> Run:
+    if autoencoder is not None:
+        scene = scene.cropped_to_multiple(autoencoder.factor)
+        if not autoencoder.has_statistics:
+            images = scene.images(scene.indices("train"))
+            autoencoder.set_statistics(autoencoder.measure_statistics(images))
+    model = new_model(scene, autoencoder, config.fit)
+    trainer = LatentNerfTrainer(model, scene, config.fit)
+    seconds = train(
+        trainer, steps=trainer.total_steps, folder=out, label=f"{scene.name} [{config.fit.space}]",
+        options=LoopOptions(seconds=config.seconds),
+    )  # fmt: skip
+    run = Run.save(out, config, model, scene)
+    metrics = {"training_seconds": seconds, "after_supervision": trainer.after_supervision}
+    write_json(out / METRICS_FILE, metrics | evaluate_model(model, autoencoder, scene))
+    return run

@@ -1,0 +1,92 @@
+"""Pictures and videos of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from latentfields.cameras import Cameras, look_at
+from latentfields.errors import InputError
+from latentfields.evaluation.pictures import Pixels, save_png, to_pixels
+from latentfields.evaluation.video import write_mp4
+from latentfields.latent_nerf.run import Run
+from latentfields.scenes.scene import Scene
+
+
+def orbit(cameras: Cameras, *, frames: int) -> Cameras:
+    """A closed path around the origin: the height and distance, up direction and intrinsics of typical `cameras`.
+
+    For cameras all around an object, the up direction is the mean of theirs, and the orbit looks down by 20 degrees.
+    """
+    up = torch.nn.functional.normalize(cameras.camera_to_world[:, :3, 1].mean(0), dim=0)
+    distance = cameras.centers.norm(dim=-1).median()
+    height = (cameras.centers @ up / cameras.centers.norm(dim=-1)).median().clamp(0.34, 0.7)
+    side = torch.linalg.cross(up, up.roll(1))
+    first = torch.nn.functional.normalize(side, dim=0)
+    second = torch.linalg.cross(up, first)
+    angle = torch.arange(frames) * (2 * torch.pi / frames)
+    around = angle.cos()[:, None] * first + angle.sin()[:, None] * second
+    eye = distance * (height * up + (1 - height.square()).sqrt() * around)
+    return Cameras(
+        camera_to_world=look_at(eye, torch.zeros(3), up),
+        focal=cameras.focal.mean(0).expand(frames, 2),
+        principal=torch.tensor([cameras.width / 2, cameras.height / 2]).expand(frames, 2),
+        width=cameras.width,
+        height=cameras.height,
+    )
+
+
+def orbit_frames(run: Run, cameras: Cameras, *, batch_size: int = 8) -> Iterator[Pixels]:
+    """Decoded frames (H, W, 3) uint8 of the cameras, a few at a time."""
+    for start in range(0, len(cameras), batch_size):
+        yield from to_pixels(run.render(cameras[start : start + batch_size]))
+
+
+def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
+    """The scene a run was fitted to, at the run's resolution; `folder` says where it is now.
+
+    Raises InputError when its images have another size than the run was fitted to.
+    """
+    config = run.config if folder is None else replace(run.config, scene=folder)
+    scene = config.load_scene().cropped_to_multiple(run.model.factor)
+    if scene.size != (run.frame.height, run.frame.width):
+        raise InputError(
+            config.scene,
+            f"images are {scene.size[1]}x{scene.size[0]} but the run has {run.frame.width}x{run.frame.height}",
+        )
+    return scene
+
+
+def render_run(run: Run, *, out: Path, views: Literal["test", "orbit"], frames: int, fps: int) -> Path:
+    """Write renders of a run as PNG files into the folder `out`, or as a video when `out` ends in .mp4."""
+    scene = load_run_scene(run)
+    test = scene.indices("test")
+    if views == "orbit":
+        if frames < 1:
+            raise InputError("--frames", f"is {frames}; expected at least 1")
+        cameras = orbit(scene.cameras[scene.indices("train")], frames=frames)
+        names = [f"orbit_{index:04d}" for index in range(frames)]
+    else:
+        cameras = scene.cameras[test]
+        names = [Path(scene.image_names[int(index)]).stem for index in test]
+    pixels = orbit_frames(run, cameras)
+    if out.suffix == ".mp4":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_mp4(out, pixels, fps=fps)
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, picture in zip(names, pixels, strict=True):
+            save_png(out / f"{name}.png", picture)
+    return out
+
+
+def evenly_spread(indices: Tensor, count: int) -> Tensor:
+    """At most `count` of the indices, evenly spread, first and last included."""
+    if len(indices) <= count:
+        return indices
+    return indices[torch.linspace(0, len(indices) - 1, count).round().long()]

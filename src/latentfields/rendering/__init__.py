@@ -1,0 +1,1 @@
+"""Rays to pixels: sampling and volume rendering."""

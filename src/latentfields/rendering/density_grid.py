@@ -1,0 +1,91 @@
+"""A cached grid of densities: it tells where space is empty and where along a ray to sample.
+
+The idea of Instant-NGP's occupancy grid (Mueller et al. 2022, App. C) used twice: samples in cells that are nearly
+empty are skipped, and the cached densities serve as the coarse pass of hierarchical sampling, without a second network.
+
+Shape suffixes: R rays, K bins, S intervals, G cells per side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from latentfields.cameras import Rays
+from latentfields.rendering.volume import transmittance_and_weights
+
+EXPLORATION = 0.01
+"""Weight added to every bin, as a fraction of the total, so that the grid's mistakes can be corrected."""
+
+
+class DensityGrid(nn.Module):
+    """Running maximum of densities on a G^3 grid over [-1, 1]^3."""
+
+    density: Tensor
+
+    def __init__(self, *, resolution: int = 64, decay: float = 0.9, skip_below: float = 0.01) -> None:
+        """`skip_below` is the opacity over one cell under which a cell counts as empty."""
+        super().__init__()
+        self.resolution = resolution
+        self.decay = decay
+        cell = 2.0 / resolution
+        self.highest_threshold = skip_below / cell
+        # Everything is dense at first: nothing is skipped before the field was looked at.
+        self.register_buffer("density", torch.full((resolution**3,), self.highest_threshold * 2))
+
+    @property
+    def threshold(self) -> Tensor:
+        """Density under which a cell counts as empty: never above the mean, so that a thin fog is not all skipped."""
+        return self.density.mean().clamp(max=self.highest_threshold)
+
+    @torch.no_grad()
+    def update(
+        self, density: Callable[[Tensor], Tensor], *, share: float, generator: torch.Generator
+    ) -> None:
+        """Look at a random position in a random `share` of the cells; keep decaying maxima."""
+        total = self.resolution**3
+        count = max(1, round(total * share))
+        cells = torch.randperm(total, generator=generator)[:count].to(self.density.device)
+        index = torch.stack(
+            [
+                cells // self.resolution**2,
+                cells // self.resolution % self.resolution,
+                cells % self.resolution,
+            ],
+            -1,
+        )
+        jitter = torch.rand(count, 3, generator=generator).to(self.density.device)
+        points = (index + jitter) * (2.0 / self.resolution) - 1.0
+        values = torch.cat([density(chunk) for chunk in points.split(65_536)])
+        self.density[cells] = torch.maximum(self.density[cells] * self.decay, values)
+
+    @torch.no_grad()
+    def at(self, points: Tensor) -> Tensor:
+        """Cached density (...) at points (..., 3)."""
+        index = ((points + 1.0) * (self.resolution / 2)).long().clamp(0, self.resolution - 1)
+        flat = (index[..., 0] * self.resolution + index[..., 1]) * self.resolution + index[..., 2]
+        return self.density[flat]
+
+    def occupied(self, points: Tensor) -> Tensor:
+        """Whether points (..., 3) lie in cells that are not nearly empty."""
+        return self.at(points) > self.threshold
+
+    @torch.no_grad()
+    def sampling_weights(self, rays: Rays, enter: Tensor, leave: Tensor, *, bins: int) -> Tensor:
+        """Where along its segment a ray should be sampled: positive weights (R, K).
+
+        Rendering weights of the cached densities at bin centres, blurred over neighbours (the cells are coarse), plus
+        a floor for exploration.
+        """
+        middle = (torch.arange(bins, device=enter.device) + 0.5) / bins
+        length = (leave - enter)[:, None]
+        distance = enter[:, None] + length * middle
+        points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
+        density = self.at(points)
+        density = torch.where(density > self.threshold, density, torch.zeros_like(density))
+        _, weights = transmittance_and_weights(density, (length / bins).expand_as(density))
+        padded = torch.nn.functional.pad(weights[:, None], (1, 1), mode="replicate")[:, 0]
+        blurred = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), padded[:, 1:-1])
+        return blurred + EXPLORATION * blurred.sum(dim=1, keepdim=True) / bins + 1e-6

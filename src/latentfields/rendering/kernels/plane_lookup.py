@@ -1,0 +1,72 @@
+"""Bilinear interpolation in the three axis planes xy, xz, yz, summed: the Tri-Plane's feature.
+
+`plane_lookup` gathers with `embedding_bag` and scatters gradients row by row; `plane_lookup_reference` is the same
+function by `grid_sample`, for tests and comparison. Gradients reach the planes, not the points.
+
+Shape suffixes: P points, K resolution, C channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PLANE_AXES = ((0, 1), (0, 2), (1, 2))
+"""Coordinates (column, row) of the planes, in order: xy, xz, yz."""
+
+
+def plane_lookup_reference(planes: Tensor, points: Tensor) -> Tensor:
+    """Sum over planes (3, K, K, C), stored row, column, of features at points (P, 3) in [-1, 1]^3: (P, C).
+
+    Cell centres are half a cell inside the border; beyond the outermost centres the border value holds.
+    """
+    grid = torch.stack([points[:, list(axes)] for axes in PLANE_AXES])[:, None]
+    values = torch.nn.functional.grid_sample(
+        planes.permute(0, 3, 1, 2), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return values.sum(dim=0)[:, 0].T
+
+
+def plane_lookup(planes: Tensor, points: Tensor) -> Tensor:
+    """`plane_lookup_reference`, several times faster on a CPU."""
+    index, weight = _corners(points, planes.shape[1])
+    out: Tensor = _Gather.apply(planes.reshape(-1, planes.shape[-1]), index, weight)
+    return out
+
+
+@torch.no_grad()
+def _corners(points: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
+    """Rows of the flattened planes, and bilinear weights, (P, 12) each."""
+    position = ((points + 1.0) * (resolution / 2) - 0.5).clamp(0, resolution - 1)
+    low = position.floor().clamp(max=resolution - 2)
+    fraction = position - low
+    low = low.long()
+    index, weight = [], []
+    for plane, (column, row) in enumerate(PLANE_AXES):
+        corner = (plane * resolution + low[:, row]) * resolution + low[:, column]
+        fx, fy = fraction[:, column], fraction[:, row]
+        index += [corner, corner + 1, corner + resolution, corner + resolution + 1]
+        weight += [(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy]
+    return torch.stack(index, dim=1), torch.stack(weight, dim=1)
+
+
+class _Gather(torch.autograd.Function):
+    """Weighted sums of table rows; gradient to the table only."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(index, weight)
+        ctx.rows = table.shape[0]
+        return torch.nn.functional.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = gradients
+        index, weight = ctx.saved_tensors
+        out = gradient.new_zeros(ctx.rows, gradient.shape[1])
+        # One corner at a time: the temporaries stay small enough for the cache.
+        for corner in range(index.shape[1]):
+            out.index_add_(0, index[:, corner], gradient * weight[:, corner, None])
+        return out, None, None

@@ -1,0 +1,67 @@
+"""Rays through a field to pixels: sampling, queries, volume rendering over a background.
+
+Shape suffixes: R rays, S intervals, M occupied samples, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentfields.cameras import Rays
+from latentfields.fields.field import Field
+from latentfields.rendering.density_grid import DensityGrid
+from latentfields.rendering.options import SamplingOptions
+from latentfields.rendering.sampling import box_segment, sample_edges
+from latentfields.rendering.volume import composite_packed, transmittance_and_weights
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What was seen along R rays."""
+
+    features: Tensor
+    """(R, C) composited output."""
+    opacity: Tensor
+    """(R,) in [0, 1]."""
+    depth: Tensor
+    """(R,) expected distance where the ray is opaque; the far end where nothing was hit."""
+
+
+def render_rays(
+    field: Field,
+    grid: DensityGrid,
+    rays: Rays,
+    background: Tensor,
+    *,
+    near: float,
+    far: float,
+    options: SamplingOptions,
+    generator: torch.Generator | None,
+) -> Rendering:
+    """Render rays (R,) over `background` (C,). Differentiable in the field and the background.
+
+    `generator` jitters the samples (training); None is deterministic (evaluation).
+    """
+    enter, leave = box_segment(rays, near=near, far=far)
+    weights = grid.sampling_weights(rays, enter, leave, bins=options.bins)
+    jitter = None
+    if generator is not None:
+        jitter = (torch.rand(len(rays), options.samples - 1, generator=generator) - 0.5).to(enter.device)
+    edges = sample_edges(weights, options.samples, jitter=jitter)
+    distances = enter[:, None] + (leave - enter)[:, None] * edges
+    lengths = distances.diff(dim=1)
+    middle = (distances[:, 1:] + distances[:, :-1]) / 2
+    points = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
+    ray, sample = (grid.occupied(points) & (lengths > 0)).nonzero(as_tuple=True)
+    density_packed, features = field(points[ray, sample], rays.directions[ray])
+    density = torch.zeros_like(middle).index_put((ray, sample), density_packed)
+    rest, weight = transmittance_and_weights(density, lengths)
+    depth = (weight * middle).sum(dim=1) + rest * leave
+    return Rendering(
+        features=composite_packed(weight[ray, sample], features, ray, rest, background),
+        opacity=1 - rest,
+        depth=depth,
+    )

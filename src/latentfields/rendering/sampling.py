@@ -1,0 +1,43 @@
+"""Where rays are sampled: the part inside the scene, and intervals drawn from a piecewise-constant density.
+
+Shape suffixes: R rays, K bins, S intervals.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentfields.cameras import Rays
+
+
+def box_segment(rays: Rays, *, near: float, far: float) -> tuple[Tensor, Tensor]:
+    """Distances (R,), (R,) at which rays enter and leave the box [-1, 1]^3, within [near, far].
+
+    A ray that misses the box gets an empty segment: both distances are equal.
+    """
+    inverse = 1.0 / torch.where(
+        rays.directions.abs() < 1e-9, torch.full_like(rays.directions, 1e-9), rays.directions
+    )
+    first, second = (-1.0 - rays.origins) * inverse, (1.0 - rays.origins) * inverse
+    enter = torch.minimum(first, second).amax(dim=-1).clamp(min=near)
+    leave = torch.maximum(first, second).amin(dim=-1).clamp(max=far)
+    return enter, torch.maximum(enter, leave)
+
+
+def sample_edges(weights: Tensor, count: int, *, jitter: Tensor | None) -> Tensor:
+    """Edges (R, count + 1) in [0, 1] of intervals of equal mass under piecewise-constant `weights` (R, K).
+
+    The K bins divide [0, 1] evenly; weights are positive. The first and last edges stay at 0 and 1, so that the
+    intervals cover the whole segment. `jitter` (R, count - 1) in [-0.5, 0.5] moves the inner quantiles by that
+    fraction of their spacing (stratified sampling); None is deterministic.
+    """
+    bins = weights.shape[-1]
+    cumulative = torch.cumsum(weights, dim=-1)
+    cumulative = torch.nn.functional.pad(cumulative / cumulative[:, -1:], (1, 0))
+    quantiles = torch.arange(1, count, device=weights.device, dtype=weights.dtype).expand(len(weights), -1)
+    quantiles = (quantiles if jitter is None else quantiles + jitter) / count
+    above = torch.searchsorted(cumulative, quantiles.contiguous(), right=True).clamp(1, bins)
+    low, high = cumulative.gather(1, above - 1), cumulative.gather(1, above)
+    inner = (above - 1 + (quantiles - low) / (high - low).clamp(min=1e-9)) / bins
+    return torch.nn.functional.pad(torch.nn.functional.pad(inner, (1, 0)), (0, 1), value=1.0)

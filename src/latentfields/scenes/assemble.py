@@ -1,0 +1,69 @@
+"""From a capture to a scene: pixels on one grid, cameras that follow, the normalised frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentfields.cameras import Cameras
+from latentfields.scenes.capture import Capture
+from latentfields.scenes.decoding import Grid, plan_grid, read_depth_maps, read_pixels
+from latentfields.scenes.normalise import normalise, transform_points
+from latentfields.scenes.scene import Scene, scene_name
+
+
+def assemble(capture: Capture, *, max_size: int | None, background: tuple[float, float, float]) -> Scene:
+    """The scene of a capture, with the longer side of its images at most `max_size` pixels.
+
+    Raises InputError when pictures cannot be read or differ in size, and when the scene cannot be normalised.
+    """
+    grid = plan_grid(capture, max_size=max_size)
+    pixels, alpha = read_pixels(capture, grid)
+    depth = read_depth_maps(capture, grid)
+    cameras = _cameras(capture, grid)
+    splits = {
+        name: torch.tensor(list(indices), dtype=torch.int64) for name, indices in capture.splits.items()
+    }
+    points, colors = _sparse_points(capture)
+    found = normalise(cameras, train=splits["train"], alpha=alpha, points=points, source=capture.folder)
+    return Scene(
+        name=scene_name(capture.folder),
+        source=str(capture.folder),
+        pixels=pixels,
+        alpha=alpha,
+        cameras=cameras.transformed(found.world_to_scene).to(torch.float32),
+        splits=splits,
+        background=background,
+        near=found.near,
+        far=found.far,
+        world_to_scene=found.world_to_scene.float(),
+        image_names=tuple(view.name for view in capture.views),
+        points=None if points is None else transform_points(found.world_to_scene, points).float(),
+        point_colors=colors,
+        depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
+    )
+
+
+def _cameras(capture: Capture, grid: Grid) -> Cameras:
+    """Pinhole cameras of the grid in the world, float64."""
+    lenses = [view.lens for view in capture.views]
+    stored = Cameras(
+        camera_to_world=torch.from_numpy(np.stack([view.pose for view in capture.views])),
+        focal=torch.tensor([(lens.fx, lens.fy) for lens in lenses], dtype=torch.float64),
+        principal=torch.tensor([(lens.cx, lens.cy) for lens in lenses], dtype=torch.float64),
+        width=lenses[0].width,
+        height=lenses[0].height,
+    )
+    cropped = stored.cropped(
+        left=grid.border, top=grid.border, width=grid.cropped_width, height=grid.cropped_height
+    )
+    return cropped.resized(width=grid.width, height=grid.height)
+
+
+def _sparse_points(capture: Capture) -> tuple[Tensor | None, Tensor | None]:
+    """(P, 3) float64 positions in the world and (P, 3) uint8 colours, each None where there are none."""
+    if capture.points is None or len(capture.points) == 0:
+        return None, None
+    colors = None if capture.point_colors is None else torch.from_numpy(capture.point_colors)
+    return torch.from_numpy(capture.points), colors

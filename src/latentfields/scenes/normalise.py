@@ -1,0 +1,152 @@
+"""The similarity that brings what matters of a scene into [-1, 1]^3, and its distance from the cameras.
+
+Uniform scale and translation only: the axes of the data set are kept. What matters is, in this order, the
+visual hull of the training views' alpha channels; the sparse points, less their outliers; or the
+neighbourhood of the point that the cameras look at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentfields.cameras import Cameras
+from latentfields.errors import InputError
+from latentfields.scenes.visual_hull import visual_hull_box
+
+MARGIN = 1.05
+"""Half the side of the cube over half the longest side of the box in it."""
+MIN_NEAR = 0.02
+"""In the normalised frame: where cameras stand inside the scene, near is this."""
+_MIN_HALF_SIDE = 1e-9
+_OUTLIERS = 0.01
+"""Share of the sparse points on each side that is left out of the box and of the range of depths."""
+_RANGE_MARGIN = 0.1
+"""Near and far are this much wider, as a share, than the distances of the sparse points."""
+_LOOK_RADIUS = 0.5
+"""Without alpha and points: half the side of the cube, as a share of the cameras' distance from it."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Where a scene goes, and the range of distances along its rays in the normalised frame."""
+
+    world_to_scene: Tensor
+    """(4, 4) float64 similarity: uniform scale and translation."""
+    near: float
+    far: float
+
+
+def normalise(
+    cameras: Cameras, *, train: Tensor, alpha: Tensor | None, points: Tensor | None, source: Path
+) -> Normalisation:
+    """The normalisation of a scene with float64 `cameras` in the world.
+
+    `train` holds the indices of the training views, `alpha` (N, 1, H, W) the uint8 coverage of all views,
+    `points` (P, 3) float64 sparse points in the world. Raises InputError, naming `source`, when no point of
+    space lies in the alpha channels of the training views.
+    """
+    look = look_similarity(cameras)
+    if alpha is not None:
+        similarity = hull_similarity(cameras, alpha, train=train, look=look, source=source)
+    elif points is not None:
+        similarity = points_similarity(points)
+    else:
+        similarity = look
+    seen = cameras.transformed(similarity)
+    if alpha is None and points is not None:
+        near, far = points_range(seen, transform_points(similarity, points))
+    else:
+        near, far = cube_range(seen)
+    return Normalisation(world_to_scene=similarity, near=near, far=far)
+
+
+def transform_points(similarity: Tensor, points: Tensor) -> Tensor:
+    """Points (P, 3) after a similarity (4, 4)."""
+    return points @ similarity[:3, :3].T + similarity[:3, 3]
+
+
+def cube_similarity(center: Tensor, half_side: float) -> Tensor:
+    """The (4, 4) float64 similarity that takes a cube to [-1, 1]^3; a cube without size keeps its scale."""
+    half_side = half_side if half_side > _MIN_HALF_SIDE else 1.0
+    similarity = torch.eye(4, dtype=torch.float64)
+    similarity[:3, :3] /= half_side
+    similarity[:3, 3] = -center / half_side
+    return similarity
+
+
+def look_similarity(cameras: Cameras) -> Tensor:
+    """The cube around the point closest to all optical axes, sized by the cameras' distance, to [-1, 1]^3.
+
+    Where the axes do not meet (parallel views, a single camera) the point stays near the cameras.
+    """
+    centers, forward = cameras.centers, cameras.forward
+    middle = centers.mean(0)
+    across = torch.eye(3, dtype=centers.dtype) - forward[:, :, None] * forward[:, None, :]
+    offsets = (across @ (centers - middle)[:, :, None])[..., 0].mean(0)
+    # The small pull towards the cameras decides what the axes leave open.
+    pull = 1e-3 * torch.eye(3, dtype=centers.dtype)
+    target = middle + torch.linalg.solve(across.mean(0) + pull, offsets)
+    distance = float((centers - target).norm(dim=-1).median())
+    return cube_similarity(target, _LOOK_RADIUS * distance)
+
+
+def points_similarity(points: Tensor) -> Tensor:
+    """The cube around the points (P, 3), a percentile on each side left out, to [-1, 1]^3."""
+    lower, upper = _quantile(points, _OUTLIERS), _quantile(points, 1 - _OUTLIERS)
+    return _box_similarity(lower, upper)
+
+
+def hull_similarity(cameras: Cameras, alpha: Tensor, *, train: Tensor, look: Tensor, source: Path) -> Tensor:
+    """The cube around the visual hull of the training views with `alpha` (N, 1, H, W) uint8, to [-1, 1]^3.
+
+    It is searched between the cameras, in the frame of `look`. Raises InputError when there is no hull.
+    """
+    around = cameras.transformed(look)
+    radius = float(around.centers.norm(dim=-1).max())
+    box = visual_hull_box(around, alpha, views=train, radius=radius) if radius > 0 else None
+    if box is None:
+        raise InputError(
+            source,
+            "alpha: no point of space lies inside the alpha of the training views; poses or masks are wrong",
+        )
+    return _box_similarity(box[0].double(), box[1].double()) @ look
+
+
+def cube_range(cameras: Cameras) -> tuple[float, float]:
+    """Near and far for cameras in the normalised frame: where rays meet the sphere around [-1, 1]^3."""
+    distance = cameras.centers.norm(dim=-1)
+    near = float(distance.min()) - 3**0.5
+    return max(near, MIN_NEAR), float(distance.max()) + 3**0.5
+
+
+def points_range(cameras: Cameras, points: Tensor) -> tuple[float, float]:
+    """Near and far for cameras and points (P, 3) in the normalised frame, from the points in each picture.
+
+    Each view's nearest and farthest percentile is left out.
+    """
+    limit = points.new_tensor([cameras.width, cameras.height])
+    near, far = float("inf"), 0.0
+    for view in range(len(cameras)):
+        positions, depth = cameras[view : view + 1].project(points)
+        visible = (depth[0] > 0) & ((positions[0] >= 0) & (positions[0] <= limit)).all(-1)
+        if visible.any():
+            distance = (points[visible] - cameras.centers[view]).norm(dim=-1)
+            near = min(near, float(_quantile(distance, _OUTLIERS)))
+            far = max(far, float(_quantile(distance, 1 - _OUTLIERS)))
+    if far == 0:
+        return cube_range(cameras)
+    return max(near * (1 - _RANGE_MARGIN), MIN_NEAR), far * (1 + _RANGE_MARGIN)
+
+
+def _box_similarity(lower: Tensor, upper: Tensor) -> Tensor:
+    return cube_similarity(0.5 * (lower + upper), 0.5 * MARGIN * float((upper - lower).max()))
+
+
+def _quantile(values: Tensor, share: float) -> Tensor:
+    """Along the first dimension; torch.quantile refuses more than 16 million values."""
+    index = round(share * (len(values) - 1))
+    return values.sort(dim=0).values[index]

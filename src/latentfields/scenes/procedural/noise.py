@@ -1,0 +1,66 @@
+"""Smooth random fields for textures and surfaces."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def fractal_noise(
+    random: np.random.Generator, u: Array, v: Array, *, cells: tuple[int, int], octaves: int = 4
+) -> Array:
+    """Noise of unit variance, roughly, at coordinates in [0, 1], periodic in u and v.
+
+    `cells` counts features along u and v in the coarsest octave; each further octave halves their size and
+    strength.
+    """
+    total, power = np.zeros(np.broadcast(u, v).shape), 0.0
+    for octave in range(octaves):
+        columns, rows = cells[0] * 2**octave, cells[1] * 2**octave
+        lattice = random.standard_normal((rows, columns))
+        total += 0.5**octave * _interpolate(lattice, u * columns, v * rows)
+        power += 0.25**octave
+    result: Array = total / np.sqrt(0.45 * power)
+    return result
+
+
+def solid_noise(random: np.random.Generator, points: Array, *, cells: float, octaves: int = 4) -> Array:
+    """Noise of unit variance, roughly, at points (P, 3); `cells` counts features per unit length."""
+    total, power = np.zeros(len(points)), 0.0
+    for octave in range(octaves):
+        lattice = random.standard_normal((32, 32, 32))
+        total += 0.5**octave * _interpolate_solid(lattice, points * cells * 2**octave + 16.0)
+        power += 0.25**octave
+    result: Array = total / np.sqrt(0.3 * power)
+    return result
+
+
+def _fade(t: Array) -> Array:
+    return t * t * (3 - 2 * t)
+
+
+def _interpolate(lattice: Array, x: Array, y: Array) -> Array:
+    rows, columns = lattice.shape
+    x, y = np.broadcast_arrays(x, y)
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    fx, fy = _fade(x - x0), _fade(y - y0)
+    x0, x1, y0, y1 = x0 % columns, (x0 + 1) % columns, y0 % rows, (y0 + 1) % rows
+    lower = lattice[y0, x0] * (1 - fx) + lattice[y0, x1] * fx
+    upper = lattice[y1, x0] * (1 - fx) + lattice[y1, x1] * fx
+    result: Array = lower * (1 - fy) + upper * fy
+    return result
+
+
+def _interpolate_solid(lattice: Array, points: Array) -> Array:
+    size = lattice.shape[0]
+    low = np.floor(points).astype(int)
+    fade = _fade(points - low)
+    total = np.zeros(len(points))
+    for corner in np.ndindex(2, 2, 2):
+        offset = np.array(corner)
+        weight = np.where(offset, fade, 1 - fade).prod(axis=1)
+        i, j, k = ((low + offset) % size).T
+        total += weight * lattice[i, j, k]
+    return total

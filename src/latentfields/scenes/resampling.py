@@ -1,0 +1,39 @@
+"""Resampling 8-bit pictures with straight alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def resample(
+    pixels: Tensor, alpha: Tensor | None, operation: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor | None]:
+    """`pixels` (B, 3, H, W) and `alpha` (B, 1, H, W) or None, uint8, after a linear `operation` on planes.
+
+    Colours are averaged premultiplied, or the hidden colour of empty pixels would bleed in; the result is
+    uint8 with straight alpha again.
+    """
+    if alpha is None:
+        return _to_uint8(operation(pixels.float())), None
+    weight = alpha.float()
+    values = operation(torch.cat([pixels.float() * weight, weight], dim=1))
+    coverage = values[:, 3:]
+    return _to_uint8(values[:, :3] / coverage.clamp(min=1e-3)), _to_uint8(coverage)
+
+
+def resize(pixels: Tensor, alpha: Tensor | None, *, width: int, height: int) -> tuple[Tensor, Tensor | None]:
+    """Area-averaged (antialiased) pictures on another pixel grid; shapes and types as in `resample`."""
+
+    def interpolate(planes: Tensor) -> Tensor:
+        return torch.nn.functional.interpolate(
+            planes, size=(height, width), mode="bilinear", antialias=True, align_corners=False
+        )
+
+    return resample(pixels, alpha, interpolate)
+
+
+def _to_uint8(values: Tensor) -> Tensor:
+    return values.round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,111 @@
+"""The box of an object, carved from the alpha channels of the views that show it.
+
+A voxel goes when views that see it whole see only background there. Voxels are tested with their whole
+footprint, so thin parts survive coarse grids and the box errs by at most about one voxel outwards; the grid
+is then laid again over the smaller box until it stops shrinking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentfields.cameras import Cameras
+
+_COARSE, _FINE = 32, 48
+"""Voxels along each side while the box shrinks, and for the last pass."""
+_MASK_SIZE = 256
+"""Masks are pooled to at most about this many cells a side."""
+_MAX_PASSES = 6
+_OPAQUE = 0.1 * 255
+"""Alpha above this is object."""
+_TOLERATED_MISSES = 0.03
+"""Share of the views that may be wrong about a voxel."""
+_MIN_SEEN = 0.5
+"""Share of the views that must have a voxel in their picture: space that no view tests is not object."""
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """Masks pooled to cells, as summed-area tables: any rectangle is counted with four look-ups."""
+
+    tables: Tensor
+    """(N, h + 1, w + 1) int32."""
+    cameras: Cameras
+    """The views on the grid of cells."""
+    limit: Tensor
+    """(2,) width and height of the picture in cells; the last cells may reach past it."""
+
+
+def visual_hull_box(
+    cameras: Cameras, alpha: Tensor, *, views: Tensor, radius: float
+) -> tuple[Tensor, Tensor] | None:
+    """Lower and upper corner (3,) of the visual hull inside the cube [-radius, radius]^3, or None without
+    one.
+
+    `alpha` (N, 1, H, W) is uint8 coverage, `views` the indices of the views to carve with. Corners are in
+    the frame of the cameras, float32.
+    """
+    masks = _pooled(cameras.to(torch.float32), alpha, views)
+    upper = torch.full((3,), radius)
+    lower = -upper
+    for _ in range(_MAX_PASSES):
+        box = _carve(masks, lower, upper, resolution=_COARSE)
+        if box is None:
+            return None
+        shrunk = (box[1] - box[0]).max() / (upper - lower).max()
+        lower, upper = box
+        if shrunk > 0.9:
+            break
+    return _carve(masks, lower, upper, resolution=_FINE)
+
+
+def _pooled(cameras: Cameras, alpha: Tensor, views: Tensor) -> _Masks:
+    cell = -(-max(alpha.shape[-2:]) // _MASK_SIZE)
+    tables = []
+    for chunk in torch.split(views, 8):
+        mask = torch.nn.functional.max_pool2d((alpha[chunk] > _OPAQUE).float(), cell, ceil_mode=True)
+        tables.append(torch.nn.functional.pad(mask[:, 0].cumsum(1).cumsum(2), (1, 0, 1, 0)).int())
+    table = torch.cat(tables)
+    height, width = table.shape[1] - 1, table.shape[2] - 1
+    whole_cells = cameras[views].cropped(left=0, top=0, width=width * cell, height=height * cell)
+    limit = torch.tensor([cameras.width / cell, cameras.height / cell])
+    return _Masks(tables=table, cameras=whole_cells.resized(width=width, height=height), limit=limit)
+
+
+def _carve(masks: _Masks, lower: Tensor, upper: Tensor, *, resolution: int) -> tuple[Tensor, Tensor] | None:
+    """The box of the voxels between two corners that survive, or None."""
+    count = len(masks.cameras)
+    step = (upper - lower) / resolution
+    index = torch.arange(resolution) + 0.5
+    centers = torch.cartesian_prod(*(lower[axis] + step[axis] * index for axis in range(3)))
+    radius = 0.5 * float(step.norm())
+    seen, missed = torch.zeros(len(centers)), torch.zeros(len(centers))
+    for view in range(count):
+        hit, miss = _look(masks, view, centers, radius)
+        seen += hit | miss
+        missed += miss
+        kept = missed <= _TOLERATED_MISSES * count
+        centers, seen, missed = centers[kept], seen[kept], missed[kept]
+    centers = centers[seen >= max(1.0, _MIN_SEEN * count)]
+    if len(centers) == 0:
+        return None
+    return centers.amin(0) - 0.5 * step, centers.amax(0) + 0.5 * step
+
+
+def _look(masks: _Masks, view: int, centers: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Whether a view sees the object in the footprints of spheres (K,), and whether only background."""
+    camera = masks.cameras[view : view + 1]
+    positions, depth = (result[0] for result in camera.project(centers))
+    extent = camera.focal[0] * (radius / (depth - radius).clamp(min=1e-6))[:, None]
+    low, high = positions - extent, positions + extent
+    cells = torch.tensor([camera.width, camera.height])
+    left, top = low.floor().clamp(-1, 1e6).long().clamp(min=torch.zeros_like(cells), max=cells).unbind(-1)
+    right, bottom = high.ceil().clamp(-1, 1e6).long().clamp(min=torch.zeros_like(cells), max=cells).unbind(-1)
+    table = masks.tables[view]
+    found = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left] > 0
+    in_front = depth > radius
+    whole = ((low >= 0) & (high <= masks.limit)).all(-1)
+    return in_front & found, in_front & whole & ~found

@@ -1,0 +1,1 @@
+"""What every trainer shares: loop, checkpoints and resume, run folders, optimisers."""

@@ -1,0 +1,164 @@
+"""The loop every trainer shares: steps, log, progress bar, checkpoints, resume.
+
+A trainer implements `Trainable`; `train` calls `step(0)`, `step(1)`, ... and may be killed at any moment. Run again,
+it continues from the last checkpoint, and what it computes is what an uninterrupted run would have computed.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from torch import Tensor
+from tqdm import tqdm
+
+from latentfields.training.checkpoint import load_tensors, save_tensors
+
+
+class Trainable(Protocol):
+    """Something that learns step by step and can be saved between any two steps."""
+
+    def step(self, index: int, progress: float) -> Mapping[str, float]:
+        """Do step `index`, at `progress` in [0, 1) of the whole training; return values to log.
+
+        Schedules depend on `progress` alone: with a time limit it follows the clock, otherwise it is index / steps.
+        """
+        ...
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything the next step depends on: tensors, and JSON-serialisable metadata."""
+        ...
+
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How the loop saves and reports."""
+
+    checkpoint_seconds: float = 30.0
+    """Seconds between checkpoints."""
+    log_every: int = 10
+    """Steps between log records."""
+    seconds: float | None = None
+    """Stop after this much training time, resumed time included; None trains all steps. Not reproducible bit for
+    bit, since the number of steps depends on the machine."""
+
+
+class Interrupted(Exception):
+    """The user or the system asked the process to stop; the state was saved."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        super().__init__(f"interrupted at step {step}; run the same command again to resume {folder}")
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """Where the loop keeps a run's state."""
+    return folder / "state" / "checkpoint.safetensors"
+
+
+def log_path(folder: Path) -> Path:
+    """One JSON record per line."""
+    return folder / "log.jsonl"
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """All log records of a run, oldest first."""
+    path = log_path(folder)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopOptions) -> float:
+    """Run `trainable` up to `steps` steps, resuming when `folder` has a checkpoint.
+
+    Returns the training time in seconds, that of earlier, interrupted sessions included.
+    Raises Interrupted after saving, when SIGINT or SIGTERM arrives.
+    """
+    position = _resume(trainable, folder)
+    log_path(folder).parent.mkdir(parents=True, exist_ok=True)
+    with open(log_path(folder), "r+" if log_path(folder).exists() else "w+") as log, _stop_flag() as stop:
+        log.truncate(position.log_bytes)
+        log.seek(position.log_bytes)
+        bar = tqdm(
+            total=steps, initial=position.step, desc=label, unit="step", dynamic_ncols=True, mininterval=0.5
+        )
+        session, saved = time.perf_counter(), time.perf_counter()
+        index = position.step
+        while index < steps:
+            elapsed = position.seconds + time.perf_counter() - session
+            by_time = 0.0 if options.seconds is None else elapsed / options.seconds
+            values = trainable.step(index, min(max(index / steps, by_time), 1 - 1e-9))
+            index += 1
+            elapsed = position.seconds + time.perf_counter() - session
+            if index % options.log_every == 0 or index == steps:
+                log.write(json.dumps({"step": index, "seconds": round(elapsed, 3), **values}) + "\n")
+                bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+            bar.update()
+            out_of_time = options.seconds is not None and elapsed >= options.seconds
+            finished = index == steps or out_of_time
+            if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
+                log.flush()
+                _save(trainable, folder, _Position(index, elapsed, log.tell()))
+                saved = time.perf_counter()
+            if stop and not finished:
+                bar.close()
+                raise Interrupted(folder, index)
+            if out_of_time:
+                break
+        bar.close()
+        return position.seconds + time.perf_counter() - session
+
+
+@dataclass(frozen=True)
+class _Position:
+    step: int
+    seconds: float
+    log_bytes: int
+
+
+def _save(trainable: Trainable, folder: Path, position: _Position) -> None:
+    tensors, metadata = trainable.state()
+    save_tensors(checkpoint_path(folder), tensors, {"loop": vars(position), "trainable": metadata})
+
+
+def _resume(trainable: Trainable, folder: Path) -> _Position:
+    if not checkpoint_path(folder).exists():
+        return _Position(0, 0.0, 0)
+    tensors, metadata = load_tensors(checkpoint_path(folder))
+    trainable.restore(tensors, metadata["trainable"])
+    return _Position(**metadata["loop"])
+
+
+@contextmanager
+def _stop_flag() -> Iterator[list[int]]:
+    """A list that becomes non-empty when SIGINT or SIGTERM arrives; a second signal acts as usual."""
+    received: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        _restore_handlers(previous)
+
+    try:
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            previous[kind] = signal.signal(kind, note)
+    except ValueError:  # Not in the main thread: whoever started the thread handles signals.
+        previous.clear()
+    try:
+        yield received
+    finally:
+        _restore_handlers(previous)
+
+
+def _restore_handlers(handlers: Mapping[int, Any]) -> None:
+    for kind, handler in handlers.items():
+        signal.signal(kind, handler)

@@ -1,0 +1,82 @@
+"""Frozen dataclasses to JSON and back, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from latentfields.errors import InputError
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> Any:
+    """JSON-serialisable form of a dataclass of numbers, strings, paths, tuples and dataclasses."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
+    """Rebuild a dataclass of type `kind`. Raises InputError naming the file and the field that does not fit."""
+    if not isinstance(value, dict):
+        raise InputError(source, f"field '{field or 'top level'}' should be an object")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in value:
+        if name not in fields:
+            raise InputError(source, f"unknown field '{_join(field, name)}'")
+    made = {
+        name: _convert(hints[name], value[name], source, _join(field, name))
+        for name in fields
+        if name in value
+    }
+    try:
+        return kind(**made)
+    except TypeError as error:
+        raise InputError(source, f"field '{field or 'top level'}': {error}") from None
+
+
+def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return from_json(typing.cast(Any, hint), value, source=source, field=field)
+    if origin is typing.Literal:
+        return _require(value in arguments, value, source, field, f"one of {', '.join(map(str, arguments))}")
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, source, field)
+    if origin is tuple:
+        _require(isinstance(value, list), value, source, field, "a list")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        _require(len(kinds) == len(value), value, source, field, f"a list of {len(kinds)}")
+        return tuple(_convert(k, v, source, field) for k, v in zip(kinds, value, strict=True))
+    if hint is Path:
+        return Path(_require(isinstance(value, str), value, source, field, "a path"))
+    if hint is float:
+        return float(
+            _require(
+                isinstance(value, int | float) and not isinstance(value, bool),
+                value,
+                source,
+                field,
+                "a number",
+            )
+        )
+    return _require(type(value) is hint, value, source, field, getattr(hint, "__name__", str(hint)))
+
+
+def _require(fits: bool, value: Any, source: Path, field: str, expected: str) -> Any:
+    if not fits:
+        raise InputError(source, f"field '{field}' is {value!r}; expected {expected}")
+    return value
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
