@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from latentfields.training.loop import Interrupted
 
         if isinstance(error, Interrupted | KeyboardInterrupt):
-            print(f"\n{error or 'interrupted'}", file=sys.stderr)
+            print(f"\n{str(error) or 'interrupted'}", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED) from None
         raise
 

@@ -55,7 +55,7 @@ class _TruncatedExp(torch.autograd.Function):
 
 def truncated_exp(x: Tensor) -> Tensor:
     """exp(min(x, 11)) with the gradient exp(min(x, 11)) everywhere."""
-    out: Tensor = _TruncatedExp.apply(x)
+    out: Tensor = _TruncatedExp.apply(x)  # type: ignore[no-untyped-call]
     return out
 
 

@@ -102,7 +102,7 @@ class ScenePretrainer:
             rendered = training.render(active, mine, background=self.background, update_grids=True)
             latent = latent_loss(latents.to(training.device), rendered)
             variation = planes_total_variation(active)
-            (share * (latent + options.tv_weight * variation)).backward()  # type: ignore[no-untyped-call]
+            (share * (latent + options.tv_weight * variation)).backward()
             values = {
                 "latent": share * float(latent.detach()),
                 "tv_planes": share * float(variation.detach()),

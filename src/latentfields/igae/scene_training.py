@@ -16,7 +16,7 @@ from latentfields.igae.config import IgaeConfig
 from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import SceneViews
 from latentfields.igae.renderer import TriPlaneRenderer
-from latentfields.igae.scenes import ActiveScene, LatentScenes
+from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 
 WHITE = (1.0, 1.0, 1.0)
@@ -41,16 +41,13 @@ class SceneTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.renderer = TriPlaneRenderer(config.scenes, channels=channels).to(device)
-        self.renew_optimizer()
+        self.renew_optimizers()
 
-    def renew_optimizer(self) -> None:
-        """Start the shared MLP's optimiser afresh, with a learning rate that `update` will set."""
-        self.optimizer = torch.optim.Adam(self.renderer.parameters(), eps=1e-15, betas=(0.9, 0.99), fused=True)
-
-    def renew_moments(self) -> None:
-        """Forget the planes' moments; the number of visits stays."""
-        self.scenes.first_moment.zero_()
-        self.scenes.second_moment.zero_()
+    def renew_optimizers(self) -> None:
+        """Forget all moments. The phases weigh the same losses very differently: moments of the first would keep
+        the planes from moving for hundreds of batches of the second."""
+        self.scenes.renew_moments()
+        self.optimizer = torch.optim.Adam(self.renderer.parameters(), betas=BETAS, eps=EPSILON, fused=True)
 
     def render(
         self, active: Sequence[ActiveScene], plan: BatchPlan, *, background: Tensor, update_grids: bool

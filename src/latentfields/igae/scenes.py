@@ -42,7 +42,7 @@ class ActiveScene:
     grid: DensityGrid
     """Where the scene is dense."""
     visits: int
-    """Batches that the scene was part of before."""
+    """Batches that the scene was part of before, since its moments were last renewed."""
 
     @property
     def nbytes(self) -> int:
@@ -111,12 +111,21 @@ class LatentScenes:
 
     def _put_back(self, scene: ActiveScene) -> None:
         self.visits[scene.index] = scene.visits + 1
-        if scene.planes.device.type == "cpu":
-            return
-        self.planes[scene.index].copy_(scene.planes.detach())
-        self.first_moment[scene.index].copy_(scene.first_moment)
-        self.second_moment[scene.index].copy_(scene.second_moment)
-        self.density[scene.index].copy_(scene.grid.density)
+        for stored, current in (
+            (self.planes, scene.planes.detach()),
+            (self.first_moment, scene.first_moment),
+            (self.second_moment, scene.second_moment),
+            (self.density, scene.grid.density),
+        ):
+            row = stored[scene.index]
+            if row.data_ptr() != current.data_ptr():
+                row.copy_(current)
+
+    def renew_moments(self) -> None:
+        """Forget the moments of all scenes and count their batches from zero."""
+        self.first_moment.zero_()
+        self.second_moment.zero_()
+        self.visits.zero_()
 
     def record(self, index: int) -> list[Tensor]:
         """Everything about one scene, as views of the stored tensors: what processes send each other."""

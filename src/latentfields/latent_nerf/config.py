@@ -43,7 +43,11 @@ class FitConfig:
     """Whole latent images per step."""
     batch_rays: int = 4096
     """Random pixels per step in RGB space."""
-    pixel_samples: int = 1
-    """Rays per latent pixel and side (2 means 4 rays), averaged."""
+    subpixels: int = 2
+    """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
+    subpixel_width: int = 48
+    """Hidden channels of that projection."""
+    subpixel_learning_rate: float = 3e-3
+    """Adam learning rate of that projection and of the background before it."""
     seed: int = 0
     """Seed of weights, batches and jitter."""

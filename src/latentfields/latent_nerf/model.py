@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras, Rays
 from latentfields.fields.field import Field
+from latentfields.latent_nerf.subpixel import SubpixelProjection
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.options import SamplingOptions
 from latentfields.rendering.renderer import Rendering, render_rays
@@ -49,17 +50,19 @@ class LatentNerf(nn.Module):
         near: float,
         far: float,
         sampling: SamplingOptions,
-        pixel_samples: int,
+        projection: SubpixelProjection | None,
     ) -> None:
-        """`background` (C,) is what lies behind the scene, in the field's space; None as autoencoder means RGB."""
+        """`background` (C,) is what lies behind the scene, in the field's space; None as autoencoder means RGB.
+
+        `projection` turns finer renders into latents; None renders latents with one ray each, as the paper does.
+        """
         super().__init__()
         self.field = field
         self.autoencoder = autoencoder
         self.grid = DensityGrid(resolution=sampling.grid_resolution)
         self.near, self.far = near, far
         self.sampling = sampling
-        self.pixel_samples = pixel_samples
-        self.jit = False
+        self.projection = projection
         if learn_background:
             self.background = nn.Parameter(background.clone())
         else:
@@ -80,33 +83,23 @@ class LatentNerf(nn.Module):
     def render_features(self, cameras: Cameras, *, generator: torch.Generator | None = None) -> View:
         """z~_p = F_theta(p): render image-sized `cameras` on the feature grid.
 
-        Every feature is the mean over `pixel_samples`^2 rays spread over its area. Differentiable; `generator`
-        jitters the samples along rays.
+        One ray through the centre of every latent, or `projection.subpixels`^2 rays and the projection.
+        Differentiable; `generator` jitters the samples along rays.
         """
-        small = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
-        shape = (len(small), small.height, small.width)
-        parts = [
-            self._render_grid(small.rays(offsets=offset).flatten(), generator)
-            for offset in self._offsets(small, generator if self.jit else None)
-        ]
-        features = torch.stack([part.features for part in parts]).mean(0)
-        opacity = torch.stack([part.opacity for part in parts]).mean(0)
-        depth = torch.stack([part.depth for part in parts]).mean(0)
-        return View(
-            features.view(*shape, -1).permute(0, 3, 1, 2),
-            opacity.view(*shape)[:, None],
-            depth.view(*shape)[:, None],
+        k = 1 if self.projection is None else self.projection.subpixels
+        grid = cameras.resized(
+            width=k * cameras.width // self.factor, height=k * cameras.height // self.factor
         )
+        rendering = self._render_grid(grid.rays().flatten(), generator)
 
-    def _offsets(self, cameras: Cameras, generator: torch.Generator | None) -> list[Tensor]:
-        count = self.pixel_samples
-        device = cameras.focal.device
-        cells = torch.arange(count, device=device, dtype=torch.float32)
-        corners = [torch.stack([x, y]) for y in cells for x in cells]
-        if generator is None:
-            return [(corner + 0.5) / count for corner in corners]
-        shape = (len(cameras), cameras.height, cameras.width, 2)
-        return [(corner + torch.rand(shape, generator=generator).to(device)) / count for corner in corners]
+        def maps(values: Tensor) -> Tensor:
+            return values.view(len(grid), grid.height, grid.width, -1).permute(0, 3, 1, 2)
+
+        features, opacity, depth = maps(rendering.features), maps(rendering.opacity), maps(rendering.depth)
+        if self.projection is None:
+            return View(features, opacity, depth)
+        pool = torch.nn.functional.avg_pool2d
+        return View(self.projection(features), pool(opacity, k), pool(depth, k))
 
     def _render_grid(self, rays: Rays, generator: torch.Generator | None) -> Rendering:
         parts = [

@@ -25,8 +25,10 @@ from latentfields.errors import InputError
 from latentfields.fields.triplane import TriPlane
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.model import LatentNerf
+from latentfields.latent_nerf.subpixel import SubpixelProjection
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.visual_hull import visual_hull_cells
 from latentfields.training.checkpoint import load_tensors, read_json, save_tensors
 from latentfields.training.runs import CONFIG_FILE
 from latentfields.training.typed_json import from_json, to_json
@@ -77,7 +79,18 @@ def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) 
             background = autoencoder.background_latent(scene.background)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return _model(config, autoencoder, background, _frame(scene))
+        model = _model(config, autoencoder, background, _frame(scene))
+    if scene.alpha is not None:
+        # What no training view shows is empty: the same knowledge for latents and for pixels.
+        cells = visual_hull_cells(
+            scene.cameras,
+            scene.alpha,
+            views=scene.indices("train"),
+            resolution=config.sampling.grid_resolution,
+        )
+        if cells.any():
+            model.grid.restrict(cells)
+    return model
 
 
 def _frame(scene: Scene) -> SceneFrame:
@@ -93,10 +106,16 @@ def _model(
     rgb = autoencoder is None
     field = TriPlane(config.triplane, channels=len(background), head="sigmoid" if rgb else "linear")
     return LatentNerf(
-        field, autoencoder=autoencoder, background=background, learn_background=frame.learn_background,
+        field, autoencoder=autoencoder, background=background, learn_background=frame.learn_background or (not rgb and config.subpixels > 1),
         near=frame.near, far=frame.far, sampling=config.sampling,
-        pixel_samples=1 if rgb else config.pixel_samples,
+        projection=_projection(config, len(background)) if not rgb and config.subpixels > 1 else None,
     )  # fmt: skip
+
+
+def _projection(config: FitConfig, channels: int) -> SubpixelProjection:
+    if config.subpixels % 2:
+        raise InputError("--subpixels", f"is {config.subpixels}; expected 1 or an even number")
+    return SubpixelProjection(channels, subpixels=config.subpixels, width=config.subpixel_width)
 
 
 class Run:

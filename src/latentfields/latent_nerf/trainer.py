@@ -132,8 +132,11 @@ class LatentNerfTrainer:
 
     def _field_optimizer(self, stage: StageConfig) -> torch.optim.Optimizer:
         groups = self.model.field.parameter_groups(learning_rate_factor=stage.learning_rate_factor)
-        if isinstance(self.model.background, torch.nn.Parameter):
-            groups.append({"params": [self.model.background], "lr": 1e-2 * stage.learning_rate_factor})
+        extra = [self.model.background] if isinstance(self.model.background, torch.nn.Parameter) else []
+        extra += self.model.projection.parameters() if self.model.projection is not None else []
+        if extra:
+            rate = self.config.subpixel_learning_rate * stage.learning_rate_factor
+            groups.append({"params": extra, "lr": rate})
         optimizer = torch.optim.Adam(groups, eps=1e-15, betas=(0.9, 0.99), fused=True)
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]

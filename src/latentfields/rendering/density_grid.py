@@ -19,11 +19,16 @@ from latentfields.rendering.volume import transmittance_and_weights
 EXPLORATION = 0.01
 """Weight added to every bin, as a fraction of the total, so that the grid's mistakes can be corrected."""
 
+HIGHEST_OPTICAL_DEPTH = 0.2
+"""Largest optical depth that the coarse pass assumes over one cell. A cell is as dense as its densest point: without
+this bound, a ray through the empty part of a cell that a surface cuts would get no samples behind that cell."""
+
 
 class DensityGrid(nn.Module):
     """Running maximum of densities on a G^3 grid over [-1, 1]^3."""
 
     density: Tensor
+    candidates: Tensor
 
     def __init__(self, *, resolution: int = 64, decay: float = 0.9, skip_below: float = 0.01) -> None:
         """`skip_below` is the opacity over one cell under which a cell counts as empty."""
@@ -35,19 +40,26 @@ class DensityGrid(nn.Module):
         # Everything is dense at first: nothing is skipped before the field was looked at.
         self.register_buffer("density", torch.full((resolution**3,), self.highest_threshold * 2))
 
+        self.register_buffer("candidates", torch.ones(resolution**3, dtype=torch.bool))
+
     @property
     def threshold(self) -> Tensor:
-        """Density under which a cell counts as empty: never above the mean, so that a thin fog is not all skipped."""
-        return self.density.mean().clamp(max=self.highest_threshold)
+        """Density under which a cell counts as empty: never above the mean, so that thin fog is not all skipped."""
+        return self.density[self.candidates].mean().clamp(max=self.highest_threshold)
+
+    def restrict(self, candidates: Tensor) -> None:
+        """Declare cells empty for good: `candidates` (G^3,) bool, x slowest, such as an object's visual hull."""
+        self.candidates.copy_(candidates)
+        self.density[~self.candidates] = 0.0
 
     @torch.no_grad()
     def update(
         self, density: Callable[[Tensor], Tensor], *, share: float, generator: torch.Generator
     ) -> None:
         """Look at a random position in a random `share` of the cells; keep decaying maxima."""
-        total = self.resolution**3
-        count = max(1, round(total * share))
-        cells = torch.randperm(total, generator=generator)[:count].to(self.density.device)
+        cells = self.candidates.nonzero()[:, 0]
+        count = max(1, round(len(cells) * share))
+        cells = cells[torch.randperm(len(cells), generator=generator)[:count].to(cells.device)]
         index = torch.stack(
             [
                 cells // self.resolution**2,
@@ -85,6 +97,7 @@ class DensityGrid(nn.Module):
         points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
         density = self.at(points)
         density = torch.where(density > self.threshold, density, torch.zeros_like(density))
+        density = density.clamp(max=HIGHEST_OPTICAL_DEPTH * self.resolution / 2)
         _, weights = transmittance_and_weights(density, (length / bins).expand_as(density))
         padded = torch.nn.functional.pad(weights[:, None], (1, 1), mode="replicate")[:, 0]
         blurred = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), padded[:, 1:-1])

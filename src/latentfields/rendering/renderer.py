@@ -5,13 +5,13 @@ Shape suffixes: R rays, S intervals, M occupied samples, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.fields.field import Field
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.options import SamplingOptions
 from latentfields.rendering.sampling import box_segment, sample_edges
@@ -31,7 +31,7 @@ class Rendering:
 
 
 def render_rays(
-    field: Field,
+    field: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
     grid: DensityGrid,
     rays: Rays,
     background: Tensor,
@@ -43,6 +43,7 @@ def render_rays(
 ) -> Rendering:
     """Render rays (R,) over `background` (C,). Differentiable in the field and the background.
 
+    `field` gives density (M,) and features (M, C) at points (M, 3) seen along unit directions (M, 3), like a `Field`.
     `generator` jitters the samples (training); None is deterministic (evaluation).
     """
     enter, leave = box_segment(rays, near=near, far=far)

@@ -20,7 +20,7 @@ def box_segment(rays: Rays, *, near: float, far: float) -> tuple[Tensor, Tensor]
         rays.directions.abs() < 1e-9, torch.full_like(rays.directions, 1e-9), rays.directions
     )
     first, second = (-1.0 - rays.origins) * inverse, (1.0 - rays.origins) * inverse
-    enter = torch.minimum(first, second).amax(dim=-1).clamp(min=near)
+    enter = torch.minimum(first, second).amax(dim=-1).clamp(min=near, max=far)
     leave = torch.maximum(first, second).amin(dim=-1).clamp(max=far)
     return enter, torch.maximum(enter, leave)
 

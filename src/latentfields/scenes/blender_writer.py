@@ -18,6 +18,9 @@ from latentfields.errors import InputError
 from latentfields.scenes.depth_files import depth_unit, write_depth
 from latentfields.scenes.mesh_rendering import RenderedView
 
+_SPLITS = ("train", "val", "test")
+_SCENE_FILES = {*_SPLITS, *(f"transforms_{split}.json" for split in _SPLITS)}
+
 
 def write_blender_scene(
     folder: Path,
@@ -33,7 +36,7 @@ def write_blender_scene(
     Pictures are RGBA PNG with straight alpha. Depth maps are 16-bit PNG files, "depth_file_path" of their
     frame, in steps of "depth_unit_scale_factor" scene units, for depths up to `farthest`. Splits without
     views get no file. The folder appears complete or not at all. Raises InputError when it exists and may not
-    be overwritten.
+    be overwritten, see `require_absent`.
     """
     unit = depth_unit(farthest)
     slots = [(split, index) for split, size in split_sizes.items() for index in range(size)]
@@ -59,16 +62,23 @@ def write_blender_scene(
 
 
 def require_absent(folder: Path, *, overwrite: bool) -> None:
-    """Raise InputError when `folder` exists with something in it and may not be overwritten."""
+    """Raise InputError when `folder` exists and is neither empty nor a scene that may be overwritten."""
     if folder.exists() and not folder.is_dir():
         raise InputError(folder, "expected a folder, found a file")
-    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if names - _SCENE_FILES:
+        found = min(names - _SCENE_FILES)
+        raise InputError(
+            folder, f"holds '{found}', which is no part of a rendered scene; choose another folder"
+        )
+    if names and not overwrite:
         raise InputError(folder, "exists already; choose another folder or pass --overwrite")
 
 
 @contextmanager
 def _complete_or_absent(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     """A new folder beside `folder` that takes its name when the block ends well, and vanishes otherwise."""
+    folder = folder.resolve()
     require_absent(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

@@ -44,8 +44,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_image(path: Path) -> Pixels:
-    """The picture as (H, W, 3), or as (H, W, 4) with straight alpha when it has an alpha channel, 8 bits
-    each.
+    """The picture as (H, W, 3) uint8, or as (H, W, 4) with straight alpha when it has an alpha channel.
 
     Grey becomes RGB, palettes are looked up, 16-bit grey is scaled. Raises InputError when decoding fails.
     """

@@ -15,8 +15,7 @@ from latentfields.scenes.capture import Array
 
 
 class JsonObject:
-    """One object of a JSON file. Fields that an entry of a list lacks are looked up in the object around
-    it."""
+    """One object of a JSON file; entries of a list fall back on the fields of the object around them."""
 
     def __init__(self, source: Path, values: Mapping[str, object], *, where: str = "") -> None:
         """`where` names the object in messages, as in "frames[3]"; it is empty for the whole file."""

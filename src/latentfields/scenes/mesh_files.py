@@ -17,6 +17,7 @@ from latentfields.scenes.meshes import AlphaMode, Material, Mesh, concatenate
 from latentfields.scenes.textures import srgb_to_linear
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
+_MAX_TEXTURE_SIDE = 4096
 _UNCOLORED = Material(color=(0.6, 0.6, 0.6, 1.0))
 
 
@@ -50,9 +51,7 @@ def load_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> Mesh:
         raise InputError(path, "the file holds no triangles or polygons")
     mesh = concatenate(path.stem, parts)
     if _names_textures(path) and all(material.texture is None for material in mesh.materials):
-        warnings.warn(
-            f"{path}: names textures, but none could be read; the mesh is rendered without", stacklevel=2
-        )
+        warnings.warn(f"{path}: its textures could not be read; it is rendered without", stacklevel=2)
     return mesh
 
 
@@ -120,7 +119,8 @@ def _vertex_normals(geometry: Any, transform: NDArray[np.float64]) -> NDArray[np
 
 def _vertex_colors(visual: Any, count: int, *, are_linear: bool) -> NDArray[np.float32]:
     """(V, 4) linear RGBA; white where the file has none."""
-    found = visual.vertex_colors if visual.kind == "vertex" else visual.vertex_attributes.get("color")
+    attributes = getattr(visual, "vertex_attributes", {})
+    found = visual.vertex_colors if visual.kind == "vertex" else attributes.get("color")
     rgba = np.ones((count, 4), np.float32)
     if found is None:
         return rgba
@@ -134,6 +134,8 @@ def _vertex_colors(visual: Any, count: int, *, are_linear: bool) -> NDArray[np.f
 def _material(material: Any) -> Material:
     if isinstance(material, trimesh.visual.material.PBRMaterial):
         return _gltf_material(material)
+    if hash(material) == hash(trimesh.visual.material.empty_material()):  # the reader's stand-in for none
+        return _UNCOLORED
     texture = _pixels(getattr(material, "image", None))
     if texture is not None:
         # A texture takes the place of the diffuse colour, which exporters often leave black.
@@ -169,19 +171,27 @@ def _unit_rgba(
 
 
 def _pixels(image: Any) -> NDArray[np.uint8] | None:
-    return None if image is None else np.asarray(image.convert("RGBA"), dtype=np.uint8)
+    """(H, W, 4) RGBA of a picture, shrunk where it is larger than any rendered view can show."""
+    if image is None:
+        return None
+    rgba = image.convert("RGBA")
+    factor = -(-max(rgba.size) // _MAX_TEXTURE_SIDE)
+    return np.asarray(rgba.reduce(factor) if factor > 1 else rgba, dtype=np.uint8)
 
 
 def _names_textures(path: Path) -> bool:
-    """Whether the file's materials name base-colour textures."""
+    """Whether the file's materials name base-colour textures, or the file with its materials is missing."""
     if path.suffix.lower() == ".obj":
-        libraries = [line.split(maxsplit=1)[1].strip() for line in _lines(path) if line.startswith("mtllib ")]
-        files = [path.parent / library for library in libraries if (path.parent / library).is_file()]
-        return any(line.strip().lower().startswith("map_kd") for file in files for line in _lines(file))
+        libraries = [path.parent / line[7:].strip() for line in _lines(path) if line.startswith("mtllib ")]
+        return any(not library.is_file() or _has_color_map(library) for library in libraries)
     if path.suffix.lower() in (".glb", ".gltf"):
         materials = _gltf_json(path).get("materials", [])
         return any("baseColorTexture" in material.get("pbrMetallicRoughness", {}) for material in materials)
     return False
+
+
+def _has_color_map(library: Path) -> bool:
+    return any(line.strip().lower().startswith("map_kd") for line in _lines(library))
 
 
 def _lines(path: Path) -> list[str]:

@@ -33,7 +33,7 @@ class RenderOptions:
     def check(self) -> None:
         """Raise InputError, naming the option, when a value is out of range."""
         _require(2 <= self.views <= 100_000, "--views", "an integer from 2 to 100000", self.views)
-        _require(8 <= self.size <= 4096, "--size", "an integer from 8 to 4096", self.size)
+        _require(8 <= self.size <= 2048, "--size", "an integer from 8 to 2048", self.size)
         _require(
             0 <= self.test_fraction <= 0.9, "--test-fraction", "a number from 0 to 0.9", self.test_fraction
         )

@@ -78,8 +78,7 @@ def blank_border(lens: Lens, *, source: Path) -> int:
 
 
 def _is_injective(stored: Tensor) -> Tensor:
-    """Where the map of pixels (H, W, 2) does not fold over, as polynomials do far from where they were
-    fitted."""
+    """Where the map of pixels (H, W, 2) does not fold over, as polynomials do far outside of their fit."""
     along_rows, along_columns = torch.gradient(stored, dim=(0, 1))
     folded: Tensor = (
         along_columns[..., 0] * along_rows[..., 1] - along_columns[..., 1] * along_rows[..., 0] <= 0

@@ -9,13 +9,16 @@ import torch
 
 from latentfields.cameras import Cameras, look_at
 
+_FILL = 0.96
+"""Size of a framed object over that of the sphere that touches the picture's edge."""
 
-def framed_radius(*, distance: float, field_of_view: float, margin: float = 0.96) -> float:
-    """Radius of the largest centred sphere that a camera at `distance` sees whole, times `margin`.
+
+def framed_radius(*, distance: float, field_of_view: float) -> float:
+    """Radius of a centred sphere that just fits into the picture of a camera at `distance`.
 
     `field_of_view` is the full angle in degrees across the image's shorter side.
     """
-    return margin * distance * math.sin(math.radians(field_of_view) / 2)
+    return _FILL * distance * math.sin(math.radians(field_of_view) / 2)
 
 
 def sphere_cameras(

@@ -42,8 +42,7 @@ class _Masks:
 def visual_hull_box(
     cameras: Cameras, alpha: Tensor, *, views: Tensor, radius: float
 ) -> tuple[Tensor, Tensor] | None:
-    """Lower and upper corner (3,) of the visual hull inside the cube [-radius, radius]^3, or None without
-    one.
+    """Lower and upper corner (3,) of the visual hull inside [-radius, radius]^3, or None without one.
 
     `alpha` (N, 1, H, W) is uint8 coverage, `views` the indices of the views to carve with. Corners are in
     the frame of the cameras, float32.
@@ -62,6 +61,30 @@ def visual_hull_box(
     return _carve(masks, lower, upper, resolution=_FINE)
 
 
+def visual_hull_cells(cameras: Cameras, alpha: Tensor, *, views: Tensor, resolution: int) -> Tensor:
+    """Which cells of a grid over [-1, 1]^3 may hold the object: (resolution^3,) bool, x slowest.
+
+    Arguments as for `visual_hull_box`. A cell is kept when its circumscribed sphere may touch the hull.
+    """
+    masks = _pooled(cameras.to(torch.float32), alpha, views)
+    # Coarse to fine: most of space is gone before the fine cells are looked at.
+    coarse = resolution // 4 if resolution % 4 == 0 else resolution
+    cells = torch.cartesian_prod(*(torch.arange(coarse),) * 3)
+    size = coarse
+    while True:
+        step = 2.0 / size
+        centers = (cells + 0.5) * step - 1.0
+        cells = cells[_survivors(masks, centers, radius=0.5 * step * 3**0.5)]
+        if size == resolution:
+            break
+        children = torch.cartesian_prod(*(torch.arange(2),) * 3)
+        cells = (2 * cells[:, None] + children).reshape(-1, 3)
+        size *= 2
+    kept = torch.zeros((resolution,) * 3, dtype=torch.bool)
+    kept[cells[:, 0], cells[:, 1], cells[:, 2]] = True
+    return kept.flatten()
+
+
 def _pooled(cameras: Cameras, alpha: Tensor, views: Tensor) -> _Masks:
     cell = -(-max(alpha.shape[-2:]) // _MASK_SIZE)
     tables = []
@@ -77,22 +100,28 @@ def _pooled(cameras: Cameras, alpha: Tensor, views: Tensor) -> _Masks:
 
 def _carve(masks: _Masks, lower: Tensor, upper: Tensor, *, resolution: int) -> tuple[Tensor, Tensor] | None:
     """The box of the voxels between two corners that survive, or None."""
-    count = len(masks.cameras)
     step = (upper - lower) / resolution
     index = torch.arange(resolution) + 0.5
-    centers = torch.cartesian_prod(*(lower[axis] + step[axis] * index for axis in range(3)))
-    radius = 0.5 * float(step.norm())
+    grid = torch.cartesian_prod(*(lower[axis] + step[axis] * index for axis in range(3)))
+    centers = grid[_survivors(masks, grid, radius=0.5 * float(step.norm()))]
+    if len(centers) == 0:
+        return None
+    return centers.amin(0) - 0.5 * step, centers.amax(0) + 0.5 * step
+
+
+def _survivors(masks: _Masks, grid: Tensor, *, radius: float) -> Tensor:
+    """Indices of the voxels with centres (K, 3) that no more views than tolerated see as background."""
+    count = len(masks.cameras)
+    kept_indices = torch.arange(len(grid))
+    centers = grid
     seen, missed = torch.zeros(len(centers)), torch.zeros(len(centers))
     for view in range(count):
         hit, miss = _look(masks, view, centers, radius)
         seen += hit | miss
         missed += miss
         kept = missed <= _TOLERATED_MISSES * count
-        centers, seen, missed = centers[kept], seen[kept], missed[kept]
-    centers = centers[seen >= max(1.0, _MIN_SEEN * count)]
-    if len(centers) == 0:
-        return None
-    return centers.amin(0) - 0.5 * step, centers.amax(0) + 0.5 * step
+        centers, seen, missed, kept_indices = centers[kept], seen[kept], missed[kept], kept_indices[kept]
+    return kept_indices[seen >= max(1.0, _MIN_SEEN * count)]
 
 
 def _look(masks: _Masks, view: int, centers: Tensor, radius: float) -> tuple[Tensor, Tensor]:

@@ -60,6 +60,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(path, "no such file") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(path, f"malformed JSON ({error})") from None
 
@@ -80,13 +82,20 @@ def pack_optimizer(
 def unpack_optimizer(
     optimizer: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]
 ) -> None:
-    """Restore what `pack_optimizer` split."""
+    """Restore what `pack_optimizer` split; moments get the memory layout of their parameters.
+
+    Files keep no layout, and fused optimisers walk through parameter and moments in the order of memory.
+    """
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(prefix + "."):
             index, key = name[len(prefix) + 1 :].split(".", 1)
             state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, entry in optimizer.state.items():
+        for key, value in entry.items():
+            if value.shape == parameter.shape:
+                entry[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ it continues from the last checkpoint, and what it computes is what an uninterru
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -53,6 +54,10 @@ class LoopOptions:
     """Stop after this much training time, resumed time included; None trains all steps. Not reproducible bit for
     bit, since the number of steps depends on the machine."""
 
+    def out_of_time(self, elapsed: float) -> bool:
+        """Whether `elapsed` seconds of training are all that is allowed."""
+        return self.seconds is not None and elapsed >= self.seconds
+
 
 class Interrupted(Exception):
     """The user or the system asked the process to stop; the state was saved."""
@@ -72,9 +77,10 @@ def log_path(folder: Path) -> Path:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """All log records of a run, oldest first."""
+    """All log records of a run, oldest first. A last line that is still being written is left out."""
     path = log_path(folder)
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopOptions) -> float:
@@ -92,30 +98,27 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             total=steps, initial=position.step, desc=label, unit="step", dynamic_ncols=True, mininterval=0.5
         )
         session, saved = time.perf_counter(), time.perf_counter()
-        index = position.step
-        while index < steps:
-            elapsed = position.seconds + time.perf_counter() - session
+        index, elapsed = position.step, position.seconds
+        while index < steps and not options.out_of_time(elapsed):
             by_time = 0.0 if options.seconds is None else elapsed / options.seconds
             values = trainable.step(index, min(max(index / steps, by_time), 1 - 1e-9))
             index += 1
             elapsed = position.seconds + time.perf_counter() - session
-            if index % options.log_every == 0 or index == steps:
+            finished = index == steps or options.out_of_time(elapsed)
+            if finished or index % options.log_every == 0:
                 log.write(json.dumps({"step": index, "seconds": round(elapsed, 3), **values}) + "\n")
                 bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
             bar.update()
-            out_of_time = options.seconds is not None and elapsed >= options.seconds
-            finished = index == steps or out_of_time
             if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
                 log.flush()
+                os.fsync(log.fileno())
                 _save(trainable, folder, _Position(index, elapsed, log.tell()))
                 saved = time.perf_counter()
             if stop and not finished:
                 bar.close()
                 raise Interrupted(folder, index)
-            if out_of_time:
-                break
         bar.close()
-        return position.seconds + time.perf_counter() - session
+        return elapsed
 
 
 @dataclass(frozen=True)

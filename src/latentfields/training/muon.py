@@ -25,7 +25,8 @@ def orthogonalised(matrix: Tensor, *, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.T if tall else x
+    out: Tensor = x.T if tall else x
+    return out
 
 
 class Muon(torch.optim.Optimizer):

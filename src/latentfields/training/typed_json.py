@@ -57,6 +57,9 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         _require(len(kinds) == len(value), value, source, field, f"a list of {len(kinds)}")
         return tuple(_convert(k, v, source, field) for k, v in zip(kinds, value, strict=True))
+    if origin is list:
+        _require(isinstance(value, list), value, source, field, "a list")
+        return [_convert(arguments[0], item, source, field) for item in value]
     if hint is Path:
         return Path(_require(isinstance(value, str), value, source, field, "a path"))
     if hint is float:

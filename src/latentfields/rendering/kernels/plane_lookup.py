@@ -32,7 +32,7 @@ def plane_lookup_reference(planes: Tensor, points: Tensor) -> Tensor:
 def plane_lookup(planes: Tensor, points: Tensor) -> Tensor:
     """`plane_lookup_reference`, several times faster on a CPU."""
     index, weight = _corners(points, planes.shape[1])
-    out: Tensor = _Gather.apply(planes.reshape(-1, planes.shape[-1]), index, weight)
+    out: Tensor = _Gather.apply(planes.reshape(-1, planes.shape[-1]), index, weight)  # type: ignore[no-untyped-call]
     return out
 
 

@@ -16,7 +16,7 @@ from latentfields.scenes.procedural.shapes import ellipsoid, grid_surface, lathe
 _SEGMENTS = 64
 
 
-_FELT: tuple[Pattern, ...] = (plain, plain, patches, *FABRIC)
+_FELT: tuple[Pattern, ...] = (plain, patches, *FABRIC)
 
 
 def hat(random: np.random.Generator) -> list[Mesh]:

@@ -51,7 +51,7 @@ POTTERY: tuple[Pattern, ...] = (zones, zones, glaze, marble, cells, zigzag, moti
 FABRIC: tuple[Pattern, ...] = (tartan, stripes, checks, dots, zigzag, motifs, weave, patches)
 
 
-LEATHER: tuple[Pattern, ...] = (plain, scales, cells, patches, weave, stripes, tartan)
+LEATHER: tuple[Pattern, ...] = (motifs, scales, cells, patches, weave, stripes, tartan)
 
 
 STONE: tuple[Pattern, ...] = (marble, cells, patches)

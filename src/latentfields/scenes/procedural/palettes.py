@@ -50,7 +50,7 @@ def oklch(lightness: float, chroma: float, hue: float) -> Array:
         linear = (
             _OKLAB_TO_LINEAR @ (_OKLAB_TO_CONE @ np.array([lightness, *(fraction * chroma * direction)])) ** 3
         )
-        if linear.min() >= -1e-4 and linear.max() <= 1.0001:
+        if linear.min() >= -2e-3 and linear.max() <= 1.002:
             break
     return linear_to_srgb(linear).astype(np.float64)
 

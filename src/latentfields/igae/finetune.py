@@ -1,0 +1,237 @@
+"""`finetune_3d`: from an autoencoder, scenes and photographs to an IG-AE. Both phases, resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
+from latentfields.igae.batches import photo_crops
+from latentfields.igae.config import IgaeConfig
+from latentfields.igae.dashboard import Dashboard, data_wait_share
+from latentfields.igae.distributed import Processes, joined_processes
+from latentfields.igae.image_cache import Photos, SceneViews, cache_photos, cache_scenes
+from latentfields.igae.joint import JointTrainer, perceptual_loss
+from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
+from latentfields.igae.scene_training import WHITE, SceneTraining
+from latentfields.training.checkpoint import load_tensors, read_json, write_json
+from latentfields.training.loop import LoopOptions, checkpoint_path, read_log
+from latentfields.training.runs import CONFIG_FILE, claim_run
+
+STATISTICS_IMAGES = 256
+"""Scene views, and photographs, that latent statistics are measured on."""
+
+
+def finetune_3d(
+    config: IgaeConfig,
+    *,
+    autoencoder: str | Path,
+    scenes: Sequence[Path],
+    photos: Sequence[Path],
+    out: Path,
+    cache: Path | None = None,
+    pretrained: Path | None = None,
+    device: str = "cpu",
+    command: str,
+    loop: LoopOptions,
+) -> Autoencoder:
+    """Train `autoencoder` (a name or folder) into an IG-AE; `out/autoencoder` holds the result.
+
+    `scenes` and `photos` are folders; views and photographs are decoded once into `cache` (default `out/cache`).
+    `pretrained` is the folder of another run whose latent scenes are taken over instead of fitting them again: its
+    autoencoder, scenes and first phase must be the same. `command` repeats the run and is shown on its page.
+
+    Run again after an interruption, it continues. Started by torchrun, all processes work on one global batch.
+    Raises InputError for unusable folders, or when `out` holds a run with other settings.
+    """
+    target = torch.device(device)
+    with joined_processes(target) as processes:
+        if processes.first:
+            claim_run(out, _description(config, autoencoder, scenes, photos, pretrained))
+        processes.wait()
+        run = _Run(
+            config, autoencoder, scenes, photos, out, cache or out / "cache", target, processes, command
+        )
+        if config.has_3d:
+            run.pretrain(pretrained, loop)
+        run.train_jointly(loop)
+        return run.finish()
+
+
+def _description(
+    config: IgaeConfig,
+    autoencoder: str | Path,
+    scenes: Sequence[Path],
+    photos: Sequence[Path],
+    pretrained: Path | None,
+) -> dict[str, Any]:
+    return {
+        "kind": "igae",
+        "autoencoder": str(autoencoder),
+        "scenes": [*map(str, scenes)],
+        "photos": [*map(str, photos)],
+        "pretrained": None if pretrained is None else str(pretrained),
+        "training": asdict(config),
+    }
+
+
+class _Run:
+    """One process's view of a training."""
+
+    def __init__(
+        self,
+        config: IgaeConfig,
+        autoencoder: str | Path,
+        scenes: Sequence[Path],
+        photos: Sequence[Path],
+        out: Path,
+        cache: Path,
+        device: torch.device,
+        processes: Processes,
+        command: str,
+    ) -> None:
+        self.config, self.out, self.device, self.processes = config, out, device, processes
+        self.description = _description(config, autoencoder, scenes, photos, None)
+        self.autoencoder = load_autoencoder(autoencoder).to(device)
+        self.views, self.photos = self._data(scenes, photos, cache)
+        if not self.autoencoder.has_statistics:
+            self._measure_statistics()
+        self.training = SceneTraining(
+            config,
+            self.views,
+            channels=self.autoencoder.channels,
+            factor=self.autoencoder.factor,
+            device=device,
+        )
+        self.dashboard = Dashboard(out, self.autoencoder, self.training, self.photos, config, command=command)
+
+    def _data(
+        self, scenes: Sequence[Path], photos: Sequence[Path], cache: Path
+    ) -> tuple[SceneViews, Photos | None]:
+        size = self.config.size
+        if size % self.autoencoder.factor:
+            raise InputError("size", f"{size} is not a multiple of the factor {self.autoencoder.factor}")
+        if self.config.has_preservation and not photos:
+            raise InputError(
+                "photos", "name at least one folder of photographs; only no-preservation needs none"
+            )
+        if not scenes:
+            raise InputError("scenes", "name at least one folder of scenes")
+        for turn in (True, False):  # The first process fills the cache, the others find it filled.
+            if self.processes.first == turn:
+                views = cache_scenes(scenes, size=size, background=WHITE, cache=cache)
+                real = cache_photos(photos, size=size, cache=cache) if photos else None
+            self.processes.wait()
+        return views, real
+
+    def _measure_statistics(self) -> None:
+        """Statistics of latents over scene views and photographs, an equal number of each."""
+        generator = torch.Generator().manual_seed(self.config.seed)
+        train = torch.cat(self.views.train)
+        chosen = train[torch.randperm(len(train), generator=generator)[:STATISTICS_IMAGES]]
+        images = [self.views.images(chosen)]
+        if self.photos is not None:
+            seeds = torch.randint(2**62, (STATISTICS_IMAGES,), generator=generator).tolist()
+            images.append(photo_crops(self.photos.train, tuple(seeds)))
+        self.autoencoder.set_statistics(
+            self.autoencoder.measure_statistics(torch.cat(images).to(self.device))
+        )
+
+    def pretrain(self, pretrained: Path | None, loop: LoopOptions) -> None:
+        """First phase, or its result from another run."""
+        if pretrained is not None:
+            self.training.restore_scenes(_pretrained_tensors(pretrained, self.description))
+            return
+        latents = self.out / "pretraining" / "latents.f16"
+        if self.processes.first:
+            cache_latents(self.autoencoder, self.views, latents, device=self.device)
+        self.processes.wait()
+        trainer = ScenePretrainer(
+            self.training,
+            self.autoencoder,
+            open_latents(self.autoencoder, self.views, latents),
+            self.config,
+            processes=self.processes,
+            observer=self.dashboard.observer("latent scenes") if self.processes.first else None,
+        )
+        self.dashboard.pretraining_steps = trainer.total_steps
+        try:
+            self.processes.train(
+                trainer, steps=trainer.total_steps, folder=self.out / "pretraining",
+                label="latent scenes", options=loop,
+            )  # fmt: skip
+        finally:
+            trainer.batches.close()
+
+    def train_jointly(self, loop: LoopOptions) -> None:
+        """Second phase."""
+        self.training.renew_optimizers()
+        trainer = JointTrainer(
+            self.autoencoder,
+            self.training,
+            self.photos,
+            self.config,
+            perceptual=perceptual_loss(self.config.perceptual, self.device),
+            processes=self.processes,
+            observer=self.dashboard.observer("joint") if self.processes.first else None,
+        )
+        try:
+            self.processes.train(
+                trainer, steps=trainer.total_steps, folder=self.out / "joint",
+                label="autoencoder and scenes", options=loop,
+            )  # fmt: skip
+        finally:
+            trainer.batches.close()
+
+    def finish(self) -> Autoencoder:
+        """Last page, metrics, and the autoencoder with statistics that fit its latents as they are now."""
+        if self.processes.first:
+            scores = self.dashboard.write("finished")
+            phases = {phase: read_log(self.out / phase) for phase in ("pretraining", "joint")}
+            write_json(
+                self.out / "metrics.json",
+                {
+                    "held_out": scores,
+                    "phases": {
+                        phase: {
+                            "steps": records[-1]["step"],
+                            "seconds": records[-1]["seconds"],
+                            "data_wait_share": data_wait_share(records),
+                        }
+                        for phase, records in phases.items()
+                        if records
+                    },
+                },
+            )
+        self._measure_statistics()
+        autoencoder = self.autoencoder.to("cpu")
+        if self.processes.first:
+            autoencoder.save(self.out / "autoencoder")
+        return autoencoder
+
+
+def _pretrained_tensors(folder: Path, description: dict[str, Any]) -> dict[str, Any]:
+    """The state of another run's first phase. Raises InputError when it does not fit or is not finished."""
+    theirs = read_json(folder / CONFIG_FILE)
+    for name, mine in _first_phase(description).items():
+        if _first_phase(theirs).get(name) != mine:
+            raise InputError(
+                folder, f"its first phase was run with another '{name}'; it cannot be taken over"
+            )
+    records = read_log(folder / "joint")
+    if not records:
+        raise InputError(folder, "has not finished its first phase; run it until the joint phase begins")
+    return load_tensors(checkpoint_path(folder / "pretraining"))[0]
+
+
+def _first_phase(description: dict[str, Any]) -> dict[str, Any]:
+    """What the result of the first phase depends on."""
+    training = description["training"]
+    own = {name: training[name] for name in ("size", "scenes", "pretraining", "seed")}
+    return {"autoencoder": description["autoencoder"], "scene folders": description["scenes"], **own}

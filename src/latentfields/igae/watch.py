@@ -1,0 +1,131 @@
+"""Looking at the training: held-out views and photographs, as numbers and as pictures.
+
+Shape suffixes: B views, C latent channels, h, w latent size, H, W image size, L photographs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.evaluation.metrics import LATENT_RANGE, psnr
+from latentfields.evaluation.pictures import LatentProjection, to_pixels
+from latentfields.evaluation.report import Picture, PictureGroup, PictureRow
+from latentfields.igae.image_cache import Photos, SceneViews
+from latentfields.igae.scene_training import SceneTraining, current_background
+
+SCENES_WATCHED = 4
+"""Scenes that are looked at."""
+VIEWS_WATCHED = 2
+"""Held-out views of each of them."""
+
+
+@dataclass(frozen=True)
+class WatchedScene:
+    """Held-out views of one scene."""
+
+    name: str
+    truth: Tensor
+    """(B, 3, H, W) images."""
+    encoded: Tensor
+    """(B, C, h, w) latents z of the images."""
+    autoencoded: Tensor
+    """(B, 3, H, W) D(z)."""
+    rendered: Tensor | None
+    """(B, C, h, w) latents z~ of the latent scene, or None without L_3D."""
+    decoded: Tensor | None
+    """(B, 3, H, W) D(z~)."""
+
+    def scores(self) -> dict[str, Tensor]:
+        """PSNR (B,) in dB by name."""
+        scores = {"view_autoencoded_psnr": psnr(self.autoencoded, self.truth)}
+        if self.rendered is not None and self.decoded is not None:
+            scores["view_latent_psnr"] = psnr(self.rendered, self.encoded, data_range=LATENT_RANGE)
+            scores["view_rendered_psnr"] = psnr(self.decoded, self.truth)
+        return scores
+
+    def pictures(self, projection: LatentProjection) -> PictureGroup:
+        """One row for every kind of picture, one column for every view."""
+        rows = {"truth": to_pixels(self.truth), "encoded": projection.pixels(self.encoded)}
+        if self.rendered is not None and self.decoded is not None:
+            rows["rendered"] = projection.pixels(self.rendered)
+            rows["decoded rendering"] = to_pixels(self.decoded)
+        rows["autoencoded"] = to_pixels(self.autoencoded)
+        return PictureGroup(
+            self.name,
+            tuple(
+                PictureRow(label, tuple(Picture("", pixels) for pixels in row)) for label, row in rows.items()
+            ),
+        )
+
+
+@torch.no_grad()
+def watch_scenes(
+    autoencoder: Autoencoder, training: SceneTraining, *, render: bool
+) -> tuple[WatchedScene, ...]:
+    """Held-out views of a few scenes, as the autoencoder and the latent scenes are now."""
+    background = current_background(autoencoder)
+    watched = []
+    for scene in watched_scenes(training.views):
+        indices = training.views.held_out[scene][:VIEWS_WATCHED]
+        truth = training.views.images(indices)
+        encoded = autoencoder.encode(truth.to(training.device))
+        rendered = training.render_views(scene, indices, background=background) if render else None
+        watched.append(
+            WatchedScene(
+                name=training.views.names[scene],
+                truth=truth,
+                encoded=encoded.cpu(),
+                autoencoded=autoencoder.decode_batches(encoded).cpu(),
+                rendered=None if rendered is None else rendered.cpu(),
+                decoded=None if rendered is None else autoencoder.decode_batches(rendered).cpu(),
+            )
+        )
+    return tuple(watched)
+
+
+def watched_scenes(views: SceneViews) -> list[int]:
+    """Which scenes are looked at: spread over all of them."""
+    count = min(SCENES_WATCHED, len(views))
+    return [int(index) for index in torch.linspace(0, len(views) - 1, count).round()]
+
+
+def scene_scores(watched: tuple[WatchedScene, ...]) -> dict[str, float]:
+    """Mean over all watched views of every score."""
+    scores = [scene.scores() for scene in watched]
+    return {name: float(torch.cat([score[name] for score in scores]).mean()) for name in scores[0]}
+
+
+@dataclass(frozen=True)
+class WatchedPhotos:
+    """Photographs that are not trained on."""
+
+    truth: Tensor
+    """(L, 3, H, W)."""
+    autoencoded: Tensor
+    """(L, 3, H, W)."""
+
+    def scores(self) -> dict[str, float]:
+        """Mean PSNR in dB."""
+        return {"photo_autoencoded_psnr": float(psnr(self.autoencoded, self.truth).mean())}
+
+    def pictures(self) -> PictureGroup:
+        """Truth above reconstruction."""
+        rows = {"truth": self.truth, "autoencoded": self.autoencoded}
+        return PictureGroup(
+            "Photographs that are not trained on",
+            tuple(
+                PictureRow(label, tuple(Picture("", pixels) for pixels in to_pixels(images)))
+                for label, images in rows.items()
+            ),
+        )
+
+
+@torch.no_grad()
+def watch_photos(autoencoder: Autoencoder, photos: Photos, device: torch.device) -> WatchedPhotos:
+    """Held-out photographs, as the autoencoder is now."""
+    autoencoded = autoencoder.decode_batches(autoencoder.encode_batches(photos.held_out.to(device)))
+    return WatchedPhotos(photos.held_out, autoencoded.cpu())

@@ -1,0 +1,85 @@
+from dataclasses import replace
+from typing import Annotated
+
+import pytest
+import tyro
+
+from latentfields.cli.scenes import Generate, Render
+from latentfields.errors import InputError
+from latentfields.scenes.load import load_scene
+
+TRIANGLES = "v 0 0 0\nv 1 0 0\nv 0 2 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\n"
+Commands = (
+    Annotated[Render, tyro.conf.subcommand("render")] | Annotated[Generate, tyro.conf.subcommand("generate")]
+)
+
+
+def parse(*arguments):
+    return tyro.cli(Commands, args=[str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    path = tmp_path / "shape.obj"
+    path.write_text(TRIANGLES)
+    return path
+
+
+def test_render_makes_a_scene(tmp_path, mesh, capsys):
+    out = tmp_path / "out"
+    parse("render", mesh, "--out", out, "--views", 4, "--size", 32, "--samples", 1).run()
+    scene = load_scene(out)
+    assert scene.size == (32, 32)
+    assert {name: len(index) for name, index in scene.splits.items()} == {"train": 3, "val": 0, "test": 1}
+    assert "4 views, the object covers" in capsys.readouterr().out
+
+
+def test_several_meshes_get_a_folder_each(tmp_path, mesh):
+    other = tmp_path / "other.obj"
+    other.write_text(TRIANGLES)
+    out = tmp_path / "out"
+    parse("render", mesh, other, "--out", out, "--views", 4, "--size", 32, "--samples", 1).run()
+    assert sorted(path.name for path in out.iterdir()) == ["other", "shape"]
+
+
+def test_meshes_of_one_name_are_refused(tmp_path, mesh):
+    (tmp_path / "b").mkdir()
+    twin = tmp_path / "b" / "shape.obj"
+    twin.write_text(TRIANGLES)
+    with pytest.raises(InputError, match="shape: two mesh files of this name"):
+        parse("render", mesh, twin, "--out", tmp_path / "out").run()
+
+
+def test_render_needs_a_mesh(tmp_path):
+    with pytest.raises(InputError, match="at least one mesh file"):
+        parse("render", "--out", tmp_path / "out").run()
+
+
+def test_generate_makes_repeatable_scenes(tmp_path):
+    command = parse(
+        "generate", "rocks", "--count", 2, "--seed", 3, "--views", 4, "--size", 32, "--out", tmp_path / "a"
+    )
+    command.run()
+    replace(command, out=tmp_path / "b").run()
+    names = ["rocks-0003", "rocks-0004"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
+    pictures = [
+        [(tmp_path / run / name / "train" / "r_0.png").read_bytes() for name in names] for run in "ab"
+    ]
+    assert pictures[0] == pictures[1]
+    assert pictures[0][0] != pictures[0][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["sofas"], "sofas: unknown family"),
+        (["vases", "--count", "0"], "--count: expected"),
+        (["vases", "--seed", "-1"], "--seed: expected"),
+        (["vases", "--views", "1"], "--views: expected"),
+    ],
+)
+def test_bad_requests(tmp_path, arguments, problem):
+    with pytest.raises(InputError, match=problem):
+        parse("generate", *arguments, "--out", tmp_path / "out").run()
+    assert not (tmp_path / "out").exists()

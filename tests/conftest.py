@@ -1,0 +1,32 @@
+"""Fixtures that are made once per session and only read by the tests."""
+
+from pathlib import Path
+
+import pytest
+from tiny import scene_autoencoder, write_sphere_scene
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.scenes.load import load_scene
+from latentfields.scenes.scene import Scene
+
+
+@pytest.fixture(scope="session")
+def scene_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sphere_scene(tmp_path_factory.mktemp("scenes") / "sphere")
+
+
+@pytest.fixture(scope="session")
+def scene(scene_folder: Path) -> Scene:
+    return load_scene(scene_folder)
+
+
+@pytest.fixture(scope="session")
+def autoencoder(scene: Scene) -> Autoencoder:
+    return scene_autoencoder(scene)
+
+
+@pytest.fixture(scope="session")
+def autoencoder_folder(autoencoder: Autoencoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("autoencoders") / "linear"
+    autoencoder.save(folder)
+    return folder

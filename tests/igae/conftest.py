@@ -1,0 +1,14 @@
+from pathlib import Path
+
+import pytest
+from igae_data import small_autoencoder, write_photos, write_scenes
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `scenes`, `photos` and the autoencoder `base`."""
+    folder = tmp_path_factory.mktemp("igae")
+    write_scenes(folder / "scenes")
+    write_photos(folder / "photos")
+    small_autoencoder().save(folder / "base")
+    return folder

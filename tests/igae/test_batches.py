@@ -1,0 +1,102 @@
+import threading
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latentfields.autoencoders.image_data import TrainingImages
+from latentfields.igae.batches import BatchSchedule, Prefetcher, photo_crops
+
+
+def schedule(counts, *, scenes=3, views=2, photos=2, seed=0):
+    ends = torch.tensor(counts).cumsum(0).tolist()
+    return BatchSchedule(
+        views=tuple(torch.arange(end - count, end) for count, end in zip(counts, ends, strict=True)),
+        scenes_per_batch=scenes,
+        views_per_scene=views,
+        photos_per_batch=photos,
+        seed=seed,
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    counts=st.lists(st.integers(1, 5), min_size=1, max_size=8),
+    scenes=st.integers(1, 5),
+    views=st.integers(1, 3),
+    step=st.integers(0, 1000),
+)
+def test_a_batch_holds_different_scenes_and_different_views_of_each(counts, scenes, views, step):
+    plan = schedule(counts, scenes=scenes, views=views)
+    batch = plan.plan(step)
+    assert len(set(batch.scenes)) == len(batch.scenes) == min(scenes, len(counts))
+    for scene, chosen in zip(batch.scenes, batch.views, strict=True):
+        assert set(chosen.tolist()) <= set(plan.views[scene].tolist())
+        assert len(set(chosen.tolist())) == len(chosen) == min(views, counts[scene])
+
+
+def test_every_scene_has_its_turn():
+    plan = schedule([2] * 6, scenes=3)
+    for start in range(0, 10, 2):
+        seen = plan.plan(start).scenes + plan.plan(start + 1).scenes
+        assert sorted(seen) == [0, 1, 2, 3, 4, 5]
+
+
+def test_plans_follow_from_seed_and_step():
+    a, b = schedule([4] * 5), schedule([4] * 5)
+    assert a.plan(7).scenes == b.plan(7).scenes
+    assert a.plan(7).photo_seeds == b.plan(7).photo_seeds
+    assert a.plan(7).photo_seeds != a.plan(8).photo_seeds
+    assert a.plan(7).scene_seeds != schedule([4] * 5, seed=1).plan(7).scene_seeds
+
+
+def test_epochs_are_passes_over_all_views():
+    assert schedule([10, 20, 30], scenes=3, views=2).steps(4.0) == 40
+    assert schedule([10, 20, 30], scenes=3, views=2).steps(0.01) == 1
+
+
+def test_parts_make_up_the_whole():
+    whole = schedule([3] * 5, scenes=5, photos=3).plan(2)
+    first, second = whole.part(slice(0, 2), slice(0, 1)), whole.part(slice(2, 5), slice(1, 3))
+    assert first.scenes + second.scenes == whole.scenes
+    assert first.scene_seeds + second.scene_seeds == whole.scene_seeds
+    assert first.photo_seeds + second.photo_seeds == whole.photo_seeds
+    assert torch.equal(torch.cat(first.views + second.views), torch.cat(whole.views))
+
+
+def test_a_photo_crop_follows_from_its_own_seed():
+    photo = (torch.rand(20, 24, 3, generator=torch.Generator().manual_seed(0)) * 255).byte().numpy()
+    photos = TrainingImages(photos=(photo, photo[::-1].copy()), renders=None, size=16)
+    together = photo_crops(photos, (11, 12, 13))
+    assert together.shape == (3, 3, 16, 16)
+    assert torch.equal(together[1:], photo_crops(photos, (12, 13)))
+    assert photo_crops(photos, ()).shape == (0, 3, 16, 16)
+
+
+def test_the_prefetcher_gives_the_batch_of_the_step_and_makes_the_next():
+    made, second = [], threading.Event()
+
+    def make(step):
+        made.append(step)
+        if step == 4:
+            second.set()
+        return step * 10
+
+    batches = Prefetcher(make)
+    assert batches.get(3)[0] == 30
+    assert second.wait(10)
+    assert batches.get(4)[0] == 40
+    assert batches.get(9)[0] == 90  # a resumed run may jump
+    batches.close()
+    assert made[:2] == [3, 4]
+
+
+def test_the_prefetcher_passes_errors_on():
+    def make(step):
+        raise RuntimeError("disk gone")
+
+    batches: Prefetcher[int] = Prefetcher(make)
+    with pytest.raises(RuntimeError, match="disk gone"):
+        batches.get(0)
+    batches.close()

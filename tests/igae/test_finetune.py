@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from igae_data import CONFIG, small_autoencoder
+
+from latentfields.autoencoders.autoencoder import LatentStatistics
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.errors import InputError
+from latentfields.igae import joint, pretrain
+from latentfields.igae.finetune import finetune_3d
+from latentfields.scenes import load_scene
+from latentfields.training.checkpoint import load_tensors
+from latentfields.training.loop import Interrupted, LoopOptions, checkpoint_path, read_log
+
+LOOP = LoopOptions(checkpoint_seconds=3600.0, log_every=1)
+
+
+def finetune(data: Path, out: Path, config=CONFIG, **options):
+    options = {
+        "autoencoder": data / "base",
+        "scenes": [data / "scenes"],
+        "photos": [data / "photos"],
+        "cache": data / "cache",
+        "command": "latentfields autoencoder finetune-3d",
+        "loop": LOOP,
+    } | options
+    return finetune_3d(config, out=out, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """An uninterrupted run."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    finetune(data, out)
+    return out
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(out / "autoencoder" / "model.safetensors")[0]
+
+
+def test_both_phases_learn(finished):
+    scenes, both = read_log(finished / "pretraining"), read_log(finished / "joint")
+    assert [len(scenes), len(both)] == [9, 14]
+    for records, name in ((scenes, "latent"), (both, "loss")):
+        first, last = (sum(r[name] for r in part) for part in (records[:4], records[-4:]))
+        assert last < 0.95 * first
+
+
+def test_every_term_and_the_waiting_is_logged(finished):
+    expected = {
+        "step", "seconds", "latent", "rgb", "tv_planes", "ae_synthetic", "ae_real", "perceptual", "tv_latents",
+        "3d", "ae", "loss", "latent_spread", "data_wait_seconds",
+    }  # fmt: skip
+    record = read_log(finished / "joint")[0]
+    assert set(record) == expected
+    assert record["loss"] == pytest.approx(record["3d"] + record["ae"], rel=1e-5)
+
+
+def test_the_result_is_an_autoencoder_of_the_same_class_with_statistics_of_its_own(finished, data):
+    result, start = load_autoencoder(finished / "autoencoder"), load_autoencoder(data / "base")
+    assert isinstance(result.codec, PatchAutoencoder)
+    assert result.codec.config == start.codec.config
+    images = load_scene(data / "scenes" / "mug-0").images(torch.arange(8))
+    assert not torch.allclose(result.encode(images), start.encode(images), atol=1e-3)
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics["phases"]["joint"]["steps"] == 14
+    assert 0 <= metrics["phases"]["joint"]["data_wait_share"] < 1
+    assert set(metrics["held_out"]) == {
+        "view_autoencoded_psnr", "view_latent_psnr", "view_rendered_psnr", "photo_autoencoded_psnr",
+    }  # fmt: skip
+
+
+def test_new_statistics_leave_decoding_alone(finished, data):
+    """They are an affine map outside of the network: D(E(x)) is what it was with the old ones."""
+    result = load_autoencoder(finished / "autoencoder")
+    images = load_scene(data / "scenes" / "mug-0").images(torch.arange(2))
+    decoded = result.decode(result.encode(images)).detach()
+    assert result.statistics != small_autoencoder().statistics
+    result.set_statistics(LatentStatistics((0.1,) * 4, (0.5,) * 4))
+    torch.testing.assert_close(decoded, result.decode(result.encode(images)).detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_the_page_shows_scenes_and_photos(finished):
+    page = (finished / "report.html").read_text()
+    for text in (
+        "mug-0",
+        "truth",
+        "encoded",
+        "rendered",
+        "decoded rendering",
+        "Photographs",
+        "Terms of L_ae",
+    ):
+        assert text in page
+    assert "finished" in page
+
+
+def test_the_page_is_rewritten_while_it_trains(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(joint, "EVALUATE_EVERY", 2)
+    monkeypatch.setattr(pretrain, "EVALUATE_EVERY", 3)
+    statuses = []
+    from latentfields.igae import dashboard
+
+    original = dashboard.write_report
+
+    def watch(path, report):
+        statuses.append(report.status)
+        original(path, report)
+
+    monkeypatch.setattr(dashboard, "write_report", watch)
+    finetune(data, tmp_path / "run")
+    assert statuses[:3] == ["latent scenes: step 3", "latent scenes: step 6", "latent scenes: step 9"]
+    assert statuses[3:5] == ["joint: step 2", "joint: step 4"]
+    assert statuses[-1] == "finished"
+    logged = [r["step"] for r in read_log(tmp_path / "run" / "joint") if "view_latent_psnr" in r]
+    assert logged == [2, 4, 6, 8, 10, 12, 14]
+
+
+@pytest.mark.parametrize(
+    ("phase", "trainer"), [("pretraining", pretrain.ScenePretrainer), ("joint", joint.JointTrainer)]
+)
+def test_stopped_and_resumed_equals_uninterrupted(data, tmp_path, finished, monkeypatch, phase, trainer):
+    step = trainer.step
+
+    def stop_at_five(self, index, progress):
+        if index == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, index, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "step", stop_at_five)
+        with pytest.raises(Interrupted, match="step 5"):
+            finetune(data, tmp_path / "run")
+    assert not (tmp_path / "run" / "autoencoder").exists()
+    finetune(data, tmp_path / "run")
+    for part in ("pretraining", "joint"):
+        whole, resumed = (
+            load_tensors(checkpoint_path(out / part))[0] for out in (finished, tmp_path / "run")
+        )
+        assert whole.keys() == resumed.keys()
+        for name, tensor in whole.items():
+            assert torch.equal(tensor, resumed[name]), name
+        assert [r["step"] for r in read_log(finished / part)] == [
+            r["step"] for r in read_log(tmp_path / "run" / part)
+        ]
+    for name, tensor in weights(finished).items():
+        assert torch.equal(tensor, weights(tmp_path / "run")[name])
+
+
+def test_killed_in_the_middle_of_a_step_equals_uninterrupted(data, tmp_path, finished, monkeypatch):
+    """No last words: what was done since the last checkpoint is done again."""
+    step = joint.JointTrainer.step
+
+    class Killed(BaseException):
+        pass
+
+    def die_at_seven(self, index, progress):
+        values = step(self, index, progress)
+        if index == 7:
+            raise Killed
+        return values
+
+    with monkeypatch.context() as patch:
+        patch.setattr(joint.JointTrainer, "step", die_at_seven)
+        with pytest.raises(Killed):
+            finetune(data, tmp_path / "run", loop=replace(LOOP, checkpoint_seconds=0.02))
+    finetune(data, tmp_path / "run")
+    for name, tensor in weights(finished).items():
+        assert torch.equal(tensor, weights(tmp_path / "run")[name])
+
+
+def test_other_settings_need_another_folder(data, finished):
+    with pytest.raises(InputError, match="other settings"):
+        finetune(data, finished, replace(CONFIG, seed=5))
+
+
+def test_latent_scenes_can_be_taken_over(data, tmp_path, finished):
+    """The joint phase that follows is the same as after fitting them again."""
+    finetune(data, tmp_path / "run", pretrained=finished)
+    assert not (tmp_path / "run" / "pretraining").exists()
+    for name, tensor in weights(finished).items():
+        assert torch.equal(tensor, weights(tmp_path / "run")[name])
+
+
+def test_latent_scenes_of_other_settings_are_refused(data, tmp_path, finished):
+    config = replace(CONFIG, pretraining=replace(CONFIG.pretraining, epochs=3.0))
+    with pytest.raises(InputError, match="'pretraining'"):
+        finetune(data, tmp_path / "run", config, pretrained=finished)
+
+
+def test_without_3d_no_scenes_are_fitted(data, tmp_path):
+    finetune(data, tmp_path / "run", replace(CONFIG, ablation="no-3d"))
+    assert not (tmp_path / "run" / "pretraining").exists()
+    held_out = json.loads((tmp_path / "run" / "metrics.json").read_text())["held_out"]
+    assert set(held_out) == {"view_autoencoded_psnr", "photo_autoencoded_psnr"}
+
+
+def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
+    config = replace(CONFIG, ablation="no-preservation")
+    finetune(data, tmp_path / "run", config, photos=[], pretrained=finished)
+    assert (tmp_path / "run" / "autoencoder" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"photos": []}, "photographs"),
+        ({"scenes": []}, "scenes"),
+        ({"config": replace(CONFIG, size=30)}, "multiple of the factor 4"),
+    ],
+)
+def test_unusable_requests_are_refused(data, tmp_path, options, problem):
+    with pytest.raises(InputError, match=problem):
+        finetune(data, tmp_path / "run", **options)
+
+
+def test_a_diffusers_autoencoder_can_be_the_start(data, tmp_path):
+    diffusers = pytest.importorskip("diffusers")
+    torch.manual_seed(0)
+    model = diffusers.AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 8),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=32,
+    )
+    model.save_pretrained(tmp_path / "vae")
+    result = finetune(data, tmp_path / "run", autoencoder=tmp_path / "vae")
+    saved = diffusers.AutoencoderKL.from_pretrained(tmp_path / "run" / "autoencoder")
+    assert not torch.equal(saved.encoder.conv_in.weight, model.encoder.conv_in.weight)
+    assert not torch.equal(saved.quant_conv.weight, model.quant_conv.weight)
+    assert load_autoencoder(tmp_path / "run" / "autoencoder").statistics == result.statistics

@@ -1,0 +1,170 @@
+"""Which term of the objective moves what: encoder (phi), decoder (psi), planes and shared MLP (tau)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from igae_data import CONFIG, SIZE, with_weights
+
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.igae.distributed import Processes
+from latentfields.igae.image_cache import cache_photos, cache_scenes
+from latentfields.igae.joint import JointTrainer, perceptual_loss
+from latentfields.igae.scene_training import WHITE, SceneTraining
+
+CPU = torch.device("cpu")
+ENCODER, DECODER, PLANES, MLP = "encoder", "decoder", "planes", "mlp"
+
+MOVED_BY = {
+    "latent": {ENCODER, PLANES, MLP},
+    "rgb": {DECODER, PLANES, MLP},
+    "tv_planes": {PLANES},
+    "ae_synthetic": {ENCODER, DECODER},
+    "ae_real": {ENCODER, DECODER},
+}
+
+
+@pytest.fixture
+def trainer_of(data, tmp_path):
+    trainers = []
+
+    def make(config):
+        views = cache_scenes([data / "scenes"], size=SIZE, background=WHITE, cache=tmp_path)
+        photos = cache_photos([data / "photos"], size=SIZE, cache=tmp_path)
+        autoencoder = load_autoencoder(data / "base")
+        training = SceneTraining(config, views, channels=4, factor=4, device=CPU)
+        trainers.append(
+            JointTrainer(
+                autoencoder,
+                training,
+                photos,
+                config,
+                perceptual=perceptual_loss(config.perceptual, CPU),
+                processes=Processes(),
+                observer=None,
+            )
+        )
+        return trainers[-1]
+
+    yield make
+    for trainer in trainers:
+        trainer.batches.close()
+
+
+def moved(trainer, *, weights=None):
+    """What has a gradient after one backward pass, with the loss's value."""
+    batch, _ = trainer.batches.get(0)
+    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    loss, values = trainer.loss(batch, active)
+    loss.backward()
+    parts = {
+        ENCODER: list(trainer.autoencoder.encoder_parameters()),
+        DECODER: list(trainer.autoencoder.decoder_parameters()),
+        PLANES: [scene.planes for scene in active],
+        MLP: list(trainer.training.renderer.parameters()),
+    }
+    return {
+        name
+        for name, parameters in parts.items()
+        if any(p.grad is not None and bool(p.grad.abs().max() > 0) for p in parameters)
+    }, values
+
+
+@pytest.mark.parametrize("term", MOVED_BY)
+def test_a_term_alone_moves_what_the_paper_says(trainer_of, term):
+    parts, values = moved(trainer_of(with_weights(**{term: 1.0})))
+    assert parts == MOVED_BY[term]
+    assert values["loss"] == pytest.approx(values[term], rel=1e-5)
+    assert values["loss"] > 0
+
+
+@pytest.mark.parametrize(("term", "parts"), [("perceptual", {ENCODER, DECODER}), ("tv_latents", {ENCODER})])
+def test_terms_inside_equation_10(trainer_of, term, parts):
+    """They share the weight of Eq. 10 with the reconstruction: their own part is the difference."""
+    alone = trainer_of(with_weights(ae_real=1.0))
+    both = trainer_of(with_weights(**{"ae_real": 1.0, term: 1.0}))
+    names = {ENCODER: alone.autoencoder.encoder_parameters, DECODER: alone.autoencoder.decoder_parameters}
+    moved(alone), moved(both)
+    different = set()
+    for name in names:
+        a = getattr(alone.autoencoder, f"{name}_parameters")()
+        b = getattr(both.autoencoder, f"{name}_parameters")()
+        if any(not torch.allclose(x.grad, y.grad, rtol=1e-5, atol=1e-9) for x, y in zip(a, b, strict=True)):
+            different.add(name)
+    assert different == parts
+
+
+@pytest.mark.parametrize(
+    ("ablation", "parts"),
+    [
+        ("none", {ENCODER, DECODER, PLANES, MLP}),
+        ("no-3d", {ENCODER, DECODER}),
+        ("no-preservation", {ENCODER, DECODER, PLANES, MLP}),
+        ("frozen-scenes", {ENCODER, DECODER}),
+    ],
+)
+def test_ablations_move_what_they_should(trainer_of, ablation, parts):
+    found, values = moved(trainer_of(replace(CONFIG, ablation=ablation)))
+    assert found == parts
+    assert ("3d" in values) == (ablation != "no-3d")
+    assert ("ae" in values) == (ablation != "no-preservation")
+
+
+def test_the_background_follows_the_encoder_but_takes_no_gradient(trainer_of):
+    """L_RGB sees the background through the rendering; the encoder must not move by it."""
+    trainer = trainer_of(with_weights(rgb=1.0))
+    before = trainer.autoencoder.background_latent(WHITE).detach()
+    moved(trainer)
+    assert all(p.grad is None or not p.grad.any() for p in trainer.autoencoder.encoder_parameters())
+    batch, _ = trainer.batches.get(0)
+    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    with torch.no_grad():
+        trainer.training.renderer.head.geometry[2].bias[0] = -20.0  # empty scenes: only background is seen
+        first = trainer._render(batch, active)
+        for parameter in trainer.autoencoder.encoder_parameters():
+            parameter *= 1.5
+        second = trainer._render(batch, active)
+        after = trainer.autoencoder.background_latent(WHITE)
+    assert not torch.allclose(before, after)
+    for rendered, code in ((first, before), (second, after)):
+        torch.testing.assert_close(rendered, code.view(1, -1, 1, 1).expand_as(rendered), atol=1e-4, rtol=1e-4)
+
+
+def test_a_step_moves_only_scenes_of_the_batch(trainer_of):
+    trainer = trainer_of(CONFIG)
+    before = trainer.training.scenes.planes.clone()
+    trainer.step(0, 0.0)
+    batch = set(trainer.schedule.plan(0).scenes)
+    for index, planes in enumerate(trainer.training.scenes.planes):
+        assert torch.equal(planes, before[index]) == (index not in batch)
+
+
+@pytest.mark.parametrize("ablation", ["no-3d", "frozen-scenes"])
+def test_scenes_rest_in_ablations_without_them(trainer_of, ablation):
+    trainer = trainer_of(replace(CONFIG, ablation=ablation))
+    before = {name: tensor.clone() for name, tensor in trainer.training.state()[0].items()}
+    for step in range(3):
+        trainer.step(step, step / 3)
+    after, _ = trainer.training.state()
+    assert before.keys() == after.keys()
+    for name, tensor in after.items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_statistics_stay_fixed_so_that_shrinking_latents_shows(trainer_of):
+    """An encoder that halves its output is seen in the log as half the spread."""
+    trainer = trainer_of(CONFIG)
+    statistics = trainer.autoencoder.statistics
+    batch, _ = trainer.batches.get(0)
+    spread = trainer.loss(batch, trainer.training.scenes.fetch(batch.mine.scenes, CPU))[1]["latent_spread"]
+    encoder = trainer.autoencoder.codec.encoder
+    with torch.no_grad():
+        for last in (encoder.layers[-1], encoder.linear):
+            last.weight *= 0.5
+            last.bias *= 0.5
+    halved = trainer.loss(batch, trainer.training.scenes.fetch(batch.mine.scenes, CPU))[1]["latent_spread"]
+    assert halved == pytest.approx(spread / 2, rel=1e-4)
+    trainer.step(0, 0.0)
+    assert trainer.autoencoder.statistics == statistics

@@ -1,0 +1,94 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from igae_data import SIZE, write_photos, write_scenes
+
+from latentfields.errors import InputError
+from latentfields.igae.image_cache import cache_photos, cache_scenes
+from latentfields.scenes import load_scene
+
+WHITE = (1.0, 1.0, 1.0)
+
+
+def test_views_are_those_of_the_scenes(data, tmp_path):
+    views = cache_scenes([data / "scenes"], size=SIZE, background=WHITE, cache=tmp_path)
+    assert views.names == ("mug-0", "mug-1", "mug-2")
+    assert views.train_count == 18
+    scene = load_scene(data / "scenes" / "mug-1")
+    train, test = scene.indices("train"), scene.indices("test")
+    torch.testing.assert_close(views.images(views.train[1]), scene.images(train), atol=0.5 / 255, rtol=0)
+    torch.testing.assert_close(views.images(views.held_out[1]), scene.images(test), atol=0.5 / 255, rtol=0)
+    cached = views.cameras[views.train[1]]
+    torch.testing.assert_close(cached.camera_to_world, scene.cameras[train].camera_to_world)
+    torch.testing.assert_close(cached.focal, scene.cameras[train].focal)
+    assert (views.near[1], views.far[1]) == (scene.near, scene.far)
+    assert isinstance(views.pixels, np.memmap)
+
+
+def test_views_are_resized_with_their_cameras(data, tmp_path):
+    views = cache_scenes([data / "scenes"], size=SIZE // 2, background=WHITE, cache=tmp_path)
+    assert views.images(views.train[0]).shape == (6, 3, SIZE // 2, SIZE // 2)
+    scene = load_scene(data / "scenes" / "mug-0")
+    assert float(views.cameras.focal[0, 0]) == pytest.approx(float(scene.cameras.focal[0, 0]) / 2)
+
+
+def test_a_cache_is_built_once_and_again_when_data_change(tmp_path):
+    scenes = write_scenes(tmp_path / "scenes", count=1)
+
+    def built():
+        cache_scenes([scenes], size=SIZE, background=WHITE, cache=tmp_path / "cache")
+        return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+
+    first = built()
+    assert built() == first
+    shutil.copytree(scenes / "mug-0", scenes / "mug-1")
+    assert len(built()) == 2
+
+
+def test_an_interrupted_build_leaves_nothing_that_looks_finished(data, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("latentfields.igae.image_cache.write_json", fail)
+        with pytest.raises(KeyboardInterrupt):
+            cache_scenes([data / "scenes"], size=SIZE, background=WHITE, cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(cache_scenes([data / "scenes"], size=SIZE, background=WHITE, cache=tmp_path)) == 3
+
+
+def test_photos_are_split_and_keep_their_pixels(tmp_path):
+    write_photos(tmp_path / "photos", count=17)
+    photos = cache_photos([tmp_path / "photos"], size=SIZE, cache=tmp_path / "cache")
+    assert len(photos.train.photos) == 15
+    assert photos.held_out.shape == (2, 3, SIZE, SIZE)
+    shown = {photo.tobytes() for photo in photos.train.photos}
+    assert len(shown) == 15
+
+
+def test_large_photos_are_shrunk_and_small_ones_left_out(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    for name, size in (("large", (300, 200)), ("fits", (40, 33)), ("small", (40, 31))):
+        Image.new("RGB", size, (10, 200, 30)).save(tmp_path / "photos" / f"{name}.png")
+    photos = cache_photos([tmp_path / "photos"], size=SIZE, cache=tmp_path / "cache")
+    kept = [photo.shape for photo in photos.train.photos]
+    assert len(kept) == 1
+    assert {*kept, (33, 40, 3)} == {(33, 40, 3), *kept}
+    assert all(min(shape[:2]) <= 2 * SIZE for shape in kept)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_photos_are_refused(tmp_path, count):
+    write_photos(tmp_path / "photos", count=count)
+    with pytest.raises(InputError, match="photos"):
+        cache_photos([tmp_path / "photos"], size=SIZE, cache=tmp_path / "cache")
+
+
+def test_a_folder_without_scenes_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no scenes here"):
+        cache_scenes([tmp_path / "empty"], size=SIZE, background=WHITE, cache=tmp_path / "cache")

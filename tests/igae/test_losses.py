@@ -1,0 +1,51 @@
+import math
+
+import pytest
+import torch
+
+from latentfields.igae import losses
+from latentfields.igae.config import LossWeights
+
+WEIGHTS = LossWeights(
+    latent=2.0, rgb=3.0, tv_planes=5.0, ae_synthetic=7.0, ae_real=11.0, perceptual=13.0, tv_latents=17.0
+)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.latent_loss,
+        losses.rgb_loss,
+        losses.synthetic_autoencoder_loss,
+        losses.photo_reconstruction_loss,
+    ],
+)
+def test_squared_norms_are_means_over_elements(loss):
+    a = torch.full((2, 3, 4, 5), 0.75)
+    assert float(loss(a, a - 0.5)) == 0.25
+    assert float(loss(a, a)) == 0.0
+
+
+def test_equations_8_10_11_12_add_up():
+    one = torch.tensor(1.0)
+    assert float(losses.regularisation_3d(one, one, one, WEIGHTS)) == 2 + 3 + 5
+    real = losses.real_autoencoder_loss(one, one, one, WEIGHTS)
+    assert float(real) == 1 + 13 + 17
+    assert float(losses.preservation_loss(one, real, WEIGHTS)) == 7 + 11 * 31
+    assert float(losses.igae_loss(2 * one, 3 * one)) == 5.0
+
+
+def test_latent_variation_is_the_length_of_differences_per_element():
+    """Two channels that rise by 3 and 4 a pixel: every difference along rows has the 2-norm 5, others are 0."""
+    ramp = torch.arange(6.0).expand(5, 6)
+    latents = torch.stack([3 * ramp, 4 * ramp])[None]
+    assert float(losses.latent_total_variation(latents)) == pytest.approx(5 / 2, rel=1e-5)
+
+
+def test_latent_variation_does_not_depend_on_batch_or_resolution():
+    ramp = torch.arange(32.0).expand(32, 32)[None, None]
+    small, large = ramp[..., :8, :8], ramp.repeat(3, 1, 1, 1)
+    assert float(losses.latent_total_variation(small)) == pytest.approx(
+        float(losses.latent_total_variation(large)), rel=1e-5
+    )
+    assert math.isclose(float(losses.latent_total_variation(ramp)), 1.0, rel_tol=1e-5)

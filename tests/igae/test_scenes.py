@@ -1,0 +1,116 @@
+import pytest
+import torch
+
+from latentfields.fields.config import TriPlaneConfig
+from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
+from latentfields.rendering.density_grid import DensityGrid
+
+CPU = torch.device("cpu")
+
+
+def some_scenes(count=4, *, seed=0):
+    return LatentScenes(count, TriPlaneConfig(resolution=5, features=3), grid_resolution=4, seed=seed)
+
+
+def visit(scenes, indices, gradient, *, learning_rate=0.1):
+    active = scenes.fetch(indices, CPU)
+    for scene in active:
+        scene.planes.grad = torch.full_like(scene.planes, gradient)
+    scenes.update(active, learning_rate=learning_rate)
+
+
+def test_planes_follow_from_the_seed_and_differ_between_scenes():
+    a, b, c = some_scenes(), some_scenes(), some_scenes(seed=1)
+    assert torch.equal(a.planes, b.planes)
+    assert not torch.equal(a.planes, c.planes)
+    assert not torch.equal(a.planes[0], a.planes[1])
+
+
+def test_absent_scenes_do_not_move_at_all():
+    scenes = some_scenes()
+    visit(scenes, [1, 2], 1.0)
+    before = {name: tensor.clone() for name, tensor in scenes.state().items()}
+    visit(scenes, [0, 2], -1.0)
+    for name, tensor in scenes.state().items():
+        for absent in (1, 3):
+            assert torch.equal(tensor[absent], before[name][absent]), name
+    for present in (0, 2):
+        assert not torch.equal(scenes.planes[present], before["planes"][present])
+
+
+def test_a_scene_is_updated_like_an_optimiser_of_its_own():
+    """Interleaved visits give each scene what `torch.optim.Adam` gives it alone."""
+    scenes = some_scenes()
+    alone = {i: torch.nn.Parameter(scenes.planes[i].clone()) for i in range(3)}
+    optimizers = {i: torch.optim.Adam([p], lr=0.1, betas=BETAS, eps=EPSILON) for i, p in alone.items()}
+    for step, batch in enumerate([(0, 1), (1, 2), (1,), (0, 2), (1, 0)]):
+        visit(scenes, batch, 0.3 - 0.2 * step)
+        for index in batch:
+            alone[index].grad = torch.full_like(alone[index], 0.3 - 0.2 * step)
+            optimizers[index].step()
+    for index, parameter in alone.items():
+        torch.testing.assert_close(scenes.planes[index], parameter.detach())
+    assert scenes.visits.tolist() == [3, 4, 2, 0]
+
+
+def test_the_device_holds_the_batch_not_the_set():
+    """The meta device shows what would be moved: as much for 3 scenes as for 30."""
+    sizes = []
+    for count in (3, 30):
+        active = some_scenes(count).fetch([0, 2], torch.device("meta"))
+        for scene in active:
+            tensors = (scene.planes, scene.first_moment, scene.second_moment, scene.grid.density)
+            assert {tensor.device.type for tensor in tensors} == {"meta"}
+        sizes.append(sum(scene.nbytes for scene in active))
+    planes, grid = 3 * 5 * 5 * 3 * 4, 4**3 * 4
+    assert sizes == [2 * (3 * planes + grid)] * 2
+    assert some_scenes(30).nbytes == 30 * (3 * planes + grid + 8)
+
+
+def test_memory_as_documented():
+    k, f, g = 64, 32, 32
+    scenes = LatentScenes(2, TriPlaneConfig(resolution=k, features=f), grid_resolution=g, seed=0)
+    assert scenes.nbytes / 2 == 36 * k**2 * f + 4 * g**3 + 8
+    assert scenes.nbytes / 2 == pytest.approx(4.85e6, rel=1e-3)
+
+
+def test_copies_from_another_device_are_put_back():
+    scenes = some_scenes()
+    (stored,) = scenes.fetch([2], CPU)
+    grid = DensityGrid(resolution=4)
+    grid.density = stored.grid.density.clone() + 5
+    copy = ActiveScene(
+        index=2,
+        planes=stored.planes.detach().clone().requires_grad_(),
+        first_moment=stored.first_moment.clone(),
+        second_moment=stored.second_moment.clone(),
+        grid=grid,
+        visits=0,
+    )
+    before = scenes.planes.clone()
+    copy.planes.grad = torch.ones_like(copy.planes)
+    scenes.update([copy], learning_rate=0.1)
+    assert torch.equal(scenes.planes[2], copy.planes.detach())
+    assert torch.equal(scenes.first_moment[2], copy.first_moment)
+    assert torch.equal(scenes.density[2], grid.density)
+    torch.testing.assert_close(scenes.planes[2], before[2] - 0.1)
+    assert torch.equal(scenes.planes[[0, 1, 3]], before[[0, 1, 3]])
+
+
+def test_state_goes_round():
+    scenes, other = some_scenes(), some_scenes(seed=1)
+    visit(scenes, [0, 3], 0.5)
+    other.restore({name: tensor.clone() for name, tensor in scenes.state().items()})
+    visit(scenes, [3], 0.25)
+    visit(other, [3], 0.25)
+    for name, tensor in scenes.state().items():
+        assert torch.equal(tensor, other.state()[name]), name
+
+
+def test_renewed_moments_start_the_optimiser_afresh():
+    scenes = some_scenes()
+    visit(scenes, [0], 100.0)
+    scenes.renew_moments()
+    before = scenes.planes[0].clone()
+    visit(scenes, [0], 1e-3)
+    torch.testing.assert_close(scenes.planes[0], before - 0.1)

@@ -1,0 +1,80 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from latentfields.rendering.kernels.plane_lookup import plane_lookup, plane_lookup_reference
+
+fast = settings(deadline=None, max_examples=25)
+
+
+def planes_and_points(
+    seed: int, *, resolution: int, channels: int = 3, points: int = 40
+) -> tuple[Tensor, Tensor]:
+    """Random planes, and points inside, on the border and in the corners of the box; float64."""
+    generator = torch.Generator().manual_seed(seed)
+    planes = torch.randn(3, resolution, resolution, channels, generator=generator, dtype=torch.float64)
+    position = 2 * torch.rand(points, 3, generator=generator, dtype=torch.float64) - 1
+    corners = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)] * 3)
+    centres = (torch.randint(resolution, (points, 3), generator=generator) + 0.5) * 2 / resolution - 1
+    return planes, torch.cat([position, corners, centres.double()])
+
+
+@fast
+@given(seed=st.integers(0, 2**31 - 1), resolution=st.integers(2, 40), channels=st.integers(1, 9))
+def test_values_and_gradients_are_the_reference_ones(seed: int, resolution: int, channels: int) -> None:
+    planes, points = planes_and_points(seed, resolution=resolution, channels=channels)
+    ours, theirs = planes.clone().requires_grad_(), planes.clone().requires_grad_()
+    value, expected = plane_lookup(ours, points), plane_lookup_reference(theirs, points)
+    torch.testing.assert_close(value, expected)
+    weights = torch.randn(value.shape, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    (value * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("lookup", [plane_lookup, plane_lookup_reference])
+def test_a_cell_centre_reads_its_cell_of_each_plane(lookup: object) -> None:
+    assert callable(lookup)
+    resolution = 5
+    planes = torch.arange(3 * resolution**2, dtype=torch.float64).view(3, resolution, resolution, 1)
+    x, y, z = 1, 4, 2
+    point = (torch.tensor([[x, y, z]], dtype=torch.float64) + 0.5) * 2 / resolution - 1
+    # Row is the second axis of a plane's name, column the first: xy, xz, yz.
+    expected = planes[0, y, x] + planes[1, z, x] + planes[2, z, y]
+    torch.testing.assert_close(lookup(planes, point)[0], expected)
+
+
+def test_between_cells_it_is_linear_and_beyond_the_border_constant() -> None:
+    planes = torch.zeros(3, 4, 4, 1, dtype=torch.float64)
+    planes[0] = torch.arange(4, dtype=torch.float64)[None, :, None]
+    x = torch.tensor([-1.0, -0.75, -0.5, -0.25, 0.6, 0.75, 1.0], dtype=torch.float64)
+    points = torch.stack([x, torch.full_like(x, 0.3), torch.full_like(x, -0.9)], dim=-1)
+    found = plane_lookup(planes, points)[:, 0]
+    expected = ((x + 1) * 2 - 0.5).clamp(0, 3)
+    torch.testing.assert_close(found, expected)
+
+
+def test_gradients_match_finite_differences() -> None:
+    planes, points = planes_and_points(0, resolution=3, channels=2, points=6)
+    assert torch.autograd.gradcheck(lambda p: plane_lookup(p, points), (planes.requires_grad_(),))
+
+
+def test_no_points_is_a_result_too() -> None:
+    planes = torch.randn(3, 4, 4, 5, requires_grad=True)
+    value = plane_lookup(planes, torch.zeros(0, 3))
+    assert value.shape == (0, 5)
+    value.sum().backward()
+    assert planes.grad is not None
+    assert not planes.grad.any()
+
+
+def test_the_same_input_gives_the_same_bits() -> None:
+    planes, points = planes_and_points(2, resolution=16, points=3000)
+    results = []
+    for _ in range(2):
+        table = planes.float().requires_grad_()
+        plane_lookup(table, points.float()).square().sum().backward()
+        results.append(table.grad)
+    assert torch.equal(*results)

@@ -1,0 +1,232 @@
+import json
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latentfields.errors import InputError
+from latentfields.training import loop
+from latentfields.training.loop import (
+    Interrupted,
+    LoopOptions,
+    checkpoint_path,
+    log_path,
+    read_log,
+    train,
+)
+
+
+class Walk:
+    """A random walk: every step depends on all before it. `hooks` act at the end of a step."""
+
+    def __init__(self, hooks: Mapping[int, Callable[[], None]] | None = None) -> None:
+        self.position = torch.zeros(3)
+        self.generator = torch.Generator().manual_seed(0)
+        self.calls: list[tuple[int, float]] = []
+        self.hooks = hooks or {}
+
+    def step(self, index: int, progress: float) -> dict[str, float]:
+        self.calls.append((index, progress))
+        self.position = 0.9 * self.position + torch.randn(3, generator=self.generator)
+        if index in self.hooks:
+            self.hooks[index]()
+        return {"loss": float(self.position.square().sum())}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {"position": self.position, "generator": self.generator.get_state()}, {"note": "x"}
+
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        assert metadata == {"note": "x"}
+        self.position = tensors["position"]
+        self.generator.set_state(tensors["generator"])
+
+
+OFTEN = LoopOptions(checkpoint_seconds=0, log_every=3)
+
+
+def run(walk: Walk, folder: Path, *, steps: int = 20, options: LoopOptions = OFTEN) -> float:
+    return train(walk, steps=steps, folder=folder, label="walk", options=options)
+
+
+def die() -> None:
+    raise RuntimeError("the process died here")
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    return [(record["step"], record["loss"]) for record in read_log(folder)]
+
+
+def test_steps_come_in_order_with_their_progress(tmp_path: Path) -> None:
+    walk = Walk()
+    run(walk, tmp_path)
+    assert walk.calls == [(index, index / 20) for index in range(20)]
+
+
+def test_the_log_has_every_third_step_and_the_last(tmp_path: Path) -> None:
+    run(Walk(), tmp_path)
+    assert [step for step, _ in losses(tmp_path)] == [3, 6, 9, 12, 15, 18, 20]
+    seconds = [record["seconds"] for record in read_log(tmp_path)]
+    assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("every", [0.0, 1e9])
+@pytest.mark.parametrize("deaths", [[7], [0], [19], [2, 3, 4, 11]])
+def test_died_and_resumed_equals_uninterrupted(tmp_path: Path, deaths: list[int], every: float) -> None:
+    options = LoopOptions(checkpoint_seconds=every, log_every=3)
+    straight = Walk()
+    run(straight, tmp_path / "straight", options=options)
+    for death in deaths:
+        with pytest.raises(RuntimeError, match="died here"):
+            run(Walk({death: die}), tmp_path / "resumed", options=options)
+    last = Walk()
+    run(last, tmp_path / "resumed", options=options)
+    assert torch.equal(last.position, straight.position)
+    assert losses(tmp_path / "resumed") == losses(tmp_path / "straight")
+    assert last.calls[0][0] == (deaths[-1] if every == 0 else 0)
+
+
+def test_log_records_behind_the_checkpoint_are_dropped(tmp_path: Path) -> None:
+    options = LoopOptions(checkpoint_seconds=1e9, log_every=1)
+    with pytest.raises(Interrupted):
+        run(Walk({4: lambda: signal.raise_signal(signal.SIGINT)}), tmp_path, options=options)
+    with open(log_path(tmp_path), "a") as log:
+        log.write('{"step": 6, "seconds": 1.0, "loss": 1.0}\n{"step": 7, "sec')
+    assert [step for step, _ in losses(tmp_path)] == [1, 2, 3, 4, 5, 6]
+    run(Walk(), tmp_path, steps=8, options=options)
+    assert [step for step, _ in losses(tmp_path)] == [1, 2, 3, 4, 5, 6, 7, 8]
+    straight = tmp_path / "straight"
+    run(Walk(), straight, steps=8, options=options)
+    assert losses(tmp_path) == losses(straight)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, kind: signal.Signals) -> None:
+    before = signal.getsignal(kind)
+    options = LoopOptions(checkpoint_seconds=1e9)
+    with pytest.raises(Interrupted, match=f"interrupted at step 8; run the same command.*{tmp_path}"):
+        run(Walk({7: lambda: signal.raise_signal(kind)}), tmp_path, options=options)
+    assert signal.getsignal(kind) is before
+    straight, resumed = Walk(), Walk()
+    run(straight, tmp_path / "straight", options=options)
+    run(resumed, tmp_path, options=options)
+    assert resumed.calls[0][0] == 8
+    assert torch.equal(resumed.position, straight.position)
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(Walk({7: twice}), tmp_path, options=LoopOptions(checkpoint_seconds=1e9))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert not checkpoint_path(tmp_path).exists()
+
+
+def test_a_signal_in_the_last_step_does_not_spoil_the_result(tmp_path: Path) -> None:
+    walk = Walk({19: lambda: signal.raise_signal(signal.SIGINT)})
+    run(walk, tmp_path)
+    assert len(walk.calls) == 20
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    seconds = run(Walk(), tmp_path)
+    again = Walk()
+    assert run(again, tmp_path) == pytest.approx(seconds)
+    assert again.calls == []
+    assert [step for step, _ in losses(tmp_path)][-1] == 20
+
+
+class Clock:
+    """Stands in for the time module: every step takes 0.1 seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def tick(self) -> None:
+        self.now += 0.1
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(loop, "time", clock)
+    return clock
+
+
+def test_with_a_time_limit_progress_follows_the_clock(tmp_path: Path, clock: Clock) -> None:
+    walk = Walk(dict.fromkeys(range(1000), clock.tick))
+    options = LoopOptions(seconds=0.75, checkpoint_seconds=1e9)
+    seconds = run(walk, tmp_path, steps=1000, options=options)
+    assert [progress for _, progress in walk.calls] == pytest.approx([i * 0.1 / 0.75 for i in range(8)])
+    assert seconds == pytest.approx(0.8)
+    assert losses(tmp_path)[-1][0] == 8
+
+
+def test_few_steps_end_before_the_time_limit(tmp_path: Path, clock: Clock) -> None:
+    walk = Walk(dict.fromkeys(range(1000), clock.tick))
+    run(walk, tmp_path, steps=4, options=LoopOptions(seconds=100))
+    assert [progress for _, progress in walk.calls] == [0, 0.25, 0.5, 0.75]
+
+
+def test_time_before_an_interruption_counts(tmp_path: Path, clock: Clock) -> None:
+    options = LoopOptions(seconds=1.0, checkpoint_seconds=0)
+    hooks: dict[int, Callable[[], None]] = dict.fromkeys(range(1000), clock.tick)
+    with pytest.raises(RuntimeError):
+        run(Walk(hooks | {6: die}), tmp_path, steps=1000, options=options)
+    clock.now += 3600
+    walk = Walk(hooks)
+    assert run(walk, tmp_path, steps=1000, options=options) == pytest.approx(1.0, abs=0.11)
+    assert walk.calls[0] == (6, pytest.approx(0.6))
+    late = Walk(hooks)
+    run(late, tmp_path, steps=1000, options=options)
+    assert late.calls == [], "the time was used up before"
+
+
+def test_progress_stays_below_one(tmp_path: Path, clock: Clock) -> None:
+    def long_step() -> None:
+        clock.now += 0.999999999999
+
+    walk = Walk({0: long_step, 1: clock.tick})
+    run(walk, tmp_path, steps=1000, options=LoopOptions(seconds=1.0))
+    assert all(progress < 1 for _, progress in walk.calls)
+
+
+def test_a_damaged_checkpoint_is_reported(tmp_path: Path) -> None:
+    run(Walk(), tmp_path)
+    path = checkpoint_path(tmp_path)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors: not a readable"):
+        run(Walk(), tmp_path)
+
+
+def test_checkpoints_are_spaced_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    saved: list[int] = []
+    real = loop.save_tensors
+
+    def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        saved.append(metadata["loop"]["step"])
+        real(path, tensors, metadata)
+
+    monkeypatch.setattr(loop, "save_tensors", save)
+    run(Walk(dict.fromkeys(range(20), clock.tick)), tmp_path, options=LoopOptions(checkpoint_seconds=0.55))
+    assert saved == [6, 12, 18, 20]
+
+
+def test_the_log_is_json_lines(tmp_path: Path) -> None:
+    assert read_log(tmp_path) == []
+    started = time.perf_counter()
+    run(Walk(), tmp_path)
+    lines = log_path(tmp_path).read_text().splitlines()
+    assert [json.loads(line) for line in lines] == read_log(tmp_path)
+    assert 0 <= json.loads(lines[-1])["seconds"] <= time.perf_counter() - started + 0.01
