@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
-from latentfields.autoencoders.patch import PatchAutoencoder, PatchAutoencoderConfig
+from latentfields.autoencoders.config import PatchAutoencoderConfig
+from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.igae.config import (
     IgaeConfig,
     JointConfig,

@@ -11,8 +11,10 @@ from igae_data import CONFIG, SIZE, with_weights
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import cache_photos, cache_scenes
-from latentfields.igae.joint import JointTrainer, perceptual_loss
+from latentfields.igae.joint import JointTrainer
+from latentfields.igae.objective import perceptual_loss
 from latentfields.igae.scene_training import WHITE, SceneTraining
+from latentfields.igae.watch import scene_scores, watch_scenes
 
 CPU = torch.device("cpu")
 ENCODER, DECODER, PLANES, MLP = "encoder", "decoder", "planes", "mlp"
@@ -31,7 +33,9 @@ def trainer_of(data, tmp_path):
     trainers = []
 
     def make(config):
-        views = cache_scenes([data / "scenes"], size=SIZE, background=WHITE, cache=tmp_path)
+        views = cache_scenes(
+            [data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path
+        )
         photos = cache_photos([data / "photos"], size=SIZE, cache=tmp_path)
         autoencoder = load_autoencoder(data / "base")
         training = SceneTraining(config, views, channels=4, factor=4, device=CPU)
@@ -122,10 +126,10 @@ def test_the_background_follows_the_encoder_but_takes_no_gradient(trainer_of):
     active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
     with torch.no_grad():
         trainer.training.renderer.head.geometry[2].bias[0] = -20.0  # empty scenes: only background is seen
-        first = trainer._render(batch, active)
+        first = trainer._renderings(batch, active).views.latents
         for parameter in trainer.autoencoder.encoder_parameters():
             parameter *= 1.5
-        second = trainer._render(batch, active)
+        second = trainer._renderings(batch, active).views.latents
         after = trainer.autoencoder.background_latent(WHITE)
     assert not torch.allclose(before, after)
     for rendered, code in ((first, before), (second, after)):
@@ -153,18 +157,34 @@ def test_scenes_rest_in_ablations_without_them(trainer_of, ablation):
         assert torch.equal(tensor, before[name]), name
 
 
-def test_statistics_stay_fixed_so_that_shrinking_latents_shows(trainer_of):
-    """An encoder that halves its output is seen in the log as half the spread."""
-    trainer = trainer_of(CONFIG)
-    statistics = trainer.autoencoder.statistics
-    batch, _ = trainer.batches.get(0)
-    spread = trainer.loss(batch, trainer.training.scenes.fetch(batch.mine.scenes, CPU))[1]["latent_spread"]
+def shrink_encoder(trainer):
+    """Halve all latents about their mean over the normalised images."""
     encoder = trainer.autoencoder.codec.encoder
     with torch.no_grad():
         for last in (encoder.layers[-1], encoder.linear):
             last.weight *= 0.5
             last.bias *= 0.5
-    halved = trainer.loss(batch, trainer.training.scenes.fetch(batch.mine.scenes, CPU))[1]["latent_spread"]
-    assert halved == pytest.approx(spread / 2, rel=1e-4)
+
+
+def test_statistics_stay_fixed_so_that_shrinking_latents_shows(trainer_of):
+    """An encoder that halves its output is seen in the log as half the spread."""
+    trainer = trainer_of(CONFIG)
+    statistics = trainer.autoencoder.statistics
+
+    def spread():
+        return scene_scores(watch_scenes(trainer.autoencoder, trainer.training, render=True))[
+            "view_latent_spread"
+        ]
+
+    before = spread()
+    shrink_encoder(trainer)
+    assert spread() == pytest.approx(before / 2, rel=1e-4)
     trainer.step(0, 0.0)
     assert trainer.autoencoder.statistics == statistics
+
+
+@pytest.mark.parametrize("unit", ["reference", "object"])
+def test_latent_term_moves_the_same_parts_in_either_unit(trainer_of, unit):
+    config = with_weights(latent=1.0)
+    parts, _ = moved(trainer_of(replace(config, joint=replace(config.joint, latent_unit=unit))))
+    assert parts == MOVED_BY["latent"]

@@ -8,12 +8,13 @@ from igae_data import SIZE, write_photos, write_scenes
 from latentfields.errors import InputError
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.scenes import load_scene
+from latentfields.scenes.visual_hull import visual_hull_cells
 
 WHITE = (1.0, 1.0, 1.0)
 
 
 def test_views_are_those_of_the_scenes(data, tmp_path):
-    views = cache_scenes([data / "scenes"], size=SIZE, background=WHITE, cache=tmp_path)
+    views = cache_scenes([data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path)
     assert views.names == ("mug-0", "mug-1", "mug-2")
     assert views.train_count == 18
     scene = load_scene(data / "scenes" / "mug-1")
@@ -25,10 +26,15 @@ def test_views_are_those_of_the_scenes(data, tmp_path):
     torch.testing.assert_close(cached.focal, scene.cameras[train].focal)
     assert (views.near[1], views.far[1]) == (scene.near, scene.far)
     assert isinstance(views.pixels, np.memmap)
+    hull = visual_hull_cells(scene.cameras, scene.alpha, views=train, resolution=8)
+    assert torch.equal(views.hulls[1], hull)
+    assert 0 < int(hull.sum()) < 8**3
 
 
 def test_views_are_resized_with_their_cameras(data, tmp_path):
-    views = cache_scenes([data / "scenes"], size=SIZE // 2, background=WHITE, cache=tmp_path)
+    views = cache_scenes(
+        [data / "scenes"], size=SIZE // 2, background=WHITE, grid_resolution=8, cache=tmp_path
+    )
     assert views.images(views.train[0]).shape == (6, 3, SIZE // 2, SIZE // 2)
     scene = load_scene(data / "scenes" / "mug-0")
     assert float(views.cameras.focal[0, 0]) == pytest.approx(float(scene.cameras.focal[0, 0]) / 2)
@@ -38,7 +44,7 @@ def test_a_cache_is_built_once_and_again_when_data_change(tmp_path):
     scenes = write_scenes(tmp_path / "scenes", count=1)
 
     def built():
-        cache_scenes([scenes], size=SIZE, background=WHITE, cache=tmp_path / "cache")
+        cache_scenes([scenes], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path / "cache")
         return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
 
     first = built()
@@ -54,9 +60,12 @@ def test_an_interrupted_build_leaves_nothing_that_looks_finished(data, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr("latentfields.igae.image_cache.write_json", fail)
         with pytest.raises(KeyboardInterrupt):
-            cache_scenes([data / "scenes"], size=SIZE, background=WHITE, cache=tmp_path)
+            cache_scenes([data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path)
     assert list(tmp_path.iterdir()) == []
-    assert len(cache_scenes([data / "scenes"], size=SIZE, background=WHITE, cache=tmp_path)) == 3
+    assert (
+        len(cache_scenes([data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path))
+        == 3
+    )
 
 
 def test_photos_are_split_and_keep_their_pixels(tmp_path):
@@ -91,4 +100,6 @@ def test_too_few_photos_are_refused(tmp_path, count):
 def test_a_folder_without_scenes_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no scenes here"):
-        cache_scenes([tmp_path / "empty"], size=SIZE, background=WHITE, cache=tmp_path / "cache")
+        cache_scenes(
+            [tmp_path / "empty"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path / "cache"
+        )

@@ -49,3 +49,50 @@ def test_latent_variation_does_not_depend_on_batch_or_resolution():
         float(losses.latent_total_variation(large)), rel=1e-5
     )
     assert math.isclose(float(losses.latent_total_variation(ramp)), 1.0, rel_tol=1e-5)
+
+
+def object_latents(*, offset=0.0, scale=1.0):
+    """A view whose left half shows an object with unit variance, on a background of 5."""
+    latents = torch.full((2, 3, 4, 6), 5.0)
+    pattern = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(4, 1).expand(4, 3)
+    latents[..., :3] = scale * pattern + offset
+    opacity = torch.zeros(2, 1, 4, 6)
+    opacity[..., :3] = 1.0
+    return latents, opacity
+
+
+def test_relative_latent_loss_is_the_error_over_the_variance():
+    encoded, opacity = object_latents(offset=7.0)
+    rendered = encoded.clone()
+    rendered[..., :3] -= 0.5
+    value = float(losses.relative_latent_loss(encoded, rendered, opacity))
+    assert value == pytest.approx(0.25 / (1 + losses.SMALLEST_VARIANCE), rel=1e-5)
+
+
+def test_relative_latent_loss_keeps_the_plain_error_on_the_background():
+    encoded, opacity = object_latents()
+    rendered = encoded.clone()
+    rendered[..., 3:] += 0.5
+    assert float(losses.relative_latent_loss(encoded, rendered, opacity)) == pytest.approx(0.25 / 2)
+
+
+def test_less_contrast_lowers_the_plain_loss_but_not_the_relative_one():
+    encoded, opacity = object_latents(scale=20.0)
+    small, _ = object_latents(scale=10.0)
+    noise = torch.randn(2, 3, 4, 3, generator=torch.Generator().manual_seed(0))
+    rendered, small_rendered = encoded.clone(), small.clone()
+    rendered[..., :3] += noise
+    small_rendered[..., :3] += noise / 2
+    plain = [float(losses.latent_loss(a, b)) for a, b in ((encoded, rendered), (small, small_rendered))]
+    assert plain[1] == pytest.approx(plain[0] / 4)
+    relative = [
+        float(losses.relative_latent_loss(a, b, opacity))
+        for a, b in ((encoded, rendered), (small, small_rendered))
+    ]
+    assert relative[1] == pytest.approx(relative[0], rel=1e-3)
+
+
+def test_views_without_an_object_are_background():
+    latents = torch.zeros(1, 2, 3, 3)
+    value = losses.relative_latent_loss(latents, latents + 2.0, torch.zeros(1, 1, 3, 3))
+    assert float(value) == pytest.approx(4.0)

@@ -17,7 +17,8 @@ BACKGROUND = torch.tensor([1.0, -2.0, 0.5])
 def renderer_and_scenes(**changes):
     config = replace(CONFIG.scenes, **changes)
     torch.manual_seed(0)
-    scenes = LatentScenes(2, config.triplane, grid_resolution=8, seed=3)
+    hulls = torch.ones(2, 8**3, dtype=torch.bool)
+    scenes = LatentScenes(hulls, config.triplane, grid_resolution=8, seed=3)
     return TriPlaneRenderer(config, channels=3), scenes.fetch([0, 1], CPU)
 
 
@@ -27,7 +28,7 @@ def cameras(size=6):
 
 def render(renderer, scene, *, generator=None, **options):
     options = {"background": BACKGROUND, "near": 0.5, "far": 5.0} | options
-    return renderer.render(scene, cameras(), generator=generator, **options)
+    return renderer.render(scene, cameras(), generator=generator, **options).latents
 
 
 def test_a_scene_renders_like_a_field_of_its_own():
@@ -57,7 +58,7 @@ def test_rays_that_miss_the_scene_show_the_background():
     renderer, (scene, _) = renderer_and_scenes()
     away = cameras()
     away.camera_to_world[:, :3, :3] *= torch.tensor([-1.0, 1.0, -1.0])  # turned round
-    rendered = renderer.render(scene, away, background=BACKGROUND, near=0.5, far=5.0, generator=None)
+    rendered = renderer.render(scene, away, background=BACKGROUND, near=0.5, far=5.0, generator=None).latents
     torch.testing.assert_close(rendered, BACKGROUND.view(1, 3, 1, 1).expand_as(rendered))
 
 
@@ -67,7 +68,9 @@ def test_a_latent_pixel_is_the_mean_over_its_area():
     single, _ = renderer_and_scenes()
     single.load_state_dict(renderer.state_dict())
     fine = single.render(scene, cameras(12), background=BACKGROUND, near=0.5, far=5.0, generator=None)
-    torch.testing.assert_close(render(renderer, scene), torch.nn.functional.avg_pool2d(fine, 2))
+    coarse = renderer.render(scene, cameras(), background=BACKGROUND, near=0.5, far=5.0, generator=None)
+    torch.testing.assert_close(coarse.latents, torch.nn.functional.avg_pool2d(fine.latents, 2))
+    torch.testing.assert_close(coarse.opacity, torch.nn.functional.avg_pool2d(fine.opacity, 2))
 
 
 def test_gradients_reach_planes_and_mlp_and_no_other_scene():

@@ -9,7 +9,8 @@ CPU = torch.device("cpu")
 
 
 def some_scenes(count=4, *, seed=0):
-    return LatentScenes(count, TriPlaneConfig(resolution=5, features=3), grid_resolution=4, seed=seed)
+    hulls = torch.ones(count, 4**3, dtype=torch.bool)
+    return LatentScenes(hulls, TriPlaneConfig(resolution=5, features=3), grid_resolution=4, seed=seed)
 
 
 def visit(scenes, indices, gradient, *, learning_rate=0.1):
@@ -62,16 +63,17 @@ def test_the_device_holds_the_batch_not_the_set():
             tensors = (scene.planes, scene.first_moment, scene.second_moment, scene.grid.density)
             assert {tensor.device.type for tensor in tensors} == {"meta"}
         sizes.append(sum(scene.nbytes for scene in active))
-    planes, grid = 3 * 5 * 5 * 3 * 4, 4**3 * 4
+    planes, grid = 3 * 5 * 5 * 3 * 4, 4**3 * 5
     assert sizes == [2 * (3 * planes + grid)] * 2
     assert some_scenes(30).nbytes == 30 * (3 * planes + grid + 8)
 
 
 def test_memory_as_documented():
     k, f, g = 64, 32, 32
-    scenes = LatentScenes(2, TriPlaneConfig(resolution=k, features=f), grid_resolution=g, seed=0)
-    assert scenes.nbytes / 2 == 36 * k**2 * f + 4 * g**3 + 8
-    assert scenes.nbytes / 2 == pytest.approx(4.85e6, rel=1e-3)
+    hulls = torch.ones(2, g**3, dtype=torch.bool)
+    scenes = LatentScenes(hulls, TriPlaneConfig(resolution=k, features=f), grid_resolution=g, seed=0)
+    assert scenes.nbytes / 2 == 36 * k**2 * f + 5 * g**3 + 8
+    assert scenes.nbytes / 2 == pytest.approx(4.9e6, rel=0.01)
 
 
 def test_copies_from_another_device_are_put_back():
@@ -95,6 +97,18 @@ def test_copies_from_another_device_are_put_back():
     assert torch.equal(scenes.density[2], grid.density)
     torch.testing.assert_close(scenes.planes[2], before[2] - 0.1)
     assert torch.equal(scenes.planes[[0, 1, 3]], before[[0, 1, 3]])
+
+
+def test_nothing_is_dense_outside_of_the_hull():
+    hulls = torch.zeros(2, 4**3, dtype=torch.bool)
+    hulls[1, 5:9] = True
+    scenes = LatentScenes(hulls, TriPlaneConfig(resolution=5, features=3), grid_resolution=4, seed=0)
+    assert torch.equal(scenes.density > 0, hulls)
+    (active,) = scenes.fetch([1], CPU)
+    active.grid.update(
+        lambda points: torch.ones(len(points)), share=1.0, generator=torch.Generator().manual_seed(0)
+    )
+    assert torch.equal(scenes.density > 0, hulls)
 
 
 def test_state_goes_round():

@@ -97,14 +97,52 @@ def test_equal_seeds_give_equal_grids() -> None:
     assert not torch.equal(first.density, other.density)
 
 
-def test_sampling_weights_are_positive_and_lie_where_the_ray_meets_matter() -> None:
-    grid = updated(DensityGrid(resolution=32), times=60)
-    origins = torch.tensor([[0.0, 0.0, 3.0], [0.9, 0.9, 3.0]])
-    rays = Rays(origins, torch.tensor([[0.0, 0.0, -1.0]]).repeat(2, 1), torch.full((2, 1), 0.01))
-    weights = grid.sampling_weights(rays, torch.full((2,), 2.0), torch.full((2,), 4.0), bins=40)
+def weights_along(grid: DensityGrid, *origins: tuple[float, float, float]) -> Tensor:
+    """Shares (R, 40) of the weights of rays down the z axis, over the distances 2 to 4 from z = 3."""
+    start = torch.tensor(origins)
+    rays = Rays(start, torch.tensor([[0.0, 0.0, -1.0]]).expand_as(start), torch.full((len(start), 1), 0.01))
+    enter = torch.full((len(start),), 2.0)
+    weights = grid.sampling_weights(rays, enter, enter + 2, bins=40)
     assert (weights > 0).all()
-    share = weights / weights.sum(dim=1, keepdim=True)
-    # The ball begins at distance 2.4: bin 8 of 40; cells and the blur are up to two bins wide.
-    assert share[0, 5:14].sum() > 0.9
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def test_samples_go_where_the_ray_meets_matter_first() -> None:
+    grid = updated(DensityGrid(resolution=32), times=60)
+    through, beside = weights_along(grid, (0.0, 0.0, 3.0), (0.9, 0.9, 3.0))
+    # The ball reaches from bin 8 to bin 32, give or take a cell and the blur.
+    assert through[6:34].sum() > 0.98
+    assert through[6:12].sum() > 2 * through[28:34].sum()
     # Beside the ball there is nothing to prefer.
-    torch.testing.assert_close(share[1], torch.full((40,), 1 / 40))
+    torch.testing.assert_close(beside, torch.full((40,), 1 / 40))
+
+
+def test_one_dense_cell_does_not_hide_what_is_behind_it() -> None:
+    grid = DensityGrid(resolution=32)
+    grid.density.zero_()
+    cells = grid.density.view(32, 32, 32)
+    cells[16, 16, 24] = 1e5
+    cells[16, 16, 8:16] = 1e5
+    share = weights_along(grid, (0.01, 0.01, 3.0))[0]
+    assert share[8:14].sum() > 0.1, "the single cell, at distance 2.5"
+    assert share[19:32].sum() > 0.4, "the wall behind it, at distance 3"
+
+
+def test_cells_outside_of_a_hull_stay_empty() -> None:
+    grid = DensityGrid(resolution=8)
+    inside = torch.zeros(8, 8, 8, dtype=torch.bool)
+    inside[2:6, 2:6, 2:6] = True
+    grid.restrict(inside.flatten())
+    looked_at: list[Tensor] = []
+
+    def density(points: Tensor) -> Tensor:
+        looked_at.append(points)
+        return torch.full((len(points),), 50.0)
+
+    grid.update(density, share=1.0, generator=torch.Generator().manual_seed(0))
+    points = torch.cat(looked_at)
+    assert len(points) == 64
+    assert (points.abs() <= 0.5).all()
+    assert torch.equal(grid.density > 0, inside.flatten())
+    assert not grid.occupied(torch.tensor([[0.6, 0.0, 0.0]])).any()
+    assert grid.occupied(torch.tensor([[0.4, 0.0, 0.0]])).all()

@@ -26,6 +26,20 @@ class PatchAutoencoderConfig:
         """Pixels per latent, along one side."""
         return int(self.patch * 2 ** (len(self.widths) - 1))
 
+    def problem(self) -> str | None:
+        """Why no network can have these values, or None."""
+        if not self.widths or len(self.widths) != len(self.blocks):
+            return (
+                f"widths {self.widths} and blocks {self.blocks} should have one entry per level, at least one"
+            )
+        if not 1 <= self.patch <= 64 or self.factor > 64:
+            return f"patch {self.patch} and {len(self.widths)} levels make the factor {self.factor}; expected 1 to 64"
+        if not 1 <= self.channels <= 3 * self.factor**2:
+            return f"channels is {self.channels}; expected 1 to {3 * self.factor**2}, the values of a patch"
+        if min(self.widths) < 1 or max(self.widths) > 4096 or min(self.blocks) < 0 or max(self.blocks) > 1000:
+            return f"widths {self.widths} and blocks {self.blocks}; expected 1 to 4096 and 0 to 1000"
+        return None
+
 
 @dataclass(frozen=True)
 class AutoencoderTraining:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from latentfields.errors import InputError
@@ -20,11 +24,8 @@ class DiffusersCodec(nn.Module):
     """
 
     def __init__(self, model: Any) -> None:
+        """`model` is an instance of one of `SUPPORTED_CLASSES`."""
         super().__init__()
-        if type(model).__name__ not in SUPPORTED_CLASSES:
-            raise InputError(
-                type(model).__name__, f"not supported; expected one of {', '.join(SUPPORTED_CLASSES)}"
-            )
         self.model = model
         with torch.no_grad():
             probe = self.encode(torch.zeros(1, 3, 64, 64, dtype=model.dtype, device=model.device))[0]
@@ -69,10 +70,12 @@ class DiffusersCodec(nn.Module):
         self.model.save_pretrained(folder, safe_serialization=True)
 
 
-def load_diffusers(name_or_folder: str, class_name: str | None = None) -> DiffusersCodec:
-    """Load a diffusers autoencoder from a folder or, by its Hub id, from the local cache or the Hub.
+def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]:
+    """Load a diffusers autoencoder, and its configuration, from a folder or by its Hub id.
 
-    Raises InputError when diffusers is not installed, the class is not supported or the files cannot be had.
+    Hub ids are looked for in the local cache, too, and only there when the Hub does not answer. Of a whole pipeline
+    the part `vae` is taken. Raises InputError when diffusers is not installed, the class is not supported or the
+    files cannot be had.
     """
     try:
         import diffusers
@@ -81,19 +84,68 @@ def load_diffusers(name_or_folder: str, class_name: str | None = None) -> Diffus
             name_or_folder,
             "needs the diffusers library; install it with: pip install 'latentfields[diffusers]'",
         ) from None
-    names = (class_name,) if class_name else SUPPORTED_CLASSES
-    problem: Exception | None = None
-    for name in names:
-        for subfolder in (None, "vae"):
-            try:
-                model = getattr(diffusers, name).from_pretrained(
-                    name_or_folder, subfolder=subfolder, use_safetensors=True
-                )
-                return DiffusersCodec(model.eval())
-            except (OSError, ValueError, RuntimeError) as error:
-                problem = problem or error
-    raise InputError(name_or_folder, f"cannot be loaded as a diffusers autoencoder ({_first_line(problem)})")
+    local = Path(name_or_folder).is_dir() or not _hub_answers()
+    with _quiet(diffusers.utils.logging):
+        config, subfolder = _find_config(name_or_folder, local)
+        class_name = config.get("_class_name")
+        if class_name not in SUPPORTED_CLASSES:
+            raise InputError(
+                name_or_folder,
+                f"field '_class_name' is '{class_name}'; expected one of {', '.join(SUPPORTED_CLASSES)}",
+            )
+        try:
+            model = getattr(diffusers, class_name).from_pretrained(
+                name_or_folder, subfolder=subfolder, local_files_only=local,
+                use_safetensors=True, low_cpu_mem_usage=False,
+            )  # fmt: skip
+        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+            raise _unusable(name_or_folder, error) from None
+    return DiffusersCodec(model.eval()), config
 
 
-def _first_line(error: Exception | None) -> str:
-    return str(error).strip().splitlines()[0] if error and str(error).strip() else type(error).__name__
+def _find_config(name_or_folder: str, local: bool) -> tuple[dict[str, Any], str | None]:
+    """The configuration, and the subfolder that it is in."""
+    from diffusers import AutoencoderKL
+
+    problem: Exception = ValueError("no configuration")
+    for subfolder in (None, "vae"):
+        try:
+            # Any class reads the configuration of any other.
+            config = AutoencoderKL.load_config(name_or_folder, subfolder=subfolder, local_files_only=local)
+        except (OSError, ValueError) as error:
+            problem = error if subfolder is None else problem
+        else:
+            return dict(config), subfolder
+    if local and not Path(name_or_folder).is_dir():
+        raise InputError(name_or_folder, "is not in the local cache, and the Hub does not answer")
+    raise _unusable(name_or_folder, problem)
+
+
+def _hub_answers() -> bool:
+    """One quick request: the library itself would try for minutes, file by file."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=5)
+    except Exception:  # The session is one of requests or of httpx, by version.
+        return False
+    return True
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep the library's advice about optional packages off the screen."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _unusable(name: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return InputError(name, f"cannot be loaded as a diffusers autoencoder ({reason})")

@@ -19,6 +19,8 @@ from latentfields.evaluation.metrics import Scores, psnr, ssim
 from latentfields.evaluation.perceptual import multiscale_gmsd
 
 BATCH = 16
+SMALLEST_SIZE = 16
+"""Images below this side have too few scales for the perceptual measure."""
 
 
 def evaluate_autoencoder(
@@ -36,6 +38,10 @@ def evaluate_autoencoder(
     Photographs are cropped to their central square and downscaled to `size`; views of scenes are composited on white.
     """
     autoencoder = load_autoencoder(name)
+    if size < SMALLEST_SIZE or size % autoencoder.factor:
+        raise InputError(
+            "--size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
+        )
     sets: dict[str, Tensor] = {}
     if photos:
         paths = [p for p in photo_paths(photos) if fnmatch(p.name, pattern)][:limit]

@@ -48,4 +48,5 @@ def balanced_rotation(channels: int) -> Tensor:
     k = torch.arange(channels, dtype=torch.float64)
     matrix = torch.cos(torch.pi * (k[None] + 0.5) * k[:, None] / channels) * (2 / channels) ** 0.5
     matrix[0] /= 2**0.5
-    return matrix.T.float()
+    rotation: Tensor = matrix.T.float()
+    return rotation

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, Codec, LatentStatistics
-from latentfields.autoencoders.patch import CONFIG_FILE, PatchAutoencoder
+from latentfields.autoencoders.patch import CLASS_FIELD, CONFIG_FILE, PatchAutoencoder
 from latentfields.errors import InputError
 from latentfields.training.checkpoint import read_json
 
@@ -19,9 +19,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 def packaged_autoencoders() -> dict[str, Path]:
     """Names of the autoencoders that come with the package, and their folders."""
     root = Path(str(resources.files("latentfields"))) / "weights"
-    return {
-        path.name: path for path in sorted(root.iterdir()) if path.is_dir() and (path / CONFIG_FILE).is_file()
-    }
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG_FILE}"))}
 
 
 def load_autoencoder(name: str | Path) -> Autoencoder:
@@ -40,10 +38,9 @@ def load_autoencoder(name: str | Path) -> Autoencoder:
         from latentfields.autoencoders.diffusers_codec import load_diffusers
 
         try:
-            diffusers_codec = load_diffusers(str(name))
+            codec, config = load_diffusers(str(name))
         except InputError as error:
             raise InputError(error.source, f"{error.problem}; {_available(packaged)}") from None
-        codec, config = diffusers_codec, dict(diffusers_codec.model.config)
     else:
         raise InputError(name, f"no such autoencoder; {_available(packaged)}")
     return Autoencoder(codec, _statistics(folder, config, codec.channels), name=str(name))
@@ -58,10 +55,10 @@ def _load_folder(folder: Path) -> tuple[Codec, dict[str, Any]]:
     if not (folder / CONFIG_FILE).is_file():
         raise InputError(folder, f"has no {CONFIG_FILE}; expected an autoencoder's folder")
     config = read_json(folder / CONFIG_FILE)
-    class_name = config.get("_class_name") if isinstance(config, dict) else None
+    class_name = config.get(CLASS_FIELD) if isinstance(config, dict) else None
     if not isinstance(class_name, str):
         raise InputError(
-            folder / CONFIG_FILE, "field '_class_name' is missing; expected the autoencoder's class"
+            folder / CONFIG_FILE, f"field '{CLASS_FIELD}' is missing; expected the autoencoder's class"
         )
     if class_name == PatchAutoencoder.__name__:
         return PatchAutoencoder.load(folder).eval(), config
@@ -70,9 +67,9 @@ def _load_folder(folder: Path) -> tuple[Codec, dict[str, Any]]:
     if class_name not in SUPPORTED_CLASSES:
         known = ", ".join((PatchAutoencoder.__name__, *SUPPORTED_CLASSES))
         raise InputError(
-            folder / CONFIG_FILE, f"field '_class_name' is '{class_name}'; expected one of {known}"
+            folder / CONFIG_FILE, f"field '{CLASS_FIELD}' is '{class_name}'; expected one of {known}"
         )
-    return load_diffusers(str(folder), class_name), config
+    return load_diffusers(str(folder))
 
 
 def _statistics(folder: Path, config: dict[str, Any], channels: int) -> LatentStatistics | None:

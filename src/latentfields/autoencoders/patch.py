@@ -19,9 +19,11 @@ from torch import Tensor, nn
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.errors import InputError
 from latentfields.training.checkpoint import load_tensors, read_json, save_tensors, write_json
+from latentfields.training.typed_json import from_json
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+CLASS_FIELD = "_class_name"
 
 
 def _conv(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
@@ -161,27 +163,24 @@ class PatchAutoencoder(nn.Module):
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors` into `folder`."""
         save_tensors(folder / WEIGHTS_FILE, self.state_dict(), {})
-        write_json(folder / CONFIG_FILE, {"_class_name": type(self).__name__, **asdict(self.config)})
+        write_json(folder / CONFIG_FILE, {CLASS_FIELD: type(self).__name__, **asdict(self.config)})
 
     @classmethod
     def load(cls, folder: Path) -> PatchAutoencoder:
         """Read what `save` wrote. Raises InputError for missing or unfitting files."""
-        config = read_json(folder / CONFIG_FILE)
-        names = PatchAutoencoderConfig.__dataclass_fields__
-        try:
-            known = {name: config[name] for name in names}
-            model = cls(
-                PatchAutoencoderConfig(
-                    **{**known, "widths": tuple(known["widths"]), "blocks": tuple(known["blocks"])}
-                )
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                folder / CONFIG_FILE, f"not a PatchAutoencoder configuration ({error})"
-            ) from None
+        source = folder / CONFIG_FILE
+        values = read_json(source)
+        if isinstance(values, dict):
+            values.pop(CLASS_FIELD, None)
+        config = from_json(PatchAutoencoderConfig, values, source=source)
+        if problem := config.problem():
+            raise InputError(source, problem)
+        model = cls(config)
         tensors, _ = load_tensors(folder / WEIGHTS_FILE)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
-            raise InputError(folder / WEIGHTS_FILE, str(error).splitlines()[0]) from None
+            # The first line only names the class; the next ones name tensors.
+            detail = " ".join(str(error).split())[:200]
+            raise InputError(folder / WEIGHTS_FILE, f"does not fit {source.name} ({detail})") from None
         return model

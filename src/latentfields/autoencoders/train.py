@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,6 +16,7 @@ from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencod
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.errors import InputError
 from latentfields.evaluation.perceptual import gradient_similarity_loss
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 from latentfields.training.loop import LoopOptions, train
@@ -141,6 +142,12 @@ class AutoencoderTrainer:
         return autoencoder
 
 
+def _architecture(wanted: PatchAutoencoderConfig, options: AutoencoderTraining) -> PatchAutoencoderConfig:
+    if problem := wanted.problem():
+        raise InputError("--architecture", problem)
+    return replace(wanted, variational=wanted.variational or options.kl_weight > 0)
+
+
 def train_autoencoder(
     options: AutoencoderTraining,
     *,
@@ -154,13 +161,26 @@ def train_autoencoder(
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
     `start` is the folder of a `PatchAutoencoder` to continue from, instead of a linear codec.
-    Raises InputError for unusable folders or when `out` holds a run with other settings.
+    The encoder is variational where `architecture` or a positive `kl_weight` says so.
+    Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
+    model = None if start is None else PatchAutoencoder.load(start)
+    architecture = _architecture(architecture, options) if model is None else model.config
+    if options.kl_weight > 0 and not architecture.variational:
+        raise InputError(
+            "--kl-weight", f"is {options.kl_weight}, but the encoder of {start} is not variational"
+        )
+    if options.size % architecture.factor or options.size < 1:
+        raise InputError(
+            "--size", f"is {options.size}; expected a multiple of the factor {architecture.factor}"
+        )
+    # Input is read before the folder is claimed: bad input leaves nothing behind.
+    data = load_training_images(photos, scenes, size=options.size)
     claim_run(out, {"kind": "autoencoder", "photos": [*map(str, photos)], "scenes": [*map(str, scenes)],
                     "start": None if start is None else str(start), "architecture": asdict(architecture),
                     "training": asdict(options)})  # fmt: skip
-    data = load_training_images(photos, scenes, size=options.size)
-    model = PatchAutoencoder.load(start) if start else new_autoencoder(architecture, data, seed=options.seed)
+    if model is None:
+        model = new_autoencoder(architecture, data, seed=options.seed)
     trainer = AutoencoderTrainer(model, data, options)
     train(trainer, steps=options.steps, folder=out, label="autoencoder", options=loop)
     autoencoder = trainer.finished(name=out.name)

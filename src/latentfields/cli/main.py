@@ -9,7 +9,7 @@ from typing import Annotated, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, scenes
+from latentfields.cli import autoencoder, igae, scenes
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
@@ -45,11 +45,13 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Autoencoders:
-    """Train and evaluate autoencoders."""
+    """Train, make 3D-aware, evaluate and score autoencoders."""
 
     command: tyro.conf.OmitSubcommandPrefixes[
         Annotated[autoencoder.Train, tyro.conf.subcommand("train")]
+        | Annotated[igae.Finetune3D, tyro.conf.subcommand("finetune-3d")]
         | Annotated[autoencoder.Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[igae.Score, tyro.conf.subcommand("score")]
     ]
 
     def run(self) -> None:

@@ -44,7 +44,7 @@ from latentfields.scenes.scene import Scene
 
 LARGEST_ANGLE = 45.0
 """Pairs of views whose directions differ by more degrees are left out: they share little surface."""
-FEWEST_POINTS = 100
+FEWEST_POINTS = 30
 """Objects whose views share fewer cells than this are refused."""
 SHIFTS = (0.25, 0.5)
 """Tested shifts, in cells."""

@@ -147,7 +147,7 @@ def _charts(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[
 
 
 def _stages(log: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
-    aligned = [record["seconds"] for record in log if record.get("aligning")]
+    aligned = [record["seconds"] for record in log if record["stage"] == "alignment"]
     if not aligned:
         return ()
     return (Stage("Latent Supervision (latents)", 0.0), Stage("RGB Alignment (RGB)", aligned[0]))

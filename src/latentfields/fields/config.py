@@ -13,7 +13,7 @@ class TriPlaneConfig:
     """Cells per side of each plane."""
     features: int = 32
     """Features per cell."""
-    hidden: int = 64
+    hidden: int = 32
     """Hidden units of the MLP's layers."""
     view_dependent: bool = False
     """Let the output depend on the viewing direction (degree-2 polynomials of it)."""

@@ -2,7 +2,11 @@
 
 Units of all losses: means over elements, images in [0, 1], latents normalised to unit spread per channel. The paper
 states neither; the code released with it had images in [-1, 1] and latents squashed by tanh(0.02 z), where a weight of
-1 on the latent term is worth a few thousandths here. That is why `small` and `tiny` weigh that term less than Table 15.
+1 on the latent term is worth a few thousandths here, beside 0.4 for the terms about images.
+
+`small` and `tiny` differ from Table 15 in more than scale: L_latent is in units of the object's own variance, the
+autoencoder's preservation weighs as much as L_RGB does in the paper, and L_RGB less, because decoded renderings of
+scenes that are still blurred pull the decoder away from sharp images.
 """
 
 from __future__ import annotations
@@ -17,6 +21,10 @@ from latentfields.rendering.options import SamplingOptions
 
 Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
 """What is left out: nothing; L_3D; L_ae; or the update of the latent scenes in the joint phase."""
+
+LatentUnit = Literal["reference", "object"]
+"""Unit of L_latent: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the variance
+of the current latents over the object in each view, so that encoders cannot lower the term by losing contrast."""
 
 Perceptual = Literal["gradient-similarity", "lpips"]
 """The perceptual term of Eq. 10: multi-scale gradient similarity (needs no weights), or LPIPS (AlexNet)."""
@@ -109,6 +117,8 @@ class JointConfig:
     """Adam learning rate of the shared MLP."""
     final_learning_rate: float = 0.988**75
     """Fraction of the learning rates that is left at the end, reached exponentially."""
+    latent_unit: LatentUnit = "reference"
+    """Unit of L_latent."""
     weights: LossWeights = field(default_factory=LossWeights)
     """Weights of the loss terms."""
 
@@ -148,6 +158,9 @@ class IgaeConfig:
         return self.ablation in ("none", "no-preservation")
 
 
+SMALL_WEIGHTS = LossWeights(latent=0.05, rgb=0.3, ae_synthetic=1.0, ae_real=1.0)
+"""Weights of `small` and `tiny`."""
+
 TINY = IgaeConfig(
     size=64,
     scenes=LatentScenesConfig(
@@ -161,12 +174,13 @@ TINY = IgaeConfig(
         epochs=8.0,
         scenes_per_batch=4,
         photos_per_batch=2,
-        encoder_learning_rate=3e-4,
-        decoder_learning_rate=3e-4,
+        encoder_learning_rate=5e-4,
+        decoder_learning_rate=5e-4,
         planes_learning_rate=5e-3,
         mlp_learning_rate=1e-3,
         final_learning_rate=0.1,
-        weights=LossWeights(latent=0.01),
+        latent_unit="object",
+        weights=SMALL_WEIGHTS,
     ),
 )
 """Minutes on one core, for a handful of scenes."""
@@ -178,12 +192,13 @@ SMALL = IgaeConfig(
         epochs=24.0,
         scenes_per_batch=6,
         photos_per_batch=2,
-        encoder_learning_rate=3e-4,
-        decoder_learning_rate=3e-4,
+        encoder_learning_rate=5e-4,
+        decoder_learning_rate=5e-4,
         planes_learning_rate=5e-3,
         mlp_learning_rate=1e-3,
         final_learning_rate=0.1,
-        weights=LossWeights(latent=0.01),
+        latent_unit="object",
+        weights=SMALL_WEIGHTS,
     ),
 )
 """Hours on two cores, for a hundred scenes."""

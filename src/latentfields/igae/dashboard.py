@@ -13,12 +13,14 @@ from latentfields.evaluation.pictures import LatentProjection
 from latentfields.evaluation.report import Headline, PictureGroup, Report, write_report
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import Photos
-from latentfields.igae.joint import PHOTO_TERMS_AE, SCENE_TERMS_3D, SCENE_TERMS_AE
+from latentfields.igae.objective import TERM_SYNTHETIC, TERMS_3D, TERMS_REAL
 from latentfields.igae.pretrain import Observer
 from latentfields.igae.scene_training import SceneTraining
 from latentfields.igae.watch import scene_scores, watch_photos, watch_scenes
 from latentfields.training.loop import read_log
 
+SPREAD = {"view_latent_spread": "held-out views"}
+"""Name in the log and in the charts of the contrast of latents."""
 Records = Sequence[Mapping[str, Any]]
 
 PSNR_NAMES = {
@@ -115,10 +117,10 @@ class Dashboard:
         charts = (
             chart("Held-out images", "PSNR (dB)", PSNR_NAMES, losses=False),
             chart("Held-out latents", "PSNR (dB)", {"view_latent_psnr": "rendered against encoded"}, losses=False),
-            chart("Terms of L_3D", "loss", terms(SCENE_TERMS_3D), losses=True),
-            chart("Terms of L_ae", "loss", terms(SCENE_TERMS_AE + PHOTO_TERMS_AE), losses=True),
+            chart("Terms of L_3D", "loss", terms(TERMS_3D), losses=True),
+            chart("Terms of L_ae", "loss", terms((TERM_SYNTHETIC, *TERMS_REAL)), losses=True),
             chart("Losses", "loss", {"loss": "L_IG-AE", "3d": "L_3D", "ae": "L_ae"}, losses=True),
-            chart("Spread of encoded views", "standard deviation", terms(["latent_spread"]), losses=False),
+            chart("Spread of encoded latents on objects", "standard deviation", SPREAD, losses=False),
         )  # fmt: skip
         return tuple(chart for chart in charts if chart.series)
 

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from latentfields.errors import InputError
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import Interrupted, LoopOptions, Trainable, checkpoint_path, train
 
@@ -100,12 +101,31 @@ class Processes:
             _follow(trainable, folder)
 
 
+def local_device(name: str) -> torch.device:
+    """The device of this process: under torchrun, `cuda` is another GPU for every process of a machine.
+
+    Raises InputError when `name` is no device, or the machine does not have it.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError("device", f"'{name}' is not a device; expected cpu, cuda or cuda:0") from None
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    available = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= available:
+        raise InputError("device", f"'{device}' is not available; PyTorch sees {available} GPUs here")
+    return device
+
+
 @contextlib.contextmanager
 def joined_processes(device: torch.device) -> Iterator[Processes]:
     """The processes that torchrun started, for the duration of the context; just this one without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes()
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
@@ -134,7 +154,7 @@ class _Announced:
     def __init__(self, trainable: Trainable) -> None:
         self._trainable = trainable
 
-    def step(self, index: int, progress: float) -> Mapping[str, float]:
+    def step(self, index: int, progress: float) -> Mapping[str, float | str]:
         _announce(_STEP, index, progress)
         return self._trainable.step(index, progress)
 

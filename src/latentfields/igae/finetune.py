@@ -15,9 +15,10 @@ from latentfields.errors import InputError
 from latentfields.igae.batches import photo_crops
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.dashboard import Dashboard, data_wait_share
-from latentfields.igae.distributed import Processes, joined_processes
+from latentfields.igae.distributed import Processes, joined_processes, local_device
 from latentfields.igae.image_cache import Photos, SceneViews, cache_photos, cache_scenes
-from latentfields.igae.joint import JointTrainer, perceptual_loss
+from latentfields.igae.joint import JointTrainer
+from latentfields.igae.objective import perceptual_loss
 from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
 from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.training.checkpoint import load_tensors, read_json, write_json
@@ -50,7 +51,7 @@ def finetune_3d(
     Run again after an interruption, it continues. Started by torchrun, all processes work on one global batch.
     Raises InputError for unusable folders, or when `out` holds a run with other settings.
     """
-    target = torch.device(device)
+    target = local_device(device)
     with joined_processes(target) as processes:
         if processes.first:
             claim_run(out, _description(config, autoencoder, scenes, photos, pretrained))
@@ -125,7 +126,8 @@ class _Run:
             raise InputError("scenes", "name at least one folder of scenes")
         for turn in (True, False):  # The first process fills the cache, the others find it filled.
             if self.processes.first == turn:
-                views = cache_scenes(scenes, size=size, background=WHITE, cache=cache)
+                grid = self.config.scenes.sampling.grid_resolution
+                views = cache_scenes(scenes, size=size, background=WHITE, grid_resolution=grid, cache=cache)
                 real = cache_photos(photos, size=size, cache=cache) if photos else None
             self.processes.wait()
         return views, real

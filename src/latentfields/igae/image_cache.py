@@ -3,7 +3,8 @@
 A cache is a folder named after what is in it (folders, their files' sizes and dates, image size, background), so that
 runs share it and changed data make a new one. It is built under another name and renamed when it is complete.
 
-Shape suffixes: T views of all scenes together, S image side, L photographs.
+Shape suffixes: N scenes, T views of all of them together, S image side, G cells per side of a grid over a scene's box,
+L photographs.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.visual_hull import visual_hull_cells
 from latentfields.training.checkpoint import load_tensors, read_json, save_tensors, write_json
 
 HELD_OUT_VIEWS = 4
@@ -61,6 +63,8 @@ class SceneViews:
     """For every scene, distance along a ray before which there is nothing."""
     far: tuple[float, ...]
     """For every scene, distance along a ray after which there is nothing."""
+    hulls: Tensor
+    """(N, G^3) bool, x slowest: cells that may hold the object, by the training views' alpha; all without alpha."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -86,15 +90,25 @@ class Photos:
 
 
 def cache_scenes(
-    roots: Sequence[Path], *, size: int, background: tuple[float, float, float], cache: Path
+    roots: Sequence[Path],
+    *,
+    size: int,
+    background: tuple[float, float, float],
+    grid_resolution: int,
+    cache: Path,
 ) -> SceneViews:
-    """Views of every scene in or directly below `roots`, square, of `size` pixels.
+    """Views of every scene in or directly below `roots`, square, of `size` pixels, and hulls of G^3 cells.
 
     Raises InputError when there is no scene, or one has views that are not square.
     """
     folders = [folder for root in roots for folder in scene_folders_below(root)]
-    key = _fingerprint("scenes", folders, {"size": size, "background": background})
-    return _open_scenes(_cached(cache / key, lambda out: _write_scenes(out, folders, size, background)))
+    options = {"size": size, "background": background, "grid": grid_resolution}
+    key = _fingerprint("scenes", folders, options)
+
+    def write(out: Path) -> None:
+        _write_scenes(out, folders, size=size, background=background, grid_resolution=grid_resolution)
+
+    return _open_scenes(_cached(cache / key, write))
 
 
 def cache_photos(roots: Sequence[Path], *, size: int, cache: Path) -> Photos:
@@ -132,9 +146,15 @@ def _cached(folder: Path, write: Callable[[Path], None]) -> Path:
 
 
 def _write_scenes(
-    out: Path, folders: Sequence[Path], size: int, background: tuple[float, float, float]
+    out: Path,
+    folders: Sequence[Path],
+    *,
+    size: int,
+    background: tuple[float, float, float],
+    grid_resolution: int,
 ) -> None:
     views: list[Cameras] = []
+    hulls: list[Tensor] = []
     about: list[dict[str, object]] = []
     with open(out / "views.u8", "wb") as file:
         for folder in folders:
@@ -144,6 +164,7 @@ def _write_scenes(
             for chunk in indices.split(16):
                 file.write((scene.images(chunk) * 255).round().to(torch.uint8).numpy().tobytes())
             views.append(scene.cameras[indices])
+            hulls.append(_hull(scene, grid_resolution))
             about.append(
                 {"name": scene.name, "near": scene.near, "far": scene.far, "views": [*map(len, split)]}
             )
@@ -151,8 +172,17 @@ def _write_scenes(
         name: torch.cat([getattr(cameras, name) for cameras in views])
         for name in ("camera_to_world", "focal", "principal")
     }
-    save_tensors(out / "cameras.safetensors", tensors, {})
+    save_tensors(out / "scenes.safetensors", tensors | {"hulls": torch.stack(hulls)}, {})
     write_json(out / "scenes.json", {"size": size, "scenes": about})
+
+
+def _hull(scene: Scene, resolution: int) -> Tensor:
+    everywhere = torch.ones(resolution**3, dtype=torch.bool)
+    if scene.alpha is None:
+        return everywhere
+    views = scene.indices("train")
+    cells = visual_hull_cells(scene.cameras, scene.alpha, views=views, resolution=resolution)
+    return cells if cells.any() else everywhere
 
 
 def _square_scene(folder: Path, size: int, background: tuple[float, float, float]) -> Scene:
@@ -171,7 +201,8 @@ def _spread(indices: Tensor, count: int) -> Tensor:
 
 def _open_scenes(folder: Path) -> SceneViews:
     about = read_json(folder / "scenes.json")
-    tensors, _ = load_tensors(folder / "cameras.safetensors")
+    tensors, _ = load_tensors(folder / "scenes.safetensors")
+    hulls = tensors.pop("hulls")
     size, scenes = about["size"], about["scenes"]
     counts = [count for scene in scenes for count in scene["views"]]
     parts = torch.arange(sum(counts)).split(counts)
@@ -183,6 +214,7 @@ def _open_scenes(folder: Path) -> SceneViews:
         held_out=parts[1::2],
         near=tuple(scene["near"] for scene in scenes),
         far=tuple(scene["far"] for scene in scenes),
+        hulls=hulls,
     )
 
 

@@ -1,17 +1,18 @@
 """Second phase: autoencoder and latent scenes are trained together (IG-AE Sec. 4.2 to 4.4, Eq. 12).
 
-Latents stay normalised with the statistics that the autoencoder had at the start. Normalising by current statistics
-instead would let the encoder shrink all of its latents, which makes L_latent small without making anything consistent,
-and hide it. With a fixed reference such shrinking is seen (`latent_spread` in the log falls below 1) and opposed:
-decoding is scored for rendered and for encoded latents (Eqs. 7, 9, 10), and a smaller scale is another input to the
-decoder. What drift remains is taken out at the end, when statistics are measured again.
+Latents stay normalised with the statistics that the autoencoder had at the start. Nothing in Eq. 12 holds their scale:
+an encoder that gives every object less contrast, and a decoder that amplifies it again, lower L_latent without making
+anything consistent. With statistics that follow the encoder this would go unseen; with a fixed reference it shows, as
+`view_latent_spread` in the log. What prevents it is `latent_unit = "object"`: L_latent in units of the latents' own
+variance over the object, which less contrast does not lower (`losses.relative_latent_loss`). With "reference", the
+paper's plain norm, only the decoder's inertia opposes it. In both cases statistics are measured again at the end.
 
 Shape suffixes: B scene views in this process's batch, P its photographs, C latent channels, h, w latent size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,27 +20,23 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.errors import InputError
-from latentfields.evaluation.perceptual import Unavailable, gradient_similarity_loss, load_lpips
-from latentfields.igae import losses
 from latentfields.igae.batches import BatchPlan, BatchSchedule, Prefetcher, photo_crops
-from latentfields.igae.config import IgaeConfig, Perceptual
+from latentfields.igae.config import IgaeConfig
 from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import Photos
+from latentfields.igae.objective import (
+    TERM_SYNTHETIC,
+    TERMS_3D,
+    TERMS_REAL,
+    PerceptualLoss,
+    SceneRenderings,
+    loss_terms,
+    total_loss,
+)
 from latentfields.igae.pretrain import EVALUATE_EVERY, Observer
 from latentfields.igae.scene_training import SceneTraining, current_background, planes_total_variation
 from latentfields.igae.scenes import ActiveScene
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
-
-SCENE_TERMS_3D = ("latent", "rgb", "tv_planes")
-"""Names in the log of the terms of L_3D (Eq. 8)."""
-SCENE_TERMS_AE = ("ae_synthetic",)
-"""Name of the term of L_ae about scene views (Eq. 9)."""
-PHOTO_TERMS_AE = ("ae_real", "perceptual", "tv_latents")
-"""Names of the terms of L_ae about photographs (Eq. 10)."""
-
-PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
-"""Distances (P,) of two batches of images (P, 3, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +61,6 @@ class JointBatch:
     def photo_share(self) -> float:
         """This process's share of the photographs."""
         return len(self.mine.photo_seeds) / max(1, len(self.whole.photo_seeds))
-
-
-def perceptual_loss(kind: Perceptual, device: torch.device) -> PerceptualLoss:
-    """L_p of Eq. 10. Raises InputError when LPIPS is asked for and cannot be had."""
-    if kind == "gradient-similarity":
-        return gradient_similarity_loss
-    distance = load_lpips("alex", device=device)
-    if isinstance(distance, Unavailable):
-        raise InputError(
-            "perceptual", f"lpips cannot be used because {distance.reason}; use gradient-similarity instead"
-        )
-    return distance
 
 
 class JointTrainer:
@@ -173,63 +158,38 @@ class JointTrainer:
 
         Summed over processes they are the loss and the terms of the global batch.
         """
-        device, scenes = self.training.device, len(batch.images)
-        images, photos = batch.images.to(device), batch.photos.to(device)
-        encoded, photo_latents = self.autoencoder.encode(torch.cat([images, photos])).tensor_split([scenes])
-        # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
-        with torch.set_grad_enabled(self.config.moves_scenes):
-            rendered = self._render(batch, active) if self.config.has_3d else encoded[:0]
-            variation = planes_total_variation(active) if active else encoded.new_zeros(())
-        decoded = self.autoencoder.decode(
-            torch.cat([rendered, encoded, photo_latents]) if self.config.has_preservation else rendered
+        device = self.training.device
+        renderings = self._renderings(batch, active) if self.config.has_3d and active else None
+        terms = loss_terms(
+            self.autoencoder,
+            batch.images.to(device),
+            batch.photos.to(device),
+            renderings,
+            config=self.config,
+            perceptual=self.perceptual,
         )
-        decoded_renderings, reconstructions, photo_reconstructions = decoded.tensor_split(
-            [len(rendered), len(rendered) + scenes]
-        )
-        terms: dict[str, Tensor] = {}
-        if self.config.has_3d and scenes:
-            terms["latent"] = losses.latent_loss(encoded, rendered)
-            terms["rgb"] = losses.rgb_loss(images, decoded_renderings)
-            terms["tv_planes"] = variation
-        if self.config.has_preservation and scenes:
-            terms["ae_synthetic"] = losses.synthetic_autoencoder_loss(images, reconstructions)
-        if self.config.has_preservation and len(photos):
-            terms["ae_real"] = losses.photo_reconstruction_loss(photos, photo_reconstructions)
-            terms["perceptual"] = self.perceptual(photo_reconstructions, photos).mean()
-            terms["tv_latents"] = losses.latent_total_variation(photo_latents)
-        return self._total(batch, terms, encoded)
-
-    def _render(self, batch: JointBatch, active: Sequence[ActiveScene]) -> Tensor:
-        return self.training.render(
-            active,
-            batch.mine,
-            background=current_background(self.autoencoder),
-            update_grids=self.config.moves_scenes,
-        )
-
-    def _total(
-        self, batch: JointBatch, terms: Mapping[str, Tensor], encoded: Tensor
-    ) -> tuple[Tensor, dict[str, float]]:
-        weights, zero = self.config.joint.weights, encoded.new_zeros(())
-        names_3d = SCENE_TERMS_3D if self.config.has_3d else ()
-        names_scenes = SCENE_TERMS_AE if self.config.has_preservation else ()
-        names_photos = PHOTO_TERMS_AE if self.config.has_preservation else ()
-        shares = dict.fromkeys(names_3d + names_scenes, batch.scene_share)
-        shares |= dict.fromkeys(names_photos, batch.photo_share)
-        part = {name: share * terms.get(name, zero) for name, share in shares.items()}
-        logged = dict(part)
-        if names_3d:
-            logged["3d"] = losses.regularisation_3d(part["latent"], part["rgb"], part["tv_planes"], weights)
-        if names_photos:
-            real = losses.real_autoencoder_loss(
-                part["ae_real"], part["perceptual"], part["tv_latents"], weights
-            )
-            logged["ae"] = losses.preservation_loss(part["ae_synthetic"], real, weights)
-        loss = losses.igae_loss(logged.get("3d", zero), logged.get("ae", zero))
-        spread = encoded.detach().std(dim=(0, 2, 3)).mean() if len(encoded) else zero
-        logged |= {"loss": loss, "latent_spread": batch.scene_share * spread}
+        zero = torch.zeros((), device=device)
+        parts = {name: share * terms.get(name, zero) for name, share in self._shares(batch).items()}
+        logged = parts | total_loss(parts, self.config)
         values = torch.stack([value.detach() for value in logged.values()]).tolist()
-        return loss, dict(zip(logged, values, strict=True))
+        return logged["loss"], dict(zip(logged, values, strict=True))
+
+    def _renderings(self, batch: JointBatch, active: Sequence[ActiveScene]) -> SceneRenderings:
+        moves = self.config.moves_scenes
+        background = current_background(self.autoencoder)
+        # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
+        with torch.set_grad_enabled(moves):
+            views = self.training.render(active, batch.mine, background=background, update_grids=moves)
+            return SceneRenderings(views, planes_total_variation(active))
+
+    def _shares(self, batch: JointBatch) -> dict[str, float]:
+        """For every term, how much this process's mean counts in the mean over the global batch."""
+        names = TERMS_3D if self.config.has_3d else ()
+        shares = dict.fromkeys(names, batch.scene_share)
+        if self.config.has_preservation:
+            shares[TERM_SYNTHETIC] = batch.scene_share
+            shares |= dict.fromkeys(TERMS_REAL, batch.photo_share)
+        return shares
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Autoencoder, scenes and all optimisers."""

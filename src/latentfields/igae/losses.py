@@ -14,10 +14,29 @@ from torch import Tensor
 from latentfields.fields.total_variation import total_variation
 from latentfields.igae.config import LossWeights
 
+SMALLEST_VARIANCE = 0.02
+"""Added to an object's variance, so that views of plain surfaces do not outweigh all others."""
+
 
 def latent_loss(encoded: Tensor, rendered: Tensor) -> Tensor:
     """L_latent(phi, tau), Eq. 6: encoded z against rendered z~, both (B, C, h, w). Moves encoder and scenes."""
     return (encoded - rendered).square().mean()
+
+
+def relative_latent_loss(encoded: Tensor, rendered: Tensor, opacity: Tensor) -> Tensor:
+    """L_latent in units of the latents' own variance over the object: shrinking them does not lower it.
+
+    `encoded` and `rendered` are (B, C, h, w); `opacity` (B, 1, h, w) in [0, 1] says where the object is, without
+    gradient. There, in every view, the squared error is divided by the variance of z, which takes gradients too: the
+    term falls when more of the variation of z is shared with z~, not when there is less of it. The background keeps
+    the plain error of Eq. 6.
+    """
+    error = (encoded - rendered).square().mean(dim=1, keepdim=True)
+    weight = opacity / opacity.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+    centred = encoded - (weight * encoded).sum(dim=(2, 3), keepdim=True)
+    variance = (weight * centred.square().mean(dim=1, keepdim=True)).sum(dim=(1, 2, 3))
+    on_object = (weight * error).sum(dim=(1, 2, 3)) / (variance + SMALLEST_VARIANCE)
+    return on_object.mean() + ((1 - opacity) * error).mean()
 
 
 def rgb_loss(images: Tensor, decoded_renderings: Tensor) -> Tensor:

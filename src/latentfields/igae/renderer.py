@@ -5,6 +5,7 @@ Shape suffixes: V views, C latent channels, h, w latent size, P points.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,21 @@ from latentfields.rendering.renderer import render_rays
 
 GRID_SHARE = 0.25
 """Share of a density grid's cells that one update looks at, after the warm-up."""
+
+
+@dataclass(frozen=True)
+class RenderedLatents:
+    """Rendered views of latent scenes."""
+
+    latents: Tensor
+    """z~ (V, C, h, w)."""
+    opacity: Tensor
+    """(V, 1, h, w) in [0, 1]."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[RenderedLatents]) -> RenderedLatents:
+        """The views of all parts, in order."""
+        return cls(torch.cat([part.latents for part in parts]), torch.cat([part.opacity for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -58,8 +74,8 @@ class TriPlaneRenderer(nn.Module):
         near: float,
         far: float,
         generator: torch.Generator | None,
-    ) -> Tensor:
-        """Latents z~ (V, C, h, w) of a scene through V cameras of h x w latent pixels, over `background` (C,).
+    ) -> RenderedLatents:
+        """A scene through V cameras of h x w latent pixels, over `background` (C,).
 
         Differentiable in planes, MLP and background. `generator` jitters the samples along rays; None is
         deterministic. Every latent pixel is the mean of `pixel_samples`^2 rays spread evenly over its area.
@@ -71,13 +87,16 @@ class TriPlaneRenderer(nn.Module):
             for column in range(count):
                 offset = cameras.focal.new_tensor([(column + 0.5) / count, (row + 0.5) / count])
                 rays = cameras.rays(offsets=offset).flatten()
-                rendering = render_rays(
-                    field, scene.grid, rays, background,
-                    near=near, far=far, options=self.config.sampling, generator=generator,
+                parts.append(
+                    render_rays(
+                        field, scene.grid, rays, background,
+                        near=near, far=far, options=self.config.sampling, generator=generator,
+                    )
                 )  # fmt: skip
-                parts.append(rendering.features)
-        latents = torch.stack(parts).mean(0) if count > 1 else parts[0]
-        return latents.view(len(cameras), cameras.height, cameras.width, -1).permute(0, 3, 1, 2)
+        shape = (len(cameras), cameras.height, cameras.width, -1)
+        latents = torch.stack([part.features for part in parts]).mean(0).view(shape)
+        opacity = torch.stack([part.opacity for part in parts]).mean(0).view(shape)
+        return RenderedLatents(latents.permute(0, 3, 1, 2), opacity.permute(0, 3, 1, 2))
 
     def update_grid(self, scene: ActiveScene, *, generator: torch.Generator) -> None:
         """Look at the scene's densities again, if its number of visits says that it is time."""

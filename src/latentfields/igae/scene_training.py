@@ -15,7 +15,7 @@ from latentfields.igae.batches import BatchPlan
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import SceneViews
-from latentfields.igae.renderer import TriPlaneRenderer
+from latentfields.igae.renderer import RenderedLatents, TriPlaneRenderer
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 
@@ -36,7 +36,7 @@ class SceneTraining:
         )
         sampling = config.scenes.sampling
         self.scenes = LatentScenes(
-            len(views), config.scenes.triplane, grid_resolution=sampling.grid_resolution, seed=config.seed
+            views.hulls, config.scenes.triplane, grid_resolution=sampling.grid_resolution, seed=config.seed
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -51,25 +51,25 @@ class SceneTraining:
 
     def render(
         self, active: Sequence[ActiveScene], plan: BatchPlan, *, background: Tensor, update_grids: bool
-    ) -> Tensor:
-        """z~ (B, C, h, w) of a plan's views, scene by scene, with jitter; `active` are the plan's scenes."""
+    ) -> RenderedLatents:
+        """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes."""
         parts = []
         for scene, indices, seed in zip(active, plan.views, plan.scene_seeds, strict=True):
             generator = torch.Generator().manual_seed(seed)
             if update_grids:
                 self.renderer.update_grid(scene, generator=generator)
             parts.append(self._render(scene, self.cameras[indices], background, generator))
-        return torch.cat(parts)
+        return RenderedLatents.joined(parts)
 
     @torch.no_grad()
     def render_views(self, scene: int, indices: Tensor, *, background: Tensor) -> Tensor:
         """z~ (B, C, h, w) of some views of one scene, without jitter or gradients: for evaluation."""
         (active,) = self.scenes.fetch([scene], self.device)
-        return self._render(active, self.cameras[indices], background, None)
+        return self._render(active, self.cameras[indices], background, None).latents
 
     def _render(
         self, scene: ActiveScene, cameras: Cameras, background: Tensor, generator: torch.Generator | None
-    ) -> Tensor:
+    ) -> RenderedLatents:
         return self.renderer.render(
             scene,
             cameras.to(self.device),

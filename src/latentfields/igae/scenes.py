@@ -1,9 +1,9 @@
 """The set of latent scenes: N Tri-Planes with their optimiser state, kept in host memory.
 
 Only the scenes of a batch are ever on the device. Per scene this keeps 3 planes of K x K x F floats, two Adam moments
-of the same size, a density grid of G^3 floats and a counter: 36 K^2 F + 4 G^3 + 8 bytes, 4.85 MB for K = 64, F = 32 and
-G = 32. So N = 500 takes 2.4 GB of host memory in every process, and a batch of 12 takes 0.08 GB of the device,
-gradients included, whatever N is. While a checkpoint is written, host memory holds copies of all this.
+of the same size, a density grid of G^3 floats, its hull of G^3 flags and a counter: 36 K^2 F + 5 G^3 + 8 bytes, 4.9 MB
+for K = 64, F = 32 and G = 32. So N = 500 takes 2.4 GB of host memory in every process, and a batch of 12 takes 0.08 GB
+of the device, gradients included, whatever N is. While a checkpoint is written, host memory holds copies of all this.
 
 Scenes that are absent from a batch do not move: their moments and step counts belong to them alone.
 
@@ -47,25 +47,26 @@ class ActiveScene:
     @property
     def nbytes(self) -> int:
         """Bytes on the device, without gradients."""
-        tensors = (self.planes, self.first_moment, self.second_moment, self.grid.density)
-        return sum(tensor.nbytes for tensor in tensors)
+        grid = self.grid.density.nbytes + self.grid.candidates.nbytes
+        return self.planes.nbytes + self.first_moment.nbytes + self.second_moment.nbytes + grid
 
 
 class LatentScenes:
     """All scenes."""
 
-    def __init__(self, count: int, config: TriPlaneConfig, *, grid_resolution: int, seed: int) -> None:
-        """`count` scenes with random planes that follow from `seed`."""
+    def __init__(self, hulls: Tensor, config: TriPlaneConfig, *, grid_resolution: int, seed: int) -> None:
+        """One scene for each of the `hulls` (N, G^3), bool: cells that may hold something; planes by `seed`."""
         k, f = config.resolution, config.features
         self.grid_resolution = grid_resolution
-        self.planes = torch.empty(count, 3, k, k, f)
+        self.hulls = hulls
+        self.planes = torch.empty(len(hulls), 3, k, k, f)
         generator = torch.Generator().manual_seed(seed)
         for planes in self.planes:
             planes.normal_(std=0.1, generator=generator)
         self.first_moment = torch.zeros_like(self.planes)
         self.second_moment = torch.zeros_like(self.planes)
-        self.density = DensityGrid(resolution=grid_resolution).density.repeat(count, 1)
-        self.visits = torch.zeros(count, dtype=torch.int64)
+        self.density = DensityGrid(resolution=grid_resolution).density * hulls
+        self.visits = torch.zeros(len(hulls), dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self.planes)
@@ -73,7 +74,7 @@ class LatentScenes:
     @property
     def nbytes(self) -> int:
         """Bytes of host memory."""
-        return sum(tensor.nbytes for tensor in self._tensors().values())
+        return self.hulls.nbytes + sum(tensor.nbytes for tensor in self._tensors().values())
 
     def fetch(self, indices: Sequence[int], device: torch.device) -> list[ActiveScene]:
         """The chosen scenes on `device`."""
@@ -81,7 +82,7 @@ class LatentScenes:
 
     def _fetch(self, index: int, device: torch.device) -> ActiveScene:
         grid = DensityGrid(resolution=self.grid_resolution)
-        grid.density = self.density[index].to(device)
+        grid.density, grid.candidates = self.density[index].to(device), self.hulls[index].to(device)
         return ActiveScene(
             index=index,
             planes=self.planes[index].detach().to(device).requires_grad_(),

@@ -40,8 +40,11 @@ class WatchedScene:
     """(B, 3, H, W) D(z~)."""
 
     def scores(self) -> dict[str, Tensor]:
-        """PSNR (B,) in dB by name."""
-        scores = {"view_autoencoded_psnr": psnr(self.autoencoded, self.truth)}
+        """PSNR in dB, and spread, by name: (B,) each."""
+        scores = {
+            "view_autoencoded_psnr": psnr(self.autoencoded, self.truth),
+            "view_latent_spread": spread_on_object(self.encoded, self.truth),
+        }
         if self.rendered is not None and self.decoded is not None:
             scores["view_latent_psnr"] = psnr(self.rendered, self.encoded, data_range=LATENT_RANGE)
             scores["view_rendered_psnr"] = psnr(self.decoded, self.truth)
@@ -60,6 +63,18 @@ class WatchedScene:
                 PictureRow(label, tuple(Picture("", pixels) for pixels in row)) for label, row in rows.items()
             ),
         )
+
+
+def spread_on_object(latents: Tensor, images: Tensor) -> Tensor:
+    """Standard deviation (B,) of latents (B, C, h, w) over the cells where images (B, 3, H, W) are not all white.
+
+    Mean over channels of the variance in each view; 0 for views that show nothing.
+    """
+    factor = images.shape[-1] // latents.shape[-1]
+    shown = (torch.nn.functional.max_pool2d(1 - images, factor).amax(dim=1, keepdim=True) > 0.02).float()
+    weight = shown / shown.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    mean = (weight * latents).sum(dim=(2, 3), keepdim=True)
+    return (weight * (latents - mean).square()).sum(dim=(2, 3)).mean(dim=1).sqrt()
 
 
 @torch.no_grad()

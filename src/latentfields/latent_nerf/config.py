@@ -31,13 +31,13 @@ class FitConfig:
     """The field."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     """How rays are sampled."""
-    supervision: StageConfig = field(default_factory=lambda: StageConfig(1000, 1.0, 0.1))
-    """Latent Supervision (Eq. 2), or the whole training in RGB space."""
-    alignment: StageConfig = field(default_factory=lambda: StageConfig(600, 0.3, 0.1))
+    supervision: StageConfig = field(default_factory=lambda: StageConfig(400, 1.0, 0.1))
+    """Latent Supervision (Eq. 2). RGB space has one stage, as long as both, with these learning rates."""
+    alignment: StageConfig = field(default_factory=lambda: StageConfig(1600, 0.5, 0.1))
     """RGB Alignment (Eq. 3)."""
     optimizer_at_alignment: Literal["keep", "reset"] = "reset"
     """Whether the field's optimiser keeps its moments when alignment starts."""
-    decoder_learning_rate: float = 5e-4
+    decoder_learning_rate: float = 1e-3
     """Adam learning rate of the decoder during alignment."""
     batch_images: int = 4
     """Whole latent images per step."""

@@ -47,13 +47,12 @@ class LatentNerfTrainer:
 
     @property
     def total_steps(self) -> int:
-        """Steps of both stages."""
-        alignment = self.config.alignment.steps if self.config.space == "latent" else 0
-        return self.config.supervision.steps + alignment
+        """Steps of both stages; in RGB space as many steps, of one stage."""
+        return self.config.supervision.steps + self.config.alignment.steps
 
-    def step(self, index: int, progress: float) -> dict[str, float]:
+    def step(self, index: int, progress: float) -> dict[str, float | str]:
         """One optimiser step of whichever stage `progress` falls in."""
-        share = self.config.supervision.steps / self.total_steps
+        share = self.config.supervision.steps / self.total_steps if self.config.space == "latent" else 1.0
         if progress >= share and not self.aligning:
             self._start_alignment()
         stage_progress = (progress - share) / (1 - share) if self.aligning else progress / share
@@ -64,7 +63,7 @@ class LatentNerfTrainer:
             values["test_psnr"] = self.test_psnr(CURVE_VIEWS)
         return values
 
-    def _supervision_step(self) -> dict[str, float]:
+    def _supervision_step(self) -> dict[str, float | str]:
         self.optimizer.zero_grad()
         if self._rays is not None:
             rendered, target = self._pixel_batch(self._rays)
@@ -77,9 +76,9 @@ class LatentNerfTrainer:
         total = loss + self.model.field.regularisation()
         total.backward()
         self.optimizer.step()
-        return {"loss": float(loss.detach())}
+        return {"loss": float(loss.detach()), "stage": "supervision"}
 
-    def _alignment_step(self) -> dict[str, float]:
+    def _alignment_step(self) -> dict[str, float | str]:
         assert self.decoder_optimizer is not None
         self.optimizer.zero_grad()
         self.decoder_optimizer.zero_grad()
@@ -91,7 +90,7 @@ class LatentNerfTrainer:
         total.backward()
         self.optimizer.step()
         self.decoder_optimizer.step()
-        return {"loss": float(loss.detach()), "aligning": 1.0}
+        return {"loss": float(loss.detach()), "stage": "alignment"}
 
     def _batch(self) -> Tensor:
         """Training views of one step, without repetition."""

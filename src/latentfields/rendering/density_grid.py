@@ -23,6 +23,11 @@ HIGHEST_OPTICAL_DEPTH = 0.2
 """Largest optical depth that the coarse pass assumes over one cell. A cell is as dense as its densest point: without
 this bound, a ray through the empty part of a cell that a surface cuts would get no samples behind that cell."""
 
+BLOCK = 4
+"""Cells per side of the blocks that rays are tested against first."""
+BLOCK_PROBES = 48
+"""Positions per ray of that test: closer together than a block is wide."""
+
 
 class DensityGrid(nn.Module):
     """Running maximum of densities on a G^3 grid over [-1, 1]^3."""
@@ -39,7 +44,6 @@ class DensityGrid(nn.Module):
         self.highest_threshold = skip_below / cell
         # Everything is dense at first: nothing is skipped before the field was looked at.
         self.register_buffer("density", torch.full((resolution**3,), self.highest_threshold * 2))
-
         self.register_buffer("candidates", torch.ones(resolution**3, dtype=torch.bool))
 
     @property
@@ -83,6 +87,29 @@ class DensityGrid(nn.Module):
     def occupied(self, points: Tensor) -> Tensor:
         """Whether points (..., 3) lie in cells that are not nearly empty."""
         return self.at(points) > self.threshold
+
+    @torch.no_grad()
+    def occupied_range(self, rays: Rays, enter: Tensor, leave: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The part of every ray's segment between its first and last occupied block of cells.
+
+        Returns the indices (A,) of the rays that meet a block at all, and where they enter and leave, (A,) each.
+        """
+        cube = (self.resolution,) * 3
+        occupied = (self.density > self.threshold).float().view(1, 1, *cube)
+        blocks = torch.nn.functional.max_pool3d(occupied, BLOCK, ceil_mode=True)[0, 0] > 0
+        step = (leave - enter) / BLOCK_PROBES
+        probe = torch.arange(BLOCK_PROBES, device=enter.device) + 0.5
+        distance = enter[:, None] + step[:, None] * probe
+        points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
+        index = ((points + 1.0) * (self.resolution / 2)).long().clamp(0, self.resolution - 1) // BLOCK
+        hit = blocks[index[..., 0], index[..., 1], index[..., 2]]
+        active = hit.any(dim=1).nonzero()[:, 0]
+        hit, step = hit[active].byte(), step[active]
+        first, last = hit.argmax(dim=1), BLOCK_PROBES - 1 - hit.flip(1).argmax(dim=1)
+        # One probe further on both sides: a block may have been entered just after the probe before.
+        nearest, farthest = enter[active], leave[active]
+        entering = torch.maximum(nearest, nearest + step * (first - 1))
+        return active, entering, torch.minimum(farthest, nearest + step * (last + 2))
 
     @torch.no_grad()
     def sampling_weights(self, rays: Rays, enter: Tensor, leave: Tensor, *, bins: int) -> Tensor:

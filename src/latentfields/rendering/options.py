@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class SamplingOptions:
     """How densely rays are sampled."""
 
-    samples: int = 24
+    samples: int = 16
     """Intervals per ray."""
-    bins: int = 64
+    bins: int = 48
     """Bins of the coarse pass through the density grid."""
     grid_resolution: int = 64
     """Cells per side of the density grid."""

@@ -47,6 +47,29 @@ def render_rays(
     `generator` jitters the samples (training); None is deterministic (evaluation).
     """
     enter, leave = box_segment(rays, near=near, far=far)
+    active, start, end = grid.occupied_range(rays, enter, leave)
+    features = background.expand(len(rays), -1)
+    if len(active) == 0:
+        return Rendering(features=features, opacity=torch.zeros_like(leave), depth=leave)
+    part = _render_active(field, grid, rays[active], background, start, end, options, generator)
+    return Rendering(
+        features=features.index_copy(0, active, part.features),
+        opacity=torch.zeros_like(leave).index_copy(0, active, part.opacity),
+        depth=leave.index_copy(0, active, part.depth),
+    )
+
+
+def _render_active(
+    field: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    grid: DensityGrid,
+    rays: Rays,
+    background: Tensor,
+    enter: Tensor,
+    leave: Tensor,
+    options: SamplingOptions,
+    generator: torch.Generator | None,
+) -> Rendering:
+    """Render rays of which everything that is not empty lies between `enter` and `leave` (R,)."""
     weights = grid.sampling_weights(rays, enter, leave, bins=options.bins)
     jitter = None
     if generator is not None:
@@ -60,9 +83,8 @@ def render_rays(
     density_packed, features = field(points[ray, sample], rays.directions[ray])
     density = torch.zeros_like(middle).index_put((ray, sample), density_packed)
     rest, weight = transmittance_and_weights(density, lengths)
-    depth = (weight * middle).sum(dim=1) + rest * leave
     return Rendering(
         features=composite_packed(weight[ray, sample], features, ray, rest, background),
         opacity=1 - rest,
-        depth=depth,
+        depth=(weight * middle).sum(dim=1) + rest * leave,
     )

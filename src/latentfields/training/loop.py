@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,10 +24,14 @@ from tqdm import tqdm
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
 
+QUIET_SECONDS = 10.0
+"""Seconds between updates of the progress bar when nobody watches it in a terminal."""
+
+
 class Trainable(Protocol):
     """Something that learns step by step and can be saved between any two steps."""
 
-    def step(self, index: int, progress: float) -> Mapping[str, float]:
+    def step(self, index: int, progress: float) -> Mapping[str, float | str]:
         """Do step `index`, at `progress` in [0, 1) of the whole training; return values to log.
 
         Schedules depend on `progress` alone: with a time limit it follows the clock, otherwise it is index / steps.
@@ -95,19 +100,27 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
         log.truncate(position.log_bytes)
         log.seek(position.log_bytes)
         bar = tqdm(
-            total=steps, initial=position.step, desc=label, unit="step", dynamic_ncols=True, mininterval=0.5
-        )
+            total=steps, initial=position.step, desc=label, unit="step", dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else QUIET_SECONDS,
+        )  # fmt: skip
+        shown: dict[str, str] = {}
         session, saved = time.perf_counter(), time.perf_counter()
         index, elapsed = position.step, position.seconds
         while index < steps and not options.out_of_time(elapsed):
             by_time = 0.0 if options.seconds is None else elapsed / options.seconds
-            values = trainable.step(index, min(max(index / steps, by_time), 1 - 1e-9))
+            progress = min(max(index / steps, by_time), 1 - 1e-9)
+            values = trainable.step(index, progress)
             index += 1
+            # With a time limit the number of steps is an estimate, and the bar's end moves.
+            bar.total = steps if by_time * steps <= index else max(index, round(index / progress))
+            shown |= {
+                name: value if isinstance(value, str) else f"{value:.4g}" for name, value in values.items()
+            }
             elapsed = position.seconds + time.perf_counter() - session
             finished = index == steps or options.out_of_time(elapsed)
             if finished or index % options.log_every == 0:
                 log.write(json.dumps({"step": index, "seconds": round(elapsed, 3), **values}) + "\n")
-                bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+                bar.set_postfix(shown, refresh=False)
             bar.update()
             if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
                 log.flush()

@@ -1,0 +1,105 @@
+"""Every term of the joint phase's loss for one batch (IG-AE Eqs. 6 to 12, 14): what goes through which network.
+
+Shape suffixes: B scene views, P photographs, C latent channels, H, W image size, h, w latent size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.errors import InputError
+from latentfields.evaluation.perceptual import Unavailable, gradient_similarity_loss, load_lpips
+from latentfields.igae import losses
+from latentfields.igae.config import IgaeConfig, Perceptual
+from latentfields.igae.renderer import RenderedLatents
+
+TERMS_3D = ("latent", "rgb", "tv_planes")
+"""Names in the log of the terms of L_3D (Eq. 8): means over the scenes of a batch."""
+TERM_SYNTHETIC = "ae_synthetic"
+"""Name of the term of L_ae about scene views (Eq. 9): a mean over the scenes of a batch."""
+TERMS_REAL = ("ae_real", "perceptual", "tv_latents")
+"""Names of the terms of Eq. 10: means over the photographs of a batch."""
+
+PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
+"""Distances (P,) of two batches of images (P, 3, H, W)."""
+
+
+@dataclass(frozen=True)
+class SceneRenderings:
+    """What the latent scenes of a batch look like."""
+
+    views: RenderedLatents
+    """z~ of the batch's B views."""
+    planes_variation: Tensor
+    """L_TV^3D of the batch's planes, a scalar."""
+
+
+def perceptual_loss(kind: Perceptual, device: torch.device) -> PerceptualLoss:
+    """L_p of Eq. 10. Raises InputError when LPIPS is asked for and cannot be had."""
+    if kind == "gradient-similarity":
+        return gradient_similarity_loss
+    distance = load_lpips("alex", device=device)
+    if isinstance(distance, Unavailable):
+        raise InputError(
+            "perceptual", f"lpips cannot be used because {distance.reason}; use gradient-similarity instead"
+        )
+    return distance
+
+
+def loss_terms(
+    autoencoder: Autoencoder,
+    images: Tensor,
+    photos: Tensor,
+    renderings: SceneRenderings | None,
+    *,
+    config: IgaeConfig,
+    perceptual: PerceptualLoss,
+) -> dict[str, Tensor]:
+    """Unweighted terms by name, for scene views (B, 3, H, W) and photographs (P, 3, H, W) in [0, 1].
+
+    Everything is encoded in one pass and decoded in one pass. Terms that the ablation leaves out, and terms about
+    images that this batch has none of, are absent. `renderings` is None without L_3D.
+    """
+    encoded, photo_latents = autoencoder.encode(torch.cat([images, photos])).tensor_split([len(images)])
+    rendered = [] if renderings is None else [renderings.views.latents]
+    preserved = [encoded, photo_latents] if config.has_preservation else [encoded[:0], photo_latents[:0]]
+    parts = [*rendered, *preserved]
+    decoded = autoencoder.decode(torch.cat(parts)).split([len(part) for part in parts])
+    terms: dict[str, Tensor] = {}
+    if renderings is not None and len(images):
+        terms["latent"] = _latent_term(encoded, renderings.views, config)
+        terms["rgb"] = losses.rgb_loss(images, decoded[0])
+        terms["tv_planes"] = renderings.planes_variation
+    if config.has_preservation and len(images):
+        terms["ae_synthetic"] = losses.synthetic_autoencoder_loss(images, decoded[-2])
+    if config.has_preservation and len(photos):
+        terms["ae_real"] = losses.photo_reconstruction_loss(photos, decoded[-1])
+        terms["perceptual"] = perceptual(decoded[-1], photos).mean()
+        terms["tv_latents"] = losses.latent_total_variation(photo_latents)
+    return terms
+
+
+def _latent_term(encoded: Tensor, views: RenderedLatents, config: IgaeConfig) -> Tensor:
+    if config.joint.latent_unit == "object":
+        return losses.relative_latent_loss(encoded, views.latents, views.opacity.detach())
+    return losses.latent_loss(encoded, views.latents)
+
+
+def total_loss(terms: Mapping[str, Tensor], config: IgaeConfig) -> dict[str, Tensor]:
+    """ "3d" (Eq. 8), "ae" (Eq. 11), where the ablation has them, and "loss" (Eq. 12), of all of its terms."""
+    weights = config.joint.weights
+    total = {}
+    if config.has_3d:
+        total["3d"] = losses.regularisation_3d(terms["latent"], terms["rgb"], terms["tv_planes"], weights)
+    if config.has_preservation:
+        real = losses.real_autoencoder_loss(
+            terms["ae_real"], terms["perceptual"], terms["tv_latents"], weights
+        )
+        total["ae"] = losses.preservation_loss(terms["ae_synthetic"], real, weights)
+    zero = next(iter(terms.values())).new_zeros(())
+    return total | {"loss": losses.igae_loss(total.get("3d", zero), total.get("ae", zero))}

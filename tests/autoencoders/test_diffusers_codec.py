@@ -1,0 +1,178 @@
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.diffusers_codec import DiffusersCodec
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
+
+# The library and what it imports have deprecations of their own.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    diffusers = pytest.importorskip("diffusers")
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+def small_kl(**changes: Any) -> Any:
+    torch.manual_seed(0)
+    options: dict[str, Any] = {
+        "block_out_channels": (8, 8, 8),
+        "down_block_types": ("DownEncoderBlock2D",) * 3,
+        "up_block_types": ("UpDecoderBlock2D",) * 3,
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "latent_channels": 5,
+    }
+    return diffusers.AutoencoderKL(**options | changes).eval()
+
+
+def small_tiny() -> Any:
+    torch.manual_seed(0)
+    return diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8), latent_channels=3
+    ).eval()  # fmt: skip
+
+
+def pictures(count: int = 2, *, size: int = 32) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("make", "channels", "factor"),
+    [(small_kl, 5, 4), (small_tiny, 3, 8), (lambda: small_kl(use_quant_conv=False, latent_channels=2), 2, 4)],
+)
+def test_channels_and_factor_are_found(make: Any, channels: int, factor: int) -> None:
+    codec = DiffusersCodec(make())
+    assert (codec.channels, codec.factor) == (channels, factor)
+    latents, _ = codec.encode(pictures())
+    assert latents.shape == (2, channels, 32 // factor, 32 // factor)
+    assert codec.decode(latents).shape == (2, 3, 32, 32)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("make", [small_kl, small_tiny])
+def test_images_in_zero_to_one_are_what_the_model_sees_in_minus_one_to_one(make: Any) -> None:
+    model = make()
+    codec, images = DiffusersCodec(model), pictures()
+    encoded = model.encode(2 * images - 1)
+    mean, log_variance = codec.encode(images)
+    if make is small_kl:
+        torch.testing.assert_close(mean, encoded.latent_dist.mode())
+        assert log_variance is not None
+        torch.testing.assert_close((0.5 * log_variance).exp(), encoded.latent_dist.std)
+    else:
+        torch.testing.assert_close(mean, encoded.latents)
+        assert log_variance is None
+    torch.testing.assert_close(codec.decode(mean), (model.decode(mean).sample + 1) / 2)
+
+
+def test_the_range_of_the_tiny_model_is_that_of_its_weights() -> None:
+    """With every convolution silenced its decoder is black in its own [-1, 1]: 0 in ours."""
+    model = small_tiny()
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.zero_()
+        assert DiffusersCodec(model).decode(torch.zeros(1, 3, 2, 2)).abs().max() == 0
+
+
+@pytest.mark.parametrize("make", [small_kl, small_tiny])
+def test_encoder_and_decoder_parameters_are_all_and_disjoint(make: Any) -> None:
+    autoencoder = Autoencoder(DiffusersCodec(make()), None, name="d")
+    encoder = {id(p) for p in autoencoder.encoder_parameters()}
+    decoder = {id(p) for p in autoencoder.decoder_parameters()}
+    assert not encoder & decoder
+    assert encoder | decoder == {id(p) for p in autoencoder.parameters()}
+
+
+@pytest.mark.parametrize("make", [small_kl, small_tiny])
+def test_our_folder_loads_again_and_in_diffusers(
+    make: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = Autoencoder(DiffusersCodec(make()), None, name="d")
+    images = pictures()
+    made.set_statistics(made.measure_statistics(images))
+    made.save(tmp_path)
+    capfd.readouterr()
+    loaded = load_autoencoder(tmp_path)
+    assert capfd.readouterr().err == "", "no advice of the library on the screen"
+    assert loaded.statistics == made.statistics
+    latents = made.encode_batches(images)
+    assert torch.equal(loaded.encode_batches(images), latents)
+    assert torch.equal(loaded.decode_batches(latents), made.decode_batches(latents))
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".json", ".safetensors"]
+    theirs = type(make()).from_pretrained(tmp_path, low_cpu_mem_usage=False)
+    assert isinstance(DiffusersCodec(theirs).channels, int)
+
+
+def test_statistics_in_the_models_own_configuration_are_used(tmp_path: Path) -> None:
+    statistics = {"latents_mean": [0.1] * 5, "latents_std": [2.0] * 5}
+    small_kl(**statistics).save_pretrained(tmp_path)
+    loaded = load_autoencoder(tmp_path)
+    assert loaded.has_statistics
+    assert loaded.statistics.mean == pytest.approx((0.1,) * 5)
+    assert loaded.statistics.std == pytest.approx((2.0,) * 5)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"latents_std": [1.0]}))
+    with pytest.raises(InputError, match=r"config\.json: latent std should be a list of 5 numbers"):
+        load_autoencoder(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "other weights", "bad field"])
+def test_damaged_folders_get_one_line(tmp_path: Path, damage: str) -> None:
+    small_kl().save_pretrained(tmp_path)
+    weights = tmp_path / "diffusion_pytorch_model.safetensors"
+    if damage == "missing":
+        weights.unlink()
+    elif damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "other weights":
+        small_kl(latent_channels=4).save_pretrained(tmp_path / "other")
+        weights.write_bytes((tmp_path / "other" / weights.name).read_bytes())
+    else:
+        config = json.loads((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps(config | {"latent_channels": "five"}))
+    with pytest.raises(InputError, match="cannot be loaded as a diffusers autoencoder") as caught:
+        load_autoencoder(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_when_the_hub_does_not_answer_the_cache_is_used_and_anything_else_is_one_line(tmp_path: Path) -> None:
+    cached = tmp_path / "hub" / "models--someone--vae"
+    commit = 4 * "0123456789"
+    small_kl().save_pretrained(cached / "snapshots" / commit / "vae")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    program = (
+        "import time, warnings\n"
+        "from latentfields.autoencoders.load import load_autoencoder\n"
+        "with warnings.catch_warnings():\n"
+        "    warnings.simplefilter('ignore')\n"
+        "    from diffusers import AutoencoderKL\n"
+        "started = time.perf_counter()\n"
+        "autoencoder = load_autoencoder('someone/vae')\n"
+        "print(autoencoder.channels, autoencoder.factor)\n"
+        "try:\n"
+        "    load_autoencoder('someone/else')\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
+        "print(time.perf_counter() - started)\n"
+    )
+    environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    found, message, seconds = done.stdout.splitlines()
+    assert found == "5 4"
+    assert message.startswith("someone/else: is not in the local cache, and the Hub does not answer; packaged")
+    assert done.stderr == ""
+    assert float(seconds) < 10
