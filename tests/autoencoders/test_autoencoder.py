@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import linear_autoencoder
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, LatentStatistics
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.load import load_autoencoder
+from tiny import linear_autoencoder
 
 CONFIG = PatchAutoencoderConfig(channels=6, patch=4, widths=(8,), blocks=(1,))
 

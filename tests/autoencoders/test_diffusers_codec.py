@@ -173,6 +173,8 @@ def test_when_the_hub_does_not_answer_the_cache_is_used_and_anything_else_is_one
     )
     found, message, seconds = done.stdout.splitlines()
     assert found == "5 4"
-    assert message.startswith("someone/else: is not in the local cache, and the Hub does not answer; packaged")
+    assert message.startswith(
+        "someone/else: is not in the local cache, and the Hub does not answer; packaged"
+    )
     assert done.stderr == ""
     assert float(seconds) < 10

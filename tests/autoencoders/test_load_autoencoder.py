@@ -71,7 +71,10 @@ def test_a_folder_without_configuration(tmp_path: Path) -> None:
         ("[1]", "field '_class_name' is missing"),
         ("{}", "field '_class_name' is missing"),
         ('{"_class_name": 3}', "field '_class_name' is missing"),
-        ('{"_class_name": "UNet"}', "'_class_name' is 'UNet'; expected one of PatchAutoencoder, AutoencoderKL"),
+        (
+            '{"_class_name": "UNet"}',
+            "'_class_name' is 'UNet'; expected one of PatchAutoencoder, AutoencoderKL",
+        ),
         ('{"_class_name": "PatchAutoencoder", "channels": []}', "field 'channels'"),
     ],
 )

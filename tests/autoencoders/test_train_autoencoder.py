@@ -34,10 +34,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(
-    out: Path, photos: Path, scene_folder: Path, options: AutoencoderTraining = OPTIONS, **changes: object
+    out: Path,
+    photo_folder: Path,
+    scene_folder: Path,
+    options: AutoencoderTraining = OPTIONS,
+    **changes: object,
 ) -> Autoencoder:
     arguments: dict[str, object] = {
-        "photos": (photos,), "scenes": (scene_folder,), "out": out, "architecture": ARCHITECTURE, "loop": LOOP,
+        "photos": (photo_folder,), "scenes": (scene_folder,), "out": out, "architecture": ARCHITECTURE, "loop": LOOP,
     }  # fmt: skip
     return train_autoencoder(options, **(arguments | changes))  # type: ignore[arg-type]
 
@@ -142,7 +146,9 @@ def test_continuing_from_an_autoencoder_starts_with_its_weights(
     train(tmp_path / "first", photos, scene_folder)
     start = tmp_path / "first" / "autoencoder"
     frozen = replace(OPTIONS, steps=1, learning_rate=0.0)
-    train(tmp_path / "second", photos, scene_folder, frozen, start=start, architecture=PatchAutoencoderConfig())
+    train(
+        tmp_path / "second", photos, scene_folder, frozen, start=start, architecture=PatchAutoencoderConfig()
+    )
     name = "model.safetensors"
     assert (tmp_path / "second" / "autoencoder" / name).read_bytes() == (start / name).read_bytes()
     with pytest.raises(InputError, match=r"--kl-weight: is 0.1, but the encoder of .* is not variational"):

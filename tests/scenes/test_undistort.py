@@ -46,7 +46,7 @@ def test_linear_ramps_are_sampled_exactly(k1: float, k2: float, p1: float, p2: f
     sampled = undistort(ramp[None], lens)[0]
     stored = distorted_pixels(lens).permute(2, 0, 1)
     inside = (stored[0] > 0.5) & (stored[0] < 39.5) & (stored[1] > 0.5) & (stored[1] < 29.5)
-    assert inside.float().mean() > 0.9
+    assert inside.float().mean() > 0.8
     torch.testing.assert_close(sampled[:, inside], stored[:, inside], atol=1e-4, rtol=0)
 
 

@@ -210,7 +210,9 @@ def test_a_damaged_checkpoint_is_reported(tmp_path: Path) -> None:
         run(Walk(), tmp_path)
 
 
-def test_checkpoints_are_spaced_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_checkpoints_are_spaced_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     saved: list[int] = []
     real = loop.save_tensors
 

@@ -108,5 +108,5 @@ def test_a_file_that_is_no_object_is_reported(value: Any) -> None:
 
 
 def test_a_missing_field_is_named() -> None:
-    with pytest.raises(InputError, match="top level.*'rate'"):
+    with pytest.raises(InputError, match=r"top level.*'rate'"):
         from_json(Inner, {}, source=FILE)

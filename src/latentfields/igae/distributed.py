@@ -107,11 +107,9 @@ def local_device(name: str) -> torch.device:
     Raises InputError when `name` is no device, or the machine does not have it.
     """
     try:
-        device = torch.device(name)
+        device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name)
     except RuntimeError:
         raise InputError("device", f"'{name}' is not a device; expected cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     available = torch.cuda.device_count() if device.type == "cuda" else 1
     if (device.index or 0) >= available:
         raise InputError("device", f"'{device}' is not available; PyTorch sees {available} GPUs here")

@@ -17,6 +17,9 @@ from latentfields.evaluation.video import write_mp4
 from latentfields.latent_nerf.run import Run
 from latentfields.scenes.scene import Scene
 
+ORBIT_DISTANCE = 1.15
+"""A little farther away than the training cameras, so that nothing is cut while the object turns."""
+
 
 def orbit(cameras: Cameras, *, frames: int) -> Cameras:
     """A closed path around the origin: the height and distance, up direction and intrinsics of typical `cameras`.
@@ -24,7 +27,7 @@ def orbit(cameras: Cameras, *, frames: int) -> Cameras:
     For cameras all around an object, the up direction is the mean of theirs, and the orbit looks down by 20 degrees.
     """
     up = torch.nn.functional.normalize(cameras.camera_to_world[:, :3, 1].mean(0), dim=0)
-    distance = cameras.centers.norm(dim=-1).median()
+    distance = ORBIT_DISTANCE * cameras.centers.norm(dim=-1).median()
     height = (cameras.centers @ up / cameras.centers.norm(dim=-1)).median().clamp(0.34, 0.7)
     side = torch.linalg.cross(up, up.roll(1))
     first = torch.nn.functional.normalize(side, dim=0)

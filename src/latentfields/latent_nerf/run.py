@@ -105,10 +105,12 @@ def _model(
 ) -> LatentNerf:
     rgb = autoencoder is None
     field = TriPlane(config.triplane, channels=len(background), head="sigmoid" if rgb else "linear")
+    projection = _projection(config, len(background)) if not rgb and config.subpixels > 1 else None
     return LatentNerf(
-        field, autoencoder=autoencoder, background=background, learn_background=frame.learn_background or (not rgb and config.subpixels > 1),
+        field, autoencoder=autoencoder, background=background, projection=projection,
+        # Before a projection, the background is a feature that only the projection makes a latent of.
+        learn_background=frame.learn_background or projection is not None,
         near=frame.near, far=frame.far, sampling=config.sampling,
-        projection=_projection(config, len(background)) if not rgb and config.subpixels > 1 else None,
     )  # fmt: skip
 
 

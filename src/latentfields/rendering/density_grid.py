@@ -8,6 +8,7 @@ Shape suffixes: R rays, K bins, S intervals, G cells per side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -24,9 +25,7 @@ HIGHEST_OPTICAL_DEPTH = 0.2
 this bound, a ray through the empty part of a cell that a surface cuts would get no samples behind that cell."""
 
 BLOCK = 4
-"""Cells per side of the blocks that rays are tested against first."""
-BLOCK_PROBES = 48
-"""Positions per ray of that test: closer together than a block is wide."""
+"""Cells per side of the blocks that rays are tested against first; with a margin of one cell around them."""
 
 
 class DensityGrid(nn.Module):
@@ -96,16 +95,19 @@ class DensityGrid(nn.Module):
         """
         cube = (self.resolution,) * 3
         occupied = (self.density > self.threshold).float().view(1, 1, *cube)
-        blocks = torch.nn.functional.max_pool3d(occupied, BLOCK, ceil_mode=True)[0, 0] > 0
-        step = (leave - enter) / BLOCK_PROBES
-        probe = torch.arange(BLOCK_PROBES, device=enter.device) + 0.5
+        pool = torch.nn.functional.max_pool3d(occupied, BLOCK + 2, stride=BLOCK, padding=1, ceil_mode=True)
+        blocks = pool[0, 0] > 0
+        # A ray through an occupied cell spends two cells in its margin: probes that close, on the box's diagonal.
+        probes = math.ceil(self.resolution * 3**0.5 / 2)
+        step = (leave - enter) / probes
+        probe = torch.arange(probes, device=enter.device) + 0.5
         distance = enter[:, None] + step[:, None] * probe
         points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
         index = ((points + 1.0) * (self.resolution / 2)).long().clamp(0, self.resolution - 1) // BLOCK
         hit = blocks[index[..., 0], index[..., 1], index[..., 2]]
         active = hit.any(dim=1).nonzero()[:, 0]
         hit, step = hit[active].byte(), step[active]
-        first, last = hit.argmax(dim=1), BLOCK_PROBES - 1 - hit.flip(1).argmax(dim=1)
+        first, last = hit.argmax(dim=1), probes - 1 - hit.flip(1).argmax(dim=1)
         # One probe further on both sides: a block may have been entered just after the probe before.
         nearest, farthest = enter[active], leave[active]
         entering = torch.maximum(nearest, nearest + step * (first - 1))

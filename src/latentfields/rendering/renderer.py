@@ -55,7 +55,7 @@ def render_rays(
     return Rendering(
         features=features.index_copy(0, active, part.features),
         opacity=torch.zeros_like(leave).index_copy(0, active, part.opacity),
-        depth=leave.index_copy(0, active, part.depth),
+        depth=leave.index_copy(0, active, part.depth + (1 - part.opacity) * (leave[active] - end)),
     )
 
 

@@ -123,4 +123,5 @@ def _irradiance(normal: Floats) -> Floats:
     cosine = normal @ _KEY_DIRECTION
     ambient = _GROUND + (_SKY - _GROUND) * up
     lights = _KEY * np.maximum(cosine, 0) + _FILL * np.maximum(-cosine, 0)
-    return (ambient + lights).astype(np.float32, copy=False)
+    intensity: NDArray[np.float32] = (ambient + lights).astype(np.float32, copy=False)
+    return intensity

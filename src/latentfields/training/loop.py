@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
-
 QUIET_SECONDS = 10.0
 """Seconds between updates of the progress bar when nobody watches it in a terminal."""
 

@@ -32,7 +32,7 @@ def zones(canvas: Canvas, colors: Array) -> Array:
     edges = np.concatenate([[0.0], np.cumsum(random.uniform(0.4, 1.6, count))])
     edges /= edges[-1]
     line = colors[random.integers(len(colors))]
-    image = np.broadcast_to(line, (*canvas.u.shape, 3)).copy()
+    image: Array = np.broadcast_to(line, (*canvas.u.shape, 3)).copy()
     for low, high in pairwise(edges):
         inside = (canvas.v[:, 0] > low + 0.012) & (canvas.v[:, 0] < high - 0.012)
         if not inside.any():

@@ -1,0 +1,135 @@
+"""The command line as a user runs it: real processes, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+SMALL = [
+    "--supervision.steps", "8", "--alignment.steps", "6", "--triplane.resolution", "16", "--triplane.features", "8",
+    "--sampling.grid-resolution", "16", "--batch-images", "2",
+]  # fmt: skip
+
+
+def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "latentfields", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def run_folder(
+    scene_folder: Path, autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "sphere"
+    done = latentfields("fit", scene_folder, "--autoencoder", autoencoder_folder, "--out", folder, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder / "report.html")
+    return folder
+
+
+def test_a_fit_leaves_a_complete_folder(run_folder: Path) -> None:
+    for name in (
+        "config.json", "metrics.json", "model.safetensors", "decoder/config.json", "log.jsonl", "orbit.mp4",
+        "state/checkpoint.safetensors", "report.html",
+    ):  # fmt: skip
+        assert (run_folder / name).is_file(), name
+    page = (run_folder / "report.html").read_text()
+    for words in (
+        "Ground truth",
+        "Decoded render",
+        "Rendered latents",
+        "Depth",
+        "<span>latentfields</span> <span>fit</span>",
+        "LPIPS was not",
+    ):
+        assert words in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_finished_fit_is_not_done_again(
+    run_folder: Path, scene_folder: Path, autoencoder_folder: Path
+) -> None:
+    before = (run_folder / "model.safetensors").stat().st_mtime_ns
+    done = latentfields("fit", scene_folder, "--autoencoder", autoencoder_folder, "--out", run_folder, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert (run_folder / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_evaluate_prints_what_the_run_stored(run_folder: Path) -> None:
+    done = latentfields("evaluate", run_folder, "--json")
+    assert done.returncode == 0, done.stderr
+    stored = json.loads((run_folder / "metrics.json").read_text())["test"]
+    assert json.loads(done.stdout) == {group: values["mean"] for group, values in stored.items()}
+
+
+def test_render_test_views_and_orbit(run_folder: Path, tmp_path: Path) -> None:
+    done = latentfields("render", run_folder, "--out", tmp_path / "png")
+    assert done.returncode == 0, done.stderr
+    pictures = sorted((tmp_path / "png").glob("*.png"))
+    assert len(pictures) == 3
+    with Image.open(pictures[0]) as picture:
+        assert picture.size == (32, 32)
+    film = tmp_path / "orbit.mp4"
+    done = latentfields("render", run_folder, "--views", "orbit", "--frames", "6", "--out", film)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(film)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 6
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (), ("demo",), ("scenes",), ("scenes", "render"), ("scenes", "generate"), ("autoencoder",),
+        ("autoencoder", "train"), ("autoencoder", "evaluate"), ("fit",), ("evaluate",), ("render",),
+    ],
+)  # fmt: skip
+def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
+    done = latentfields(*command, "--help")
+    assert done.returncode == 0
+    assert "usage: latentfields" in done.stdout
+    assert done.stderr == ""
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(
+    scene_folder: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    cases = {
+        ("fit", tmp_path / "nowhere", "--out", out): "nowhere: there is no such folder",
+        (
+            "fit",
+            scene_folder,
+            "--autoencoder",
+            "unheard-of",
+            "--out",
+            out,
+        ): "no such autoencoder; packaged: 'base'",
+        ("fit", scene_folder, "--out", run_folder): "holds a run with other settings",
+        ("evaluate", tmp_path): "is not a run",
+        ("render", run_folder, "--views", "orbit", "--frames", "0"): "--frames: is 0; expected at least 1",
+        ("autoencoder", "evaluate", "base"): "name at least one folder",
+        ("autoencoder", "train", "--out", out, "--photos", tmp_path): "no photographs here",
+        ("demo", "--family", "dragons", "--out", out): "--family: is 'dragons'",
+    }
+    for arguments, problem in cases.items():
+        done = latentfields(*arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert problem in done.stderr
+        assert not out.exists()
+
+
+def test_an_unknown_option_exits_with_2(scene_folder: Path) -> None:
+    assert latentfields("fit", scene_folder, "--no-such-option").returncode == 2
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = "import sys, latentfields, latentfields.cli.main; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
