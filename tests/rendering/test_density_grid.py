@@ -6,6 +6,7 @@ from torch import Tensor
 
 from latentfields.cameras import Rays
 from latentfields.rendering.density_grid import DensityGrid
+from latentfields.rendering.sampling import box_segment
 
 
 def ball(points: Tensor) -> Tensor:
@@ -126,6 +127,40 @@ def test_one_dense_cell_does_not_hide_what_is_behind_it() -> None:
     share = weights_along(grid, (0.01, 0.01, 3.0))[0]
     assert share[8:14].sum() > 0.1, "the single cell, at distance 2.5"
     assert share[19:32].sum() > 0.4, "the wall behind it, at distance 3"
+
+
+@settings(deadline=None, max_examples=30)
+@given(resolution=st.sampled_from([5, 16, 33, 64]), seed=st.integers(0, 2**31 - 1))
+def test_no_ray_misses_an_occupied_cell_however_briefly_it_meets_it(resolution: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    grid = DensityGrid(resolution=resolution)
+    grid.density.zero_()
+    # Not at the very border, where a ray has no way to go before the cell.
+    cell = 1 + torch.randint(resolution - 2, (3,), generator=generator)
+    grid.density.view(resolution, resolution, resolution)[tuple(cell)] = 50.0
+    targets = (cell + torch.rand(200, 3, generator=generator)) * 2 / resolution - 1
+    origins = 2.5 * torch.nn.functional.normalize(torch.randn(200, 3, generator=generator), dim=-1)
+    directions = torch.nn.functional.normalize(targets - origins, dim=-1)
+    rays = Rays(origins, directions, torch.full((200, 1), 0.01))
+    enter, leave = box_segment(rays, near=0.1, far=6.0)
+    active, start, end = grid.occupied_range(rays, enter, leave)
+    assert active.tolist() == list(range(200))
+    distance = (targets - origins).norm(dim=-1)
+    assert (start <= distance).all()
+    assert (distance <= end).all()
+    assert (enter <= start).all()
+    assert (end <= leave).all()
+    assert (end - start).max() < 0.2 + 40 / resolution, "and not much more than the cell"
+
+
+def test_rays_that_meet_no_occupied_block_are_left_out() -> None:
+    grid = updated(DensityGrid(resolution=32), times=60)
+    origins = torch.tensor([[0.0, 0.0, 3.0], [0.95, 0.95, 3.0], [0.1, -0.2, 3.0]])
+    rays = Rays(origins, torch.tensor([[0.0, 0.0, -1.0]]).repeat(3, 1), torch.full((3, 1), 0.01))
+    active, start, end = grid.occupied_range(rays, torch.full((3,), 2.0), torch.full((3,), 4.0))
+    assert active.tolist() == [0, 2]
+    assert ((start > 2.0) & (start < 2.4)).all()
+    assert ((end > 3.6) & (end < 4.0)).all()
 
 
 def test_cells_outside_of_a_hull_stay_empty() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentfields.cli.command_line import command_line
+
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
@@ -32,7 +34,7 @@ class Demo:
 
         report = run_demo(
             self.out, family=self.family, seed=self.seed, autoencoder=self.autoencoder,
-            seconds=self.seconds, views=self.views,
+            seconds=self.seconds, views=self.views, command=command_line(),
         )  # fmt: skip
         for line in report:
             print(line)

@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-from latentfields.cli.command_line import command_line
 from latentfields.errors import InputError
 from latentfields.evaluation.run_report import run_label, write_run_report
 from latentfields.latent_nerf.fit import METRICS_FILE
@@ -24,7 +23,9 @@ STEPS = ("--supervision.steps", "20000", "--alignment.steps", "80000")
 """More than there is time for: the clock decides, and a fifth of the time goes to Latent Supervision."""
 
 
-def run_demo(out: Path, *, family: str, seed: int, autoencoder: str, seconds: float, views: int) -> list[str]:
+def run_demo(
+    out: Path, *, family: str, seed: int, autoencoder: str, seconds: float, views: int, command: str
+) -> list[str]:
     """Run the demo in the folder `out`; returns the lines to print. Raises InputError for unusable options."""
     if family not in FAMILIES:
         raise InputError("--family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
@@ -43,7 +44,7 @@ def run_demo(out: Path, *, family: str, seed: int, autoencoder: str, seconds: fl
         log=out / "rgb.log",
     )
     runs = (Run.load(latent), Run.load(rgb))
-    report = write_run_report(runs, title=f"Demo: {scene.name}", command=command_line(), folder=out)
+    report = write_run_report(runs, title=f"Demo: {scene.name}", command=command, folder=out)
     return [*_summary(runs), f"{time.perf_counter() - started:.0f} s in all. Report: {report.resolve()}"]
 
 
