@@ -20,21 +20,30 @@ from latentfields.scenes.scene import Scene
 ORBIT_DISTANCE = 1.15
 """A little farther away than the training cameras, so that nothing is cut while the object turns."""
 
+ONE_SIDED = 0.7
+"""Length of the mean direction towards the cameras above which they count as standing on one side."""
+
 
 def orbit(cameras: Cameras, *, frames: int) -> Cameras:
-    """A closed path around the origin: the height and distance, up direction and intrinsics of typical `cameras`.
+    """A closed path that looks at the origin, with the mean intrinsics of `cameras`.
 
-    For cameras all around an object, the up direction is the mean of theirs, and the orbit looks down by 20 degrees.
+    Around an object: a circle at a typical height and a little more than the typical distance, looking down by 20
+    degrees or more. For cameras that all stand on one side: a small circle around their mean position, as wide as
+    they are spread. The up direction is the mean of theirs.
     """
     up = torch.nn.functional.normalize(cameras.camera_to_world[:, :3, 1].mean(0), dim=0)
-    distance = ORBIT_DISTANCE * cameras.centers.norm(dim=-1).median()
-    height = (cameras.centers @ up / cameras.centers.norm(dim=-1)).median().clamp(0.34, 0.7)
-    side = torch.linalg.cross(up, up.roll(1))
-    first = torch.nn.functional.normalize(side, dim=0)
-    second = torch.linalg.cross(up, first)
-    angle = torch.arange(frames) * (2 * torch.pi / frames)
-    around = angle.cos()[:, None] * first + angle.sin()[:, None] * second
-    eye = distance * (height * up + (1 - height.square()).sqrt() * around)
+    angle = (torch.arange(frames) * (2 * torch.pi / frames))[:, None]
+    around = torch.nn.functional.normalize(cameras.centers, dim=-1)
+    one_sided = around.mean(0).norm() > ONE_SIDED
+    axis = torch.nn.functional.normalize(around.mean(0), dim=0) if one_sided else up
+    first = torch.nn.functional.normalize(torch.linalg.cross(axis, axis.roll(1)), dim=0)
+    circle = angle.cos() * first + angle.sin() * torch.linalg.cross(axis, first)
+    if one_sided:
+        eye = cameras.centers.mean(0) + cameras.centers.std(0).mean() * circle
+    else:
+        height = (around @ up).median().clamp(0.34, 0.7)
+        distance = ORBIT_DISTANCE * cameras.centers.norm(dim=-1).median()
+        eye = distance * (height * up + (1 - height.square()).sqrt() * circle)
     return Cameras(
         camera_to_world=look_at(eye, torch.zeros(3), up),
         focal=cameras.focal.mean(0).expand(frames, 2),
