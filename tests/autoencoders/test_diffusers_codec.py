@@ -177,4 +177,5 @@ def test_when_the_hub_does_not_answer_the_cache_is_used_and_anything_else_is_one
         "someone/else: is not in the local cache, and the Hub does not answer; packaged"
     )
     assert done.stderr == ""
-    assert float(seconds) < 10
+    # The library itself would try for more than a minute.
+    assert float(seconds) < 30

@@ -17,6 +17,8 @@ class Render:
     """Folder of the run."""
     out: Path | None = None
     """Folder for PNG files, or a file ending in .mp4; by default RUN/renders."""
+    scene: Path | None = None
+    """Where the scene is now; by default where it was fitted from."""
     views: Literal["test", "orbit"] = "test"
     """Which cameras."""
     frames: int = 60
@@ -30,6 +32,9 @@ class Render:
         from latentfields.latent_nerf.run import Run
 
         out = self.out or self.run_folder / "renders"
+        run = Run.load(self.run_folder)
         print(
-            render_run(Run.load(self.run_folder), out=out, views=self.views, frames=self.frames, fps=self.fps)
+            render_run(
+                run, out=out, views=self.views, frames=self.frames, fps=self.fps, scene_folder=self.scene
+            )
         )

@@ -53,11 +53,11 @@ def _fit_side_by_side(first: list[str], second: list[str], *, log: Path) -> None
     command = [sys.executable, "-m", "latentfields", "fit"]
     with open(log, "w") as file, subprocess.Popen(command + second, stdout=file, stderr=file) as background:
         try:
-            foreground = subprocess.run(command + first, stdout=subprocess.DEVNULL, check=False)
-            status = foreground.returncode or background.wait()
-        except BaseException:
+            status = subprocess.run(command + first, stdout=subprocess.DEVNULL, check=False).returncode
+            status = status or background.wait()
+        finally:
+            # Where the first failed or was interrupted, the second saves its state and stops as well.
             background.terminate()
-            raise
     if status:
         raise InputError(log.parent, f"a fit ended with status {status}; its messages are above or in {log}")
 

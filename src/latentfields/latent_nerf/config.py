@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from latentfields.errors import InputError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.options import SamplingOptions
 
@@ -51,3 +52,39 @@ class FitConfig:
     """Adam learning rate of that projection and of the background before it."""
     seed: int = 0
     """Seed of weights, batches and jitter."""
+
+    def check(self) -> None:
+        """Raise InputError, naming the option, when a value is out of range."""
+        triplane, sampling = self.triplane, self.sampling
+        at_least = {
+            "--supervision.steps": (self.supervision.steps, 0),
+            "--alignment.steps": (self.alignment.steps, 0),
+            "--supervision.learning-rate-factor": (self.supervision.learning_rate_factor, 0),
+            "--alignment.learning-rate-factor": (self.alignment.learning_rate_factor, 0),
+            "--supervision.final-learning-rate": (self.supervision.final_learning_rate, 0),
+            "--alignment.final-learning-rate": (self.alignment.final_learning_rate, 0),
+            "--triplane.resolution": (triplane.resolution, 2),
+            "--triplane.features": (triplane.features, 1),
+            "--triplane.hidden": (triplane.hidden, 1),
+            "--triplane.planes-learning-rate": (triplane.planes_learning_rate, 0),
+            "--triplane.mlp-learning-rate": (triplane.mlp_learning_rate, 0),
+            "--sampling.samples": (sampling.samples, 1),
+            "--sampling.bins": (sampling.bins, 1),
+            "--sampling.grid-resolution": (sampling.grid_resolution, 1),
+            "--sampling.grid-every": (sampling.grid_every, 1),
+            "--decoder-learning-rate": (self.decoder_learning_rate, 0),
+            "--batch-images": (self.batch_images, 1),
+            "--batch-rays": (self.batch_rays, 1),
+            "--subpixel-width": (self.subpixel_width, 1),
+            "--subpixel-learning-rate": (self.subpixel_learning_rate, 0),
+        }
+        for option, (value, lowest) in at_least.items():
+            # Comparisons with NaN are false, so NaN never passes.
+            if not lowest <= value < float("inf"):
+                raise InputError(option, f"is {value}; expected at least {lowest}")
+        if self.supervision.steps + self.alignment.steps < 1:
+            raise InputError(
+                "--supervision.steps", "is 0, and so is --alignment.steps; expected at least one step"
+            )
+        if self.subpixels != 1 and (self.subpixels < 1 or self.subpixels % 2):
+            raise InputError("--subpixels", f"is {self.subpixels}; expected 1 or an even number")

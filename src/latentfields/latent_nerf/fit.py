@@ -8,6 +8,7 @@ from pathlib import Path
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig, new_model
@@ -19,6 +20,8 @@ from latentfields.training.runs import claim_run
 from latentfields.training.typed_json import to_json
 
 METRICS_FILE = "metrics.json"
+SMALLEST_SIDE = 16
+"""Pixels; smaller images have too few scales for the perceptual measure."""
 
 
 def fit(
@@ -32,7 +35,7 @@ def fit(
     """Fit a scene that is in memory, in the latent space of `autoencoder`, or in RGB when that is None.
 
     `out` is the run's folder; a run that was interrupted there is resumed. `seconds` limits the training time.
-    Raises InputError when `out` holds a run with other settings.
+    Raises InputError for unusable settings or images, and when `out` holds a run with other settings.
     """
     config = config or FitConfig()
     config = replace(config, space="rgb" if autoencoder is None else "latent")
@@ -59,18 +62,31 @@ def fit_folder(config: RunConfig, *, out: Path) -> Run:
 
 def _fit(load: Callable[[], tuple[Scene, Autoencoder | None]], config: RunConfig, out: Path) -> Run:
     # Input is read before the folder is claimed: bad input leaves nothing behind.
+    config.fit.check()
+    if config.seconds is not None and not config.seconds > 0:
+        raise InputError("--seconds", f"is {config.seconds}; expected more than 0")
     finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
-    inputs = None if finished else load()
+    inputs = None if finished else _prepared(*load())
     claim_run(out, to_json(config))
     return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out)
 
 
-def _fit_scene(scene: Scene, autoencoder: Autoencoder | None, config: RunConfig, out: Path) -> Run:
+def _prepared(scene: Scene, autoencoder: Autoencoder | None) -> tuple[Scene, Autoencoder | None]:
+    """The scene on whole latents, and the autoencoder with statistics: without any, those of this scene."""
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
         if not autoencoder.has_statistics:
+            autoencoder = autoencoder.clone()
             images = scene.images(scene.indices("train"))
             autoencoder.set_statistics(autoencoder.measure_statistics(images))
+    if min(scene.size) < SMALLEST_SIDE:
+        raise InputError(
+            scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
+        )
+    return scene, autoencoder
+
+
+def _fit_scene(scene: Scene, autoencoder: Autoencoder | None, config: RunConfig, out: Path) -> Run:
     model = new_model(scene, autoencoder, config.fit)
     trainer = LatentNerfTrainer(model, scene, config.fit)
     seconds = train(

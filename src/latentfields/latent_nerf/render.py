@@ -39,7 +39,7 @@ def orbit(cameras: Cameras, *, frames: int) -> Cameras:
     first = torch.nn.functional.normalize(torch.linalg.cross(axis, axis.roll(1)), dim=0)
     circle = angle.cos() * first + angle.sin() * torch.linalg.cross(axis, first)
     if one_sided:
-        eye = cameras.centers.mean(0) + cameras.centers.std(0).mean() * circle
+        eye = cameras.centers.mean(0) + cameras.centers.std(0, correction=0).mean() * circle
     else:
         height = (around @ up).median().clamp(0.34, 0.7)
         distance = ORBIT_DISTANCE * cameras.centers.norm(dim=-1).median()
@@ -74,9 +74,22 @@ def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
     return scene
 
 
-def render_run(run: Run, *, out: Path, views: Literal["test", "orbit"], frames: int, fps: int) -> Path:
-    """Write renders of a run as PNG files into the folder `out`, or as a video when `out` ends in .mp4."""
-    scene = load_run_scene(run)
+def render_run(
+    run: Run,
+    *,
+    out: Path,
+    views: Literal["test", "orbit"],
+    frames: int,
+    fps: int,
+    scene_folder: Path | None = None,
+) -> Path:
+    """Write renders of a run as PNG files into the folder `out`, or as a video when `out` ends in .mp4.
+
+    `scene_folder` says where the scene is now. Raises InputError when it, or `frames` or `fps`, cannot be used.
+    """
+    if fps < 1:
+        raise InputError("--fps", f"is {fps}; expected at least 1")
+    scene = load_run_scene(run, scene_folder)
     test = scene.indices("test")
     if views == "orbit":
         if frames < 1:

@@ -105,19 +105,17 @@ def _model(
 ) -> LatentNerf:
     rgb = autoencoder is None
     field = TriPlane(config.triplane, channels=len(background), head="sigmoid" if rgb else "linear")
-    projection = _projection(config, len(background)) if not rgb and config.subpixels > 1 else None
+    projection = None
+    if not rgb and config.subpixels > 1:
+        projection = SubpixelProjection(
+            len(background), subpixels=config.subpixels, width=config.subpixel_width
+        )
     return LatentNerf(
         field, autoencoder=autoencoder, background=background, projection=projection,
         # Before a projection, the background is a feature that only the projection makes a latent of.
         learn_background=frame.learn_background or projection is not None,
         near=frame.near, far=frame.far, sampling=config.sampling,
     )  # fmt: skip
-
-
-def _projection(config: FitConfig, channels: int) -> SubpixelProjection:
-    if config.subpixels % 2:
-        raise InputError("--subpixels", f"is {config.subpixels}; expected 1 or an even number")
-    return SubpixelProjection(channels, subpixels=config.subpixels, width=config.subpixel_width)
 
 
 class Run:
@@ -137,8 +135,12 @@ class Run:
         tensors, metadata = load_tensors(folder / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=folder / MODEL_FILE)
         autoencoder = load_autoencoder(folder / DECODER_FOLDER) if config.fit.space == "latent" else None
-        model = _model(config.fit, autoencoder, tensors["background"], frame)
-        model.load_scene_state(tensors)
+        try:
+            model = _model(config.fit, autoencoder, tensors["background"], frame)
+            model.load_scene_state(tensors)
+        except (KeyError, RuntimeError) as error:
+            detail = " ".join(str(error).split())[:200]
+            raise InputError(folder / MODEL_FILE, f"does not fit {CONFIG_FILE} ({detail})") from None
         return cls(folder, config, model, frame)
 
     @classmethod
@@ -151,7 +153,15 @@ class Run:
         return cls(folder, config, model, frame)
 
     def render(self, cameras: Cameras) -> Tensor:
-        """Decoded images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame."""
+        """Decoded images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
+
+        Raises InputError when H or W are no multiples of the factor; `Scene.cropped_to_multiple` makes them so.
+        """
+        factor = self.model.factor
+        if cameras.width % factor or cameras.height % factor:
+            raise InputError(
+                "cameras", f"are {cameras.width}x{cameras.height}; expected multiples of the factor {factor}"
+            )
         return self.model.render(cameras)[0]
 
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""`latentfields autoencoder train` and `evaluate`, inside this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentfields.cli.main import parse
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for index in range(3):
+        small = Image.fromarray(generator.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        small.resize((48, 40), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    return folder
+
+
+def test_train_and_evaluate(
+    photos: Path, scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    train = [
+        "autoencoder", "train", "--out", str(out), "--photos", str(photos), "--scenes", str(scene_folder.parent),
+        "--steps", "3", "--size", "32", "--photos-per-batch", "1", "--renders-per-batch", "1",
+        "--architecture.channels", "4", "--architecture.widths", "8", "8", "--architecture.blocks", "1", "0",
+    ]  # fmt: skip
+    parse(train).run()
+    assert capsys.readouterr().out.strip() == str(out / "autoencoder")
+    parse(train).run()
+    capsys.readouterr()
+    score = ["autoencoder", "evaluate", str(out / "autoencoder"), "--size", "32"]
+    parse([*score, "--photos", str(photos), "--codec-photos", str(photos), "--json"]).run()
+    scores = json.loads(capsys.readouterr().out)
+    assert set(scores) == {"photos", "photos, linear codec"}
+    assert scores["photos"]["psnr"] > 10
+    parse([*score, "--scenes", str(scene_folder), "--limit", "2"]).run()
+    assert capsys.readouterr().out.startswith("scenes ")

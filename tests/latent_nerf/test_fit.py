@@ -1,0 +1,171 @@
+"""From settings to a run folder: what is refused, what is kept, and that dying late costs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latentfields import FitConfig, fit
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.errors import InputError
+from latentfields.latent_nerf import fit as fit_module
+from latentfields.latent_nerf.fit import fit_folder
+from latentfields.latent_nerf.run import Run, RunConfig
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import read_json
+from latentfields.training.loop import read_log
+from tiny import TINY_FIT, with_steps
+
+QUICK = with_steps(TINY_FIT, supervision=3, alignment=2)
+
+
+def changed(option: str, value: Any) -> FitConfig:
+    """`QUICK` with one option, written as on the command line, set to another value."""
+    outer, _, inner = option.removeprefix("--").replace("-", "_").partition(".")
+    return replace(QUICK, **{outer: replace(getattr(QUICK, outer), **{inner: value}) if inner else value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--supervision.steps", -1), ("--alignment.steps", -3), ("--supervision.learning-rate-factor", -0.1),
+        ("--alignment.final-learning-rate", float("nan")), ("--triplane.resolution", 1), ("--triplane.features", 0),
+        ("--triplane.hidden", 0), ("--triplane.planes-learning-rate", float("inf")), ("--sampling.samples", 0),
+        ("--sampling.bins", 0), ("--sampling.grid-resolution", 0), ("--sampling.grid-every", 0),
+        ("--decoder-learning-rate", -1.0), ("--batch-images", 0), ("--batch-rays", 0), ("--subpixels", 0),
+        ("--subpixels", 3), ("--subpixels", -2), ("--subpixel-width", 0),
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_named(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, option: str, value: float
+) -> None:
+    with pytest.raises(InputError, match=f"^{option}: is {value}; expected") as caught:
+        fit(scene, autoencoder, out=tmp_path / "run", config=changed(option, value))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_steps_at_all_and_no_time_are_refused(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    nothing = with_steps(QUICK, supervision=0, alignment=0)
+    with pytest.raises(InputError, match="expected at least one step"):
+        fit(scene, autoencoder, out=tmp_path / "run", config=nothing)
+    for seconds in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match=r"--seconds: is .*; expected more than 0"):
+            fit(scene, autoencoder, out=tmp_path / "run", config=QUICK, seconds=seconds)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("supervision", "alignment"), [(0, 3), (3, 0)])
+def test_a_stage_may_be_left_out(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, supervision: int, alignment: int
+) -> None:
+    config = with_steps(QUICK, supervision=supervision, alignment=alignment)
+    fit(scene, autoencoder, out=tmp_path / "run", config=config)
+    stored = read_json(tmp_path / "run" / "metrics.json")
+    assert bool(stored["after_supervision"]) == bool(alignment)
+
+
+def test_small_settings_work(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
+    config = replace(
+        QUICK,
+        triplane=replace(QUICK.triplane, resolution=2, features=1, hidden=1),
+        sampling=replace(QUICK.sampling, samples=1, bins=1, grid_resolution=1, grid_every=1, grid_warmup=0),
+        batch_images=100,
+        subpixels=1,
+    )
+    run = fit(scene, autoencoder, out=tmp_path / "run", config=config)
+    assert run.render(scene.cameras[:1]).isfinite().all()
+
+
+def test_images_are_cropped_to_whole_latents(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
+    odd = scene.resized(width=30, height=30)
+    run = fit(odd, autoencoder, out=tmp_path / "run", config=QUICK)
+    assert (run.frame.width, run.frame.height) == (28, 28)
+    assert run.render(odd.cropped_to_multiple(4).cameras[:1]).shape == (1, 3, 28, 28)
+    with pytest.raises(InputError, match="cameras: are 30x30; expected multiples of the factor 4"):
+        run.render(odd.cameras[:1])
+
+
+@pytest.mark.parametrize("size", [2, 12])
+def test_images_too_small_are_refused_before_any_training(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, size: int
+) -> None:
+    with pytest.raises(InputError, match=r"images of \d+x\d+"):
+        fit(scene.resized(width=size, height=size), autoencoder, out=tmp_path / "run", config=QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_autoencoder_without_statistics_gets_those_of_the_scene_and_stays_as_it_was(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    bare = Autoencoder(autoencoder.codec, None, name="bare")
+    run = fit(scene, bare, out=tmp_path / "run", config=QUICK)
+    assert not bare.has_statistics
+    assert bare.statistics.mean == (0.0,) * 8
+    fitted = Run.load(run.folder).model.autoencoder
+    assert fitted is not None
+    images = scene.images(scene.indices("train"))
+    assert fitted.statistics.mean == pytest.approx(bare.measure_statistics(images).mean, abs=1e-6)
+
+
+@pytest.mark.parametrize("late", ["evaluate_model", "write_json", "Run.save"])
+def test_dying_after_the_training_costs_nothing(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    fit(scene, autoencoder, out=tmp_path / "straight", config=QUICK)
+
+    def die(*_: object) -> None:
+        raise RuntimeError("the process died here")
+
+    with monkeypatch.context() as patch:
+        if late == "Run.save":
+            patch.setattr(Run, "save", die)
+        else:
+            patch.setattr(fit_module, late, die)
+        with pytest.raises(RuntimeError, match="died here"):
+            fit(scene, autoencoder, out=tmp_path / "resumed", config=QUICK)
+    fit(scene, autoencoder, out=tmp_path / "resumed", config=QUICK)
+    for name in ("model.safetensors", "decoder/model.safetensors"):
+        assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "resumed" / name).read_bytes()
+    straight, resumed = (read_json(tmp_path / name / "metrics.json") for name in ("straight", "resumed"))
+    assert straight["test"] == resumed["test"]
+    assert straight["after_supervision"] == resumed["after_supervision"]
+
+
+def test_a_time_limit_is_shared_by_both_stages(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    config = with_steps(TINY_FIT, supervision=10_000, alignment=10_000)
+    fit(scene, autoencoder, out=tmp_path / "run", config=config, seconds=1.5)
+    stored = read_json(tmp_path / "run" / "metrics.json")
+    assert 1.5 <= stored["training_seconds"] < 30
+    assert "test_psnr" in stored["after_supervision"]
+    last = read_log(tmp_path / "run")[-1]
+    assert last["stage"] == "alignment"
+    assert last["step"] < 20_000
+
+
+def test_the_folder_of_a_scene_is_all_that_is_needed(
+    scene_folder: Path, autoencoder_folder: Path, tmp_path: Path
+) -> None:
+    config = RunConfig(
+        scene=scene_folder, autoencoder=str(autoencoder_folder), size=16, seconds=None, fit=QUICK
+    )
+    run = fit_folder(config, out=tmp_path / "run")
+    assert (run.frame.width, run.frame.height) == (16, 16)
+    assert Run.load(tmp_path / "run").config == config
+
+
+def test_opaque_photographs_can_be_fitted(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
+    opaque = replace(scene, alpha=None)
+    before = autoencoder.background_latent((1.0, 1.0, 1.0))
+    run = fit(opaque, autoencoder, out=tmp_path / "run", config=replace(QUICK, subpixels=1))
+    loaded = Run.load(run.folder)
+    assert isinstance(loaded.model.background, torch.nn.Parameter)
+    assert not torch.equal(loaded.model.background, before)

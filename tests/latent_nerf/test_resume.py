@@ -1,0 +1,66 @@
+"""Every kind of fit, dying at chosen steps on both sides of the stage boundary, ends with the same bytes."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from latentfields import FitConfig, fit
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.latent_nerf import fit as fit_module
+from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import read_json
+from latentfields.training.loop import LoopOptions, read_log
+from tiny import TINY_FIT, with_steps
+
+SIX_AND_FOUR = with_steps(TINY_FIT, supervision=6, alignment=4)
+KINDS: dict[str, FitConfig] = {
+    "latent": SIX_AND_FOUR,
+    "one ray per latent": replace(SIX_AND_FOUR, subpixels=1),
+    "optimiser kept": replace(SIX_AND_FOUR, optimizer_at_alignment="keep"),
+    "rgb": replace(SIX_AND_FOUR, space="rgb"),
+    "opaque": SIX_AND_FOUR,
+}
+
+
+def dying_at(death: int | None) -> object:
+    step = LatentNerfTrainer.step
+
+    def dying(self: LatentNerfTrainer, index: int, progress: float) -> dict[str, float | str]:
+        values = step(self, index, progress)
+        if index == death:
+            raise RuntimeError("the process died here")
+        return values
+
+    return dying
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_died_and_resumed_equals_uninterrupted(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    options = functools.partial(LoopOptions, checkpoint_seconds=0, log_every=1)
+    monkeypatch.setattr(fit_module, "LoopOptions", options)
+    subject = replace(scene, alpha=None) if kind == "opaque" else scene
+    arguments = (subject, None if kind == "rgb" else autoencoder)
+    fit(*arguments, out=tmp_path / "straight", config=KINDS[kind])
+    # The last step of the first stage is 5. A step that dies is done again from the checkpoint before it.
+    for death in (0, 4, 5, 6, 9):
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="died here"):
+            patch.setattr(LatentNerfTrainer, "step", dying_at(death))
+            fit(*arguments, out=tmp_path / "resumed", config=KINDS[kind])
+    fit(*arguments, out=tmp_path / "resumed", config=KINDS[kind])
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    files = ["model.safetensors"] + ([] if kind == "rgb" else ["decoder/model.safetensors"])
+    for name in files:
+        assert (straight / name).read_bytes() == (resumed / name).read_bytes(), name
+    first, second = ([r["loss"] for r in read_log(folder)] for folder in (straight, resumed))
+    assert first == second
+    assert len(first) == 10
+    scores = [read_json(folder / "metrics.json") for folder in (straight, resumed)]
+    assert scores[0]["after_supervision"] == scores[1]["after_supervision"]
+    assert scores[0]["test"] == scores[1]["test"]
