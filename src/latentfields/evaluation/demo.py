@@ -17,7 +17,7 @@ from latentfields.scenes.render_options import RenderOptions
 from latentfields.training.checkpoint import read_json
 
 SMALL_BATCH = ("--batch-images", "2")
-"""Half the paper's batch: in a minute on one core, twice the steps are worth 1 dB."""
+"""Half the paper's batch: twice the steps in the same time."""
 
 STEPS = ("--supervision.steps", "20000", "--alignment.steps", "80000")
 """More than there is time for: the clock decides, and a fifth of the time goes to Latent Supervision."""

@@ -163,13 +163,7 @@ class _Run:
             observer=self.dashboard.observer("latent scenes") if self.processes.first else None,
         )
         self.dashboard.pretraining_steps = trainer.total_steps
-        try:
-            self.processes.train(
-                trainer, steps=trainer.total_steps, folder=self.out / "pretraining",
-                label="latent scenes", options=loop,
-            )  # fmt: skip
-        finally:
-            trainer.batches.close()
+        self._run(trainer, folder=self.out / "pretraining", label="latent scenes", loop=loop)
 
     def train_jointly(self, loop: LoopOptions) -> None:
         """Second phase."""
@@ -183,11 +177,14 @@ class _Run:
             processes=self.processes,
             observer=self.dashboard.observer("joint") if self.processes.first else None,
         )
+        self._run(trainer, folder=self.out / "joint", label="autoencoder and scenes", loop=loop)
+
+    def _run(
+        self, trainer: ScenePretrainer | JointTrainer, *, folder: Path, label: str, loop: LoopOptions
+    ) -> None:
+        """Train a phase, and end its reading of batches however that ends."""
         try:
-            self.processes.train(
-                trainer, steps=trainer.total_steps, folder=self.out / "joint",
-                label="autoencoder and scenes", options=loop,
-            )  # fmt: skip
+            self.processes.train(trainer, steps=trainer.total_steps, folder=folder, label=label, options=loop)
         finally:
             trainer.batches.close()
 
