@@ -23,7 +23,7 @@ def test_presets_grow():
     for smaller, larger in ((TINY, SMALL), (SMALL, PAPER)):
         assert smaller.size <= larger.size
         assert smaller.scenes.resolution < larger.scenes.resolution
-        assert smaller.joint.epochs < larger.joint.epochs
+        assert smaller.joint.scenes_per_batch < larger.joint.scenes_per_batch
 
 
 @pytest.mark.parametrize(

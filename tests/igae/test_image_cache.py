@@ -6,7 +6,7 @@ import torch
 from igae_data import SIZE, write_photos, write_scenes
 
 from latentfields.errors import InputError
-from latentfields.igae.image_cache import cache_photos, cache_scenes
+from latentfields.igae.image_cache import _cached, cache_photos, cache_scenes
 from latentfields.scenes import load_scene
 from latentfields.scenes.visual_hull import visual_hull_cells
 
@@ -103,3 +103,18 @@ def test_a_folder_without_scenes_is_refused(tmp_path):
         cache_scenes(
             [tmp_path / "empty"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path / "cache"
         )
+
+
+def test_two_runs_may_fill_a_shared_cache_at_the_same_time(tmp_path):
+    folder = tmp_path / "cache" / "images"
+
+    def write(out):
+        if not folder.is_dir():  # The other run writes and finishes while this one is writing.
+            _cached(folder, lambda mine: (mine / "file").write_text("first"))
+        (out / "file").write_text("second")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.getpid", iter([1, 2]).__next__)
+        assert _cached(folder, write) == folder
+    assert (folder / "file").read_text() == "first"
+    assert [path.name for path in folder.parent.iterdir()] == ["images"]

@@ -9,7 +9,7 @@ from typing import Annotated, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, igae, scenes
+from latentfields.cli import autoencoder, bench, igae, scenes
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
@@ -59,6 +59,20 @@ class Autoencoders:
         self.command.run()
 
 
+@dataclass(frozen=True)
+class Benchmarks:
+    """Repeat the papers' tables, at the scale that a machine allows."""
+
+    command: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[bench.Igae, tyro.conf.subcommand("igae")]
+        | Annotated[bench.Reconstruction, tyro.conf.subcommand("reconstruction")]
+    ]
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
 Commands = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Scenes, tyro.conf.subcommand("scenes")]
@@ -66,6 +80,7 @@ Commands = (
     | Annotated[Fit, tyro.conf.subcommand("fit")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Benchmarks, tyro.conf.subcommand("bench")]
 )
 
 

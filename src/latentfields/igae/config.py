@@ -158,7 +158,7 @@ class IgaeConfig:
         return self.ablation in ("none", "no-preservation")
 
 
-SMALL_WEIGHTS = LossWeights(latent=0.05, rgb=0.3, ae_synthetic=1.0, ae_real=1.0)
+SMALL_WEIGHTS = LossWeights(latent=0.15, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
 """Weights of `small` and `tiny`."""
 
 TINY = IgaeConfig(
@@ -187,16 +187,16 @@ TINY = IgaeConfig(
 
 SMALL = IgaeConfig(
     scenes=LatentScenesConfig(resolution=48, features=24),
-    pretraining=PretrainingConfig(epochs=16.0),
+    pretraining=PretrainingConfig(epochs=6.0),
     joint=JointConfig(
-        epochs=24.0,
+        epochs=4.0,
         scenes_per_batch=6,
         photos_per_batch=2,
         encoder_learning_rate=5e-4,
         decoder_learning_rate=5e-4,
         planes_learning_rate=5e-3,
         mlp_learning_rate=1e-3,
-        final_learning_rate=0.1,
+        final_learning_rate=0.03,
         latent_unit="object",
         weights=SMALL_WEIGHTS,
     ),

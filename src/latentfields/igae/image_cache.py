@@ -140,6 +140,9 @@ def _cached(folder: Path, write: Callable[[Path], None]) -> Path:
         try:
             write(temporary)
             os.replace(temporary, folder)
+        except OSError:
+            if not folder.is_dir():  # Otherwise another run that shares the cache was faster.
+                raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.evaluation.metrics import psnr
+from latentfields.evaluation.metrics import LATENT_RANGE, psnr
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
@@ -113,7 +113,10 @@ class LatentNerfTrainer:
 
     def _start_alignment(self) -> None:
         """The boundary between the stages: scores so far, decoder optimiser, field optimiser kept or new."""
-        self.after_supervision = {"test_psnr": self.test_psnr(None)}
+        self.after_supervision = {
+            "test_psnr": self.test_psnr(None),
+            "test_latent_psnr": self.test_latent_psnr(),
+        }
         self.aligning = True
         self._make_alignment_optimizers()
 
@@ -154,6 +157,14 @@ class LatentNerfTrainer:
             indices = indices[torch.linspace(0, len(indices) - 1, views).round().long()]
         images, _ = self.model.render(self.scene.cameras[indices])
         return float(psnr(images, self.scene.images(indices)).mean())
+
+    def test_latent_psnr(self) -> float:
+        """Mean PSNR of rendered against encoded normalised latents of the test views."""
+        assert self.model.autoencoder is not None
+        indices = self.scene.indices("test")
+        _, view = self.model.render(self.scene.cameras[indices])
+        encoded = self.model.autoencoder.encode_batches(self.scene.images(indices))
+        return float(psnr(view.features, encoded, data_range=LATENT_RANGE).mean())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Scene, decoder, optimisers and random generator."""

@@ -1,0 +1,1 @@
+"""The tables of the papers as commands: benchmarks at several scales, resumable cell by cell."""

@@ -1,0 +1,136 @@
+"""`latentfields bench igae`: does the evidence of IG-AE (Tables 1, 2, 4, 11, 12) show here?
+
+Latent NeRFs are fitted, through the paper's pipeline, to objects that nothing was trained on, in the spaces of the
+plain autoencoder, of its 3D-aware version, and of the ablations without L_3D and without L_ae.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from latentfields.bench.cells import Cell, run_cells
+from latentfields.bench.igae_claims import claims
+from latentfields.bench.igae_config import SCALES, IgaeBench, IgaeScale
+from latentfields.bench.igae_training import TrainingJob, generated_training_cells, training_cell
+from latentfields.bench.jobs import PhotosJob, ScoreJob, reconstruct, score
+from latentfields.bench.nvs import FitJob, fit_and_score
+from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell
+from latentfields.errors import InputError
+from latentfields.scenes.procedural import EVALUATION_FAMILIES
+from latentfields.training.checkpoint import write_json
+from latentfields.training.runs import claim_run
+from latentfields.training.typed_json import to_json
+
+RESULTS_FILE = "results.json"
+FIRST_SEED = 500
+"""Number of the first object of each family: none of the score's objects, nor of those in the examples."""
+
+
+def run_igae_bench(config: IgaeBench, out: Path, *, processes: int) -> dict[str, Any]:
+    """Run what is missing in the folder `out`, write its results and return them.
+
+    Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
+    """
+    if config.seeds < 1:
+        raise InputError("--seeds", f"is {config.seeds}; expected at least 1")
+    if processes < 1:
+        raise InputError("--processes", f"is {processes}; expected at least 1")
+    claim_run(out, to_json(config))
+    scale = SCALES[config.scale]
+    objects = bench_objects(
+        out / "objects",
+        families=EVALUATION_FAMILIES,
+        meshes=config.meshes,
+        seeds=range(FIRST_SEED, FIRST_SEED + config.seeds),
+        options=scale.views,
+    )
+    bench = _Bench(config, scale, out, objects, processes)
+    bench.run_cells([rendering_cell(item) for item in objects], label="objects")
+    autoencoders, notes = bench.autoencoders()
+    results = bench.measure(autoencoders)
+    results |= {"notes": notes, "claims": [to_json(claim) for claim in claims(results)]}
+    write_json(out / RESULTS_FILE, results)
+    return results
+
+
+class _Bench:
+    """The cells of one benchmark."""
+
+    def __init__(
+        self, config: IgaeBench, scale: IgaeScale, out: Path, objects: list[BenchObject], processes: int
+    ) -> None:
+        self.config, self.scale, self.out = config, scale, out
+        self.objects, self.processes = objects, processes
+
+    def run_cells(self, cells: list[Cell], *, label: str) -> dict[str, dict[str, Any]]:
+        """Results by name."""
+        return run_cells(cells, self.out, processes=self.processes, label=label)
+
+    def autoencoders(self) -> tuple[dict[str, str], list[str]]:
+        """Names or folders by role, trained where they were not given; and what is missing, in sentences."""
+        given = self.config.given()
+        missing = [role for role, name in given.items() if name is None]
+        scenes, photos = self.config.training_scenes, self.config.training_photos
+        if missing and self.config.scale == "tiny" and not scenes:
+            self.run_cells(
+                generated_training_cells(self.out / "training", self.scale.views), label="training data"
+            )
+            scenes, photos = (self.out / "training" / "scenes",), (self.out / "training" / "photos",)
+        notes = []
+        if missing and not (scenes and photos):
+            notes = [f"{role} is left out: neither it nor data to train it on was given." for role in missing]
+            missing = []
+        jobs = [
+            TrainingJob(
+                role, self.config.start, self.scale.training, scenes, photos,
+                self.out / "training" / role, self.out / "training" / "cache",
+            )
+            for role in missing
+        ]  # fmt: skip
+        trained = self.run_cells([training_cell(job) for job in jobs], label="autoencoders")
+        folders = {job.role: trained[f"train-{job.role}"]["autoencoder"] for job in jobs}
+        return {role: name for role in given if (name := given[role] or folders.get(role))}, notes
+
+    def measure(self, autoencoders: dict[str, str]) -> dict[str, Any]:
+        """Everything about the autoencoders: `fits` one by one, `photos` and `score` by role."""
+        fits = {
+            (role, item): self._fit(role, name, item)
+            for role, name in autoencoders.items()
+            for item in self.objects
+        }
+        photos = {
+            role: self._photos(role, name) for role, name in autoencoders.items() if self.config.test_photos
+        }
+        scores = {role: self._score(role, name) for role, name in autoencoders.items()}
+        done = self.run_cells([*photos.values(), *scores.values(), *fits.values()], label="measurements")
+        return {
+            "autoencoders": autoencoders,
+            "fits": [
+                {"autoencoder": role, "family": item.family, "seed": item.seed, **done[cell.name]}
+                for (role, item), cell in fits.items()
+            ],
+            "photos": {role: done[cell.name] for role, cell in photos.items()},
+            "score": {role: done[cell.name] for role, cell in scores.items()},
+        }
+
+    def _fit(self, role: str, autoencoder: str, item: BenchObject) -> Cell:
+        name = f"fit-{role}-{item.name}"
+        config = replace(self.scale.fit, seed=item.seed)
+        picture = self.out / "pictures" / f"{name}.png"
+        return Cell(
+            name, fit_and_score, FitJob(item.scene, autoencoder, config, self.out / "fits" / name, picture)
+        )
+
+    def _photos(self, role: str, autoencoder: str) -> Cell:
+        options = self.config
+        job = PhotosJob(
+            autoencoder, options.test_photos, options.test_pattern, self.scale.photos, self.scale.views.size
+        )
+        return Cell(f"photos-{role}", reconstruct, job)
+
+    def _score(self, role: str, autoencoder: str) -> Cell:
+        return Cell(
+            f"score-{role}", score, ScoreJob(autoencoder, self.scale.score_objects, self.scale.views.size)
+        )

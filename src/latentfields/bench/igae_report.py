@@ -1,0 +1,106 @@
+"""The results of `latentfields bench igae` as tables: text for the terminal and documents, and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from latentfields.bench.igae_claims import families, values
+from latentfields.bench.summary import Spread
+from latentfields.evaluation.report import (
+    Headline,
+    Picture,
+    PictureGroup,
+    PictureRow,
+    Report,
+    Table,
+    write_report,
+)
+
+NOVEL_VIEWS: Mapping[str, str] = {
+    "psnr": "Decoded novel views after RGB Alignment (PSNR, dB)",
+    "supervision_psnr": "Decoded novel views after Latent Supervision (PSNR, dB)",
+    "supervision_latent_psnr": "Rendered against encoded latents after Latent Supervision (PSNR, dB)",
+    "autoencoder_psnr": "The same views through the autoencoder alone (PSNR, dB)",
+}
+"""Measures of the fits, and the titles of their tables."""
+
+
+def tables(results: Mapping[str, Any]) -> list[Table]:
+    """Everything that was measured: mean and spread over objects, by autoencoder and family."""
+    found = [
+        Table(
+            "Claims of the paper", ("claim", "required", "measured", "holds"),
+            tuple(
+                (claim["statement"], claim["required"], claim["measured"], "yes" if claim["holds"] else "NO")
+                for claim in results["claims"]
+            ),
+        )
+    ]  # fmt: skip
+    found += [_novel_views(results, measure, title) for measure, title in NOVEL_VIEWS.items()]
+    if results["photos"]:
+        rows = tuple(
+            (role, f"{v['psnr']:.2f}", f"{v['ssim']:.3f}", f"{v['ms_gmsd']:.4f}")
+            for role, v in results["photos"].items()
+        )
+        count = next(iter(results["photos"].values()))["images"]
+        found.append(Table(f"{count} photographs", ("autoencoder", "PSNR", "SSIM", "MS-GMSD"), rows))
+    scores = tuple((role, f"{v['latents']['inconsistency']:.4f}") for role, v in results["score"].items())
+    found.append(Table("3D-awareness score (lower is better)", ("autoencoder", "inconsistency"), scores))
+    return found
+
+
+def _novel_views(results: Mapping[str, Any], measure: str, title: str) -> Table:
+    names = families(results)
+    rows = []
+    for role in results["autoencoders"]:
+        cells = [str(Spread.of(values(results, role, measure, family=family))) for family in names]
+        rows.append((role, *cells, str(Spread.of(values(results, role, measure)))))
+    return Table(title, ("autoencoder", *names, "all"), tuple(rows))
+
+
+def markdown(table: Table) -> str:
+    """A table as GitHub shows it."""
+    lines = [f"**{table.title}**", "", "| " + " | ".join(table.columns) + " |"]
+    lines.append("|" + "---|" * len(table.columns))
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in table.rows)])
+
+
+def write_page(results: Mapping[str, Any], folder: Path, *, command: str) -> Path:
+    """Write `report.html` into the benchmark's folder, with the first test view of every fit."""
+    path = folder / "report.html"
+    gained = next((claim for claim in results["claims"]), None)
+    headlines = (
+        () if gained is None else (Headline(gained["statement"], gained["measured"].split()[0], "dB"),)
+    )
+    write_report(
+        path,
+        Report(
+            title="Benchmark: IG-AE", subtitle="Latent NeRFs of objects that nothing was trained on.",
+            command=command, headlines=headlines, groups=tuple(_pictures(results, folder)),
+            tables=tuple(tables(results)), notes=tuple(results["notes"]),
+        ),
+    )  # fmt: skip
+    return path
+
+
+def _pictures(results: Mapping[str, Any], folder: Path) -> list[PictureGroup]:
+    groups = []
+    for item in dict.fromkeys((fit["family"], fit["seed"]) for fit in results["fits"]):
+        name = f"{item[0]}-{item[1]:04d}"
+        rows = tuple(
+            _row(role, folder / "pictures" / f"fit-{role}-{name}.png") for role in results["autoencoders"]
+        )
+        groups.append(PictureGroup(name, rows))
+    return groups
+
+
+def _row(role: str, path: Path) -> PictureRow:
+    with Image.open(path) as image:
+        pair = np.asarray(image.convert("RGB"))
+    middle = pair.shape[1] // 2
+    return PictureRow(role, (Picture("truth", pair[:, :middle]), Picture("decoded", pair[:, middle:])))

@@ -1,0 +1,87 @@
+"""Cells about an autoencoder alone: images through it, and its 3D-awareness score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentfields.autoencoders.evaluate import reconstruction_scores
+from latentfields.autoencoders.image_data import centre_square, load_renders, photo_paths, read_photo
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
+from latentfields.evaluation.awareness_run import generated_scenes, score_named
+
+VIEWS = 24
+"""Views of every generated object."""
+
+
+@dataclass(frozen=True)
+class PhotosJob:
+    """Which photographs go through which autoencoder."""
+
+    autoencoder: str
+    """Name or folder."""
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    pattern: str
+    """Names of those that count."""
+    limit: int
+    """At most so many, the first by name."""
+    size: int
+    """Side of the central square, in pixels."""
+
+
+def reconstruct(job: PhotosJob) -> dict[str, Any]:
+    """PSNR, SSIM and MS-GMSD of autoencoded photographs. Raises InputError when no name fits the pattern."""
+    paths = [path for path in photo_paths(job.photos) if fnmatch(path.name, job.pattern)][: job.limit]
+    if not paths:
+        raise InputError(job.photos[0], f"no photograph matches '{job.pattern}'")
+    images = torch.stack([centre_square(read_photo(path), size=job.size) for path in paths])
+    return {"images": len(paths), **reconstruction_scores(load_autoencoder(job.autoencoder), images)}
+
+
+@dataclass(frozen=True)
+class ViewsJob:
+    """Which views of objects go through which autoencoder."""
+
+    autoencoder: str
+    """Name or folder."""
+    scenes: tuple[Path, ...]
+    """Scenes, or folders of them; none generates objects."""
+    objects: int
+    """Generated objects per evaluation family."""
+    size: int
+    """Side of the views, in pixels."""
+
+
+def reconstruct_views(job: ViewsJob) -> dict[str, Any]:
+    """The same measures of autoencoded views of objects on white."""
+    if job.scenes:
+        rgba = load_renders(job.scenes, size=job.size).float() / 255
+        images = rgba[:, :3] * rgba[:, 3:] + 1 - rgba[:, 3:]
+    else:
+        scenes = generated_scenes(objects=job.objects, views=VIEWS, size=job.size)
+        images = torch.cat([scene.images(torch.arange(len(scene))) for scene in scenes])
+    return {"images": len(images), **reconstruction_scores(load_autoencoder(job.autoencoder), images)}
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """What `latentfields autoencoder score` is asked."""
+
+    autoencoder: str
+    """Name or folder."""
+    objects: int
+    """Generated objects per family."""
+    size: int
+    """Side of their views, in pixels."""
+
+
+def score(job: ScoreJob) -> dict[str, Any]:
+    """The 3D-awareness score (`evaluation.awareness`)."""
+    result = score_named(job.autoencoder, scenes=(), objects=job.objects, views=VIEWS, size=job.size)
+    return result.to_json()

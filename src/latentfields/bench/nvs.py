@@ -1,0 +1,67 @@
+"""The cell of most tables: a NeRF fitted to one scene, and its scores after both stages."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.evaluation.pictures import to_pixels
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.fit import METRICS_FILE, fit
+from latentfields.latent_nerf.run import Run
+from latentfields.scenes.load import load_scene
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import read_json
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """What is fitted to what."""
+
+    scene: Path
+    """Folder of the scene."""
+    autoencoder: str | None
+    """Name or folder; None fits colours."""
+    config: FitConfig
+    """How."""
+    folder: Path
+    """Where the fit works; deleted when it is scored."""
+    picture: Path
+    """PNG file for the first test view: truth and decoded rendering, side by side."""
+
+
+def fit_and_score(job: FitJob) -> dict[str, Any]:
+    """Scores on the test views: decoded PSNR after each stage, and of rendered against encoded latents."""
+    scene = load_scene(job.scene)
+    autoencoder = None if job.autoencoder is None else load_autoencoder(job.autoencoder)
+    run = fit(scene, autoencoder, out=job.folder, config=job.config)
+    metrics = read_json(job.folder / METRICS_FILE)
+    test = metrics["test"]
+    _save_picture(run, scene, job.picture)
+    shutil.rmtree(job.folder)
+    images = test["images"]["mean"]
+    result = {"psnr": images["psnr"], "ssim": images["ssim"], "seconds": metrics["training_seconds"]}
+    if autoencoder is not None:
+        after = metrics["after_supervision"]
+        result |= {
+            "supervision_psnr": after["test_psnr"],
+            "supervision_latent_psnr": after["test_latent_psnr"],
+            "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
+        }
+    return result
+
+
+def _save_picture(run: Run, scene: Scene, path: Path) -> None:
+    factor = run.model.factor
+    scene = scene.cropped_to_multiple(factor)
+    index = scene.indices("test")[:1]
+    pair = to_pixels(torch.cat([scene.images(index), run.render(scene.cameras[index])]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = pair.shape[1:3]
+    Image.fromarray(pair.transpose(1, 0, 2, 3).reshape(height, 2 * width, 3)).save(path)

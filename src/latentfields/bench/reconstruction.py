@@ -1,0 +1,76 @@
+"""`latentfields bench reconstruction` (IG-AE Table 12): images that nothing was trained on, through autoencoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latentfields.bench.cells import Cell, run_cells
+from latentfields.bench.jobs import PhotosJob, ViewsJob, reconstruct, reconstruct_views
+from latentfields.errors import InputError
+from latentfields.evaluation.report import Table
+from latentfields.scenes.procedural import EVALUATION_FAMILIES
+from latentfields.training.checkpoint import write_json
+from latentfields.training.runs import claim_run
+from latentfields.training.typed_json import to_json
+
+MEASURES = ("psnr", "ssim", "ms_gmsd")
+
+
+@dataclass(frozen=True)
+class ReconstructionBench:
+    """What is reconstructed by what."""
+
+    autoencoders: tuple[str, ...]
+    """Names or folders."""
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    pattern: str
+    """Names of those that count."""
+    limit: int
+    """At most so many photographs, the first by name."""
+    scenes: tuple[Path, ...]
+    """Scenes, or folders of them; views of generated objects are reconstructed in any case."""
+    objects: int
+    """Generated objects per evaluation family."""
+    size: int
+    """Side of all images, in pixels."""
+
+
+def run_reconstruction_bench(config: ReconstructionBench, out: Path, *, processes: int) -> dict[str, Any]:
+    """Scores by kind of image and autoencoder; what `out` has already is not computed again.
+
+    Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
+    """
+    if not config.autoencoders:
+        raise InputError("autoencoders", "name at least one")
+    claim_run(out, to_json(config))
+    cells: dict[tuple[str, str], Cell] = {}
+    for number, name in enumerate(config.autoencoders):
+        views = ViewsJob(name, (), config.objects, config.size)
+        cells["generated objects", name] = Cell(f"generated-{number}", reconstruct_views, views)
+        if config.scenes:
+            views = ViewsJob(name, config.scenes, config.objects, config.size)
+            cells["scenes", name] = Cell(f"scenes-{number}", reconstruct_views, views)
+        if config.photos:
+            photos = PhotosJob(name, config.photos, config.pattern, config.limit, config.size)
+            cells["photographs", name] = Cell(f"photographs-{number}", reconstruct, photos)
+    done = run_cells(list(cells.values()), out, processes=processes, label="reconstructions")
+    results: dict[str, Any] = {}
+    for (kind, name), cell in cells.items():
+        results.setdefault(kind, {})[name] = done[cell.name]
+    write_json(out / "results.json", results)
+    return results
+
+
+def tables(results: dict[str, Any]) -> list[Table]:
+    """One table for every kind of image."""
+    return [_table(kind, rows) for kind, rows in results.items()]
+
+
+def _table(kind: str, rows: dict[str, Any]) -> Table:
+    count = next(iter(rows.values()))["images"]
+    families = f" ({', '.join(EVALUATION_FAMILIES)})" if kind.startswith("generated") else ""
+    cells = tuple((name, *(f"{v[measure]:.4g}" for measure in MEASURES)) for name, v in rows.items())
+    return Table(f"{kind}{families}: {count} images", ("autoencoder", "PSNR", "SSIM", "MS-GMSD"), cells)
