@@ -18,7 +18,7 @@ from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.cameras import Cameras, look_at
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
-from latentfields.rendering.options import SamplingOptions
+from latentfields.rendering.options import GridSampling
 from latentfields.scenes.scene import Scene
 
 SIZE = 32
@@ -26,10 +26,10 @@ TEST_VIEWS = 3
 RADIUS = 0.8
 
 TINY_FIT = FitConfig(
-    triplane=TriPlaneConfig(resolution=16, features=8, hidden=16),
-    sampling=SamplingOptions(samples=12, bins=24, grid_resolution=16, grid_every=4, grid_warmup=8),
-    supervision=StageConfig(steps=12, learning_rate_factor=1.0, final_learning_rate=0.1),
-    alignment=StageConfig(steps=8, learning_rate_factor=0.3, final_learning_rate=0.1),
+    field=TriPlaneConfig(resolution=16, features=8, hidden=16),
+    sampling=GridSampling(samples=12, bins=24, grid_resolution=16, grid_every=4, grid_warmup=8),
+    supervision=StageConfig(steps=12, learning_rate_factor=1.0),
+    alignment=StageConfig(steps=8, learning_rate_factor=0.3),
     batch_images=2,
     batch_rays=256,
 )

@@ -16,13 +16,24 @@ if TYPE_CHECKING:
     from latentfields.errors import InputError
     from latentfields.latent_nerf.config import FitConfig
     from latentfields.latent_nerf.fit import fit
+    from latentfields.latent_nerf.presets import preset
     from latentfields.latent_nerf.run import Run
     from latentfields.scenes.load import load_scene
     from latentfields.scenes.scene import Scene
 
 __version__ = "0.1.0"
 
-__all__ = ["Cameras", "FitConfig", "InputError", "Run", "Scene", "fit", "load_autoencoder", "load_scene"]
+__all__ = [
+    "Cameras",
+    "FitConfig",
+    "InputError",
+    "Run",
+    "Scene",
+    "fit",
+    "load_autoencoder",
+    "load_scene",
+    "preset",
+]
 
 __getattr__ = lazy_attributes(
     __name__,
@@ -35,5 +46,6 @@ __getattr__ = lazy_attributes(
         "fit": "latentfields.latent_nerf.fit",
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_scene": "latentfields.scenes.load",
+        "preset": "latentfields.latent_nerf.presets",
     },
 )

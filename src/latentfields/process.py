@@ -5,6 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from typing import TYPE_CHECKING
+
+from latentfields.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -30,3 +36,19 @@ def set_threads(count: int) -> None:
     import torch
 
     torch.set_num_threads(count)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is the first GPU if there is one, else the CPU.
+
+    Raises InputError when there is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    available += ["cuda"] if len(available) > 1 else []
+    if name not in available:
+        raise InputError("--device", f"is '{name}'; expected auto or one of {', '.join(available)}")
+    return torch.device(name)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from latentfields import preset
 from latentfields.cli import main as main_module
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
 from latentfields.cli.main import main, parse
 from latentfields.errors import InputError
+from latentfields.fields.config import TriPlaneConfig
+from latentfields.rendering.options import HierarchicalSampling
 from latentfields.training.loop import Interrupted
 
 
@@ -66,23 +69,54 @@ def test_defects_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_reach_their_fields() -> None:
     command = parse(
         ["fit", "data/chair", "--out", "runs/x", "--space", "rgb", "--supervision.steps", "7",
-         "--triplane.view-dependent", "--sampling.samples", "9", "--seconds", "2.5", "--size", "64"]
+         "--field.view-dependent", "--sampling.samples", "9", "--seconds", "2.5", "--size", "64"]
     )  # fmt: skip
     assert isinstance(command, Fit)
     assert (command.scene, command.out) == (Path("data/chair"), Path("runs/x"))
     assert (command.seconds, command.size) == (2.5, 64)
     assert command.config.space == "rgb"
     assert command.config.supervision.steps == 7
-    assert command.config.triplane.view_dependent
+    assert command.config.field.view_dependent
     assert command.config.sampling.samples == 9
+    assert command.config.field == replace(TriPlaneConfig(), view_dependent=True)
     command = parse(["evaluate", "runs/x", "--json"])
     assert isinstance(command, Evaluate)
     assert command.json
 
 
+def test_field_preset_and_sampler_are_where_the_options_start() -> None:
+    command = parse(
+        ["fit", "data/chair", "--field=kplanes", "--preset", "paper", "--field.scales", "1", "3",
+         "--sampling.samples", "9", "--field.optimizer.kind", "radam", "--device", "cpu"]
+    )  # fmt: skip
+    assert isinstance(command, Fit)
+    paper = preset("kplanes", "paper")
+    optimizer = replace(paper.field.optimizer, kind="radam")
+    assert command.config == replace(
+        paper,
+        field=replace(paper.field, scales=(1, 3), optimizer=optimizer),  # type: ignore[call-arg]
+        sampling=replace(paper.sampling, samples=9),  # type: ignore[call-arg]
+    )
+    assert command.device == "cpu"
+    command = parse(["fit", "a", "--sampler", "hierarchical", "--sampling.coarse-network", "shared"])
+    assert isinstance(command, Fit)
+    assert command.config == replace(preset(), sampling=HierarchicalSampling(coarse_network="shared"))
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["fit"], ["fit", "a", "--supervision.steps", "many"], ["fit", "a", "--space", "lab"]],
+    [
+        [],
+        ["fly"],
+        ["fit"],
+        ["fit", "a", "--supervision.steps", "many"],
+        ["fit", "a", "--space", "lab"],
+        ["fit", "a", "--field", "mesh"],
+        ["fit", "a", "--field"],
+        ["fit", "a", "--preset", "huge"],
+        ["fit", "a", "--field", "vanilla", "--field.resolution", "8"],
+        ["fit", "a", "--sampler", "grid", "--sampling.fine-samples", "8"],
+    ],
 )
 def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

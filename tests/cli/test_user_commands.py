@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 SMALL = [
-    "--supervision.steps", "8", "--alignment.steps", "6", "--triplane.resolution", "16", "--triplane.features", "8",
+    "--supervision.steps", "8", "--alignment.steps", "6", "--field.resolution", "16", "--field.features", "8",
     "--sampling.grid-resolution", "16", "--batch-images", "2",
 ]  # fmt: skip
 

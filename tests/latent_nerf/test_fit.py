@@ -25,16 +25,21 @@ QUICK = with_steps(TINY_FIT, supervision=3, alignment=2)
 
 def changed(option: str, value: Any) -> FitConfig:
     """`QUICK` with one option, written as on the command line, set to another value."""
-    outer, _, inner = option.removeprefix("--").replace("-", "_").partition(".")
-    return replace(QUICK, **{outer: replace(getattr(QUICK, outer), **{inner: value}) if inner else value})
+    return with_value(QUICK, option.removeprefix("--").replace("-", "_"), value)
+
+
+def with_value(config: Any, path: str, value: Any) -> Any:
+    """A nested dataclass with the value at `path`, as in `field.resolution`, replaced."""
+    outer, _, inner = path.partition(".")
+    return replace(config, **{outer: with_value(getattr(config, outer), inner, value) if inner else value})
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [
         ("--supervision.steps", -1), ("--alignment.steps", -3), ("--supervision.learning-rate-factor", -0.1),
-        ("--alignment.final-learning-rate", float("nan")), ("--triplane.resolution", 1), ("--triplane.features", 0),
-        ("--triplane.hidden", 0), ("--triplane.planes-learning-rate", float("inf")), ("--sampling.samples", 0),
+        ("--field.optimizer.final-learning-rate", float("nan")), ("--field.resolution", 1), ("--field.features", 0),
+        ("--field.hidden", 0), ("--field.planes-learning-rate", float("inf")), ("--sampling.samples", 0),
         ("--sampling.bins", 0), ("--sampling.grid-resolution", 0), ("--sampling.grid-every", 0),
         ("--decoder-learning-rate", -1.0), ("--batch-images", 0), ("--batch-rays", 0), ("--subpixels", 0),
         ("--subpixels", 3), ("--subpixels", -2), ("--subpixel-width", 0),
@@ -74,7 +79,7 @@ def test_a_stage_may_be_left_out(
 def test_small_settings_work(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
     config = replace(
         QUICK,
-        triplane=replace(QUICK.triplane, resolution=2, features=1, hidden=1),
+        field=replace(QUICK.field, resolution=2, features=1, hidden=1),
         sampling=replace(QUICK.sampling, samples=1, bins=1, grid_resolution=1, grid_every=1, grid_warmup=0),
         batch_images=100,
         subpixels=1,

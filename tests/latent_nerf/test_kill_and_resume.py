@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ARGUMENTS = [
-    "--supervision.steps", "30", "--alignment.steps", "30", "--triplane.resolution", "16", "--triplane.features", "8",
+    "--supervision.steps", "30", "--alignment.steps", "30", "--field.resolution", "16", "--field.features", "8",
     "--sampling.grid-resolution", "16", "--batch-images", "2",
 ]  # fmt: skip
 RUNNER = """

@@ -9,8 +9,8 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.latent_nerf import model as model_module
+from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.model import LatentNerf
-from latentfields.latent_nerf.run import new_model
 from latentfields.latent_nerf.subpixel import SubpixelProjection
 from latentfields.scenes.scene import Scene
 from tiny import TINY_FIT
@@ -19,7 +19,7 @@ PAPER = replace(TINY_FIT, subpixels=1)
 
 
 def emptied(model: LatentNerf) -> LatentNerf:
-    model.grid.density.zero_()
+    model.sampler.grid.density.zero_()
     return model
 
 
@@ -125,10 +125,10 @@ def test_what_no_training_view_shows_is_empty_and_what_they_show_is_not(
     center = scene.world_to_scene[:3, 3]
     directions = torch.nn.functional.normalize(torch.randn(500, 3), dim=-1)
     sphere = center + 0.8 * scale * directions
-    assert model.grid.occupied(sphere).all()
+    assert model.sampler.grid.occupied(sphere).all()
     # The corners of the box lie outside of every outline of a sphere.
     corners = 0.98 * torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
-    assert not model.grid.occupied(corners).any()
+    assert not model.sampler.grid.occupied(corners).any()
 
 
 def test_opaque_photographs_have_a_background_to_learn(scene: Scene, autoencoder: Autoencoder) -> None:

@@ -112,7 +112,7 @@ def test_films_need_frames_and_a_rate(copy: Path, tmp_path: Path, frames: int, f
 def damage_config(folder: Path) -> None:
     path = folder / "config.json"
     config = json.loads(path.read_text())
-    config["fit"]["triplane"]["resolution"] = 20
+    config["fit"]["field"]["resolution"] = 20
     path.write_text(json.dumps(config))
 
 

@@ -10,20 +10,38 @@ import pytest
 
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.fields.config import KPlanesConfig, OptimizerConfig, TensorfConfig, VanillaConfig
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.rendering.options import HierarchicalSampling, ProposalSampling
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import read_json
 from latentfields.training.loop import LoopOptions, read_log
 from tiny import TINY_FIT, with_steps
 
 SIX_AND_FOUR = with_steps(TINY_FIT, supervision=6, alignment=4)
+TINY_KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=4, hidden=8)
+TINY_TENSORF = TensorfConfig(initial_resolution=6, final_resolution=12, upsample_at=(0.1, 0.5))
 KINDS: dict[str, FitConfig] = {
     "latent": SIX_AND_FOUR,
     "one ray per latent": replace(SIX_AND_FOUR, subpixels=1),
     "optimiser kept": replace(SIX_AND_FOUR, optimizer_at_alignment="keep"),
     "rgb": replace(SIX_AND_FOUR, space="rgb"),
     "opaque": SIX_AND_FOUR,
+    "proposals": replace(
+        SIX_AND_FOUR,
+        field=TINY_KPLANES,
+        sampling=ProposalSampling(
+            samples=6, proposal_samples=(10, 8), resolutions=(4, 8), features=2, hidden=4, anneal_steps=8
+        ),
+    ),
+    "coarse network": replace(
+        SIX_AND_FOUR,
+        field=VanillaConfig(layers=2, width=8, skip_after=1, optimizer=OptimizerConfig(kind="radam")),
+        sampling=HierarchicalSampling(coarse_samples=6, fine_samples=6),
+    ),
+    "upsampled": replace(SIX_AND_FOUR, field=TINY_TENSORF),
+    "squashed latents": replace(SIX_AND_FOUR, normalizer="tanh"),
 }
 
 

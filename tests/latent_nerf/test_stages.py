@@ -12,9 +12,10 @@ from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.evaluation.metrics import psnr
+from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignment_loss
-from latentfields.latent_nerf.run import Run, new_model
+from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import read_json
@@ -92,7 +93,7 @@ def test_the_fields_optimiser_is_kept_or_reset(scene: Scene, autoencoder: Autoen
 def test_learning_rates_decay_to_the_stage_s_end(scene: Scene, autoencoder: Autoencoder) -> None:
     config = with_steps(TINY_FIT, supervision=10, alignment=10)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
-    peak = config.triplane.planes_learning_rate
+    peak = config.field.planes_learning_rate
     trainer.step(0, 0.0)
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(peak)
     trainer.step(5, 0.25)

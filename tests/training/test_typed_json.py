@@ -1,7 +1,7 @@
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -110,3 +110,43 @@ def test_a_file_that_is_no_object_is_reported(value: Any) -> None:
 def test_a_missing_field_is_named() -> None:
     with pytest.raises(InputError, match=r"top level.*'rate'"):
         from_json(Inner, {}, source=FILE)
+
+
+@dataclass(frozen=True)
+class Circle:
+    kind: ClassVar[str] = "circle"
+    radius: float = 1.0
+
+
+@dataclass(frozen=True)
+class Square:
+    kind: ClassVar[str] = "square"
+    side: float = 1.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    shape: Circle | Square = field(default_factory=Circle)
+
+
+@pytest.mark.parametrize("shape", [Circle(2.0), Square(3.0)])
+def test_one_of_several_dataclasses_comes_back_as_itself(shape: Circle | Square) -> None:
+    drawing = Drawing(shape)
+    assert through_json(drawing)["shape"]["kind"] == shape.kind
+    assert from_json(Drawing, through_json(drawing), source=FILE) == drawing
+    assert from_json(type(shape), through_json(shape), source=FILE) == shape
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"shape": {"radius": 2.0}}, "field 'shape.kind' is None; expected one of circle, square"),
+        ({"shape": {"kind": "line"}}, "field 'shape.kind' is 'line'; expected one of circle, square"),
+        ({"shape": {"kind": "square", "radius": 2.0}}, "unknown field 'shape.radius'"),
+        ({"shape": 3}, "field 'shape.kind' is None"),
+    ],
+)
+def test_the_wrong_one_of_several_dataclasses_is_named(value: Any, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        from_json(Drawing, value, source=FILE)
+    assert problem in str(caught.value)

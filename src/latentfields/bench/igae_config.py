@@ -35,8 +35,8 @@ def _stages(supervision: int, alignment: int) -> FitConfig:
     return FitConfig(
         subpixels=1,
         batch_images=2,
-        supervision=StageConfig(supervision, 1.0, 0.1),
-        alignment=StageConfig(alignment, 0.5, 0.1),
+        supervision=StageConfig(supervision, 1.0),
+        alignment=StageConfig(alignment, 0.5),
     )
 
 

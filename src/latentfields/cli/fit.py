@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import tyro
 
 from latentfields.cli.command_line import command_line
+from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.rendering.options import SamplerName
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
     """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder or in RGB.
 
-    Run the same command again to resume a fit that was interrupted.
+    Run the same command again to resume a fit that was interrupted. The options after --field, --preset and
+    --sampler, and their defaults, are those of what is chosen there.
     """
 
     scene: tyro.conf.Positional[Path]
     """Folder of the scene: NeRF-synthetic, Nerfstudio, IG-AE or COLMAP layout."""
     out: Path | None = None
-    """Folder of the run; by default runs/SCENE-SPACE."""
+    """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space."""
+    field: FieldName = "triplane"
+    """Representation of the scene."""
+    preset: PresetName = "small"
+    """Settings to start from: `small` for one CPU core, `paper` for IG-AE's Table 16 on a GPU."""
+    sampler: SamplerName | None = None
+    """How rays are sampled; by default as in the preset."""
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
     threads: int = 1
     """Threads inside tensor operations."""
-    config: Annotated[FitConfig, tyro.conf.arg(name="")] = field(default_factory=FitConfig)
+    config: Annotated[FitConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = dataclasses.field(
+        default_factory=FitConfig
+    )
 
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
@@ -42,10 +59,27 @@ class Fit:
 
         set_threads(self.threads)
         name = self.scene.resolve().name
-        out = self.out or Path("runs") / f"{name}-{self.config.space}"
+        out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
         autoencoder = self.autoencoder if self.config.space == "latent" else None
         config = RunConfig(
             scene=self.scene, autoencoder=autoencoder, size=self.size, seconds=self.seconds, fit=self.config
         )
-        run = fit_folder(config, out=out)
+        run = fit_folder(config, out=out, device=self.device)
         print(write_run_report((run,), title=name, command=command_line()))
+
+
+def starting_point(arguments: Sequence[str]) -> Fit:
+    """Defaults of the options, which depend on what --field, --preset and --sampler are in `arguments`.
+
+    Values that do not exist are passed over here: the parser proper names them.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    choices = {"field": get_args(FieldName), "preset": get_args(PresetName), "sampler": get_args(SamplerName)}
+    for name in choices:
+        parser.add_argument(f"--{name}", nargs="?")
+    chosen: dict[str, Any] = vars(parser.parse_known_args(arguments)[0])
+    known = {name: value for name, value in chosen.items() if value in choices[name]}
+    config = preset(
+        known.get("field", "triplane"), known.get("preset", "small"), sampler=known.get("sampler")
+    )
+    return Fit(scene=tyro.MISSING, config=config, **known)

@@ -12,7 +12,7 @@ import tyro
 from latentfields.cli import autoencoder, bench, igae, scenes
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
-from latentfields.cli.fit import Fit
+from latentfields.cli.fit import Fit, starting_point
 from latentfields.cli.render import Render
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
@@ -73,21 +73,18 @@ class Benchmarks:
         self.command.run()
 
 
-Commands = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[Scenes, tyro.conf.subcommand("scenes")]
-    | Annotated[Autoencoders, tyro.conf.subcommand("autoencoder")]
-    | Annotated[Fit, tyro.conf.subcommand("fit")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Render, tyro.conf.subcommand("render")]
-    | Annotated[Benchmarks, tyro.conf.subcommand("bench")]
-)
-
-
 def parse(arguments: Sequence[str] | None = None) -> Command:
     """The subcommand that the arguments (default: the process's) describe. Exits with 2 when they are wrong."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    fit = tyro.conf.subcommand("fit", default=starting_point(arguments))
     parsed = tyro.cli(
-        Commands,
+        Annotated[Demo, tyro.conf.subcommand("demo")]
+        | Annotated[Scenes, tyro.conf.subcommand("scenes")]
+        | Annotated[Autoencoders, tyro.conf.subcommand("autoencoder")]
+        | Annotated[Fit, fit]
+        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[Render, tyro.conf.subcommand("render")]
+        | Annotated[Benchmarks, tyro.conf.subcommand("bench")],
         args=arguments,
         prog="latentfields",
         description="Radiance fields in the latent space of image autoencoders.",

@@ -193,7 +193,7 @@ def _projection(runs: Sequence[Run], scene: Scene) -> LatentProjection | None:
     for run in runs:
         if run.model.autoencoder is not None:
             some = evenly_spread(scene.indices("train"), 16)
-            return LatentProjection.fit(run.model.autoencoder.encode_batches(scene.images(some)))
+            return LatentProjection.fit(run.model.encode(scene.images(some)))
     return None
 
 
@@ -210,7 +210,7 @@ def _row(
         Picture(f"Error x{ERROR_GAIN:.0f}", error_to_pixels(image[None], truth[None], gain=ERROR_GAIN)[0]),
     ]
     if run.model.autoencoder is not None and projection is not None:
-        encoded = run.model.autoencoder.encode_batches(truth[None])
+        encoded = run.model.encode(truth[None])
         pictures += [
             Picture("Encoded latents", projection.pixels(encoded)[0]),
             Picture("Rendered latents", projection.pixels(view.features[i : i + 1])[0]),

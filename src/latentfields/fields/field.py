@@ -1,4 +1,16 @@
-"""What a radiance field is to the rest of the package.
+"""What a radiance field is to the rest of the package, and how to add one.
+
+A representation is one file in `fields/`, a frozen configuration in `fields/config.py`, which `FieldConfig` and
+`FieldName` there mention, one line in `fields/registry.py`, and its presets in `latent_nerf/presets.py`:
+
+- `class MyFieldConfig` in `config.py`, free of torch, with `kind: ClassVar[str] = "my-field"` (the name on the
+  command line and in config.json), its sizes, learning rates and regularisers, and `optimizer: OptimizerConfig`
+  (Adam or RAdam and the schedule of the learning rates, as data). Defaults are the `small` preset, for a CPU.
+- `class MyField(Field)` with `__init__(self, config, *, channels, head)`. Weights are drawn from torch's global
+  generator, which the caller has seeded.
+
+A field knows nothing of rays: where it is looked at is a sampler's matter (`rendering/sampler.py`), and every field
+works with every sampler. A second, coarse network is a second instance that the hierarchical sampler owns.
 
 Shape suffixes: P points, C output channels.
 """
@@ -6,6 +18,7 @@ Shape suffixes: P points, C output channels.
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -15,18 +28,12 @@ Head = Literal["linear", "sigmoid"]
 """Output activation: linear for unit-scale latents, sigmoid for colours and squashed latents in [0, 1]."""
 
 
-class Field(nn.Module, abc.ABC):
-    """Density and C-channel features of points in [-1, 1]^3."""
-
-    channels: int
+class DensityField(nn.Module, abc.ABC):
+    """A density in [-1, 1]^3 with its own regularisers and learning rates; proposal networks are no more than that."""
 
     @abc.abstractmethod
     def density(self, points: Tensor) -> Tensor:
-        """Density (P,) per unit length at points (P, 3)."""
-
-    @abc.abstractmethod
-    def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Density (P,) and features (P, C) at points (P, 3) seen along unit directions (P, 3)."""
+        """Density (P,), not negative, per unit length at points (P, 3)."""
 
     @abc.abstractmethod
     def regularisation(self) -> Tensor:
@@ -34,7 +41,41 @@ class Field(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def parameter_groups(self, *, learning_rate_factor: float) -> list[dict[str, object]]:
-        """Optimiser groups with the method's learning rates, all multiplied by the factor (xi of Table 16)."""
+        """Optimiser groups `{"params": [...], "lr": ...}` that hold every parameter once.
+
+        The learning rates are the method's own at their peak, all multiplied by the factor (xi of Table 16).
+        """
+
+    def advance(self, progress: float) -> bool:
+        """Prepare for a training step at `progress` in [0, 1] of the stage that fits the field to its targets.
+
+        That stage is Latent Supervision, or the whole fit in RGB space; during RGB Alignment progress is 1. Called
+        before every step, also after a resume, so that weights that follow the progress can be plain attributes.
+        Returns True when parameters were replaced by others (voxel upsampling, shrinking): the trainer then rebuilds
+        the optimiser, in which the parameters that are still the same objects keep their moments.
+
+        Progress may jump over several thresholds at once, and comes again after a resume: what was done already must
+        follow from parameters and buffers, and is not done twice. Draws no random numbers.
+        """
+        return False
+
+    # An empty default, and no abstract method: most fields keep their shapes.
+    def resize_to(self, state: Mapping[str, Tensor]) -> None:
+        """Give parameters and buffers the shapes that they have in `state`, a `state_dict` of this field.
+
+        Called before `load_state_dict`, for checkpoints and finished runs. Only fields whose shapes change in
+        `advance` have something to do; values do not matter. Structure that is not a tensor follows from `state`.
+        """
+
+
+class Field(DensityField):
+    """Density and C-channel features of points in [-1, 1]^3."""
+
+    channels: int
+
+    @abc.abstractmethod
+    def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density (P,) and features (P, C) at points (P, 3) seen along unit directions (P, 3)."""
 
 
 class _TruncatedExp(torch.autograd.Function):

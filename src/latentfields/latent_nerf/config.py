@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from latentfields.errors import InputError
-from latentfields.fields.config import TriPlaneConfig
-from latentfields.rendering.options import SamplingOptions
+from latentfields.fields.config import FieldConfig, TriPlaneConfig
+from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,6 @@ class StageConfig:
     """Optimiser steps of this stage."""
     learning_rate_factor: float
     """Multiplies the field's own learning rates (xi_LS or xi_align)."""
-    final_learning_rate: float
-    """Fraction of the learning rates that is left at the end of the stage, reached exponentially."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,23 @@ class FitConfig:
 
     space: Literal["latent", "rgb"] = "latent"
     """Fit the field to the autoencoder's latents, or to pixels as an ordinary NeRF (no alignment stage then)."""
-    triplane: TriPlaneConfig = field(default_factory=TriPlaneConfig)
-    """The field."""
-    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    field: FieldConfig = dataclasses.field(default_factory=TriPlaneConfig)
+    """The field, its optimiser and its regularisers."""
+    sampling: SamplingConfig = dataclasses.field(default_factory=GridSampling)
     """How rays are sampled."""
-    supervision: StageConfig = field(default_factory=lambda: StageConfig(400, 1.0, 0.1))
+    supervision: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(400, 1.0))
     """Latent Supervision (Eq. 2). RGB space has one stage, as long as both, with these learning rates."""
-    alignment: StageConfig = field(default_factory=lambda: StageConfig(1600, 0.5, 0.1))
+    alignment: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(1600, 0.5))
     """RGB Alignment (Eq. 3)."""
     optimizer_at_alignment: Literal["keep", "reset"] = "reset"
     """Whether the field's optimiser keeps its moments when alignment starts."""
     decoder_learning_rate: float = 1e-3
     """Adam learning rate of the decoder during alignment."""
+    decoder_final_learning_rate: float = 0.1
+    """Fraction of the decoder's learning rate that is left at the end, reached exponentially."""
+    normalizer: Literal["standard", "tanh"] = "standard"
+    """What the field is fitted to: latents of unit scale per channel, by a linear head; or tanh(0.02 z) of the raw
+    latents z, moved to [0, 1], by a sigmoid head, as the code released with IG-AE does. Not used in RGB space."""
     batch_images: int = 4
     """Whole latent images per step."""
     batch_rays: int = 4096
@@ -55,30 +60,8 @@ class FitConfig:
 
     def check(self) -> None:
         """Raise InputError, naming the option, when a value is out of range."""
-        triplane, sampling = self.triplane, self.sampling
-        at_least = {
-            "--supervision.steps": (self.supervision.steps, 0),
-            "--alignment.steps": (self.alignment.steps, 0),
-            "--supervision.learning-rate-factor": (self.supervision.learning_rate_factor, 0),
-            "--alignment.learning-rate-factor": (self.alignment.learning_rate_factor, 0),
-            "--supervision.final-learning-rate": (self.supervision.final_learning_rate, 0),
-            "--alignment.final-learning-rate": (self.alignment.final_learning_rate, 0),
-            "--triplane.resolution": (triplane.resolution, 2),
-            "--triplane.features": (triplane.features, 1),
-            "--triplane.hidden": (triplane.hidden, 1),
-            "--triplane.planes-learning-rate": (triplane.planes_learning_rate, 0),
-            "--triplane.mlp-learning-rate": (triplane.mlp_learning_rate, 0),
-            "--sampling.samples": (sampling.samples, 1),
-            "--sampling.bins": (sampling.bins, 1),
-            "--sampling.grid-resolution": (sampling.grid_resolution, 1),
-            "--sampling.grid-every": (sampling.grid_every, 1),
-            "--decoder-learning-rate": (self.decoder_learning_rate, 0),
-            "--batch-images": (self.batch_images, 1),
-            "--batch-rays": (self.batch_rays, 1),
-            "--subpixel-width": (self.subpixel_width, 1),
-            "--subpixel-learning-rate": (self.subpixel_learning_rate, 0),
-        }
-        for option, (value, lowest) in at_least.items():
+        for option, value in _numbers(self, "--"):
+            lowest = _lowest(option, value)
             # Comparisons with NaN are false, so NaN never passes.
             if not lowest <= value < float("inf"):
                 raise InputError(option, f"is {value}; expected at least {lowest}")
@@ -86,5 +69,39 @@ class FitConfig:
             raise InputError(
                 "--supervision.steps", "is 0, and so is --alignment.steps; expected at least one step"
             )
-        if self.subpixels != 1 and (self.subpixels < 1 or self.subpixels % 2):
+        if self.subpixels != 1 and self.subpixels % 2:
             raise InputError("--subpixels", f"is {self.subpixels}; expected 1 or an even number")
+        if isinstance(self.sampling, ProposalSampling):
+            networks = len(self.sampling.resolutions)
+            if not networks or len(self.sampling.proposal_samples) != networks:
+                raise InputError(
+                    "--sampling.proposal-samples",
+                    f"are {len(self.sampling.proposal_samples)} for the {networks} networks of "
+                    "--sampling.resolutions; expected one for each of one or more networks",
+                )
+
+
+_LOWEST = {
+    **dict.fromkeys(("steps", "warmup-steps", "anneal-steps", "grid-warmup", "skip-after"), 0),
+    **dict.fromkeys(("feature-octaves", "position-octaves", "direction-octaves"), 0),
+    **dict.fromkeys(("resolution", "resolutions", "initial-resolution", "final-resolution"), 2),
+    "density-shift": -float("inf"),
+}
+"""Lowest values of numbers other than counts, which start at one, and rates and weights, which start at zero."""
+
+
+def _numbers(config: Any, prefix: str) -> Iterator[tuple[str, float]]:
+    """Every number of a configuration but the seed, with its option's name."""
+    for entry in dataclasses.fields(config):
+        value, option = getattr(config, entry.name), prefix + entry.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            yield from _numbers(value, option + ".")
+        elif isinstance(value, tuple):
+            yield from ((option, item) for item in value)
+        elif isinstance(value, int | float) and not isinstance(value, bool) and entry.name != "seed":
+            yield option, value
+
+
+def _lowest(option: str, value: float) -> float:
+    name = option.rpartition(".")[2].removeprefix("--")
+    return _LOWEST.get(name, 1 if type(value) is int else 0)

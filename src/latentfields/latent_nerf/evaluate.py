@@ -49,6 +49,8 @@ def evaluate_model(model: LatentNerf, original: Autoencoder | None, scene: Scene
     - `latents`: rendered against encoded latents (latent space only).
     - `against_autoencoded`: decoded renders against what the original autoencoder makes of the photographs.
     - `autoencoder`: that reconstruction against the photographs, the ceiling without alignment.
+
+    `original` is on the model's device.
     """
     indices = scene.indices("test")
     names = [scene.image_names[int(i)] for i in indices]
@@ -65,9 +67,9 @@ def evaluate_model(model: LatentNerf, original: Autoencoder | None, scene: Scene
         images, view = model.render(scene.cameras[chunk])
         add("images", measures, images, truth)
         if original is not None:
-            encoded = original.encode(truth)
-            autoencoded = original.decode(encoded).clamp(0, 1)
-            add("latents", latent_measures(), view.features, encoded)
+            encoded = original.encode(truth.to(model.device))
+            autoencoded = original.decode(encoded).clamp(0, 1).cpu()
+            add("latents", latent_measures(), view.features, encoded.cpu())
             add("against_autoencoded", measures, images, autoencoded)
             add("autoencoder", measures, autoencoded, truth)
     scores = {group: Scores.gather(names, parts) for group, parts in batches.items()}

@@ -6,13 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
+from latentfields.fields.config import FieldName
+from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.evaluate import evaluate_model
-from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig, new_model
+from latentfields.latent_nerf.presets import preset
+from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import write_json
 from latentfields.training.loop import LoopOptions, train
@@ -29,24 +35,32 @@ def fit(
     autoencoder: Autoencoder | None,
     *,
     out: str | Path,
+    field: FieldName | None = None,
     config: FitConfig | None = None,
     seconds: float | None = None,
+    device: str = "auto",
 ) -> Run:
     """Fit a scene that is in memory, in the latent space of `autoencoder`, or in RGB when that is None.
 
-    `out` is the run's folder; a run that was interrupted there is resumed. `seconds` limits the training time.
+    `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
+    included (see `latentfields.preset`). `out` is the run's folder; a run that was interrupted there is resumed.
+    `seconds` limits the training time. `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any.
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings.
     """
-    config = config or FitConfig()
+    if field is not None and config is not None:
+        raise InputError(
+            "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
+        )
+    config = config or preset(field or "triplane")
     config = replace(config, space="rgb" if autoencoder is None else "latent")
     run_config = RunConfig(
         scene=Path(scene.source), autoencoder=None if autoencoder is None else autoencoder.name,
         size=max(scene.size), seconds=seconds, fit=config,
     )  # fmt: skip
-    return _fit(lambda: (scene, autoencoder), run_config, Path(out))
+    return _fit(lambda: (scene, autoencoder), run_config, Path(out), device)
 
 
-def fit_folder(config: RunConfig, *, out: Path) -> Run:
+def fit_folder(config: RunConfig, *, out: Path, device: str = "auto") -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
     Raises InputError for unusable input, too.
@@ -57,18 +71,21 @@ def fit_folder(config: RunConfig, *, out: Path) -> Run:
             config.autoencoder
         )
 
-    return _fit(load, config, out)
+    return _fit(load, config, out, device)
 
 
-def _fit(load: Callable[[], tuple[Scene, Autoencoder | None]], config: RunConfig, out: Path) -> Run:
+def _fit(
+    load: Callable[[], tuple[Scene, Autoencoder | None]], config: RunConfig, out: Path, device: str
+) -> Run:
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     config.fit.check()
+    chosen = choose_device(device)
     if config.seconds is not None and not config.seconds > 0:
         raise InputError("--seconds", f"is {config.seconds}; expected more than 0")
     finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
     inputs = None if finished else _prepared(*load())
     claim_run(out, to_json(config))
-    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out)
+    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen)
 
 
 def _prepared(scene: Scene, autoencoder: Autoencoder | None) -> tuple[Scene, Autoencoder | None]:
@@ -86,8 +103,11 @@ def _prepared(scene: Scene, autoencoder: Autoencoder | None) -> tuple[Scene, Aut
     return scene, autoencoder
 
 
-def _fit_scene(scene: Scene, autoencoder: Autoencoder | None, config: RunConfig, out: Path) -> Run:
-    model = new_model(scene, autoencoder, config.fit)
+def _fit_scene(
+    scene: Scene, autoencoder: Autoencoder | None, config: RunConfig, out: Path, device: torch.device
+) -> Run:
+    # Weights are drawn on the CPU: the same ones for every device.
+    model = new_model(scene, autoencoder, config.fit).to(device)
     trainer = LatentNerfTrainer(model, scene, config.fit)
     seconds = train(
         trainer, steps=trainer.total_steps, folder=out, label=f"{scene.name} [{config.fit.space}]",
@@ -95,5 +115,6 @@ def _fit_scene(scene: Scene, autoencoder: Autoencoder | None, config: RunConfig,
     )  # fmt: skip
     run = Run.save(out, config, model, scene)
     metrics = {"training_seconds": seconds, "after_supervision": trainer.after_supervision}
-    write_json(out / METRICS_FILE, metrics | evaluate_model(model, autoencoder, scene))
+    original = None if autoencoder is None else autoencoder.clone().to(device)
+    write_json(out / METRICS_FILE, metrics | evaluate_model(model, original, scene))
     return run

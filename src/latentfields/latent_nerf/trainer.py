@@ -15,7 +15,15 @@ from latentfields.cameras import Rays
 from latentfields.evaluation.metrics import LATENT_RANGE, psnr
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignment_loss
-from latentfields.latent_nerf.model import LatentNerf
+from latentfields.latent_nerf.model import LatentNerf, View
+from latentfields.latent_nerf.optimizers import (
+    decoder_optimizer,
+    field_optimizer,
+    rebuilt_optimizer,
+    schedule_factor,
+    set_learning_rates,
+)
+from latentfields.rendering.renderer import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 
@@ -23,25 +31,25 @@ CURVE_EVERY = 100
 """Steps between points of the test-PSNR curve."""
 CURVE_VIEWS = 4
 """Test views behind a point of that curve."""
-GRID_SHARE = 0.25
-"""Share of the density grid's cells that one update looks at, after the warm-up."""
 
 
 class LatentNerfTrainer:
-    """Fits one scene; a `Trainable` for `training.loop.train`."""
+    """Fits one scene; a `Trainable` for `training.loop.train`.
+
+    Random numbers are drawn on the CPU, whatever device the model is on.
+    """
 
     def __init__(self, model: LatentNerf, scene: Scene, config: FitConfig) -> None:
-        """`scene` has sides that are multiples of the factor."""
+        """`scene` has sides that are multiples of the factor; `model` is on the device to compute on."""
         self.model, self.scene, self.config = model, scene, config
         self.train_indices = scene.indices("train")
-        self.images = scene.images(self.train_indices)
+        self.images = scene.images(self.train_indices).to(model.device)
         # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
-        autoencoder = model.autoencoder
-        self.targets = self.images if autoencoder is None else autoencoder.encode_batches(self.images)
+        self.targets = model.targets(self.images)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.aligning = False
         self.after_supervision: dict[str, float] = {}
-        self.optimizer = self._field_optimizer(config.supervision)
+        self.optimizer = field_optimizer(model, config, config.supervision)
         self.decoder_optimizer: torch.optim.Optimizer | None = None
         self._rays = self._all_rays() if config.space == "rgb" else None
 
@@ -52,28 +60,37 @@ class LatentNerfTrainer:
 
     def step(self, index: int, progress: float) -> dict[str, float | str]:
         """One optimiser step of whichever stage `progress` falls in."""
-        share = self.config.supervision.steps / self.total_steps if self.config.space == "latent" else 1.0
+        latent = self.config.space == "latent"
+        share = self.config.supervision.steps / self.total_steps if latent else 1.0
         if progress >= share and not self.aligning:
             self._start_alignment()
         stage_progress = (progress - share) / (1 - share) if self.aligning else progress / share
+        self._advance_fields(1.0 if self.aligning else stage_progress)
         self._set_learning_rates(stage_progress)
-        self._update_grid(index)
+        self.model.sampler.update(self.model.field, step=index, generator=self.generator)
         values = self._alignment_step() if self.aligning else self._supervision_step()
         if (index + 1) % CURVE_EVERY == 0:
             values["test_psnr"] = self.test_psnr(CURVE_VIEWS)
         return values
 
+    @property
+    def _stage(self) -> StageConfig:
+        return self.config.alignment if self.aligning else self.config.supervision
+
     def _supervision_step(self) -> dict[str, float | str]:
         self.optimizer.zero_grad()
         if self._rays is not None:
-            rendered, target = self._pixel_batch(self._rays)
+            rays, target = self._pixel_batch(self._rays)
+            seen: Rendering | View = self.model.render_rays(rays, generator=self.generator)
         else:
             chosen = self._batch()
             cameras = self.scene.cameras[self.train_indices[chosen]]
-            rendered = self.model.render_features(cameras, generator=self.generator).features
+            seen = self.model.render_features(cameras, generator=self.generator)
             target = self.targets[chosen]
-        loss = latent_supervision_loss(rendered, target)
-        total = loss + self.model.field.regularisation()
+        loss = latent_supervision_loss(seen.features, target)
+        total = loss + self._own_losses(seen)
+        if seen.coarse is not None:
+            total = total + latent_supervision_loss(seen.coarse, target)
         total.backward()
         self.optimizer.step()
         return {"loss": float(loss.detach()), "stage": "supervision"}
@@ -84,13 +101,20 @@ class LatentNerfTrainer:
         self.decoder_optimizer.zero_grad()
         chosen = self._batch()
         cameras = self.scene.cameras[self.train_indices[chosen]]
-        decoded = self.model.decode(self.model.render_features(cameras, generator=self.generator).features)
-        loss = rgb_alignment_loss(decoded, self.images[chosen])
-        total = loss + self.model.field.regularisation()
+        seen = self.model.render_features(cameras, generator=self.generator)
+        loss = rgb_alignment_loss(self.model.decode(seen.features), self.images[chosen])
+        total = loss + self._own_losses(seen)
         total.backward()
         self.optimizer.step()
         self.decoder_optimizer.step()
         return {"loss": float(loss.detach()), "stage": "alignment"}
+
+    def _own_losses(self, seen: Rendering | View) -> Tensor:
+        """What fields and sampler add to both stages' objectives."""
+        terms = [field.regularisation() for field in self.model.density_fields().values()]
+        if seen.loss is not None:
+            terms.append(seen.loss.mean())
+        return torch.stack(terms).sum()
 
     def _batch(self) -> Tensor:
         """Training views of one step, without repetition."""
@@ -98,18 +122,18 @@ class LatentNerfTrainer:
         return torch.randperm(len(self.train_indices), generator=self.generator)[:count]
 
     def _all_rays(self) -> Rays:
-        return self.scene.cameras[self.train_indices].rays().flatten()
+        return self.scene.cameras[self.train_indices].to(self.model.device).rays().flatten()
 
-    def _pixel_batch(self, rays: Rays) -> tuple[Tensor, Tensor]:
+    def _pixel_batch(self, rays: Rays) -> tuple[Rays, Tensor]:
         chosen = torch.randint(len(rays), (self.config.batch_rays,), generator=self.generator)
         pixels = self.targets.permute(0, 2, 3, 1).reshape(-1, 3)
-        return self.model.render_rays(rays[chosen], generator=self.generator).features, pixels[chosen]
+        return rays[chosen], pixels[chosen]
 
-    def _update_grid(self, index: int) -> None:
-        sampling = self.config.sampling
-        if index % sampling.grid_every == 0:
-            share = 1.0 if index < sampling.grid_warmup else GRID_SHARE
-            self.model.grid.update(self.model.field.density, share=share, generator=self.generator)
+    def _advance_fields(self, progress: float) -> None:
+        """Let fields change with the progress of supervision; where parameters were replaced, so is the optimiser."""
+        replaced = [field.advance(progress) for field in self.model.density_fields().values()]
+        if any(replaced):
+            self.optimizer = rebuilt_optimizer(self.model, self.config, self._stage, self.optimizer)
 
     def _start_alignment(self) -> None:
         """The boundary between the stages: scores so far, decoder optimiser, field optimiser kept or new."""
@@ -121,34 +145,23 @@ class LatentNerfTrainer:
         self._make_alignment_optimizers()
 
     def _make_alignment_optimizers(self) -> None:
+        rescaled = field_optimizer(self.model, self.config, self.config.alignment)
         if self.config.optimizer_at_alignment == "reset":
-            self.optimizer = self._field_optimizer(self.config.alignment)
+            self.optimizer = rescaled
         else:
-            rescaled = self._field_optimizer(self.config.alignment)
             for group, new in zip(self.optimizer.param_groups, rescaled.param_groups, strict=True):
                 group["peak"] = new["peak"]
-        assert self.model.autoencoder is not None
-        decoder = list(self.model.autoencoder.decoder_parameters())
-        self.decoder_optimizer = torch.optim.Adam(decoder, lr=self.config.decoder_learning_rate, fused=True)
-        self.decoder_optimizer.param_groups[0]["peak"] = self.config.decoder_learning_rate
-
-    def _field_optimizer(self, stage: StageConfig) -> torch.optim.Optimizer:
-        groups = self.model.field.parameter_groups(learning_rate_factor=stage.learning_rate_factor)
-        extra = [self.model.background] if isinstance(self.model.background, torch.nn.Parameter) else []
-        extra += self.model.projection.parameters() if self.model.projection is not None else []
-        if extra:
-            rate = self.config.subpixel_learning_rate * stage.learning_rate_factor
-            groups.append({"params": extra, "lr": rate})
-        optimizer = torch.optim.Adam(groups, eps=1e-15, betas=(0.9, 0.99), fused=True)
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-        return optimizer
+        self.decoder_optimizer = decoder_optimizer(self.model, self.config)
 
     def _set_learning_rates(self, stage_progress: float) -> None:
-        stage = self.config.alignment if self.aligning else self.config.supervision
-        for optimizer in filter(None, (self.optimizer, self.decoder_optimizer)):
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * stage.final_learning_rate**stage_progress
+        options = self.config.field.optimizer
+        steps = self.total_steps if self.config.space == "rgb" else self._stage.steps
+        factor = schedule_factor(options, progress=stage_progress, steps=steps)
+        set_learning_rates(self.optimizer, factor)
+        if self.decoder_optimizer is not None:
+            set_learning_rates(
+                self.decoder_optimizer, self.config.decoder_final_learning_rate**stage_progress
+            )
 
     def test_psnr(self, views: int | None) -> float:
         """Mean PSNR of decoded test views against the images; `views` evenly spread ones, or all."""
@@ -163,7 +176,8 @@ class LatentNerfTrainer:
         assert self.model.autoencoder is not None
         indices = self.scene.indices("test")
         _, view = self.model.render(self.scene.cameras[indices])
-        encoded = self.model.autoencoder.encode_batches(self.scene.images(indices))
+        images = self.scene.images(indices).to(self.model.device)
+        encoded = self.model.autoencoder.encode_batches(images).cpu()
         return float(psnr(view.features, encoded, data_range=LATENT_RANGE).mean())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -188,6 +202,8 @@ class LatentNerfTrainer:
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
         self.model.load_scene_state(without_prefix("scene", tensors))
+        # Fields may have replaced parameters.
+        self.optimizer = field_optimizer(self.model, self.config, self.config.supervision)
         self.generator.set_state(tensors["generator"])
         self.aligning = metadata["aligning"]
         self.after_supervision = metadata["after_supervision"]

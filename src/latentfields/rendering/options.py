@@ -1,13 +1,14 @@
-"""How rays are sampled. Free of heavy imports, for the command line."""
+"""How rays are sampled: one configuration per sampler. Free of heavy imports, for the command line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How densely rays are sampled."""
+    """How densely rays are sampled through a density grid."""
 
     samples: int = 16
     """Intervals per ray."""
@@ -19,3 +20,54 @@ class SamplingOptions:
     """Steps between updates of the density grid."""
     grid_warmup: int = 128
     """Steps during which every cell is updated, instead of a quarter of them."""
+
+
+@dataclass(frozen=True)
+class GridSampling(SamplingOptions):
+    """A density grid that skips empty space and guides the samples; cells outside of the visual hull stay empty."""
+
+    kind: ClassVar[str] = "grid"
+
+
+@dataclass(frozen=True)
+class HierarchicalSampling:
+    """A coarse pass that guides a fine one (Mildenhall et al. 2020, Sec. 5.2)."""
+
+    kind: ClassVar[str] = "hierarchical"
+    coarse_samples: int = 64
+    """Even intervals of the coarse pass."""
+    fine_samples: int = 128
+    """Intervals that the fine pass adds to those where the coarse pass saw something."""
+    coarse_network: Literal["own", "shared"] = "own"
+    """Whether the coarse pass has a network of its own, fitted as well, or uses the field's densities (TensoRF)."""
+
+
+@dataclass(frozen=True)
+class ProposalSampling:
+    """Proposal networks that learn where the field is dense (Barron et al. 2022), as K-Planes uses them."""
+
+    kind: ClassVar[str] = "proposal"
+    samples: int = 48
+    """Intervals per ray in which the field is looked at."""
+    proposal_samples: tuple[int, ...] = (256, 128)
+    """Intervals per ray in which each proposal network is looked at, from first to last."""
+    resolutions: tuple[int, ...] = (128, 256)
+    """Cells per side of each proposal network's planes."""
+    features: int = 8
+    """Features per cell of the proposal networks' planes."""
+    hidden: int = 64
+    """Hidden units of the proposal networks' MLPs."""
+    learning_rate: float = 1e-2
+    """Learning rate of the proposal networks."""
+    tv_weight: float = 1e-4
+    """Weight of the total variation of the proposal networks' planes, (p, q) = (2, 2)."""
+    interlevel_weight: float = 1.0
+    """Weight of the loss that makes proposals cover the field's weights (mip-NeRF 360, Eq. 13)."""
+    distortion_weight: float = 0.01
+    """Weight of the loss that gathers the field's weights along rays (mip-NeRF 360, Eq. 15)."""
+    anneal_steps: int = 1000
+    """Steps over which proposals gain their full influence (mip-NeRF 360, Eq. 18 and the text around it)."""
+
+
+SamplingConfig = GridSampling | HierarchicalSampling | ProposalSampling
+SamplerName = Literal["grid", "hierarchical", "proposal"]

@@ -28,6 +28,10 @@ class Rendering:
     """(R,) in [0, 1]."""
     depth: Tensor
     """(R,) expected distance where the ray is opaque; the far end where nothing was hit."""
+    coarse: Tensor | None = None
+    """(R, C) output of a coarse network that is to be fitted to the same targets, or None."""
+    loss: Tensor | None = None
+    """(R,) the sampler's own loss of each ray, weighted, or None."""
 
 
 def render_rays(

@@ -33,11 +33,24 @@ def sample_edges(weights: Tensor, count: int, *, jitter: Tensor | None) -> Tenso
     fraction of their spacing (stratified sampling); None is deterministic.
     """
     bins = weights.shape[-1]
+    above, fraction = _quantiles(weights, count, jitter)
+    inner = (above - 1 + fraction) / bins
+    return torch.nn.functional.pad(torch.nn.functional.pad(inner, (1, 0)), (0, 1), value=1.0)
+
+
+def resample_edges(edges: Tensor, weights: Tensor, count: int, *, jitter: Tensor | None) -> Tensor:
+    """As `sample_edges`, for `weights` (R, K) of uneven bins between `edges` (R, K + 1), which ascend from 0 to 1."""
+    above, fraction = _quantiles(weights, count, jitter)
+    low, high = edges.gather(1, above - 1), edges.gather(1, above)
+    return torch.cat([edges[:, :1], low + fraction * (high - low), edges[:, -1:]], dim=1)
+
+
+def _quantiles(weights: Tensor, count: int, jitter: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The bins' upper edges (R, count - 1), from 1 to K, and the fractions of those bins at which quantiles lie."""
     cumulative = torch.cumsum(weights, dim=-1)
     cumulative = torch.nn.functional.pad(cumulative / cumulative[:, -1:], (1, 0))
     quantiles = torch.arange(1, count, device=weights.device, dtype=weights.dtype).expand(len(weights), -1)
     quantiles = (quantiles if jitter is None else quantiles + jitter) / count
-    above = torch.searchsorted(cumulative, quantiles.contiguous(), right=True).clamp(1, bins)
+    above = torch.searchsorted(cumulative, quantiles.contiguous(), right=True).clamp(1, weights.shape[-1])
     low, high = cumulative.gather(1, above - 1), cumulative.gather(1, above)
-    inner = (above - 1 + (quantiles - low) / (high - low).clamp(min=1e-9)) / bins
-    return torch.nn.functional.pad(torch.nn.functional.pad(inner, (1, 0)), (0, 1), value=1.0)
+    return above, (quantiles - low) / (high - low).clamp(min=1e-9)

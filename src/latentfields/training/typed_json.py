@@ -14,18 +14,29 @@ T = TypeVar("T")
 
 
 def to_json(value: Any) -> Any:
-    """JSON-serialisable form of a dataclass of numbers, strings, paths, tuples and dataclasses."""
+    """JSON-serialisable form of a dataclass of numbers, strings, paths, tuples and dataclasses.
+
+    A class attribute `kind: ClassVar[str]`, which tells one of several possible dataclasses, is written as well.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        tag = _tag(type(value))
+        values = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return values if tag is None else {"kind": tag} | values
     if isinstance(value, tuple | list):
         return [to_json(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
-    """Rebuild a dataclass of type `kind`. Raises InputError naming the file and the field that does not fit."""
+    """Rebuild a dataclass of type `kind`. Raises InputError naming the file and the field that does not fit.
+
+    Where several dataclasses are possible, each has a class attribute `kind: ClassVar[str]` that tells them apart.
+    """
     if not isinstance(value, dict):
         raise InputError(source, f"field '{field or 'top level'}' should be an object")
+    if (tag := _tag(kind)) is not None:
+        _require(value.get("kind", tag) == tag, value.get("kind"), source, _join(field, "kind"), repr(tag))
+        value = {name: item for name, item in value.items() if name != "kind"}
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in value:
@@ -51,6 +62,13 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
+        tagged = {_tag(a): a for a in arguments if dataclasses.is_dataclass(a)}
+        if len(tagged) > 1:
+            tag = value.get("kind") if isinstance(value, dict) else None
+            _require(
+                tag in tagged, tag, source, _join(field, "kind"), f"one of {', '.join(map(str, tagged))}"
+            )
+            return _convert(tagged[tag], value, source, field)
         return _convert(next(a for a in arguments if a is not type(None)), value, source, field)
     if origin is tuple:
         _require(isinstance(value, list), value, source, field, "a list")
@@ -73,6 +91,12 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
             )
         )
     return _require(type(value) is hint, value, source, field, getattr(hint, "__name__", str(hint)))
+
+
+def _tag(kind: Any) -> str | None:
+    """The value of a dataclass's class attribute `kind`, where it has one that is no field."""
+    is_field = any(f.name == "kind" for f in dataclasses.fields(kind))
+    return None if is_field else getattr(kind, "kind", None)
 
 
 def _require(fits: bool, value: Any, source: Path, field: str, expected: str) -> Any:

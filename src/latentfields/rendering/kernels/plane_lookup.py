@@ -1,17 +1,17 @@
 """Bilinear interpolation in the three axis planes xy, xz, yz, summed: the Tri-Plane's feature.
 
-`plane_lookup` gathers with `embedding_bag` and scatters gradients row by row; `plane_lookup_reference` is the same
-function by `grid_sample`, for tests and comparison. Gradients reach the planes, not the points.
+`plane_lookup` is a `gather_rows`, fast also without warp; `plane_lookup_reference` is the same function by
+`grid_sample`, for tests and comparison. Gradients reach the planes, not the points.
 
 Shape suffixes: P points, K resolution, C channels.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from latentfields.rendering.kernels.row_gather import gather_rows
 
 PLANE_AXES = ((0, 1), (0, 2), (1, 2))
 """Coordinates (column, row) of the planes, in order: xy, xz, yz."""
@@ -32,8 +32,14 @@ def plane_lookup_reference(planes: Tensor, points: Tensor) -> Tensor:
 def plane_lookup(planes: Tensor, points: Tensor) -> Tensor:
     """`plane_lookup_reference`, several times faster on a CPU."""
     index, weight = _corners(points, planes.shape[1])
-    out: Tensor = _Gather.apply(planes.reshape(-1, planes.shape[-1]), index, weight)  # type: ignore[no-untyped-call]
-    return out
+    return gather_rows(planes.reshape(-1, planes.shape[-1]), index, weight)
+
+
+def plane_features(planes: Tensor, points: Tensor) -> Tensor:
+    """The features of the three planes that `plane_lookup` sums, each for itself: (P, 3, C)."""
+    index, weight = _corners(points, planes.shape[1])
+    table = planes.reshape(-1, planes.shape[-1])
+    return gather_rows(table, index.view(-1, 4), weight.view(-1, 4)).view(-1, 3, planes.shape[-1])
 
 
 @torch.no_grad()
@@ -50,23 +56,3 @@ def _corners(points: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
         index += [corner, corner + 1, corner + resolution, corner + resolution + 1]
         weight += [(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy]
     return torch.stack(index, dim=1), torch.stack(weight, dim=1)
-
-
-class _Gather(torch.autograd.Function):
-    """Weighted sums of table rows; gradient to the table only."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(index, weight)
-        ctx.rows = table.shape[0]
-        return torch.nn.functional.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = gradients
-        index, weight = ctx.saved_tensors
-        out = gradient.new_zeros(ctx.rows, gradient.shape[1])
-        # One corner at a time: the temporaries stay small enough for the cache.
-        for corner in range(index.shape[1]):
-            out.index_add_(0, index[:, corner], gradient * weight[:, corner, None])
-        return out, None, None

@@ -1,0 +1,115 @@
+"""From a scene, an autoencoder and a configuration to an untrained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.fields.field import Head
+from latentfields.fields.kplanes import KPlanesProposal
+from latentfields.fields.registry import new_field
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.model import LatentNerf
+from latentfields.latent_nerf.normalizer import TanhNormalizer
+from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.rendering.grid_sampler import GridSampler
+from latentfields.rendering.hierarchical import HierarchicalSampler
+from latentfields.rendering.options import GridSampling, HierarchicalSampling, ProposalSampling
+from latentfields.rendering.proposal import ProposalSampler
+from latentfields.rendering.sampler import Sampler
+from latentfields.scenes.scene import Scene
+from latentfields.scenes.visual_hull import visual_hull_cells
+
+
+@dataclass(frozen=True)
+class SceneFrame:
+    """What rendering needs to know of the scene."""
+
+    near: float
+    far: float
+    width: int
+    height: int
+    learn_background: bool
+    world_to_scene: list[list[float]]
+
+    @classmethod
+    def of(cls, scene: Scene) -> SceneFrame:
+        """The frame of `scene`."""
+        return cls(
+            near=scene.near, far=scene.far, width=scene.cameras.width, height=scene.cameras.height,
+            learn_background=scene.alpha is None, world_to_scene=scene.world_to_scene.tolist(),
+        )  # fmt: skip
+
+
+def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) -> LatentNerf:
+    """An untrained model for `scene`, on the CPU; `autoencoder` is copied, its decoder will be aligned."""
+    background = torch.tensor(scene.background)
+    if autoencoder is not None:
+        autoencoder = autoencoder.clone().cpu()
+        with torch.no_grad():
+            background = autoencoder.background_latent(scene.background)
+            if config.normalizer == "tanh":
+                squashed = TanhNormalizer().normalize(background.view(1, -1, 1, 1), autoencoder)
+                background = squashed.flatten()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = build_model(config, autoencoder, background, SceneFrame.of(scene))
+    if scene.alpha is not None and isinstance(model.sampler, GridSampler):
+        # What no training view shows is empty: the same knowledge for latents and for pixels.
+        cells = visual_hull_cells(
+            scene.cameras,
+            scene.alpha,
+            views=scene.indices("train"),
+            resolution=model.sampler.grid.resolution,
+        )
+        if cells.any():
+            model.sampler.grid.restrict(cells)
+    return model
+
+
+def build_model(
+    config: FitConfig, autoencoder: Autoencoder | None, background: Tensor, frame: SceneFrame
+) -> LatentNerf:
+    """A model with weights from torch's global generator; `background` (C,) is in the field's space."""
+    latent = autoencoder is not None
+    squashed = latent and config.normalizer == "tanh"
+    channels = len(background)
+    head: Head = "sigmoid" if squashed or not latent else "linear"
+    field = new_field(config.field, channels=channels, head=head)
+    projection = None
+    if latent and config.subpixels > 1:
+        projection = SubpixelProjection(channels, subpixels=config.subpixels, width=config.subpixel_width)
+    return LatentNerf(
+        field, autoencoder=autoencoder, background=background, projection=projection,
+        # Before a projection, the background is a feature that only the projection makes a latent of.
+        learn_background=frame.learn_background or projection is not None,
+        near=frame.near, far=frame.far, sampler=_new_sampler(config, channels, head),
+        normalizer=TanhNormalizer() if squashed else None,
+    )  # fmt: skip
+
+
+def _new_sampler(config: FitConfig, channels: int, head: Head) -> Sampler:
+    options = config.sampling
+    if isinstance(options, GridSampling):
+        return GridSampler(options)
+    if isinstance(options, HierarchicalSampling):
+        own = options.coarse_network == "own"
+        return HierarchicalSampler(
+            options, new_field(config.field, channels=channels, head=head) if own else None
+        )
+    return ProposalSampler(
+        options, [_new_proposal(options, resolution) for resolution in options.resolutions]
+    )
+
+
+def _new_proposal(options: ProposalSampling, resolution: int) -> KPlanesProposal:
+    return KPlanesProposal(
+        resolution=resolution,
+        features=options.features,
+        hidden=options.hidden,
+        learning_rate=options.learning_rate,
+        tv_weight=options.tv_weight,
+    )

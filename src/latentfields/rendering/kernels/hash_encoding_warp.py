@@ -1,0 +1,107 @@
+"""The warp kernels behind `hash_encoding`, for the CPU and for CUDA. Imports warp: only for use where it is installed.
+
+The bodies are C++, not warp's Python: compiled by warp all the same, they are several times as fast on the CPU. One
+logical thread encodes a block of points at one level; on CUDA a block is one point.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import warp as wp
+
+LANES = """
+    constexpr int features = {features};
+#if defined(__CUDA_ARCH__)
+    constexpr int lanes = 1;
+#else
+    constexpr int lanes = 16;
+#endif
+    const unsigned y_stride = dense ? resolution + 1u : 2654435761u;
+    const unsigned z_stride = dense ? (resolution + 1u) * (resolution + 1u) : 805459861u;
+    for (int start = first; start < last; start += lanes) {{
+        const int used = last - start < lanes ? last - start : lanes;
+        float fraction[3][lanes];
+        unsigned low[3][lanes];
+        for (int axis = 0; axis < 3; ++axis)
+            for (int i = 0; i < lanes; ++i) {{
+                const long long p = i < used ? start + i : last - 1;
+                float position = (points[3 * p + axis] + 1.0f) * (0.5f * resolution);
+                position = position < 0.0f ? 0.0f : (position > resolution ? (float)resolution : position);
+                const int cell = (int)position;
+                low[axis][i] = cell < resolution - 1 ? cell : resolution - 1;
+                fraction[axis][i] = position - low[axis][i];
+            }}
+        unsigned row[8][lanes];
+        float weight[8][lanes];
+        for (int corner = 0; corner < 8; ++corner) {{
+            const unsigned dx = corner & 1, dy = corner >> 1 & 1, dz = corner >> 2;
+            for (int i = 0; i < lanes; ++i) {{
+                const unsigned x = low[0][i] + dx, y = (low[1][i] + dy) * y_stride, z = (low[2][i] + dz) * z_stride;
+                row[corner][i] = first_row + (dense ? x + y + z : (x ^ y ^ z) & (rows - 1u));
+                weight[corner][i] = (dx ? fraction[0][i] : 1.0f - fraction[0][i])
+                    * (dy ? fraction[1][i] : 1.0f - fraction[1][i])
+                    * (dz ? fraction[2][i] : 1.0f - fraction[2][i]);
+            }}
+        }}
+        for (int i = 0; i < used; ++i) {{
+            const long long column = ((start + i) * (long long)levels + level) * features;
+            {point}
+        }}
+    }}
+"""
+"""Rows and weights of the vertices around points, as `cell_corners` has them, sixteen points at a time so that the CPU
+does that part in vectors; 32 bits wrap as the hash needs. Then, for every point, what a kernel does with them."""
+
+ENCODE = """
+            float sum[features] = {};
+            for (int corner = 0; corner < 8; ++corner)
+                for (int f = 0; f < features; ++f)
+                    sum[f] += weight[corner][i] * table[(long long)row[corner][i] * features + f];
+            for (int f = 0; f < features; ++f) encoding[column + f] = sum[f];
+"""
+
+ENCODE_BACKWARD = """
+            for (int corner = 0; corner < 8; ++corner)
+                for (int f = 0; f < features; ++f)
+                    wp::atomic_add(
+                        &table[(long long)row[corner][i] * features + f], weight[corner][i] * encoding[column + f]);
+"""
+"""Warp's atomic_add is a plain addition on the CPU."""
+
+
+@functools.cache
+def encode_kernel(features: int) -> Any:
+    """Writes the encoding of points under a table of rows of `features`."""
+    return _kernel(LANES.format(features=features, point=ENCODE))
+
+
+@functools.cache
+def encode_backward_kernel(features: int) -> Any:
+    """Adds to the table's gradient what the encoding's gradient says."""
+    return _kernel(LANES.format(features=features, point=ENCODE_BACKWARD))
+
+
+def _kernel(snippet: str) -> Any:
+    """A kernel over blocks of points and levels."""
+
+    @wp.func_native(snippet)
+    def body(
+        table: wp.array[wp.float32], points: wp.array[wp.float32], encoding: wp.array[wp.float32],
+        resolution: int, first_row: int, rows: int, dense: int, level: int, levels: int, first: int, last: int,
+    ) -> None: ...  # fmt: skip
+
+    @wp.kernel(enable_backward=False, module="unique")
+    def kernel(
+        table: wp.array[wp.float32], points: wp.array[wp.float32], encoding: wp.array[wp.float32],
+        grid: wp.array[wp.int32], count: int, block: int, levels: int,
+    ) -> None:  # fmt: skip
+        thread, level = wp.tid()
+        body(
+            table, points, encoding,
+            grid[4 * level], grid[4 * level + 1], grid[4 * level + 2], grid[4 * level + 3],
+            level, levels, thread * block, wp.min((thread + 1) * block, count),
+        )  # fmt: skip
+
+    return kernel

@@ -1,0 +1,81 @@
+"""Proposal sampling: small density networks learn where the field is dense (Barron et al. 2022, mip-NeRF 360, Sec. 3).
+
+Shape suffixes: R rays, S intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from latentfields.cameras import Rays
+from latentfields.rendering.intervals import (
+    importance_edges,
+    interval_weights,
+    render_intervals,
+    stratified_edges,
+)
+from latentfields.rendering.options import ProposalSampling
+from latentfields.rendering.proposal_losses import distortion_loss, interlevel_loss
+from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.sampler import Density, RadianceField, Sampler
+from latentfields.rendering.sampling import box_segment
+
+ANNEAL_SLOPE = 10.0
+"""How fast proposals gain influence at first: b of mip-NeRF 360's Schlick bias."""
+
+
+class ProposalSampler(Sampler):
+    """Every proposal network says where the next one is looked at, and the last where the field is."""
+
+    def __init__(self, options: ProposalSampling, proposals: Iterable[nn.Module]) -> None:
+        """`proposals` have a `density` and are as many as the options say, from the first and coarsest to the last."""
+        super().__init__()
+        self.options = options
+        self.proposals = nn.ModuleList(proposals)
+        self._influence = 1.0
+
+    def update(self, field: Density, *, step: int, generator: torch.Generator) -> None:
+        """Proposals, wrong at first, gain influence over the first steps."""
+        share = min(step / max(self.options.anneal_steps, 1), 1.0)
+        self._influence = ANNEAL_SLOPE * share / ((ANNEAL_SLOPE - 1) * share + 1)
+
+    def render(
+        self,
+        field: RadianceField,
+        rays: Rays,
+        background: Tensor,
+        *,
+        near: float,
+        far: float,
+        generator: torch.Generator | None,
+    ) -> Rendering:
+        """As `Sampler.render`; `loss` of the result is that of every ray, where gradients are recorded."""
+        enter, leave = box_segment(rays, near=near, far=far)
+
+        def distances(edges: Tensor) -> Tensor:
+            return enter[:, None] + (leave - enter)[:, None] * edges
+
+        # Evaluation does not depend on how far the training is.
+        influence = self._influence if generator is not None else 1.0
+        counts = (*self.options.proposal_samples[1:], self.options.samples)
+        edges = stratified_edges(rays, self.options.proposal_samples[0], generator)
+        proposed: list[tuple[Tensor, Tensor]] = []
+        for proposal, count in zip(self.proposals, counts, strict=True):
+            weights = interval_weights(cast(Density, proposal), rays, distances(edges))
+            proposed.append((edges, weights))
+            edges = importance_edges(rays, edges, weights.detach() ** influence, count, generator)
+        rendering, weights = render_intervals(field, rays, distances(edges), background)
+        loss = self._loss(edges, weights, proposed) if torch.is_grad_enabled() else None
+        return Rendering(rendering.features, rendering.opacity, rendering.depth, loss=loss)
+
+    def _loss(self, edges: Tensor, weights: Tensor, proposed: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """Eqs. 13 and 15 of every ray (R,), for the field's weights (R, S) and the proposals' edges and weights."""
+        loss = self.options.distortion_weight * distortion_loss(edges, weights)
+        for proposed_edges, proposed_weights in proposed:
+            excess = interlevel_loss(edges, weights, proposed_edges, proposed_weights)
+            loss = loss + self.options.interlevel_weight * excess
+        return loss

@@ -1,0 +1,55 @@
+"""What turns rays into pixels: samplers decide where along rays a field is looked at.
+
+Shape suffixes: R rays, P points, C channels.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from latentfields.cameras import Rays
+from latentfields.rendering.renderer import Rendering
+
+
+class Density(Protocol):
+    """Something with a density in [-1, 1]^3."""
+
+    def density(self, points: Tensor) -> Tensor:
+        """Density (P,) per unit length at points (P, 3)."""
+        ...
+
+
+class RadianceField(Density, Protocol):
+    """What samplers need to know of a field."""
+
+    def __call__(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density (P,) and features (P, C) at points (P, 3) seen along unit directions (P, 3)."""
+        ...
+
+
+class Sampler(nn.Module, abc.ABC):
+    """Renders rays through a field. Networks that it owns are fitted with the field."""
+
+    @abc.abstractmethod
+    def render(
+        self,
+        field: RadianceField,
+        rays: Rays,
+        background: Tensor,
+        *,
+        near: float,
+        far: float,
+        generator: torch.Generator | None,
+    ) -> Rendering:
+        """Render rays (R,) over `background` (C,), within [near, far] and the box [-1, 1]^3.
+
+        Differentiable in the field, the background and the sampler's own networks. `generator` jitters the samples
+        (training); None is deterministic (evaluation).
+        """
+
+    def update(self, field: Density, *, step: int, generator: torch.Generator) -> None:
+        """Prepare for training step `step`, from 0; called before every one, also after a resume."""

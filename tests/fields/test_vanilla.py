@@ -1,0 +1,131 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from field_checks import (
+    check_gradients,
+    check_parameter_groups,
+    fit_sphere,
+    points_and_directions,
+)
+from torch import Tensor
+
+from latentfields.fields.config import VanillaConfig
+from latentfields.fields.field import Head
+from latentfields.fields.vanilla import Vanilla
+
+CONFIG = VanillaConfig(
+    layers=3, width=8, skip_after=2, position_octaves=2, view_dependent=True, direction_octaves=1,
+    branch_width=5, density_shift=-0.5, density_scale=2.0,
+)  # fmt: skip
+PAPER_SIZE = VanillaConfig(
+    layers=8, width=256, skip_after=5, position_octaves=10, view_dependent=True, direction_octaves=4,
+    branch_width=128,
+)  # fmt: skip
+
+
+def vanilla(config: VanillaConfig = CONFIG, *, channels: int = 5, head: Head = "linear") -> Vanilla:
+    torch.manual_seed(0)
+    return Vanilla(config, channels=channels, head=head)
+
+
+def encoded(values: list[float], octaves: int) -> Tensor:
+    row = torch.tensor(values)
+    parts = [row]
+    for k in range(octaves):
+        angle = torch.pi * 2**k * row
+        parts += [angle.sin(), angle.cos()]
+    return torch.cat(parts)
+
+
+def test_it_is_the_network_of_figure_7() -> None:
+    """Layer by layer for one point, the encoded position joining behind the second layer."""
+    field = vanilla()
+    points, directions = points_and_directions(6)
+    density, features = field(points, directions)
+    weights = dict(field.named_parameters())
+
+    def layer(name: str, inputs: Tensor) -> Tensor:
+        return weights[f"{name}.weight"] @ inputs + weights[f"{name}.bias"]
+
+    for p in range(len(points)):
+        position = encoded(points[p].tolist(), 2)
+        first = layer("trunk.0", position).clamp(min=0)
+        second = layer("trunk.1", first).clamp(min=0)
+        third = layer("trunk.2", torch.cat([position, second])).clamp(min=0)
+        shifted = layer("density_output", third)[0] - 0.5
+        torch.testing.assert_close(density[p], 2 * shifted.exp().log1p())
+        direction = encoded(directions[p].tolist(), 1)
+        branch = layer("branch", torch.cat([layer("bottleneck", third), direction])).clamp(min=0)
+        torch.testing.assert_close(features[p], layer("output", branch))
+
+
+def test_the_size_of_the_paper() -> None:
+    field = vanilla(PAPER_SIZE, channels=3)
+    shapes = [tuple(layer.weight.shape) for layer in field.trunk]  # type: ignore[union-attr]
+    assert shapes == [(256, 63), *[(256, 256)] * 4, (256, 256 + 63), *[(256, 256)] * 2]
+    assert tuple(field.branch.weight.shape) == (128, 256 + 27)
+    # As many weights as one network of the authors' code: 595 844.
+    assert sum(parameter.numel() for parameter in field.parameters()) == 595_844
+
+
+@pytest.mark.parametrize("skip_after", [0, 3, 7])
+def test_without_a_skip_within_the_trunk_no_layer_sees_the_position_again(skip_after: int) -> None:
+    field = vanilla(replace(CONFIG, skip_after=skip_after))
+    shapes = [tuple(layer.weight.shape) for layer in field.trunk]  # type: ignore[union-attr]
+    assert shapes == [(8, 15), (8, 8), (8, 8)]
+    assert field(*points_and_directions())[1].isfinite().all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_any_number_of_channels(channels: int) -> None:
+    density, features = vanilla(channels=channels)(*points_and_directions())
+    assert density.shape == (20,)
+    assert features.shape == (20, channels)
+    assert (density > 0).all()
+
+
+def test_density_alone_is_the_density_of_the_whole() -> None:
+    field = vanilla()
+    points, directions = points_and_directions()
+    torch.testing.assert_close(field.density(points), field(points, directions)[0])
+
+
+@pytest.mark.parametrize("view_dependent", [False, True])
+def test_only_a_view_dependent_field_looks_at_directions(view_dependent: bool) -> None:
+    field = vanilla(replace(CONFIG, view_dependent=view_dependent))
+    points, directions = points_and_directions()
+    density, features = field(points, directions)
+    other_density, other_features = field(points, -directions)
+    assert torch.equal(density, other_density)
+    assert torch.equal(features, other_features) != view_dependent
+
+
+def test_the_sigmoid_head_squashes_the_same_output() -> None:
+    points, directions = points_and_directions()
+    linear, squashed = (vanilla(head=head)(points, directions)[1] for head in ("linear", "sigmoid"))
+    torch.testing.assert_close(squashed, torch.sigmoid(linear))
+
+
+def test_no_points_have_no_features() -> None:
+    density, features = vanilla()(torch.zeros(0, 3), torch.zeros(0, 3))
+    assert density.shape == (0,)
+    assert features.shape == (0, 5)
+
+
+def test_gradients_match_finite_differences() -> None:
+    check_gradients(vanilla(channels=2))
+
+
+def test_there_is_no_regulariser() -> None:
+    assert vanilla().regularisation().item() == 0
+
+
+def test_learning_rates_cover_all_parameters_once_and_follow_the_factor() -> None:
+    field = vanilla(replace(CONFIG, learning_rate=0.004))
+    check_parameter_groups(field, {name: 0.004 for name, _ in field.named_parameters()})
+
+
+def test_a_short_fit_to_pictures_of_a_sphere() -> None:
+    """One colour everywhere would be 10 dB, a sphere of its mean colour 13 dB."""
+    assert fit_sphere(vanilla(VanillaConfig(), channels=3, head="sigmoid"), steps=100) > 20

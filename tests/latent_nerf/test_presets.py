@@ -1,0 +1,103 @@
+"""Presets are complete, reload from JSON, and say what Table 16 says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from latentfields import preset
+from latentfields.errors import InputError
+from latentfields.fields.config import FieldName, TensorfConfig
+from latentfields.fields.registry import new_field
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.presets import PresetName
+from latentfields.rendering.options import ProposalSampling, SamplerName
+from latentfields.training.typed_json import from_json, to_json
+
+FIELDS = get_args(FieldName)
+
+
+@pytest.mark.parametrize("name", get_args(PresetName))
+@pytest.mark.parametrize("field", FIELDS)
+def test_presets_are_in_range_and_reload(field: FieldName, name: PresetName) -> None:
+    config = preset(field, name)
+    config.check()
+    assert config.field.kind == field
+    text = json.dumps(to_json(config))
+    assert json.loads(text)["field"]["kind"] == field
+    assert from_json(FitConfig, json.loads(text), source=Path("config.json")) == config
+
+
+@pytest.mark.parametrize("sampler", get_args(SamplerName))
+def test_every_sampler_can_be_chosen(sampler: SamplerName) -> None:
+    config = preset("kplanes", "paper", sampler=sampler)
+    assert config.sampling.kind == sampler
+    assert replace(config, sampling=preset("kplanes", "paper").sampling) == preset("kplanes", "paper")
+
+
+@pytest.mark.parametrize(
+    ("field", "xi_supervision", "xi_alignment"),
+    [("vanilla", 0.1, 1), ("instant-ngp", 0.001, 0.1), ("tensorf", 0.01, 0.1), ("kplanes", 0.1, 0.1)],
+)
+def test_table_16(field: FieldName, xi_supervision: float, xi_alignment: float) -> None:
+    config = preset(field, "paper")
+    assert (config.supervision.steps, config.alignment.steps) == (10_000, 15_000)
+    assert config.supervision.learning_rate_factor == xi_supervision
+    assert config.alignment.learning_rate_factor == xi_alignment
+    assert (config.batch_images, config.decoder_learning_rate) == (4, 1e-4)
+    assert config.decoder_final_learning_rate ** (1 / 15_000) == pytest.approx(0.9996)
+    assert config.subpixels == 1
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_small_field_has_any_number_of_channels(field: FieldName) -> None:
+    torch.manual_seed(0)
+    points = 2 * torch.rand(7, 3) - 1
+    directions = torch.nn.functional.normalize(torch.randn(7, 3), dim=-1)
+    for channels in (1, 5):
+        model = new_field(preset(field).field, channels=channels, head="linear")
+        density, features = model(points, directions)
+        assert (density.shape, features.shape) == ((7,), (7, channels))
+        torch.testing.assert_close(model.density(points), density)
+
+
+@pytest.mark.parametrize(
+    ("change", "option"),
+    [
+        ({"kind": "gaussians"}, "field.kind"), ({"kind": None}, "field.kind"),
+        ({"planes": 3}, "field.planes"), ({"resolution": "many"}, "field.resolution"),
+    ],
+)  # fmt: skip
+def test_a_damaged_field_in_config_json_is_named(change: dict[str, Any], option: str) -> None:
+    value = to_json(preset("kplanes"))
+    value["field"] |= change
+    with pytest.raises(InputError, match=f"config.json: .*'{option}'"):
+        from_json(FitConfig, value, source=Path("config.json"))
+
+
+def test_numbers_of_every_field_and_sampler_are_checked() -> None:
+    config = preset("kplanes", "paper")
+    assert isinstance(config.sampling, ProposalSampling)
+    bad = {
+        "--field.scales": replace(config, field=replace(config.field, scales=(1, 0))),
+        "--field.optimizer.warmup-steps": replace(
+            config, field=replace(config.field, optimizer=replace(config.field.optimizer, warmup_steps=-1))
+        ),
+        "--sampling.resolutions": replace(config, sampling=replace(config.sampling, resolutions=(1, 8))),
+        "--sampling.proposal-samples": replace(
+            config, sampling=replace(config.sampling, proposal_samples=(8,))
+        ),
+        "--sampling.interlevel-weight": replace(
+            config, sampling=replace(config.sampling, interlevel_weight=float("nan"))
+        ),
+    }
+    for option, changed in bad.items():
+        with pytest.raises(InputError, match=f"^{option}: "):
+            changed.check()
+    # A shift may have either sign.
+    replace(config, field=TensorfConfig(density_shift=-7.0)).check()

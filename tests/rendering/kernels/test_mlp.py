@@ -1,0 +1,55 @@
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from latentfields.rendering.kernels.mlp import BLOCK, mlp, mlp_reference
+
+
+def layers(*widths: int, bias: bool) -> list[nn.Linear]:
+    torch.manual_seed(0)
+    return [nn.Linear(a, b, bias=bias) for a, b in itertools.pairwise(widths)]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("widths", [(5, 3), (5, 8, 3), (4, 8, 6, 3)])
+@pytest.mark.parametrize("points", [1, BLOCK, 2 * BLOCK + 7])
+def test_values_and_gradients_are_the_twins(bias: bool, widths: tuple[int, ...], points: int) -> None:
+    results: list[list[Tensor]] = []
+    for function in (mlp, mlp_reference):
+        network = layers(*widths, bias=bias)
+        inputs = torch.randn(points, widths[0], generator=torch.Generator().manual_seed(1)).requires_grad_()
+        out = function(inputs, *network)
+        out.backward(torch.randn(out.shape, generator=torch.Generator().manual_seed(2)))
+        leaves = [inputs, *nn.ModuleList(network).parameters()]
+        results.append([out.detach()] + [leaf.grad for leaf in leaves if leaf.grad is not None])
+    assert len(results[0]) == len(results[1]) == 2 + (1 + bias) * (len(widths) - 1)
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_gradients_are_those_of_finite_differences(bias: bool) -> None:
+    network = [layer.double() for layer in layers(3, 6, 5, 2, bias=bias)]
+    inputs = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    parameters = tuple(nn.ModuleList(network).parameters())
+    assert torch.autograd.gradcheck(lambda x, *_: mlp(x, *network), (inputs.requires_grad_(), *parameters))
+
+
+def test_the_gradient_that_comes_in_is_left_alone() -> None:
+    network = layers(3, 4, 2, bias=False)
+    out = mlp(torch.randn(9, 3, requires_grad=True), *network)
+    gradient = torch.randn(9, 2)
+    kept = gradient.clone()
+    out.backward(gradient)
+    assert torch.equal(gradient, kept)
+
+
+def test_no_points_is_a_result_too() -> None:
+    network = layers(3, 4, 2, bias=True)
+    out = mlp(torch.zeros(0, 3), *network)
+    assert out.shape == (0, 2)
+    out.sum().backward()
+    assert network[0].weight.grad is not None
+    assert not network[0].weight.grad.any()

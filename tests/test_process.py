@@ -1,0 +1,25 @@
+import pytest
+import torch
+
+from latentfields.errors import InputError
+from latentfields.process import choose_device
+
+
+def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    for count, automatic in ((0, "cpu"), (2, "cuda")):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda count=count: count > 0)
+        assert choose_device("auto") == torch.device(automatic)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(
+        InputError, match="--device: is 'cuda:2'; expected auto or one of cpu, cuda:0, cuda:1, cuda"
+    ):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["cuda", "gpu", ""])
+def test_devices_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match=f"--device: is '{name}'; expected auto or one of cpu$"):
+        choose_device(name)
