@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import torch
 from PIL import Image
 
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.cameras import Cameras
 from latentfields.evaluation.pictures import to_pixels
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fit import METRICS_FILE, fit
@@ -18,6 +22,9 @@ from latentfields.latent_nerf.run import Run
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import read_json
+
+TIMED_VIEWS = 7
+"""Test views that are rendered one by one to time it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class FitJob:
 
 
 def fit_and_score(job: FitJob) -> dict[str, Any]:
-    """Scores on the test views: decoded PSNR after each stage, and of rendered against encoded latents."""
+    """Scores on the test views, decoded and of latents, after each stage; seconds of training and of one view."""
     scene = load_scene(job.scene)
     autoencoder = None if job.autoencoder is None else load_autoencoder(job.autoencoder)
     run = fit(scene, autoencoder, out=job.folder, config=job.config)
@@ -47,6 +54,7 @@ def fit_and_score(job: FitJob) -> dict[str, Any]:
     shutil.rmtree(job.folder)
     images = test["images"]["mean"]
     result = {"psnr": images["psnr"], "ssim": images["ssim"], "seconds": metrics["training_seconds"]}
+    result |= _view_milliseconds(run, scene)
     if autoencoder is not None:
         after = metrics["after_supervision"]
         result |= {
@@ -55,6 +63,29 @@ def fit_and_score(job: FitJob) -> dict[str, Any]:
             "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
         }
     return result
+
+
+@torch.no_grad()
+def _view_milliseconds(run: Run, scene: Scene) -> dict[str, float]:
+    """Medians over test views of rendering what is decoded, and of rendering and decoding."""
+    cameras = scene.cropped_to_multiple(run.model.factor).cameras[scene.indices("test")[:TIMED_VIEWS]]
+    singles = [cameras[index : index + 1] for index in range(len(cameras))]
+    model = run.model
+    return {
+        "render_milliseconds": _median_milliseconds(model.render_features, singles),
+        "frame_milliseconds": _median_milliseconds(
+            lambda camera: model.decode(model.render_features(camera).features), singles
+        ),
+    }
+
+
+def _median_milliseconds(function: Callable[[Cameras], object], cameras: Sequence[Cameras]) -> float:
+    times = []
+    for camera in cameras:
+        start = time.perf_counter()
+        function(camera)
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
 
 
 def _save_picture(run: Run, scene: Scene, path: Path) -> None:

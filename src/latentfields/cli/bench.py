@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import abc
 import json as json_format
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from latentfields.bench.grid_config import PAPER_FIELDS, FitGrid
 from latentfields.bench.igae_config import IgaeBench, Scale
 from latentfields.cli.command_line import command_line
+from latentfields.fields.config import FieldName
+
+if TYPE_CHECKING:
+    from latentfields.evaluation.report import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,3 +117,93 @@ class Reconstruction:
         )  # fmt: skip
         results = run_reconstruction_bench(config, self.out, processes=self.processes)
         print(json_format.dumps(results) if self.json else "\n\n".join(map(markdown, tables(results))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grid(abc.ABC):
+    """NeRFs fitted in several spaces to the same objects; each table reads its part of the scores."""
+
+    out: Path
+    """Folder of the benchmark: results.json, pictures, and every finished cell. Tables can share it."""
+    scale: Scale = "small"
+    """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
+    seeds: int = 3
+    """Objects per family; each is fitted with its own seed."""
+    fields: tuple[FieldName, ...] = PAPER_FIELDS
+    """Representations."""
+    spaces: tuple[str, ...] = ("base", "igae")
+    """Names or folders of autoencoders; rgb fits colours."""
+    families: tuple[str, ...] = ("vases", "hats", "bags")
+    """Families of generated objects."""
+    meshes: tuple[Path, ...] = ()
+    """Mesh files, such as scans: one more family of objects."""
+    processes: int = 1
+    """Cells that run at the same time, with one thread each. Use 1 where times matter."""
+    json: bool = False
+    """Print the scores of every fit as JSON instead of tables."""
+
+    @abc.abstractmethod
+    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
+        """What is printed."""
+
+    def run(self) -> None:
+        """Run what is missing and print the tables."""
+        from latentfields.bench.grid import run_fit_grid
+        from latentfields.bench.igae_report import markdown
+
+        config = FitGrid(
+            scale=self.scale, seeds=self.seeds, fields=self.fields, spaces=self.spaces,
+            families=self.families, meshes=self.meshes,
+        )  # fmt: skip
+        fits = run_fit_grid(config, self.out, processes=self.processes)
+        print(json_format.dumps(fits) if self.json else "\n\n".join(map(markdown, self.tables(fits))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table1(_Grid):
+    """Novel views of every NeRF in the space of a plain and of a 3D-aware autoencoder (IG-AE Tables 1, 5 to 9).
+
+    With the folders of trained ablations among --spaces, this is Table 10.
+    """
+
+    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
+        """Decoded novel views."""
+        from latentfields.bench.grid_tables import novel_views
+
+        return novel_views(fits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table4(_Grid):
+    """What RGB Alignment is worth: novel views after each stage (IG-AE Table 4)."""
+
+    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
+        """Decoded novel views after each stage."""
+        from latentfields.bench.grid_tables import stages
+
+        return stages(fits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentNvs(_Grid):
+    """Rendered against encoded latents (IG-AE Table 11)."""
+
+    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
+        """Latent novel views."""
+        from latentfields.bench.grid_tables import latent_novel_views
+
+        return latent_novel_views(fits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RgbVsLatent(_Grid):
+    """Time and quality of NeRFs in latent and in RGB space (IG-AE Table 13)."""
+
+    spaces: tuple[str, ...] = ("rgb", "base")
+    """Names or folders of autoencoders; rgb fits colours."""
+
+    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
+        """Times and quality."""
+        from latentfields.bench.grid_tables import against_rgb
+
+        return against_rgb(fits)

@@ -65,6 +65,10 @@ class Benchmarks:
 
     command: tyro.conf.OmitSubcommandPrefixes[
         Annotated[bench.Igae, tyro.conf.subcommand("igae")]
+        | Annotated[bench.Table1, tyro.conf.subcommand("table1")]
+        | Annotated[bench.Table4, tyro.conf.subcommand("table4")]
+        | Annotated[bench.LatentNvs, tyro.conf.subcommand("latent-nvs")]
+        | Annotated[bench.RgbVsLatent, tyro.conf.subcommand("rgb-vs-latent")]
         | Annotated[bench.Reconstruction, tyro.conf.subcommand("reconstruction")]
     ]
 

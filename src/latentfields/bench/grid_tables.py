@@ -1,0 +1,72 @@
+"""Tables of IG-AE from fits of NeRFs (`bench.grid`): quality by stage and space, and time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from latentfields.bench.summary import Spread
+from latentfields.evaluation.report import Table
+
+Fits = Sequence[Mapping[str, Any]]
+
+
+def novel_views(fits: Fits) -> list[Table]:
+    """Tables 1 and 5 to 10: decoded novel views, by NeRF and space, on every family."""
+    return [
+        _by_family(fits, "psnr", "Decoded novel views: PSNR, dB"),
+        _by_family(fits, "ssim", "The same: SSIM"),
+    ]
+
+
+def stages(fits: Fits) -> list[Table]:
+    """Table 4: decoded novel views after each stage."""
+    latent = [fit for fit in fits if "supervision_psnr" in fit]
+    rows = tuple(
+        (*labels, _spread(part, "supervision_psnr"), _spread(part, "psnr"))
+        for labels, part in _groups(latent).items()
+    )
+    columns = ("NeRF", "space", "after Latent Supervision", "after RGB Alignment")
+    return [Table("Decoded novel views: PSNR, dB", columns, rows)]
+
+
+def latent_novel_views(fits: Fits) -> list[Table]:
+    """Table 11: rendered against encoded latents of the test views, after Latent Supervision."""
+    latent = [fit for fit in fits if "supervision_latent_psnr" in fit]
+    return [_by_family(latent, "supervision_latent_psnr", "Rendered against encoded latents: PSNR, dB")]
+
+
+def against_rgb(fits: Fits) -> list[Table]:
+    """Table 13: time and quality beside the same NeRF fitted to colours, by the same steps."""
+    rows = tuple(
+        (
+            *labels, _spread(part, "seconds"), _spread(part, "render_milliseconds"),
+            _spread(part, "frame_milliseconds"), _spread(part, "psnr"),
+        )
+        for labels, part in _groups(fits).items()
+    )  # fmt: skip
+    columns = ("NeRF", "space", "training, s", "rendering, ms", "with decoding, ms", "PSNR, dB")
+    return [Table("Training and rendering time", columns, rows)]
+
+
+def _groups(fits: Fits) -> dict[tuple[str, str], Fits]:
+    """Fits by field and space, in order."""
+    keys = dict.fromkeys((fit["field"], fit["space"]) for fit in fits)
+    return {key: [fit for fit in fits if (fit["field"], fit["space"]) == key] for key in keys}
+
+
+def _by_family(fits: Fits, measure: str, title: str) -> Table:
+    families = list(dict.fromkeys(fit["family"] for fit in fits))
+    rows = tuple(
+        (
+            *labels,
+            *(_spread([fit for fit in part if fit["family"] == family], measure) for family in families),
+            _spread(part, measure),
+        )
+        for labels, part in _groups(fits).items()
+    )
+    return Table(title, ("NeRF", "space", *families, "all"), rows)
+
+
+def _spread(fits: Fits, measure: str) -> str:
+    return str(Spread.of([fit[measure] for fit in fits]))
