@@ -12,7 +12,7 @@ import torch
 
 from latentfields import preset
 from latentfields.errors import InputError
-from latentfields.fields.config import FieldName, TensorfConfig
+from latentfields.fields.config import FieldName, InstantNgpConfig, TensorfConfig
 from latentfields.fields.registry import new_field
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.presets import PresetName
@@ -95,6 +95,8 @@ def test_numbers_of_every_field_and_sampler_are_checked() -> None:
         "--sampling.interlevel-weight": replace(
             config, sampling=replace(config.sampling, interlevel_weight=float("nan"))
         ),
+        "--field.upsample-at": replace(config, field=TensorfConfig(upsample_at=(0.4, 0.2))),
+        "--field.finest": replace(config, field=InstantNgpConfig(coarsest=16, finest=8)),
     }
     for option, changed in bad.items():
         with pytest.raises(InputError, match=f"^{option}: "):

@@ -32,7 +32,7 @@ class Fit:
     """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space."""
-    field: FieldName = "triplane"
+    field: FieldName = "kplanes"
     """Representation of the scene."""
     preset: PresetName = "small"
     """Settings to start from: `small` for one CPU core, `paper` for IG-AE's Table 16 on a GPU."""
@@ -79,7 +79,5 @@ def starting_point(arguments: Sequence[str]) -> Fit:
         parser.add_argument(f"--{name}", nargs="?")
     chosen: dict[str, Any] = vars(parser.parse_known_args(arguments)[0])
     known = {name: value for name, value in chosen.items() if value in choices[name]}
-    config = preset(
-        known.get("field", "triplane"), known.get("preset", "small"), sampler=known.get("sampler")
-    )
+    config = preset(known.get("field", "kplanes"), known.get("preset", "small"), sampler=known.get("sampler"))
     return Fit(scene=tyro.MISSING, config=config, **known)

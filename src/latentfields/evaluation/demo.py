@@ -67,7 +67,7 @@ def _summary(runs: tuple[Run, ...]) -> list[str]:
     for run in runs:
         metrics = read_json(run.folder / METRICS_FILE)
         psnr = metrics["test"]["images"]["mean"]["psnr"]
-        line = f"{run_label(run):24s} test PSNR {psnr:.2f} dB after {metrics['training_seconds']:.0f} s"
+        line = f"{run_label(run):27s} test PSNR {psnr:.2f} dB after {metrics['training_seconds']:.0f} s"
         if metrics["after_supervision"]:
             line += (
                 f" ({metrics['after_supervision']['test_psnr']:.2f} after Latent Supervision; the autoencoder "

@@ -75,8 +75,9 @@ def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: P
 
 
 def run_label(run: Run) -> str:
-    """How a run is called in the report."""
-    return "RGB NeRF" if run.config.autoencoder is None else f"Latent NeRF ({run.config.autoencoder})"
+    """How a run is called in the report, such as "RGB NeRF (kplanes)" or "Latent NeRF (kplanes, base)"."""
+    kind, autoencoder = run.config.fit.field.kind, run.config.autoencoder
+    return f"RGB NeRF ({kind})" if autoencoder is None else f"Latent NeRF ({kind}, {autoencoder})"
 
 
 def _write_orbit(run: Run, scene: Scene) -> Path:

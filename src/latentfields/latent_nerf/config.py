@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from latentfields.errors import InputError
-from latentfields.fields.config import FieldConfig, TriPlaneConfig
+from latentfields.fields.config import FieldConfig, InstantNgpConfig, KPlanesConfig, TensorfConfig
 from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig
 
 
@@ -28,7 +28,7 @@ class FitConfig:
 
     space: Literal["latent", "rgb"] = "latent"
     """Fit the field to the autoencoder's latents, or to pixels as an ordinary NeRF (no alignment stage then)."""
-    field: FieldConfig = dataclasses.field(default_factory=TriPlaneConfig)
+    field: FieldConfig = dataclasses.field(default_factory=KPlanesConfig)
     """The field, its optimiser and its regularisers."""
     sampling: SamplingConfig = dataclasses.field(default_factory=GridSampling)
     """How rays are sampled."""
@@ -71,6 +71,17 @@ class FitConfig:
             )
         if self.subpixels != 1 and self.subpixels % 2:
             raise InputError("--subpixels", f"is {self.subpixels}; expected 1 or an even number")
+        if isinstance(self.field, TensorfConfig):
+            moments = self.field.upsample_at
+            if list(moments) != sorted(moments) or any(moment > 1 for moment in moments):
+                raise InputError(
+                    "--field.upsample-at", f"are {list(moments)}; expected ascending fractions from 0 to 1"
+                )
+        if isinstance(self.field, InstantNgpConfig) and self.field.finest < self.field.coarsest:
+            raise InputError(
+                "--field.finest",
+                f"is {self.field.finest}; expected at least --field.coarsest, {self.field.coarsest}",
+            )
         if isinstance(self.sampling, ProposalSampling):
             networks = len(self.sampling.resolutions)
             if not networks or len(self.sampling.proposal_samples) != networks:

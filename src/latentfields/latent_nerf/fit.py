@@ -19,6 +19,7 @@ from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
+from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import write_json
 from latentfields.training.loop import LoopOptions, train
@@ -51,7 +52,7 @@ def fit(
         raise InputError(
             "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
         )
-    config = config or preset(field or "triplane")
+    config = config or preset(field or "kplanes")
     config = replace(config, space="rgb" if autoencoder is None else "latent")
     run_config = RunConfig(
         scene=Path(scene.source), autoencoder=None if autoencoder is None else autoencoder.name,
@@ -114,7 +115,12 @@ def _fit_scene(
         options=LoopOptions(seconds=config.seconds),
     )  # fmt: skip
     run = Run.save(out, config, model, scene)
-    metrics = {"training_seconds": seconds, "after_supervision": trainer.after_supervision}
+    metrics = {
+        "training_seconds": seconds,
+        "after_supervision": trainer.after_supervision,
+        "device": str(device),
+        "kernels": kernel_backend(),
+    }
     original = None if autoencoder is None else autoencoder.clone().to(device)
     write_json(out / METRICS_FILE, metrics | evaluate_model(model, original, scene))
     return run

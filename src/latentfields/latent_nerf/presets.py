@@ -28,7 +28,7 @@ PresetName = Literal["small", "paper"]
 
 
 def preset(
-    field: FieldName = "triplane", name: PresetName = "small", *, sampler: SamplerName | None = None
+    field: FieldName = "kplanes", name: PresetName = "small", *, sampler: SamplerName | None = None
 ) -> FitConfig:
     """The configuration that a fit starts from; `sampler` replaces the preset's by another, with its defaults.
 
