@@ -29,7 +29,7 @@ def test_a_fit_that_cannot_start_stops_the_other(out: Path) -> None:
     done = demo(out, "--autoencoder", "unheard-of", "--seconds", 170)
     assert time.monotonic() - started < 150
     assert done.returncode == 2
-    assert "unheard-of: no such autoencoder; packaged: 'base'" in done.stderr
+    assert "unheard-of: no such autoencoder; packaged: 'base', 'igae'" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (out / "latent").exists()
 

@@ -109,7 +109,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
             "unheard-of",
             "--out",
             out,
-        ): "no such autoencoder; packaged: 'base'",
+        ): "no such autoencoder; packaged: 'base', 'igae'",
         ("fit", scene_folder, "--out", run_folder): "holds a run with other settings",
         ("evaluate", tmp_path): "is not a run",
         ("render", run_folder, "--views", "orbit", "--frames", "0"): "--frames: is 0; expected at least 1",
