@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint check clean
+.PHONY: demo test lint check benchmark clean
 
 demo: $(INSTALLED)
 	$(BIN)/latentfields demo
@@ -18,6 +18,10 @@ lint: $(INSTALLED)-dev
 	$(BIN)/mypy
 
 check: lint test
+
+# Fast kernels and training steps against their plain twins; fails when one lost against the committed baseline.
+benchmark: $(INSTALLED)-dev
+	$(BIN)/python -m benchmarks --check
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
