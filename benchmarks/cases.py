@@ -17,9 +17,10 @@ from torch import Tensor
 
 from benchmarks.measure import Case
 from latentfields.cameras import Rays
-from latentfields.fields import instant_ngp, triplane
 from latentfields.fields.config import InstantNgpConfig, TriPlaneConfig
 from latentfields.fields.field import Field
+from latentfields.fields.instant_ngp import InstantNgp
+from latentfields.fields.triplane import TriPlane
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.intervals import render_intervals
 from latentfields.rendering.kernels.hash_encoding import (
@@ -113,11 +114,11 @@ def _step_cases() -> list[Case]:
 
 
 def _ngp(config: InstantNgpConfig) -> Field:
-    return instant_ngp.InstantNgp(config, channels=CHANNELS, head="linear")
+    return InstantNgp(config, channels=CHANNELS, head="linear")
 
 
 def _triplane(config: TriPlaneConfig) -> Field:
-    return triplane.TriPlane(config, channels=CHANNELS, head="linear")
+    return TriPlane(config, channels=CHANNELS, head="linear")
 
 
 def _rays() -> Rays:
@@ -185,9 +186,10 @@ def _plain(run: Callable[[], None]) -> Callable[[], None]:
 @contextlib.contextmanager
 def _twins() -> Iterator[None]:
     with (
-        mock.patch.object(instant_ngp, "hash_encoding", hash_encoding_reference),
-        mock.patch.object(instant_ngp, "mlp", mlp_reference),
-        mock.patch.object(triplane, "plane_lookup", plane_lookup_reference),
+        mock.patch("latentfields.fields.instant_ngp.hash_encoding", hash_encoding_reference),
+        mock.patch("latentfields.fields.instant_ngp.mlp", mlp_reference),
+        mock.patch("latentfields.fields.triplane.plane_lookup", plane_lookup_reference),
+        mock.patch("latentfields.fields.triplane.mlp", mlp_reference),
     ):
         yield
 

@@ -39,7 +39,8 @@ def measure(case: Case, *, rounds: int) -> Measurement:
     """Medians over `rounds` rounds of both variants, after one round that compiles and warms up."""
     case.twin()
     case.fast()
-    fast, twin = [], []
+    fast: list[float] = []
+    twin: list[float] = []
     for turn in range(rounds):
         order = [(case.fast, fast), (case.twin, twin)]
         for run, times in order if turn % 2 else reversed(order):

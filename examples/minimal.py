@@ -71,7 +71,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""
-        return x + self.second(torch.relu(self.first(torch.relu(x))))
+        out: Tensor = x + self.second(torch.relu(self.first(torch.relu(x))))
+        return out
 
 
 class Branch(nn.Module):
@@ -83,7 +84,8 @@ class Branch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum of both branches."""
-        return self.layers(x) + self.linear(x)
+        out: Tensor = self.layers(x) + self.linear(x)
+        return out
 
 
 class Autoencoder(nn.Module):
@@ -120,11 +122,13 @@ class Autoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """z = E(x): images (B, 3, H, W) to normalised latents (B, C, h, w)."""
-        return (self.encoder(images) - self.mean) / self.std
+        latents: Tensor = (self.encoder(images) - self.mean) / self.std
+        return latents
 
     def decode(self, latents: Tensor) -> Tensor:
         """x = D(z): normalised latents (B, C, h, w) to images (B, 3, H, W)."""
-        return self.decoder(latents * self.std + self.mean)
+        images: Tensor = self.decoder(latents * self.std + self.mean)
+        return images
 
 
 # --- The field and how it is rendered --------------------------------------------------------------------------------
@@ -261,7 +265,7 @@ def main() -> None:
     torch.manual_seed(0)
     images, poses, focal = load_views(arguments.scene, "train")
     autoencoder = Autoencoder(arguments.autoencoder)
-    model = LatentNerf(autoencoder, images.shape[2:], focal, samples=arguments.samples)
+    model = LatentNerf(autoencoder, (images.shape[2], images.shape[3]), focal, samples=arguments.samples)
     fit(model, images, poses, supervision=arguments.supervision, alignment=arguments.alignment)
     test_images, test_poses, _ = load_views(arguments.scene, "test")
     print(f"test PSNR {model.test_psnr(test_images, test_poses):.2f} dB")
