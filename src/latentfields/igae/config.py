@@ -5,8 +5,8 @@ states neither; the code released with it had images in [-1, 1] and latents squa
 1 on the latent term is worth a few thousandths here, beside 0.4 for the terms about images.
 
 `small` and `tiny` differ from Table 15 in more than scale: L_latent is in units of the object's own variance, the
-autoencoder's preservation weighs more than L_RGB (in the paper a tenth of it), because decoded renderings of scenes that
-are still blurred pull the decoder away from sharp images, and the perceptual term, which is not LPIPS, a tenth.
+autoencoder's preservation weighs more than L_RGB (in the paper a tenth of it), because decoded renderings of scenes
+that are still blurred pull the decoder away from sharp images, and the perceptual term, which is not LPIPS, a tenth.
 """
 
 from __future__ import annotations
