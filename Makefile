@@ -9,8 +9,9 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)
 	$(BIN)/latentfields demo
 
+# One thread: two that wait for each other on a busy machine can take ten times as long as one.
 test: $(INSTALLED)-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: $(INSTALLED)-dev
 	$(BIN)/ruff check
