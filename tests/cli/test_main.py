@@ -13,7 +13,7 @@ from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
 from latentfields.cli.main import main, parse
 from latentfields.errors import InputError
-from latentfields.fields.config import TriPlaneConfig
+from latentfields.fields.config import KPlanesConfig
 from latentfields.rendering.options import HierarchicalSampling
 from latentfields.training.loop import Interrupted
 
@@ -78,7 +78,7 @@ def test_options_reach_their_fields() -> None:
     assert command.config.supervision.steps == 7
     assert command.config.field.view_dependent
     assert command.config.sampling.samples == 9
-    assert command.config.field == replace(TriPlaneConfig(), view_dependent=True)
+    assert command.config.field == replace(KPlanesConfig(), view_dependent=True)
     command = parse(["evaluate", "runs/x", "--json"])
     assert isinstance(command, Evaluate)
     assert command.json
