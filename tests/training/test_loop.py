@@ -1,7 +1,7 @@
 import json
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,15 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, kind: signal.Signa
     assert torch.equal(resumed.position, straight.position)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own handler: a shell that starts the tests in the background has them ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
 
