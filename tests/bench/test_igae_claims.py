@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from latentfields.bench.igae_claims import Claim, claims
-from latentfields.bench.igae_report import markdown, tables
+from latentfields.bench.igae_report import tables
+from latentfields.bench.markdown import markdown
 
 PSNR = {"base": 20.0, "igae": 22.0, "no-3d": 20.1, "no-preservation": 22.5}
 LATENT = {"base": 25.0, "igae": 32.0, "no-3d": 24.9, "no-preservation": 33.0}

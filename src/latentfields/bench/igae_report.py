@@ -1,4 +1,4 @@
-"""The results of `latentfields bench igae` as tables: text for the terminal and documents, and a page."""
+"""The results of `latentfields bench igae` as tables, and as a page."""
 
 from __future__ import annotations
 
@@ -61,13 +61,6 @@ def _novel_views(results: Mapping[str, Any], measure: str, title: str) -> Table:
         cells = [str(Spread.of(values(results, role, measure, family=family))) for family in names]
         rows.append((role, *cells, str(Spread.of(values(results, role, measure)))))
     return Table(title, ("autoencoder", *names, "all"), tuple(rows))
-
-
-def markdown(table: Table) -> str:
-    """A table as GitHub shows it."""
-    lines = [f"**{table.title}**", "", "| " + " | ".join(table.columns) + " |"]
-    lines.append("|" + "---|" * len(table.columns))
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in table.rows)])
 
 
 def write_page(results: Mapping[str, Any], folder: Path, *, command: str) -> Path:

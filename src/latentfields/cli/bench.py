@@ -61,7 +61,8 @@ class Igae:
     def run(self) -> None:
         """Run what is missing and print the tables."""
         from latentfields.bench.igae import run_igae_bench
-        from latentfields.bench.igae_report import markdown, tables, write_page
+        from latentfields.bench.igae_report import tables, write_page
+        from latentfields.bench.markdown import markdown
 
         results = run_igae_bench(self.configuration(), self.out, processes=self.processes)
         page = write_page(results, self.out, command=command_line())
@@ -108,7 +109,7 @@ class Reconstruction:
 
     def run(self) -> None:
         """Run what is missing and print the tables."""
-        from latentfields.bench.igae_report import markdown
+        from latentfields.bench.markdown import markdown
         from latentfields.bench.reconstruction import ReconstructionBench, run_reconstruction_bench, tables
 
         config = ReconstructionBench(
@@ -149,7 +150,7 @@ class _Grid(abc.ABC):
     def run(self) -> None:
         """Run what is missing and print the tables."""
         from latentfields.bench.grid import run_fit_grid
-        from latentfields.bench.igae_report import markdown
+        from latentfields.bench.markdown import markdown
 
         config = FitGrid(
             scale=self.scale, seeds=self.seeds, fields=self.fields, spaces=self.spaces,

@@ -1,0 +1,12 @@
+"""Tables of benchmarks as text, for the terminal and for documents."""
+
+from __future__ import annotations
+
+from latentfields.evaluation.report import Table
+
+
+def markdown(table: Table) -> str:
+    """A table as GitHub shows it."""
+    lines = [f"**{table.title}**", "", "| " + " | ".join(table.columns) + " |"]
+    lines.append("|" + "---|" * len(table.columns))
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in table.rows)])
