@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from latentfields.cameras import Rays
 from latentfields.rendering.intervals import (
+    along_box,
     importance_edges,
     interval_weights,
     render_intervals,
@@ -20,7 +21,6 @@ from latentfields.rendering.intervals import (
 from latentfields.rendering.options import HierarchicalSampling
 from latentfields.rendering.renderer import Rendering
 from latentfields.rendering.sampler import RadianceField, Sampler
-from latentfields.rendering.sampling import box_segment
 
 
 class HierarchicalSampler(Sampler):
@@ -46,11 +46,7 @@ class HierarchicalSampler(Sampler):
         generator: torch.Generator | None,
     ) -> Rendering:
         """As `Sampler.render`; `coarse` of the result is what the coarse network renders."""
-        enter, leave = box_segment(rays, near=near, far=far)
-
-        def distances(edges: Tensor) -> Tensor:
-            return enter[:, None] + (leave - enter)[:, None] * edges
-
+        distances = along_box(rays, near=near, far=far)
         edges = stratified_edges(rays, self.options.coarse_samples, generator)
         coarse = None
         if self.coarse is None:

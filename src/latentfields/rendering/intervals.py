@@ -5,17 +5,25 @@ Shape suffixes: R rays, S intervals, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
 from latentfields.rendering.renderer import Rendering
 from latentfields.rendering.sampler import Density, RadianceField
-from latentfields.rendering.sampling import resample_edges
+from latentfields.rendering.sampling import box_segment, resample_edges
 from latentfields.rendering.volume import transmittance_and_weights
 
 EXPLORATION = 0.1
 """Share of the samples, relative to an opaque ray, that are spread evenly, so that mistakes can be corrected."""
+
+
+def along_box(rays: Rays, *, near: float, far: float) -> Callable[[Tensor], Tensor]:
+    """Distances of edges (R, S + 1): at 0 a ray enters the box [-1, 1]^3 within [near, far], at 1 it leaves."""
+    enter, leave = box_segment(rays, near=near, far=far)
+    return lambda edges: enter[:, None] + (leave - enter)[:, None] * edges
 
 
 def _midpoints(rays: Rays, distances: Tensor) -> Tensor:

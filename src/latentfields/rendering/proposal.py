@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from latentfields.cameras import Rays
 from latentfields.rendering.intervals import (
+    along_box,
     importance_edges,
     interval_weights,
     render_intervals,
@@ -22,7 +23,6 @@ from latentfields.rendering.options import ProposalSampling
 from latentfields.rendering.proposal_losses import distortion_loss, interlevel_loss
 from latentfields.rendering.renderer import Rendering
 from latentfields.rendering.sampler import Density, RadianceField, Sampler
-from latentfields.rendering.sampling import box_segment
 
 ANNEAL_SLOPE = 10.0
 """How fast proposals gain influence at first: b of mip-NeRF 360's Schlick bias."""
@@ -54,11 +54,7 @@ class ProposalSampler(Sampler):
         generator: torch.Generator | None,
     ) -> Rendering:
         """As `Sampler.render`; `loss` of the result is that of every ray, where gradients are recorded."""
-        enter, leave = box_segment(rays, near=near, far=far)
-
-        def distances(edges: Tensor) -> Tensor:
-            return enter[:, None] + (leave - enter)[:, None] * edges
-
+        distances = along_box(rays, near=near, far=far)
         # Evaluation does not depend on how far the training is.
         influence = self._influence if generator is not None else 1.0
         counts = (*self.options.proposal_samples[1:], self.options.samples)
