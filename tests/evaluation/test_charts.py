@@ -75,6 +75,12 @@ def test_stages_and_levels_are_drawn_once_they_are_reached() -> None:
     assert max(float(label) for label in labels if re.fullmatch(r"[\d.]+", label)) >= 30
 
 
+def test_stages_that_ended_before_the_first_point_have_no_label() -> None:
+    chart = Chart("loss", "step", "loss", (Series("a", [2], [1]),), (Stage("early", 0), Stage("joint", 1)))
+    assert "joint" in texts(draw(chart))
+    assert "early" not in texts(draw(chart))
+
+
 def test_charts_are_reproducible_escaped_and_never_read_as_mathematics() -> None:
     name = "--><script>alert(1)</script> $\\frac{$ & _x"
     chart = Chart(name, name, name, (Series(name, [0, 1], [1, 2]),), (Stage(name, 0),), (Level(name, 1.0),))

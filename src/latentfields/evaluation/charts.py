@@ -147,6 +147,8 @@ def _mark_stages(axes: Any, stages: Sequence[Stage]) -> None:
         start = max(stage.start, left)
         if start >= right:
             break  # a stage that is still to come
+        if end <= left:
+            continue  # one that was over before the first point
         if index > 0:
             axes.axvline(start, color=_INK, linewidth=0.8, alpha=0.5)
         axes.annotate(

@@ -1,0 +1,97 @@
+"""The commands and the code of the documentation run, page by page, in the order a reader would run them.
+
+They run as written, in a folder with what the page says its reader has, but for the flags of `SHORTER`, which make
+trainings short. Commands of other programs are named in `OTHERS`; one that is not known fails the test.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.cli.main import main
+from latentfields.latent_nerf import fit
+from latentfields.latent_nerf.presets import preset
+from scene_files import ring_cameras, sphere_points, sphere_views, write_colmap_binary
+from tiny import with_steps
+
+ROOT = Path(__file__).parents[2]
+PAGES = list((ROOT / "docs").rglob("*.md"))
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+OTHERS = {"pip", "make", "torchrun", "python"}
+"""Programs whose commands are shown but not run here."""
+
+FEW_VIEWS = ("--views", "6", "--size", "32", "--samples", "1", "--overwrite")
+FEW_STEPS = ("--supervision.steps", "3", "--alignment.steps", "3", "--batch-images", "1")
+SHORTER = {
+    "scenes generate all": (*FEW_VIEWS, "--count", "1"),
+    "scenes generate": FEW_VIEWS,
+    "scenes render": FEW_VIEWS,
+    "fit": FEW_STEPS,
+    "render": ("--frames", "2"),
+    "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96"),
+    "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
+    "bench table1": ("--families", "vases"),
+}
+"""Flags that end the commands starting so, the first that fits; of a flag given twice the last one counts."""
+
+
+def pages() -> list[Path]:
+    return sorted(page for page in [ROOT / "README.md", *PAGES] if BLOCK.search(page.read_text()))
+
+
+@pytest.fixture
+def reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autoencoder: Autoencoder, scene_folder: Path
+) -> Path:
+    """A folder with what readers are said to have: photographs, a capture, a mesh, scenes, an autoencoder."""
+    random = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for index in range(8):
+        pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((160, 144)).save(tmp_path / "photos" / f"{index}.png")
+    write_colmap_binary(tmp_path / "capture", sphere_views(ring_cameras(count=9)), sphere_points())
+    trimesh.creation.icosphere().export(tmp_path / "chair.glb")
+    for name in ("vases-0000", "chair"):
+        shutil.copytree(scene_folder, tmp_path / "data" / name)
+    autoencoder.save(tmp_path / "my-vae")
+    monkeypatch.chdir(tmp_path)
+    # `latentfields.fit` in Python has no flags.
+    monkeypatch.setattr(fit, "preset", lambda name: with_steps(preset(name), supervision=3, alignment=3))
+    return tmp_path
+
+
+def run_command(line: str) -> None:
+    program, *arguments = shlex.split(line, comments=True)
+    if program in OTHERS:
+        return
+    assert program == "latentfields", f"a program that the documentation's test does not know: {line}"
+    command = " ".join(arguments)
+    shorter = next((flags for start, flags in SHORTER.items() if command.startswith(start + " ")), ())
+    main([*arguments, *shorter])
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
+def test_page(page: Path, reader: Path) -> None:
+    names: dict[str, object] = {}
+    for language, text in BLOCK.findall(page.read_text()):
+        if language == "python":
+            exec(compile(text, str(page), "exec"), names)
+        else:
+            for line in text.replace("\\\n", " ").splitlines():
+                if shlex.split(line, comments=True):
+                    run_command(line)
+
+
+def test_every_page_is_looked_at() -> None:
+    names = {page.stem for page in pages()}
+    assert {"index", "own-photographs", "own-meshes", "3d-aware-autoencoder", "resume"} <= names
