@@ -20,7 +20,7 @@ lint: $(INSTALLED)-dev
 
 # The documentation as site/index.html; a broken link or reference fails. The notice is about another release.
 docs: $(INSTALLED)-dev
-	NO_MKDOCS_2_WARNING=1 COLUMNS=110 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 COLUMNS=82 $(BIN)/mkdocs build --strict --quiet
 
 check: lint docs test
 
