@@ -12,6 +12,7 @@ from latentfields.cli import main as main_module
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
 from latentfields.cli.main import main, parse
+from latentfields.cli.reporting import LogLevel
 from latentfields.errors import InputError
 from latentfields.fields.config import KPlanesConfig
 from latentfields.rendering.options import HierarchicalSampling
@@ -27,6 +28,12 @@ class Command:
             raise self.problem
 
 
+@dataclass
+class Line:
+    command: Command
+    log_level: LogLevel = "info"
+
+
 @pytest.fixture(autouse=True)
 def plain_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATENTFIELDS_MALLOC", "default")
@@ -37,6 +44,13 @@ def plain_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (InputError("x.json", "field 'a' is 1"), 2, "error: x.json: field 'a' is 1\n"),
         (KeyboardInterrupt(), 130, "\ninterrupted\n"),
+        (PermissionError(13, "Permission denied", "out/x"), 2, "error: out/x: Permission denied\n"),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device\n"),
+        (
+            ZeroDivisionError("in\ntwo lines"),
+            1,
+            "error: a defect: ZeroDivisionError: in two lines; --log-level debug shows the traceback\n",
+        ),
         (
             Interrupted(Path("runs/a"), 7),
             130,
@@ -51,18 +65,19 @@ def test_expected_ends_have_a_status_and_a_line(
     status: int,
     line: str,
 ) -> None:
-    monkeypatch.setattr(main_module, "parse", lambda _: Command(problem))
+    monkeypatch.setattr(main_module, "parse_line", lambda _: Line(Command(problem)))
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == status
     assert capsys.readouterr().err == line
 
 
-def test_defects_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main_module, "parse", lambda _: Command(ZeroDivisionError("a defect")))
+def test_defects_show_their_traceback_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    defect = Command(ZeroDivisionError("a defect"))
+    monkeypatch.setattr(main_module, "parse_line", lambda _: Line(defect, "debug"))
     with pytest.raises(ZeroDivisionError, match="a defect"):
         main([])
-    monkeypatch.setattr(main_module, "parse", lambda _: Command())
+    monkeypatch.setattr(main_module, "parse_line", lambda _: Line(Command()))
     main([])
 
 

@@ -13,7 +13,7 @@ class Evaluate:
     """Score a finished run on the test views of its scene, and print the averages."""
 
     run_folder: tyro.conf.Positional[Path]
-    """Folder of the run."""
+    """Folder of the run, or a file written by `latentfields export scene`."""
     scene: Path | None = None
     """Where the scene is now; by default where it was fitted from."""
     json: bool = False

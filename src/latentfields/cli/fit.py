@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json as json_format
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Fit:
     """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
     threads: int = 1
     """Threads inside tensor operations."""
+    json: bool = False
+    """Print the run's folder, its report, the training time in seconds and the scores on the test views as JSON."""
     config: Annotated[FitConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = dataclasses.field(
         default_factory=FitConfig
     )
@@ -65,7 +68,19 @@ class Fit:
             scene=self.scene, autoencoder=autoencoder, size=self.size, seconds=self.seconds, fit=self.config
         )
         run = fit_folder(config, out=out, device=self.device)
-        print(write_run_report((run,), title=name, command=command_line()))
+        report = write_run_report((run,), title=name, command=command_line())
+        print(json_format.dumps(_results(out, report)) if self.json else report)
+
+
+def _results(out: Path, report: Path) -> dict[str, Any]:
+    from latentfields.latent_nerf.fit import METRICS_FILE
+    from latentfields.training.checkpoint import read_json
+
+    metrics = read_json(out / METRICS_FILE)
+    means = {group: scores["mean"] for group, scores in metrics["test"].items()}
+    return {
+        "run": str(out), "report": str(report), "training_seconds": metrics["training_seconds"], "test": means,
+    }  # fmt: skip
 
 
 def starting_point(arguments: Sequence[str]) -> Fit:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Protocol, cast
+from dataclasses import dataclass, make_dataclass
+from typing import Annotated, Any, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, bench, igae, scenes
+from latentfields.cli import autoencoder, bench, export, igae, scenes
+from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit, starting_point
 from latentfields.cli.render import Render
+from latentfields.cli.reporting import LOG_LEVEL_HELP, LogLevel, one_line, reporting
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
 
+EXIT_DEFECT = 1
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
+"""As of a program that the signal SIGPIPE ended."""
 
 
 class Command(Protocol):
@@ -77,34 +83,94 @@ class Benchmarks:
         self.command.run()
 
 
-def parse(arguments: Sequence[str] | None = None) -> Command:
-    """The subcommand that the arguments (default: the process's) describe. Exits with 2 when they are wrong."""
+@dataclass(frozen=True)
+class Exports:
+    """Write a finished run as files for other tools, in the capture's own coordinates, or as one portable file."""
+
+    command: Annotated[
+        Annotated[export.Mesh, tyro.conf.subcommand("mesh")]
+        | Annotated[export.Points, tyro.conf.subcommand("points")]
+        | Annotated[export.Cameras, tyro.conf.subcommand("cameras")]
+        | Annotated[export.Scene, tyro.conf.subcommand("scene")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
+class CommandLine(Protocol):
+    """Everything that was asked for."""
+
+    command: Command
+    log_level: LogLevel
+
+
+def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
+    """What the arguments (default: the process's) ask for. Exits with 2 when they are wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
     fit = tyro.conf.subcommand("fit", default=starting_point(arguments))
-    parsed = tyro.cli(
+    commands = (
         Annotated[Demo, tyro.conf.subcommand("demo")]
         | Annotated[Scenes, tyro.conf.subcommand("scenes")]
         | Annotated[Autoencoders, tyro.conf.subcommand("autoencoder")]
         | Annotated[Fit, fit]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
-        | Annotated[Benchmarks, tyro.conf.subcommand("bench")],
+        | Annotated[Exports, tyro.conf.subcommand("export")]
+        | Annotated[Benchmarks, tyro.conf.subcommand("bench")]
+        | Annotated[Completion, tyro.conf.subcommand("completion")]
+    )
+    # Made here, since where the options of `fit` start depends on the arguments.
+    line = make_dataclass(
+        "Line",
+        [
+            ("command", Annotated[commands, tyro.conf.arg(name="")]),
+            (
+                "log_level",
+                Annotated[LogLevel, tyro.conf.CascadeSubcommandArgs, tyro.conf.arg(help=LOG_LEVEL_HELP)],
+                "info",
+            ),
+        ],
+    )
+    parsed: Any = tyro.cli(
+        line,
         args=arguments,
         prog="latentfields",
         description="Radiance fields in the latent space of image autoencoders.",
     )
-    return cast(Command, parsed)
+    return cast(CommandLine, parsed)
+
+
+def parse(arguments: Sequence[str] | None = None) -> Command:
+    """The subcommand that the arguments (default: the process's) describe. Exits with 2 when they are wrong."""
+    return parse_line(arguments).command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `latentfields` command."""
-    command = parse(arguments)
-    tune_allocator()
+    try:
+        line = parse_line(arguments)
+        tune_allocator()
+        with reporting(line.log_level):
+            _run(line.command, show_defects=line.log_level == "debug")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough; Python would complain on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_PIPE) from None
+
+
+def _run(command: Command, *, show_defects: bool) -> None:
+    """Run a command; what goes wrong becomes one line and an exit status, defects unless they are to be shown."""
     try:
         command.run()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(EXIT_INPUT) from None
+    except (SystemExit, BrokenPipeError):
+        raise
     except BaseException as error:
         # Imported only now: the module needs torch, and a run that was interrupted has it loaded already.
         from latentfields.training.loop import Interrupted
@@ -112,7 +178,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(error, Interrupted | KeyboardInterrupt):
             print(f"\n{str(error) or 'interrupted'}", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED) from None
-        raise
+        if show_defects or not isinstance(error, Exception):
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        raise SystemExit(EXIT_INPUT if isinstance(error, OSError) else EXIT_DEFECT) from None
 
 
 if __name__ == "__main__":

@@ -11,27 +11,28 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Render a finished run: its test views, or an orbit around the scene, as PNG files or a video."""
+    """Render a finished run: its test views, or an orbit around the scene, as PNG files or a film."""
 
     run_folder: tyro.conf.Positional[Path]
-    """Folder of the run."""
+    """Folder of the run, or a file written by `latentfields export scene`."""
     out: Path | None = None
-    """Folder for PNG files, or a file ending in .mp4; by default RUN/renders."""
+    """Folder for PNG files, or a film ending in .mp4 or .gif; by default RUN/renders, beside a scene file."""
     scene: Path | None = None
-    """Where the scene is now; by default where it was fitted from."""
+    """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
     views: Literal["test", "orbit"] = "test"
     """Which cameras."""
     frames: int = 60
-    """Views of the orbit."""
+    """Views of the orbit, from 1."""
     fps: int = 20
-    """Frames per second of a video."""
+    """Frames per second of a film; GIF plays at most 50."""
 
     def run(self) -> None:
         """Render and say where the result is."""
         from latentfields.latent_nerf.render import render_run
         from latentfields.latent_nerf.run import Run
 
-        out = self.out or self.run_folder / "renders"
+        folder = self.run_folder.parent if self.run_folder.is_file() else self.run_folder
+        out = self.out or folder / "renders"
         run = Run.load(self.run_folder)
         print(
             render_run(

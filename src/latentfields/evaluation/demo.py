@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ def run_demo(
     scene = out / f"{family}-{seed:04d}-{views}"
     started = time.perf_counter()
     if not scene.exists():
-        print(f"Generating {views} views of a {family.removesuffix('s')} ...", file=sys.stderr)
+        logging.getLogger(__name__).info("Generating %d views of a %s ...", views, family.removesuffix("s"))
         render_object_scene(
             generate_object(family, seed), scene, options=RenderOptions(views=views), seed=seed
         )

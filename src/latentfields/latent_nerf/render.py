@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import mimetypes
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -12,13 +13,18 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras, look_at
 from latentfields.errors import InputError
+from latentfields.evaluation.gif import write_gif
 from latentfields.evaluation.pictures import Pixels, save_png, to_pixels
 from latentfields.evaluation.video import write_mp4
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.scene import Scene
 
 ORBIT_DISTANCE = 1.15
 """A little farther away than the training cameras, so that nothing is cut while the object turns."""
+
+FILMS = {".mp4": write_mp4, ".gif": write_gif}
+"""Writers of films, by the end of the file's name."""
 
 ONE_SIDED = 0.7
 """Length of the mean direction towards the cameras above which they count as standing on one side."""
@@ -65,6 +71,8 @@ def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
     Raises InputError when its images have another size than the run was fitted to.
     """
     config = run.config if folder is None else replace(run.config, scene=folder)
+    if not config.scene.is_dir():
+        raise InputError(config.scene, "there is no such folder; say with --scene where the scene is now")
     scene = config.load_scene().cropped_to_multiple(run.model.factor)
     if scene.size != (run.frame.height, run.frame.width):
         raise InputError(
@@ -72,6 +80,17 @@ def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
             f"images are {scene.size[1]}x{scene.size[0]} but the run has {run.frame.width}x{run.frame.height}",
         )
     return scene
+
+
+def run_views(run: Run, folder: Path | None = None) -> SceneViews:
+    """The cameras of the scene that a run was fitted to.
+
+    They are in the run where it is a single file, otherwise with the scene; `folder` says where that is now. Raises
+    InputError as `load_run_scene`.
+    """
+    if run.views is not None and folder is None:
+        return run.views
+    return SceneViews.of(load_run_scene(run, folder))
 
 
 def render_run(
@@ -83,26 +102,34 @@ def render_run(
     fps: int,
     scene_folder: Path | None = None,
 ) -> Path:
-    """Write renders of a run as PNG files into the folder `out`, or as a video when `out` ends in .mp4.
+    """Write renders of a run as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
-    `scene_folder` says where the scene is now. Raises InputError when it, or `frames` or `fps`, cannot be used.
+    `scene_folder` says where the scene is now. Raises InputError when it, `out`, `frames` or `fps` cannot be used.
     """
+    kind = mimetypes.guess_type(out.name)[0] or ""
+    if kind.startswith(("video/", "image/")) and out.suffix not in FILMS:
+        raise InputError(out, f"expected a folder, or a file that ends in {' or '.join(FILMS)}")
     if fps < 1:
         raise InputError("--fps", f"is {fps}; expected at least 1")
-    scene = load_run_scene(run, scene_folder)
-    test = scene.indices("test")
+    known = run_views(run, scene_folder)
     if views == "orbit":
         if frames < 1:
             raise InputError("--frames", f"is {frames}; expected at least 1")
-        cameras = orbit(scene.cameras[scene.indices("train")], frames=frames)
+        cameras = orbit(known.training_cameras, frames=frames)
         names = [f"orbit_{index:04d}" for index in range(frames)]
     else:
-        cameras = scene.cameras[test]
-        names = [Path(scene.image_names[int(index)]).stem for index in test]
+        test = known.splits["test"]
+        if len(test) == 0:
+            raise InputError(run.folder, "the scene has no test views; expected --views orbit")
+        cameras = known.cameras[test]
+        names = [Path(known.names[int(index)]).stem for index in test]
+    return _write_pictures(run, cameras, names, out=out, fps=fps)
+
+
+def _write_pictures(run: Run, cameras: Cameras, names: Sequence[str], *, out: Path, fps: int) -> Path:
     pixels = orbit_frames(run, cameras)
-    if out.suffix == ".mp4":
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_mp4(out, pixels, fps=fps)
+    if out.suffix in FILMS:
+        FILMS[out.suffix](out, pixels, fps=fps)
     else:
         out.mkdir(parents=True, exist_ok=True)
         for name, picture in zip(names, pixels, strict=True):

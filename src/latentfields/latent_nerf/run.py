@@ -1,4 +1,4 @@
-"""A fitted scene as a folder that loads again without the scene's images.
+"""A fitted scene as a folder, or as one file, that loads again without the scene's images.
 
 config.json          what was computed: scene, autoencoder, every setting
 model.safetensors    field, sampler, background, and what rendering needs to know of the scene
@@ -7,22 +7,29 @@ metrics.json         scores on the test split
 log.jsonl            loss and PSNR while training
 state/               checkpoint for resuming
 report.html          everything to look at, with pictures/ and orbit.mp4
+
+The single file holds what rendering needs of that, and the scene's cameras (`portable.py`).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.latent_nerf.build import SceneFrame, build_model
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.model import LatentNerf
+from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
+from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, read_json, save_tensors
@@ -56,27 +63,41 @@ class RunConfig:
 class Run:
     """A fitted scene."""
 
-    def __init__(self, folder: Path, config: RunConfig, model: LatentNerf, frame: SceneFrame) -> None:
-        self.folder, self.config, self.model, self.frame = folder, config, model, frame
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        model: LatentNerf,
+        frame: SceneFrame,
+        *,
+        views: SceneViews | None = None,
+    ) -> None:
+        """`folder` is where the run was read from; `views` are the scene's cameras, where that is a single file."""
+        self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
 
     @classmethod
-    def load(cls, folder: Path) -> Run:
-        """Read a finished run. Raises InputError when `folder` is not one."""
-        if not (folder / CONFIG_FILE).is_file():
-            raise InputError(folder, f"is not a run; expected a folder with {CONFIG_FILE}")
-        config = from_json(RunConfig, read_json(folder / CONFIG_FILE), source=folder / CONFIG_FILE)
-        if not (folder / MODEL_FILE).is_file():
-            raise InputError(folder, "has no finished model yet; run the same fit command again to finish it")
-        tensors, metadata = load_tensors(folder / MODEL_FILE)
-        frame = from_json(SceneFrame, metadata, source=folder / MODEL_FILE)
-        autoencoder = load_autoencoder(folder / DECODER_FOLDER) if config.fit.space == "latent" else None
-        try:
-            model = build_model(config.fit, autoencoder, tensors["background"], frame)
-            model.load_scene_state(tensors)
-        except (KeyError, RuntimeError) as error:
-            detail = " ".join(str(error).split())[:200]
-            raise InputError(folder / MODEL_FILE, f"does not fit {CONFIG_FILE} ({detail})") from None
-        return cls(folder, config, model, frame)
+    def load(cls, path: Path) -> Run:
+        """Read a finished run: its folder, or the one file that `write_file` made of it.
+
+        Raises InputError when `path` is neither.
+        """
+        if path.is_file():
+            stored = read_portable(path)
+            config = from_json(RunConfig, stored.config, source=path, field="config")
+            frame = from_json(SceneFrame, stored.frame, source=path, field="frame")
+            model = _restored(config, stored.autoencoder, stored.state, frame, source=path)
+            return cls(path, config, model, frame, views=stored.views)
+        if not (path / CONFIG_FILE).is_file():
+            raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
+        config = from_json(RunConfig, read_json(path / CONFIG_FILE), source=path / CONFIG_FILE)
+        if not (path / MODEL_FILE).is_file():
+            raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
+        tensors, metadata = load_tensors(path / MODEL_FILE)
+        frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
+        autoencoder = load_autoencoder(path / DECODER_FOLDER) if config.fit.space == "latent" else None
+        return cls(
+            path, config, _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE), frame
+        )
 
     @classmethod
     def save(cls, folder: Path, config: RunConfig, model: LatentNerf, scene: Scene) -> Run:
@@ -86,6 +107,16 @@ class Run:
             model.autoencoder.save(folder / DECODER_FOLDER)
         save_tensors(folder / MODEL_FILE, model.scene_state(), to_json(frame))
         return cls(folder, config, model, frame)
+
+    def write_file(self, path: Path, views: SceneViews) -> None:
+        """Write everything that rendering needs, and the scene's cameras, into one file that `load` reads."""
+        write_portable(
+            path,
+            PortableRun(
+                config=self.to_json(), frame=to_json(self.frame), state=self.model.scene_state(),
+                autoencoder=self.model.autoencoder, views=views,
+            ),
+        )  # fmt: skip
 
     def render(self, cameras: Cameras) -> Tensor:
         """Decoded images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
@@ -103,3 +134,45 @@ class Run:
         """The run's configuration."""
         config: dict[str, Any] = to_json(self.config)
         return config
+
+
+def _restored(
+    config: RunConfig,
+    autoencoder: Autoencoder | None,
+    state: Mapping[str, Tensor],
+    frame: SceneFrame,
+    *,
+    source: Path,
+) -> LatentNerf:
+    """The model with the weights in `state`. Raises InputError, naming `source`, when they do not fit."""
+    try:
+        _check(config, frame, source)
+        if (config.fit.space == "latent") != (autoencoder is not None):
+            raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
+        model = build_model(config.fit, autoencoder, state["background"], frame)
+        model.load_scene_state(state)
+    except (KeyError, RuntimeError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise InputError(source, f"does not fit {CONFIG_FILE} ({detail})") from None
+    return model
+
+
+def _check(config: RunConfig, frame: SceneFrame, source: Path) -> None:
+    """Raise InputError, naming `source`, for numbers that no run and no scene has."""
+    try:
+        config.fit.check()
+    except InputError as error:
+        raise InputError(source, f"field '{error.source.removeprefix('--')}' {error.problem}") from None
+    rows = frame.world_to_scene
+    if [len(row) for row in rows] != [4] * 4 or not all(
+        math.isfinite(value) for row in rows for value in row
+    ):
+        raise InputError(source, "field 'world_to_scene': expected a 4x4 matrix of finite numbers")
+    if not (rows[0][0] > 0 and 0 <= frame.near < frame.far < math.inf):
+        raise InputError(
+            source, "fields 'near', 'far', 'world_to_scene': expected 0 <= near < far and a scale above 0"
+        )
+    if frame.width < 1 or frame.height < 1:
+        raise InputError(
+            source, f"fields 'width', 'height': are {frame.width}x{frame.height}; expected pixels"
+        )

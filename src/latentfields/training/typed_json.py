@@ -66,7 +66,11 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
         if len(tagged) > 1:
             tag = value.get("kind") if isinstance(value, dict) else None
             _require(
-                tag in tagged, tag, source, _join(field, "kind"), f"one of {', '.join(map(str, tagged))}"
+                isinstance(tag, str) and tag in tagged,
+                tag,
+                source,
+                _join(field, "kind"),
+                f"one of {', '.join(map(str, tagged))}",
             )
             return _convert(tagged[tag], value, source, field)
         return _convert(next(a for a in arguments if a is not type(None)), value, source, field)

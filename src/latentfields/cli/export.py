@@ -1,0 +1,135 @@
+"""`latentfields export`: a finished run as files for other tools."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import json as json_format
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from latentfields.export.config import MeshOptions, PointOptions
+
+if TYPE_CHECKING:
+    from latentfields.latent_nerf.run import Run
+    from latentfields.latent_nerf.scene_views import SceneViews
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Export(abc.ABC):
+    """What all exports have in common."""
+
+    run_folder: tyro.conf.Positional[Path]
+    """Folder of the run, or a file written by `latentfields export scene`."""
+    out: Path | None = None
+    """What to write."""
+    scene: Path | None = None
+    """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
+    json: bool = False
+    """Print what was written as JSON."""
+
+    @abc.abstractmethod
+    def export(self, run: Run, views: SceneViews) -> Any:
+        """Write, and return a dataclass that says what."""
+
+    def run(self) -> None:
+        """Export and say what was written."""
+        from latentfields.latent_nerf.render import run_views
+        from latentfields.latent_nerf.run import Run
+        from latentfields.training.typed_json import to_json
+
+        run = Run.load(self.run_folder)
+        summary = self.export(run, run_views(run, self.scene))
+        if self.json:
+            print(json_format.dumps(to_json(summary)))
+            return
+        values = {name: value for name, value in vars(summary).items() if name != "file"}
+        details = ", ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in values.items()
+        )
+        print(f"{summary.file}: {details}")
+
+    def target(self, name: str) -> Path:
+        """Where to write: --out, or `name` in RUN/exports, beside a scene file."""
+        folder = self.run_folder.parent if self.run_folder.is_file() else self.run_folder
+        return self.out or folder / "exports" / name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh(_Export):
+    """Triangle mesh with coloured vertices, from the field's density by marching cubes.
+
+    In the capture's own coordinates and axes. Colours are decoded from training views and blended. Needs
+    scikit-image: pip install 'latentfields[export]'.
+    """
+
+    out: Path | None = None
+    """File to write, ending in .ply, .obj or .glb; by default RUN/exports/mesh.ply."""
+    options: Annotated[MeshOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=MeshOptions)
+
+    def export(self, run: Run, views: SceneViews) -> Any:
+        """As `export_mesh`."""
+        from latentfields.export.mesh import export_mesh
+
+        return export_mesh(run, views, out=self.target("mesh.ply"), options=self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points(_Export):
+    """Coloured point cloud, from the depth that the training views show. In the capture's own coordinates and axes."""
+
+    out: Path | None = None
+    """File to write, ending in .ply; by default RUN/exports/points.ply."""
+    options: Annotated[PointOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=PointOptions)
+
+    def export(self, run: Run, views: SceneViews) -> Any:
+        """As `export_points`."""
+        from latentfields.export.points import export_points
+
+        return export_points(run, views, out=self.target("points.ply"), options=self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cameras(_Export):
+    """Cameras as Nerfstudio's transforms.json, in the capture's own coordinates; poses in OpenGL axes.
+
+    Intrinsics are those of the pictures that the run was fitted to: undistorted, resized, cropped.
+    """
+
+    out: Path | None = None
+    """Folder to write transforms.json to; by default RUN/exports/cameras."""
+    path: Literal["capture", "orbit"] = "capture"
+    """The capture's cameras with their splits, or the orbit that `latentfields render` takes."""
+    frames: int = 60
+    """Views of the orbit."""
+    pictures: bool = False
+    """Render every view beside the file: the folder is then a Nerfstudio data set of the fitted scene."""
+
+    def export(self, run: Run, views: SceneViews) -> Any:
+        """As `export_cameras`."""
+        from latentfields.export.cameras import export_cameras
+
+        out = self.target("cameras")
+        return export_cameras(run, views, out=out, path=self.path, frames=self.frames, pictures=self.pictures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene(_Export):
+    """The whole fitted scene as one safetensors file: field, autoencoder, cameras, settings.
+
+    Commands take the file in place of a run's folder, on any machine. The capture's pictures are not in it: render and
+    export do without them, evaluate asks for them by --scene.
+    """
+
+    out: Path | None = None
+    """File to write, ending in .safetensors; by default RUN/exports/scene.safetensors."""
+
+    def export(self, run: Run, views: SceneViews) -> Any:
+        """As `export_scene`."""
+        from latentfields.export.scene_file import export_scene
+
+        return export_scene(run, views, out=self.target("scene.safetensors"))

@@ -1,0 +1,96 @@
+"""Cameras as a Nerfstudio `transforms.json`, in the capture's own coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import torch
+
+from latentfields.cameras import Cameras
+from latentfields.errors import InputError
+from latentfields.evaluation.pictures import save_png
+from latentfields.export.world import cameras_to_world
+from latentfields.latent_nerf.render import orbit, orbit_frames
+from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.scenes.nerfstudio import FILE
+from latentfields.training.checkpoint import write_json
+
+PICTURES = "images"
+
+
+@dataclass(frozen=True)
+class CameraSummary:
+    """What was written."""
+
+    file: Path
+    cameras: int
+
+
+def export_cameras(
+    run: Run,
+    views: SceneViews,
+    *,
+    out: Path,
+    path: Literal["capture", "orbit"],
+    frames: int,
+    pictures: bool,
+) -> CameraSummary:
+    """Write OUT/transforms.json: the cameras that the run knows, with their splits, or an orbit of `frames` views.
+
+    Poses are camera-to-world in OpenGL axes and intrinsics are those of the run's pictures: undistorted, resized and
+    cropped as the scene was for the fit. `pictures` renders each view to the file that the JSON names, so that the
+    folder is a data set of the fitted scene. Raises InputError for unusable options.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(out, f"expected a folder for {FILE}, found a file")
+    if path == "orbit":
+        if frames < 1:
+            raise InputError("--frames", f"is {frames}; expected at least 1")
+        cameras = orbit(views.training_cameras, frames=frames)
+        names = tuple(f"orbit_{index:04d}" for index in range(frames))
+        splits = {"train": torch.arange(frames)}
+    else:
+        cameras, names, splits = views.cameras, views.names, dict(views.splits)
+    files = _picture_files(names)
+    contents = transforms_json(cameras_to_world(run.frame, cameras), files)
+    for name, indices in splits.items():
+        if len(indices):
+            contents[f"{name}_filenames"] = [files[int(index)] for index in indices]
+    if pictures:
+        for file, pixels in zip(files, orbit_frames(run, cameras), strict=True):
+            save_png(out / file, pixels)
+    write_json(out / FILE, contents)
+    return CameraSummary(out / FILE, len(cameras))
+
+
+def transforms_json(cameras: Cameras, files: list[str]) -> dict[str, Any]:
+    """Nerfstudio's description of N cameras in the world whose pictures are in `files`."""
+    frames = [
+        {
+            "file_path": file,
+            "fl_x": focal[0],
+            "fl_y": focal[1],
+            "cx": principal[0],
+            "cy": principal[1],
+            "transform_matrix": pose,
+        }
+        for file, focal, principal, pose in zip(
+            files,
+            cameras.focal.tolist(),
+            cameras.principal.tolist(),
+            cameras.camera_to_world.tolist(),
+            strict=True,
+        )
+    ]
+    return {"camera_model": "PINHOLE", "w": cameras.width, "h": cameras.height, "frames": frames}
+
+
+def _picture_files(names: tuple[str, ...]) -> list[str]:
+    """PNG files by the names of the capture's pictures; endings are kept where names differ in them alone."""
+    plain = [str(PurePosixPath(PICTURES, name).with_suffix(".png")) for name in names]
+    if len(set(plain)) == len(plain):
+        return plain
+    return [f"{PICTURES}/{name}.png" for name in names]

@@ -1,0 +1,41 @@
+"""What the training views show: decoded pictures, and the points where their rays meet something solid.
+
+Shape suffixes: N views, H, W picture size, h, w depth map size, P points.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentfields.cameras import Cameras, Rays
+from latentfields.fields.field import DensityField
+from latentfields.latent_nerf.run import Run
+from latentfields.rendering.sampling import box_segment
+
+SOLID = 0.8
+"""Opacity of a ray from which it counts as meeting a surface."""
+
+
+def surface_distance(run: Run, rays: Rays, *, depth: Tensor, opacity: Tensor) -> Tensor:
+    """Distances along rays (R,) at which they meet a surface; infinite where less than `SOLID` of a ray is stopped.
+
+    `depth` and `opacity` (R,) are as rendered: what passes counts in the depth with the distance at which rendering
+    ends, which is taken out here.
+    """
+    _, leave = box_segment(rays, near=run.frame.near, far=run.frame.far)
+    if not isinstance(dict(run.model.named_modules()).get("field"), DensityField):
+        leave = torch.full_like(leave, run.frame.far)
+    distance = (depth - (1 - opacity) * leave) / opacity.clamp(min=SOLID)
+    return torch.where(opacity >= SOLID, distance, torch.inf)
+
+
+def rendered_distance(run: Run, cameras: Cameras, *, depth: Tensor, opacity: Tensor) -> tuple[Rays, Tensor]:
+    """Rays (N, h, w) of a depth map's cells, and `surface_distance` (N, h, w) along them.
+
+    `depth` and `opacity` (N, 1, h, w) are as a model renders them for `cameras`.
+    """
+    height, width = depth.shape[-2:]
+    rays = cameras.resized(width=width, height=height).rays()
+    flat = surface_distance(run, rays.flatten(), depth=depth.flatten(), opacity=opacity.flatten())
+    return rays, flat.view(depth[:, 0].shape)
