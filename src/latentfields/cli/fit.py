@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -46,12 +47,17 @@ class Fit:
     """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
     threads: int = 1
     """Threads inside tensor operations."""
+    viewer: bool = False
+    """Show the scene in the browser while it is fitted; `latentfields view` shows it afterwards."""
+    viewer_port: int = 8080
+    """Port of that viewer; the next free one if it is taken."""
     config: Annotated[FitConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = dataclasses.field(
         default_factory=FitConfig
     )
 
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
+        from latentfields.cli.view import viewer_watch
         from latentfields.evaluation.run_report import write_run_report
         from latentfields.latent_nerf.fit import fit_folder
         from latentfields.latent_nerf.run import RunConfig
@@ -64,7 +70,8 @@ class Fit:
         config = RunConfig(
             scene=self.scene, autoencoder=autoencoder, size=self.size, seconds=self.seconds, fit=self.config
         )
-        run = fit_folder(config, out=out, device=self.device)
+        watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
+        run = fit_folder(config, out=out, device=self.device, watch=watch)
         print(write_run_report((run,), title=name, command=command_line()))
 
 

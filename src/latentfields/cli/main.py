@@ -14,6 +14,7 @@ from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit, starting_point
 from latentfields.cli.render import Render
+from latentfields.cli.view import View
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
 
@@ -88,6 +89,7 @@ def parse(arguments: Sequence[str] | None = None) -> Command:
         | Annotated[Fit, fit]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
+        | Annotated[View, tyro.conf.subcommand("view")]
         | Annotated[Benchmarks, tyro.conf.subcommand("bench")],
         args=arguments,
         prog="latentfields",

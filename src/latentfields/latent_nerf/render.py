@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from latentfields.evaluation.pictures import Pixels, save_png, to_pixels
 from latentfields.evaluation.video import write_mp4
 from latentfields.latent_nerf.run import Run
 from latentfields.scenes.scene import Scene
+from latentfields.viewer.camera_path import CameraPath
 
 ORBIT_DISTANCE = 1.15
 """A little farther away than the training cameras, so that nothing is cut while the object turns."""
@@ -99,6 +100,17 @@ def render_run(
     else:
         cameras = scene.cameras[test]
         names = [Path(scene.image_names[int(index)]).stem for index in test]
+    return _write_pictures(run, cameras, names, out=out, fps=fps)
+
+
+def render_path(run: Run, path: CameraPath, *, out: Path) -> Path:
+    """As `render_run`, for the cameras of a path in the run's normalised frame, at the run's image size."""
+    cameras = path.cameras(width=run.frame.width, height=run.frame.height)
+    names = [f"path_{index:04d}" for index in range(len(cameras))]
+    return _write_pictures(run, cameras, names, out=out, fps=path.fps)
+
+
+def _write_pictures(run: Run, cameras: Cameras, names: Sequence[str], *, out: Path, fps: int) -> Path:
     pixels = orbit_frames(run, cameras)
     if out.suffix == ".mp4":
         out.parent.mkdir(parents=True, exist_ok=True)
