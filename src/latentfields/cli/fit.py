@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json as json_format
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -49,12 +50,17 @@ class Fit:
     """Threads inside tensor operations."""
     json: bool = False
     """Print the run's folder, its report, the training time in seconds and the scores on the test views as JSON."""
+    viewer: bool = False
+    """Show the scene in the browser while it is fitted; `latentfields view` shows it afterwards."""
+    viewer_port: int = 8080
+    """Port of that viewer; the next free one if it is taken."""
     config: Annotated[FitConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = dataclasses.field(
         default_factory=FitConfig
     )
 
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
+        from latentfields.cli.view import viewer_watch
         from latentfields.evaluation.run_report import write_run_report
         from latentfields.latent_nerf.fit import fit_folder
         from latentfields.latent_nerf.run import RunConfig
@@ -67,7 +73,8 @@ class Fit:
         config = RunConfig(
             scene=self.scene, autoencoder=autoencoder, size=self.size, seconds=self.seconds, fit=self.config
         )
-        run = fit_folder(config, out=out, device=self.device)
+        watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
+        run = fit_folder(config, out=out, device=self.device, watch=watch)
         report = write_run_report((run,), title=name, command=command_line())
         print(json_format.dumps(_results(out, report)) if self.json else report)
 

@@ -17,6 +17,7 @@ from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit, starting_point
 from latentfields.cli.render import Render
 from latentfields.cli.reporting import LOG_LEVEL_HELP, LogLevel, one_line, reporting
+from latentfields.cli.view import View
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
 
@@ -118,6 +119,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         | Annotated[Fit, fit]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
+        | Annotated[View, tyro.conf.subcommand("view")]
         | Annotated[Exports, tyro.conf.subcommand("export")]
         | Annotated[Benchmarks, tyro.conf.subcommand("bench")]
         | Annotated[Completion, tyro.conf.subcommand("completion")]

@@ -11,7 +11,7 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Render a finished run: its test views, or an orbit around the scene, as PNG files or a film."""
+    """Render a finished run: its test views, an orbit around the scene, or a camera path, as PNG files or a film."""
 
     run_folder: tyro.conf.Positional[Path]
     """Folder of the run, or a file written by `latentfields export scene`."""
@@ -21,6 +21,8 @@ class Render:
     """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
     views: Literal["test", "orbit"] = "test"
     """Which cameras."""
+    path: Path | None = None
+    """File of a camera path, as saved by `latentfields view`; it takes the place of --views, --frames and --fps."""
     frames: int = 60
     """Views of the orbit, from 1."""
     fps: int = 20
@@ -28,12 +30,16 @@ class Render:
 
     def run(self) -> None:
         """Render and say where the result is."""
-        from latentfields.latent_nerf.render import render_run
+        from latentfields.camera_path import load_path
+        from latentfields.latent_nerf.render import render_path, render_run
         from latentfields.latent_nerf.run import Run
 
         folder = self.run_folder.parent if self.run_folder.is_file() else self.run_folder
         out = self.out or folder / "renders"
         run = Run.load(self.run_folder)
+        if self.path is not None:
+            print(render_path(run, load_path(self.path), out=out))
+            return
         print(
             render_run(
                 run, out=out, views=self.views, frames=self.frames, fps=self.fps, scene_folder=self.scene

@@ -25,6 +25,8 @@ from latentfields.training.checkpoint import load_tensors, read_json, write_json
 from latentfields.training.loop import LoopOptions, checkpoint_path, read_log
 from latentfields.training.runs import CONFIG_FILE, claim_run
 
+START_STATISTICS_FILE = "start_statistics.json"
+"""In a run's folder: what latents are normalised with, where the autoencoder to start from does not say it."""
 STATISTICS_IMAGES = 256
 """Scene views, and photographs, that latent statistics are measured on."""
 
@@ -103,6 +105,8 @@ class _Run:
         self.views, self.photos = self._data(scenes, photos, cache)
         if not self.autoencoder.has_statistics:
             self._measure_statistics()
+            if processes.first:
+                write_json(out / START_STATISTICS_FILE, asdict(self.autoencoder.statistics))
         self.training = SceneTraining(
             config,
             self.views,

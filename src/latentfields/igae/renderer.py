@@ -30,11 +30,17 @@ class RenderedLatents:
     """z~ (V, C, h, w)."""
     opacity: Tensor
     """(V, 1, h, w) in [0, 1]."""
+    depth: Tensor
+    """(V, 1, h, w) distance along the ray, in the scene's normalised frame."""
 
     @classmethod
     def joined(cls, parts: Sequence[RenderedLatents]) -> RenderedLatents:
         """The views of all parts, in order."""
-        return cls(torch.cat([part.latents for part in parts]), torch.cat([part.opacity for part in parts]))
+        return cls(
+            torch.cat([part.latents for part in parts]),
+            torch.cat([part.opacity for part in parts]),
+            torch.cat([part.depth for part in parts]),
+        )
 
 
 @dataclass(frozen=True)
@@ -93,10 +99,16 @@ class TriPlaneRenderer(nn.Module):
                         near=near, far=far, options=self.config.sampling, generator=generator,
                     )
                 )  # fmt: skip
-        shape = (len(cameras), cameras.height, cameras.width, -1)
-        latents = torch.stack([part.features for part in parts]).mean(0).view(shape)
-        opacity = torch.stack([part.opacity for part in parts]).mean(0).view(shape)
-        return RenderedLatents(latents.permute(0, 3, 1, 2), opacity.permute(0, 3, 1, 2))
+
+        def mean_map(values: Sequence[Tensor]) -> Tensor:
+            shape = (len(cameras), cameras.height, cameras.width, -1)
+            return torch.stack([*values]).mean(0).view(shape).permute(0, 3, 1, 2)
+
+        return RenderedLatents(
+            mean_map([part.features for part in parts]),
+            mean_map([part.opacity for part in parts]),
+            mean_map([part.depth for part in parts]),
+        )
 
     def update_grid(self, scene: ActiveScene, *, generator: torch.Generator) -> None:
         """Look at the scene's densities again, if its number of visits says that it is time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +23,12 @@ from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import write_json
-from latentfields.training.loop import LoopOptions, train
+from latentfields.training.loop import LoopOptions, Trainable, train
 from latentfields.training.runs import claim_run
 from latentfields.training.typed_json import to_json
+
+Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
+"""Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
 
 METRICS_FILE = "metrics.json"
 SMALLEST_SIDE = 16
@@ -58,13 +62,13 @@ def fit(
         scene=Path(scene.source), autoencoder=None if autoencoder is None else autoencoder.name,
         size=max(scene.size), seconds=seconds, fit=config,
     )  # fmt: skip
-    return _fit(lambda: (scene, autoencoder), run_config, Path(out), device)
+    return _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
 
 
-def fit_folder(config: RunConfig, *, out: Path, device: str = "auto") -> Run:
+def fit_folder(config: RunConfig, *, out: Path, device: str = "auto", watch: Watch = nullcontext) -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
-    Raises InputError for unusable input, too.
+    `watch` sees the training, unless it is finished already. Raises InputError for unusable input, too.
     """
 
     def load() -> tuple[Scene, Autoencoder | None]:
@@ -72,11 +76,15 @@ def fit_folder(config: RunConfig, *, out: Path, device: str = "auto") -> Run:
             config.autoencoder
         )
 
-    return _fit(load, config, out, device)
+    return _fit(load, config, out, device, watch)
 
 
 def _fit(
-    load: Callable[[], tuple[Scene, Autoencoder | None]], config: RunConfig, out: Path, device: str
+    load: Callable[[], tuple[Scene, Autoencoder | None]],
+    config: RunConfig,
+    out: Path,
+    device: str,
+    watch: Watch,
 ) -> Run:
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     config.fit.check()
@@ -86,7 +94,7 @@ def _fit(
     finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
     inputs = None if finished else _prepared(*load())
     claim_run(out, to_json(config))
-    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen)
+    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen, watch)
 
 
 def _prepared(scene: Scene, autoencoder: Autoencoder | None) -> tuple[Scene, Autoencoder | None]:
@@ -105,15 +113,21 @@ def _prepared(scene: Scene, autoencoder: Autoencoder | None) -> tuple[Scene, Aut
 
 
 def _fit_scene(
-    scene: Scene, autoencoder: Autoencoder | None, config: RunConfig, out: Path, device: torch.device
+    scene: Scene,
+    autoencoder: Autoencoder | None,
+    config: RunConfig,
+    out: Path,
+    device: torch.device,
+    watch: Watch,
 ) -> Run:
     # Weights are drawn on the CPU: the same ones for every device.
     model = new_model(scene, autoencoder, config.fit).to(device)
     trainer = LatentNerfTrainer(model, scene, config.fit)
-    seconds = train(
-        trainer, steps=trainer.total_steps, folder=out, label=f"{scene.name} [{config.fit.space}]",
-        options=LoopOptions(seconds=config.seconds),
-    )  # fmt: skip
+    with watch(trainer) as trainable:
+        seconds = train(
+            trainable, steps=trainer.total_steps, folder=out, label=f"{scene.name} [{config.fit.space}]",
+            options=LoopOptions(seconds=config.seconds),
+        )  # fmt: skip
     run = Run.save(out, config, model, scene)
     metrics = {
         "training_seconds": seconds,

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from latentfields.camera_path import CameraPath
 from latentfields.cameras import Cameras, look_at
 from latentfields.errors import InputError
 from latentfields.evaluation.gif import write_gif
@@ -124,6 +125,13 @@ def render_run(
         cameras = known.cameras[test]
         names = [Path(known.names[int(index)]).stem for index in test]
     return _write_pictures(run, cameras, names, out=out, fps=fps)
+
+
+def render_path(run: Run, path: CameraPath, *, out: Path) -> Path:
+    """As `render_run`, for the cameras of a path in the run's normalised frame, at the run's image size."""
+    cameras = path.cameras(width=run.frame.width, height=run.frame.height)
+    names = [f"path_{index:04d}" for index in range(len(cameras))]
+    return _write_pictures(run, cameras, names, out=out, fps=path.fps)
 
 
 def _write_pictures(run: Run, cameras: Cameras, names: Sequence[str], *, out: Path, fps: int) -> Path:

@@ -1,0 +1,177 @@
+"""What can be viewed: a finished run, a scene in training, and the latent scenes of an IG-AE training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.cameras import Cameras
+from latentfields.errors import InputError
+from latentfields.evaluation.pictures import LatentProjection
+from latentfields.igae.config import IgaeConfig
+from latentfields.igae.finetune import START_STATISTICS_FILE
+from latentfields.igae.image_cache import SceneViews, cache_scenes
+from latentfields.igae.scene_training import WHITE, SceneTraining, current_background
+from latentfields.latent_nerf.model import LatentNerf, View
+from latentfields.latent_nerf.render import evenly_spread, load_run_scene
+from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import load_tensors, read_json, without_prefix
+from latentfields.training.loop import checkpoint_path
+from latentfields.training.runs import CONFIG_FILE
+from latentfields.training.typed_json import from_json
+from latentfields.viewer.frames import ViewedScene
+from latentfields.viewer.gate import Gate, OpenGate, TrainingGate
+
+PROJECTION_VIEWS = 16
+"""Training views that principal components are computed from."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Scenes to choose from."""
+
+    title: str
+    """What the browser shows as the name."""
+    folder: Path
+    """Folder of the run, where camera paths and films go."""
+    scenes: Sequence[ViewedScene]
+    """At least one."""
+    gate: Gate
+    """When they may be rendered."""
+
+
+class FittedScene:
+    """A scene and the model that is, or will be, fitted to it; a `ViewedScene`."""
+
+    def __init__(self, model: LatentNerf, scene: Scene) -> None:
+        """`scene` has sides that are multiples of the model's factor."""
+        self.model, self.scene = model, scene
+        self.name, self.factor = scene.name, model.factor
+        self.channels = None if model.autoencoder is None else model.autoencoder.channels
+        self._train = scene.indices("train")
+        self.cameras = scene.cameras[self._train]
+        self.view_names = [scene.image_names[int(index)] for index in self._train]
+
+    def images(self, indices: Tensor) -> Tensor:
+        """Training views (B, 3, H, W) in [0, 1]."""
+        return self.scene.images(self._train[indices])
+
+    def render(self, cameras: Cameras) -> tuple[Tensor, View]:
+        """As `LatentNerf.render`."""
+        return self.model.render(cameras)
+
+    @cached_property
+    def projection(self) -> LatentProjection:
+        """Principal components of a few encoded training views."""
+        some = evenly_spread(torch.arange(len(self.cameras)), PROJECTION_VIEWS)
+        return LatentProjection.fit(self.model.encode(self.images(some)))
+
+
+class LatentScene:
+    """One latent scene of an IG-AE training; a `ViewedScene`."""
+
+    def __init__(self, training: SceneTraining, autoencoder: Autoencoder, index: int) -> None:
+        """Scene `index` of `training`, decoded by `autoencoder`, both on one device."""
+        self.training, self.autoencoder, self.index = training, autoencoder, index
+        views = training.views
+        self.name, self.factor, self.channels = views.names[index], autoencoder.factor, autoencoder.channels
+        self.cameras = views.cameras[views.train[index]]
+        self.view_names = [f"view {number}" for number in range(len(self.cameras))]
+
+    def images(self, indices: Tensor) -> Tensor:
+        """Training views (B, 3, H, W) in [0, 1]."""
+        return self.training.views.images(self.training.views.train[self.index][indices])
+
+    @torch.no_grad()
+    def render(self, cameras: Cameras) -> tuple[Tensor, View]:
+        """As `LatentNerf.render`, over the code of white."""
+        views, training = self.training.views, self.training
+        (active,) = training.scenes.fetch([self.index], training.device)
+        grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
+        seen = training.renderer.render(
+            active, grid.to(training.device), background=current_background(self.autoencoder),
+            near=views.near[self.index], far=views.far[self.index], generator=None,
+        )  # fmt: skip
+        images = self.autoencoder.decode_batches(seen.latents).cpu()
+        return images, View(seen.latents.cpu(), seen.opacity.cpu(), seen.depth.cpu())
+
+    @cached_property
+    def projection(self) -> LatentProjection:
+        """Principal components of a few encoded training views."""
+        some = evenly_spread(torch.arange(len(self.cameras)), PROJECTION_VIEWS)
+        images = self.images(some).to(self.training.device)
+        return LatentProjection.fit(self.autoencoder.encode_batches(images))
+
+
+def open_source(folder: Path, *, scene: Path | None, cache: Path | None, device: torch.device) -> Source:
+    """The run in `folder`: one that `fit` wrote, or one of `autoencoder finetune-3d`.
+
+    `scene` says where the scene of a fit is now; `cache` where the decoded images of a `finetune-3d` are, if not in
+    its folder. Raises InputError when the folder is neither, or when what it was made from is gone.
+    """
+    if not (folder / CONFIG_FILE).is_file():
+        raise InputError(folder, f"is not a run; expected a folder with {CONFIG_FILE}")
+    if read_json(folder / CONFIG_FILE).get("kind") == "igae":
+        if scene is not None:
+            raise InputError(
+                "--scene", f"is of no use for {folder}, which has several; move them back instead"
+            )
+        return _open_latent_scenes(folder, cache or folder / "cache", device)
+    if cache is not None:
+        raise InputError("--cache", f"is of no use for {folder}; only finetune-3d decodes images in advance")
+    run = Run.load(folder)
+    run.model.to(device)
+    fitted = FittedScene(run.model, load_run_scene(run, scene))
+    return Source(f"{fitted.name} ({run.config.fit.field.kind})", folder, (fitted,), OpenGate())
+
+
+def training_source(trainer: LatentNerfTrainer, gate: TrainingGate, folder: Path) -> Source:
+    """The scene that `trainer` fits, through the `gate` that does its steps."""
+    fitted = FittedScene(trainer.model, trainer.scene)
+    return Source(f"{fitted.name} ({trainer.config.field.kind}, training)", folder, (fitted,), gate)
+
+
+def _open_latent_scenes(folder: Path, cache: Path, device: torch.device) -> Source:
+    about = read_json(folder / CONFIG_FILE)
+    config = from_json(IgaeConfig, about["training"], source=folder / CONFIG_FILE, field="training")
+    if not config.has_3d:
+        raise InputError(
+            folder, "was trained without latent scenes (ablation no-3d); there is nothing to view"
+        )
+    autoencoder = load_autoencoder(about["autoencoder"])
+    if not autoencoder.has_statistics:
+        file = folder / START_STATISTICS_FILE
+        autoencoder.set_statistics(from_json(LatentStatistics, read_json(file), source=file))
+    tensors = _latest_scenes(folder)
+    autoencoder.load_state_dict(without_prefix("autoencoder", tensors) or autoencoder.state_dict())
+    autoencoder.to(device)
+    training = SceneTraining(
+        config, _views(about, config, cache), device=device,
+        channels=autoencoder.channels, factor=autoencoder.factor,
+    )  # fmt: skip
+    training.restore_scenes(tensors)
+    scenes = [LatentScene(training, autoencoder, index) for index in range(len(training.views))]
+    return Source(f"{len(scenes)} latent scenes", folder, scenes, OpenGate())
+
+
+def _latest_scenes(folder: Path) -> dict[str, Tensor]:
+    """The last checkpoint of the phase that was last begun; that of the joint phase has the autoencoder, too."""
+    for phase in ("joint", "pretraining"):
+        if checkpoint_path(folder / phase).is_file():
+            return load_tensors(checkpoint_path(folder / phase))[0]
+    raise InputError(folder, "has no checkpoint yet; wait until the training has written one")
+
+
+def _views(about: dict[str, list[str]], config: IgaeConfig, cache: Path) -> SceneViews:
+    grid = config.scenes.sampling.grid_resolution
+    folders = [Path(scene) for scene in about["scenes"]]
+    return cache_scenes(folders, size=config.size, background=WHITE, grid_resolution=grid, cache=cache)

@@ -1,0 +1,155 @@
+"""What can be opened: runs in both spaces, and IG-AE's set of scenes in both phases."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from latentfields import fit
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
+from latentfields.evaluation.metrics import psnr
+from latentfields.igae.config import IgaeConfig, JointConfig, LatentScenesConfig, PretrainingConfig
+from latentfields.igae.finetune import START_STATISTICS_FILE, finetune_3d
+from latentfields.latent_nerf.run import Run
+from latentfields.rendering.options import SamplingOptions
+from latentfields.scenes.object_scenes import render_object_scene
+from latentfields.scenes.procedural import generate_object
+from latentfields.scenes.render_options import RenderOptions
+from latentfields.scenes.scene import Scene
+from latentfields.training.loop import LoopOptions
+from latentfields.viewer.frames import Choice, draw, kinds
+from latentfields.viewer.source import Source, open_source
+from tiny import TINY_FIT, with_steps
+
+CPU = torch.device("cpu")
+
+IGAE = IgaeConfig(
+    size=32,
+    scenes=LatentScenesConfig(
+        resolution=16,
+        features=8,
+        hidden=16,
+        sampling=SamplingOptions(samples=8, bins=12, grid_resolution=8, grid_every=2, grid_warmup=4),
+    ),
+    pretraining=PretrainingConfig(epochs=30.0, scenes_per_batch=2, views_per_scene=2, mlp_learning_rate=1e-2),
+    joint=JointConfig(epochs=1.0, scenes_per_batch=2),
+    ablation="no-preservation",
+)
+
+
+def opened(folder: Path, *, scene: Path | None = None, cache: Path | None = None) -> Source:
+    return open_source(folder, scene=scene, cache=cache, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def igae_run(autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two latent scenes, trained from an autoencoder without statistics."""
+    folder = tmp_path_factory.mktemp("igae")
+    options = RenderOptions(views=8, size=32, samples=1, test_fraction=0.25, val_fraction=0.0)
+    for seed in range(2):
+        made = generate_object("vases", seed)
+        render_object_scene(made, folder / "scenes" / f"vase-{seed}", options=options, seed=seed)
+    shutil.copytree(autoencoder_folder, folder / "start")
+    (folder / "start" / "latent_statistics.json").unlink()
+    assert not load_autoencoder(folder / "start").has_statistics
+    finetune_3d(
+        IGAE, autoencoder=folder / "start", scenes=[folder / "scenes"], photos=[], out=folder / "run",
+        command="", loop=LoopOptions(checkpoint_seconds=3600.0),
+    )  # fmt: skip
+    return folder / "run"
+
+
+def test_a_latent_run_renders_as_the_run_itself(latent_run: Path, scene: Scene) -> None:
+    source = opened(latent_run)
+    (shown,) = source.scenes
+    assert (source.title, source.folder) == ("sphere (triplane)", latent_run)
+    assert (shown.channels, shown.factor) == (8, 4)
+    train = scene.indices("train")
+    assert len(shown.cameras) == len(shown.view_names) == len(train)
+    torch.testing.assert_close(shown.images(torch.tensor([3])), scene.images(train[[3]]))
+    images, _ = shown.render(shown.cameras[[1, 4]])
+    torch.testing.assert_close(images, Run.load(latent_run).render(scene.cameras[train[[1, 4]]]))
+
+
+def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
+    fit(scene, None, out=tmp_path / "rgb", config=with_steps(TINY_FIT, supervision=2, alignment=0))
+    (shown,) = opened(tmp_path / "rgb").scenes
+    assert kinds(shown) == ("RGB", "Depth", "Error")
+    for kind in kinds(shown):
+        frame = draw(shown, shown.cameras[[0]].resized(width=20, height=12), Choice(kind), aspect=20 / 12)
+        assert frame.pixels.ndim == 3
+
+
+def test_the_scene_of_a_run_may_have_moved(latent_run: Path, scene_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(latent_run, copy)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"scene": "gone"}))
+    with pytest.raises(InputError, match="gone: there is no such folder"):
+        opened(copy)
+    assert len(opened(copy, scene=scene_folder).scenes) == 1
+
+
+def test_latent_scenes_look_like_their_training_views(igae_run: Path) -> None:
+    source = opened(igae_run)
+    assert source.title == "2 latent scenes"
+    assert [scene.name for scene in source.scenes] == ["vase-0", "vase-1"]
+    fits = torch.zeros(2, 2)
+    for row, rendered in enumerate(source.scenes):
+        images, view = rendered.render(rendered.cameras)
+        assert view.features.shape == (6, 8, 8, 8)
+        assert view.depth.shape == view.opacity.shape == (6, 1, 8, 8)
+        for column, true in enumerate(source.scenes):
+            fits[row, column] = psnr(images, true.images(torch.arange(6))).mean()
+        # The object is nearer than what lies behind it.
+        surface = view.opacity > 0.9
+        assert view.depth[surface].mean() < view.depth[~surface].mean()
+    # Every scene shows its own object, decoded on the scale that it was trained on.
+    assert fits[0, 0] > fits[0, 1] + 2
+    assert fits[1, 1] > fits[1, 0] + 2
+    assert fits.diagonal().min() > 13
+
+
+def test_latent_scenes_of_the_first_phase(igae_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(igae_run, copy)
+    shutil.rmtree(copy / "joint")
+    late, early = opened(igae_run).scenes[0], opened(copy).scenes[0]
+    camera = late.cameras[[0]]
+    first, second = (scene.render(camera)[0] for scene in (early, late))
+    assert 20 < float(psnr(first, second)[0]) < 90
+    shutil.rmtree(copy / "pretraining")
+    with pytest.raises(InputError, match="has no checkpoint yet"):
+        opened(copy)
+
+
+def test_what_cannot_be_opened(igae_run: Path, latent_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a run"):
+        opened(tmp_path)
+    with pytest.raises(InputError, match="--scene: is of no use"):
+        opened(igae_run, scene=tmp_path)
+    with pytest.raises(InputError, match="--cache: is of no use"):
+        opened(latent_run, cache=tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(igae_run, copy)
+    (copy / START_STATISTICS_FILE).unlink()
+    with pytest.raises(InputError, match=r"start_statistics\.json: no such file"):
+        opened(copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["training"]["ablation"] = "no-3d"
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="without latent scenes"):
+        opened(copy)
+
+
+def test_one_projection_for_all_pictures(latent_run: Path, igae_run: Path, autoencoder: Autoencoder) -> None:
+    for folder in (latent_run, igae_run):
+        shown = opened(folder).scenes[0]
+        assert shown.projection is shown.projection
+        assert shown.projection.mean.shape == (autoencoder.channels,)
