@@ -9,7 +9,7 @@ from typing import Annotated, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, bench, igae, scenes
+from latentfields.cli import autoencoder, bench, bench_grids, igae, scenes
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit, starting_point
@@ -70,6 +70,9 @@ class Benchmarks:
         | Annotated[bench.LatentNvs, tyro.conf.subcommand("latent-nvs")]
         | Annotated[bench.RgbVsLatent, tyro.conf.subcommand("rgb-vs-latent")]
         | Annotated[bench.Reconstruction, tyro.conf.subcommand("reconstruction")]
+        | Annotated[bench_grids.Ablations, tyro.conf.subcommand("ablations")]
+        | Annotated[bench_grids.Autoencoders, tyro.conf.subcommand("autoencoders")]
+        | Annotated[bench_grids.Convergence, tyro.conf.subcommand("convergence")]
     ]
 
     def run(self) -> None:
