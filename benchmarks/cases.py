@@ -29,7 +29,7 @@ from latentfields.rendering.kernels.hash_encoding import (
     pyramid,
     total_rows,
 )
-from latentfields.rendering.kernels.mlp import mlp_reference
+from latentfields.rendering.kernels.mlp import mlp_parts_reference, mlp_reference
 from latentfields.rendering.kernels.plane_lookup import plane_lookup, plane_lookup_reference
 from latentfields.rendering.kernels.row_gather import scatter_rows, scatter_rows_reference
 from latentfields.rendering.options import GridSampling
@@ -190,6 +190,7 @@ def _twins() -> Iterator[None]:
         mock.patch("latentfields.fields.instant_ngp.mlp", mlp_reference),
         mock.patch("latentfields.fields.triplane.plane_lookup", plane_lookup_reference),
         mock.patch("latentfields.fields.triplane.mlp", mlp_reference),
+        mock.patch("latentfields.fields.triplane.mlp_parts", mlp_parts_reference),
     ):
         yield
 

@@ -26,7 +26,7 @@ TEST_VIEWS = 3
 RADIUS = 0.8
 
 TINY_FIT = FitConfig(
-    field=TriPlaneConfig(resolution=16, features=8, hidden=16),
+    field=TriPlaneConfig(resolution=16, features=8, hidden=16, planes_learning_rate=2e-2),
     sampling=GridSampling(samples=12, bins=24, grid_resolution=16, grid_every=4, grid_warmup=8),
     supervision=StageConfig(steps=12, learning_rate_factor=1.0),
     alignment=StageConfig(steps=8, learning_rate_factor=0.3),

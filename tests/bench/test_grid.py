@@ -1,6 +1,7 @@
 """The tables of NeRFs in several spaces, as a user runs them, on one object."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def test_every_field_is_fitted_in_every_space(folder: Path) -> None:
     for fit in fits:
         assert fit["psnr"] > 8
         assert fit["frame_milliseconds"] > 0
+        assert fit["cpu_seconds"] > 0
+        assert fit["curve"][-1] == {
+            "step": 20, "seconds": pytest.approx(fit["seconds"], abs=0.01), "cpu_seconds": fit["cpu_seconds"],
+            "psnr": fit["psnr"],
+        }  # fmt: skip
         assert ("supervision_psnr" in fit) == (fit["space"] == "base")
 
 
@@ -37,7 +43,15 @@ def test_every_field_is_fitted_in_every_space(folder: Path) -> None:
         (
             "rgb-vs-latent",
             4,
-            ["NeRF", "space", "training, s", "rendering, ms", "with decoding, ms", "PSNR, dB"],
+            [
+                "NeRF",
+                "space",
+                "training, s",
+                "training, CPU s",
+                "rendering, ms",
+                "with decoding, ms",
+                "PSNR, dB",
+            ],
         ),
     ],
 )
@@ -52,6 +66,7 @@ def test_tables_share_the_fits(
     monkeypatch.setattr("latentfields.bench.nvs.fit", None)
     main(["bench", table, "--out", str(folder), "--spaces", "rgb", "base", *OPTIONS])
     printed = capsys.readouterr().out.split("\n\n")[1].strip().splitlines()
+    assert (folder / f"{table}.html").read_text().count("data:image/png") >= 2 * 4
     assert [cell.strip() for cell in printed[0].strip("|").split("|")] == columns
     assert len(printed) == 2 + rows
 
@@ -79,3 +94,20 @@ def test_the_paper_scale_is_table_16() -> None:
     assert (config.supervision.steps, config.alignment.steps) == (10_000, 15_000)
     assert (config.batch_images, config.subpixels, config.seed) == (4, 1, 3)
     assert config.decoder_learning_rate == 1e-4
+
+
+def test_cells_of_an_earlier_version_go_on(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Versions that measured no CPU time and kept no curve left cells that are read all the same."""
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    for cell in (old / "cells").glob("fit-*.json"):
+        result = json.loads(cell.read_text())
+        for measure in ("cpu_seconds", "curve", "kernels"):
+            del result[measure]
+        cell.write_text(json.dumps(result))
+    main(["bench", "rgb-vs-latent", "--out", str(old), *OPTIONS])
+    assert "| - |" in capsys.readouterr().out
+    main(["bench", "convergence", "--out", str(old), *OPTIONS])
+    assert "Left out: 4 fits of an earlier version" in capsys.readouterr().out

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from latentfields.bench.igae_training import paint_pictures
+from latentfields.bench.training_data import paint_pictures
 from latentfields.cli.main import main
 
 

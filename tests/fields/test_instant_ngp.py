@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 import torch
-from field_checks import check_gradients, check_parameter_groups, fit_sphere, points_and_directions
+from field_checks import check_parameter_groups, fit_sphere, points_and_directions
 
 from latentfields.fields.config import InstantNgpConfig
 from latentfields.fields.field import Head
@@ -28,16 +27,6 @@ def instant_ngp(
     return field
 
 
-@pytest.mark.parametrize("channels", [1, 3, 16])
-def test_any_number_of_channels(channels: int) -> None:
-    field = instant_ngp(channels=channels)
-    density, features = field(*points_and_directions())
-    assert density.shape == (20,)
-    assert features.shape == (20, channels)
-    assert (density > 0).all()
-    assert field.channels == channels
-
-
 def test_it_is_two_mlps_after_the_encoding() -> None:
     field = instant_ngp()
     points, directions = points_and_directions()
@@ -50,26 +39,6 @@ def test_it_is_two_mlps_after_the_encoding() -> None:
     torch.testing.assert_close(density, passed[:, 0].exp())
     torch.testing.assert_close(features, color @ field.color[-1].weight.T)
     torch.testing.assert_close(field.density(points), density)
-
-
-@pytest.mark.parametrize("view_dependent", [False, True])
-def test_only_a_view_dependent_field_looks_at_directions(view_dependent: bool) -> None:
-    field = instant_ngp(replace(CONFIG, view_dependent=view_dependent))
-    points, directions = points_and_directions()
-    density, features = field(points, directions)
-    other_density, other_features = field(points, -directions)
-    assert torch.equal(density, other_density)
-    assert torch.equal(features, other_features) != view_dependent
-
-
-def test_the_sigmoid_head_squashes_the_same_output() -> None:
-    points, directions = points_and_directions()
-    linear, squashed = (instant_ngp(head=head)(points, directions)[1] for head in ("linear", "sigmoid"))
-    torch.testing.assert_close(squashed, torch.sigmoid(linear))
-
-
-def test_gradients_match_finite_differences() -> None:
-    check_gradients(instant_ngp(channels=2))
 
 
 def test_learning_rates_and_the_decay_of_the_mlps_alone() -> None:
@@ -94,6 +63,6 @@ def test_the_table_starts_small() -> None:
 def test_a_short_fit_sees_the_sphere_and_its_colours() -> None:
     """One colour everywhere would be 10 dB, a sphere of its mean colour 13 dB."""
     torch.manual_seed(0)
-    config = InstantNgpConfig(levels=4, log2_table_size=12, coarsest=4, finest=32, table_learning_rate=0.1)
+    config = InstantNgpConfig(levels=4, log2_table_size=12, coarsest=4, finest=32)
     field = InstantNgp(config, channels=3, head="sigmoid")
-    assert fit_sphere(field, steps=150) > 19.0
+    assert fit_sphere(field, steps=150) > 25

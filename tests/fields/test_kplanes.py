@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from field_checks import check_parameter_groups, points_and_directions
 from torch import Tensor
 
 from latentfields.fields.config import KPlanesConfig
@@ -19,12 +20,6 @@ CONFIG = KPlanesConfig(resolution=5, scales=(1, 3), features=4, hidden=8, geomet
 def kplanes(config: KPlanesConfig = CONFIG, *, channels: int = 5, head: Head = "linear") -> KPlanes:
     torch.manual_seed(0)
     return KPlanes(config, channels=channels, head=head)
-
-
-def points_and_directions(count: int = 20) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    points = 2 * torch.rand(count, 3, generator=generator) - 1
-    return points, torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
 
 
 def bilinear(plane: Tensor, column: float, row: float) -> Tensor:
@@ -73,42 +68,6 @@ def test_the_product_needs_all_three_planes() -> None:
         assert (plane_product(emptied, points) == 0).all()
 
 
-@pytest.mark.parametrize("channels", [1, 3, 16])
-@pytest.mark.parametrize("head", ["linear", "sigmoid"])
-def test_any_number_of_channels_and_both_heads(channels: int, head: Head) -> None:
-    field = kplanes(channels=channels, head=head)
-    density, output = field(*points_and_directions())
-    assert density.shape == (20,)
-    assert output.shape == (20, channels)
-    assert (density > 0).all()
-    linear = kplanes(channels=channels)(*points_and_directions())[1]
-    torch.testing.assert_close(output, torch.sigmoid(linear) if head == "sigmoid" else linear)
-
-
-@pytest.mark.parametrize("view_dependent", [False, True])
-def test_only_a_view_dependent_field_looks_at_directions(view_dependent: bool) -> None:
-    field = kplanes(replace(CONFIG, view_dependent=view_dependent))
-    points, directions = points_and_directions()
-    density, output = field(points, directions)
-    other_density, other_output = field(points, -directions)
-    assert torch.equal(density, other_density)
-    assert torch.equal(output, other_output) != view_dependent
-
-
-def test_gradients_match_finite_differences() -> None:
-    field = kplanes(replace(CONFIG, view_dependent=True, resolution=2), channels=2).double()
-    points, directions = (value.double() for value in points_and_directions(3))
-    names = [name for name, _ in field.named_parameters()]
-
-    def outputs(*values: Tensor) -> Tensor:
-        parameters = dict(zip(names, values, strict=True))
-        density, output = torch.func.functional_call(field, parameters, (points, directions))
-        return torch.cat([density[:, None], output], dim=1)
-
-    inputs = tuple(p.detach().clone().requires_grad_() for p in field.parameters())
-    assert torch.autograd.gradcheck(outputs, inputs)
-
-
 def test_regularisation_is_the_mean_total_variation_of_the_scales() -> None:
     field = kplanes(replace(CONFIG, tv_weight=0.3))
     expected = 0.3 * (total_variation(field.planes[0]) + total_variation(field.planes[1])) / 2
@@ -117,12 +76,8 @@ def test_regularisation_is_the_mean_total_variation_of_the_scales() -> None:
 
 def test_learning_rates_cover_all_parameters_once_and_follow_the_factor() -> None:
     field = kplanes(replace(CONFIG, planes_learning_rate=0.02, mlp_learning_rate=0.005))
-    groups = field.parameter_groups(learning_rate_factor=0.5)
-    rate = {id(p): group["lr"] for group in groups for p in group["params"]}  # type: ignore[attr-defined]
-    assert sum(len(group["params"]) for group in groups) == len(rate)  # type: ignore[arg-type]
-    assert set(rate) == {id(p) for p in field.parameters()}
-    assert rate[id(field.planes[1])] == pytest.approx(0.01)
-    assert rate[id(field.color[0].weight)] == pytest.approx(0.0025)
+    planes = dict.fromkeys(("planes.0", "planes.1"), 0.02)
+    check_parameter_groups(field, dict.fromkeys(dict(field.named_parameters()), 0.005) | planes)
 
 
 def test_a_proposal_network_is_a_density_of_one_product() -> None:

@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 import torch
 from field_checks import (
-    check_gradients,
     check_parameter_groups,
     fit_sphere,
     points_and_directions,
@@ -75,46 +74,6 @@ def test_without_a_skip_within_the_trunk_no_layer_sees_the_position_again(skip_a
     shapes = [tuple(layer.weight.shape) for layer in field.trunk]  # type: ignore[union-attr]
     assert shapes == [(8, 15), (8, 8), (8, 8)]
     assert field(*points_and_directions())[1].isfinite().all()
-
-
-@pytest.mark.parametrize("channels", [1, 3, 16])
-def test_any_number_of_channels(channels: int) -> None:
-    density, features = vanilla(channels=channels)(*points_and_directions())
-    assert density.shape == (20,)
-    assert features.shape == (20, channels)
-    assert (density > 0).all()
-
-
-def test_density_alone_is_the_density_of_the_whole() -> None:
-    field = vanilla()
-    points, directions = points_and_directions()
-    torch.testing.assert_close(field.density(points), field(points, directions)[0])
-
-
-@pytest.mark.parametrize("view_dependent", [False, True])
-def test_only_a_view_dependent_field_looks_at_directions(view_dependent: bool) -> None:
-    field = vanilla(replace(CONFIG, view_dependent=view_dependent))
-    points, directions = points_and_directions()
-    density, features = field(points, directions)
-    other_density, other_features = field(points, -directions)
-    assert torch.equal(density, other_density)
-    assert torch.equal(features, other_features) != view_dependent
-
-
-def test_the_sigmoid_head_squashes_the_same_output() -> None:
-    points, directions = points_and_directions()
-    linear, squashed = (vanilla(head=head)(points, directions)[1] for head in ("linear", "sigmoid"))
-    torch.testing.assert_close(squashed, torch.sigmoid(linear))
-
-
-def test_no_points_have_no_features() -> None:
-    density, features = vanilla()(torch.zeros(0, 3), torch.zeros(0, 3))
-    assert density.shape == (0,)
-    assert features.shape == (0, 5)
-
-
-def test_gradients_match_finite_differences() -> None:
-    check_gradients(vanilla(channels=2))
 
 
 def test_there_is_no_regulariser() -> None:

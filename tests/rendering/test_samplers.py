@@ -1,4 +1,4 @@
-"""The samplers that carry networks: they show the same picture as the integral itself, and their networks learn."""
+"""Samplers show the same picture as the integral itself, and the networks that some carry learn."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.cameras import Cameras, Rays, look_at
+from latentfields.rendering.even_sampler import EvenSampler
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
 from latentfields.rendering.intervals import importance_edges, render_intervals, stratified_edges
-from latentfields.rendering.options import GridSampling, HierarchicalSampling, ProposalSampling
+from latentfields.rendering.options import EvenSampling, GridSampling, HierarchicalSampling, ProposalSampling
 from latentfields.rendering.proposal import ProposalSampler
 from latentfields.rendering.renderer import Rendering
 from latentfields.rendering.sampler import Sampler
@@ -64,6 +65,7 @@ def proposal(first: Blob, second: Blob, *, anneal_steps: int = 0) -> ProposalSam
 def samplers() -> dict[str, Sampler]:
     # Networks that are wider than the field they guide to: what they learn to be.
     return {
+        "even": EvenSampler(EvenSampling(samples=96)),
         "own": hierarchical(Blob(15.0, 0.15)),
         "shared": hierarchical(None),
         "proposal": proposal(Blob(5.0, 0.3), Blob(15.0, 0.15)),
@@ -82,7 +84,7 @@ def dense(field: Blob, rays: Rays) -> Rendering:
     return render_intervals(field, rays, enter[:, None] + (leave - enter)[:, None] * edges, BACKGROUND)[0]
 
 
-@pytest.mark.parametrize("name", ["own", "shared", "proposal"])
+@pytest.mark.parametrize("name", ["even", "own", "shared", "proposal"])
 @pytest.mark.parametrize("seed", [None, 0])
 @torch.no_grad()
 def test_the_picture_is_the_integral(name: str, seed: int | None) -> None:
@@ -95,7 +97,7 @@ def test_the_picture_is_the_integral(name: str, seed: int | None) -> None:
     torch.testing.assert_close(ours.depth, exact.depth, atol=5 * tolerance, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["own", "shared", "proposal"])
+@pytest.mark.parametrize("name", ["even", "own", "shared", "proposal"])
 @torch.no_grad()
 def test_evaluation_is_deterministic_and_training_seeded(name: str) -> None:
     sampler, field, rays = samplers()[name], Blob(), camera_rays()

@@ -170,6 +170,10 @@ class Clock:
     def perf_counter(self) -> float:
         return self.now
 
+    def process_time(self) -> float:
+        """The process works half of the time."""
+        return self.now / 2
+
     def tick(self) -> None:
         self.now += 0.1
 
@@ -205,6 +209,8 @@ def test_time_before_an_interruption_counts(tmp_path: Path, clock: Clock) -> Non
     walk = Walk(hooks)
     assert run(walk, tmp_path, steps=1000, options=options) == pytest.approx(1.0, abs=0.11)
     assert walk.calls[0] == (6, pytest.approx(0.6))
+    cpu_seconds = [record["cpu_seconds"] for record in read_log(tmp_path)]
+    assert cpu_seconds == pytest.approx([0.5])
     late = Walk(hooks)
     run(late, tmp_path, steps=1000, options=options)
     assert late.calls == [], "the time was used up before"

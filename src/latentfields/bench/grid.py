@@ -1,52 +1,83 @@
-"""The cells behind Tables 1, 4, 5 to 11 and 13 of IG-AE: every NeRF in every space on every object."""
+"""The cells behind Tables 1, 2, 4 to 11, 13 and 14 of IG-AE: every NeRF in every space on every object."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.grid_config import GRID_SCALES, FitGrid
 from latentfields.bench.nvs import FitJob, fit_and_score
-from latentfields.bench.objects import bench_objects, rendering_cell
+from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell
 from latentfields.errors import InputError
 from latentfields.training.checkpoint import write_json
 from latentfields.training.runs import claim_run
 from latentfields.training.typed_json import to_json
 
+RESULTS_FILE = "results.json"
 FIRST_SEED = 700
 """Number of the first object of each family."""
 
 
+@dataclass(frozen=True)
+class GridFit:
+    """One fit of the grid, yet to be done."""
+
+    labels: dict[str, Any]
+    """Its field, space, family and seed, and the file of its picture in the benchmark's folder."""
+    name: str
+    job: FitJob
+
+
 def run_fit_grid(config: FitGrid, out: Path, *, processes: int) -> list[dict[str, Any]]:
-    """Run what is missing in `out`; scores of every fit, with its field, space, family and seed.
+    """Run what is missing in `out`; scores of every fit (`nvs.fit_and_score`), with its labels (`GridFit`).
 
     Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
     """
+    claim_grid(config, out, processes=processes)
+    objects = [rendering_cell(item) for item in _objects(config, out)]
+    run_cells(objects, out, processes=processes, label="objects")
+    fits = grid_fits(config, out)
+    cells = [Cell(fit.name, fit_and_score, fit.job) for fit in fits]
+    done = run_cells(cells, out, processes=processes, label="fits")
+    results = [fit.labels | done[fit.name] for fit in fits]
+    write_json(out / RESULTS_FILE, results)
+    return results
+
+
+def claim_grid(config: FitGrid, out: Path, *, processes: int) -> None:
+    """Begin, or go on with, this benchmark in `out`; raises InputError as `run_fit_grid` does."""
     _check(config, processes)
     claim_run(out, to_json(config))
-    scale = GRID_SCALES[config.scale]
-    objects = bench_objects(
-        out / "objects", families=config.families, meshes=config.meshes,
-        seeds=range(FIRST_SEED, FIRST_SEED + config.seeds), options=scale.views,
-    )  # fmt: skip
-    run_cells([rendering_cell(item) for item in objects], out, processes=processes, label="objects")
-    cells: list[tuple[dict[str, Any], Cell]] = []
+
+
+def grid_fits(config: FitGrid, out: Path) -> list[GridFit]:
+    """All fits, by field, then space, then object. Names number the spaces, which may be folders."""
+    fits = []
     for field in config.fields:
         for number, space in enumerate(config.spaces):
-            for item in objects:
+            for item in _objects(config, out):
                 name = f"fit-{field}-{number}-{item.name}"
+                picture = Path("pictures") / f"{name}.png"
                 job = FitJob(
                     scene=item.scene, autoencoder=None if space == "rgb" else space,
-                    config=scale.fit(field, space=space, seed=item.seed), folder=out / "fits" / name,
-                    picture=out / "pictures" / f"{name}.png",
+                    config=GRID_SCALES[config.scale].fit(field, space=space, seed=item.seed),
+                    folder=out / "fits" / name, picture=out / picture,
                 )  # fmt: skip
-                labels = {"field": field, "space": space, "family": item.family, "seed": item.seed}
-                cells.append((labels, Cell(name, fit_and_score, job)))
-    done = run_cells([cell for _, cell in cells], out, processes=processes, label="fits")
-    fits = [labels | done[cell.name] for labels, cell in cells]
-    write_json(out / "results.json", fits)
+                labels = {
+                    "field": field, "space": space, "family": item.family, "seed": item.seed,
+                    "picture": str(picture),
+                }  # fmt: skip
+                fits.append(GridFit(labels, name, job))
     return fits
+
+
+def _objects(config: FitGrid, out: Path) -> list[BenchObject]:
+    return bench_objects(
+        out / "objects", families=config.families, meshes=config.meshes,
+        seeds=range(FIRST_SEED, FIRST_SEED + config.seeds), options=GRID_SCALES[config.scale].views,
+    )  # fmt: skip
 
 
 def _check(config: FitGrid, processes: int) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.igae_claims import claims
 from latentfields.bench.igae_config import SCALES, IgaeBench, IgaeScale
-from latentfields.bench.igae_training import TrainingJob, generated_training_cells, training_cell
+from latentfields.bench.igae_training import train_roles, trained_folder
 from latentfields.bench.jobs import PhotosJob, ScoreJob, reconstruct, score
 from latentfields.bench.nvs import FitJob, fit_and_score
 from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell
+from latentfields.bench.training_data import TrainingData, generated_training_data
 from latentfields.errors import InputError
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
 from latentfields.training.checkpoint import write_json
@@ -72,25 +73,19 @@ class _Bench:
         """Names or folders by role, trained where they were not given; and what is missing, in sentences."""
         given = self.config.given()
         missing = [role for role, name in given.items() if name is None]
-        scenes, photos = self.config.training_scenes, self.config.training_photos
-        if missing and self.config.scale == "tiny" and not scenes:
-            self.run_cells(
-                generated_training_cells(self.out / "training", self.scale.views), label="training data"
-            )
-            scenes, photos = (self.out / "training" / "scenes",), (self.out / "training" / "photos",)
+        data = TrainingData(self.config.training_scenes, self.config.training_photos)
+        folder = self.out / "training"
+        if missing and self.config.scale == "tiny" and not data.scenes:
+            data = generated_training_data(folder, self.scale.views, self.out, processes=self.processes)
         notes = []
-        if missing and not (scenes and photos):
+        if missing and not data.complete:
             notes = [f"{role} is left out: neither it nor data to train it on was given." for role in missing]
             missing = []
-        jobs = [
-            TrainingJob(
-                role, self.config.start, self.scale.training, scenes, photos,
-                self.out / "training" / role, self.out / "training" / "cache",
-            )
-            for role in missing
-        ]  # fmt: skip
-        trained = self.run_cells([training_cell(job) for job in jobs], label="autoencoders")
-        folders = {job.role: trained[f"train-{job.role}"]["autoencoder"] for job in jobs}
+        train_roles(
+            missing, self.out, start=self.config.start, config=self.scale.training, data=data, folder=folder,
+            command="latentfields bench igae", processes=self.processes,
+        )  # fmt: skip
+        folders = {role: trained_folder(folder, role) for role in missing}
         return {role: name for role in given if (name := given[role] or folders.get(role))}, notes
 
     def measure(self, autoencoders: dict[str, str]) -> dict[str, Any]:

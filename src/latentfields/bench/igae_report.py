@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from latentfields.bench.grid_page import picture_row
 from latentfields.bench.igae_claims import families, values
+from latentfields.bench.reconstruction import reconstruction_table
 from latentfields.bench.summary import Spread
 from latentfields.evaluation.report import (
     Headline,
-    Picture,
     PictureGroup,
-    PictureRow,
     Report,
     Table,
     write_report,
@@ -43,12 +40,7 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
     ]  # fmt: skip
     found += [_novel_views(results, measure, title) for measure, title in NOVEL_VIEWS.items()]
     if results["photos"]:
-        rows = tuple(
-            (role, f"{v['psnr']:.2f}", f"{v['ssim']:.3f}", f"{v['ms_gmsd']:.4f}")
-            for role, v in results["photos"].items()
-        )
-        count = next(iter(results["photos"].values()))["images"]
-        found.append(Table(f"{count} photographs", ("autoencoder", "PSNR", "SSIM", "MS-GMSD"), rows))
+        found.append(reconstruction_table("photographs", results["photos"]))
     scores = tuple((role, f"{v['latents']['inconsistency']:.4f}") for role, v in results["score"].items())
     found.append(Table("3D-awareness score (lower is better)", ("autoencoder", "inconsistency"), scores))
     return found
@@ -86,14 +78,8 @@ def _pictures(results: Mapping[str, Any], folder: Path) -> list[PictureGroup]:
     for item in dict.fromkeys((fit["family"], fit["seed"]) for fit in results["fits"]):
         name = f"{item[0]}-{item[1]:04d}"
         rows = tuple(
-            _row(role, folder / "pictures" / f"fit-{role}-{name}.png") for role in results["autoencoders"]
+            picture_row(role, folder / "pictures" / f"fit-{role}-{name}.png")
+            for role in results["autoencoders"]
         )
         groups.append(PictureGroup(name, rows))
     return groups
-
-
-def _row(role: str, path: Path) -> PictureRow:
-    with Image.open(path) as image:
-        pair = np.asarray(image.convert("RGB"))
-    middle = pair.shape[1] // 2
-    return PictureRow(role, (Picture("truth", pair[:, :middle]), Picture("decoded", pair[:, middle:])))

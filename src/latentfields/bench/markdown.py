@@ -6,7 +6,8 @@ from latentfields.evaluation.report import Table
 
 
 def markdown(table: Table) -> str:
-    """A table as GitHub shows it."""
+    """A table as GitHub shows it, and its note."""
     lines = [f"**{table.title}**", "", "| " + " | ".join(table.columns) + " |"]
     lines.append("|" + "---|" * len(table.columns))
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in table.rows)])
+    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    return "\n".join([*lines, "", table.note] if table.note else lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import read_json
+from latentfields.training.loop import read_log
 
 TIMED_VIEWS = 7
 """Test views that are rendered one by one to time it."""
@@ -44,16 +45,28 @@ class FitJob:
 
 
 def fit_and_score(job: FitJob) -> dict[str, Any]:
-    """Scores on the test views, decoded and of latents, after each stage; seconds of training and of one view."""
+    """Scores on the test views, decoded and of latents, after each stage; time of training and of one view; kernels.
+
+    `curve` holds the points that the fit logged on its way, {step, seconds, cpu_seconds, psnr} on a few test views, and
+    its end on all. Seconds are those that passed, CPU seconds those of the process, both with the rendering of those
+    points. A fit that was begun by a version without CPU times has neither these nor a curve.
+    """
     scene = load_scene(job.scene)
     autoencoder = None if job.autoencoder is None else load_autoencoder(job.autoencoder)
     run = fit(scene, autoencoder, out=job.folder, config=job.config)
     metrics = read_json(job.folder / METRICS_FILE)
     test = metrics["test"]
+    records = read_log(job.folder)
     _save_picture(run, scene, job.picture)
     shutil.rmtree(job.folder)
     images = test["images"]["mean"]
-    result = {"psnr": images["psnr"], "ssim": images["ssim"], "seconds": metrics["training_seconds"]}
+    result = {
+        "psnr": images["psnr"], "ssim": images["ssim"], "seconds": metrics["training_seconds"],
+        "kernels": metrics["kernels"],
+    }  # fmt: skip
+    if all("cpu_seconds" in record for record in records):
+        curve = quality_curve(records, final_psnr=images["psnr"])
+        result |= {"cpu_seconds": curve[-1]["cpu_seconds"], "curve": curve}
     result |= _view_milliseconds(run, scene)
     if autoencoder is not None:
         after = metrics["after_supervision"]
@@ -63,6 +76,14 @@ def fit_and_score(job: FitJob) -> dict[str, Any]:
             "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
         }
     return result
+
+
+def quality_curve(records: Sequence[Mapping[str, Any]], *, final_psnr: float) -> list[dict[str, float]]:
+    """Points {step, seconds, cpu_seconds, psnr} of a fit's log, oldest first; the last step has `final_psnr`."""
+    *before, last = records
+    points = [record | {"psnr": record["test_psnr"]} for record in map(dict, before) if "test_psnr" in record]
+    points.append(dict(last) | {"psnr": final_psnr})
+    return [{key: point[key] for key in ("step", "seconds", "cpu_seconds", "psnr")} for point in points]
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,11 @@ def run_reconstruction_bench(config: ReconstructionBench, out: Path, *, processe
 
 def tables(results: dict[str, Any]) -> list[Table]:
     """One table for every kind of image."""
-    return [_table(kind, rows) for kind, rows in results.items()]
+    return [reconstruction_table(kind, rows) for kind, rows in results.items()]
 
 
-def _table(kind: str, rows: dict[str, Any]) -> Table:
+def reconstruction_table(kind: str, rows: Mapping[str, Any]) -> Table:
+    """Scores of autoencoders (`bench.jobs`), by name, on images of one kind."""
     count = next(iter(rows.values()))["images"]
     families = f" ({', '.join(EVALUATION_FAMILIES)})" if kind.startswith("generated") else ""
     cells = tuple((name, *(f"{v[measure]:.4g}" for measure in MEASURES)) for name, v in rows.items())

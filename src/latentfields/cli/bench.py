@@ -17,6 +17,7 @@ from latentfields.cli.command_line import command_line
 from latentfields.fields.config import FieldName
 
 if TYPE_CHECKING:
+    from latentfields.evaluation.charts import Chart
     from latentfields.evaluation.report import Table
 
 
@@ -121,19 +122,17 @@ class Reconstruction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Grid(abc.ABC):
+class GridCommand(abc.ABC):
     """NeRFs fitted in several spaces to the same objects; each table reads its part of the scores."""
 
     out: Path
-    """Folder of the benchmark: results.json, pictures, and every finished cell. Tables can share it."""
+    """Folder of the benchmark: results.json, pictures, a page, and every finished cell. Tables can share it."""
     scale: Scale = "small"
     """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
     seeds: int = 3
     """Objects per family; each is fitted with its own seed."""
     fields: tuple[FieldName, ...] = PAPER_FIELDS
     """Representations."""
-    spaces: tuple[str, ...] = ("base", "igae")
-    """Names or folders of autoencoders; rgb fits colours."""
     families: tuple[str, ...] = ("vases", "hats", "bags")
     """Families of generated objects."""
     meshes: tuple[Path, ...] = ()
@@ -141,7 +140,45 @@ class _Grid(abc.ABC):
     processes: int = 1
     """Cells that run at the same time, with one thread each. Use 1 where times matter."""
     json: bool = False
-    """Print the scores of every fit as JSON instead of tables."""
+    """Print the results as JSON instead of tables."""
+
+    def grid(self, spaces: tuple[str, ...]) -> FitGrid:
+        """What is fitted."""
+        return FitGrid(
+            scale=self.scale, seeds=self.seeds, fields=self.fields, spaces=spaces,
+            families=self.families, meshes=self.meshes,
+        )  # fmt: skip
+
+    def show(
+        self, name: str, results: Any, fits: Sequence[Mapping[str, Any]], tables: Sequence[Table],
+        charts: Sequence[Chart] = (),
+    ) -> None:  # fmt: skip
+        """Write the page `name`.html of `fits`, and print the tables, or `results` as JSON."""
+        from latentfields.bench.grid_page import write_grid_page
+        from latentfields.bench.markdown import markdown
+
+        page = self.out / f"{name}.html"
+        write_grid_page(
+            page, fits, title=f"Benchmark: {name}", tables=tables, charts=charts, command=command_line()
+        )
+        if self.json:
+            print(json_format.dumps(results))
+            return
+        print("\n\n".join(map(markdown, tables)))
+        print(f"\nPage: {page.resolve()}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SpacesTable(GridCommand):
+    """One table of fits in named spaces."""
+
+    spaces: tuple[str, ...] = ("base", "igae")
+    """Names or folders of autoencoders; rgb fits colours."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """Of the page."""
 
     @abc.abstractmethod
     def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
@@ -150,22 +187,16 @@ class _Grid(abc.ABC):
     def run(self) -> None:
         """Run what is missing and print the tables."""
         from latentfields.bench.grid import run_fit_grid
-        from latentfields.bench.markdown import markdown
 
-        config = FitGrid(
-            scale=self.scale, seeds=self.seeds, fields=self.fields, spaces=self.spaces,
-            families=self.families, meshes=self.meshes,
-        )  # fmt: skip
-        fits = run_fit_grid(config, self.out, processes=self.processes)
-        print(json_format.dumps(fits) if self.json else "\n\n".join(map(markdown, self.tables(fits))))
+        fits = run_fit_grid(self.grid(self.spaces), self.out, processes=self.processes)
+        self.show(self.name, fits, fits, self.tables(fits))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table1(_Grid):
-    """Novel views of every NeRF in the space of a plain and of a 3D-aware autoencoder (IG-AE Tables 1, 5 to 9).
+class Table1(_SpacesTable):
+    """Novel views of every NeRF in the space of a plain and of a 3D-aware autoencoder (IG-AE Tables 1, 5 to 9)."""
 
-    With the folders of trained ablations among --spaces, this is Table 10.
-    """
+    name = "table1"
 
     def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
         """Decoded novel views."""
@@ -175,8 +206,10 @@ class Table1(_Grid):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table4(_Grid):
+class Table4(_SpacesTable):
     """What RGB Alignment is worth: novel views after each stage (IG-AE Table 4)."""
+
+    name = "table4"
 
     def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
         """Decoded novel views after each stage."""
@@ -186,8 +219,10 @@ class Table4(_Grid):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentNvs(_Grid):
+class LatentNvs(_SpacesTable):
     """Rendered against encoded latents (IG-AE Table 11)."""
+
+    name = "latent-nvs"
 
     def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
         """Latent novel views."""
@@ -197,11 +232,13 @@ class LatentNvs(_Grid):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RgbVsLatent(_Grid):
+class RgbVsLatent(_SpacesTable):
     """Time and quality of NeRFs in latent and in RGB space (IG-AE Table 13)."""
 
     spaces: tuple[str, ...] = ("rgb", "base")
     """Names or folders of autoencoders; rgb fits colours."""
+
+    name = "rgb-vs-latent"
 
     def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
         """Times and quality."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, bench, export, igae, scenes
+from latentfields.cli import autoencoder, bench, bench_grids, export, igae, scenes
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
@@ -77,6 +77,9 @@ class Benchmarks:
         | Annotated[bench.LatentNvs, tyro.conf.subcommand("latent-nvs")]
         | Annotated[bench.RgbVsLatent, tyro.conf.subcommand("rgb-vs-latent")]
         | Annotated[bench.Reconstruction, tyro.conf.subcommand("reconstruction")]
+        | Annotated[bench_grids.Ablations, tyro.conf.subcommand("ablations")]
+        | Annotated[bench_grids.Autoencoders, tyro.conf.subcommand("autoencoders")]
+        | Annotated[bench_grids.Convergence, tyro.conf.subcommand("convergence")]
     ]
 
     def run(self) -> None:

@@ -27,8 +27,18 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
-class TriPlaneConfig:
-    """Size and optimisation of a Tri-Plane."""
+class _RadianceConfig:
+    """What all fields have."""
+
+    view_dependent: bool = False
+    """Let the output depend on the viewing direction."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser and schedule."""
+
+
+@dataclass(frozen=True)
+class TriPlaneConfig(_RadianceConfig):
+    """Size and optimisation of a Tri-Plane. It sees directions through polynomials of degrees 1 and 2."""
 
     kind: ClassVar[str] = "triplane"
     resolution: int = 64
@@ -37,21 +47,17 @@ class TriPlaneConfig:
     """Features per cell."""
     hidden: int = 32
     """Hidden units of the MLP's layers."""
-    view_dependent: bool = False
-    """Let the output depend on the viewing direction (degree-2 polynomials of it)."""
-    planes_learning_rate: float = 2e-2
+    planes_learning_rate: float = 6e-2
     """Adam learning rate of the planes."""
     mlp_learning_rate: float = 5e-3
     """Adam learning rate of the MLP."""
     tv_weight: float = 1e-3
     """Weight of the planes' total variation, (p, q) = (2, 2)."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimiser and schedule."""
 
 
 @dataclass(frozen=True)
-class KPlanesConfig:
-    """Size and optimisation of K-Planes, static and hybrid."""
+class KPlanesConfig(_RadianceConfig):
+    """Size and optimisation of K-Planes, static and hybrid. They see directions through spherical harmonics."""
 
     kind: ClassVar[str] = "kplanes"
     resolution: int = 32
@@ -64,20 +70,16 @@ class KPlanesConfig:
     """Hidden units of the MLPs' layers."""
     geometry_features: int = 15
     """Features that the density MLP hands to the colour MLP."""
-    view_dependent: bool = False
-    """Let the output depend on the viewing direction (spherical harmonics of degrees 0 to 3)."""
     planes_learning_rate: float = 0.15
     """Learning rate of the planes: high, as products of three small numbers move slowly."""
     mlp_learning_rate: float = 5e-3
     """Learning rate of the MLPs."""
     tv_weight: float = 1e-3
     """Weight of the planes' total variation, (p, q) = (2, 2), meaned over the scales."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimiser and schedule."""
 
 
 @dataclass(frozen=True)
-class TensorfConfig:
+class TensorfConfig(_RadianceConfig):
     """Size and optimisation of a TensoRF in vector-matrix form."""
 
     kind: ClassVar[str] = "tensorf"
@@ -97,8 +99,6 @@ class TensorfConfig:
     """Hidden units of the decoder's two layers."""
     feature_octaves: int = 0
     """Octaves of the encoding of those features."""
-    view_dependent: bool = False
-    """Let the output depend on the viewing direction."""
     direction_octaves: int = 2
     """Octaves of the encoding of the direction."""
     density_shift: float = -3.0
@@ -115,12 +115,10 @@ class TensorfConfig:
     """Weight of the total variation of the density's planes, (p, q) = (2, 2)."""
     appearance_tv_weight: float = 1e-3
     """Weight of the total variation of the appearance's planes, (p, q) = (2, 2)."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimiser and schedule."""
 
 
 @dataclass(frozen=True)
-class VanillaConfig:
+class VanillaConfig(_RadianceConfig):
     """Size and optimisation of a vanilla NeRF."""
 
     kind: ClassVar[str] = "vanilla"
@@ -132,8 +130,6 @@ class VanillaConfig:
     """Hidden layers after which the encoded position enters once more; 0 never."""
     position_octaves: int = 6
     """Octaves of the encoding of positions."""
-    view_dependent: bool = False
-    """Let the output depend on the viewing direction."""
     direction_octaves: int = 4
     """Octaves of the encoding of the direction."""
     branch_width: int = 32
@@ -145,13 +141,11 @@ class VanillaConfig:
     """Density per unit length of a softplus of one. Opaque surfaces need tens, far for small steps of the weights."""
     learning_rate: float = 5e-3
     """Learning rate of all weights."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimiser and schedule."""
 
 
 @dataclass(frozen=True)
-class InstantNgpConfig:
-    """Size and optimisation of an Instant-NGP."""
+class InstantNgpConfig(_RadianceConfig):
+    """Size and optimisation of an Instant-NGP. It sees directions through spherical harmonics."""
 
     kind: ClassVar[str] = "instant-ngp"
     levels: int = 8
@@ -168,16 +162,12 @@ class InstantNgpConfig:
     """Hidden units of the MLPs' layers."""
     geometry_features: int = 16
     """Outputs of the first MLP, which the second gets; the first of them is the density's logarithm."""
-    view_dependent: bool = False
-    """Let the output depend on the viewing direction (spherical harmonics of degrees 0 to 3)."""
-    table_learning_rate: float = 5e-2
+    table_learning_rate: float = 0.15
     """Learning rate of the table; the authors', for longer fits of larger batches, is 1e-2."""
     mlp_learning_rate: float = 1e-2
     """Learning rate of the MLPs, the authors'."""
     weight_decay: float = 1e-6
     """L2 regularisation of the MLPs' weights."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimiser and schedule."""
 
 
 FieldConfig = TriPlaneConfig | KPlanesConfig | TensorfConfig | InstantNgpConfig | VanillaConfig

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.fields.field import Field, Head, apply_head, truncated_exp
 from latentfields.fields.total_variation import total_variation
-from latentfields.rendering.kernels.mlp import mlp
+from latentfields.rendering.kernels.mlp import mlp, mlp_parts
 from latentfields.rendering.kernels.plane_lookup import plane_lookup
 
 
@@ -39,12 +39,11 @@ class TriPlaneHead(nn.Module):
 
     def forward(self, features: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Density (P,) and output (P, C) of plane features (P, F) seen along directions (P, 3)."""
-        hidden = mlp(features, *_linear(self.geometry))
-        # One split, not two slices: the backward pass of each slice would fill a tensor of the whole size.
-        density, color_inputs = hidden.split([1, hidden.shape[1] - 1], dim=1)
+        passed = len(self.geometry[2].weight) - 1  # type: ignore[arg-type]
+        density, color_inputs = mlp_parts(features, *_linear(self.geometry), sizes=(1, passed))
         if self.view_dependent:
             color_inputs = torch.cat([color_inputs, direction_features(directions)], dim=-1)
-        color = mlp(torch.relu(color_inputs), *_linear(self.color))
+        color = mlp(color_inputs, *_linear(self.color), relu_first=True)
         return truncated_exp(density[:, 0]), apply_head(color, self.head)
 
 

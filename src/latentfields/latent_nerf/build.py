@@ -15,9 +15,10 @@ from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.normalizer import TanhNormalizer
 from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.rendering.even_sampler import EvenSampler
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
-from latentfields.rendering.options import GridSampling, HierarchicalSampling, ProposalSampling
+from latentfields.rendering.options import EvenSampling, GridSampling, HierarchicalSampling, ProposalSampling
 from latentfields.rendering.proposal import ProposalSampler
 from latentfields.rendering.sampler import Sampler
 from latentfields.scenes.scene import Scene
@@ -95,6 +96,8 @@ def _new_sampler(config: FitConfig, channels: int, head: Head) -> Sampler:
     options = config.sampling
     if isinstance(options, GridSampling):
         return GridSampler(options)
+    if isinstance(options, EvenSampling):
+        return EvenSampler(options)
     if isinstance(options, HierarchicalSampling):
         own = options.coarse_network == "own"
         return HierarchicalSampler(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +18,7 @@ from latentfields.fields.config import (
 )
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.rendering.options import (
+    EvenSampling,
     GridSampling,
     HierarchicalSampling,
     ProposalSampling,
@@ -39,8 +41,9 @@ def preset(
     return config if sampler is None else replace(config, sampling=_SAMPLERS[sampler]())
 
 
-_SAMPLERS: dict[SamplerName, type[GridSampling] | type[HierarchicalSampling] | type[ProposalSampling]] = {
+_SAMPLERS: dict[SamplerName, Callable[[], SamplingConfig]] = {
     "grid": GridSampling,
+    "even": EvenSampling,
     "hierarchical": HierarchicalSampling,
     "proposal": ProposalSampling,
 }
@@ -69,7 +72,8 @@ class _Method:
 _PAPER: dict[FieldName, _Method] = {
     # Table 16 has no Tri-Plane: its size is that of the latent scenes in the code released with IG-AE.
     "triplane": _Method(
-        TriPlaneConfig(hidden=64), GridSampling(samples=96, bins=128), xi_supervision=1.0, xi_alignment=1.0
+        TriPlaneConfig(hidden=64, planes_learning_rate=2e-2), GridSampling(samples=96, bins=128),
+        xi_supervision=1.0, xi_alignment=1.0,
     ),
     "kplanes": _Method(
         KPlanesConfig(

@@ -30,6 +30,15 @@ class GridSampling(SamplingOptions):
 
 
 @dataclass(frozen=True)
+class EvenSampling:
+    """Even intervals, all of which are looked at: the plain rendering that others are compared with."""
+
+    kind: ClassVar[str] = "even"
+    samples: int = 64
+    """Intervals per ray."""
+
+
+@dataclass(frozen=True)
 class HierarchicalSampling:
     """A coarse pass that guides a fine one (Mildenhall et al. 2020, Sec. 5.2)."""
 
@@ -69,5 +78,5 @@ class ProposalSampling:
     """Steps over which proposals gain their full influence (mip-NeRF 360, Eq. 18 and the text around it)."""
 
 
-SamplingConfig = GridSampling | HierarchicalSampling | ProposalSampling
-SamplerName = Literal["grid", "hierarchical", "proposal"]
+SamplingConfig = GridSampling | EvenSampling | HierarchicalSampling | ProposalSampling
+SamplerName = Literal["grid", "even", "hierarchical", "proposal"]

@@ -103,7 +103,7 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             mininterval=0.5 if sys.stderr.isatty() else QUIET_SECONDS,
         )  # fmt: skip
         shown: dict[str, str] = {}
-        session, saved = time.perf_counter(), time.perf_counter()
+        session, saved, cpu_session = time.perf_counter(), time.perf_counter(), time.process_time()
         index, elapsed = position.step, position.seconds
         while index < steps and not options.out_of_time(elapsed):
             by_time = 0.0 if options.seconds is None else elapsed / options.seconds
@@ -116,15 +116,17 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
                 name: value if isinstance(value, str) else f"{value:.4g}" for name, value in values.items()
             }
             elapsed = position.seconds + time.perf_counter() - session
+            cpu_elapsed = position.cpu_seconds + time.process_time() - cpu_session
             finished = index == steps or options.out_of_time(elapsed)
             if finished or index % options.log_every == 0:
-                log.write(json.dumps({"step": index, "seconds": round(elapsed, 3), **values}) + "\n")
+                times = {"seconds": round(elapsed, 3), "cpu_seconds": round(cpu_elapsed, 3)}
+                log.write(json.dumps({"step": index, **times, **values}) + "\n")
                 bar.set_postfix(shown, refresh=False)
             bar.update()
             if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
                 log.flush()
                 os.fsync(log.fileno())
-                _save(trainable, folder, _Position(index, elapsed, log.tell()))
+                _save(trainable, folder, _Position(index, elapsed, log.tell(), cpu_elapsed))
                 saved = time.perf_counter()
             if stop and not finished:
                 bar.close()
@@ -138,6 +140,8 @@ class _Position:
     step: int
     seconds: float
     log_bytes: int
+    cpu_seconds: float = 0.0
+    """Of all threads of the process; on a busy machine, steadier than the seconds that pass."""
 
 
 def _save(trainable: Trainable, folder: Path, position: _Position) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latentfields.rendering.kernels.mlp import BLOCK, mlp, mlp_reference
+from latentfields.rendering.kernels.mlp import BLOCK, mlp, mlp_parts, mlp_parts_reference, mlp_reference
 
 
 def layers(*widths: int, bias: bool) -> list[nn.Linear]:
@@ -15,12 +15,15 @@ def layers(*widths: int, bias: bool) -> list[nn.Linear]:
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("widths", [(5, 3), (5, 8, 3), (4, 8, 6, 3)])
 @pytest.mark.parametrize("points", [1, BLOCK, 2 * BLOCK + 7])
-def test_values_and_gradients_are_the_twins(bias: bool, widths: tuple[int, ...], points: int) -> None:
+@pytest.mark.parametrize("relu_first", [False, True])
+def test_values_and_gradients_are_the_twins(
+    bias: bool, widths: tuple[int, ...], points: int, relu_first: bool
+) -> None:
     results: list[list[Tensor]] = []
     for function in (mlp, mlp_reference):
         network = layers(*widths, bias=bias)
         inputs = torch.randn(points, widths[0], generator=torch.Generator().manual_seed(1)).requires_grad_()
-        out = function(inputs, *network)
+        out = function(inputs, *network, relu_first=relu_first)
         out.backward(torch.randn(out.shape, generator=torch.Generator().manual_seed(2)))
         leaves = [inputs, *nn.ModuleList(network).parameters()]
         results.append([out.detach()] + [leaf.grad for leaf in leaves if leaf.grad is not None])
@@ -34,7 +37,28 @@ def test_gradients_are_those_of_finite_differences(bias: bool) -> None:
     network = [layer.double() for layer in layers(3, 6, 5, 2, bias=bias)]
     inputs = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     parameters = tuple(nn.ModuleList(network).parameters())
-    assert torch.autograd.gradcheck(lambda x, *_: mlp(x, *network), (inputs.requires_grad_(), *parameters))
+    values = (inputs.requires_grad_(), *parameters)
+    for relu_first in (False, True):
+        assert torch.autograd.gradcheck(lambda x, *_, r=relu_first: mlp(x, *network, relu_first=r), values)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("points", [0, 1, BLOCK + 3])
+def test_parts_are_slices_of_the_whole_with_their_gradients(bias: bool, points: int) -> None:
+    results: list[list[Tensor]] = []
+    for function in (mlp_parts, mlp_parts_reference):
+        network = layers(4, 6, 5, bias=bias)
+        inputs = torch.randn(points, 4, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        first, unused, last = function(inputs, *network, sizes=(1, 2, 2))
+        assert unused.shape == (points, 2)
+        (first.square().sum() + (last * last.detach().cos()).sum()).backward()
+        leaves = [inputs, *nn.ModuleList(network).parameters()]
+        results.append(
+            [first.detach(), last.detach()] + [leaf.grad for leaf in leaves if leaf.grad is not None]
+        )
+    assert len(results[0]) == len(results[1])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_gradient_that_comes_in_is_left_alone() -> None:
