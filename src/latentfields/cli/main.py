@@ -9,10 +9,11 @@ from typing import Annotated, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, bench, igae, scenes
+from latentfields.cli import autoencoder, bench, igae, lrf, scenes
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit, starting_point
+from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.cli.render import Render
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
@@ -60,6 +61,21 @@ class Autoencoders:
 
 
 @dataclass(frozen=True)
+class LatentRadianceFields:
+    """Make latent radiance fields (LRF): correspondences, a correspondence-aware autoencoder, an aligned decoder."""
+
+    command: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[lrf.Correspond, tyro.conf.subcommand("correspond")]
+        | Annotated[lrf.FinetuneEncoder, tyro.conf.subcommand("finetune-encoder")]
+        | Annotated[AlignDecoder, tyro.conf.subcommand("align-decoder")]
+    ]
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
+@dataclass(frozen=True)
 class Benchmarks:
     """Repeat the papers' tables, at the scale that a machine allows."""
 
@@ -70,6 +86,7 @@ class Benchmarks:
         | Annotated[bench.LatentNvs, tyro.conf.subcommand("latent-nvs")]
         | Annotated[bench.RgbVsLatent, tyro.conf.subcommand("rgb-vs-latent")]
         | Annotated[bench.Reconstruction, tyro.conf.subcommand("reconstruction")]
+        | Annotated[bench.Lrf, tyro.conf.subcommand("lrf")]
     ]
 
     def run(self) -> None:
@@ -88,6 +105,7 @@ def parse(arguments: Sequence[str] | None = None) -> Command:
         | Annotated[Fit, fit]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
+        | Annotated[LatentRadianceFields, tyro.conf.subcommand("lrf")]
         | Annotated[Benchmarks, tyro.conf.subcommand("bench")],
         args=arguments,
         prog="latentfields",
