@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from latentfields.errors import InputError
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.training.typed_json import from_json, to_json
+from latentfields.training.typed_json import from_json, to_json, with_changes
 
 FILE = Path("config.json")
 
@@ -49,6 +49,25 @@ def test_a_dataclass_comes_back_equal() -> None:
     assert isinstance(back.folder, Path)
     assert isinstance(back.inner.widths, tuple)
     assert from_json(Outer, through_json(replace(GOOD, limit=None)), source=FILE).limit is None
+
+
+def test_changes_go_to_their_places_and_lists_are_replaced() -> None:
+    changed = with_changes(GOOD, {"inner": {"widths": [7]}, "count": 4}, source=FILE)
+    assert changed == replace(GOOD, inner=Inner(rate=0.1, widths=(7,)), count=4)
+    assert with_changes(GOOD, {}, source=FILE) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([], "JSON object"),
+        ({"inner": {"width": 1}}, "unknown field 'inner.width'"),
+        ({"inner": 3}, "'inner'"),
+    ],
+)
+def test_changes_that_do_not_fit_are_refused(changes: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        with_changes(GOOD, changes, source=FILE)
 
 
 @settings(deadline=None, max_examples=30)

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, bench, bench_grids, export, igae, scenes
+from latentfields.cli import autoencoder, bench, bench_grids, export, igae, lrf, scenes
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit, starting_point
+from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.cli.render import Render
 from latentfields.cli.reporting import LOG_LEVEL_HELP, LogLevel, one_line, reporting
 from latentfields.cli.view import View
@@ -67,6 +68,21 @@ class Autoencoders:
 
 
 @dataclass(frozen=True)
+class LatentRadianceFields:
+    """Make latent radiance fields (LRF): correspondences, a correspondence-aware autoencoder, an aligned decoder."""
+
+    command: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[lrf.Correspond, tyro.conf.subcommand("correspond")]
+        | Annotated[lrf.FinetuneEncoder, tyro.conf.subcommand("finetune-encoder")]
+        | Annotated[AlignDecoder, tyro.conf.subcommand("align-decoder")]
+    ]
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
+@dataclass(frozen=True)
 class Benchmarks:
     """Repeat the papers' tables, at the scale that a machine allows."""
 
@@ -80,6 +96,7 @@ class Benchmarks:
         | Annotated[bench_grids.Ablations, tyro.conf.subcommand("ablations")]
         | Annotated[bench_grids.Autoencoders, tyro.conf.subcommand("autoencoders")]
         | Annotated[bench_grids.Convergence, tyro.conf.subcommand("convergence")]
+        | Annotated[bench.Lrf, tyro.conf.subcommand("lrf")]
     ]
 
     def run(self) -> None:
@@ -122,6 +139,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         | Annotated[Fit, fit]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
+        | Annotated[LatentRadianceFields, tyro.conf.subcommand("lrf")]
         | Annotated[View, tyro.conf.subcommand("view")]
         | Annotated[Exports, tyro.conf.subcommand("export")]
         | Annotated[Benchmarks, tyro.conf.subcommand("bench")]

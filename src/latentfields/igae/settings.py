@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from latentfields.errors import InputError
 from latentfields.igae.config import PRESETS, IgaeConfig
-from latentfields.training.typed_json import from_json, to_json
+from latentfields.training.typed_json import with_changes
 
 
 def configuration(preset: str, changes: Any, *, source: Path) -> IgaeConfig:
@@ -17,11 +16,9 @@ def configuration(preset: str, changes: Any, *, source: Path) -> IgaeConfig:
 
     Raises InputError naming `source` and the field, for fields that do not exist or values that do not fit.
     """
-    if not isinstance(changes, Mapping):
-        raise InputError(source, "expected a JSON object of settings")
     if preset not in PRESETS:
         raise InputError(preset, f"unknown preset; expected one of {', '.join(PRESETS)}")
-    return from_json(IgaeConfig, _merged(to_json(PRESETS[preset]), changes), source=source)
+    return with_changes(PRESETS[preset], changes, source=source)
 
 
 def with_epochs(config: IgaeConfig, *, pretraining: float | None, joint: float | None) -> IgaeConfig:
@@ -32,10 +29,3 @@ def with_epochs(config: IgaeConfig, *, pretraining: float | None, joint: float |
     if pretraining is not None:
         config = replace(config, pretraining=replace(config.pretraining, epochs=pretraining))
     return config if joint is None else replace(config, joint=replace(config.joint, epochs=joint))
-
-
-def _merged(base: Any, changes: Any) -> Any:
-    """`base` with `changes` in their places, where both are objects; otherwise `changes`."""
-    if not isinstance(base, Mapping) or not isinstance(changes, Mapping):
-        return changes
-    return {**base, **{name: _merged(base.get(name), value) for name, value in changes.items()}}

@@ -95,12 +95,13 @@ def _posed(folder: Path, source: Path, image: ColmapImage, cameras: Mapping[int,
     return PosedImage(
         name=file.relative_to(folder.resolve()).as_posix(),
         image=file,
-        pose=_camera_to_world(source, where, image) @ OPENCV_TO_OPENGL,
+        pose=camera_to_world(source, where, image) @ OPENCV_TO_OPENGL,
         lens=checked_lens(source, f"camera {image.camera_id}", lens),
     )
 
 
-def _camera_to_world(source: Path, where: str, image: ColmapImage) -> Array:
+def camera_to_world(source: Path, where: str, image: ColmapImage) -> Array:
+    """The (4, 4) pose of an image, x right, y down, z forward. Raises InputError naming `where` unless it is rigid."""
     norm = math.hypot(*image.quaternion)
     if not abs(norm - 1) < 1e-2:
         raise InputError(source, f"{where}: expected a unit quaternion, got {image.quaternion.tolist()}")

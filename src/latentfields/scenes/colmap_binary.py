@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from latentfields.errors import InputError
 from latentfields.scenes.colmap_model import (
     PARAMETERS,
     ColmapCamera,
     ColmapImage,
+    ColmapObservations,
     ColmapPoints,
     camera_of_model,
     points_of_rows,
@@ -22,6 +24,7 @@ from latentfields.scenes.colmap_model import (
 )
 
 _MAX_NAME = 4096
+_OBSERVATION = np.dtype([("position", "<f8", 2), ("point", "<i8")])
 
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
@@ -57,6 +60,18 @@ def read_images(path: Path) -> list[ColmapImage]:
     return images
 
 
+def read_observations(path: Path) -> list[ColmapObservations]:
+    """What every image of `read_images` observes. Raises InputError when the file is damaged."""
+    observations = []
+    with _opened(path) as records:
+        for _ in range(records.count("images", at_least=73)):
+            records.skip(struct.calcsize("<I7dI"))
+            records.name()
+            table = records.table(_OBSERVATION, records.count("observations", at_least=24))
+            observations.append(ColmapObservations(table["position"], table["point"]))
+    return observations
+
+
 def read_points(path: Path) -> ColmapPoints:
     """Sparse points in the order of the file. Raises InputError when the file is damaged."""
 
@@ -87,6 +102,10 @@ class _Records:
         if count * at_least > self._left:
             raise InputError(self._path, f"claims {count} {what}, but only {self._left} bytes are left")
         return int(count)
+
+    def table(self, record: np.dtype[Any], count: int) -> npt.NDArray[Any]:
+        """`count` records of one layout."""
+        return np.frombuffer(self._take(count * record.itemsize), dtype=record)
 
     def skip(self, size: int) -> None:
         self._left -= size

@@ -1,4 +1,4 @@
-"""What a COLMAP sparse model holds, whichever way it is stored. The 2D observations are left out."""
+"""What a COLMAP sparse model holds, whichever way it is stored."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ class ColmapImage:
     camera_id: int
     name: str
     """Relative to the folder of the images."""
+
+
+@dataclass(frozen=True)
+class ColmapObservations:
+    """The keypoints of one image. Only correspondences need them; readers of scenes pass them over."""
+
+    positions: Array
+    """(K, 2) column and row in the picture as stored, in pixels; centres at +0.5."""
+    points: npt.NDArray[np.int64]
+    """(K,) identifiers of the sparse points that they are views of; -1 without one."""
 
 
 @dataclass(frozen=True)

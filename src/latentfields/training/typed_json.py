@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +52,23 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
         return kind(**made)
     except TypeError as error:
         raise InputError(source, f"field '{field or 'top level'}': {error}") from None
+
+
+def with_changes(value: T, changes: Any, *, source: Path) -> T:
+    """The dataclass `value` with nested `changes`, as in its JSON form, put in their places.
+
+    Raises InputError naming `source` and the field, for fields that do not exist or values that do not fit.
+    """
+    if not isinstance(changes, Mapping):
+        raise InputError(source, "expected a JSON object of settings")
+    return from_json(type(value), _merged(to_json(value), changes), source=source)
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    """`base` with `changes` in their places, where both are objects; otherwise `changes`."""
+    if not isinstance(base, Mapping) or not isinstance(changes, Mapping):
+        return changes
+    return {**base, **{name: _merged(base.get(name), value) for name, value in changes.items()}}
 
 
 def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:

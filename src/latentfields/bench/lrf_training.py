@@ -1,0 +1,85 @@
+"""Autoencoders of `latentfields bench lrf` that were not given: stages I and III, each as its command runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.bench.cells import Cell
+from latentfields.bench.igae_training import SceneJob, render_training_scene
+from latentfields.errors import InputError
+from latentfields.lrf.align_config import AlignConfig
+from latentfields.lrf.align_decoder import align_decoder
+from latentfields.lrf.config import CorrespondenceOptions, EncoderFinetuning
+from latentfields.lrf.correspond import correspond
+from latentfields.lrf.finetune_encoder import finetune_encoder
+from latentfields.scenes.procedural import TRAIN_FAMILIES
+from latentfields.scenes.render_options import RenderOptions
+from latentfields.training.loop import LoopOptions
+
+CHECKPOINT_SECONDS = 120.0
+
+
+def training_scene_cells(folder: Path, *, objects: int, options: RenderOptions) -> list[Cell]:
+    """Cells that render one object of each of the first `objects` training families into `folder`."""
+    jobs = [
+        SceneJob(family, seed=0, options=options, folder=folder / family)
+        for family in TRAIN_FAMILIES[:objects]
+    ]
+    return [Cell(f"training-scene-{job.family}", render_training_scene, job) for job in jobs]
+
+
+@dataclass(frozen=True)
+class EncoderJob:
+    """Stage I."""
+
+    autoencoder: str
+    """Name or folder of the plain autoencoder."""
+    scenes: tuple[Path, ...]
+    config: EncoderFinetuning
+    out: Path
+    """Folder of the correspondences and of the training."""
+
+
+def train_encoder(job: EncoderJob) -> dict[str, Any]:
+    """Find correspondences and fine-tune the encoder on them; says in which folder the result is."""
+    correspondences = job.out / "correspondences"
+    for _ in correspond(job.scenes, out=correspondences, options=CorrespondenceOptions()):
+        pass
+    finetune_encoder(
+        job.config, autoencoder=job.autoencoder, correspondences=(correspondences,), held_out=(),
+        out=job.out / "training", device="auto", loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS),
+    )  # fmt: skip
+    return {"autoencoder": str(job.out / "training" / "autoencoder")}
+
+
+@dataclass(frozen=True)
+class DecoderJob:
+    """Stage III."""
+
+    config: AlignConfig
+    out: Path
+    """Folder of the training."""
+
+
+def train_decoder(job: DecoderJob) -> dict[str, Any]:
+    """Align the decoder; says in which folder the result is."""
+    align_decoder(job.config, out=job.out, loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS))
+    return {"autoencoder": str(job.out / "autoencoder")}
+
+
+def require_same_encoder(option: str, name: str, other: str) -> None:
+    """Raise InputError, naming the option, unless the autoencoders `name` and `other` have equal encoders."""
+    ours, theirs = (load_autoencoder(item).codec.encoder_module().state_dict() for item in (name, other))
+    if ours.keys() != theirs.keys() or not all(_equal(ours[key], theirs[key]) for key in ours):
+        raise InputError(
+            option, f"'{name}' has another encoder than '{other}'; expected the same, decoder aligned"
+        )
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.shape == b.shape and torch.equal(a, b)

@@ -1,0 +1,60 @@
+"""`latentfields lrf align-decoder`: one decoder for the latent fields of many scenes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from latentfields.fields.config import FieldName
+from latentfields.latent_nerf.presets import PresetName
+from latentfields.lrf.align_config import AlignConfig, AlignTraining, latent_field_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignDecoder:
+    """Fine-tune a decoder on what latent fields of many scenes render (LRF Sec. 4.3, Eq. 11); the encoder stays.
+
+    A field is fitted to the latents of each scene's training views. The decoder then learns to decode its renderings
+    of those views and of novel ones: the views in the scene's splits val and test, or every eighth where it has none.
+    Scenes that are used here can therefore not be used to test the result.
+    Run the same command again to resume; scenes that are finished are not fitted again.
+    """
+
+    scenes: tyro.conf.Positional[tuple[Path, ...]]
+    """Scenes, or folders of scenes."""
+    out: Path
+    """Folder of the run; the result is in OUT/autoencoder."""
+    autoencoder: str = "base"
+    """Packaged name, folder, or Hub id: usually the result of `lrf finetune-encoder`."""
+    field: FieldName = "kplanes"
+    """Representation of the scenes."""
+    preset: PresetName = "small"
+    """Settings of the fits: `small` for one CPU core, `paper` for a GPU."""
+    fit_steps: int | None = None
+    """Steps of every fit; by default all those of the preset."""
+    size: int | None = None
+    """Resize images so that their longer side has this many pixels; by default they keep their size."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
+    threads: int = 1
+    """Threads inside tensor operations."""
+    training: Annotated[AlignTraining, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=AlignTraining
+    )
+
+    def run(self) -> None:
+        """Fit, train, and say where the result is."""
+        from latentfields.lrf.align_decoder import align_decoder
+        from latentfields.process import set_threads
+
+        set_threads(self.threads)
+        config = AlignConfig(
+            scenes=self.scenes, autoencoder=self.autoencoder, size=self.size, training=self.training,
+            fit=latent_field_config(self.field, self.preset, steps=self.fit_steps, seed=self.training.seed),
+        )  # fmt: skip
+        align_decoder(config, out=self.out, device=self.device)
+        print(self.out / "autoencoder")

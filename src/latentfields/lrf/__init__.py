@@ -1,0 +1,1 @@
+"""Latent Radiance Fields (LRF): correspondence-aware autoencoding, latent fields, decoder alignment."""

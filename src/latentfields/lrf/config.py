@@ -1,0 +1,169 @@
+"""How correspondences are made and how an encoder is fine-tuned on them (LRF Sec. 4.1). Free of heavy imports.
+
+Losses are means over elements, images in [0, 1], latents normalised to unit spread per channel by the statistics of
+the autoencoder that the training starts from, so that weights depend neither on resolution nor on batch size. The
+paper gives neither lambda_1 nor lambda_2 nor the number of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from latentfields.igae.config import Perceptual
+
+Source = Literal["auto", "depth", "colmap", "images"]
+"""Where correspondences come from: depth maps, a COLMAP model, or plain images that pycolmap matches; auto takes the
+first of these that a folder has."""
+
+Weighting = Literal["wide", "narrow"]
+"""lambda_ij in proportion to the pose error of Eq. 12, so that wide baselines weigh more, as in the paper; or in
+proportion to its inverse."""
+
+
+@dataclass(frozen=True)
+class CorrespondenceOptions:
+    """How correspondences are found; the defaults for images are LRF App. A.2."""
+
+    source: Source = "auto"
+    """Depth maps (depth), a COLMAP model (colmap), plain images (images), or the first of these that there is."""
+    min_points: int = 15
+    """Image pairs with fewer points are left out: the paper's minimum number of inliers."""
+    min_inlier_ratio: float = 0.25
+    """Images: share of a pair's matches that have to agree with one epipolar geometry."""
+    overlap: int = 10
+    """Images: each one is matched with so many that follow it, and with those 2, 4, 8, ... 2^overlap places on."""
+    exhaustive_up_to: int = 40
+    """Images: sets of at most so many are matched all with all instead, which closes all loops."""
+    vocabulary_tree: Path | None = None
+    """Images: COLMAP's vocabulary tree file; with it, loops are looked for in larger sets."""
+    spacing: int = 4
+    """Depth: pixels between neighbouring points."""
+    largest_angle: float = 60.0
+    """Depth: degrees between the directions of two views up to which they are paired."""
+
+    def about(self, source: str) -> dict[str, Any]:
+        """What the correspondences of a scene depend on when they come from `source`, JSON-serialisable."""
+        names = {
+            "depth": ("min_points", "spacing", "largest_angle"),
+            "colmap": ("min_points",),
+            "images": ("min_points", "min_inlier_ratio", "overlap", "exhaustive_up_to"),
+        }[source]
+        values: dict[str, Any] = {"source": source} | {name: getattr(self, name) for name in names}
+        if source == "images" and self.vocabulary_tree is not None:
+            values["vocabulary_tree"] = str(self.vocabulary_tree)
+        return values
+
+    def problem(self) -> str | None:
+        """Why no correspondences can be found with these values, or None."""
+        if self.min_points < 1 or self.overlap < 1 or self.spacing < 1 or self.exhaustive_up_to < 0:
+            return "min_points, overlap and spacing should be at least 1, and exhaustive_up_to at least 0"
+        if not 0 <= self.min_inlier_ratio <= 1 or not 0 < self.largest_angle <= 180:
+            return "min_inlier_ratio should be from 0 to 1, and largest_angle above 0 and at most 180 degrees"
+        return None
+
+
+CorrespondenceUnit = Literal["reference", "pair"]
+"""Unit of L_corres: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the spread of
+the current latents at the points of each pair, so that encoders cannot lower the term by losing contrast."""
+
+
+@dataclass(frozen=True)
+class StageOneWeights:
+    """Weights of the terms of Eq. 7, beside the absolute reconstruction error, which has weight 1.
+
+    Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results.md), for
+    a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
+    """
+
+    correspondence: float = 0.2
+    """lambda_1, of L_corres (Eq. 6)."""
+    original_distance: float = 0.1
+    """lambda_2 where the encoder is deterministic: of the squared distance to the original latents."""
+    original_kl: float = 1e-6
+    """lambda_2 where it is variational: of the KL divergence to the original posterior, in nats per pixel value."""
+    perceptual: float = 0.02
+    """Weight of the perceptual term of L_VAE."""
+    kl: float = 1e-6
+    """Weight of the KL divergence to the standard normal in L_VAE, in nats per pixel value; variational only."""
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The adversarial part of L_VAE."""
+
+    start: int = 501
+    """Step, counted from 1, at which it sets in."""
+    weight: float = 0.5
+    """Norm of its gradient at the decoded images, relative to that of the reconstruction terms."""
+    width: int = 64
+    """Channels of the discriminator's first layer."""
+
+
+@dataclass(frozen=True)
+class EncoderFinetuning:
+    """The first stage: an autoencoder becomes correspondence-aware."""
+
+    size: int = 128
+    """Side of the training images, in pixels: windows of pictures whose shorter side is brought to it."""
+    steps: int = 480
+    """Optimiser steps."""
+    pairs_per_batch: int = 2
+    """Image pairs in a batch."""
+    points_per_pair: int = 512
+    """At most so many correspondences of each pair."""
+    learning_rate: float = 5e-4
+    """Of Adam with betas (0.5, 0.9), for the autoencoder and for the discriminator."""
+    final_learning_rate: float = 0.05
+    """Fraction of it that a cosine decay ends at; 1 keeps it constant."""
+    weighting: Weighting = "wide"
+    """Which image pairs weigh more: wide baselines (Eq. 12) or narrow ones (its inverse)."""
+    unit: CorrespondenceUnit = "pair"
+    """Unit of L_corres: that of Eq. 6 (reference), or the spread of each pair's own latents (pair)."""
+    perceptual: Perceptual = "gradient-similarity"
+    """Perceptual term of L_VAE: multi-scale gradient similarity, which needs no weights, or LPIPS."""
+    weights: StageOneWeights = field(default_factory=StageOneWeights)
+    """Weights of the terms."""
+    discriminator: DiscriminatorConfig | None = None
+    """The adversarial part of L_VAE, or none."""
+    seed: int = 0
+    """Seed of batches, posterior noise and discriminator."""
+
+    def problem(self, *, factor: int) -> str | None:
+        """Why an autoencoder with so many pixels per latent cannot be trained with these values, or None."""
+        smallest = max(2 * factor, 16 if self.discriminator is None else 24)
+        if self.size < smallest or self.size % factor:
+            return f"size is {self.size}; expected a multiple of the factor {factor}, at least {smallest}"
+        if min(self.steps, self.pairs_per_batch, self.points_per_pair) < 1:
+            return "steps, pairs_per_batch and points_per_pair should be at least 1"
+        if self.seed < 0:
+            return f"seed is {self.seed}; expected 0 or more"
+        if not self.learning_rate > 0 or not 0 <= self.final_learning_rate <= 1:
+            return "learning_rate should be positive, and final_learning_rate from 0 to 1"
+        return None
+
+
+SMALL = EncoderFinetuning()
+"""Minutes on one core, for packaged autoencoders."""
+
+TINY = EncoderFinetuning(size=64, steps=150)
+"""A minute on one core."""
+
+PAPER = EncoderFinetuning(
+    size=512,
+    steps=100_000,
+    learning_rate=4.5e-6,
+    final_learning_rate=1.0,
+    unit="reference",
+    perceptual="lpips",
+    weights=StageOneWeights(perceptual=0.5, kl=5e-7),
+    discriminator=DiscriminatorConfig(),
+)
+"""LRF App. A.3, for a latent diffusion model's autoencoder; steps, batch and lambdas are not given there and not
+measured here. Halved weights of LPIPS and KL make up for images in [0, 1], where the paper's are in [-1, 1]."""
+
+PRESETS: Mapping[str, EncoderFinetuning] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
+"""Configurations by name."""
