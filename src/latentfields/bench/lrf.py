@@ -24,9 +24,9 @@ from latentfields.bench.lrf_training import (
     require_same_encoder,
     train_decoder,
     train_encoder,
-    training_scene_cells,
 )
 from latentfields.bench.objects import bench_objects, rendering_cell
+from latentfields.bench.training_data import training_scene_cells
 from latentfields.errors import InputError
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.evaluate import image_measures

@@ -9,28 +9,15 @@ from typing import Any
 import torch
 
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.bench.cells import Cell
-from latentfields.bench.igae_training import SceneJob, render_training_scene
 from latentfields.errors import InputError
 from latentfields.lrf.align_config import AlignConfig
 from latentfields.lrf.align_decoder import align_decoder
 from latentfields.lrf.config import CorrespondenceOptions, EncoderFinetuning
 from latentfields.lrf.correspond import correspond
 from latentfields.lrf.finetune_encoder import finetune_encoder
-from latentfields.scenes.procedural import TRAIN_FAMILIES
-from latentfields.scenes.render_options import RenderOptions
 from latentfields.training.loop import LoopOptions
 
 CHECKPOINT_SECONDS = 120.0
-
-
-def training_scene_cells(folder: Path, *, objects: int, options: RenderOptions) -> list[Cell]:
-    """Cells that render one object of each of the first `objects` training families into `folder`."""
-    jobs = [
-        SceneJob(family, seed=0, options=options, folder=folder / family)
-        for family in TRAIN_FAMILIES[:objects]
-    ]
-    return [Cell(f"training-scene-{job.family}", render_training_scene, job) for job in jobs]
 
 
 @dataclass(frozen=True)

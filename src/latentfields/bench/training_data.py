@@ -41,14 +41,19 @@ def generated_training_data(
 
     Enough to exercise a training, not to judge it.
     """
-    jobs = [
-        SceneJob(family, seed=0, options=options, folder=folder / "scenes" / family)
-        for family in TRAIN_FAMILIES[:GENERATED_OBJECTS]
-    ]
-    cells = [Cell(f"training-scene-{job.family}", render_training_scene, job) for job in jobs]
+    cells = training_scene_cells(folder / "scenes", objects=GENERATED_OBJECTS, options=options)
     cells.append(Cell("training-pictures", paint_pictures, folder / "photos"))
     run_cells(cells, out, processes=processes, label="training data")
     return TrainingData((folder / "scenes",), (folder / "photos",))
+
+
+def training_scene_cells(folder: Path, *, objects: int, options: RenderOptions) -> list[Cell]:
+    """Cells that render one object of each of the first `objects` training families into `folder`."""
+    jobs = [
+        SceneJob(family, seed=0, options=options, folder=folder / family)
+        for family in TRAIN_FAMILIES[:objects]
+    ]
+    return [Cell(f"training-scene-{job.family}", render_training_scene, job) for job in jobs]
 
 
 @dataclass(frozen=True)
