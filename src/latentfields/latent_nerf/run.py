@@ -22,7 +22,7 @@ from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.latent_nerf.build import SceneFrame, build_model
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.model import LatentNerf
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, read_json, save_tensors
@@ -56,7 +56,7 @@ class RunConfig:
 class Run:
     """A fitted scene."""
 
-    def __init__(self, folder: Path, config: RunConfig, model: LatentNerf, frame: SceneFrame) -> None:
+    def __init__(self, folder: Path, config: RunConfig, model: SceneModel, frame: SceneFrame) -> None:
         self.folder, self.config, self.model, self.frame = folder, config, model, frame
 
     @classmethod
@@ -79,7 +79,7 @@ class Run:
         return cls(folder, config, model, frame)
 
     @classmethod
-    def save(cls, folder: Path, config: RunConfig, model: LatentNerf, scene: Scene) -> Run:
+    def save(cls, folder: Path, config: RunConfig, model: SceneModel, scene: Scene) -> Run:
         """Write a finished model into its run folder."""
         frame = SceneFrame.of(scene)
         if model.autoencoder is not None:
