@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Case
+from benchmarks.splatting import splatting_cases
 from latentfields.cameras import Rays
 from latentfields.fields.config import InstantNgpConfig, TriPlaneConfig
 from latentfields.fields.field import Field
@@ -46,7 +47,7 @@ LARGE_TRIPLANE = TriPlaneConfig(resolution=128, hidden=64)
 
 def cases() -> list[Case]:
     """All of them, quick ones first."""
-    return [*_kernel_cases(), *_step_cases()]
+    return [*_kernel_cases(), *splatting_cases(), *_step_cases()]
 
 
 def _kernel_cases() -> list[Case]:

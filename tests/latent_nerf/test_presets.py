@@ -12,7 +12,12 @@ import torch
 
 from latentfields import preset
 from latentfields.errors import InputError
-from latentfields.fields.config import FieldName, InstantNgpConfig, TensorfConfig
+from latentfields.fields.config import FieldName, GaussiansConfig, InstantNgpConfig, TensorfConfig
+from latentfields.fields.densification_config import (
+    DensificationName,
+    GradientDensification,
+    McmcDensification,
+)
 from latentfields.fields.registry import new_field
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.presets import PresetName
@@ -20,6 +25,7 @@ from latentfields.rendering.options import ProposalSampling, SamplerName
 from latentfields.training.typed_json import from_json, to_json
 
 FIELDS = get_args(FieldName)
+RAY_FIELDS = [name for name in FIELDS if name != "gaussians"]
 
 
 @pytest.mark.parametrize("name", get_args(PresetName))
@@ -33,8 +39,8 @@ def test_presets_are_in_range_and_reload(field: FieldName, name: PresetName) -> 
     assert from_json(FitConfig, json.loads(text), source=Path("config.json")) == config
 
 
-@pytest.mark.parametrize("sampler", get_args(SamplerName))
-def test_every_sampler_can_be_chosen(sampler: SamplerName) -> None:
+@pytest.mark.parametrize("sampler", [name for name in get_args(SamplerName) if name != "splatting"])
+def test_every_sampler_of_rays_can_be_chosen(sampler: SamplerName) -> None:
     config = preset("kplanes", "paper", sampler=sampler)
     assert config.sampling.kind == sampler
     assert replace(config, sampling=preset("kplanes", "paper").sampling) == preset("kplanes", "paper")
@@ -54,7 +60,7 @@ def test_table_16(field: FieldName, xi_supervision: float, xi_alignment: float) 
     assert config.subpixels == 1
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("field", RAY_FIELDS)
 def test_every_small_field_has_any_number_of_channels(field: FieldName) -> None:
     torch.manual_seed(0)
     points = 2 * torch.rand(7, 3) - 1
@@ -69,7 +75,7 @@ def test_every_small_field_has_any_number_of_channels(field: FieldName) -> None:
 @pytest.mark.parametrize(
     ("change", "option"),
     [
-        ({"kind": "gaussians"}, "field.kind"), ({"kind": None}, "field.kind"),
+        ({"kind": "voxels"}, "field.kind"), ({"kind": None}, "field.kind"),
         ({"planes": 3}, "field.planes"), ({"resolution": "many"}, "field.resolution"),
     ],
 )  # fmt: skip
@@ -78,6 +84,41 @@ def test_a_damaged_field_in_config_json_is_named(change: dict[str, Any], option:
     value["field"] |= change
     with pytest.raises(InputError, match=f"config.json: .*'{option}'"):
         from_json(FitConfig, value, source=Path("config.json"))
+
+
+@pytest.mark.parametrize("name", get_args(PresetName))
+@pytest.mark.parametrize("densification", get_args(DensificationName))
+def test_every_densification_can_be_chosen_for_gaussians(
+    name: PresetName, densification: DensificationName
+) -> None:
+    config = preset("gaussians", name, densification=densification)
+    config.check()
+    assert isinstance(config.field, GaussiansConfig)
+    assert config.field.densification.kind == densification
+    assert from_json(FitConfig, to_json(config), source=Path("config.json")) == config
+
+
+def test_gaussians_alone_are_densified_and_splatted() -> None:
+    with pytest.raises(InputError, match="--densification: is mcmc for the field kplanes"):
+        preset("kplanes", densification="mcmc")
+    for config in (preset("gaussians", sampler="grid"), preset("kplanes", sampler="splatting")):
+        with pytest.raises(InputError, match=r"--sampler: .* expected splatting for gaussians"):
+            config.check()
+
+
+@pytest.mark.parametrize(
+    ("change", "option"),
+    [
+        ({"degree": 4}, "--field.degree"), ({"initial_opacity": 1.0}, "--field.initial-opacity"),
+        ({"structure_weight": 1.5}, "--field.structure-weight"), ({"initial": 0}, "--field.initial"),
+        ({"densification": GradientDensification(start=0.5, end=0.4)}, "--field.densification.end"),
+        ({"densification": McmcDensification(growth=-0.1)}, "--field.densification.growth"),
+    ],
+)  # fmt: skip
+def test_numbers_of_gaussians_are_checked(change: dict[str, Any], option: str) -> None:
+    config = preset("gaussians")
+    with pytest.raises(InputError, match=f"^{option}: "):
+        replace(config, field=replace(config.field, **change)).check()
 
 
 def test_numbers_of_every_field_and_sampler_are_checked() -> None:

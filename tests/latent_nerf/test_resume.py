@@ -10,18 +10,29 @@ import pytest
 
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.fields.config import KPlanesConfig, OptimizerConfig, TensorfConfig, VanillaConfig
+from latentfields.fields.config import (
+    GaussiansConfig,
+    KPlanesConfig,
+    OptimizerConfig,
+    TensorfConfig,
+    VanillaConfig,
+)
+from latentfields.fields.densification_config import GradientDensification, McmcDensification
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.rendering.options import HierarchicalSampling, ProposalSampling
+from latentfields.rendering.options import HierarchicalSampling, ProposalSampling, Splatting
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import read_json
+from latentfields.training.checkpoint import load_tensors, read_json
 from latentfields.training.loop import LoopOptions, read_log
 from tiny import TINY_FIT, with_steps
 
 SIX_AND_FOUR = with_steps(TINY_FIT, supervision=6, alignment=4)
 TINY_KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=4, hidden=8)
 TINY_TENSORF = TensorfConfig(initial_resolution=6, final_resolution=12, upsample_at=(0.1, 0.5))
+TINY_GAUSSIANS = GaussiansConfig(
+    initial=60, degree=2, degree_every=0.3,
+    densification=GradientDensification(refinements=3, start=0.2, end=0.9, opacity_resets=1, threshold=1e-6),
+)  # fmt: skip
 KINDS: dict[str, FitConfig] = {
     "latent": SIX_AND_FOUR,
     "one ray per latent": replace(SIX_AND_FOUR, subpixels=1),
@@ -41,6 +52,13 @@ KINDS: dict[str, FitConfig] = {
         sampling=HierarchicalSampling(coarse_samples=6, fine_samples=6),
     ),
     "upsampled": replace(SIX_AND_FOUR, field=TINY_TENSORF),
+    "gaussians": replace(SIX_AND_FOUR, field=TINY_GAUSSIANS, sampling=Splatting()),
+    "gaussians in rgb": replace(SIX_AND_FOUR, field=TINY_GAUSSIANS, sampling=Splatting(), space="rgb"),
+    "gaussians by mcmc": replace(
+        SIX_AND_FOUR,
+        field=replace(TINY_GAUSSIANS, densification=McmcDensification(refinements=3, start=0.2, end=0.9)),
+        sampling=Splatting(antialiased=True),
+    ),
     "squashed latents": replace(SIX_AND_FOUR, normalizer="tanh"),
 }
 
@@ -64,7 +82,7 @@ def test_died_and_resumed_equals_uninterrupted(
     options = functools.partial(LoopOptions, checkpoint_seconds=0, log_every=1)
     monkeypatch.setattr(fit_module, "LoopOptions", options)
     subject = replace(scene, alpha=None) if kind == "opaque" else scene
-    arguments = (subject, None if kind == "rgb" else autoencoder)
+    arguments = (subject, None if KINDS[kind].space == "rgb" else autoencoder)
     fit(*arguments, out=tmp_path / "straight", config=KINDS[kind])
     # The last step of the first stage is 5. A step that dies is done again from the checkpoint before it.
     for death in (0, 4, 5, 6, 9):
@@ -74,7 +92,9 @@ def test_died_and_resumed_equals_uninterrupted(
                 fit(*arguments, out=tmp_path / "resumed", config=KINDS[kind])
     fit(*arguments, out=tmp_path / "resumed", config=KINDS[kind])
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
-    files = ["model.safetensors"] + ([] if kind == "rgb" else ["decoder/model.safetensors"])
+    if isinstance(KINDS[kind].field, GaussiansConfig):
+        assert len(load_tensors(tmp_path / "straight" / "model.safetensors")[0]["field.means"]) > 60
+    files = ["model.safetensors"] + ([] if KINDS[kind].space == "rgb" else ["decoder/model.safetensors"])
     for name in files:
         assert (straight / name).read_bytes() == (resumed / name).read_bytes(), name
     first, second = ([r["loss"] for r in read_log(folder)] for folder in (straight, resumed))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.evaluation.pictures import LatentProjection, to_pixels
-from latentfields.latent_nerf.model import View
+from latentfields.latent_nerf.scene_model import View
 from latentfields.viewer.frames import (
     BEHIND_ALL,
     Choice,

@@ -264,7 +264,7 @@ class Lrf:
     """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
     seeds: int = 3
     """Objects per family, each fitted with its own seed; given scenes are fitted with every seed."""
-    field: FieldName = "kplanes"
+    field: FieldName = "gaussians"
     """Representation of all scenes."""
     base: str = "base"
     """The plain autoencoder."""

@@ -94,6 +94,23 @@ class Points(_Export):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gaussians(_Export):
+    """Gaussians as PLY, in the capture's own coordinates: of colours in the form that common viewers open.
+
+    Beside Gaussians of latents lie the decoder's folder and a file with what else turns them into pictures.
+    """
+
+    out: Path | None = None
+    """File to write, ending in .ply; by default RUN/exports/gaussians.ply."""
+
+    def export(self, run: Run, views: SceneViews) -> Any:
+        """As `export_gaussians`."""
+        from latentfields.export.gaussians_ply import export_gaussians
+
+        return export_gaussians(run, out=self.target("gaussians.ply"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cameras(_Export):
     """Cameras as Nerfstudio's transforms.json, in the capture's own coordinates; poses in OpenGL axes.
 

@@ -15,6 +15,7 @@ import tyro
 
 from latentfields.cli.command_line import command_line
 from latentfields.fields.config import FieldName
+from latentfields.fields.densification_config import DensificationName
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.options import SamplerName
@@ -24,8 +25,8 @@ from latentfields.rendering.options import SamplerName
 class Fit:
     """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder or in RGB.
 
-    Run the same command again to resume a fit that was interrupted. The options after --field, --preset and
-    --sampler, and their defaults, are those of what is chosen there.
+    Run the same command again to resume a fit that was interrupted. The options after --field, --preset,
+    --sampler and --densification, and their defaults, are those of what is chosen there.
     """
 
     scene: tyro.conf.Positional[Path]
@@ -39,7 +40,9 @@ class Fit:
     preset: PresetName = "small"
     """Settings to start from: `small` for one CPU core, `paper` for IG-AE's Table 16 on a GPU."""
     sampler: SamplerName | None = None
-    """How rays are sampled; by default as in the preset."""
+    """How rays are sampled; by default as in the preset. Gaussians are splatted."""
+    densification: DensificationName | None = None
+    """How Gaussians are added and removed: by gradients, as in 3DGS, or by MCMC; by default as in the preset."""
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
     seconds: float | None = None
@@ -91,15 +94,23 @@ def _results(out: Path, report: Path) -> dict[str, Any]:
 
 
 def starting_point(arguments: Sequence[str]) -> Fit:
-    """Defaults of the options, which depend on what --field, --preset and --sampler are in `arguments`.
+    """Defaults of the options, which depend on what --field, --preset and so on are in `arguments`.
 
     Values that do not exist are passed over here: the parser proper names them.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    choices = {"field": get_args(FieldName), "preset": get_args(PresetName), "sampler": get_args(SamplerName)}
+    choices = {
+        "field": get_args(FieldName),
+        "preset": get_args(PresetName),
+        "sampler": get_args(SamplerName),
+        "densification": get_args(DensificationName),
+    }
     for name in choices:
         parser.add_argument(f"--{name}", nargs="?")
     chosen: dict[str, Any] = vars(parser.parse_known_args(arguments)[0])
     known = {name: value for name, value in chosen.items() if value in choices[name]}
-    config = preset(known.get("field", "kplanes"), known.get("preset", "small"), sampler=known.get("sampler"))
+    config = preset(
+        known.get("field", "kplanes"), known.get("preset", "small"), sampler=known.get("sampler"),
+        densification=known.get("densification"),
+    )  # fmt: skip
     return Fit(scene=tyro.MISSING, config=config, **known)

@@ -30,7 +30,7 @@ class AlignDecoder:
     """Folder of the run; the result is in OUT/autoencoder."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id: usually the result of `lrf finetune-encoder`."""
-    field: FieldName = "kplanes"
+    field: FieldName = "gaussians"
     """Representation of the scenes."""
     preset: PresetName = "small"
     """Settings of the fits: `small` for one CPU core, `paper` for a GPU."""

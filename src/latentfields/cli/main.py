@@ -111,6 +111,7 @@ class Exports:
     command: Annotated[
         Annotated[export.Mesh, tyro.conf.subcommand("mesh")]
         | Annotated[export.Points, tyro.conf.subcommand("points")]
+        | Annotated[export.Gaussians, tyro.conf.subcommand("gaussians")]
         | Annotated[export.Cameras, tyro.conf.subcommand("cameras")]
         | Annotated[export.Scene, tyro.conf.subcommand("scene")],
         tyro.conf.arg(name=""),

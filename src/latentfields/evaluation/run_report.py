@@ -29,9 +29,9 @@ from latentfields.evaluation.report import (
 )
 from latentfields.evaluation.video import write_mp4
 from latentfields.latent_nerf.fit import METRICS_FILE
-from latentfields.latent_nerf.model import View
 from latentfields.latent_nerf.render import evenly_spread, load_run_scene, orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_model import View
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import read_json
 from latentfields.training.loop import read_log
@@ -75,9 +75,11 @@ def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: P
 
 
 def run_label(run: Run) -> str:
-    """How a run is called in the report, such as "RGB NeRF (kplanes)" or "Latent NeRF (kplanes, base)"."""
+    """How a run is called in the report, such as "RGB NeRF (kplanes)" or "Latent Gaussians (base)"."""
     kind, autoencoder = run.config.fit.field.kind, run.config.autoencoder
-    return f"RGB NeRF ({kind})" if autoencoder is None else f"Latent NeRF ({kind}, {autoencoder})"
+    space, model = "RGB" if autoencoder is None else "Latent", "Gaussians" if kind == "gaussians" else "NeRF"
+    details = [name for name in (kind if model == "NeRF" else None, autoencoder) if name is not None]
+    return f"{space} {model} ({', '.join(details)})" if details else f"{space} {model}"
 
 
 def _write_orbit(run: Run, scene: Scene) -> Path:

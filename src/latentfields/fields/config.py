@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from latentfields.fields.densification_config import DensificationConfig, GradientDensification
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -170,5 +172,42 @@ class InstantNgpConfig(_RadianceConfig):
     """L2 regularisation of the MLPs' weights."""
 
 
-FieldConfig = TriPlaneConfig | KPlanesConfig | TensorfConfig | InstantNgpConfig | VanillaConfig
-FieldName = Literal["triplane", "kplanes", "tensorf", "instant-ngp", "vanilla"]
+@dataclass(frozen=True)
+class GaussiansConfig:
+    """Number, appearance, loss and optimisation of 3D Gaussians. Lengths are those of the normalised frame."""
+
+    kind: ClassVar[str] = "gaussians"
+    initial: int = 2000
+    """Gaussians at the start, where the scene has no sparse points: drawn in the visual hull, or in the box."""
+    initial_opacity: float = 0.1
+    """Opacity of every Gaussian at the start."""
+    degree: int = 0
+    """Highest degree of the spherical harmonics of the viewing direction, from 0 to 3."""
+    degree_every: float = 0.1
+    """One more degree is fitted after every such share of the stage that fits the field to its targets."""
+    means_learning_rate: float = 1.5e-2
+    """Learning rate of the means."""
+    means_decay: float = 0.1
+    """The rate of the means falls exponentially to this fraction, beside the schedule that all rates follow."""
+    scales_learning_rate: float = 5e-2
+    """Learning rate of the logarithms of the scales."""
+    rotations_learning_rate: float = 2e-2
+    """Learning rate of the quaternions."""
+    opacities_learning_rate: float = 0.3
+    """Learning rate of the logits of the opacities."""
+    features_learning_rate: float = 0.1
+    """Learning rate of the harmonics of degree 0."""
+    harmonics_learning_rate: float = 5e-3
+    """Learning rate of the harmonics of higher degrees."""
+    structure_weight: float = 0.2
+    """Share of D-SSIM in the loss; that of L1 is the rest (Eq. 10 of the LRF paper)."""
+    densification: DensificationConfig = field(default_factory=GradientDensification)
+    """How Gaussians are added and removed."""
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(beta2=0.999))
+    """Optimiser and schedule."""
+
+
+RayFieldConfig = TriPlaneConfig | KPlanesConfig | TensorfConfig | InstantNgpConfig | VanillaConfig
+"""Fields that are looked at along rays."""
+FieldConfig = RayFieldConfig | GaussiansConfig
+FieldName = Literal["triplane", "kplanes", "tensorf", "instant-ngp", "vanilla", "gaussians"]

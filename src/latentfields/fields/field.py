@@ -9,8 +9,9 @@ A representation is one file in `fields/`, a frozen configuration in `fields/con
 - `class MyField(Field)` with `__init__(self, config, *, channels, head)`. Weights are drawn from torch's global
   generator, which the caller has seeded.
 
-A field knows nothing of rays: where it is looked at is a sampler's matter (`rendering/sampler.py`), and every field
-works with every sampler. A second, coarse network is a second instance that the hierarchical sampler owns.
+Such a field knows nothing of rays: where it is looked at is a sampler's matter (`rendering/sampler.py`), and every
+field works with every sampler. A second, coarse network is a second instance that the hierarchical sampler owns. 3D
+Gaussians (`gaussians.py`) are splatted instead: they are a `Representation`, which is all that training needs.
 
 Shape suffixes: P points, C output channels.
 """
@@ -28,12 +29,8 @@ Head = Literal["linear", "sigmoid"]
 """Output activation: linear for unit-scale latents, sigmoid for colours and squashed latents in [0, 1]."""
 
 
-class DensityField(nn.Module, abc.ABC):
-    """A density in [-1, 1]^3 with its own regularisers and learning rates; proposal networks are no more than that."""
-
-    @abc.abstractmethod
-    def density(self, points: Tensor) -> Tensor:
-        """Density (P,), not negative, per unit length at points (P, 3)."""
+class Representation(nn.Module, abc.ABC):
+    """What is fitted to a scene, with its own regularisers and learning rates."""
 
     @abc.abstractmethod
     def regularisation(self) -> Tensor:
@@ -43,7 +40,8 @@ class DensityField(nn.Module, abc.ABC):
     def parameter_groups(self, *, learning_rate_factor: float) -> list[dict[str, object]]:
         """Optimiser groups `{"params": [...], "lr": ...}` that hold every parameter once.
 
-        The learning rates are the method's own at their peak, all multiplied by the factor (xi of Table 16).
+        The learning rates are the method's own at their peak, all multiplied by the factor (xi of Table 16). A group
+        with a "decay" falls to this fraction over each stage, exponentially, beside the schedule.
         """
 
     def advance(self, progress: float) -> bool:
@@ -66,6 +64,14 @@ class DensityField(nn.Module, abc.ABC):
         Called before `load_state_dict`, for checkpoints and finished runs. Only fields whose shapes change in
         `advance` have something to do; values do not matter. Structure that is not a tensor follows from `state`.
         """
+
+
+class DensityField(Representation):
+    """A density in [-1, 1]^3; proposal networks are no more than that."""
+
+    @abc.abstractmethod
+    def density(self, points: Tensor) -> Tensor:
+        """Density (P,), not negative, per unit length at points (P, 3)."""
 
 
 class Field(DensityField):

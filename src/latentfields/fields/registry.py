@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from latentfields.fields.config import (
-    FieldConfig,
     InstantNgpConfig,
     KPlanesConfig,
+    RayFieldConfig,
     TensorfConfig,
     TriPlaneConfig,
     VanillaConfig,
@@ -29,6 +29,6 @@ FIELDS: dict[type, Callable[..., Field]] = {
 """The field that each configuration describes."""
 
 
-def new_field(config: FieldConfig, *, channels: int, head: Head) -> Field:
+def new_field(config: RayFieldConfig, *, channels: int, head: Head) -> Field:
     """An untrained field with C = `channels`; weights are drawn from torch's global generator."""
     return FIELDS[type(config)](config, channels=channels, head=head)

@@ -8,17 +8,29 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.fields.config import GaussiansConfig, RayFieldConfig
 from latentfields.fields.field import Head
+from latentfields.fields.gaussians import GaussianField
+from latentfields.fields.gaussians_initialisation import initialise
 from latentfields.fields.kplanes import KPlanesProposal
 from latentfields.fields.registry import new_field
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.normalizer import TanhNormalizer
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.subpixel import SubpixelProjection
 from latentfields.rendering.even_sampler import EvenSampler
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
-from latentfields.rendering.options import EvenSampling, GridSampling, HierarchicalSampling, ProposalSampling
+from latentfields.rendering.options import (
+    EvenSampling,
+    GridSampling,
+    HierarchicalSampling,
+    ProposalSampling,
+    RaySampling,
+    Splatting,
+)
 from latentfields.rendering.proposal import ProposalSampler
 from latentfields.rendering.sampler import Sampler
 from latentfields.scenes.scene import Scene
@@ -45,7 +57,7 @@ class SceneFrame:
         )  # fmt: skip
 
 
-def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) -> LatentNerf:
+def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) -> SceneModel:
     """An untrained model for `scene`, on the CPU; `autoencoder` is copied, its decoder will be aligned."""
     background = torch.tensor(scene.background)
     if autoencoder is not None:
@@ -58,51 +70,69 @@ def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = build_model(config, autoencoder, background, SceneFrame.of(scene))
-    if scene.alpha is not None and isinstance(model.sampler, GridSampler):
-        # What no training view shows is empty: the same knowledge for latents and for pixels.
-        cells = visual_hull_cells(
-            scene.cameras,
-            scene.alpha,
-            views=scene.indices("train"),
-            resolution=model.sampler.grid.resolution,
-        )
-        if cells.any():
-            model.sampler.grid.restrict(cells)
+    if isinstance(model, LatentGaussians):
+        initialise(model.field, scene, generator=torch.Generator().manual_seed(config.seed))
+    elif isinstance(model, LatentNerf) and isinstance(model.sampler, GridSampler):
+        _restrict_to_hull(model.sampler, scene)
     return model
+
+
+def _restrict_to_hull(sampler: GridSampler, scene: Scene) -> None:
+    """What no training view shows is empty: the same knowledge for latents and for pixels."""
+    if scene.alpha is None:
+        return
+    train, resolution = scene.indices("train"), sampler.grid.resolution
+    cells = visual_hull_cells(scene.cameras, scene.alpha, views=train, resolution=resolution)
+    if cells.any():
+        sampler.grid.restrict(cells)
 
 
 def build_model(
     config: FitConfig, autoencoder: Autoencoder | None, background: Tensor, frame: SceneFrame
-) -> LatentNerf:
-    """A model with weights from torch's global generator; `background` (C,) is in the field's space."""
+) -> SceneModel:
+    """A model with weights from torch's global generator; `background` (C,) is in the field's space.
+
+    `config` has been checked: Gaussians are splatted, all other fields are looked at along rays.
+    """
     latent = autoencoder is not None
     squashed = latent and config.normalizer == "tanh"
     channels = len(background)
     head: Head = "sigmoid" if squashed or not latent else "linear"
-    field = new_field(config.field, channels=channels, head=head)
-    projection = None
-    if latent and config.subpixels > 1:
-        projection = SubpixelProjection(channels, subpixels=config.subpixels, width=config.subpixel_width)
+    normalizer = TanhNormalizer() if squashed else None
+    # Before a projection, the background is a feature that only the projection makes a latent of.
+    learn_background = frame.learn_background or (latent and config.subpixels > 1)
+    if isinstance(config.field, GaussiansConfig):
+        assert isinstance(config.sampling, Splatting)
+        return LatentGaussians(
+            GaussianField(config.field, channels=channels, head=head), splatting=config.sampling,
+            projection=_new_projection(config, channels) if latent else None, normalizer=normalizer,
+            autoencoder=autoencoder, background=background, learn_background=learn_background,
+            near=frame.near, far=frame.far,
+        )  # fmt: skip
+    assert not isinstance(config.sampling, Splatting)
     return LatentNerf(
-        field, autoencoder=autoencoder, background=background, projection=projection,
-        # Before a projection, the background is a feature that only the projection makes a latent of.
-        learn_background=frame.learn_background or projection is not None,
-        near=frame.near, far=frame.far, sampler=_new_sampler(config, channels, head),
-        normalizer=TanhNormalizer() if squashed else None,
+        new_field(config.field, channels=channels, head=head),
+        projection=_new_projection(config, channels) if latent else None,
+        sampler=_new_sampler(config.sampling, config.field, channels, head), normalizer=normalizer,
+        autoencoder=autoencoder, background=background, learn_background=learn_background,
+        near=frame.near, far=frame.far,
     )  # fmt: skip
 
 
-def _new_sampler(config: FitConfig, channels: int, head: Head) -> Sampler:
-    options = config.sampling
+def _new_projection(config: FitConfig, channels: int) -> SubpixelProjection | None:
+    if config.subpixels == 1:
+        return None
+    return SubpixelProjection(channels, subpixels=config.subpixels, width=config.subpixel_width)
+
+
+def _new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head: Head) -> Sampler:
     if isinstance(options, GridSampling):
         return GridSampler(options)
     if isinstance(options, EvenSampling):
         return EvenSampler(options)
     if isinstance(options, HierarchicalSampling):
         own = options.coarse_network == "own"
-        return HierarchicalSampler(
-            options, new_field(config.field, channels=channels, head=head) if own else None
-        )
+        return HierarchicalSampler(options, new_field(field, channels=channels, head=head) if own else None)
     return ProposalSampler(
         options, [_new_proposal(options, resolution) for resolution in options.resolutions]
     )

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from latentfields.errors import InputError
-from latentfields.fields.config import FieldConfig, InstantNgpConfig, KPlanesConfig, TensorfConfig
-from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig
+from latentfields.fields.config import (
+    FieldConfig,
+    GaussiansConfig,
+    InstantNgpConfig,
+    KPlanesConfig,
+    TensorfConfig,
+)
+from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig, Splatting
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class FitConfig:
     field: FieldConfig = dataclasses.field(default_factory=KPlanesConfig)
     """The field, its optimiser and its regularisers."""
     sampling: SamplingConfig = dataclasses.field(default_factory=GridSampling)
-    """How rays are sampled."""
+    """How rays are sampled; Gaussians are splatted."""
     supervision: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(400, 1.0))
     """Latent Supervision (Eq. 2). RGB space has one stage, as long as both, with these learning rates."""
     alignment: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(1600, 0.5))
@@ -48,9 +54,10 @@ class FitConfig:
     batch_images: int = 4
     """Whole latent images per step."""
     batch_rays: int = 4096
-    """Random pixels per step in RGB space."""
+    """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images."""
     subpixels: int = 2
-    """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
+    """Rays or splatted pixels per latent along one side: 1, the papers', or an even number, mixed by a learned
+    projection."""
     subpixel_width: int = 48
     """Hidden channels of that projection."""
     subpixel_learning_rate: float = 3e-3
@@ -71,17 +78,13 @@ class FitConfig:
             )
         if self.subpixels != 1 and self.subpixels % 2:
             raise InputError("--subpixels", f"is {self.subpixels}; expected 1 or an even number")
-        if isinstance(self.field, TensorfConfig):
-            moments = self.field.upsample_at
-            if list(moments) != sorted(moments) or any(moment > 1 for moment in moments):
-                raise InputError(
-                    "--field.upsample-at", f"are {list(moments)}; expected ascending fractions from 0 to 1"
-                )
-        if isinstance(self.field, InstantNgpConfig) and self.field.finest < self.field.coarsest:
+        if isinstance(self.field, GaussiansConfig) != isinstance(self.sampling, Splatting):
             raise InputError(
-                "--field.finest",
-                f"is {self.field.finest}; expected at least --field.coarsest, {self.field.coarsest}",
+                "--sampler",
+                f"is {self.sampling.kind} for the field {self.field.kind}; expected splatting for gaussians, "
+                "and for them alone",
             )
+        _check_field(self.field)
         if isinstance(self.sampling, ProposalSampling):
             networks = len(self.sampling.resolutions)
             if not networks or len(self.sampling.proposal_samples) != networks:
@@ -92,9 +95,43 @@ class FitConfig:
                 )
 
 
+def _check_field(field: FieldConfig) -> None:
+    """Raise InputError for values of a field that do not go together or are too high."""
+    if isinstance(field, TensorfConfig):
+        moments = field.upsample_at
+        if list(moments) != sorted(moments) or any(moment > 1 for moment in moments):
+            raise InputError(
+                "--field.upsample-at", f"are {list(moments)}; expected ascending fractions from 0 to 1"
+            )
+    if isinstance(field, InstantNgpConfig) and field.finest < field.coarsest:
+        raise InputError(
+            "--field.finest", f"is {field.finest}; expected at least --field.coarsest, {field.coarsest}"
+        )
+    if isinstance(field, GaussiansConfig):
+        _check_gaussians(field)
+
+
+def _check_gaussians(field: GaussiansConfig) -> None:
+    if field.degree > 3:
+        raise InputError("--field.degree", f"is {field.degree}; expected 0 to 3")
+    if not 0 < field.initial_opacity < 1:
+        raise InputError(
+            "--field.initial-opacity", f"is {field.initial_opacity}; expected more than 0 and less than 1"
+        )
+    if field.structure_weight > 1:
+        raise InputError("--field.structure-weight", f"is {field.structure_weight}; expected 0 to 1")
+    options = field.densification
+    if not options.start <= options.end <= 1:
+        raise InputError(
+            "--field.densification.end",
+            f"is {options.end}; expected --field.densification.start, {options.start}, to 1",
+        )
+
+
 _LOWEST = {
     **dict.fromkeys(("steps", "warmup-steps", "anneal-steps", "grid-warmup", "skip-after"), 0),
     **dict.fromkeys(("feature-octaves", "position-octaves", "direction-octaves"), 0),
+    **dict.fromkeys(("degree", "refinements", "opacity-resets"), 0),
     **dict.fromkeys(("resolution", "resolutions", "initial-resolution", "final-resolution"), 2),
     "density-shift": -float("inf"),
 }

@@ -14,9 +14,9 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.evaluation.metrics import LATENT_RANGE, Scores, psnr, rmse, ssim
 from latentfields.evaluation.perceptual import Unavailable, load_lpips, multiscale_gmsd
-from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.scenes.scene import Scene
 
 Measure = Callable[[Tensor, Tensor], Tensor]
@@ -42,7 +42,7 @@ def latent_measures() -> dict[str, Measure]:
 
 
 @torch.no_grad()
-def evaluate_model(model: LatentNerf, original: Autoencoder | None, scene: Scene) -> dict[str, Any]:
+def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene) -> dict[str, Any]:
     """Scores on the test split of `scene`, whose sides are multiples of the factor.
 
     - `images`: decoded renders against the photographs.

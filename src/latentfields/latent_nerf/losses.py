@@ -1,8 +1,10 @@
-"""The objectives of the two stages (IG-AE Sec. 3.2). Shape suffixes as in `model`."""
+"""The objectives of the two stages (IG-AE Sec. 3.2; LRF Sec. 4.2). Shape suffixes as in `scene_model`."""
 
 from __future__ import annotations
 
 from torch import Tensor
+
+from latentfields.evaluation.metrics import ssim
 
 
 def latent_supervision_loss(rendered: Tensor, encoded: Tensor) -> Tensor:
@@ -11,6 +13,18 @@ def latent_supervision_loss(rendered: Tensor, encoded: Tensor) -> Tensor:
     The field adds its own regularisation.
     """
     return (rendered - encoded).square().mean()
+
+
+def splatting_loss(
+    rendered: Tensor, targets: Tensor, *, structure_weight: float, data_range: float
+) -> Tensor:
+    """LRF Eq. 10 for features (B, C, h, w): (1 - w) L1 + w D-SSIM with D-SSIM = 1 - SSIM, as 3DGS has it.
+
+    `data_range` is the distance between the least and the largest value, on which SSIM depends.
+    """
+    difference = (rendered - targets).abs().mean()
+    structure = 1 - ssim(rendered, targets, data_range=data_range).mean()
+    return (1 - structure_weight) * difference + structure_weight * structure
 
 
 def rgb_alignment_loss(decoded: Tensor, images: Tensor) -> Tensor:

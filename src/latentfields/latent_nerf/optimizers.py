@@ -9,16 +9,16 @@ from torch import nn
 
 from latentfields.fields.config import OptimizerConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
-from latentfields.latent_nerf.model import LatentNerf
+from latentfields.latent_nerf.scene_model import SceneModel
 
 
-def field_optimizer(model: LatentNerf, config: FitConfig, stage: StageConfig) -> torch.optim.Optimizer:
+def field_optimizer(model: SceneModel, config: FitConfig, stage: StageConfig) -> torch.optim.Optimizer:
     """The field's optimiser for everything of the scene; every group keeps its highest learning rate as `peak`."""
     factor = stage.learning_rate_factor
     groups = [
         group
-        for field in model.density_fields().values()
-        for group in field.parameter_groups(learning_rate_factor=factor)
+        for representation in model.representations().values()
+        for group in representation.parameter_groups(learning_rate_factor=factor)
     ]
     extra = [model.background] if isinstance(model.background, nn.Parameter) else []
     extra += model.projection.parameters() if model.projection is not None else []
@@ -33,7 +33,7 @@ def field_optimizer(model: LatentNerf, config: FitConfig, stage: StageConfig) ->
     return with_peaks(optimizer)
 
 
-def decoder_optimizer(model: LatentNerf, config: FitConfig) -> torch.optim.Optimizer:
+def decoder_optimizer(model: SceneModel, config: FitConfig) -> torch.optim.Optimizer:
     """Adam for the decoder, as in Table 16."""
     assert model.autoencoder is not None
     parameters = list(model.autoencoder.decoder_parameters())
@@ -48,7 +48,7 @@ def with_peaks(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
 
 
 def rebuilt_optimizer(
-    model: LatentNerf, config: FitConfig, stage: StageConfig, old: torch.optim.Optimizer
+    model: SceneModel, config: FitConfig, stage: StageConfig, old: torch.optim.Optimizer
 ) -> torch.optim.Optimizer:
     """A new optimiser after a field has replaced parameters; those that it kept keep their moments."""
     optimizer = field_optimizer(model, config, stage)
@@ -59,10 +59,10 @@ def rebuilt_optimizer(
     return optimizer
 
 
-def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Multiply the peaks of all groups by `factor`."""
+def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float, *, progress: float) -> None:
+    """Multiply the peaks of all groups by `factor`, and by their own "decay" as far as the stage's `progress` is."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
+        group["lr"] = group["peak"] * factor * group.get("decay", 1.0) ** progress
 
 
 def schedule_factor(options: OptimizerConfig, *, progress: float, steps: int) -> float:

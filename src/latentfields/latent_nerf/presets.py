@@ -6,15 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from latentfields.errors import InputError
 from latentfields.fields.config import (
     FieldConfig,
     FieldName,
+    GaussiansConfig,
     InstantNgpConfig,
     KPlanesConfig,
     OptimizerConfig,
     TensorfConfig,
     TriPlaneConfig,
     VanillaConfig,
+)
+from latentfields.fields.densification_config import (
+    DensificationConfig,
+    DensificationName,
+    GradientDensification,
+    McmcDensification,
 )
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.rendering.options import (
@@ -24,20 +32,35 @@ from latentfields.rendering.options import (
     ProposalSampling,
     SamplerName,
     SamplingConfig,
+    Splatting,
 )
 
 PresetName = Literal["small", "paper"]
 
 
 def preset(
-    field: FieldName = "kplanes", name: PresetName = "small", *, sampler: SamplerName | None = None
+    field: FieldName = "kplanes",
+    name: PresetName = "small",
+    *,
+    sampler: SamplerName | None = None,
+    densification: DensificationName | None = None,
 ) -> FitConfig:
     """The configuration that a fit starts from; `sampler` replaces the preset's by another, with its defaults.
 
+    So does `densification`. Raises InputError when that is given for a field other than Gaussians.
+
     - `small`: minutes on one CPU core; the density grid samples for every field.
-    - `paper`: IG-AE's Table 16, and what it leaves to the methods' authors and Nerfstudio; for GPUs.
+    - `paper`: IG-AE's Table 16, and what it leaves to the methods' authors and Nerfstudio; for GPUs. Gaussians are
+      those of 3DGS and LRF, where no decoder is aligned to one scene alone.
     """
-    config = FitConfig(field=_SMALL[field]) if name == "small" else _paper(field)
+    config = _small(field) if name == "small" else _paper(field)
+    if densification is not None:
+        if not isinstance(config.field, GaussiansConfig):
+            raise InputError(
+                "--densification", f"is {densification} for the field {field}; expected the field gaussians"
+            )
+        strategy = _DENSIFICATIONS[name, densification]
+        config = replace(config, field=replace(config.field, densification=strategy))
     return config if sampler is None else replace(config, sampling=_SAMPLERS[sampler]())
 
 
@@ -46,6 +69,7 @@ _SAMPLERS: dict[SamplerName, Callable[[], SamplingConfig]] = {
     "even": EvenSampling,
     "hierarchical": HierarchicalSampling,
     "proposal": ProposalSampling,
+    "splatting": Splatting,
 }
 
 _SMALL: dict[FieldName, FieldConfig] = {
@@ -54,7 +78,14 @@ _SMALL: dict[FieldName, FieldConfig] = {
     "tensorf": TensorfConfig(),
     "instant-ngp": InstantNgpConfig(),
     "vanilla": VanillaConfig(),
+    "gaussians": GaussiansConfig(),
 }
+
+
+def _small(field: FieldName) -> FitConfig:
+    config = FitConfig(field=_SMALL[field])
+    # Splatting many views costs as much as splatting one many times: more, smaller steps get farther.
+    return replace(config, sampling=Splatting(), batch_images=2) if field == "gaussians" else config
 
 
 @dataclass(frozen=True)
@@ -121,7 +152,42 @@ _PAPER: dict[FieldName, _Method] = {
 }  # fmt: skip
 
 
+_DENSIFICATIONS: dict[tuple[PresetName, DensificationName], DensificationConfig] = {
+    ("small", "gradient"): GradientDensification(),
+    ("small", "mcmc"): McmcDensification(),
+    # Of 30 000 steps: every 100 from 500 to 15 000, or to 25 000. Lengths are shares of 4, the cameras' extent.
+    ("paper", "gradient"): GradientDensification(
+        refinements=146, start=1 / 60, end=0.5, opacity_resets=4, threshold=2e-4, clone_scale=0.04,
+        largest_scale=0.4, most=1_000_000,
+    ),
+    ("paper", "mcmc"): McmcDensification(
+        refinements=246, start=1 / 60, end=5 / 6, noise=5e5, most=1_000_000
+    ),
+}  # fmt: skip
+
+
+def _paper_gaussians() -> FitConfig:
+    """As the code released with LRF trains them, with the constants of 3DGS."""
+    field = GaussiansConfig(
+        initial=100_000, degree=3, degree_every=1 / 30, means_learning_rate=6.4e-4, means_decay=0.01,
+        scales_learning_rate=5e-3, rotations_learning_rate=1e-3, opacities_learning_rate=5e-2,
+        features_learning_rate=2.5e-3, harmonics_learning_rate=1.25e-4,
+        densification=_DENSIFICATIONS["paper", "gradient"],
+        optimizer=OptimizerConfig(beta2=0.999, schedule="constant"),
+    )  # fmt: skip
+    return FitConfig(
+        field=field,
+        sampling=Splatting(),
+        supervision=StageConfig(30_000, 1.0),
+        alignment=StageConfig(0, 1.0),
+        batch_images=1,
+        subpixels=1,
+    )
+
+
 def _paper(field: FieldName) -> FitConfig:
+    if field == "gaussians":
+        return _paper_gaussians()
     method = _PAPER[field]
     return FitConfig(
         field=method.field,

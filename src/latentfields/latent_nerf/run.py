@@ -27,8 +27,8 @@ from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.latent_nerf.build import SceneFrame, build_model
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
@@ -67,7 +67,7 @@ class Run:
         self,
         folder: Path,
         config: RunConfig,
-        model: LatentNerf,
+        model: SceneModel,
         frame: SceneFrame,
         *,
         views: SceneViews | None = None,
@@ -100,7 +100,7 @@ class Run:
         )
 
     @classmethod
-    def save(cls, folder: Path, config: RunConfig, model: LatentNerf, scene: Scene) -> Run:
+    def save(cls, folder: Path, config: RunConfig, model: SceneModel, scene: Scene) -> Run:
         """Write a finished model into its run folder."""
         frame = SceneFrame.of(scene)
         if model.autoencoder is not None:
@@ -143,7 +143,7 @@ def _restored(
     frame: SceneFrame,
     *,
     source: Path,
-) -> LatentNerf:
+) -> SceneModel:
     """The model with the weights in `state`. Raises InputError, naming `source`, when they do not fit."""
     try:
         _check(config, frame, source)

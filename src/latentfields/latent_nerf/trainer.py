@@ -1,6 +1,6 @@
-"""Two-stage training of a latent NeRF (IG-AE Sec. 3.2): Latent Supervision, then RGB Alignment.
+"""Two-stage training of a scene (IG-AE Sec. 3.2): Latent Supervision, then RGB Alignment.
 
-In RGB space there is one stage, on random pixels, through the same code.
+In RGB space there is one stage, through the same code: NeRFs see random pixels there, Gaussians whole images.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Tensor
 from latentfields.cameras import Rays
 from latentfields.evaluation.metrics import LATENT_RANGE, psnr
 from latentfields.latent_nerf.config import FitConfig, StageConfig
-from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignment_loss
-from latentfields.latent_nerf.model import LatentNerf, View
+from latentfields.latent_nerf.losses import rgb_alignment_loss
+from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import (
     decoder_optimizer,
     field_optimizer,
@@ -23,6 +23,7 @@ from latentfields.latent_nerf.optimizers import (
     schedule_factor,
     set_learning_rates,
 )
+from latentfields.latent_nerf.scene_model import SceneModel, View
 from latentfields.rendering.renderer import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
@@ -39,7 +40,7 @@ class LatentNerfTrainer:
     Random numbers are drawn on the CPU, whatever device the model is on.
     """
 
-    def __init__(self, model: LatentNerf, scene: Scene, config: FitConfig) -> None:
+    def __init__(self, model: SceneModel, scene: Scene, config: FitConfig) -> None:
         """`scene` has sides that are multiples of the factor; `model` is on the device to compute on."""
         self.model, self.scene, self.config = model, scene, config
         self.train_indices = scene.indices("train")
@@ -51,7 +52,8 @@ class LatentNerfTrainer:
         self.after_supervision: dict[str, float] = {}
         self.optimizer = field_optimizer(model, config, config.supervision)
         self.decoder_optimizer: torch.optim.Optimizer | None = None
-        self._rays = self._all_rays() if config.space == "rgb" else None
+        pixelwise = config.space == "rgb" and isinstance(model, LatentNerf)
+        self._rays = self._all_rays() if pixelwise else None
 
     @property
     def total_steps(self) -> int:
@@ -67,8 +69,8 @@ class LatentNerfTrainer:
         stage_progress = (progress - share) / (1 - share) if self.aligning else progress / share
         self._advance_fields(1.0 if self.aligning else stage_progress)
         self._set_learning_rates(stage_progress)
-        self.model.sampler.update(self.model.field, step=index, generator=self.generator)
-        values = self._alignment_step() if self.aligning else self._supervision_step()
+        self.model.before_step(step=index, generator=self.generator)
+        values = self._alignment_step() if self.aligning else self._supervision_step(stage_progress)
         if (index + 1) % CURVE_EVERY == 0:
             values["test_psnr"] = self.test_psnr(CURVE_VIEWS)
         return values
@@ -77,22 +79,25 @@ class LatentNerfTrainer:
     def _stage(self) -> StageConfig:
         return self.config.alignment if self.aligning else self.config.supervision
 
-    def _supervision_step(self) -> dict[str, float | str]:
+    def _supervision_step(self, progress: float) -> dict[str, float | str]:
         self.optimizer.zero_grad()
         if self._rays is not None:
             rays, target = self._pixel_batch(self._rays)
+            assert isinstance(self.model, LatentNerf)
             seen: Rendering | View = self.model.render_rays(rays, generator=self.generator)
         else:
             chosen = self._batch()
             cameras = self.scene.cameras[self.train_indices[chosen]]
             seen = self.model.render_features(cameras, generator=self.generator)
             target = self.targets[chosen]
-        loss = latent_supervision_loss(seen.features, target)
+        loss = self.model.supervision_loss(seen.features, target)
         total = loss + self._own_losses(seen)
         if seen.coarse is not None:
-            total = total + latent_supervision_loss(seen.coarse, target)
+            total = total + self.model.supervision_loss(seen.coarse, target)
         total.backward()
         self.optimizer.step()
+        if isinstance(seen, View):
+            self.model.after_step(seen, self.optimizer, progress=progress, generator=self.generator)
         return {"loss": float(loss.detach()), "stage": "supervision"}
 
     def _alignment_step(self) -> dict[str, float | str]:
@@ -107,11 +112,12 @@ class LatentNerfTrainer:
         total.backward()
         self.optimizer.step()
         self.decoder_optimizer.step()
+        self.model.after_step(seen, self.optimizer, progress=1.0, generator=self.generator)
         return {"loss": float(loss.detach()), "stage": "alignment"}
 
     def _own_losses(self, seen: Rendering | View) -> Tensor:
         """What fields and sampler add to both stages' objectives."""
-        terms = [field.regularisation() for field in self.model.density_fields().values()]
+        terms = [part.regularisation() for part in self.model.representations().values()]
         if seen.loss is not None:
             terms.append(seen.loss.mean())
         return torch.stack(terms).sum()
@@ -131,7 +137,7 @@ class LatentNerfTrainer:
 
     def _advance_fields(self, progress: float) -> None:
         """Let fields change with the progress of supervision; where parameters were replaced, so is the optimiser."""
-        replaced = [field.advance(progress) for field in self.model.density_fields().values()]
+        replaced = [part.advance(progress) for part in self.model.representations().values()]
         if any(replaced):
             self.optimizer = rebuilt_optimizer(self.model, self.config, self._stage, self.optimizer)
 
@@ -157,11 +163,10 @@ class LatentNerfTrainer:
         options = self.config.field.optimizer
         steps = self.total_steps if self.config.space == "rgb" else self._stage.steps
         factor = schedule_factor(options, progress=stage_progress, steps=steps)
-        set_learning_rates(self.optimizer, factor)
+        set_learning_rates(self.optimizer, factor, progress=stage_progress)
         if self.decoder_optimizer is not None:
-            set_learning_rates(
-                self.decoder_optimizer, self.config.decoder_final_learning_rate**stage_progress
-            )
+            decoder_factor = self.config.decoder_final_learning_rate**stage_progress
+            set_learning_rates(self.decoder_optimizer, decoder_factor, progress=stage_progress)
 
     def test_psnr(self, views: int | None) -> float:
         """Mean PSNR of decoded test views against the images; `views` evenly spread ones, or all."""

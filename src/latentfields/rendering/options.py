@@ -1,4 +1,7 @@
-"""How rays are sampled: one configuration per sampler. Free of heavy imports, for the command line."""
+"""How fields are rendered: one configuration per sampler of rays, and one for splatting.
+
+Free of heavy imports, for the command line.
+"""
 
 from __future__ import annotations
 
@@ -78,5 +81,17 @@ class ProposalSampling:
     """Steps over which proposals gain their full influence (mip-NeRF 360, Eq. 18 and the text around it)."""
 
 
-SamplingConfig = GridSampling | EvenSampling | HierarchicalSampling | ProposalSampling
-SamplerName = Literal["grid", "even", "hierarchical", "proposal"]
+@dataclass(frozen=True)
+class Splatting:
+    """Gaussians projected and blended from front to back (Kerbl et al. 2023): no rays."""
+
+    kind: ClassVar[str] = "splatting"
+    blur: float = 0.3
+    """Variance in square pixels of the feature grid that is added to every projected Gaussian."""
+    antialiased: bool = False
+    """Lower the opacities of Gaussians that the blur makes larger (Yu et al. 2024, the 2D Mip filter)."""
+
+
+RaySampling = GridSampling | EvenSampling | HierarchicalSampling | ProposalSampling
+SamplingConfig = RaySampling | Splatting
+SamplerName = Literal["grid", "even", "hierarchical", "proposal", "splatting"]

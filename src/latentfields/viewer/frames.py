@@ -25,7 +25,7 @@ from latentfields.evaluation.pictures import (
     error_to_pixels,
     to_pixels,
 )
-from latentfields.latent_nerf.model import View
+from latentfields.latent_nerf.scene_model import View
 
 Kind = Literal["RGB", "Latent components", "Latent channel", "Depth", "Error"]
 """What is shown: the (decoded) image; latents by three principal components; one channel of the latents; distance

@@ -19,9 +19,9 @@ from latentfields.igae.config import IgaeConfig
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.igae.image_cache import SceneViews, cache_scenes
 from latentfields.igae.scene_training import WHITE, SceneTraining, current_background
-from latentfields.latent_nerf.model import LatentNerf, View
 from latentfields.latent_nerf.render import evenly_spread, load_run_scene
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_model import SceneModel, View
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, read_json, without_prefix
@@ -52,7 +52,7 @@ class Source:
 class FittedScene:
     """A scene and the model that is, or will be, fitted to it; a `ViewedScene`."""
 
-    def __init__(self, model: LatentNerf, scene: Scene) -> None:
+    def __init__(self, model: SceneModel, scene: Scene) -> None:
         """`scene` has sides that are multiples of the model's factor."""
         self.model, self.scene = model, scene
         self.name, self.factor = scene.name, model.factor
@@ -66,7 +66,7 @@ class FittedScene:
         return self.scene.images(self._train[indices])
 
     def render(self, cameras: Cameras) -> tuple[Tensor, View]:
-        """As `LatentNerf.render`."""
+        """As `SceneModel.render`."""
         return self.model.render(cameras)
 
     @cached_property
@@ -93,7 +93,7 @@ class LatentScene:
 
     @torch.no_grad()
     def render(self, cameras: Cameras) -> tuple[Tensor, View]:
-        """As `LatentNerf.render`, over the code of white."""
+        """As `SceneModel.render`, over the code of white."""
         views, training = self.training.views, self.training
         (active,) = training.scenes.fetch([self.index], training.device)
         grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)

@@ -1,0 +1,157 @@
+"""Gaussians as PLY files: read back bit for bit, by another library, and only when they are whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import plyfile
+import pytest
+import torch
+
+from latentfields import FitConfig, fit, preset
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
+from latentfields.export.gaussians_ply import (
+    GaussianCloud,
+    export_gaussians,
+    read_gaussians_ply,
+    write_gaussians_ply,
+)
+from latentfields.latent_nerf.run import Run
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import load_tensors
+from tiny import TINY_FIT, with_steps
+
+NAMES = ("means", "scales", "rotations", "opacities", "features_dc", "features_rest")
+
+
+def random_cloud(count: int, *, channels: int, degree: int) -> GaussianCloud:
+    torch.manual_seed(0)
+    rest = (degree + 1) ** 2 - 1
+    shapes = ((3,), (3,), (4,), (), (1, channels), (rest, channels))
+    return GaussianCloud(*(torch.randn(count, *shape) for shape in shapes))
+
+
+def config(space: str) -> FitConfig:
+    gaussians = preset("gaussians")
+    field = replace(gaussians.field, initial=40, degree=1)
+    return with_steps(
+        replace(TINY_FIT, field=field, sampling=gaussians.sampling, space=space), supervision=2, alignment=1
+    )
+
+
+@pytest.fixture(scope="module")
+def rgb_run(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fit(scene, None, out=tmp_path_factory.mktemp("rgb") / "run", config=config("rgb"))
+
+
+@pytest.mark.parametrize(("channels", "degree"), [(3, 3), (16, 3), (4, 0), (1, 2)])
+def test_what_is_written_is_read_back_bit_for_bit(tmp_path: Path, channels: int, degree: int) -> None:
+    cloud = random_cloud(7, channels=channels, degree=degree)
+    write_gaussians_ply(tmp_path / "cloud.ply", cloud)
+    again = read_gaussians_ply(tmp_path / "cloud.ply")
+    for name in NAMES:
+        assert torch.equal(getattr(again, name), getattr(cloud, name)), name
+
+
+def test_an_independent_reader_finds_the_properties_of_3dgs(tmp_path: Path) -> None:
+    cloud = random_cloud(5, channels=3, degree=3)
+    write_gaussians_ply(tmp_path / "cloud.ply", cloud)
+    vertices = plyfile.PlyData.read(tmp_path / "cloud.ply")["vertex"]
+    expected = [
+        "x", "y", "z", "nx", "ny", "nz", *(f"f_dc_{i}" for i in range(3)), *(f"f_rest_{i}" for i in range(45)),
+        "opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4)),
+    ]  # fmt: skip
+    assert [p.name for p in vertices.properties] == expected
+    assert np.array_equal(vertices["y"], cloud.means[:, 1].numpy())
+    assert np.array_equal(vertices["f_dc_2"], cloud.features_dc[:, 0, 2].numpy())
+    # Channel by channel: the second channel's first harmonic comes after all 15 of the first channel.
+    assert np.array_equal(vertices["f_rest_15"], cloud.features_rest[:, 0, 1].numpy())
+    assert np.array_equal(vertices["rot_0"], cloud.rotations[:, 0].numpy())
+
+
+def test_files_of_other_writers_are_read(tmp_path: Path) -> None:
+    cloud = random_cloud(4, channels=3, degree=1)
+    write_gaussians_ply(tmp_path / "ours.ply", cloud)
+    vertices = plyfile.PlyData.read(tmp_path / "ours.ply")["vertex"].data
+    other = np.zeros(4, dtype=[("confidence", "f4"), *vertices.dtype.descr])
+    for name in vertices.dtype.names:
+        other[name] = vertices[name]
+    plyfile.PlyData([plyfile.PlyElement.describe(other, "vertex")]).write(tmp_path / "other.ply")
+    again = read_gaussians_ply(tmp_path / "other.ply")
+    for name in NAMES:
+        assert torch.equal(getattr(again, name), getattr(cloud, name)), name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"ply\n", b"obj\n", "is not a PLY file"),
+        (b"property float opacity", b"property float opacitx", "lacks the property opacity"),
+        (b"property float f_dc_1\n", b"property float g_dc_1\n", "2 properties f_dc_i and 9 f_rest_i"),
+        (b"binary_little_endian", b"ascii", "header has 'format ascii 1.0'"),
+        (b"float rot_3", b"uchar rot_3", "header has 'property uchar rot_3'"),
+        (b"element vertex 4", b"element vertex 9", "claims 9 vertices, but only"),
+        (b"float rot_2", b"float rot_3", "expected a binary little-endian format"),
+    ],
+)
+def test_damaged_files_are_refused_in_one_line(tmp_path: Path, old: bytes, new: bytes, message: str) -> None:
+    path = tmp_path / "cloud.ply"
+    write_gaussians_ply(path, random_cloud(4, channels=3, degree=1))
+    whole = path.read_bytes()
+    assert old in whole
+    path.write_bytes(whole.replace(old, new, 1))
+    with pytest.raises(InputError, match=f"cloud.ply: .*{message}"):
+        read_gaussians_ply(path)
+
+
+def test_numbers_that_are_not_finite_and_absent_files_are_refused(tmp_path: Path) -> None:
+    cloud = random_cloud(4, channels=3, degree=0)
+    write_gaussians_ply(
+        tmp_path / "a.ply", replace(cloud, means=cloud.means.index_fill(0, torch.tensor(1), torch.nan))
+    )
+    with pytest.raises(InputError, match=r"a.ply: x: expected finite numbers"):
+        read_gaussians_ply(tmp_path / "a.ply")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_gaussians_ply(tmp_path / "b.ply")
+
+
+def test_gaussians_are_exported_in_the_coordinates_of_the_capture(rgb_run: Run, tmp_path: Path) -> None:
+    cloud = read_gaussians_ply(export_gaussians(rgb_run, out=tmp_path / "cloud.ply").file)
+    field = rgb_run.model.field
+    similarity = torch.tensor(rgb_run.frame.world_to_scene)
+    assert float(similarity[0, 0]) != pytest.approx(1, abs=0.01)
+    back = cloud.means @ similarity[:3, :3].T + similarity[:3, 3]
+    torch.testing.assert_close(back, field.means.detach(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(cloud.scales.exp() * similarity[0, 0], field.scales.detach().exp())
+    assert torch.equal(cloud.features_dc, field.features_dc.detach())
+    assert [p.name for p in tmp_path.iterdir()] == ["cloud.ply"]
+
+
+def test_a_decoder_lies_beside_gaussians_of_latents(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    run = fit(scene, autoencoder, out=tmp_path / "run", config=config("latent"))
+    export_gaussians(run, out=tmp_path / "out" / "scene.ply")
+    decoder = load_autoencoder(tmp_path / "out" / "scene-decoder")
+    latents = torch.randn(1, 8, 4, 4)
+    with torch.no_grad():
+        assert torch.equal(decoder.decode(latents), run.model.autoencoder.decode(latents))
+    tensors, details = load_tensors(tmp_path / "out" / "scene.safetensors")
+    assert details == {"factor": 4, "subpixels": 2, "normalizer": "standard"}
+    assert torch.equal(tensors["background"], run.model.background.detach())
+    assert any(name.startswith("projection.") for name in tensors)
+
+
+def test_other_fields_have_no_gaussians_to_export(scene: Scene, tmp_path: Path) -> None:
+    run = fit(scene, None, out=tmp_path / "run", config=with_steps(TINY_FIT, supervision=1, alignment=0))
+    with pytest.raises(InputError, match="has the field triplane, which has no Gaussians"):
+        export_gaussians(run, out=tmp_path / "cloud.ply")
+
+
+def test_the_name_must_end_in_ply(rgb_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a file that ends in .ply"):
+        export_gaussians(rgb_run, out=tmp_path / "cloud.splat")

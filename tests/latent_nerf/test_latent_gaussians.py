@@ -1,0 +1,164 @@
+"""Gaussians in latents and in RGB: what they render, how well short fits get, and what is stored of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from latentfields import FitConfig, fit
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.cli.main import main
+from latentfields.evaluation.metrics import LATENT_RANGE, ssim
+from latentfields.fields.config import GaussiansConfig
+from latentfields.fields.densification_config import GradientDensification, McmcDensification
+from latentfields.fields.gaussians import PARAMETERS
+from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.latent_gaussians import LatentGaussians
+from latentfields.latent_nerf.losses import splatting_loss
+from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.rendering.options import Splatting
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import load_tensors
+from tiny import TEST_VIEWS, TINY_FIT, with_steps
+
+GAUSSIANS = replace(
+    TINY_FIT, field=GaussiansConfig(initial=400), sampling=Splatting(), subpixels=1, batch_images=1,
+    decoder_learning_rate=2e-3,
+)  # fmt: skip
+
+
+def trained(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) -> LatentNerfTrainer:
+    trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
+    for index in range(trainer.total_steps):
+        trainer.step(index, index / trainer.total_steps)
+    return trainer
+
+
+def one_gaussian(
+    model: LatentGaussians, mean: tuple[float, float, float], *, features: float
+) -> LatentGaussians:
+    """An almost opaque ball of radius 0.2 in place of what `model` has."""
+    rows = {name: torch.zeros(1, *getattr(model.field, name).shape[1:]) for name in PARAMETERS}
+    rows["means"] = torch.tensor([mean])
+    rows["scales"] += torch.log(torch.tensor(0.2))
+    rows["rotations"][:, 0] = 1
+    rows["opacities"] += 20
+    rows["features_dc"] += features
+    model.field.set_rows(rows)
+    return model
+
+
+@torch.no_grad()
+def test_depth_is_a_distance_along_the_ray_and_far_where_nothing_is(scene: Scene) -> None:
+    config = replace(GAUSSIANS, space="rgb")
+    model = new_model(scene, None, config)
+    assert isinstance(model, LatentGaussians)
+    cameras = scene.cameras[:1]
+    # Seen at an angle, where the depth along the viewing axis is another.
+    ray = cameras.rays_at(torch.tensor([[[4.5, 4.5]]]))
+    distance = 2.5
+    mean = (ray.origins + distance * ray.directions)[0, 0]
+    view = one_gaussian(model, tuple(mean.tolist()), features=1.0).render_features(cameras)
+    assert float(view.opacity[0, 0, 4, 4]) > 0.95
+    opacity = float(view.opacity[0, 0, 4, 4])
+    expected = opacity * distance + (1 - opacity) * model.far
+    assert float(view.depth[0, 0, 4, 4]) == pytest.approx(expected, rel=1e-3)
+    assert float(view.depth[0, 0, 25, 25]) == pytest.approx(model.far)
+
+
+@torch.no_grad()
+def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Autoencoder) -> None:
+    model = new_model(scene, autoencoder, GAUSSIANS)
+    assert isinstance(model, LatentGaussians)
+    behind = -10 * scene.cameras.forward[0]
+    view = one_gaussian(model, tuple(behind.tolist()), features=1.0).render_features(scene.cameras[:1])
+    expected = autoencoder.background_latent(scene.background)
+    torch.testing.assert_close(view.features, expected.view(1, -1, 1, 1).expand_as(view.features))
+    assert not isinstance(model.background, torch.nn.Parameter)
+    opaque = new_model(replace(scene, alpha=None), autoencoder, GAUSSIANS)
+    assert isinstance(opaque.background, torch.nn.Parameter)
+
+
+@torch.no_grad()
+def test_subpixels_start_as_their_mean(scene: Scene, autoencoder: Autoencoder) -> None:
+    model = new_model(scene, autoencoder, replace(GAUSSIANS, subpixels=2))
+    cameras = scene.cameras[:2]
+    fine = model.render_grid(cameras.resized(width=16, height=16), None)
+    view = model.render_features(cameras)
+    torch.testing.assert_close(view.features, torch.nn.functional.avg_pool2d(fine.features, 2))
+    assert view.features.shape == (2, 8, 8, 8)
+    assert len(view.splats) == 2
+
+
+def test_the_loss_is_l1_and_d_ssim() -> None:
+    torch.manual_seed(0)
+    rendered, targets = torch.randn(2, 3, 12, 12), torch.randn(2, 3, 12, 12)
+    expected = 0.7 * (rendered - targets).abs().mean() + 0.3 * (
+        1 - ssim(rendered, targets, data_range=6.0).mean()
+    )
+    loss = splatting_loss(rendered, targets, structure_weight=0.3, data_range=LATENT_RANGE)
+    torch.testing.assert_close(loss, expected)
+    assert float(splatting_loss(targets, targets, structure_weight=0.3, data_range=1.0)) == pytest.approx(
+        0, abs=1e-6
+    )
+
+
+def test_a_short_fit_in_rgb(scene: Scene) -> None:
+    config = with_steps(replace(GAUSSIANS, space="rgb"), supervision=150, alignment=0)
+    trainer = trained(scene, None, config)
+    assert trainer.test_psnr(None) > 25
+
+
+@pytest.mark.parametrize("strategy", [GradientDensification(), McmcDensification()])
+def test_a_short_fit_in_latents(
+    scene: Scene, autoencoder: Autoencoder, strategy: GradientDensification | McmcDensification
+) -> None:
+    config = replace(GAUSSIANS, field=GaussiansConfig(initial=400, densification=strategy))
+    trainer = trained(scene, autoencoder, with_steps(config, supervision=100, alignment=100))
+    assert trainer.after_supervision["test_psnr"] > 13
+    assert trainer.test_psnr(None) > 17.5
+
+
+def test_points_outside_of_the_box_are_fitted_in_a_photograph(scene: Scene, autoencoder: Autoencoder) -> None:
+    torch.manual_seed(0)
+    points = torch.cat([torch.randn(200, 3), 8 * torch.nn.functional.normalize(torch.randn(200, 3), dim=-1)])
+    photographs = replace(scene, alpha=None, points=points, point_colors=None)
+    trainer = trained(photographs, autoencoder, with_steps(GAUSSIANS, supervision=30, alignment=0))
+    assert trainer.model.field.means.norm(dim=-1).max() > 5  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("space", ["latent", "rgb"])
+def test_the_commands_of_nerfs_are_those_of_gaussians(
+    scene_folder: Path, autoencoder_folder: Path, tmp_path: Path, space: str
+) -> None:
+    out = tmp_path / "run"
+    main(
+        ["fit", str(scene_folder), "--field", "gaussians", "--autoencoder", str(autoencoder_folder),
+         "--out", str(out), "--space", space, "--supervision.steps", "3", "--alignment.steps", "2",
+         "--field.initial", "60", "--densification", "mcmc", "--field.densification.growth", "0.1"]
+    )  # fmt: skip
+    title = {"latent": "Latent Gaussians (", "rgb": "RGB Gaussians"}[space]
+    assert title in (out / "report.html").read_text()
+    main(["evaluate", str(out)])
+    main(["render", str(out), "--out", str(tmp_path / "pictures")])
+    assert len(list((tmp_path / "pictures").iterdir())) == TEST_VIEWS
+
+
+def test_a_fit_repeats_its_bytes_and_reloads(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
+    field = GaussiansConfig(
+        initial=50, densification=GradientDensification(refinements=2, start=0.2, end=0.5, threshold=1e-6)
+    )
+    config = with_steps(replace(GAUSSIANS, field=field, subpixels=2), supervision=8, alignment=3)
+    runs = [fit(scene, autoencoder, out=tmp_path / name, config=config) for name in ("a", "b")]
+    files = [(run.folder / "model.safetensors").read_bytes() for run in runs]
+    assert files[0] == files[1]
+    tensors = load_tensors(tmp_path / "a" / "model.safetensors")[0]
+    assert len(tensors["field.means"]) > 50
+    # Statistics are of no use any more.
+    assert len(tensors["strategy.gradients"]) == 0
+    cameras = scene.cameras[scene.indices("test")]
+    assert torch.equal(Run.load(tmp_path / "a").render(cameras), runs[0].render(cameras))
