@@ -16,11 +16,11 @@ import pytest
 import trimesh
 from PIL import Image
 
+from corner_scene import corner_cameras, write_colmap_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
 from latentfields.latent_nerf import fit
 from latentfields.latent_nerf.presets import preset
-from scene_files import ring_cameras, sphere_points, sphere_views, write_colmap_binary
 from tiny import with_steps
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +36,19 @@ SHORTER = {
     "scenes generate all": (*FEW_VIEWS, "--count", "1"),
     "scenes generate": FEW_VIEWS,
     "scenes render": FEW_VIEWS,
+    "fit data/vases-0000 --out runs/vase": (
+        "--space",
+        "rgb",
+        "--supervision.steps",
+        "80",
+        "--batch-rays",
+        "1024",
+    ),
     "fit": FEW_STEPS,
     "render": ("--frames", "2"),
+    "export mesh": ("--resolution", "16", "--threshold", "0.01"),
+    "lrf finetune-encoder": ("--preset", "tiny", "--steps", "2"),
+    "lrf align-decoder": ("--fit-steps", "3", "--steps", "2"),
     "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
     "bench table1": ("--families", "vases"),
@@ -59,7 +70,8 @@ def reader(
     for index in range(8):
         pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((160, 144)).save(tmp_path / "photos" / f"{index}.png")
-    write_colmap_binary(tmp_path / "capture", sphere_views(ring_cameras(count=9)), sphere_points())
+    for capture in ("capture", "captures/one", "captures/two"):
+        write_colmap_scene(tmp_path / capture, corner_cameras(9))
     trimesh.creation.icosphere().export(tmp_path / "chair.glb")
     for name in ("vases-0000", "chair"):
         shutil.copytree(scene_folder, tmp_path / "data" / name)
@@ -70,13 +82,17 @@ def reader(
     return tmp_path
 
 
+SERVERS = ("latentfields view",)
+"""Commands that run until somebody stops them: their own tests start them."""
+
+
 def run_command(line: str) -> None:
     program, *arguments = shlex.split(line, comments=True)
-    if program in OTHERS:
+    if program in OTHERS or line.startswith(SERVERS):
         return
     assert program == "latentfields", f"a program that the documentation's test does not know: {line}"
     command = " ".join(arguments)
-    shorter = next((flags for start, flags in SHORTER.items() if command.startswith(start + " ")), ())
+    shorter = next((flags for start, flags in SHORTER.items() if f"{command} ".startswith(start + " ")), ())
     main([*arguments, *shorter])
 
 
