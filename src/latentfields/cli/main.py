@@ -13,6 +13,7 @@ from latentfields.cli import autoencoder, bench, igae, scenes
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit, starting_point
+from latentfields.cli.ns import Ns
 from latentfields.cli.render import Render
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
@@ -80,6 +81,9 @@ class Benchmarks:
 def parse(arguments: Sequence[str] | None = None) -> Command:
     """The subcommand that the arguments (default: the process's) describe. Exits with 2 when they are wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Options after `ns` are Nerfstudio's.
+    if len(arguments) > 1 and arguments[0] == "ns" and arguments[1] not in ("-h", "--help"):
+        return Ns(tuple(arguments[1:]))
     fit = tyro.conf.subcommand("fit", default=starting_point(arguments))
     parsed = tyro.cli(
         Annotated[Demo, tyro.conf.subcommand("demo")]
@@ -88,7 +92,8 @@ def parse(arguments: Sequence[str] | None = None) -> Command:
         | Annotated[Fit, fit]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
-        | Annotated[Benchmarks, tyro.conf.subcommand("bench")],
+        | Annotated[Benchmarks, tyro.conf.subcommand("bench")]
+        | Annotated[Ns, tyro.conf.subcommand("ns")],
         args=arguments,
         prog="latentfields",
         description="Radiance fields in the latent space of image autoencoders.",

@@ -86,12 +86,13 @@ def build_model(
         field, autoencoder=autoencoder, background=background, projection=projection,
         # Before a projection, the background is a feature that only the projection makes a latent of.
         learn_background=frame.learn_background or projection is not None,
-        near=frame.near, far=frame.far, sampler=_new_sampler(config, channels, head),
+        near=frame.near, far=frame.far, sampler=new_sampler(config, channels, head),
         normalizer=TanhNormalizer() if squashed else None,
     )  # fmt: skip
 
 
-def _new_sampler(config: FitConfig, channels: int, head: Head) -> Sampler:
+def new_sampler(config: FitConfig, channels: int, head: Head) -> Sampler:
+    """The configured sampler for a field with `channels` outputs; a coarse network of its own has the same head."""
     options = config.sampling
     if isinstance(options, GridSampling):
         return GridSampler(options)
