@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NS_VENV := .venv-ns
 
-.PHONY: demo test lint docs check benchmark clean
+.PHONY: demo test lint docs check benchmark test-nerfstudio clean
 
 demo: $(INSTALLED)
 	$(BIN)/latentfields demo
@@ -28,6 +29,17 @@ check: lint docs test
 benchmark: $(INSTALLED)-dev
 	$(BIN)/python -m benchmarks --check
 
+# Nerfstudio's dependencies and ours do not go together: it has an environment of its own.
+test-nerfstudio: $(NS_VENV)/.installed
+	OMP_NUM_THREADS=1 $(NS_VENV)/bin/python -m pytest -o filterwarnings=default tests/integrations/nerfstudio
+
+$(NS_VENV)/.installed: pyproject.toml requirements/nerfstudio.txt requirements/nerfstudio-no-deps.txt
+	$(PYTHON) -m venv $(NS_VENV)
+	$(NS_VENV)/bin/python -m pip install --quiet torch==2.13.0
+	$(NS_VENV)/bin/python -m pip install --quiet --requirement requirements/nerfstudio.txt
+	$(NS_VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements/nerfstudio-no-deps.txt --editable .
+	touch $@
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -40,4 +52,4 @@ $(INSTALLED)-dev: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@ $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) demo site
+	rm -rf $(VENV) $(NS_VENV) demo site

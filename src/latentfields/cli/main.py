@@ -16,6 +16,7 @@ from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit, starting_point
 from latentfields.cli.lrf_align import AlignDecoder
+from latentfields.cli.ns import Ns
 from latentfields.cli.render import Render
 from latentfields.cli.reporting import LOG_LEVEL_HELP, LogLevel, one_line, reporting
 from latentfields.cli.view import View
@@ -125,13 +126,31 @@ class Exports:
 class CommandLine(Protocol):
     """Everything that was asked for."""
 
+    @property
+    def command(self) -> Command:
+        """What to do."""
+        ...
+
+    @property
+    def log_level(self) -> LogLevel:
+        """How much is said on stderr."""
+        ...
+
+
+@dataclass(frozen=True)
+class _PassedOn:
+    """Arguments that another program parses."""
+
     command: Command
-    log_level: LogLevel
+    log_level: LogLevel = "info"
 
 
 def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
     """What the arguments (default: the process's) ask for. Exits with 2 when they are wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Options after `ns` are Nerfstudio's.
+    if len(arguments) > 1 and arguments[0] == "ns" and arguments[1] not in ("-h", "--help"):
+        return _PassedOn(Ns(tuple(arguments[1:])))
     fit = tyro.conf.subcommand("fit", default=starting_point(arguments))
     commands = (
         Annotated[Demo, tyro.conf.subcommand("demo")]
@@ -144,6 +163,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         | Annotated[View, tyro.conf.subcommand("view")]
         | Annotated[Exports, tyro.conf.subcommand("export")]
         | Annotated[Benchmarks, tyro.conf.subcommand("bench")]
+        | Annotated[Ns, tyro.conf.subcommand("ns")]
         | Annotated[Completion, tyro.conf.subcommand("completion")]
     )
     # Made here, since where the options of `fit` start depends on the arguments.

@@ -210,4 +210,5 @@ class GaussiansConfig:
 RayFieldConfig = TriPlaneConfig | KPlanesConfig | TensorfConfig | InstantNgpConfig | VanillaConfig
 """Fields that are looked at along rays."""
 FieldConfig = RayFieldConfig | GaussiansConfig
-FieldName = Literal["triplane", "kplanes", "tensorf", "instant-ngp", "vanilla", "gaussians"]
+RayFieldName = Literal["triplane", "kplanes", "tensorf", "instant-ngp", "vanilla"]
+FieldName = Literal[RayFieldName, "gaussians"]

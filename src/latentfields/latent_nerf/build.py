@@ -113,7 +113,7 @@ def build_model(
     return LatentNerf(
         new_field(config.field, channels=channels, head=head),
         projection=_new_projection(config, channels) if latent else None,
-        sampler=_new_sampler(config.sampling, config.field, channels, head), normalizer=normalizer,
+        sampler=new_sampler(config.sampling, config.field, channels, head), normalizer=normalizer,
         autoencoder=autoencoder, background=background, learn_background=learn_background,
         near=frame.near, far=frame.far,
     )  # fmt: skip
@@ -125,7 +125,8 @@ def _new_projection(config: FitConfig, channels: int) -> SubpixelProjection | No
     return SubpixelProjection(channels, subpixels=config.subpixels, width=config.subpixel_width)
 
 
-def _new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head: Head) -> Sampler:
+def new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head: Head) -> Sampler:
+    """The configured sampler for a `field` with `channels` outputs; a coarse network of its own has the same head."""
     if isinstance(options, GridSampling):
         return GridSampler(options)
     if isinstance(options, EvenSampling):

@@ -1,0 +1,1 @@
+"""Other frameworks that latent radiance fields can be fitted with."""

@@ -1,0 +1,157 @@
+"""Nerfstudio's methods with the paper's settings (IG-AE Table 16), under the names that its commands list.
+
+Where Table 16 says "Nerfstudio default", the values are those of Nerfstudio 1.1.5. A method that is not here needs a
+configuration of its stock model and a call of `latent_method`; docs/nerfstudio.md shows one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.configs.base_config import InstantiateConfig, MachineConfig, ViewerConfig
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig, RAdamOptimizerConfig
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.models.instant_ngp import InstantNGPModelConfig
+from nerfstudio.models.nerfacto import NerfactoModelConfig
+from nerfstudio.models.tensorf import TensoRFModelConfig
+from nerfstudio.models.vanilla_nerf import VanillaModelConfig
+from nerfstudio.plugins.types import MethodSpecification
+
+from latentfields.integrations.nerfstudio.datamanager import LatentDatamanagerConfig
+from latentfields.integrations.nerfstudio.fields import FieldModelConfig
+from latentfields.integrations.nerfstudio.model import LatentModelConfig
+from latentfields.integrations.nerfstudio.pipeline import LatentPipelineConfig
+from latentfields.integrations.nerfstudio.schedule import SCHEDULE, LearningRateSchedule
+from latentfields.integrations.nerfstudio.tensorf import BackgroundFreeTensoRF
+from latentfields.latent_nerf.config import StageConfig
+
+SUPERVISION_STEPS, ALIGNMENT_STEPS = 10_000, 15_000
+DECODER_LEARNING_RATE, DECODER_DECAY = 1e-4, 0.9996
+"""The decoder's Adam, and what its learning rate is multiplied with in each step of RGB Alignment."""
+PLANES = {"near_plane": 0.2, "far_plane": 4.0}
+"""Near and far of models with fixed ones, for the unit cube to which Nerfstudio's data parser scales the cameras."""
+
+Groups = dict[str, dict[str, Any]]
+
+
+def group(optimizer: Any, schedule: LearningRateSchedule | None = None) -> dict[str, Any]:
+    """An entry of Nerfstudio's dictionary of optimisers; the schedule is constant by default."""
+    # Nerfstudio asks for its own scheduler by this name.
+    return {"optimizer": optimizer, "scheduler": None, SCHEDULE: schedule or LearningRateSchedule()}
+
+
+def latent_method(
+    name: str,
+    description: str,
+    ray_model: InstantiateConfig,
+    optimizers: Groups,
+    *,
+    xi_supervision: float,
+    xi_alignment: float,
+    mixed_precision: bool = False,
+) -> MethodSpecification:
+    """The method `name` that fits `ray_model` to latents and aligns it.
+
+    `optimizers` holds the model's parameter groups, each made by `group`; the decoder's and that of a learned
+    background are added. `xi_supervision` and `xi_alignment` multiply their learning rates in the two stages.
+    """
+    decoder = LearningRateSchedule("exponential", final_learning_rate=DECODER_DECAY**ALIGNMENT_STEPS)
+    config = TrainerConfig(
+        method_name=name,
+        max_num_iterations=SUPERVISION_STEPS + ALIGNMENT_STEPS,
+        steps_per_save=1000,
+        steps_per_eval_batch=500,
+        steps_per_eval_image=500,
+        steps_per_eval_all_images=5000,
+        mixed_precision=mixed_precision,
+        machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
+        pipeline=LatentPipelineConfig(
+            datamanager=LatentDatamanagerConfig(dataparser=NerfstudioDataParserConfig()),
+            model=LatentModelConfig(ray_model=ray_model),
+            supervision=StageConfig(SUPERVISION_STEPS, xi_supervision),
+            alignment=StageConfig(ALIGNMENT_STEPS, xi_alignment),
+        ),
+        optimizers=optimizers
+        | {
+            "background": group(AdamOptimizerConfig(lr=1e-3)),
+            "decoder": group(AdamOptimizerConfig(lr=DECODER_LEARNING_RATE), decoder),
+        },
+        viewer=ViewerConfig(num_rays_per_chunk=1 << 15),
+        # The viewer listens on all interfaces and holds evaluation back: not without being asked.
+        vis="tensorboard",
+    )
+    return MethodSpecification(config=config, description=description)
+
+
+def _exponential(final: float, steps: int) -> LearningRateSchedule:
+    return LearningRateSchedule("exponential", final_learning_rate=final, steps=steps)
+
+
+METHODS: dict[str, MethodSpecification] = {
+    "latent-vanilla-nerf": latent_method(
+        "latent-vanilla-nerf",
+        "Vanilla NeRF in the latent space of an autoencoder.",
+        VanillaModelConfig(collider_params=dict(PLANES)),
+        {"fields": group(RAdamOptimizerConfig(lr=5e-4, eps=1e-8))},
+        xi_supervision=0.1,
+        xi_alignment=1.0,
+    ),
+    "latent-instant-ngp": latent_method(
+        "latent-instant-ngp",
+        "Instant-NGP in the latent space of an autoencoder. Needs CUDA.",
+        InstantNGPModelConfig(eval_num_rays_per_chunk=8192, far_plane=PLANES["far_plane"]),
+        {"fields": group(AdamOptimizerConfig(lr=1e-2, eps=1e-15), _exponential(0.01, 200_000))},
+        xi_supervision=0.001,
+        xi_alignment=0.1,
+        mixed_precision=True,
+    ),
+    "latent-tensorf": latent_method(
+        "latent-tensorf",
+        "TensoRF in the latent space of an autoencoder.",
+        TensoRFModelConfig(
+            _target=BackgroundFreeTensoRF,
+            regularization="tv",
+            camera_optimizer=CameraOptimizerConfig(mode="off"),
+        ),
+        {
+            "fields": group(AdamOptimizerConfig(lr=1e-3), _exponential(0.1, 30_000)),
+            "encodings": group(AdamOptimizerConfig(lr=2e-2), _exponential(0.1, 30_000)),
+        },
+        xi_supervision=0.01,
+        xi_alignment=0.1,
+    ),
+    # Not in Table 16; the factor of 0.1 in both stages is that of the code released with IG-AE.
+    "latent-nerfacto": latent_method(
+        "latent-nerfacto",
+        "Nerfacto in the latent space of an autoencoder.",
+        NerfactoModelConfig(
+            average_init_density=0.01,
+            near_plane=PLANES["near_plane"],
+            far_plane=PLANES["far_plane"],
+            use_appearance_embedding=False,
+            camera_optimizer=CameraOptimizerConfig(mode="off"),
+        ),
+        {
+            "proposal_networks": group(AdamOptimizerConfig(lr=1e-2, eps=1e-15), _exponential(0.01, 200_000)),
+            "fields": group(AdamOptimizerConfig(lr=1e-2, eps=1e-15), _exponential(0.01, 200_000)),
+        },
+        xi_supervision=0.1,
+        xi_alignment=0.1,
+        mixed_precision=True,
+    ),
+    "latent-kplanes": latent_method(
+        "latent-kplanes",
+        "K-Planes, latentfields' own, in the latent space of an autoencoder; other own fields by an option.",
+        FieldModelConfig(),
+        # Their learning rates and schedule are the preset's; these multiply them.
+        {
+            "fields_adam": {"optimizer": AdamOptimizerConfig(lr=1.0), "scheduler": None},
+            "fields_radam": {"optimizer": RAdamOptimizerConfig(lr=1.0), "scheduler": None},
+        },
+        xi_supervision=0.1,
+        xi_alignment=0.1,
+    ),
+}
