@@ -57,7 +57,9 @@ SHORTER = {
 
 
 def pages() -> list[Path]:
-    return sorted(page for page in [ROOT / "README.md", *PAGES] if BLOCK.search(page.read_text()))
+    """All with something to run, but for that of the Nerfstudio extension, which the extension's own tests run."""
+    found = [page for page in [ROOT / "README.md", *PAGES] if page.stem != "nerfstudio"]
+    return sorted(page for page in found if BLOCK.search(page.read_text()))
 
 
 @pytest.fixture
