@@ -73,7 +73,7 @@ def reader(
         pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((160, 144)).save(tmp_path / "photos" / f"{index}.png")
     for capture in ("capture", "captures/one", "captures/two"):
-        write_colmap_scene(tmp_path / capture, corner_cameras(9))
+        write_colmap_scene(tmp_path / capture, corner_cameras(9, width=96, height=72))
     trimesh.creation.icosphere().export(tmp_path / "chair.glb")
     for name in ("vases-0000", "chair"):
         shutil.copytree(scene_folder, tmp_path / "data" / name)
