@@ -79,7 +79,7 @@ class StageOneWeights:
     a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
     """
 
-    correspondence: float = 0.2
+    correspondence: float = 0.15
     """lambda_1, of L_corres (Eq. 6)."""
     original_distance: float = 0.1
     """lambda_2 where the encoder is deterministic: of the squared distance to the original latents."""
@@ -109,7 +109,7 @@ class EncoderFinetuning:
 
     size: int = 128
     """Side of the training images, in pixels: windows of pictures whose shorter side is brought to it."""
-    steps: int = 480
+    steps: int = 1600
     """Optimiser steps."""
     pairs_per_batch: int = 2
     """Image pairs in a batch."""
