@@ -1,15 +1,37 @@
-"""A finished latent run that the tests of the viewer only read."""
+"""Finished trainings that the tests of the viewer only read: a latent run, and two latent scenes."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.igae.config import IgaeConfig, JointConfig, LatentScenesConfig, PretrainingConfig
+from latentfields.igae.finetune import finetune_3d
+from latentfields.rendering.options import SamplingOptions
+from latentfields.scenes.object_scenes import render_object_scene
+from latentfields.scenes.procedural import generate_object
+from latentfields.scenes.render_options import RenderOptions
 from latentfields.scenes.scene import Scene
+from latentfields.training.loop import LoopOptions
 from tiny import TINY_FIT, with_steps
+
+IGAE = IgaeConfig(
+    size=32,
+    scenes=LatentScenesConfig(
+        resolution=16,
+        features=8,
+        hidden=16,
+        sampling=SamplingOptions(samples=8, bins=12, grid_resolution=8, grid_every=2, grid_warmup=4),
+    ),
+    pretraining=PretrainingConfig(epochs=30.0, scenes_per_batch=2, views_per_scene=2, mlp_learning_rate=1e-2),
+    joint=JointConfig(epochs=1.0, scenes_per_batch=2),
+    ablation="no-preservation",
+)
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +43,21 @@ def latent_run(
     folder = tmp_path_factory.mktemp("viewer") / "latent"
     fit(scene, named, out=folder, config=with_steps(TINY_FIT, supervision=40, alignment=10))
     return folder
+
+
+@pytest.fixture(scope="session")
+def igae_run(autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two latent scenes, trained from an autoencoder without statistics."""
+    folder = tmp_path_factory.mktemp("igae")
+    options = RenderOptions(views=8, size=32, samples=1, test_fraction=0.25, val_fraction=0.0)
+    for seed in range(2):
+        made = generate_object("vases", seed)
+        render_object_scene(made, folder / "scenes" / f"vase-{seed}", options=options, seed=seed)
+    shutil.copytree(autoencoder_folder, folder / "start")
+    (folder / "start" / "latent_statistics.json").unlink()
+    assert not load_autoencoder(folder / "start").has_statistics
+    finetune_3d(
+        IGAE, autoencoder=folder / "start", scenes=[folder / "scenes"], photos=[], out=folder / "run",
+        command="", loop=LoopOptions(checkpoint_seconds=3600.0),
+    )  # fmt: skip
+    return folder / "run"

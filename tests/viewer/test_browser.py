@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,13 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(latent_run: Path) -> Iterator[Server]:
-    command = [sys.executable, "-m", "latentfields", "view", str(latent_run), "--port", "0"]
+    with serving(latent_run) as server:
+        yield server
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    command = [sys.executable, "-m", "latentfields", "view", str(folder), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -81,8 +88,11 @@ class Tab:
         self.page.get_by_text(re.compile(pattern)).first.wait_for()
 
     def choose(self, kind: Kind) -> None:
-        self.page.get_by_role("combobox", name="Show").click()
-        self.page.get_by_role("option", name=kind, exact=True).click()
+        self.pick("Show", kind)
+
+    def pick(self, name: str, option: str) -> None:
+        self.page.get_by_role("combobox", name=name).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()
@@ -132,12 +142,13 @@ def open_tab(browser: Browser, server: Server) -> Tab:
     return tab
 
 
-def expected(run: Path, choice: Choice, *, height: int = 32) -> NDArray[np.float64]:
-    """What the first picture should be, computed without the viewer's server."""
-    (scene,) = open_source(run, scene=None, cache=None, device=torch.device("cpu")).scenes
-    pose = orbit(scene.cameras, frames=1).camera_to_world[0]
+def expected(run: Path, choice: Choice, *, height: int = 32, number: int = 0) -> NDArray[np.float64]:
+    """What the first picture should be, of scene `number`, computed without the viewer's server."""
+    scenes = open_source(run, scene=None, cache=None, device=torch.device("cpu")).scenes
+    scene = scenes[number]
+    pose = orbit(scenes[0].cameras, frames=1).camera_to_world[0]
     aspect = WIDTH / HEIGHT
-    seen = BrowserCamera(browser_rotation(pose), point(pose[:3, 3]), vertical_fov(scene.cameras), aspect)
+    seen = BrowserCamera(browser_rotation(pose), point(pose[:3, 3]), vertical_fov(scenes[0].cameras), aspect)
     size = frame_size(height, aspect=aspect, factor=scene.factor)
     pixels = draw(scene, seen.camera(size), choice, aspect=aspect).pixels
     return (
@@ -225,6 +236,19 @@ def test_two_visitors_and_one_who_leaves(browser: Browser, server: Server, laten
     first.shows(expected(latent_run, Choice("Depth")), within=0.04)
     assert first.problems == second.problems == []
     first.page.close()
+
+
+def test_a_scene_is_chosen_among_those_of_a_training(browser: Browser, igae_run: Path) -> None:
+    with serving(igae_run) as server:
+        tab = open_tab(browser, server)
+        tab.page.get_by_role("checkbox", name="Training cameras").uncheck()
+        first, second = (expected(igae_run, Choice(), number=number) for number in range(2))
+        assert np.abs(first - second).mean() > 0.03, "the scenes differ"
+        tab.shows(first, within=0.015)
+        tab.pick("Scene", "1: vase-1")
+        tab.shows(second, within=0.015)
+        assert tab.problems == []
+        tab.page.close()
 
 
 def test_ctrl_c_ends_quietly(server: Server) -> None:
