@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +116,16 @@ class Tab:
 
     def shows(self, expected: NDArray[np.float64], *, within: float) -> None:
         """Wait until the window shows a picture, up to a mean absolute difference."""
+        self._wait(expected, lambda difference: difference < within)
+
+    def leaves(self, picture: NDArray[np.float64], *, by: float) -> None:
+        """Wait until the window shows something else than a picture."""
+        self._wait(picture, lambda difference: difference > by)
+
+    def _wait(self, picture: NDArray[np.float64], done: Callable[[float], bool]) -> None:
         for _ in range(60):
-            difference = float(np.abs(self.seen() - expected).mean())
-            if difference < within:
+            difference = float(np.abs(self.seen() - picture).mean())
+            if done(difference):
                 return
             self.page.wait_for_timeout(250)
         raise AssertionError(f"the picture differs by {difference:.3f}")
@@ -158,12 +165,16 @@ def expected(run: Path, choice: Choice, *, height: int = 32, number: int = 0) ->
 
 def test_one_visit(browser: Browser, server: Server, latent_run: Path) -> None:
     tab = open_tab(browser, server)
-    with_cameras = tab.seen()
-    tab.page.get_by_role("checkbox", name="Training cameras").uncheck()
+    cameras = tab.page.get_by_role("checkbox", name="Training cameras")
+    cameras.uncheck()
     image = expected(latent_run, Choice())
     assert image.std() > 0.1, "the test needs something to see"
     tab.shows(image, within=0.015)
-    assert np.abs(tab.seen() - with_cameras).mean() > 0.005
+    without_cameras = tab.seen()
+    cameras.check()
+    tab.leaves(without_cameras, by=0.0004)
+    cameras.uncheck()
+    tab.shows(without_cameras, within=0.0002)
 
     assert not tab.page.get_by_text("Channel", exact=True).is_visible()
     kinds: tuple[Kind, ...] = ("Latent components", "Depth", "Error", "Latent channel")
@@ -191,8 +202,8 @@ def check_camera_path(tab: Tab, image: NDArray[np.float64], folder: Path) -> Non
     tab.page.get_by_text("field 'keyframes' is empty").wait_for()
     tab.press("Add")
     tab.drag()
+    tab.leaves(image, by=0.03)
     tab.page.wait_for_timeout(500)
-    assert np.abs(tab.seen() - image).mean() > 0.03, "a drag moves the camera"
     tab.press("Add")
     tab.enter("Preview", "1")
     tab.enter("Preview", "0")
@@ -210,6 +221,7 @@ def check_camera_path(tab: Tab, image: NDArray[np.float64], folder: Path) -> Non
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(frames) == 12
     assert np.abs(frames[0].astype(float) - frames[-1]).mean() > 2
+    check_film(tab, folder / "camera-path.mp4")
     tab.press("Clear")
     tab.press("Load")
     tab.press("Undo")
@@ -219,6 +231,21 @@ def check_camera_path(tab: Tab, image: NDArray[np.float64], folder: Path) -> Non
             return
         tab.page.wait_for_timeout(100)
     raise AssertionError("the path in the file still has two keyframes")
+
+
+def check_film(tab: Tab, film: Path) -> None:
+    """The browser plays the film: twelve frames of half a second, with even sides."""
+    assert tab.page.context.browser is not None
+    player = tab.page.context.browser.new_page()
+    player.goto(film.resolve().as_uri())
+    player.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    seconds, width, height = player.evaluate(
+        "(({duration, videoWidth, videoHeight}) => [duration, videoWidth, videoHeight])"
+        "(document.querySelector('video'))"
+    )
+    assert seconds == pytest.approx(0.5, abs=0.05)
+    assert (width, height) == (32, 32)
+    player.close()
 
 
 def test_two_visitors_and_one_who_leaves(browser: Browser, server: Server, latent_run: Path) -> None:
