@@ -57,7 +57,7 @@ def test_both_phases_learn(finished):
 def test_every_term_and_the_waiting_is_logged(finished):
     expected = {
         "step", "seconds", "latent", "rgb", "tv_planes", "ae_synthetic", "ae_real", "perceptual", "tv_latents",
-        "3d", "ae", "loss", "data_wait_seconds",
+        "3d", "ae", "loss", "data_wait_seconds", "cpu_seconds",
     }  # fmt: skip
     record = read_log(finished / "joint")[0]
     assert set(record) == expected
