@@ -16,9 +16,9 @@ from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.cameras import Cameras, look_at
-from latentfields.fields.config import TriPlaneConfig
+from latentfields.fields.config import GaussiansConfig, TriPlaneConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
-from latentfields.rendering.options import GridSampling
+from latentfields.rendering.options import GridSampling, Splatting
 from latentfields.scenes.scene import Scene
 
 SIZE = 32
@@ -34,6 +34,9 @@ TINY_FIT = FitConfig(
     batch_rays=256,
 )
 """A fit of a second or two; tests that need quality raise the numbers."""
+
+TINY_GAUSSIANS = replace(TINY_FIT, field=GaussiansConfig(initial=60), sampling=Splatting())
+"""The same with a few Gaussians."""
 
 
 def with_steps(config: FitConfig, *, supervision: int, alignment: int) -> FitConfig:

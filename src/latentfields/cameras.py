@@ -81,6 +81,11 @@ class Cameras:
         """(N, 3) unit viewing directions in the world."""
         return -self.camera_to_world[:, :3, 2]
 
+    @property
+    def mean_up(self) -> Tensor:
+        """(3,) unit direction in the world that is up in the pictures, on average."""
+        return torch.nn.functional.normalize(self.camera_to_world[:, :3, 1].mean(0), dim=0)
+
     def to(self, target: torch.device | str | torch.dtype) -> Cameras:
         """The same cameras on another device, or with another floating-point type."""
         return replace(

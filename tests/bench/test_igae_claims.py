@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from latentfields.bench.igae_claims import Claim, claims
+from latentfields.bench.claims import Claim
+from latentfields.bench.igae_claims import claims
 from latentfields.bench.igae_report import tables
 from latentfields.bench.markdown import markdown
 

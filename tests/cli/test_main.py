@@ -138,3 +138,14 @@ def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.Captur
         parse(arguments)
     assert caught.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["lrf", "correspond"], ["bench", "table1"], ["autoencoder", "train"]])
+def test_help_of_nested_commands_has_one_list_of_options(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    text = capsys.readouterr().out
+    assert "command options" not in text
+    assert "--out" in text

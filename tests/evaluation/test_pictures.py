@@ -10,7 +10,6 @@ from PIL import Image
 from latentfields.evaluation.files import replacing
 from latentfields.evaluation.pictures import (
     LatentProjection,
-    contact_sheet,
     depth_range,
     depth_to_pixels,
     encode_png,
@@ -125,17 +124,6 @@ def test_enlarged_pixels_are_squares() -> None:
         for column in range(3):
             block = large[4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
             assert (block == pixels[row, column]).all()
-
-
-def test_contact_sheets_align_pictures_of_different_sizes() -> None:
-    a, b, c = random_pixels(4, 5, seed=1), random_pixels(6, 3, seed=2), random_pixels(2, 7, seed=3)
-    sheet = contact_sheet([[a, b], [c]], gap=2)
-    assert sheet.shape == (6 + 2 + 2, 7 + 2 + 3, 3)
-    np.testing.assert_array_equal(sheet[:4, :5], a)
-    np.testing.assert_array_equal(sheet[:6, 9:12], b)
-    np.testing.assert_array_equal(sheet[8:, :7], c)
-    assert (sheet[6:8] == 255).all()
-    assert (sheet[:, 7:9] == 255).all()
 
 
 def test_png_files_are_lossless_and_leave_no_other_file(tmp_path: Path) -> None:

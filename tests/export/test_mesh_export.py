@@ -148,9 +148,10 @@ def test_a_field_without_density_and_a_missing_library_are_named(
     sphere_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sphere_run.views is not None
-    monkeypatch.setitem(sphere_run.model._modules, "field", torch.nn.Linear(1, 1))
-    with pytest.raises(InputError, match="its field 'triplane' has no density"):
-        export_mesh(sphere_run, sphere_run.views, out=tmp_path / "m.ply", options=OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setitem(sphere_run.model._modules, "field", torch.nn.Linear(1, 1))
+        with pytest.raises(InputError, match="has the field triplane, which has no density"):
+            export_mesh(sphere_run, sphere_run.views, out=tmp_path / "m.ply", options=OPTIONS)
     monkeypatch.setitem(sys.modules, "skimage.measure", None)
     with pytest.raises(
         InputError, match=r"needs scikit-image; install it with: pip install 'latentfields\[export\]'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,17 @@ from analytic_run import CENTER, LEFT, RADIUS, RIGHT, SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latentfields import fit
 from latentfields.cameras import Rays
 from latentfields.errors import InputError
 from latentfields.export.config import PointOptions
 from latentfields.export.points import export_points, merge_in_voxels
-from latentfields.export.visible_surface import surface_distance
+from latentfields.export.visible_surface import SOLID, surface_distance
+from latentfields.fields.gaussians import PARAMETERS, GaussianField
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.scenes.scene import Scene
+from tiny import TINY_GAUSSIANS, with_steps
 
 OPTIONS = PointOptions(resolution=64, stride=1, views=8)
 
@@ -50,6 +56,29 @@ def test_what_passes_is_taken_out_of_the_depth(sphere_run: Run) -> None:
     rays = Rays(origins, directions, torch.zeros(3, 1))
     found = surface_distance(sphere_run, rays, depth=depth, opacity=opacity)
     torch.testing.assert_close(found, torch.tensor([1.4, 1.4, torch.inf]))
+
+
+def test_points_of_an_opaque_gaussian_lie_in_planes_through_its_centre(scene: Scene, tmp_path: Path) -> None:
+    config = with_steps(replace(TINY_GAUSSIANS, space="rgb"), supervision=1, alignment=0)
+    run = fit(scene, None, out=tmp_path / "run", config=config)
+    field, deviation, center = run.model.field, 0.3, torch.tensor([0.1, -0.2, 0.15])
+    assert isinstance(field, GaussianField)
+    rows = {name: torch.zeros(1, *getattr(field, name).shape[1:]) for name in PARAMETERS}
+    rows["means"], rows["opacities"] = center[None], rows["opacities"] + 20
+    rows["scales"] += math.log(deviation)
+    rows["rotations"][:, 0] = 1
+    field.set_rows(rows)
+    summary = export_points(run, SceneViews.of(scene), out=tmp_path / "p.ply", options=OPTIONS)
+    vertex = plyfile.PlyData.read(summary.file)["vertex"]
+    points = torch.tensor(np.stack([vertex[axis] for axis in "xyz"], axis=1)).float()
+    similarity = torch.tensor(run.frame.world_to_scene)
+    points = points @ similarity[:3, :3].T + similarity[:3, 3]
+    assert len(points) > 30
+    # Splatted depth is that of the centre; where opacity is `SOLID`, a ball of this deviation is as wide as this.
+    radius = deviation * math.sqrt(-2 * math.log(SOLID))
+    distance = (points - center).norm(dim=-1)
+    assert 0.6 * radius < distance.max() < 1.3 * radius
+    torch.testing.assert_close(points.mean(dim=0), center, atol=0.03, rtol=0)
 
 
 @settings(max_examples=25)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from safetensors.torch import save_file
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
+from latentfields.export.gaussians_ply import export_gaussians
 from latentfields.export.scene_file import export_scene
+from latentfields.fields.config import GaussiansConfig
+from latentfields.fields.densification_config import McmcDensification
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.render import render_run, run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.scene import Scene
-from tiny import TINY_FIT, with_steps
+from tiny import TINY_FIT, TINY_GAUSSIANS, with_steps
 
 CONFIG = with_steps(TINY_FIT, supervision=2, alignment=2)
 
@@ -67,6 +71,24 @@ def test_an_rgb_run_has_no_autoencoder(scene: Scene, tmp_path: Path) -> None:
     loaded = Run.load(tmp_path / "scene.safetensors")
     assert loaded.model.autoencoder is None
     assert torch.equal(loaded.render(cameras), Run.load(tmp_path / "run").render(cameras))
+
+
+@pytest.mark.parametrize("space", ["latent", "rgb"])
+def test_gaussians_go_in_and_come_back(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: str
+) -> None:
+    # MCMC adds Gaussians: the file has more of them than the configuration begins with.
+    field = GaussiansConfig(initial=50, densification=McmcDensification(growth=0.5))
+    config = with_steps(replace(TINY_GAUSSIANS, field=field, space=space), supervision=20, alignment=1)
+    run = fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
+    assert len(run.model.field.means) > 50
+    file = tmp_path / "scene.safetensors"
+    export_scene(run, SceneViews.of(scene), out=file)
+    loaded = Run.load(file)
+    cameras = scene.cameras[scene.indices("test")]
+    assert torch.equal(loaded.render(cameras), run.render(cameras))
+    clouds = [export_gaussians(each, out=tmp_path / f"{i}.ply").file for i, each in enumerate((run, loaded))]
+    assert clouds[0].read_bytes() == clouds[1].read_bytes()
 
 
 def test_autoencoders_of_diffusers_go_in_and_come_back(latent_run: Run, tmp_path: Path) -> None:

@@ -133,7 +133,11 @@ def test_points_outside_of_the_box_are_fitted_in_a_photograph(scene: Scene, auto
 
 @pytest.mark.parametrize("space", ["latent", "rgb"])
 def test_the_commands_of_nerfs_are_those_of_gaussians(
-    scene_folder: Path, autoencoder_folder: Path, tmp_path: Path, space: str
+    scene_folder: Path,
+    autoencoder_folder: Path,
+    tmp_path: Path,
+    space: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
     main(
@@ -146,6 +150,14 @@ def test_the_commands_of_nerfs_are_those_of_gaussians(
     main(["evaluate", str(out)])
     main(["render", str(out), "--out", str(tmp_path / "pictures")])
     assert len(list((tmp_path / "pictures").iterdir())) == TEST_VIEWS
+    for kind in ("scene", "gaussians", "cameras"):
+        main(["export", kind, str(out)])
+    main(["render", str(out / "exports" / "scene.safetensors"), "--out", str(tmp_path / "film.gif")])
+    with pytest.raises(SystemExit):
+        main(["export", "mesh", str(out)])
+    assert capsys.readouterr().err.endswith(
+        f"error: {out}: has the field gaussians, which has no density to take a mesh from; export points\n"
+    )
 
 
 def test_a_fit_repeats_its_bytes_and_reloads(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from corner_scene import corner_cameras, write_depth_scene
 
+from corner_scene import corner_cameras, write_depth_scene
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.patch import PatchAutoencoder

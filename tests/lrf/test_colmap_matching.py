@@ -3,9 +3,9 @@ import sys
 
 import pytest
 import torch
-from corner_scene import corner_cameras, surface_points, write_colmap_scene, write_pictures
 from PIL import Image
 
+from corner_scene import corner_cameras, surface_points, write_colmap_scene, write_pictures
 from latentfields.errors import InputError
 from latentfields.lrf.colmap_correspondences import colmap_correspondences
 from latentfields.lrf.colmap_matching import matched_correspondences

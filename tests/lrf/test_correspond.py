@@ -1,7 +1,7 @@
 import pytest
-from corner_scene import corner_cameras, write_colmap_scene, write_depth_scene
 from correspondence_data import TINY_SCENE
 
+from corner_scene import corner_cameras, write_colmap_scene, write_depth_scene
 from latentfields.errors import InputError
 from latentfields.lrf import correspond as module
 from latentfields.lrf.config import CorrespondenceOptions

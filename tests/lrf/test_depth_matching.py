@@ -2,8 +2,8 @@ import json
 
 import pytest
 import torch
-from corner_scene import corner_cameras, surface_points, write_depth_scene, write_pictures
 
+from corner_scene import corner_cameras, surface_points, write_depth_scene, write_pictures
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.lrf.config import CorrespondenceOptions

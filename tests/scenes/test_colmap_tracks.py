@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scene_files import colmap_pose, sphere_points, sphere_views, write_colmap_binary, write_colmap_text
 
 from latentfields.errors import InputError
 from latentfields.scenes.colmap_tracks import TrackedImage, read_tracks
-from scene_files import colmap_pose, sphere_points, sphere_views, write_colmap_binary, write_colmap_text
 
 VIEWS = sphere_views()
 SEEN = {0: [(7, 1.5, 2.5), (3, 4.0, 5.25), (7, 9.0, 9.0), (-1, 6.0, 6.0)], 2: [(3, 0.5, 0.75)]}

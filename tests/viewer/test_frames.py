@@ -28,6 +28,7 @@ class Sphere:
     """A `ViewedScene` of closed form: a sphere whose features are its distance and its height in the picture."""
 
     name = "sphere"
+    has_images = True
 
     def __init__(self, *, factor: int, channels: int | None) -> None:
         self.factor, self.channels = factor, channels

@@ -42,7 +42,9 @@ class StandIn:
 
 
 def scene_of(cameras: Cameras) -> Any:
-    return SimpleNamespace(cameras=cameras, images=lambda indices: torch.rand(len(indices), 3, 64, 96))
+    return SimpleNamespace(
+        cameras=cameras, images=lambda indices: torch.rand(len(indices), 3, 64, 96), has_images=True
+    )
 
 
 def test_training_cameras() -> None:
@@ -71,6 +73,13 @@ def test_many_views_have_no_pictures() -> None:
     TrainingCameras(client, lambda camera: None).show_scene(scene_of(sphere_cameras(121)))  # type: ignore[arg-type]
     assert len(client.nodes) == 122
     assert client.nodes["/training/0"].image is None
+
+
+def test_views_of_a_scene_file_have_no_pictures() -> None:
+    client = StandIn(torch.zeros(3))
+    scene = SimpleNamespace(cameras=sphere_cameras(2), has_images=False)
+    TrainingCameras(client, lambda camera: None).show_scene(scene)  # type: ignore[arg-type]
+    assert client.nodes["/training/1"].image is None
 
 
 def test_a_path_is_drawn_through_its_keyframes() -> None:

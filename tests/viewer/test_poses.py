@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from viser import transforms
 
-from latentfields.viewer.poses import BrowserCamera, browser_rotation, mean_up, orbit_target, vertical_fov
+from latentfields.viewer.poses import BrowserCamera, browser_rotation, orbit_target, vertical_fov
 from latentfields.viewer.resolution import FrameSize
 from tiny import SIZE, sphere_cameras
 
@@ -42,5 +42,5 @@ def test_a_picture_of_any_size_fills_the_canvas(width: int, height: int, aspect:
 def test_directions_of_a_scene() -> None:
     cameras = sphere_cameras(30)
     assert math.isclose(vertical_fov(cameras), 2 * math.atan(SIZE / 2 / (1.6 * SIZE)), rel_tol=1e-6)
-    assert float(mean_up(cameras) @ torch.tensor([0.0, 0.0, 1.0])) > 0.98
+    assert float(cameras.mean_up @ torch.tensor([0.0, 0.0, 1.0])) > 0.98
     torch.testing.assert_close(orbit_target(cameras.camera_to_world[0]), torch.zeros(3), atol=1e-5, rtol=0)

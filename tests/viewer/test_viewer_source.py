@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from latentfields.errors import InputError
 from latentfields.evaluation.metrics import psnr
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.scene import Scene
 from latentfields.viewer.frames import Choice, draw, kinds
 from latentfields.viewer.source import Source, open_source
-from tiny import TINY_FIT, with_steps
+from tiny import TINY_FIT, TINY_GAUSSIANS, with_steps
 
 CPU = torch.device("cpu")
 
@@ -46,6 +48,42 @@ def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
     for kind in kinds(shown):
         frame = draw(shown, shown.cameras[[0]].resized(width=20, height=12), Choice(kind), aspect=20 / 12)
         assert frame.pixels.ndim == 3
+
+
+@pytest.mark.parametrize("space", ["latent", "rgb"])
+def test_gaussians_show_everything_that_fields_do(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: str
+) -> None:
+    config = with_steps(replace(TINY_GAUSSIANS, space=space), supervision=2, alignment=1)
+    fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
+    source = opened(tmp_path / "run")
+    (shown,) = source.scenes
+    assert source.title == "sphere (gaussians)"
+    size = shown.cameras[[0]].resized(width=20, height=12)
+    for kind in kinds(shown):
+        frame = draw(shown, size, Choice(kind), aspect=20 / 12)
+        assert frame.pixels.shape[2] == 3
+    assert len(kinds(shown)) == (5 if space == "latent" else 3)
+
+
+def test_a_scene_file_is_shown_without_the_scene(
+    latent_run: Path, scene: Scene, scene_folder: Path, tmp_path: Path
+) -> None:
+    run = Run.load(latent_run)
+    run.config = replace(run.config, scene=tmp_path / "gone")
+    file = tmp_path / "scene.safetensors"
+    run.write_file(file, SceneViews.of(scene))
+    source = opened(file)
+    (shown,) = source.scenes
+    assert (source.title, source.folder) == ("gone (triplane)", tmp_path)
+    assert kinds(shown) == ("RGB", "Latent components", "Latent channel", "Depth")
+    assert shown.view_names == opened(latent_run).scenes[0].view_names
+    for kind in kinds(shown):
+        draw(shown, shown.cameras[[0]], Choice(kind), aspect=1.0)
+    images, _ = shown.render(shown.cameras[[1]])
+    torch.testing.assert_close(images, run.render(scene.cameras[scene.indices("train")[[1]]]))
+    # With the photographs there are errors to be shown, too.
+    assert kinds(opened(file, scene=scene_folder).scenes[0])[-1] == "Error"
 
 
 def test_the_scene_of_a_run_may_have_moved(latent_run: Path, scene_folder: Path, tmp_path: Path) -> None:

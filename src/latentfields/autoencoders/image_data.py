@@ -78,25 +78,26 @@ class TrainingImages:
         return torch.stack(images)
 
     def _photo(self, generator: torch.Generator) -> Tensor:
-        photo = self.photos[_integer(len(self.photos), generator)]
+        photo = self.photos[random_integer(len(self.photos), generator)]
         height, width = photo.shape[:2]
-        side = self.size + _integer(min(height, width) - self.size + 1, generator)
-        top, left = _integer(height - side + 1, generator), _integer(width - side + 1, generator)
+        side = self.size + random_integer(min(height, width) - self.size + 1, generator)
+        top, left = random_integer(height - side + 1, generator), random_integer(width - side + 1, generator)
         return _flip(_square(photo, top=top, left=left, side=side, size=self.size), generator)
 
     def _render(self, renders: Tensor, generator: torch.Generator) -> Tensor:
-        rgba = renders[_integer(len(renders), generator)].float() / 255
+        rgba = renders[random_integer(len(renders), generator)].float() / 255
         white, colour = torch.rand(1, generator=generator), torch.rand(3, 1, 1, generator=generator)
         background = torch.ones(3, 1, 1) if white < WHITE_BACKGROUND_SHARE else colour
         return _flip(rgba[:3] * rgba[3:] + background * (1 - rgba[3:]), generator)
 
 
-def _integer(high: int, generator: torch.Generator) -> int:
+def random_integer(high: int, generator: torch.Generator) -> int:
+    """An integer from 0 to `high` - 1, all equally likely."""
     return int(torch.randint(high, (1,), generator=generator))
 
 
 def _flip(image: Tensor, generator: torch.Generator) -> Tensor:
-    return image.flip(-1) if _integer(2, generator) else image
+    return image.flip(-1) if random_integer(2, generator) else image
 
 
 def load_training_images(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, w
 from latentfields.training.loop import LoopOptions, train
 from latentfields.training.muon import Muon
 from latentfields.training.runs import claim_run
+from latentfields.training.schedules import cosine_decay
 
 STATISTICS_IMAGES = 512
 """Images that the stored latent statistics are measured on."""
@@ -108,8 +108,7 @@ class AutoencoderTrainer:
 
     def _schedule(self, index: int, progress: float) -> float:
         warm = min(1.0, (index + 1) / max(1, self.options.warmup_steps))
-        final = self.options.final_learning_rate
-        return warm * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
+        return warm * cosine_decay(progress, final=self.options.final_learning_rate)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights, optimisers and the random generator."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from latentfields.bench.claims import Claim
 from latentfields.bench.summary import Spread, gains
 
 NVS_GAIN = 1.5
@@ -19,17 +19,6 @@ SEVERAL = 3.0
 """What "several dB" means."""
 CLEARLY = 0.75
 """Share of the plain autoencoder's inconsistency that a clearly better score stays below."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One line of evidence."""
-
-    statement: str
-    required: str
-    """Such as ">= 1.50 dB"."""
-    measured: str
-    holds: bool
 
 
 def claims(results: Mapping[str, Any]) -> list[Claim]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from latentfields.bench.claims import claims_table
 from latentfields.bench.grid_page import picture_row
 from latentfields.bench.igae_claims import families, values
 from latentfields.bench.reconstruction import reconstruction_table
@@ -29,15 +30,7 @@ NOVEL_VIEWS: Mapping[str, str] = {
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
     """Everything that was measured: mean and spread over objects, by autoencoder and family."""
-    found = [
-        Table(
-            "Claims of the paper", ("claim", "required", "measured", "holds"),
-            tuple(
-                (claim["statement"], claim["required"], claim["measured"], "yes" if claim["holds"] else "NO")
-                for claim in results["claims"]
-            ),
-        )
-    ]  # fmt: skip
+    found = [claims_table(results["claims"])]
     found += [_novel_views(results, measure, title) for measure, title in NOVEL_VIEWS.items()]
     if results["photos"]:
         found.append(reconstruction_table("photographs", results["photos"]))

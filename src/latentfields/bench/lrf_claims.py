@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from latentfields.bench.igae_claims import Claim
+from latentfields.bench.claims import Claim
 from latentfields.bench.lrf_config import FEW
 from latentfields.bench.summary import Spread, gains
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from latentfields.bench.claims import claims_table
 from latentfields.bench.lrf_claims import image_baseline, values
 from latentfields.bench.lrf_config import FEW, STAGES, views_prefix
 from latentfields.bench.summary import Spread
@@ -33,16 +34,14 @@ MEASURES: Mapping[str, tuple[str, int]] = {
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
     """Everything that was measured: means and spreads over scenes and seeds."""
-    return [_claims(results), _novel_views(results, None), _by_scene(results), _novel_views(results, FEW),
-            _reconstruction(results), _costs(results)]  # fmt: skip
-
-
-def _claims(results: Mapping[str, Any]) -> Table:
-    rows = tuple(
-        (claim["statement"], claim["required"], claim["measured"], "yes" if claim["holds"] else "NO")
-        for claim in results["claims"]
-    )
-    return Table("Claims of the paper", ("claim", "required", "measured", "holds"), rows)
+    return [
+        claims_table(results["claims"]),
+        _novel_views(results, None),
+        _by_scene(results),
+        _novel_views(results, FEW),
+        _reconstruction(results),
+        _costs(results),
+    ]
 
 
 def _methods(results: Mapping[str, Any], views: int | None) -> dict[str, str]:

@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from latentfields.evaluation.report import Table
 
 
+def print_results(results: Any, tables: Sequence[Table], *, json: bool, page: Path | None = None) -> None:
+    """Print `results` as JSON, or the tables and where their page is."""
+    from latentfields.bench.markdown import markdown
+
+    if json:
+        print(json_format.dumps(results))
+        return
+    print("\n\n".join(map(markdown, tables)))
+    if page is not None:
+        print(f"\nReport: {page.resolve()}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Igae:
     """Does the evidence of IG-AE show? Novel views, consistency and preservation, against the plain autoencoder.
@@ -64,15 +76,10 @@ class Igae:
         """Run what is missing and print the tables."""
         from latentfields.bench.igae import run_igae_bench
         from latentfields.bench.igae_report import tables, write_page
-        from latentfields.bench.markdown import markdown
 
         results = run_igae_bench(self.configuration(), self.out, processes=self.processes)
         page = write_page(results, self.out, command=command_line())
-        if self.json:
-            print(json_format.dumps(results))
-            return
-        print("\n\n".join(markdown(table) for table in tables(results)))
-        print(f"\nReport: {page.resolve()}")
+        print_results(results, tables(results), json=self.json, page=page)
 
     def configuration(self) -> IgaeBench:
         """What determines the results."""
@@ -111,7 +118,6 @@ class Reconstruction:
 
     def run(self) -> None:
         """Run what is missing and print the tables."""
-        from latentfields.bench.markdown import markdown
         from latentfields.bench.reconstruction import ReconstructionBench, run_reconstruction_bench, tables
 
         config = ReconstructionBench(
@@ -119,7 +125,7 @@ class Reconstruction:
             scenes=self.scenes, objects=self.objects, size=self.size,
         )  # fmt: skip
         results = run_reconstruction_bench(config, self.out, processes=self.processes)
-        print(json_format.dumps(results) if self.json else "\n\n".join(map(markdown, tables(results))))
+        print_results(results, tables(results), json=self.json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +133,8 @@ class GridCommand(abc.ABC):
     """NeRFs fitted in several spaces to the same objects; each table reads its part of the scores."""
 
     out: Path
-    """Folder of the benchmark: results.json, pictures, a page, and every finished cell. Tables can share it."""
+    """Folder of the benchmark: results.json, pictures, a page, and every finished cell. Tables of the same fits can
+    share it: scale, seeds, fields, families, meshes, and spaces in the same order."""
     scale: Scale = "small"
     """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
     seeds: int = 3
@@ -156,17 +163,12 @@ class GridCommand(abc.ABC):
     ) -> None:  # fmt: skip
         """Write the page `name`.html of `fits`, and print the tables, or `results` as JSON."""
         from latentfields.bench.grid_page import write_grid_page
-        from latentfields.bench.markdown import markdown
 
         page = self.out / f"{name}.html"
         write_grid_page(
             page, fits, title=f"Benchmark: {name}", tables=tables, charts=charts, command=command_line()
         )
-        if self.json:
-            print(json_format.dumps(results))
-            return
-        print("\n\n".join(map(markdown, tables)))
-        print(f"\nPage: {page.resolve()}")
+        print_results(results, tables, json=self.json, page=page)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,7 +289,6 @@ class Lrf:
         """Run what is missing and print the tables."""
         from latentfields.bench.lrf import run_lrf_bench
         from latentfields.bench.lrf_report import tables, write_page
-        from latentfields.bench.markdown import markdown
 
         config = LrfBench(
             scale=self.scale, seeds=self.seeds, field=self.field, base=self.base, encoder=self.encoder,
@@ -295,8 +296,4 @@ class Lrf:
         )  # fmt: skip
         results = run_lrf_bench(config, self.out, processes=self.processes)
         page = write_page(results, self.out, command=command_line())
-        if self.json:
-            print(json_format.dumps(results))
-            return
-        print("\n\n".join(markdown(table) for table in tables(results)))
-        print(f"\nReport: {page.resolve()}")
+        print_results(results, tables(results), json=self.json, page=page)

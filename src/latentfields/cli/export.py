@@ -53,10 +53,9 @@ class _Export(abc.ABC):
         )
         print(f"{summary.file}: {details}")
 
-    def target(self, name: str) -> Path:
+    def target(self, run: Run, name: str) -> Path:
         """Where to write: --out, or `name` in RUN/exports, beside a scene file."""
-        folder = self.run_folder.parent if self.run_folder.is_file() else self.run_folder
-        return self.out or folder / "exports" / name
+        return self.out or run.home / "exports" / name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +74,7 @@ class Mesh(_Export):
         """As `export_mesh`."""
         from latentfields.export.mesh import export_mesh
 
-        return export_mesh(run, views, out=self.target("mesh.ply"), options=self.options)
+        return export_mesh(run, views, out=self.target(run, "mesh.ply"), options=self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +89,7 @@ class Points(_Export):
         """As `export_points`."""
         from latentfields.export.points import export_points
 
-        return export_points(run, views, out=self.target("points.ply"), options=self.options)
+        return export_points(run, views, out=self.target(run, "points.ply"), options=self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +106,7 @@ class Gaussians(_Export):
         """As `export_gaussians`."""
         from latentfields.export.gaussians_ply import export_gaussians
 
-        return export_gaussians(run, out=self.target("gaussians.ply"))
+        return export_gaussians(run, out=self.target(run, "gaussians.ply"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +129,7 @@ class Cameras(_Export):
         """As `export_cameras`."""
         from latentfields.export.cameras import export_cameras
 
-        out = self.target("cameras")
+        out = self.target(run, "cameras")
         return export_cameras(run, views, out=out, path=self.path, frames=self.frames, pictures=self.pictures)
 
 
@@ -138,8 +137,8 @@ class Cameras(_Export):
 class Scene(_Export):
     """The whole fitted scene as one safetensors file: field, autoencoder, cameras, settings.
 
-    Commands take the file in place of a run's folder, on any machine. The capture's pictures are not in it: render and
-    export do without them, evaluate asks for them by --scene.
+    Commands take the file in place of a run's folder, on any machine. The capture's pictures are not in it: render,
+    view and export do without them, evaluate asks for them by --scene.
     """
 
     out: Path | None = None
@@ -149,4 +148,4 @@ class Scene(_Export):
         """As `export_scene`."""
         from latentfields.export.scene_file import export_scene
 
-        return export_scene(run, views, out=self.target("scene.safetensors"))
+        return export_scene(run, views, out=self.target(run, "scene.safetensors"))

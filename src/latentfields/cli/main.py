@@ -42,9 +42,10 @@ class Command(Protocol):
 class Scenes:
     """Make scenes: render meshes, or generate textured objects."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[
+    command: Annotated[
         Annotated[scenes.Render, tyro.conf.subcommand("render")]
-        | Annotated[scenes.Generate, tyro.conf.subcommand("generate")]
+        | Annotated[scenes.Generate, tyro.conf.subcommand("generate")],
+        tyro.conf.arg(name=""),
     ]
 
     def run(self) -> None:
@@ -56,11 +57,12 @@ class Scenes:
 class Autoencoders:
     """Train, make 3D-aware, evaluate and score autoencoders."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[
+    command: Annotated[
         Annotated[autoencoder.Train, tyro.conf.subcommand("train")]
         | Annotated[igae.Finetune3D, tyro.conf.subcommand("finetune-3d")]
         | Annotated[autoencoder.Evaluate, tyro.conf.subcommand("evaluate")]
-        | Annotated[igae.Score, tyro.conf.subcommand("score")]
+        | Annotated[igae.Score, tyro.conf.subcommand("score")],
+        tyro.conf.arg(name=""),
     ]
 
     def run(self) -> None:
@@ -72,10 +74,11 @@ class Autoencoders:
 class LatentRadianceFields:
     """Make latent radiance fields (LRF): correspondences, a correspondence-aware autoencoder, an aligned decoder."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[
+    command: Annotated[
         Annotated[lrf.Correspond, tyro.conf.subcommand("correspond")]
         | Annotated[lrf.FinetuneEncoder, tyro.conf.subcommand("finetune-encoder")]
-        | Annotated[AlignDecoder, tyro.conf.subcommand("align-decoder")]
+        | Annotated[AlignDecoder, tyro.conf.subcommand("align-decoder")],
+        tyro.conf.arg(name=""),
     ]
 
     def run(self) -> None:
@@ -87,7 +90,7 @@ class LatentRadianceFields:
 class Benchmarks:
     """Repeat the papers' tables, at the scale that a machine allows."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[
+    command: Annotated[
         Annotated[bench.Igae, tyro.conf.subcommand("igae")]
         | Annotated[bench.Table1, tyro.conf.subcommand("table1")]
         | Annotated[bench.Table4, tyro.conf.subcommand("table4")]
@@ -97,7 +100,8 @@ class Benchmarks:
         | Annotated[bench_grids.Ablations, tyro.conf.subcommand("ablations")]
         | Annotated[bench_grids.Autoencoders, tyro.conf.subcommand("autoencoders")]
         | Annotated[bench_grids.Convergence, tyro.conf.subcommand("convergence")]
-        | Annotated[bench.Lrf, tyro.conf.subcommand("lrf")]
+        | Annotated[bench.Lrf, tyro.conf.subcommand("lrf")],
+        tyro.conf.arg(name=""),
     ]
 
     def run(self) -> None:

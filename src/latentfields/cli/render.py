@@ -34,9 +34,8 @@ class Render:
         from latentfields.latent_nerf.render import render_path, render_run
         from latentfields.latent_nerf.run import Run
 
-        folder = self.run_folder.parent if self.run_folder.is_file() else self.run_folder
-        out = self.out or folder / "renders"
         run = Run.load(self.run_folder)
+        out = self.out or run.home / "renders"
         if self.path is not None:
             print(render_path(run, load_path(self.path), out=out))
             return

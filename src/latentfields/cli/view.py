@@ -25,13 +25,14 @@ LOCALHOST = "127.0.0.1"
 class View:
     """Fly through a run in the browser: one that `fit` wrote, or the latent scenes of `autoencoder finetune-3d`.
 
-    Serves until Ctrl-C, which is the normal end: the exit status is 0. Camera paths and films go to RUN/paths.
+    Serves until Ctrl-C, which is the normal end: the exit status is 0. Camera paths and films go to RUN/paths, or
+    beside a scene file.
     """
 
     run_folder: tyro.conf.Positional[Path]
-    """Folder of the run."""
+    """Folder of the run, or a file written by `latentfields export scene`."""
     scene: Path | None = None
-    """Where the scene of a fit is now; by default where it was fitted from."""
+    """Where the scene of a fit is now; by default where it was fitted from. A scene file needs it to show errors."""
     cache: Path | None = None
     """The folder that finetune-3d was given as --cache, if it was."""
     host: str = LOCALHOST

@@ -6,7 +6,6 @@ Every conversion has a fixed scale (a projection, a depth range, a gain), so tha
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,20 +88,6 @@ def error_to_pixels(images: Tensor, targets: Tensor, *, gain: float) -> Pixels:
 def enlarge(pixels: Pixels, *, factor: int) -> Pixels:
     """Every pixel of (H, W, 3) as a square of `factor` by `factor`."""
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def contact_sheet(rows: Sequence[Sequence[Pixels]], *, gap: int = 4) -> Pixels:
-    """Pictures in a grid on white, `gap` pixels apart; rows and columns are as large as their largest one."""
-    heights = [max(picture.shape[0] for picture in row) for row in rows]
-    columns = max(len(row) for row in rows)
-    widths = [max(row[i].shape[1] for row in rows if i < len(row)) for i in range(columns)]
-    lefts = np.cumsum([0, *(width + gap for width in widths)])
-    tops = np.cumsum([0, *(height + gap for height in heights)])
-    sheet = np.full((tops[-1] - gap, lefts[-1] - gap, 3), 255, dtype=np.uint8)
-    for top, row in zip(tops, rows, strict=False):
-        for left, picture in zip(lefts, row, strict=False):
-            sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    return sheet
 
 
 def encode_png(pixels: Pixels) -> bytes:

@@ -36,11 +36,11 @@ class DensityLattice:
 
 def density_field(run: Run) -> DensityField:
     """The field of a run. Raises InputError for fields without a density, such as Gaussians."""
-    field = dict(run.model.named_modules()).get("field")
+    field = run.model.field
     if not isinstance(field, DensityField):
         kind = run.config.fit.field.kind
         raise InputError(
-            run.folder, f"its field '{kind}' has no density, and a mesh is a surface of a density"
+            run.folder, f"has the field {kind}, which has no density to take a mesh from; export points"
         )
     return field
 

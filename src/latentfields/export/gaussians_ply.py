@@ -22,6 +22,7 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.evaluation.files import replacing
+from latentfields.export.world import scene_to_world
 from latentfields.fields.gaussians import PARAMETERS, GaussianField
 from latentfields.latent_nerf.run import Run
 from latentfields.scenes.normalise import transform_points
@@ -84,7 +85,7 @@ def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
     metadata, `factor`, `subpixels` and `normalizer`. Raises InputError when the run has no Gaussians, and when `out`
     is no .ply.
     """
-    field = getattr(run.model, "field", None)
+    field = run.model.field
     if not isinstance(field, GaussianField):
         raise InputError(
             run.folder,
@@ -92,8 +93,7 @@ def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
         )
     if out.suffix != ".ply":
         raise InputError(out, "expected a file that ends in .ply")
-    to_world = torch.linalg.inv(torch.tensor(run.frame.world_to_scene, dtype=torch.float64))
-    cloud = GaussianCloud.of(field).transformed(to_world)
+    cloud = GaussianCloud.of(field).transformed(scene_to_world(run.frame))
     write_gaussians_ply(out, cloud)
     if run.model.autoencoder is not None:
         run.model.autoencoder.save(out.with_name(f"{out.stem}-decoder"))

@@ -52,8 +52,8 @@ def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshOptions)
     if out.suffix not in FORMATS:
         raise InputError(out, f"expected a file that ends in {', '.join(FORMATS)}")
     options.check()
-    require_marching_cubes()
     density_field(run)
+    require_marching_cubes()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
     images, view = run.model.render(cameras)
     threshold = options.threshold or surface_density(run, cameras, view)

@@ -16,7 +16,7 @@ from latentfields.igae.batches import photo_crops
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.dashboard import Dashboard, data_wait_share
 from latentfields.igae.distributed import Processes, joined_processes, local_device
-from latentfields.igae.image_cache import Photos, SceneViews, cache_photos, cache_scenes
+from latentfields.igae.image_cache import CachedViews, Photos, cache_photos, cache_scenes
 from latentfields.igae.joint import JointTrainer
 from latentfields.igae.objective import perceptual_loss
 from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
@@ -118,7 +118,7 @@ class _Run:
 
     def _data(
         self, scenes: Sequence[Path], photos: Sequence[Path], cache: Path
-    ) -> tuple[SceneViews, Photos | None]:
+    ) -> tuple[CachedViews, Photos | None]:
         size = self.config.size
         if size % self.autoencoder.factor:
             raise InputError("size", f"{size} is not a multiple of the factor {self.autoencoder.factor}")

@@ -46,7 +46,7 @@ _PHOTO_SIDE = 2
 
 
 @dataclass(frozen=True)
-class SceneViews:
+class CachedViews:
     """Views of many scenes, composited on the background."""
 
     names: tuple[str, ...]
@@ -68,11 +68,6 @@ class SceneViews:
 
     def __len__(self) -> int:
         return len(self.names)
-
-    @property
-    def train_count(self) -> int:
-        """Training views of all scenes together."""
-        return sum(len(indices) for indices in self.train)
 
     def images(self, indices: Tensor) -> Tensor:
         """Views (B, 3, S, S) float32 in [0, 1]."""
@@ -96,7 +91,7 @@ def cache_scenes(
     background: tuple[float, float, float],
     grid_resolution: int,
     cache: Path,
-) -> SceneViews:
+) -> CachedViews:
     """Views of every scene in or directly below `roots`, square, of `size` pixels, and hulls of G^3 cells.
 
     Raises InputError when there is no scene, or one has views that are not square.
@@ -202,14 +197,14 @@ def _spread(indices: Tensor, count: int) -> Tensor:
     return indices[torch.linspace(0, len(indices) - 1, count).round().long()]
 
 
-def _open_scenes(folder: Path) -> SceneViews:
+def _open_scenes(folder: Path) -> CachedViews:
     about = read_json(folder / "scenes.json")
     tensors, _ = load_tensors(folder / "scenes.safetensors")
     hulls = tensors.pop("hulls")
     size, scenes = about["size"], about["scenes"]
     counts = [count for scene in scenes for count in scene["views"]]
     parts = torch.arange(sum(counts)).split(counts)
-    return SceneViews(
+    return CachedViews(
         names=tuple(scene["name"] for scene in scenes),
         pixels=np.memmap(folder / "views.u8", dtype=np.uint8, mode="r", shape=(sum(counts), 3, size, size)),
         cameras=Cameras(**tensors, width=size, height=size),

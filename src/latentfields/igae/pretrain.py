@@ -19,7 +19,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.igae.batches import BatchPlan, BatchSchedule, Prefetcher
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.distributed import Processes
-from latentfields.igae.image_cache import SceneViews
+from latentfields.igae.image_cache import CachedViews
 from latentfields.igae.losses import latent_loss
 from latentfields.igae.scene_training import SceneTraining, current_background, planes_total_variation
 
@@ -30,7 +30,7 @@ Observer = Callable[[int], Mapping[str, float]]
 """Called with the number of steps done; returns values to log."""
 
 
-def cache_latents(autoencoder: Autoencoder, views: SceneViews, path: Path, *, device: torch.device) -> None:
+def cache_latents(autoencoder: Autoencoder, views: CachedViews, path: Path, *, device: torch.device) -> None:
     """Write the normalised latents (T, C, h, w) of all views to `path`, float16, unless it is there already.
 
     Half precision costs 0.0005 of a latent's value, far below what a scene can fit.
@@ -46,7 +46,7 @@ def cache_latents(autoencoder: Autoencoder, views: SceneViews, path: Path, *, de
     os.replace(temporary, path)
 
 
-def open_latents(autoencoder: Autoencoder, views: SceneViews, path: Path) -> NDArray[np.float16]:
+def open_latents(autoencoder: Autoencoder, views: CachedViews, path: Path) -> NDArray[np.float16]:
     """What `cache_latents` wrote, memory-mapped."""
     side = views.cameras.width // autoencoder.factor
     shape = (len(views.cameras), autoencoder.channels, side, side)

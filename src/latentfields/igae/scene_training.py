@@ -14,7 +14,7 @@ from latentfields.fields.total_variation import total_variation
 from latentfields.igae.batches import BatchPlan
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.distributed import Processes
-from latentfields.igae.image_cache import SceneViews
+from latentfields.igae.image_cache import CachedViews
 from latentfields.igae.renderer import RenderedLatents, TriPlaneRenderer
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
@@ -27,7 +27,7 @@ class SceneTraining:
     """All latent scenes, their renderer, and the optimisers of both."""
 
     def __init__(
-        self, config: IgaeConfig, views: SceneViews, *, channels: int, factor: int, device: torch.device
+        self, config: IgaeConfig, views: CachedViews, *, channels: int, factor: int, device: torch.device
     ) -> None:
         """Random scenes for latents of `channels` channels at 1 / `factor` of the image size."""
         self.views, self.device = views, device

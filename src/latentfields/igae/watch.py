@@ -14,7 +14,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.evaluation.metrics import LATENT_RANGE, psnr
 from latentfields.evaluation.pictures import LatentProjection, to_pixels
 from latentfields.evaluation.report import Picture, PictureGroup, PictureRow
-from latentfields.igae.image_cache import Photos, SceneViews
+from latentfields.igae.image_cache import CachedViews, Photos
 from latentfields.igae.scene_training import SceneTraining, current_background
 
 SCENES_WATCHED = 4
@@ -102,7 +102,7 @@ def watch_scenes(
     return tuple(watched)
 
 
-def watched_scenes(views: SceneViews) -> list[int]:
+def watched_scenes(views: CachedViews) -> list[int]:
     """Which scenes are looked at: spread over all of them."""
     count = min(SCENES_WATCHED, len(views))
     return [int(index) for index in torch.linspace(0, len(views) - 1, count).round()]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 
 from latentfields.fields.config import OptimizerConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.training.schedules import cosine_decay
 
 
 def field_optimizer(model: SceneModel, config: FitConfig, stage: StageConfig) -> torch.optim.Optimizer:
@@ -77,4 +76,4 @@ def schedule_factor(options: OptimizerConfig, *, progress: float, steps: int) ->
         return 1.0
     if options.schedule == "exponential":
         return float(final**share)
-    return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
+    return cosine_decay(share, final=final)

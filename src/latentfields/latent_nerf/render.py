@@ -38,7 +38,7 @@ def orbit(cameras: Cameras, *, frames: int) -> Cameras:
     degrees or more. For cameras that all stand on one side: a small circle around their mean position, as wide as
     they are spread. The up direction is the mean of theirs.
     """
-    up = torch.nn.functional.normalize(cameras.camera_to_world[:, :3, 1].mean(0), dim=0)
+    up = cameras.mean_up
     angle = (torch.arange(frames) * (2 * torch.pi / frames))[:, None]
     around = torch.nn.functional.normalize(cameras.centers, dim=-1)
     one_sided = around.mean(0).norm() > ONE_SIDED

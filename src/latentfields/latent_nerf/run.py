@@ -118,6 +118,11 @@ class Run:
             ),
         )  # fmt: skip
 
+    @property
+    def home(self) -> Path:
+        """The folder that further files of the run go to: its own, or that of its single file."""
+        return self.folder.parent if self.folder.is_file() else self.folder
+
     def render(self, cameras: Cameras) -> Tensor:
         """Decoded images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
 

@@ -31,7 +31,7 @@ class View:
     opacity: Tensor
     """(B, 1, h, w) in [0, 1]."""
     depth: Tensor
-    """(B, 1, h, w) distance in the normalised frame: along the ray, or along the viewing axis where splatted."""
+    """(B, 1, h, w) distance along the ray, in the normalised frame."""
     coarse: Tensor | None = None
     """(B, C, h, w) as `features`, of a sampler's coarse network that is to be fitted as well, or None."""
     loss: Tensor | None = None

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.image_data import random_integer
 from latentfields.errors import InputError
 from latentfields.latent_nerf.run import Run
 from latentfields.lrf.align_fit import renormalised
@@ -100,8 +101,8 @@ class Pairs:
 
     def batch(self, *, training: int, novel: int, generator: torch.Generator) -> PairBatch:
         """Random crops, evenly drawn over the views of all scenes: first of training views, then of novel ones."""
-        chosen = [self.training[_integer(len(self.training), generator)] for _ in range(training)]
-        chosen += [self.novel[_integer(len(self.novel), generator)] for _ in range(novel)]
+        chosen = [self.training[random_integer(len(self.training), generator)] for _ in range(training)]
+        chosen += [self.novel[random_integer(len(self.novel), generator)] for _ in range(novel)]
         parts = [self._crop(scene, view, generator) for scene, view in chosen]
         return PairBatch(*(torch.stack(part) for part in zip(*parts, strict=True)))
 
@@ -117,7 +118,8 @@ class Pairs:
     def _crop(self, scene: int, view: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         file, cells, f = self._files[scene], self.cells, self.factor
         height, width = file.get_slice("rendered").get_shape()[-2:]
-        top, left = _integer(height - cells + 1, generator), _integer(width - cells + 1, generator)
+        top = random_integer(height - cells + 1, generator)
+        left = random_integer(width - cells + 1, generator)
         latents = (view, slice(None), slice(top, top + cells), slice(left, left + cells))
         pixels = (view, slice(None), slice(f * top, f * (top + cells)), slice(f * left, f * (left + cells)))
         return (
@@ -125,7 +127,3 @@ class Pairs:
             file.get_slice("encoded")[latents].float(),
             file.get_slice("images")[pixels].float() / 255,
         )
-
-
-def _integer(high: int, generator: torch.Generator) -> int:
-    return int(torch.randint(high, (1,), generator=generator))

@@ -9,6 +9,7 @@ import torch
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.evaluation.metrics import Scores
 from latentfields.latent_nerf.evaluate import image_measures
+from latentfields.latent_nerf.render import evenly_spread
 from latentfields.lrf.align_pairs import Pairs
 
 SCORED_VIEWS = 48
@@ -40,6 +41,4 @@ def _score(
 
 
 def _spread(views: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
-    if len(views) <= SCORED_VIEWS:
-        return views
-    return [views[round(i)] for i in torch.linspace(0, len(views) - 1, SCORED_VIEWS).tolist()]
+    return [views[index] for index in evenly_spread(torch.arange(len(views)), SCORED_VIEWS).tolist()]

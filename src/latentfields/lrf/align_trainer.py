@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from latentfields.lrf.align_config import AlignTraining
 from latentfields.lrf.align_losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.align_pairs import PairBatch, Pairs
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.training.schedules import cosine_decay
 
 
 class DecoderAlignment:
@@ -36,9 +36,8 @@ class DecoderAlignment:
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
         options = self.options
-        final = options.final_learning_rate
-        factor = final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
-        self.optimizer.param_groups[0]["lr"] = options.learning_rate * factor
+        decay = cosine_decay(progress, final=options.final_learning_rate)
+        self.optimizer.param_groups[0]["lr"] = options.learning_rate * decay
         batch = self.pairs.batch(
             training=options.training_views, novel=options.novel_views, generator=self.generator
         )

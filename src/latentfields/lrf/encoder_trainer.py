@@ -5,7 +5,6 @@ Shape suffixes: B image pairs, K points of a pair, C latent channels, h, w laten
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +32,7 @@ from latentfields.lrf.pair_batches import PairBatch, PairImages, seeded_generato
 from latentfields.lrf.pose_error import pair_weights
 from latentfields.lrf.vae_loss import kl_per_value, reconstruction_terms, vae_loss
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.training.schedules import cosine_decay
 
 _BETAS = (0.5, 0.9)
 _POSTERIOR_NOISE = 1
@@ -62,8 +62,7 @@ class EncoderTrainer:
         batch = self.pairs.batch(
             index, pairs=config.pairs_per_batch, points=config.points_per_pair, seed=config.seed
         ).to(self.device)
-        final = config.final_learning_rate
-        rate = config.learning_rate * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
+        rate = config.learning_rate * cosine_decay(progress, final=config.final_learning_rate)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
         loss, terms, decoded = self.loss(batch, index)

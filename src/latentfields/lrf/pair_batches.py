@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentfields.autoencoders.image_data import random_integer
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences import SceneCorrespondences
 from latentfields.lrf.pose_error import absolute_pose_error
@@ -93,7 +94,7 @@ class PairImages:
         """Windows (2, 3, S, S) of a random pair, its positions (K, 2, 2) in them, and its pose error."""
         chosen, pair, positions = self._drawn(generator)
         scene = self.scenes[chosen]
-        anchor = positions[_integer(len(positions), generator)]
+        anchor = positions[random_integer(len(positions), generator)]
         windows = []
         for side, image in enumerate(scene.pairs[pair].tolist()):
             picture = self._picture(chosen, image)
@@ -112,8 +113,8 @@ class PairImages:
     def _drawn(self, generator: torch.Generator) -> tuple[int, int, Tensor]:
         """A random scene, a random one of its pairs, and the points of the pair that are inside of both pictures."""
         for _ in range(_ATTEMPTS):
-            chosen = _integer(len(self.scenes), generator)
-            pair = _integer(len(self.scenes[chosen]), generator)
+            chosen = random_integer(len(self.scenes), generator)
+            pair = random_integer(len(self.scenes[chosen]), generator)
             positions = self._inner(self.scenes[chosen], pair)
             if len(positions):
                 return chosen, pair, positions
@@ -149,8 +150,4 @@ def _window(anchor: float, length: int, size: int, margin: float, generator: tor
     """Start of a random window of `size` of `length` pixels in which `anchor` is `margin` or more inside."""
     lowest = max(0, math.ceil(anchor + margin - size))
     highest = min(length - size, math.floor(anchor - margin))
-    return lowest + _integer(highest - lowest + 1, generator)
-
-
-def _integer(high: int, generator: torch.Generator) -> int:
-    return int(torch.randint(high, (1,), generator=generator))
+    return lowest + random_integer(highest - lowest + 1, generator)

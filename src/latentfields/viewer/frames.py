@@ -72,12 +72,17 @@ class ViewedScene(Protocol):
         ...
 
     @property
+    def has_images(self) -> bool:
+        """Whether the training views' pictures are at hand, beside their cameras."""
+        ...
+
+    @property
     def projection(self) -> LatentProjection:
-        """Principal components of the encoded training views; only where there are latents."""
+        """Principal components of the training views' latents; only where there are latents."""
         ...
 
     def images(self, indices: Tensor) -> Tensor:
-        """Training views (B, 3, H, W) in [0, 1]."""
+        """Training views (B, 3, H, W) in [0, 1]; only where there are pictures."""
         ...
 
     def render(self, cameras: Cameras) -> tuple[Tensor, View]:
@@ -110,9 +115,10 @@ class Frame:
 
 
 def kinds(scene: ViewedScene) -> tuple[Kind, ...]:
-    """What can be shown of a scene: latents only where there are any."""
-    latent: tuple[Kind, ...] = ("Latent components", "Latent channel")
-    return ("RGB", *(latent if scene.channels is not None else ()), "Depth", "Error")
+    """What can be shown of a scene: latents only where there are any, errors only where there are pictures."""
+    latent: tuple[Kind, ...] = () if scene.channels is None else ("Latent components", "Latent channel")
+    error: tuple[Kind, ...] = ("Error",) if scene.has_images else ()
+    return ("RGB", *latent, "Depth", *error)
 
 
 def draw(scene: ViewedScene, camera: Cameras, choice: Choice, *, aspect: float) -> Frame:

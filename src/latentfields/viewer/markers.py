@@ -46,7 +46,7 @@ class TrainingCameras:
         visible = self._root.visible
         self._root.remove()
         self._root = self._client.scene.add_frame(TRAINING_ROOT, show_axes=False, visible=visible)
-        pictures = len(scene.cameras) <= _MOST_PICTURES
+        pictures = scene.has_images and len(scene.cameras) <= _MOST_PICTURES
         self._frustums, self._centers = [], scene.cameras.centers
         for index in range(len(scene.cameras)):
             picture = thumbnail(scene.images(torch.tensor([index]))) if pictures else None

@@ -69,11 +69,6 @@ def vertical_fov(cameras: Cameras) -> float:
     return float((2 * torch.atan(cameras.height / 2 / cameras.focal[:, 1])).mean())
 
 
-def mean_up(cameras: Cameras) -> Tensor:
-    """(3,) unit direction that is up in the pictures, on average."""
-    return torch.nn.functional.normalize(cameras.camera_to_world[:, :3, 1].mean(0), dim=0)
-
-
 def orbit_target(camera_to_world: Tensor) -> Tensor:
     """(3,) the point on the optical axis of a pose (4, 4) nearest to the origin, in front of the camera."""
     center, forward = camera_to_world[:3, 3], -camera_to_world[:3, 2]

@@ -22,7 +22,7 @@ from latentfields.training.loop import Trainable
 from latentfields.viewer.gate import TrainingGate
 from latentfields.viewer.panel import Panel
 from latentfields.viewer.path_panel import PathPanel
-from latentfields.viewer.poses import mean_up, point, vertical_fov
+from latentfields.viewer.poses import point, vertical_fov
 from latentfields.viewer.render_loop import RenderLoop
 from latentfields.viewer.session import Session
 from latentfields.viewer.source import Source, training_source
@@ -75,7 +75,7 @@ class Viewer:
         self._server.scene.world_axes.visible = False
         cameras = self.source.scenes[0].cameras
         first = orbit(cameras, frames=1)
-        up = mean_up(cameras).double().numpy()
+        up = cameras.mean_up.double().numpy()
         self._server.scene.set_up_direction(up)
         camera = self._server.initial_camera
         camera.position, camera.look_at, camera.up = point(first.centers[0]), (0.0, 0.0, 0.0), up

@@ -14,7 +14,6 @@ from latentfields.viewer.frames import Choice, Frame, ViewedScene, draw
 from latentfields.viewer.poses import (
     BrowserCamera,
     browser_rotation,
-    mean_up,
     orbit_target,
     point,
     vertical_fov,
@@ -91,7 +90,7 @@ class Session:
         to the scene's centre on its axis."""
         camera, pose = self.client.camera, view.camera_to_world[0]
         with self.client.atomic():
-            camera.up_direction = mean_up(self.scene.cameras).double().numpy()
+            camera.up_direction = self.scene.cameras.mean_up.double().numpy()
             camera.wxyz = browser_rotation(pose)
             camera.position = point(pose[:3, 3])
             camera.look_at = point(orbit_target(pose))

@@ -1,4 +1,4 @@
-"""What can be viewed: a finished run, a scene in training, and the latent scenes of an IG-AE training."""
+"""What can be viewed: a finished run (a folder or one file), a scene in training, and IG-AE's latent scenes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from latentfields.errors import InputError
 from latentfields.evaluation.pictures import LatentProjection
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.finetune import START_STATISTICS_FILE
-from latentfields.igae.image_cache import SceneViews, cache_scenes
+from latentfields.igae.image_cache import CachedViews, cache_scenes
 from latentfields.igae.scene_training import WHITE, SceneTraining, current_background
 from latentfields.latent_nerf.render import evenly_spread, load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel, View
+from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, read_json, without_prefix
@@ -52,17 +53,28 @@ class Source:
 class FittedScene:
     """A scene and the model that is, or will be, fitted to it; a `ViewedScene`."""
 
-    def __init__(self, model: SceneModel, scene: Scene) -> None:
-        """`scene` has sides that are multiples of the model's factor."""
-        self.model, self.scene = model, scene
-        self.name, self.factor = scene.name, model.factor
+    def __init__(self, model: SceneModel, views: SceneViews, *, name: str, scene: Scene | None) -> None:
+        """`views` are those of `scene`, whose sides are multiples of the model's factor; None: pictures are missing."""
+        self.model, self.scene, self.name = model, scene, name
+        self.factor = model.factor
         self.channels = None if model.autoencoder is None else model.autoencoder.channels
-        self._train = scene.indices("train")
-        self.cameras = scene.cameras[self._train]
-        self.view_names = [scene.image_names[int(index)] for index in self._train]
+        self._train = views.splits["train"]
+        self.cameras = views.training_cameras
+        self.view_names = [views.names[int(index)] for index in self._train]
+
+    @classmethod
+    def of(cls, model: SceneModel, scene: Scene) -> FittedScene:
+        """A scene with its pictures."""
+        return cls(model, SceneViews.of(scene), name=scene.name, scene=scene)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are pictures of the training views."""
+        return self.scene is not None
 
     def images(self, indices: Tensor) -> Tensor:
         """Training views (B, 3, H, W) in [0, 1]."""
+        assert self.scene is not None
         return self.scene.images(self._train[indices])
 
     def render(self, cameras: Cameras) -> tuple[Tensor, View]:
@@ -71,13 +83,17 @@ class FittedScene:
 
     @cached_property
     def projection(self) -> LatentProjection:
-        """Principal components of a few encoded training views."""
+        """Principal components of a few training views: encoded, or rendered where there are no pictures."""
         some = evenly_spread(torch.arange(len(self.cameras)), PROJECTION_VIEWS)
+        if not self.has_images:
+            return LatentProjection.fit(self.render(self.cameras[some])[1].features)
         return LatentProjection.fit(self.model.encode(self.images(some)))
 
 
 class LatentScene:
     """One latent scene of an IG-AE training; a `ViewedScene`."""
+
+    has_images = True
 
     def __init__(self, training: SceneTraining, autoencoder: Autoencoder, index: int) -> None:
         """Scene `index` of `training`, decoded by `autoencoder`, both on one device."""
@@ -112,31 +128,31 @@ class LatentScene:
         return LatentProjection.fit(self.autoencoder.encode_batches(images))
 
 
-def open_source(folder: Path, *, scene: Path | None, cache: Path | None, device: torch.device) -> Source:
-    """The run in `folder`: one that `fit` wrote, or one of `autoencoder finetune-3d`.
+def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: torch.device) -> Source:
+    """The run in the folder `path`: one that `fit` wrote, or one of `autoencoder finetune-3d`; or a scene file.
 
-    `scene` says where the scene of a fit is now; `cache` where the decoded images of a `finetune-3d` are, if not in
-    its folder. Raises InputError when the folder is neither, or when what it was made from is gone.
+    `scene` says where the scene of a fit is now; a scene file does without, and without its pictures. `cache` is where
+    the decoded images of a `finetune-3d` are, if not in its folder. Raises InputError when `path` is none of these, or
+    when what it was made from is gone.
     """
-    if not (folder / CONFIG_FILE).is_file():
-        raise InputError(folder, f"is not a run; expected a folder with {CONFIG_FILE}")
-    if read_json(folder / CONFIG_FILE).get("kind") == "igae":
+    if (path / CONFIG_FILE).is_file() and read_json(path / CONFIG_FILE).get("kind") == "igae":
         if scene is not None:
-            raise InputError(
-                "--scene", f"is of no use for {folder}, which has several; move them back instead"
-            )
-        return _open_latent_scenes(folder, cache or folder / "cache", device)
+            raise InputError("--scene", f"is of no use for {path}, which has several; move them back instead")
+        return _open_latent_scenes(path, cache or path / "cache", device)
     if cache is not None:
-        raise InputError("--cache", f"is of no use for {folder}; only finetune-3d decodes images in advance")
-    run = Run.load(folder)
+        raise InputError("--cache", f"is of no use for {path}; only finetune-3d decodes images in advance")
+    run = Run.load(path)
     run.model.to(device)
-    fitted = FittedScene(run.model, load_run_scene(run, scene))
-    return Source(f"{fitted.name} ({run.config.fit.field.kind})", folder, (fitted,), OpenGate())
+    if run.views is not None and scene is None:
+        fitted = FittedScene(run.model, run.views, name=run.config.scene.name, scene=None)
+    else:
+        fitted = FittedScene.of(run.model, load_run_scene(run, scene))
+    return Source(f"{fitted.name} ({run.config.fit.field.kind})", run.home, (fitted,), OpenGate())
 
 
 def training_source(trainer: LatentNerfTrainer, gate: TrainingGate, folder: Path) -> Source:
     """The scene that `trainer` fits, through the `gate` that does its steps."""
-    fitted = FittedScene(trainer.model, trainer.scene)
+    fitted = FittedScene.of(trainer.model, trainer.scene)
     return Source(f"{fitted.name} ({trainer.config.field.kind}, training)", folder, (fitted,), gate)
 
 
@@ -171,7 +187,7 @@ def _latest_scenes(folder: Path) -> dict[str, Tensor]:
     raise InputError(folder, "has no checkpoint yet; wait until the training has written one")
 
 
-def _views(about: dict[str, list[str]], config: IgaeConfig, cache: Path) -> SceneViews:
+def _views(about: dict[str, list[str]], config: IgaeConfig, cache: Path) -> CachedViews:
     grid = config.scenes.sampling.grid_resolution
     folders = [Path(scene) for scene in about["scenes"]]
     return cache_scenes(folders, size=config.size, background=WHITE, grid_resolution=grid, cache=cache)
