@@ -48,12 +48,14 @@ RAY_MODELS: Mapping[str, Mapping[str, Any]] = {
         "near_plane": 1.0,
     },
     "latent-kplanes": {"preset": "small"},
+    "latent-splatfacto": {"preset": "small"},
 }
 LEARNING_RATES = {
     "latent-vanilla-nerf": 6.0,
     "latent-tensorf": 2.0,
     "latent-nerfacto": 1.0,
     "latent-kplanes": 1.0,
+    "latent-splatfacto": 1.0,
 }
 """Factors instead of Table 16's, for a hundred steps instead of thousands."""
 SCALES = {"latent-vanilla-nerf": 1 / 3}

@@ -24,7 +24,7 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
 from latentfields.integrations.nerfstudio.datamanager import LatentDatamanager, LatentDatamanagerConfig
-from latentfields.integrations.nerfstudio.views import latent_rays, on_latent_grid, repeated
+from latentfields.integrations.nerfstudio.views import latent_views, on_latent_grid, repeated, view_rays
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -49,7 +49,8 @@ def new_datamanager(parser: Any, codec: Autoencoder, **options: Any) -> LatentDa
 
 def test_rays_are_those_of_the_cameras_on_the_latent_grid(blender_scene: Path, codec: Autoencoder) -> None:
     datamanager = new_datamanager(BlenderDataParserConfig(data=blender_scene), codec)
-    rays, batch = datamanager.batch("train", torch.tensor([2, 0]))
+    views, batch = datamanager.batch("train", torch.tensor([2, 0]))
+    rays = view_rays(views)
     scene = load_scene(blender_scene)
     side = SIZE // codec.factor
     expected = scene.cameras[torch.tensor([2, 0])].resized(width=side, height=side).rays().flatten()
@@ -80,8 +81,8 @@ def test_batches_follow_from_the_step(blender_scene: Path, codec: Autoencoder) -
     datamanager = new_datamanager(parser, codec, batch_images=3)
 
     def drawn(step: int) -> list[int]:
-        rays, _ = datamanager.next_train(step)
-        return rays.camera_indices.unique_consecutive().tolist()
+        views, _ = datamanager.next_train(step)
+        return views.metadata["cam_idx"].flatten().tolist()
 
     first = [drawn(step) for step in range(6)]
     assert [drawn(step) for step in reversed(range(6))] == first[::-1]
@@ -127,7 +128,7 @@ def test_lens_distortion_is_undone_once(tmp_path: Path, codec: Autoencoder) -> N
     datamanager = new_datamanager(NerfstudioDataParserConfig(data=folder), codec)
     views = datamanager.views("train")
     assert views.cameras.distortion_params is None
-    rays = latent_rays(views.cameras, torch.tensor([0]), factor=codec.factor)
+    rays = view_rays(latent_views(views.cameras, torch.tensor([0]), factor=codec.factor))
     height, width = views.latents[0].shape[1:]
     local = rays.directions @ views.cameras.camera_to_worlds[0, :, :3]
     across = (local[:, 0] / -local[:, 2]).view(height, width)

@@ -27,6 +27,7 @@ STEPS = {
     "latent-tensorf": (60, 60),
     "latent-nerfacto": (80, 80),
     "latent-kplanes": (60, 60),
+    "latent-splatfacto": (60, 60),
 }
 """Of both stages."""
 CUDA = {"latent-instant-ngp": "nerfacc marches rays on CUDA only"}

@@ -51,6 +51,14 @@ def test_groups_with_peaks_of_their_own_keep_them() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == [1.5, 2.5]
 
 
+def test_groups_with_a_decay_fall_beside_the_schedule() -> None:
+    groups = [{"params": [nn.Parameter(torch.zeros(1))], "peak": 3.0, "decay": 0.01}]
+    optimizer = torch.optim.Adam(groups, lr=1.0)
+    schedule = LearningRateSchedule("exponential", final_learning_rate=0.25).options()
+    set_learning_rate(optimizer, schedule, peak=1.0, factor=2.0, step=5, steps=10)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(2.0 * 3.0 * 0.1 * 0.5)
+
+
 @pytest.mark.parametrize("same_shape", [True, False])
 def test_replaced_parameters_are_trained_and_moments_of_their_shape_kept(same_shape: bool) -> None:
     kept, old = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))

@@ -92,7 +92,7 @@ def test_other_names_are_no_methods() -> None:
 def test_registered_names_lead_to_their_methods() -> None:
     text = PROJECT.read_text().partition('[project.entry-points."nerfstudio.method_configs"]')[2]
     lines = [line for line in text.partition("\n\n")[0].splitlines() if line]
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         name, target = line.split(" = ")
         module, attribute = target.strip('"').split(":")

@@ -17,7 +17,7 @@ from tiny import SIZE, TEST_VIEWS
 pytest.importorskip("nerfstudio", reason="Nerfstudio has an environment of its own: make test-nerfstudio")
 
 TRAIN = (
-    "train", "latent-kplanes", "--machine.device-type", "cpu",
+    "--machine.device-type", "cpu",
     "--pipeline.supervision.steps", "40", "--pipeline.alignment.steps", "40",
     "--pipeline.supervision.learning-rate-factor", "1", "--pipeline.model.ray-model.preset", "small",
     "--steps-per-save", "10", "--experiment-name", "sphere", "--timestamp", "run",
@@ -56,20 +56,22 @@ def kill_after_checkpoints(arguments: list[str], folder: Path, log: Path) -> int
     return int(files[-2].stem.partition("-")[2])
 
 
+@pytest.mark.parametrize("method", ["latent-kplanes", "latent-splatfacto"])
 def test_train_kill_resume_evaluate_and_render(
-    blender_scene: Path, autoencoder_folder: Path, tmp_path: Path
+    method: str, blender_scene: Path, autoencoder_folder: Path, tmp_path: Path
 ) -> None:
     data = ("--data", blender_scene, "--pipeline.autoencoder", autoencoder_folder)
     tail = ("blender-data",)
     killed, resumed = tmp_path / "killed", tmp_path / "resumed"
-    models = "sphere/latent-kplanes/run/nerfstudio_models"
-    first = command(*TRAIN, *data, "--output-dir", killed, "--save-only-latest-checkpoint", "False", *tail)
+    models = f"sphere/{method}/run/nerfstudio_models"
+    train = ("train", method, *TRAIN, *data)
+    first = command(*train, "--output-dir", killed, "--save-only-latest-checkpoint", "False", *tail)
     step = kill_after_checkpoints(first, killed / models, tmp_path / "log.txt")
     assert 0 < step < LAST
 
     whole = killed / models / f"step-{step:09d}.ckpt"
-    run(*TRAIN, *data, "--output-dir", resumed, "--load-checkpoint", whole, *tail)
-    config = resumed / "sphere/latent-kplanes/run/config.yml"
+    run(*train, "--output-dir", resumed, "--load-checkpoint", whole, *tail)
+    config = resumed / f"sphere/{method}/run/config.yml"
     assert [file.name for file in (resumed / models).iterdir()] == [f"step-{LAST:09d}.ckpt"]
 
     run("eval", "--load-config", config, "--output-path", tmp_path / "scores.json",
@@ -92,13 +94,13 @@ def test_train_kill_resume_evaluate_and_render(
 
 def test_help_lists_every_method() -> None:
     text = run("train", "--help")
-    for name in ("vanilla-nerf", "instant-ngp", "tensorf", "nerfacto", "kplanes"):
+    for name in ("vanilla-nerf", "instant-ngp", "tensorf", "nerfacto", "kplanes", "splatfacto"):
         assert f"latent-{name}" in text
 
 
 def test_bad_autoencoder_is_one_line(blender_scene: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        command(*TRAIN, "--data", blender_scene, "--pipeline.autoencoder", "nowhere",
+        command("train", "latent-kplanes", *TRAIN, "--data", blender_scene, "--pipeline.autoencoder", "nowhere",
                 "--output-dir", tmp_path, "blender-data"),
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Whole latent images and their rays, from any of Nerfstudio's data parsers.
+"""Whole latent images and their cameras, from any of Nerfstudio's data parsers.
 
-Shape suffixes: B views of a batch, R rays of a batch, H, W image size, h, w latent grid, C latent channels.
+Shape suffixes: B views of a batch, R latents of a batch, H, W image size, h, w latent grid, C latent channels.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from nerfstudio.cameras.cameras import Cameras
-from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.full_images_datamanager import (
     FullImageDatamanager,
     FullImageDatamanagerConfig,
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
-from latentfields.integrations.nerfstudio.views import cropped, latent_rays, rows
+from latentfields.integrations.nerfstudio.views import cropped, latent_views, rows
 
 
 @dataclass
@@ -53,8 +52,17 @@ class LatentDatamanager(FullImageDatamanager):
     config: LatentDatamanagerConfig
 
     def __init__(self, config: LatentDatamanagerConfig, **kwargs: Any) -> None:
-        """As `FullImageDatamanager`; `encode_with` must be called before data is asked for."""
-        super().__init__(config, **kwargs)
+        """As `FullImageDatamanager`; `encode_with` must be called before data is asked for.
+
+        Raises InputError when the data parser needs a package that is not installed, as it does for sparse points.
+        """
+        try:
+            super().__init__(config, **kwargs)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                "--data",
+                f"needs {error.name} to be read; expected it to be installed: pip install {error.name}",
+            ) from error
         self._views: dict[str, EncodedViews] = {}
 
     def encode_with(self, autoencoder: Autoencoder, background: tuple[float, float, float]) -> None:
@@ -105,8 +113,8 @@ class LatentDatamanager(FullImageDatamanager):
             self._views[split] = EncodedViews(cameras.to(self.device), images, latents, autoencoded)
         return self._views[split]
 
-    def next_train(self, step: int) -> tuple[RayBundle, dict[str, Any]]:
-        """The rays (R,) of whole latent images and their batch; see `batch`.
+    def next_train(self, step: int) -> tuple[Cameras, dict[str, Any]]:
+        """Views (B,) on the latent grid and their batch; see `batch`.
 
         The same step has the same views, whatever was drawn before: a run that is resumed goes on as it would have.
         """
@@ -114,19 +122,19 @@ class LatentDatamanager(FullImageDatamanager):
         order = torch.randperm(len(self.views("train").images), generator=torch.Generator().manual_seed(seed))
         return self.batch("train", order[: self.config.batch_images])
 
-    def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Any]]:
+    def next_eval(self, step: int) -> tuple[Cameras, dict[str, Any]]:
         """As `next_train`, of one evaluation view; steps take turns."""
         return self.batch("eval", torch.tensor([step % len(self.views("eval").images)]))
 
-    def batch(self, split: str, index: Tensor) -> tuple[RayBundle, dict[str, Any]]:
-        """Rays (R,) of the views `index` (B,), and what belongs to them.
+    def batch(self, split: str, index: Tensor) -> tuple[Cameras, dict[str, Any]]:
+        """The views `index` (B,) with one pixel per latent, as `latent_views`, and what belongs to them.
 
         - `image`: latents (R, C), under the name that stock models look for;
         - `photographs`: B images (3, H, W) in [0, 1], and `latent_sizes`, their latents' (h, w).
         """
         views = self.views(split)
         latents = [views.latents[i] for i in index.tolist()]
-        return latent_rays(views.cameras, index, factor=self._encoding[0].factor), {
+        return latent_views(views.cameras, index, factor=self._encoding[0].factor), {
             "image": torch.cat([rows(code) for code in latents]),
             "photographs": [views.images[i] for i in index.tolist()],
             "latent_sizes": [(code.shape[1], code.shape[2]) for code in latents],

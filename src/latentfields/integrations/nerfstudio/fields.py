@@ -5,27 +5,23 @@ Shape suffixes: R rays, C latent channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.base_config import InstantiateConfig
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
-from nerfstudio.models.base_model import Model
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.fields.config import GaussiansConfig, OptimizerConfig, RayFieldName
-from latentfields.fields.field import DensityField
+from latentfields.fields.config import GaussiansConfig, RayFieldName
 from latentfields.fields.registry import new_field
-from latentfields.integrations.nerfstudio.renderer import LatentRenderer
+from latentfields.integrations.nerfstudio.own_model import OwnModel, supervision_progress
 from latentfields.latent_nerf.build import new_sampler
 from latentfields.latent_nerf.losses import latent_supervision_loss
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.options import Splatting
-from latentfields.training.checkpoint import without_prefix
 
 
 @dataclass
@@ -44,40 +40,21 @@ class FieldModelConfig(InstantiateConfig):
     """rays rendered at a time, outside of training"""
 
 
-class FieldModel(Model):
+class FieldModel(OwnModel):
     """A field and its sampler in Nerfstudio's scene box; renders latents as it is."""
 
     config: FieldModelConfig
-    scene_center: Tensor
 
     def populate_modules(self) -> None:
-        """Field and sampler; the cube around the scene box is [-1, 1]^3 to them."""
+        """Field and sampler."""
+        super().populate_modules()
         settings = preset(self.config.field, self.config.preset)
         assert not isinstance(settings.field, GaussiansConfig)
         assert not isinstance(settings.sampling, Splatting)
-        self.schedule: OptimizerConfig = settings.field.optimizer
-        self.renderer: LatentRenderer = self.kwargs["renderer"]
+        self.schedule = settings.field.optimizer
         channels = len(self.renderer.background)
         self.field = new_field(settings.field, channels=channels, head="linear")
         self.sampler = new_sampler(settings.sampling, settings.field, channels, "linear")
-        low, high = self.scene_box.aabb
-        self.register_buffer("scene_center", (low + high) / 2, persistent=False)
-        self.half_side = float((high - low).max()) / 2
-        self.register_load_state_dict_pre_hook(_resize_fields)
-
-    def density_fields(self) -> dict[str, DensityField]:
-        """The field and the sampler's networks, by module name."""
-        return {name: module for name, module in self.named_modules() if isinstance(module, DensityField)}
-
-    def get_param_groups(self) -> dict[str, list[Any]]:
-        """One group, named after its optimiser: torch's groups with the learning rates of the preset."""
-        options = {"betas": (0.9, self.schedule.beta2), "eps": self.schedule.eps}
-        groups = [
-            group | options | {"peak": group["lr"]}
-            for module in self.density_fields().values()
-            for group in module.parameter_groups(learning_rate_factor=1.0)
-        ]
-        return {f"fields_{self.schedule.kind}": groups}
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
@@ -86,9 +63,8 @@ class FieldModel(Model):
         steps = training_callback_attributes.pipeline.config.supervision.steps
 
         def prepare(step: int) -> None:
-            progress = min(step / steps, 1.0) if steps else 1.0
-            for module in self.density_fields().values():
-                module.advance(progress)
+            for module in self.representations().values():
+                module.advance(supervision_progress(step, steps))
             self.sampler.update(self.field, step=step, generator=torch.default_generator)
 
         where = [TrainingCallbackLocation.BEFORE_TRAIN_ITERATION]
@@ -127,18 +103,5 @@ class FieldModel(Model):
             losses["rgb_loss_coarse"] = latent_supervision_loss(outputs["rgb_coarse"], target)
         if "sampler_loss" in outputs:
             losses["sampler_loss"] = outputs["sampler_loss"].mean()
-        own = [module.regularisation() for module in self.density_fields().values()]
+        own = [module.regularisation() for module in self.representations().values()]
         return losses | {"regularisation": torch.stack(own).sum()}
-
-    def get_image_metrics_and_images(self, outputs: Any, batch: Any) -> Any:
-        """Not reached: `LatentModel` compares images."""
-        raise NotImplementedError
-
-
-def _resize_fields(module: Any, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
-    """Fields that change their shapes while they are fitted take those of the checkpoint."""
-    for name, own in cast(FieldModel, module).density_fields().items():
-        shapes = without_prefix(prefix + name, state)
-        # Nerfstudio also loads what is not the model's, through the model.
-        if shapes:
-            own.resize_to(shapes)

@@ -22,6 +22,7 @@ from nerfstudio.plugins.types import MethodSpecification
 
 from latentfields.integrations.nerfstudio.datamanager import LatentDatamanagerConfig
 from latentfields.integrations.nerfstudio.fields import FieldModelConfig
+from latentfields.integrations.nerfstudio.gaussians import GaussianModelConfig
 from latentfields.integrations.nerfstudio.model import LatentModelConfig
 from latentfields.integrations.nerfstudio.pipeline import LatentPipelineConfig
 from latentfields.integrations.nerfstudio.schedule import SCHEDULE, LearningRateSchedule
@@ -52,11 +53,13 @@ def latent_method(
     xi_supervision: float,
     xi_alignment: float,
     mixed_precision: bool = False,
+    datamanager: LatentDatamanagerConfig | None = None,
 ) -> MethodSpecification:
     """The method `name` that fits `ray_model` to latents and aligns it.
 
     `optimizers` holds the model's parameter groups, each made by `group`; the decoder's and that of a learned
     background are added. `xi_supervision` and `xi_alignment` multiply their learning rates in the two stages.
+    Without a `datamanager`, steps have four images of data in Nerfstudio's own format.
     """
     decoder = LearningRateSchedule("exponential", final_learning_rate=DECODER_DECAY**ALIGNMENT_STEPS)
     config = TrainerConfig(
@@ -69,7 +72,7 @@ def latent_method(
         mixed_precision=mixed_precision,
         machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
         pipeline=LatentPipelineConfig(
-            datamanager=LatentDatamanagerConfig(dataparser=NerfstudioDataParserConfig()),
+            datamanager=datamanager or LatentDatamanagerConfig(dataparser=NerfstudioDataParserConfig()),
             model=LatentModelConfig(ray_model=ray_model),
             supervision=StageConfig(SUPERVISION_STEPS, xi_supervision),
             alignment=StageConfig(ALIGNMENT_STEPS, xi_alignment),
@@ -153,5 +156,17 @@ METHODS: dict[str, MethodSpecification] = {
         },
         xi_supervision=0.1,
         xi_alignment=0.1,
+    ),
+    # Not in Table 16; the factors are those of `latentfields fit`, one image per step that of 3DGS.
+    "latent-splatfacto": latent_method(
+        "latent-splatfacto",
+        "3D Gaussians, latentfields' own, in the latent space of an autoencoder.",
+        GaussianModelConfig(),
+        {"fields_adam": {"optimizer": AdamOptimizerConfig(lr=1.0), "scheduler": None}},
+        xi_supervision=1.0,
+        xi_alignment=0.5,
+        datamanager=LatentDatamanagerConfig(
+            dataparser=NerfstudioDataParserConfig(load_3D_points=True), batch_images=1
+        ),
     ),
 }

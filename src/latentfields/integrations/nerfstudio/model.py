@@ -1,4 +1,4 @@
-"""A ray model on the latent grid, and the decoder that makes images of what it renders (IG-AE Eq. 1).
+"""A model that renders the latent grid, and the decoder that makes images of what it renders (IG-AE Eq. 1).
 
 Shape suffixes: R rays, H, W image size, h, w latent grid, C latent channels.
 """
@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import torch
 from nerfstudio.cameras.cameras import Cameras
-from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.base_config import InstantiateConfig
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.models.base_model import Model
@@ -19,10 +18,11 @@ from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.integrations.nerfstudio.adapter import adapt_ray_model, without_perceptual_network
-from latentfields.integrations.nerfstudio.fields import FieldModel
+from latentfields.integrations.nerfstudio.gaussians import GaussianModel
 from latentfields.integrations.nerfstudio.measures import compare_image
+from latentfields.integrations.nerfstudio.own_model import OwnModel
 from latentfields.integrations.nerfstudio.renderer import LatentRenderer
-from latentfields.integrations.nerfstudio.views import on_latent_grid, repeated
+from latentfields.integrations.nerfstudio.views import on_latent_grid, repeated, view_rays
 from latentfields.latent_nerf.evaluate import image_measures
 
 COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
@@ -34,7 +34,7 @@ MAPS = ("accumulation", "depth")
 
 @dataclass
 class LatentModelConfig(InstantiateConfig):
-    """A stock ray model in latent space."""
+    """A stock ray model, or one of this package's, in latent space."""
 
     _target: type = field(default_factory=lambda: LatentModel)
     """target class to instantiate"""
@@ -75,7 +75,7 @@ class LatentModel(Model):
         self.renderer = LatentRenderer(background, learned=self.config.background == "learned")
         with without_perceptual_network():
             self.ray_model: Model = self.config.ray_model.setup(**setup, renderer=self.renderer)
-        if not isinstance(self.ray_model, FieldModel):
+        if not isinstance(self.ray_model, OwnModel):
             adapt_ray_model(self.ray_model, channels=self.autoencoder.channels, renderer=self.renderer)
         statistics = torch.stack([self.autoencoder.latent_mean, self.autoencoder.latent_std])
         self.register_buffer("latent_statistics", statistics)
@@ -91,14 +91,15 @@ class LatentModel(Model):
         mean, std = self.latent_statistics.tolist()
         return LatentStatistics(tuple(mean), tuple(std))
 
-    def forward(self, ray_bundle: RayBundle) -> dict[str, Any]:
-        """What the ray model returns for rays (R,); its colours are latents (R, C)."""
-        outputs: dict[str, Any] = self.ray_model(ray_bundle)
+    def forward(self, views: Cameras) -> dict[str, Any]:
+        """What the ray model returns for all R rays of `latent_views`; its colours are latents (R, C)."""
+        splatted = isinstance(self.ray_model, GaussianModel)
+        outputs: dict[str, Any] = self.ray_model(views if splatted else view_rays(views))
         return outputs
 
-    def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:
+    def get_outputs(self, views: Cameras) -> dict[str, Any]:
         """As `forward`."""
-        return self.forward(ray_bundle)
+        return self.forward(views)
 
     def get_param_groups(self) -> dict[str, list[Any]]:
         """The ray model's groups, `decoder`, and `background` where it is learned."""
@@ -147,8 +148,7 @@ class LatentModel(Model):
         All but `rgb` have one value per latent, repeated for its pixels. `obb_box` crops the field.
         """
         grid = on_latent_grid(camera, self.factor)
-        rays = grid.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
-        seen = self.ray_model.get_outputs_for_camera_ray_bundle(rays)
+        seen = self.ray_model.get_outputs_for_camera(grid, obb_box)
         latents = self.latents(seen)
         size = {"height": int(camera.height), "width": int(camera.width)}
         images = self.decode(latents.permute(2, 0, 1)[None].to(self.device)).clamp(0, 1)

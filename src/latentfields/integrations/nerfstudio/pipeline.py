@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 from torch import Tensor
@@ -19,9 +20,10 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
 from latentfields.fields.config import OptimizerConfig
 from latentfields.integrations.nerfstudio.datamanager import LatentDatamanager, LatentDatamanagerConfig
-from latentfields.integrations.nerfstudio.fields import FieldModel
 from latentfields.integrations.nerfstudio.model import COLORS, LatentModel, LatentModelConfig
+from latentfields.integrations.nerfstudio.own_model import OwnModel
 from latentfields.integrations.nerfstudio.schedule import SCHEDULE, follow_parameters, set_learning_rate
+from latentfields.integrations.nerfstudio.views import maps
 from latentfields.latent_nerf.config import StageConfig
 from latentfields.latent_nerf.losses import rgb_alignment_loss
 
@@ -105,9 +107,9 @@ class LatentPipeline(VanillaPipeline):
         return result
 
     def _losses(
-        self, step: int, rays: Any, batch: dict[str, Any]
+        self, step: int, views: Cameras, batch: dict[str, Any]
     ) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
-        outputs = self._model(rays)
+        outputs = self._model(views)
         metrics = self.model.get_metrics_dict(outputs, batch)
         losses = self.model.get_loss_dict(outputs, batch, metrics)
         if self.aligning(step):
@@ -117,10 +119,10 @@ class LatentPipeline(VanillaPipeline):
 
     def _alignment_loss(self, latents: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """Eq. 3 for the rays' latents (R, C), a mean over views."""
-        views = latents.split([height * width for height, width in batch["latent_sizes"]])
+        views = maps(latents, batch["latent_sizes"])
         terms = [
-            rgb_alignment_loss(self.model.decode(view.T.reshape(1, -1, *size)), photograph[None])
-            for view, size, photograph in zip(views, batch["latent_sizes"], batch["photographs"], strict=True)
+            rgb_alignment_loss(self.model.decode(view), photograph[None])
+            for view, photograph in zip(views, batch["photographs"], strict=True)
         ]
         return torch.stack(terms).mean()
 
@@ -165,7 +167,7 @@ class LatentPipeline(VanillaPipeline):
         if SCHEDULE in group:
             options: OptimizerConfig = group[SCHEDULE].options()
             return options
-        assert isinstance(self.model.ray_model, FieldModel)
+        assert isinstance(self.model.ray_model, OwnModel)
         return self.model.ray_model.schedule
 
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:

@@ -52,15 +52,17 @@ def set_learning_rate(
 ) -> None:
     """Learning rates for step `step` of a stage of `steps` steps: `factor` (xi of Table 16) times those scheduled.
 
-    `peak` is that of groups that have none of their own under "peak".
+    `peak` is that of groups that have none of their own under "peak". A group with a "decay" also falls to this
+    fraction over the stage, exponentially.
     """
-    course = schedule_factor(schedule, progress=step / steps, steps=steps)
+    progress = step / steps
+    course = factor * schedule_factor(schedule, progress=progress, steps=steps)
     for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("peak", peak) * course * factor
+        group["lr"] = group.setdefault("peak", peak) * course * group.get("decay", 1.0) ** progress
 
 
 def follow_parameters(optimizer: torch.optim.Optimizer, groups: Sequence[Any]) -> None:
-    """Let `optimizer` hold the parameters that a model has now, where they were replaced (voxel upsampling).
+    """Let `optimizer` hold the parameters that a model has now, where they were replaced: upsampled, or loaded.
 
     `groups` is what the optimiser would be made from: parameters, or torch's groups of them. Moments stay with
     parameters of their shape, which is what a checkpoint of an upsampled model needs.
