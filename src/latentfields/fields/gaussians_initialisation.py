@@ -17,6 +17,7 @@ NEIGHBOURS = 3
 HULL_RESOLUTION = 64
 """Cells per side of the grid in which the visual hull is looked for."""
 _SMALLEST = 1e-4
+"""Gaussians start at least as wide, in the normalised frame: points may coincide."""
 _PAIRS_PER_CHUNK = 2**24
 
 
@@ -31,14 +32,23 @@ def initialise(field: GaussianField, scene: Scene, *, generator: torch.Generator
     points, colors = _sparse_points(scene, most=config.densification.most, generator=generator)
     if points is None:
         points = _random_points(scene, config.initial, generator)
-    count = len(points)
-    rows = {name: torch.zeros(count, *getattr(field, name).shape[1:]) for name in PARAMETERS}
+    place(field, points, colors=colors)
+
+
+@torch.no_grad()
+def place(field: GaussianField, points: Tensor, *, colors: Tensor | None = None) -> None:
+    """Fill `field` with Gaussians at `points` (N, 3), on its device, as wide as the points are apart.
+
+    `colors` (N, 3) uint8 are taken by three-channel fields of colours; all others start with the mean.
+    """
+    rows = {name: points.new_zeros(len(points), *getattr(field, name).shape[1:]) for name in PARAMETERS}
     if colors is not None and field.head == "sigmoid" and field.channels == 3:
         rows["features_dc"][:, 0] = (colors.float() / 255 - 0.5) / HARMONIC_0
     rows["means"] = points
-    rows["scales"] = nearest_distances(points).clamp(min=_SMALLEST).log()[:, None].expand(-1, 3)
-    rows["rotations"] = torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(count, 4)
-    rows["opacities"] = torch.logit(torch.full((count,), config.initial_opacity))
+    rows["scales"] += nearest_distances(points).clamp(min=_SMALLEST).log()[:, None]
+    # Quaternions w, x, y, z.
+    rows["rotations"][:, 0] = 1
+    rows["opacities"] += torch.logit(torch.tensor(field.config.initial_opacity))
     field.set_rows(rows)
 
 
@@ -46,7 +56,7 @@ def nearest_distances(points: Tensor) -> Tensor:
     """Mean distance (P,) of every point of (P, 3) to its three nearest neighbours; as wide as the box for one alone."""
     neighbours = min(NEIGHBOURS, len(points) - 1)
     if neighbours == 0:
-        return torch.ones(len(points))
+        return points.new_ones(len(points))
     chunks = points.split(max(1, _PAIRS_PER_CHUNK // len(points)))
     return torch.cat([_nearest(chunk, points, neighbours) for chunk in chunks]).mean(dim=1)
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from latentfields.errors import InputError
 from latentfields.fields.config import GaussiansConfig
 from latentfields.fields.densification_config import DensificationName
-from latentfields.fields.gaussians import PARAMETERS, GaussianField
-from latentfields.fields.gaussians_initialisation import nearest_distances
+from latentfields.fields.gaussians import GaussianField
+from latentfields.fields.gaussians_initialisation import place
 from latentfields.fields.gaussians_strategy import SplattedStep
 from latentfields.integrations.nerfstudio.own_model import OwnModel, supervision_progress
 from latentfields.integrations.nerfstudio.views import maps, pinhole_cameras, rows
@@ -32,9 +32,6 @@ from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.latent_nerf.scene_model import View
 from latentfields.rendering.options import Splatting
 from latentfields.training.checkpoint import without_prefix
-
-SMALLEST_SCALE = 1e-4
-"""Gaussians start at least as wide, in the normalised frame: points may coincide."""
 
 
 @dataclass
@@ -105,7 +102,6 @@ class GaussianModel(OwnModel):
             for where, func in locations.items()
         ]
 
-    @torch.no_grad()
     def _place(self) -> None:
         """The data parser's sparse points, as many as are allowed, or random ones in the scene box."""
         options = self.scene.field.config
@@ -115,17 +111,7 @@ class GaussianModel(OwnModel):
         else:
             chosen = torch.randperm(len(points))[: options.densification.most].sort().values
             points = (points[chosen].cpu().float() - self.scene_center.cpu()) / self.half_side
-        points = points.to(self.device)
-        count = len(points)
-        values = {
-            name: points.new_zeros(count, *getattr(self.scene.field, name).shape[1:]) for name in PARAMETERS
-        }
-        values["means"] = points
-        values["scales"] += nearest_distances(points).clamp(min=SMALLEST_SCALE).log().to(points)[:, None]
-        # Quaternions start as w, x, y, z = 1, 0, 0, 0.
-        values["rotations"][:, 0] = 1
-        values["opacities"] += torch.logit(torch.tensor(options.initial_opacity))
-        self.scene.field.set_rows(values)
+        place(self.scene.field, points.to(self.device))
 
     def _before_step(self, steps: int, step: int) -> None:
         self.scene.field.advance(supervision_progress(step, steps))
