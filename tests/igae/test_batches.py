@@ -1,4 +1,5 @@
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.igae.batches import BatchSchedule, Prefetcher, photo_crops
+from latentfields.igae.batches import BatchSchedule, Prefetcher, batch_noise, photo_crops
 
 
 def schedule(counts, *, scenes=3, views=2, photos=2, seed=0):
@@ -100,3 +101,12 @@ def test_the_prefetcher_passes_errors_on():
     with pytest.raises(RuntimeError, match="disk gone"):
         batches.get(0)
     batches.close()
+
+
+def test_noise_is_the_same_for_any_number_of_processes():
+    whole = schedule([3] * 5, scenes=5, photos=3).plan(2)
+    first, second = whole.part(slice(0, 2), slice(0, 1)), whole.part(slice(2, 5), slice(1, 3))
+    of = partial(batch_noise, strongest=0.3, shape=(4, 8, 8))
+    expected = of(whole)
+    assert torch.equal(torch.cat([of(first)[:4], of(second)[:6]]), expected[:10])
+    assert torch.equal(torch.cat([of(first)[4:], of(second)[6:]]), expected[10:])

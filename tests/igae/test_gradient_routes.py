@@ -84,6 +84,18 @@ def test_a_term_alone_moves_what_the_paper_says(trainer_of, term):
     assert values["loss"] > 0
 
 
+def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of):
+    def values(noise):
+        trainer = trainer_of(replace(CONFIG, joint=replace(CONFIG.joint, latent_noise=noise)))
+        batch, _ = trainer.batches.get(0)
+        active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+        return trainer.loss(batch, active)[1]
+
+    clean, noisy = values(0.0), values(0.5)
+    changed = {name for name in clean if clean[name] != pytest.approx(noisy[name], rel=1e-6)}
+    assert changed == {"ae_synthetic", "ae_real", "perceptual", "ae", "loss"}
+
+
 @pytest.mark.parametrize(("term", "parts"), [("perceptual", {ENCODER, DECODER}), ("tv_latents", {ENCODER})])
 def test_terms_inside_equation_10(trainer_of, term, parts):
     """They share the weight of Eq. 10 with the reconstruction: their own part is the difference."""

@@ -6,7 +6,6 @@ plain autoencoder, of its 3D-aware version, and of the ablations without L_3D an
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ def run_igae_bench(config: IgaeBench, out: Path, *, processes: int) -> dict[str,
         raise InputError("--seeds", f"is {config.seeds}; expected at least 1")
     if processes < 1:
         raise InputError("--processes", f"is {processes}; expected at least 1")
+    config.fit(seed=0).check()
     claim_run(out, to_json(config))
     scale = SCALES[config.scale]
     objects = bench_objects(
@@ -112,7 +112,7 @@ class _Bench:
 
     def _fit(self, role: str, autoencoder: str, item: BenchObject) -> Cell:
         name = f"fit-{role}-{item.name}"
-        config = replace(self.scale.fit, seed=item.seed)
+        config = self.config.fit(item.seed)
         picture = self.out / "pictures" / f"{name}.png"
         return Cell(
             name, fit_and_score, FitJob(item.scene, autoencoder, config, self.out / "fits" / name, picture)

@@ -8,8 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import PAPER, SMALL, TINY, IgaeConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.scenes.render_options import RenderOptions
 
 Scale = Literal["tiny", "small", "paper"]
@@ -23,21 +25,16 @@ class IgaeScale:
     """How autoencoders are trained that are not given."""
     views: RenderOptions
     """How the objects are rendered that latent NeRFs are fitted to."""
-    fit: FitConfig
-    """How latent NeRFs are fitted: one ray per latent, as in the paper."""
+    preset: PresetName
+    """Which settings of a field are taken."""
+    steps: tuple[int, int] | None
+    """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
+    batch_images: int
+    """Whole latent images per step."""
     score_objects: int
     """Objects per family of the 3D-awareness score."""
     photos: int
     """Photographs that reconstruction is measured on, at most."""
-
-
-def _stages(supervision: int, alignment: int) -> FitConfig:
-    return FitConfig(
-        subpixels=1,
-        batch_images=2,
-        supervision=StageConfig(supervision, 1.0),
-        alignment=StageConfig(alignment, 0.5),
-    )
 
 
 SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
@@ -49,17 +46,27 @@ SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
                 joint=replace(TINY.joint, epochs=1.0),
             ),
             views=RenderOptions(views=16, size=64, samples=2, test_fraction=0.25, val_fraction=0.0),
-            fit=_stages(40, 40),
+            preset="small",
+            steps=(40, 40),
+            batch_images=2,
             score_objects=1,
             photos=16,
         ),
         "small": IgaeScale(
-            training=SMALL, views=RenderOptions(), fit=_stages(400, 600), score_objects=2, photos=100
+            training=SMALL,
+            views=RenderOptions(),
+            preset="small",
+            steps=(400, 600),
+            batch_images=2,
+            score_objects=2,
+            photos=100,
         ),
         "paper": IgaeScale(
             training=PAPER,
             views=RenderOptions(views=178),
-            fit=replace(_stages(10_000, 15_000), batch_images=4),
+            preset="paper",
+            steps=None,
+            batch_images=4,
             score_objects=4,
             photos=5000,
         ),
@@ -94,6 +101,14 @@ class IgaeBench:
     """Names of those that count."""
     meshes: tuple[Path, ...]
     """Mesh files that nothing was trained on: one more family."""
+    field: RayFieldName
+    """What is fitted to the objects."""
+    subpixels: int
+    """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
+    alignment_factor: float | None
+    """Multiplies the field's learning rates during RGB Alignment (xi_align); None takes the preset's."""
+    decoder_learning_rate: float | None
+    """Of the decoder during RGB Alignment; None takes the preset's."""
 
     def given(self) -> dict[str, str | None]:
         """Autoencoders by their roles."""
@@ -103,3 +118,22 @@ class IgaeBench:
             "no-3d": self.no_3d,
             "no-preservation": self.no_preservation,
         }
+
+    def fit(self, seed: int) -> FitConfig:
+        """How an object with this seed is fitted."""
+        scale = SCALES[self.scale]
+        config = preset(self.field, scale.preset)
+        supervision, alignment = scale.steps or (config.supervision.steps, config.alignment.steps)
+        config = replace(
+            config,
+            subpixels=self.subpixels,
+            batch_images=scale.batch_images,
+            supervision=replace(config.supervision, steps=supervision),
+            alignment=replace(config.alignment, steps=alignment),
+            seed=seed,
+        )
+        if self.alignment_factor is not None:
+            config = replace(config, alignment=StageConfig(alignment, self.alignment_factor))
+        if self.decoder_learning_rate is not None:
+            config = replace(config, decoder_learning_rate=self.decoder_learning_rate)
+        return config

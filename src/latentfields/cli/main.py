@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, bench, bench_grids, export, igae, lrf, scenes
+from latentfields.cli import autoencoder, bench, bench_grids, bench_igae, bench_lrf, export, igae, lrf, scenes
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
@@ -91,7 +91,7 @@ class Benchmarks:
     """Repeat the papers' tables, at the scale that a machine allows."""
 
     command: Annotated[
-        Annotated[bench.Igae, tyro.conf.subcommand("igae")]
+        Annotated[bench_igae.Igae, tyro.conf.subcommand("igae")]
         | Annotated[bench.Table1, tyro.conf.subcommand("table1")]
         | Annotated[bench.Table4, tyro.conf.subcommand("table4")]
         | Annotated[bench.LatentNvs, tyro.conf.subcommand("latent-nvs")]
@@ -100,7 +100,7 @@ class Benchmarks:
         | Annotated[bench_grids.Ablations, tyro.conf.subcommand("ablations")]
         | Annotated[bench_grids.Autoencoders, tyro.conf.subcommand("autoencoders")]
         | Annotated[bench_grids.Convergence, tyro.conf.subcommand("convergence")]
-        | Annotated[bench.Lrf, tyro.conf.subcommand("lrf")],
+        | Annotated[bench_lrf.Lrf, tyro.conf.subcommand("lrf")],
         tyro.conf.arg(name=""),
     ]
 

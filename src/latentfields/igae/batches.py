@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.image_data import TrainingImages
+from latentfields.autoencoders.latent_noise import latent_noise
 
 T = TypeVar("T")
 
@@ -99,6 +100,20 @@ def photo_crops(photos: TrainingImages, seeds: tuple[int, ...]) -> Tensor:
     return torch.cat(
         [photos.batch(photos=1, renders=0, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
+
+
+def batch_noise(plan: BatchPlan, *, strongest: float, shape: tuple[int, int, int]) -> Tensor:
+    """`latent_noise` (B + P, C, h, w) for the latents, of `shape` (C, h, w), of a plan's scene views and photographs.
+
+    It follows from the seeds of scenes and photographs: the same for any number of processes.
+    """
+    counts = [len(views) for views in plan.views] + [1] * len(plan.photo_seeds)
+    parts = [torch.empty(0, *shape)]
+    for seed, count in zip(plan.scene_seeds + plan.photo_seeds, counts, strict=True):
+        # Seeds are shared with jitter and crops; one more gives other numbers.
+        generator = torch.Generator().manual_seed(seed + 1)
+        parts.append(latent_noise((count, *shape), strongest=strongest, generator=generator))
+    return torch.cat(parts)
 
 
 class Prefetcher(Generic[T]):

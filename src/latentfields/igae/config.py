@@ -119,6 +119,9 @@ class JointConfig:
     """Fraction of the learning rates that is left at the end, reached exponentially."""
     latent_unit: LatentUnit = "reference"
     """Unit of L_latent."""
+    latent_noise: float = 0.0
+    """Strongest noise added to encoded latents before L_ae decodes them (Eqs. 9, 10): for every image a standard
+    deviation from 0 to this, in units of the starting autoencoder's latents. 0 adds none, as the paper."""
     weights: LossWeights = field(default_factory=LossWeights)
     """Weights of the loss terms."""
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.igae.batches import BatchPlan, BatchSchedule, Prefetcher, photo_crops
+from latentfields.igae.batches import BatchPlan, BatchSchedule, Prefetcher, batch_noise, photo_crops
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import Photos
@@ -51,6 +51,8 @@ class JointBatch:
     """(B, 3, H, W) scene views, in [0, 1]."""
     photos: Tensor
     """(P, 3, H, W) photographs, in [0, 1]."""
+    noise: Tensor | None
+    """(B + P, C, h, w) noise for the latents of both, in this order, or None."""
 
     @property
     def scene_share(self) -> float:
@@ -124,7 +126,15 @@ class JointTrainer:
             photos=torch.empty(0, 3, size, size)
             if self.photos is None
             else photo_crops(self.photos.train, mine.photo_seeds),
+            noise=self._noise(mine),
         )
+
+    def _noise(self, mine: BatchPlan) -> Tensor | None:
+        strongest = self.config.joint.latent_noise
+        if not strongest or not self.config.has_preservation:
+            return None
+        side = self.config.size // self.autoencoder.factor
+        return batch_noise(mine, strongest=strongest, shape=(self.autoencoder.channels, side, side))
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch: every term's gradient, then every optimiser."""
@@ -165,6 +175,7 @@ class JointTrainer:
             batch.images.to(device),
             batch.photos.to(device),
             renderings,
+            noise=None if batch.noise is None else batch.noise.to(device),
             config=self.config,
             perceptual=self.perceptual,
         )

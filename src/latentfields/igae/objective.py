@@ -57,17 +57,21 @@ def loss_terms(
     photos: Tensor,
     renderings: SceneRenderings | None,
     *,
+    noise: Tensor | None = None,
     config: IgaeConfig,
     perceptual: PerceptualLoss,
 ) -> dict[str, Tensor]:
     """Unweighted terms by name, for scene views (B, 3, H, W) and photographs (P, 3, H, W) in [0, 1].
 
     Everything is encoded in one pass and decoded in one pass. Terms that the ablation leaves out, and terms about
-    images that this batch has none of, are absent. `renderings` is None without L_3D.
+    images that this batch has none of, are absent. `renderings` is None without L_3D. `noise` (B + P, C, h, w) is
+    added to encoded latents where L_ae decodes them, and there alone.
     """
-    encoded, photo_latents = autoencoder.encode(torch.cat([images, photos])).tensor_split([len(images)])
+    latents = autoencoder.encode(torch.cat([images, photos]))
+    encoded, photo_latents = latents.tensor_split([len(images)])
     rendered = [] if renderings is None else [renderings.views.latents]
-    preserved = [encoded, photo_latents] if config.has_preservation else [encoded[:0], photo_latents[:0]]
+    noisy = latents if noise is None else latents + noise
+    preserved = list(noisy.tensor_split([len(images)])) if config.has_preservation else [latents[:0]] * 2
     parts = [*rendered, *preserved]
     decoded = autoencoder.decode(torch.cat(parts)).split([len(part) for part in parts])
     terms: dict[str, Tensor] = {}

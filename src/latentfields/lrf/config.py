@@ -123,6 +123,9 @@ class EncoderFinetuning:
     """Which image pairs weigh more: wide baselines (Eq. 12) or narrow ones (its inverse)."""
     unit: CorrespondenceUnit = "pair"
     """Unit of L_corres: that of Eq. 6 (reference), or the spread of each pair's own latents (pair)."""
+    latent_noise: float = 0.0
+    """Strongest noise that L_VAE decodes latents of a deterministic autoencoder with: for every image a standard
+    deviation from 0 to this, in units of the starting autoencoder's latents. Variational ones have their posterior."""
     perceptual: Perceptual = "gradient-similarity"
     """Perceptual term of L_VAE: multi-scale gradient similarity, which needs no weights, or LPIPS."""
     weights: StageOneWeights = field(default_factory=StageOneWeights)
@@ -141,6 +144,8 @@ class EncoderFinetuning:
             return "steps, pairs_per_batch and points_per_pair should be at least 1"
         if self.seed < 0:
             return f"seed is {self.seed}; expected 0 or more"
+        if not 0 <= self.latent_noise < float("inf"):
+            return f"latent_noise is {self.latent_noise}; expected 0 or more"
         if not self.learning_rate > 0 or not 0 <= self.final_learning_rate <= 1:
             return "learning_rate should be positive, and final_learning_rate from 0 to 1"
         return None

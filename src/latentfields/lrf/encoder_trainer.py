@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.latent_noise import latent_noise
 from latentfields.igae.objective import perceptual_loss
 from latentfields.lrf.config import DiscriminatorConfig, EncoderFinetuning
 from latentfields.lrf.discriminator import (
@@ -99,10 +100,14 @@ class EncoderTrainer:
         return loss, terms, decoded
 
     def _sampled(self, mean: Tensor, log_variance: Tensor | None, index: int) -> Tensor:
-        """A draw from the posterior, the same for the same seed and step; the mean where there is no variance."""
-        if log_variance is None:
-            return mean
+        """A draw from the posterior, the same for the same seed and step; `latent_noise` where there is no variance."""
         generator = seeded_generator(self.config.seed, index, _POSTERIOR_NOISE)
+        if log_variance is None:
+            batch, channels, height, width = mean.shape
+            shape = (batch, channels, height, width)
+            return mean + latent_noise(shape, strongest=self.config.latent_noise, generator=generator).to(
+                mean
+            )
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         return mean + noise * (0.5 * log_variance).exp()
 
