@@ -104,6 +104,20 @@ def test_reconstruction_moves_both(pairs):
     assert decoder > 0
 
 
+@pytest.mark.parametrize("variational", [False, True])
+def test_noise_is_in_what_l_vae_decodes_of_deterministic_autoencoders(pairs, variational):
+    def terms(noise, step=0):
+        config = replace(CONFIG, latent_noise=noise)
+        trainer = EncoderTrainer(small_autoencoder(variational=variational), pairs, config, device=CPU)
+        batch = pairs.batch(0, pairs=2, points=40, seed=0)
+        return {name: float(value.detach()) for name, value in trainer.loss(batch, step)[1].items()}
+
+    clean, noisy = terms(0.0), terms(0.5)
+    assert noisy == terms(0.5) != terms(0.5, step=1)
+    changed = {name for name in clean if clean[name] != noisy[name]}
+    assert changed == (set() if variational else {"reconstruction", "perceptual"})
+
+
 def test_the_adversarial_term_moves_both_and_not_the_discriminator(pairs, monkeypatch):
     config = replace(with_weights(perceptual=1.0), discriminator=DiscriminatorConfig(start=2, width=4))
     trainer = EncoderTrainer(small_autoencoder(), pairs, config, device=CPU)
