@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.fields.config import VanillaConfig
 from latentfields.latent_nerf import model as model_module
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.model import LatentNerf
@@ -135,3 +136,11 @@ def test_opaque_photographs_have_a_background_to_learn(scene: Scene, autoencoder
     opaque = replace(scene, alpha=None)
     assert isinstance(new_model(opaque, autoencoder, PAPER).background, torch.nn.Parameter)
     assert not isinstance(new_model(scene, autoencoder, PAPER).background, torch.nn.Parameter)
+
+
+def test_a_vanilla_nerf_starts_with_thick_fog_where_a_hull_says_what_is_empty(scene: Scene) -> None:
+    config = replace(TINY_FIT, space="rgb", field=VanillaConfig(hull_density_shift=2.5))
+    inside = new_model(scene, None, config).field.density_output
+    everywhere = new_model(replace(scene, alpha=None), None, config).field.density_output
+    torch.testing.assert_close(inside.bias, everywhere.bias + 2.5)
+    assert torch.equal(inside.weight, everywhere.weight)

@@ -139,6 +139,9 @@ class VanillaConfig(_RadianceConfig):
     density_shift: float = -3.0
     """Added to the density's output before the softplus. A fit that starts in thick fog first makes all of space empty,
     because one bias does that, and takes long to come back."""
+    hull_density_shift: float = 3.0
+    """Added to it at the start where the training images' alpha says what is empty and the sampler skips that: inside
+    of the visual hull, thick fog becomes a surface sooner than thin fog does."""
     density_scale: float = 10.0
     """Density per unit length of a softplus of one. Opaque surfaces need tens, far for small steps of the weights."""
     learning_rate: float = 5e-3

@@ -68,6 +68,12 @@ class Vanilla(Field):
         output = self.density_output(hidden)[:, 0] + self.config.density_shift
         return self.config.density_scale * torch.nn.functional.softplus(output)
 
+    @torch.no_grad()
+    def begin_in_hull(self) -> None:
+        """Start with the density that pays where samples are taken inside of a visual hull only."""
+        assert self.density_output.bias is not None
+        self.density_output.bias += self.config.hull_density_shift
+
     def regularisation(self) -> Tensor:
         """Zero: the method has no regulariser."""
         return self.output.weight.new_zeros(())

@@ -14,6 +14,7 @@ from latentfields.fields.gaussians import GaussianField
 from latentfields.fields.gaussians_initialisation import initialise
 from latentfields.fields.kplanes import KPlanesProposal
 from latentfields.fields.registry import new_field
+from latentfields.fields.vanilla import Vanilla
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.model import LatentNerf
@@ -73,18 +74,22 @@ def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) 
     if isinstance(model, LatentGaussians):
         initialise(model.field, scene, generator=torch.Generator().manual_seed(config.seed))
     elif isinstance(model, LatentNerf) and isinstance(model.sampler, GridSampler):
-        _restrict_to_hull(model.sampler, scene)
+        restricted = _restrict_to_hull(model.sampler, scene)
+        if restricted and isinstance(model.field, Vanilla):
+            model.field.begin_in_hull()
     return model
 
 
-def _restrict_to_hull(sampler: GridSampler, scene: Scene) -> None:
-    """What no training view shows is empty: the same knowledge for latents and for pixels."""
+def _restrict_to_hull(sampler: GridSampler, scene: Scene) -> bool:
+    """What no training view shows is empty: the same knowledge for latents and for pixels. False if none is known."""
     if scene.alpha is None:
-        return
+        return False
     train, resolution = scene.indices("train"), sampler.grid.resolution
     cells = visual_hull_cells(scene.cameras, scene.alpha, views=train, resolution=resolution)
-    if cells.any():
-        sampler.grid.restrict(cells)
+    if not cells.any():
+        return False
+    sampler.grid.restrict(cells)
+    return True
 
 
 def build_model(

@@ -133,7 +133,7 @@ _LOWEST = {
     **dict.fromkeys(("feature-octaves", "position-octaves", "direction-octaves"), 0),
     **dict.fromkeys(("degree", "refinements", "opacity-resets"), 0),
     **dict.fromkeys(("resolution", "resolutions", "initial-resolution", "final-resolution"), 2),
-    "density-shift": -float("inf"),
+    **dict.fromkeys(("density-shift", "hull-density-shift"), -float("inf")),
 }
 """Lowest values of numbers other than counts, which start at one, and rates and weights, which start at zero."""
 
