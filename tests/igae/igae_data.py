@@ -43,6 +43,7 @@ CONFIG = IgaeConfig(
         decoder_learning_rate=1e-3,
         planes_learning_rate=1e-2,
         mlp_learning_rate=1e-3,
+        largest_gradient=0.5,
         latent_noise=0.1,
         weights=LossWeights(latent=0.1),
     ),

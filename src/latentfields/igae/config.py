@@ -117,6 +117,8 @@ class JointConfig:
     """Adam learning rate of the shared MLP."""
     final_learning_rate: float = 0.988**75
     """Fraction of the learning rates that is left at the end, reached exponentially."""
+    largest_gradient: float | None = None
+    """Norm that the gradient of the encoder, and that of the decoder, is shortened to where it is longer."""
     latent_unit: LatentUnit = "reference"
     """Unit of L_latent."""
     latent_noise: float = 0.0

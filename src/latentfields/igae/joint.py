@@ -148,6 +148,8 @@ class JointTrainer:
             loss.backward()
         self.processes.sum_gradients(p for group in self.optimizer.param_groups for p in group["params"])
         for group in self.optimizer.param_groups:
+            if options.largest_gradient is not None:
+                torch.nn.utils.clip_grad_norm_(group["params"], options.largest_gradient)
             group["lr"] = group["peak"] * decay
         self.optimizer.step()
         if self.config.moves_scenes:
