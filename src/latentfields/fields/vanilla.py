@@ -71,8 +71,7 @@ class Vanilla(Field):
     @torch.no_grad()
     def begin_in_hull(self) -> None:
         """Start with the density that pays where samples are taken inside of a visual hull only."""
-        assert self.density_output.bias is not None
-        self.density_output.bias += self.config.hull_density_shift
+        self.density_output.bias.add_(self.config.hull_density_shift)
 
     def regularisation(self) -> Tensor:
         """Zero: the method has no regulariser."""
