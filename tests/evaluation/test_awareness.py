@@ -31,6 +31,9 @@ class MeanColors(nn.Module):
         means = torch.nn.functional.avg_pool2d(images, self.factor)
         return self.scale * (means + self.noise * torch.randn(means.shape, generator=self.generator)), None
 
+    def decode(self, latents: Tensor) -> Tensor:
+        return torch.nn.functional.interpolate(latents / self.scale, scale_factor=self.factor)
+
 
 class Corners(MeanColors):
     """Latents are the colours of one pixel of every cell: as aliased as can be."""
@@ -81,6 +84,15 @@ def test_the_scale_of_latents_does_not_matter(floor):
         assert a.inconsistency == pytest.approx(b.inconsistency, rel=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_latents_of_small_amplitude_are_sensitive_to_noise(scale):
+    """Noise of 0.1 on latents is noise of 0.1 / scale on pixels; what leaves [0, 1] on the white background is cut."""
+    half_of_white = 10 * torch.log10(torch.tensor(2.0))
+    found = score(MeanColors(scale=scale)).noise_psnr
+    whole = -20 * torch.log10(torch.tensor(awareness.NOISE / scale))
+    assert whole - 0.2 < found < whole + half_of_white
+
+
 def test_aliased_latents_fail_shifts_and_scaling(floor):
     aliased = score(Corners()).latents
     assert aliased.shift_errors > tuple(2 * error for error in floor.latents.shift_errors)
@@ -120,7 +132,8 @@ def test_score_by_name_on_generated_objects(autoencoder_folder):
     assert result.scenes == 3
     assert 0 < result.pixels.inconsistency < result.latents.inconsistency
     lines = summary_lines(result, json=False)
-    assert len(lines) == 3 + len(BANDS) + len(SHIFTS) + 1
+    assert len(lines) == 4 + len(BANDS) + len(SHIFTS) + 1
+    assert f"{result.noise_psnr:.2f} dB" in lines[-2]
     assert f"{result.latents.inconsistency:.4f}" in lines[1]
     (line,) = summary_lines(result, json=True)
     assert line.startswith('{"autoencoder"')

@@ -34,8 +34,12 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
     found += [_novel_views(results, measure, title) for measure, title in NOVEL_VIEWS.items()]
     if results["photos"]:
         found.append(reconstruction_table("photographs", results["photos"]))
-    scores = tuple((role, f"{v['latents']['inconsistency']:.4f}") for role, v in results["score"].items())
-    found.append(Table("3D-awareness score (lower is better)", ("autoencoder", "inconsistency"), scores))
+    scores = tuple(
+        (role, f"{score['latents']['inconsistency']:.4f}", f"{score['noise_psnr']:.2f}")
+        for role, score in results["score"].items()
+    )
+    columns = ("autoencoder", "inconsistency (lower is better)", "decoded with noise (PSNR, dB)")
+    found.append(Table("3D-awareness score", columns, scores))
     return found
 
 

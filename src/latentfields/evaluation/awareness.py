@@ -13,9 +13,13 @@ frequencies and not at high ones.
 compared with the interpolation between the codes of the images shifted by whole cells. Scaling likewise. Both are
 necessary for 3D consistency (views differ by local shifts and scales) but not sufficient.
 
+**Noise.** Consistency can be had by coding detail in small amplitudes, where its disagreement hardly counts, and having
+the decoder amplify them. A field's errors are amplified with them. So the score has a second side: how well an image is
+decoded from latents with noise of a tenth of their standard deviation, against the same without noise, in dB.
+
 Limits: only cells that lie wholly on the object count, so the neighbourhood's influence at silhouettes is left out;
-surfaces must be diffuse and depth exact (rendered objects); an encoder that blurs everything is consistent too, so read
-the score beside the reconstruction.
+surfaces must be diffuse and depth exact (rendered objects); an encoder that blurs everything is consistent, and robust
+against noise too, so read the score beside the reconstruction.
 
 Shape suffixes: N views, C channels, H, W image size, f factor, h = H / f, w = W / f latent size, P points.
 """
@@ -32,6 +36,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
+from latentfields.evaluation.metrics import psnr
 from latentfields.evaluation.warping import (
     Correspondence,
     correspondences,
@@ -50,6 +55,8 @@ SHIFTS = (0.25, 0.5)
 """Tested shifts, in cells."""
 SCALE = 0.75
 """Tested change of size."""
+NOISE = 0.1
+"""Standard deviation of the noise on normalised latents."""
 BANDS = ((0.0, 0.125), (0.125, 0.25), (0.25, 0.375), (0.375, 0.7072))
 """Spatial frequencies in cycles per cell; the last reaches the corner of the spectrum."""
 
@@ -95,6 +102,8 @@ class AwarenessScore:
     """Normalised latents."""
     pixels: Consistency
     """Mean colours of the cells: the floor."""
+    noise_psnr: float
+    """Images decoded from latents with noise of deviation `NOISE`, against those without: PSNR in dB."""
     scenes: int
     """Objects looked at."""
     points: int
@@ -120,6 +129,7 @@ def score_awareness(autoencoder: Autoencoder, scenes: Sequence[Scene]) -> Awaren
         autoencoder=autoencoder.name,
         latents=_consistency(autoencoder.encode_batches, objects, factor),
         pixels=_consistency(lambda images: avg_pool2d(images, factor), objects, factor),
+        noise_psnr=_mean([_noise_psnr(autoencoder, item.images) for item in objects]),
         scenes=len(objects),
         points=sum(len(pair.cells) for item in objects for pair in item.pairs),
     )
@@ -222,6 +232,13 @@ def _scale_error(code: Code, images: Tensor, *, factor: int) -> float:
         return interpolate(maps, size=size, mode="bilinear", antialias=True, align_corners=False)
 
     return _relative(code(shrunk(images, factor)) - shrunk(original, 1), original)
+
+
+def _noise_psnr(autoencoder: Autoencoder, images: Tensor) -> float:
+    latents = autoencoder.encode_batches(images).cpu()
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    clean, noisy = (autoencoder.decode_batches(values) for values in (latents, latents + NOISE * noise))
+    return float(psnr(noisy, clean).mean())
 
 
 def _relative(residual: Tensor, maps: Tensor) -> float:

@@ -10,7 +10,14 @@ from pathlib import Path
 from latentfields.autoencoders.image_data import scene_folders_below
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
-from latentfields.evaluation.awareness import SCALE, SHIFTS, AwarenessScore, Consistency, score_awareness
+from latentfields.evaluation.awareness import (
+    NOISE,
+    SCALE,
+    SHIFTS,
+    AwarenessScore,
+    Consistency,
+    score_awareness,
+)
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.object_scenes import render_object_scene
 from latentfields.scenes.procedural import EVALUATION_FAMILIES, generate_object
@@ -59,6 +66,9 @@ def summary_lines(score: AwarenessScore, *, json: bool) -> list[str]:
         for (label, latents), (_, pixels) in zip(_rows(score.latents), _rows(score.pixels), strict=True)
     ]
     lines = [f"{label:38s} {latents:>9s} {pixels:>15s}" for label, latents, pixels in rows]
+    lines.append(
+        f"decoded with noise of {NOISE:g} on latents, against decoded without: {score.noise_psnr:.2f} dB"
+    )
     return [*lines, f"{score.points} corresponding latents on {score.scenes} objects, {score.autoencoder}"]
 
 
