@@ -4,9 +4,10 @@ Units of all losses: means over elements, images in [0, 1], latents normalised t
 states neither; the code released with it had images in [-1, 1] and latents squashed by tanh(0.02 z), where a weight of
 1 on the latent term is worth a few thousandths here, beside 0.4 for the terms about images.
 
-`small` and `tiny` differ from Table 15 in more than scale: L_latent is in units of the object's own variance, the
-autoencoder's preservation weighs more than L_RGB (in the paper a tenth of it), because decoded renderings of scenes
-that are still blurred pull the decoder away from sharp images, and the perceptual term, which is not LPIPS, a tenth.
+`small` and `tiny` differ from Table 15 in more than scale: L_ae decodes latents with noise, without which the encoder
+hides detail in small differences; the autoencoder's preservation weighs more than L_RGB (in the paper a tenth of it),
+because decoded renderings of scenes that are still blurred pull the decoder away from sharp images; and the perceptual
+term, which is not LPIPS, weighs a tenth.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class IgaeConfig:
         return self.ablation in ("none", "no-preservation")
 
 
-SMALL_WEIGHTS = LossWeights(latent=0.15, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
+SMALL_WEIGHTS = LossWeights(latent=0.5, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
 """Weights of `small` and `tiny`."""
 
 TINY = IgaeConfig(
@@ -184,7 +185,8 @@ TINY = IgaeConfig(
         planes_learning_rate=5e-3,
         mlp_learning_rate=1e-3,
         final_learning_rate=0.1,
-        latent_unit="object",
+        largest_gradient=0.1,
+        latent_noise=0.3,
         weights=SMALL_WEIGHTS,
     ),
 )
@@ -194,15 +196,16 @@ SMALL = IgaeConfig(
     scenes=LatentScenesConfig(resolution=48, features=24),
     pretraining=PretrainingConfig(epochs=6.0),
     joint=JointConfig(
-        epochs=4.0,
+        epochs=3.0,
         scenes_per_batch=6,
         photos_per_batch=2,
-        encoder_learning_rate=5e-4,
-        decoder_learning_rate=5e-4,
+        encoder_learning_rate=3e-4,
+        decoder_learning_rate=3e-4,
         planes_learning_rate=5e-3,
         mlp_learning_rate=1e-3,
         final_learning_rate=0.03,
-        latent_unit="object",
+        largest_gradient=0.1,
+        latent_noise=0.3,
         weights=SMALL_WEIGHTS,
     ),
 )

@@ -1,11 +1,12 @@
 """Second phase: autoencoder and latent scenes are trained together (IG-AE Sec. 4.2 to 4.4, Eq. 12).
 
 Latents stay normalised with the statistics that the autoencoder had at the start. Nothing in Eq. 12 holds their scale:
-an encoder that gives every object less contrast, and a decoder that amplifies it again, lower L_latent without making
-anything consistent. With statistics that follow the encoder this would go unseen; with a fixed reference it shows, as
-`view_latent_spread` in the log. What prevents it is `latent_unit = "object"`: L_latent in units of the latents' own
-variance over the object, which less contrast does not lower (`losses.relative_latent_loss`). With "reference", the
-paper's plain norm, only the decoder's inertia opposes it. In both cases statistics are measured again at the end.
+an encoder that gives objects, or their detail, less contrast, and a decoder that amplifies it again, lower L_latent
+without making anything consistent. With statistics that follow the encoder this would go unseen; with a fixed reference
+it shows, as `view_latent_spread` in the log. Noise on the latents that L_ae decodes prevents it: `latent_noise`, of a
+fixed strength in the same reference. `latent_unit = "object"`, L_latent in units of the latents' own variance over the
+object (`losses.relative_latent_loss`), holds the contrast of objects, but not that of their detail. Statistics are
+measured again at the end.
 
 Shape suffixes: B scene views in this process's batch, P its photographs, C latent channels, h, w latent size.
 """
