@@ -14,7 +14,6 @@ from latentfields.cli.fit import Fit
 from latentfields.cli.main import main, parse
 from latentfields.cli.reporting import LogLevel
 from latentfields.errors import InputError
-from latentfields.fields.config import KPlanesConfig
 from latentfields.rendering.options import HierarchicalSampling
 from latentfields.training.loop import Interrupted
 
@@ -93,7 +92,7 @@ def test_options_reach_their_fields() -> None:
     assert command.config.supervision.steps == 7
     assert command.config.field.view_dependent
     assert command.config.sampling.samples == 9
-    assert command.config.field == replace(KPlanesConfig(), view_dependent=True)
+    assert command.config.field == replace(preset(space="rgb").field, view_dependent=True)
     command = parse(["evaluate", "runs/x", "--json"])
     assert isinstance(command, Evaluate)
     assert command.json

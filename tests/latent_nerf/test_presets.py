@@ -39,6 +39,16 @@ def test_presets_are_in_range_and_reload(field: FieldName, name: PresetName) -> 
     assert from_json(FitConfig, json.loads(text), source=Path("config.json")) == config
 
 
+@pytest.mark.parametrize("name", get_args(PresetName))
+def test_spaces_differ_in_the_space_and_at_most_in_regularisation(name: PresetName) -> None:
+    for field in FIELDS:
+        latent, rgb = preset(field, name), preset(field, name, space="rgb")
+        assert rgb.space == "rgb"
+        assert replace(rgb, space="latent", field=latent.field) == latent
+        differences = {k for k, value in vars(rgb.field).items() if value != getattr(latent.field, k)}
+        assert differences == ({"tv_weight"} if (field, name) == ("kplanes", "small") else set())
+
+
 @pytest.mark.parametrize("sampler", [name for name in get_args(SamplerName) if name != "splatting"])
 def test_every_sampler_of_rays_can_be_chosen(sampler: SamplerName) -> None:
     config = preset("kplanes", "paper", sampler=sampler)

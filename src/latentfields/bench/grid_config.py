@@ -34,7 +34,7 @@ class GridScale:
 
     def fit(self, field: FieldName, *, space: str, seed: int) -> FitConfig:
         """How one NeRF is fitted, in "latent" or "rgb" space."""
-        config = preset(field, self.preset)
+        config = preset(field, self.preset, space="rgb" if space == "rgb" else "latent")
         if self.steps is not None:
             supervision, alignment = self.steps
             config = replace(
@@ -44,7 +44,6 @@ class GridScale:
             )
         return replace(
             config,
-            space="rgb" if space == "rgb" else "latent",
             batch_images=self.batch_images,
             subpixels=self.subpixels,
             seed=seed,

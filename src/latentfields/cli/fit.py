@@ -16,7 +16,7 @@ import tyro
 from latentfields.cli.command_line import command_line
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification_config import DensificationName
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.options import SamplerName
 
@@ -25,7 +25,7 @@ from latentfields.rendering.options import SamplerName
 class Fit:
     """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder or in RGB.
 
-    Run the same command again to resume a fit that was interrupted. The options after --field, --preset,
+    Run the same command again to resume a fit that was interrupted. The options after --field, --preset, --space,
     --sampler and --densification, and their defaults, are those of what is chosen there.
     """
 
@@ -104,13 +104,14 @@ def starting_point(arguments: Sequence[str]) -> Fit:
         "preset": get_args(PresetName),
         "sampler": get_args(SamplerName),
         "densification": get_args(DensificationName),
+        "space": get_args(Space),
     }
     for name in choices:
         parser.add_argument(f"--{name}", nargs="?")
     chosen: dict[str, Any] = vars(parser.parse_known_args(arguments)[0])
     known = {name: value for name, value in chosen.items() if value in choices[name]}
     config = preset(
-        known.get("field", "kplanes"), known.get("preset", "small"), sampler=known.get("sampler"),
-        densification=known.get("densification"),
+        known.get("field", "kplanes"), known.get("preset", "small"), space=known.pop("space", "latent"),
+        sampler=known.get("sampler"), densification=known.get("densification"),
     )  # fmt: skip
     return Fit(scene=tyro.MISSING, config=config, **known)

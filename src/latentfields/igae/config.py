@@ -196,7 +196,7 @@ SMALL = IgaeConfig(
     scenes=LatentScenesConfig(resolution=48, features=24),
     pretraining=PretrainingConfig(epochs=6.0),
     joint=JointConfig(
-        epochs=3.0,
+        epochs=1.5,
         scenes_per_batch=6,
         photos_per_batch=2,
         encoder_learning_rate=3e-4,

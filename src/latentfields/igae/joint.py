@@ -84,6 +84,9 @@ class JointTrainer:
         assert photos is not None or not config.has_preservation
         self.autoencoder, self.training, self.photos, self.config = autoencoder, training, photos, config
         self.perceptual, self.processes, self.observer = perceptual, processes, observer
+        # The code of white stays what it is at the start. A target that follows the encoder, but has no gradient, is
+        # never reached: what draws codes near objects to it moves it, too, until latents are beyond all bounds.
+        self.background = current_background(autoencoder)
         options = config.joint
         self.schedule = BatchSchedule(
             views=training.views.train,
@@ -190,10 +193,9 @@ class JointTrainer:
 
     def _renderings(self, batch: JointBatch, active: Sequence[ActiveScene]) -> SceneRenderings:
         moves = self.config.moves_scenes
-        background = current_background(self.autoencoder)
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
-            views = self.training.render(active, batch.mine, background=background, update_grids=moves)
+            views = self.training.render(active, batch.mine, background=self.background, update_grids=moves)
             return SceneRenderings(views, planes_total_variation(active))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:

@@ -17,6 +17,9 @@ from latentfields.fields.config import (
 )
 from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig, Splatting
 
+Space = Literal["latent", "rgb"]
+"""What a field is fitted to: an autoencoder's latents, or pixels as an ordinary NeRF."""
+
 
 @dataclass(frozen=True)
 class StageConfig:
@@ -32,7 +35,7 @@ class StageConfig:
 class FitConfig:
     """Everything that determines a fit, beside the scene and the autoencoder."""
 
-    space: Literal["latent", "rgb"] = "latent"
+    space: Space = "latent"
     """Fit the field to the autoencoder's latents, or to pixels as an ordinary NeRF (no alignment stage then)."""
     field: FieldConfig = dataclasses.field(default_factory=KPlanesConfig)
     """The field, its optimiser and its regularisers."""

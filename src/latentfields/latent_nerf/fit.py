@@ -14,7 +14,7 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.build import new_model
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig
@@ -56,8 +56,8 @@ def fit(
         raise InputError(
             "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
         )
-    config = config or preset(field or "kplanes")
-    config = replace(config, space="rgb" if autoencoder is None else "latent")
+    space: Space = "rgb" if autoencoder is None else "latent"
+    config = replace(config or preset(field or "kplanes", space=space), space=space)
     run_config = RunConfig(
         scene=Path(scene.source), autoencoder=None if autoencoder is None else autoencoder.name,
         size=max(scene.size), seconds=seconds, fit=config,

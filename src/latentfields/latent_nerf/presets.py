@@ -24,7 +24,7 @@ from latentfields.fields.densification_config import (
     GradientDensification,
     McmcDensification,
 )
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
 from latentfields.rendering.options import (
     EvenSampling,
     GridSampling,
@@ -42,18 +42,20 @@ def preset(
     field: FieldName = "kplanes",
     name: PresetName = "small",
     *,
+    space: Space = "latent",
     sampler: SamplerName | None = None,
     densification: DensificationName | None = None,
 ) -> FitConfig:
-    """The configuration that a fit starts from; `sampler` replaces the preset's by another, with its defaults.
+    """The configuration that a fit in a space starts from.
 
-    So does `densification`. Raises InputError when that is given for a field other than Gaussians.
+    `sampler` replaces the preset's by another, with its defaults; so does `densification`. Raises InputError when that
+    is given for a field other than Gaussians.
 
     - `small`: minutes on one CPU core; the density grid samples for every field.
     - `paper`: IG-AE's Table 16, and what it leaves to the methods' authors and Nerfstudio; for GPUs. Gaussians are
       those of 3DGS and LRF, where no decoder is aligned to one scene alone.
     """
-    config = _small(field) if name == "small" else _paper(field)
+    config = replace(_small(field, space) if name == "small" else _paper(field), space=space)
     if densification is not None:
         if not isinstance(config.field, GaussiansConfig):
             raise InputError(
@@ -82,8 +84,14 @@ _SMALL: dict[FieldName, FieldConfig] = {
 }
 
 
-def _small(field: FieldName) -> FitConfig:
-    config = FitConfig(field=_SMALL[field])
+_SMALL_RGB: dict[FieldName, FieldConfig] = _SMALL | {
+    # Thousands of pixels a view hold planes better than hundreds of rays.
+    "kplanes": KPlanesConfig(tv_weight=1e-3),
+}
+
+
+def _small(field: FieldName, space: Space) -> FitConfig:
+    config = FitConfig(field=(_SMALL if space == "latent" else _SMALL_RGB)[field])
     # Splatting many views costs as much as splatting one many times: more, smaller steps get farther.
     return replace(config, sampling=Splatting(), batch_images=2) if field == "gaussians" else config
 
