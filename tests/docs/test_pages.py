@@ -80,7 +80,9 @@ def reader(
     autoencoder.save(tmp_path / "my-vae")
     monkeypatch.chdir(tmp_path)
     # `latentfields.fit` in Python has no flags.
-    monkeypatch.setattr(fit, "preset", lambda name: with_steps(preset(name), supervision=3, alignment=3))
+    monkeypatch.setattr(
+        fit, "preset", lambda name, space: with_steps(preset(name, space=space), supervision=3, alignment=3)
+    )
     return tmp_path
 
 

@@ -93,7 +93,9 @@ def test_a_fit_by_name_reloads_and_repeats_its_pictures(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: FieldName
 ) -> None:
     quick = with_steps(replace(preset(field), batch_images=1, subpixels=1), supervision=5, alignment=2)
-    monkeypatch.setattr("latentfields.latent_nerf.fit.preset", lambda name: {field: quick}[name])
+    monkeypatch.setattr(
+        "latentfields.latent_nerf.fit.preset", lambda name, space: {(field, "latent"): quick}[name, space]
+    )
     run = fit(scene, autoencoder, out=tmp_path / "run", field=field)
     loaded = Run.load(tmp_path / "run")
     assert loaded.config.fit == quick
