@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from latentfields import FitConfig, fit
-from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.errors import InputError
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.fit import fit_folder
@@ -117,6 +117,20 @@ def test_an_autoencoder_without_statistics_gets_those_of_the_scene_and_stays_as_
     assert fitted is not None
     images = scene.images(scene.indices("train"))
     assert fitted.statistics.mean == pytest.approx(bare.measure_statistics(images).mean, abs=1e-6)
+
+
+def test_statistics_of_the_scene_can_be_asked_for_and_are_reloaded(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    own = LatentStatistics((3.0,) * 8, (20.0,) * 8)
+    far_off = autoencoder.clone()
+    far_off.set_statistics(own)
+    fit(scene, far_off, out=tmp_path / "run", config=replace(QUICK, statistics="scene"))
+    fitted = Run.load(tmp_path / "run").model.autoencoder
+    assert fitted is not None
+    expected = far_off.measure_statistics(scene.images(scene.indices("train")))
+    assert fitted.statistics.std == pytest.approx(expected.std, rel=1e-5)
+    assert far_off.statistics == own
 
 
 @pytest.mark.parametrize("late", ["evaluate_model", "write_json", "Run.save"])

@@ -54,6 +54,9 @@ class FitConfig:
     normalizer: Literal["standard", "tanh"] = "standard"
     """What the field is fitted to: latents of unit scale per channel, by a linear head; or tanh(0.02 z) of the raw
     latents z, moved to [0, 1], by a sigmoid head, as the code released with IG-AE does. Not used in RGB space."""
+    statistics: Literal["autoencoder", "scene"] = "autoencoder"
+    """What gives latents their unit scale: the autoencoder's own statistics, where it has any, or those of the scene's
+    training views (LRF App. A.3). Not used in RGB space."""
     batch_images: int = 4
     """Whole latent images per step."""
     batch_rays: int = 4096

@@ -92,17 +92,19 @@ def _fit(
     if config.seconds is not None and not config.seconds > 0:
         raise InputError("--seconds", f"is {config.seconds}; expected more than 0")
     finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
-    inputs = None if finished else _prepared(*load())
+    inputs = None if finished else _prepared(*load(), config.fit)
     claim_run(out, to_json(config))
     return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen, watch)
 
 
-def _prepared(scene: Scene, autoencoder: Autoencoder | None) -> tuple[Scene, Autoencoder | None]:
-    """The scene on whole latents, and the autoencoder with statistics: without any, those of this scene."""
+def _prepared(
+    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
+) -> tuple[Scene, Autoencoder | None]:
+    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
-        if not autoencoder.has_statistics:
-            autoencoder = autoencoder.clone()
+        if config.statistics == "scene" or not autoencoder.has_statistics:
+            autoencoder = autoencoder.clone().cpu()
             images = scene.images(scene.indices("train"))
             autoencoder.set_statistics(autoencoder.measure_statistics(images))
     if min(scene.size) < SMALLEST_SIDE:

@@ -93,7 +93,10 @@ _SMALL_RGB: dict[FieldName, FieldConfig] = _SMALL | {
 def _small(field: FieldName, space: Space) -> FitConfig:
     config = FitConfig(field=(_SMALL if space == "latent" else _SMALL_RGB)[field])
     # Splatting many views costs as much as splatting one many times: more, smaller steps get farther.
-    return replace(config, sampling=Splatting(), batch_images=2) if field == "gaussians" else config
+    if field != "gaussians":
+        return config
+    # Fitted to the statistics of all images an autoencoder has seen, Gaussians end 1.5 dB lower.
+    return replace(config, sampling=Splatting(), statistics="scene", batch_images=2)
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ def _paper_gaussians() -> FitConfig:
         sampling=Splatting(),
         supervision=StageConfig(30_000, 1.0),
         alignment=StageConfig(0, 1.0),
+        statistics="scene",
         batch_images=1,
         subpixels=1,
     )

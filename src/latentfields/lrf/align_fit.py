@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -20,8 +21,7 @@ def fit_latent_field(
 
     So encoders are compared in one unit, whatever images their own statistics were measured on.
     """
-    bare = Autoencoder(autoencoder.clone().cpu().codec, None, name=autoencoder.name)
-    return fit(scene, bare, out=out, config=config, device=device)
+    return fit(scene, autoencoder, out=out, config=replace(config, statistics="scene"), device=device)
 
 
 def renormalised(latents: Tensor, *, given: Autoencoder, wanted: Autoencoder) -> Tensor:
