@@ -15,7 +15,7 @@ def scenes() -> tuple[Scene, ...]:
     return generated_scenes(objects=1, views=24, size=128)
 
 
-@pytest.mark.parametrize(("name", "bound"), [("base", 30.0), ("igae", 28.5)])
+@pytest.mark.parametrize(("name", "bound"), [("base", 30.0), ("igae", 27.0)])
 def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, bound: float) -> None:
     autoencoder = load_autoencoder(name)
     images = torch.cat([scene.images(torch.arange(len(scene))) for scene in scenes])
@@ -31,6 +31,9 @@ def test_latents_are_normalised(scenes: tuple[Scene, ...], name: str) -> None:
     assert 0.2 < float(latents.std()) < 2
 
 
-def test_views_agree_far_better_in_the_space_of_the_3d_aware_one(scenes: tuple[Scene, ...]) -> None:
+def test_views_agree_better_in_the_space_of_the_3d_aware_one_and_errors_cost_less(
+    scenes: tuple[Scene, ...],
+) -> None:
     plain, aware = (score_awareness(load_autoencoder(name), list(scenes)) for name in ("base", "igae"))
-    assert aware.latents.inconsistency < 0.6 * plain.latents.inconsistency
+    assert aware.latents.inconsistency < 0.75 * plain.latents.inconsistency
+    assert aware.noise_psnr > plain.noise_psnr + 2
