@@ -35,7 +35,7 @@ def results(**changes: dict[str, float]) -> dict[str, Any]:
             for seed in (0, 1)
         ],
         "photos": {role: {"images": 3, "psnr": photos[role], "ssim": 0.9, "ms_gmsd": 0.03} for role in PSNR},
-        "score": {role: {"latents": {"inconsistency": score[role]}} for role in PSNR},
+        "score": {role: {"latents": {"inconsistency": score[role]}, "noise_psnr": 30.0} for role in PSNR},
         "notes": [],
     }
 
