@@ -19,7 +19,7 @@ from latentfields.rendering.options import EvenSampling
 from latentfields.training.checkpoint import write_json
 
 FAST, PLAIN = "fast", "plain"
-"""The usual path, and the one without: plain PyTorch, and even samples of which none is skipped."""
+"""The usual path, and the one without: plain PyTorch in float32, and even samples of which none is skipped."""
 
 
 def run_convergence(config: FitGrid, out: Path, *, plain: bool, processes: int) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def run_convergence(config: FitGrid, out: Path, *, plain: bool, processes: int) 
 
 
 def _plain(job: FitJob, folder: Path) -> FitJob:
-    config = replace(job.config, sampling=EvenSampling())
+    config = replace(job.config, sampling=EvenSampling(), decoder_precision="float32")
     return replace(job, config=config, folder=folder, picture=job.picture.with_name(f"{folder.name}.png"))
 
 

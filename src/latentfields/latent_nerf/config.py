@@ -20,6 +20,9 @@ from latentfields.rendering.options import GridSampling, ProposalSampling, Sampl
 Space = Literal["latent", "rgb"]
 """What a field is fitted to: an autoencoder's latents, or pixels as an ordinary NeRF."""
 
+DecoderPrecision = Literal["auto", "float32", "bfloat16"]
+"""Arithmetic of the decoder while it is trained."""
+
 
 @dataclass(frozen=True)
 class StageConfig:
@@ -51,6 +54,9 @@ class FitConfig:
     """Adam learning rate of the decoder during alignment."""
     decoder_final_learning_rate: float = 0.1
     """Fraction of the decoder's learning rate that is left at the end, reached exponentially."""
+    decoder_precision: DecoderPrecision = "auto"
+    """What the decoder computes in during alignment, where it is most of a step: bfloat16 (weights, losses and
+    everything else stay in float32), float32, or the former where the processor has instructions for it (auto)."""
     normalizer: Literal["standard", "tanh"] = "standard"
     """What the field is fitted to: latents of unit scale per channel, by a linear head; or tanh(0.02 z) of the raw
     latents z, moved to [0, 1], by a sigmoid head, as the code released with IG-AE does. Not used in RGB space."""

@@ -209,6 +209,7 @@ def _paper(field: FieldName) -> FitConfig:
         decoder_learning_rate=1e-4,
         # Table 16's decay of 0.9996 per step.
         decoder_final_learning_rate=0.9996**15_000,
+        decoder_precision="float32",
         batch_images=4,
         subpixels=1,
     )

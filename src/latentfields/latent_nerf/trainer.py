@@ -23,6 +23,7 @@ from latentfields.latent_nerf.optimizers import (
     schedule_factor,
     set_learning_rates,
 )
+from latentfields.latent_nerf.precision import uses_bfloat16
 from latentfields.latent_nerf.scene_model import SceneModel, View
 from latentfields.rendering.renderer import Rendering
 from latentfields.scenes.scene import Scene
@@ -52,6 +53,7 @@ class LatentNerfTrainer:
         self.after_supervision: dict[str, float] = {}
         self.optimizer = field_optimizer(model, config, config.supervision)
         self.decoder_optimizer: torch.optim.Optimizer | None = None
+        self._half_decoder = uses_bfloat16(config.decoder_precision, model.device)
         pixelwise = config.space == "rgb" and isinstance(model, LatentNerf)
         self._rays = self._all_rays() if pixelwise else None
 
@@ -107,13 +109,17 @@ class LatentNerfTrainer:
         chosen = self._batch()
         cameras = self.scene.cameras[self.train_indices[chosen]]
         seen = self.model.render_features(cameras, generator=self.generator)
-        loss = rgb_alignment_loss(self.model.decode(seen.features), self.images[chosen])
+        loss = rgb_alignment_loss(self._decode(seen.features), self.images[chosen])
         total = loss + self._own_losses(seen)
         total.backward()
         self.optimizer.step()
         self.decoder_optimizer.step()
         self.model.after_step(seen, self.optimizer, progress=1.0, generator=self.generator)
         return {"loss": float(loss.detach()), "stage": "alignment"}
+
+    def _decode(self, features: Tensor) -> Tensor:
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self._half_decoder):
+            return self.model.decode(features).float()
 
     def _own_losses(self, seen: Rendering | View) -> Tensor:
         """What fields and sampler add to both stages' objectives."""
