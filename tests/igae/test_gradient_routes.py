@@ -38,7 +38,7 @@ def trainer_of(data, tmp_path):
         )
         photos = cache_photos([data / "photos"], size=SIZE, cache=tmp_path)
         autoencoder = load_autoencoder(data / "base")
-        training = SceneTraining(config, views, channels=4, factor=4, device=CPU)
+        training = SceneTraining(config, views, autoencoder, device=CPU)
         trainers.append(
             JointTrainer(
                 autoencoder,

@@ -107,13 +107,7 @@ class _Run:
             self._measure_statistics()
             if processes.first:
                 write_json(out / START_STATISTICS_FILE, asdict(self.autoencoder.statistics))
-        self.training = SceneTraining(
-            config,
-            self.views,
-            channels=self.autoencoder.channels,
-            factor=self.autoencoder.factor,
-            device=device,
-        )
+        self.training = SceneTraining(config, self.views, self.autoencoder, device=device)
         self.dashboard = Dashboard(out, self.autoencoder, self.training, self.photos, config, command=command)
 
     def _data(
@@ -160,7 +154,6 @@ class _Run:
         self.processes.wait()
         trainer = ScenePretrainer(
             self.training,
-            self.autoencoder,
             open_latents(self.autoencoder, self.views, latents),
             self.config,
             processes=self.processes,

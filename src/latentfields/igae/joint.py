@@ -35,7 +35,7 @@ from latentfields.igae.objective import (
     total_loss,
 )
 from latentfields.igae.pretrain import EVALUATE_EVERY, Observer
-from latentfields.igae.scene_training import SceneTraining, current_background, planes_total_variation
+from latentfields.igae.scene_training import SceneTraining, planes_total_variation
 from latentfields.igae.scenes import ActiveScene
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 
@@ -84,9 +84,6 @@ class JointTrainer:
         assert photos is not None or not config.has_preservation
         self.autoencoder, self.training, self.photos, self.config = autoencoder, training, photos, config
         self.perceptual, self.processes, self.observer = perceptual, processes, observer
-        # The code of white stays what it is at the start. A target that follows the encoder, but has no gradient, is
-        # never reached: what draws codes near objects to it moves it, too, until latents are beyond all bounds.
-        self.background = current_background(autoencoder)
         options = config.joint
         self.schedule = BatchSchedule(
             views=training.views.train,
@@ -195,7 +192,7 @@ class JointTrainer:
         moves = self.config.moves_scenes
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
-            views = self.training.render(active, batch.mine, background=self.background, update_grids=moves)
+            views = self.training.render(active, batch.mine, update_grids=moves)
             return SceneRenderings(views, planes_total_variation(active))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:

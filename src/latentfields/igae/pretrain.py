@@ -21,7 +21,7 @@ from latentfields.igae.config import IgaeConfig
 from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import CachedViews
 from latentfields.igae.losses import latent_loss
-from latentfields.igae.scene_training import SceneTraining, current_background, planes_total_variation
+from latentfields.igae.scene_training import SceneTraining, planes_total_variation
 
 EVALUATE_EVERY = 100
 """Steps between calls of the observer, in both phases."""
@@ -59,17 +59,15 @@ class ScenePretrainer:
     def __init__(
         self,
         training: SceneTraining,
-        autoencoder: Autoencoder,
         latents: NDArray[np.float16],
         config: IgaeConfig,
         *,
         processes: Processes,
         observer: Observer | None,
     ) -> None:
-        """`autoencoder` is not changed; it gives the background's code."""
+        """`latents` are those of all views (`cache_latents`)."""
         self.training, self.config, self.processes, self.observer = training, config, processes, observer
         self.latents = latents
-        self.background = current_background(autoencoder)
         options = config.pretraining
         self.schedule = BatchSchedule(
             views=training.views.train,
@@ -99,7 +97,7 @@ class ScenePretrainer:
         active = training.scenes.fetch(mine.scenes, training.device)
         values = {"latent": 0.0, "tv_planes": 0.0}
         if active:
-            rendered = training.render(active, mine, background=self.background, update_grids=True)
+            rendered = training.render(active, mine, update_grids=True)
             latent = latent_loss(latents.to(training.device), rendered.latents)
             variation = planes_total_variation(active)
             (share * (latent + options.tv_weight * variation)).backward()

@@ -27,10 +27,18 @@ class SceneTraining:
     """All latent scenes, their renderer, and the optimisers of both."""
 
     def __init__(
-        self, config: IgaeConfig, views: CachedViews, *, channels: int, factor: int, device: torch.device
+        self, config: IgaeConfig, views: CachedViews, autoencoder: Autoencoder, *, device: torch.device
     ) -> None:
-        """Random scenes for latents of `channels` channels at 1 / `factor` of the image size."""
+        """Random scenes in the latent space of `autoencoder`, which is as it was before any training.
+
+        Its code of white is what lies behind all scenes from then on. A code that follows the encoder, but has no
+        gradient, is never reached: what draws codes near objects to it moves it, too, until latents are beyond all
+        bounds. As a constant it cannot lead L_RGB to the encoder either (Eq. 7 moves decoder and scenes only).
+        """
         self.views, self.device = views, device
+        with torch.no_grad():
+            self.background = autoencoder.background_latent(WHITE).to(device)
+        factor = autoencoder.factor
         self.cameras = views.cameras.resized(
             width=views.cameras.width // factor, height=views.cameras.height // factor
         )
@@ -40,7 +48,7 @@ class SceneTraining:
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.renderer = TriPlaneRenderer(config.scenes, channels=channels).to(device)
+            self.renderer = TriPlaneRenderer(config.scenes, channels=autoencoder.channels).to(device)
         self.renew_optimizers()
 
     def renew_optimizers(self) -> None:
@@ -50,7 +58,7 @@ class SceneTraining:
         self.optimizer = torch.optim.Adam(self.renderer.parameters(), betas=BETAS, eps=EPSILON, fused=True)
 
     def render(
-        self, active: Sequence[ActiveScene], plan: BatchPlan, *, background: Tensor, update_grids: bool
+        self, active: Sequence[ActiveScene], plan: BatchPlan, *, update_grids: bool
     ) -> RenderedLatents:
         """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes."""
         parts = []
@@ -58,22 +66,23 @@ class SceneTraining:
             generator = torch.Generator().manual_seed(seed)
             if update_grids:
                 self.renderer.update_grid(scene, generator=generator)
-            parts.append(self._render(scene, self.cameras[indices], background, generator))
+            parts.append(self.render_scene(scene, self.cameras[indices], generator=generator))
         return RenderedLatents.joined(parts)
 
     @torch.no_grad()
-    def render_views(self, scene: int, indices: Tensor, *, background: Tensor) -> Tensor:
+    def render_views(self, scene: int, indices: Tensor) -> Tensor:
         """z~ (B, C, h, w) of some views of one scene, without jitter or gradients: for evaluation."""
         (active,) = self.scenes.fetch([scene], self.device)
-        return self._render(active, self.cameras[indices], background, None).latents
+        return self.render_scene(active, self.cameras[indices], generator=None).latents
 
-    def _render(
-        self, scene: ActiveScene, cameras: Cameras, background: Tensor, generator: torch.Generator | None
+    def render_scene(
+        self, scene: ActiveScene, cameras: Cameras, *, generator: torch.Generator | None
     ) -> RenderedLatents:
+        """One scene through cameras of the latent grid; `generator` jitters the samples along rays."""
         return self.renderer.render(
             scene,
             cameras.to(self.device),
-            background=background,
+            background=self.background,
             near=self.views.near[scene.index],
             far=self.views.far[scene.index],
             generator=generator,
@@ -117,13 +126,3 @@ class SceneTraining:
 def planes_total_variation(active: Sequence[ActiveScene]) -> Tensor:
     """L_TV^3D, Eq. 14, (p, q) = (2, 2): mean over scenes."""
     return torch.stack([total_variation(scene.planes) for scene in active]).mean()
-
-
-@torch.no_grad()
-def current_background(autoencoder: Autoencoder) -> Tensor:
-    """Code (C,) of the white background by the encoder as it is now, without gradient.
-
-    As a constant it cannot lead L_RGB to the encoder through the rendered background (Eq. 7 moves decoder and scenes
-    only), and L_latent reaches the encoder through the encoded views only, where the background is seen too.
-    """
-    return autoencoder.background_latent(WHITE)

@@ -15,7 +15,7 @@ from latentfields.evaluation.metrics import LATENT_RANGE, psnr
 from latentfields.evaluation.pictures import LatentProjection, to_pixels
 from latentfields.evaluation.report import Picture, PictureGroup, PictureRow
 from latentfields.igae.image_cache import CachedViews, Photos
-from latentfields.igae.scene_training import SceneTraining, current_background
+from latentfields.igae.scene_training import SceneTraining
 
 SCENES_WATCHED = 4
 """Scenes that are looked at."""
@@ -82,13 +82,12 @@ def watch_scenes(
     autoencoder: Autoencoder, training: SceneTraining, *, render: bool
 ) -> tuple[WatchedScene, ...]:
     """Held-out views of a few scenes, as the autoencoder and the latent scenes are now."""
-    background = current_background(autoencoder)
     watched = []
     for scene in watched_scenes(training.views):
         indices = training.views.held_out[scene][:VIEWS_WATCHED]
         truth = training.views.images(indices)
         encoded = autoencoder.encode(truth.to(training.device))
-        rendered = training.render_views(scene, indices, background=background) if render else None
+        rendered = training.render_views(scene, indices) if render else None
         watched.append(
             WatchedScene(
                 name=training.views.names[scene],

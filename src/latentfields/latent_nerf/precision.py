@@ -17,7 +17,7 @@ def uses_bfloat16(precision: DecoderPrecision, device: torch.device) -> bool:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for products in bfloat16. Emulated ones would be slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # PyTorch tells only in newer versions; older ones keep to float32.
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

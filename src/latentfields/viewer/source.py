@@ -18,7 +18,7 @@ from latentfields.evaluation.pictures import LatentProjection
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.igae.image_cache import CachedViews, cache_scenes
-from latentfields.igae.scene_training import WHITE, SceneTraining, current_background
+from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.latent_nerf.render import evenly_spread, load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel, View
@@ -109,14 +109,11 @@ class LatentScene:
 
     @torch.no_grad()
     def render(self, cameras: Cameras) -> tuple[Tensor, View]:
-        """As `SceneModel.render`, over the code of white."""
-        views, training = self.training.views, self.training
+        """As `SceneModel.render`, over the code of white that the scenes were trained over."""
+        training = self.training
         (active,) = training.scenes.fetch([self.index], training.device)
         grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
-        seen = training.renderer.render(
-            active, grid.to(training.device), background=current_background(self.autoencoder),
-            near=views.near[self.index], far=views.far[self.index], generator=None,
-        )  # fmt: skip
+        seen = training.render_scene(active, grid, generator=None)
         images = self.autoencoder.decode_batches(seen.latents).cpu()
         return images, View(seen.latents.cpu(), seen.opacity.cpu(), seen.depth.cpu())
 
@@ -167,13 +164,10 @@ def _open_latent_scenes(folder: Path, cache: Path, device: torch.device) -> Sour
     if not autoencoder.has_statistics:
         file = folder / START_STATISTICS_FILE
         autoencoder.set_statistics(from_json(LatentStatistics, read_json(file), source=file))
+    autoencoder.to(device)
+    training = SceneTraining(config, _views(about, config, cache), autoencoder, device=device)
     tensors = _latest_scenes(folder)
     autoencoder.load_state_dict(without_prefix("autoencoder", tensors) or autoencoder.state_dict())
-    autoencoder.to(device)
-    training = SceneTraining(
-        config, _views(about, config, cache), device=device,
-        channels=autoencoder.channels, factor=autoencoder.factor,
-    )  # fmt: skip
     training.restore_scenes(tensors)
     scenes = [LatentScene(training, autoencoder, index) for index in range(len(training.views))]
     return Source(f"{len(scenes)} latent scenes", folder, scenes, OpenGate())
