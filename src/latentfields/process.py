@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import platform
+import signal
+import threading
+import time
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from latentfields.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
+SECONDS_TO_SAVE = 30.0
+"""How long a worker whose parent has died may take to save its state."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -36,6 +44,24 @@ def set_threads(count: int) -> None:
     import torch
 
     torch.set_num_threads(count)
+
+
+def end_with_parent() -> None:
+    """Let this worker process of `multiprocessing` end soon after its parent, however that ends.
+
+    Killed parents cannot tell their workers, which would go on alone for as long as their job takes. A training that
+    is interrupted this way saves its state.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(SECONDS_TO_SAVE)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,4 +1,8 @@
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,15 @@ def count_up(path: Path) -> dict[str, Any]:
 
 def fail(message: str) -> dict[str, Any]:
     raise ValueError(message)
+
+
+def beat(path: Path) -> dict[str, Any]:
+    """A long job that shows that it is alive, by appending to a file."""
+    for _ in range(1200):
+        with open(path, "a") as file:
+            file.write(".")
+        time.sleep(0.05)
+    return {}
 
 
 def cells(folder: Path, count: int) -> list[Cell]:
@@ -43,3 +56,33 @@ def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, processes: int) 
         run_cells(jobs, tmp_path / "out", processes=processes, label="test")
     results = run_cells(cells(tmp_path, 1), tmp_path / "out", processes=1, label="test")
     assert results["cell-0"]["calls"] == 1
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    hearts = [tmp_path / "first", tmp_path / "second"]
+    script = (
+        "from pathlib import Path; from latentfields.bench.cells import Cell, run_cells; from test_cells import beat;"
+        f"run_cells([Cell(name, beat, Path({str(tmp_path)!r}) / name) for name in ('first', 'second')], "
+        f"Path({str(tmp_path / 'out')!r}), processes=2, label='test')"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL
+    ) as parent:
+        wait_for(lambda: all(heart.exists() for heart in hearts))
+        parent.kill()
+
+    def still() -> bool:
+        sizes = [heart.stat().st_size for heart in hearts]
+        time.sleep(1.0)
+        return sizes == [heart.stat().st_size for heart in hearts]
+
+    wait_for(still)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Well before the job of `beat` ends by itself."""
+    end = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from latentfields.process import set_threads, tune_allocator
+from latentfields.process import end_with_parent, set_threads, tune_allocator
 from latentfields.training.checkpoint import read_json, write_json
 
 CELLS_FOLDER = "cells"
@@ -54,7 +54,7 @@ def run_cells(
 def _run_in_parallel(cells: Sequence[Cell], folder: Path, processes: int, progress: tqdm[Any]) -> None:
     # Forked children would share the state of the parent's threads; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker) as pool:
         futures: dict[Future[dict[str, Any]], Cell] = {
             pool.submit(cell.job, cell.arguments): cell for cell in cells
         }
@@ -67,7 +67,9 @@ def _run_in_parallel(cells: Sequence[Cell], folder: Path, processes: int, progre
             raise
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """Settings of a process that runs cells."""
+    end_with_parent()
     tune_allocator()
     set_threads(1)
 

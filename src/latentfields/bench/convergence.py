@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from latentfields.bench.cells import Cell, run_cells
+from latentfields.bench.cells import Cell, run_cells, start_worker
 from latentfields.bench.grid import grid_fits, run_fit_grid
 from latentfields.bench.grid_config import FitGrid
 from latentfields.bench.nvs import FitJob, fit_and_score
-from latentfields.process import set_threads, tune_allocator
 from latentfields.rendering.options import EvenSampling
 from latentfields.training.checkpoint import write_json
 
@@ -57,8 +56,7 @@ def fit_and_score_plainly(job: FitJob) -> dict[str, Any]:
 
 def _start_plain_worker() -> None:
     os.environ["LATENTFIELDS_KERNELS"] = "torch"
-    tune_allocator()
-    set_threads(1)
+    start_worker()
 
 
 def time_to(curve: Sequence[Mapping[str, float]], quality: float, *, measure: str) -> float | None:
