@@ -117,6 +117,14 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     assert command.config == replace(preset(), sampling=HierarchicalSampling(coarse_network="shared"))
 
 
+def test_densification_without_gaussians_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "data/chair", "--densification", "mcmc"])
+    assert stop.value.code == 2
+    message = "--densification: is mcmc for the field kplanes; expected the field gaussians"
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.lrf_memory import peak_memory
 from latentfields.bench.lrf_scenes import TestScene
+from latentfields.bench.timing import milliseconds
 from latentfields.cameras import Cameras
 from latentfields.evaluation.metrics import Scores
 from latentfields.evaluation.pictures import save_png, to_pixels
@@ -129,19 +129,10 @@ def _costs(run: Run, cameras: Cameras) -> dict[str, Any]:
     }
 
 
-@torch.no_grad()
 def _milliseconds(function: Callable[[], object], views: int) -> float:
     """Time per view of a function that makes `views` of them, the second time that it is called."""
-
-    def finish() -> None:
-        function()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-
-    finish()
-    start = time.perf_counter()
-    finish()
-    return 1e3 * (time.perf_counter() - start) / views
+    milliseconds(function)
+    return milliseconds(function) / views
 
 
 def _scored(renderings: Mapping[str, Tensor], scene: Scene, pictures: Path) -> dict[str, dict[str, float]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from PIL import Image
 
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.bench.timing import milliseconds
 from latentfields.cameras import Cameras
 from latentfields.evaluation.pictures import to_pixels
 from latentfields.latent_nerf.config import FitConfig
@@ -58,7 +58,6 @@ def fit_and_score(job: FitJob) -> dict[str, Any]:
     test = metrics["test"]
     records = read_log(job.folder)
     _save_picture(run, scene, job.picture)
-    shutil.rmtree(job.folder)
     images = test["images"]["mean"]
     result = {
         "psnr": images["psnr"], "ssim": images["ssim"], "seconds": metrics["training_seconds"],
@@ -69,12 +68,17 @@ def fit_and_score(job: FitJob) -> dict[str, Any]:
         result |= {"cpu_seconds": curve[-1]["cpu_seconds"], "curve": curve}
     result |= _view_milliseconds(run, scene)
     if autoencoder is not None:
-        after = metrics["after_supervision"]
+        # Without an alignment, Latent Supervision ends where the fit does.
+        after = metrics["after_supervision"] or {
+            "test_psnr": images["psnr"],
+            "test_latent_psnr": test["latents"]["mean"]["psnr"],
+        }
         result |= {
             "supervision_psnr": after["test_psnr"],
             "supervision_latent_psnr": after["test_latent_psnr"],
             "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
         }
+    shutil.rmtree(job.folder)
     return result
 
 
@@ -86,7 +90,6 @@ def quality_curve(records: Sequence[Mapping[str, Any]], *, final_psnr: float) ->
     return [{key: point[key] for key in ("step", "seconds", "cpu_seconds", "psnr")} for point in points]
 
 
-@torch.no_grad()
 def _view_milliseconds(run: Run, scene: Scene) -> dict[str, float]:
     """Medians over test views of rendering what is decoded, and of rendering and decoding."""
     cameras = scene.cropped_to_multiple(run.model.factor).cameras[scene.indices("test")[:TIMED_VIEWS]]
@@ -101,12 +104,8 @@ def _view_milliseconds(run: Run, scene: Scene) -> dict[str, float]:
 
 
 def _median_milliseconds(function: Callable[[Cameras], object], cameras: Sequence[Cameras]) -> float:
-    times = []
-    for camera in cameras:
-        start = time.perf_counter()
-        function(camera)
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
+    milliseconds(lambda: function(cameras[0]))
+    return statistics.median(milliseconds(lambda camera=camera: function(camera)) for camera in cameras)
 
 
 def _save_picture(run: Run, scene: Scene, path: Path) -> None:

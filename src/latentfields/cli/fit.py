@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args
 import tyro
 
 from latentfields.cli.command_line import command_line
+from latentfields.errors import InputError
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification_config import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
@@ -69,6 +70,11 @@ class Fit:
         from latentfields.latent_nerf.run import RunConfig
         from latentfields.process import set_threads
 
+        if self.densification is not None and self.field != "gaussians":
+            raise InputError(
+                "--densification",
+                f"is {self.densification} for the field {self.field}; expected the field gaussians",
+            )
         set_threads(self.threads)
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
@@ -110,8 +116,9 @@ def starting_point(arguments: Sequence[str]) -> Fit:
         parser.add_argument(f"--{name}", nargs="?")
     chosen: dict[str, Any] = vars(parser.parse_known_args(arguments)[0])
     known = {name: value for name, value in chosen.items() if value in choices[name]}
+    field: FieldName = known.get("field", "kplanes")
     config = preset(
-        known.get("field", "kplanes"), known.get("preset", "small"), space=known.pop("space", "latent"),
-        sampler=known.get("sampler"), densification=known.get("densification"),
+        field, known.get("preset", "small"), space=known.pop("space", "latent"), sampler=known.get("sampler"),
+        densification=known.get("densification") if field == "gaussians" else None,
     )  # fmt: skip
     return Fit(scene=tyro.MISSING, config=config, **known)
