@@ -55,4 +55,6 @@ def test_values_out_of_range_are_named(field: str, value: float) -> None:
 def test_latent_fields_take_all_steps_and_align_no_decoder() -> None:
     config = latent_field_config("kplanes", seed=3)
     assert (config.supervision.steps, config.alignment.steps, config.seed) == (2000, 0, 3)
-    assert latent_field_config("kplanes", steps=7).supervision.steps == 7
+    assert config.subpixels == 1  # As in the paper.
+    config = latent_field_config("kplanes", steps=7, subpixels=2)
+    assert (config.supervision.steps, config.subpixels) == (7, 2)

@@ -125,7 +125,11 @@ class _Bench:
 
     def _fit_config(self, seed: int) -> FitConfig:
         return latent_field_config(
-            self.config.field, self.scale.preset, steps=self.scale.fit_steps, seed=seed
+            self.config.field,
+            self.scale.preset,
+            steps=self.scale.fit_steps,
+            subpixels=self.config.subpixels,
+            seed=seed,
         )
 
     def measure(self, autoencoders: dict[str, str]) -> dict[str, Any]:

@@ -88,6 +88,8 @@ class LrfBench:
     """Rendered objects per family, each fitted with a seed of its own; captured scenes are fitted with each seed."""
     field: FieldName
     """Representation of all scenes."""
+    subpixels: int
+    """Rendered features per latent along one side."""
     base: str
     """The plain autoencoder."""
     encoder: str | None

@@ -6,6 +6,7 @@ import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,8 @@ def _view_milliseconds(run: Run, scene: Scene) -> dict[str, float]:
 
 
 def _median_milliseconds(function: Callable[[Cameras], object], cameras: Sequence[Cameras]) -> float:
-    milliseconds(lambda: function(cameras[0]))
-    return statistics.median(milliseconds(lambda camera=camera: function(camera)) for camera in cameras)
+    milliseconds(partial(function, cameras[0]))
+    return statistics.median(milliseconds(partial(function, camera)) for camera in cameras)
 
 
 def _save_picture(run: Run, scene: Scene, path: Path) -> None:

@@ -30,6 +30,9 @@ class Lrf:
     """Objects per family, each fitted with its own seed; given scenes are fitted with every seed."""
     field: FieldName = "gaussians"
     """Representation of all scenes."""
+    subpixels: int = 1
+    """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection.
+    Decoders that are given should have been aligned to renderings of the same kind."""
     base: str = "base"
     """The plain autoencoder."""
     encoder: str | None = None
@@ -53,8 +56,9 @@ class Lrf:
         from latentfields.bench.lrf_report import tables, write_page
 
         config = LrfBench(
-            scale=self.scale, seeds=self.seeds, field=self.field, base=self.base, encoder=self.encoder,
-            decoder=self.decoder, both=self.both, training_scenes=self.training_scenes, scenes=self.scenes,
+            scale=self.scale, seeds=self.seeds, field=self.field, subpixels=self.subpixels, base=self.base,
+            encoder=self.encoder, decoder=self.decoder, both=self.both, training_scenes=self.training_scenes,
+            scenes=self.scenes,
         )  # fmt: skip
         results = run_lrf_bench(config, self.out, processes=self.processes)
         page = write_page(results, self.out, command=command_line())

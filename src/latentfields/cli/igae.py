@@ -31,7 +31,7 @@ class Finetune3D:
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder to start from."""
     preset: Literal["tiny", "small", "paper"] = "small"
-    """Scale of the training: minutes, hours on a CPU, or the paper's (Table 15)."""
+    """Scale of the training: minutes, half an hour of a CPU core, or the paper's (Table 15)."""
     ablation: Ablation | None = None
     """Leave out a part: the latent scenes, the preservation of the autoencoder, or the scenes' further training."""
     pretraining_epochs: float | None = None

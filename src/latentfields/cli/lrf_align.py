@@ -36,6 +36,8 @@ class AlignDecoder:
     """Settings of the fits: `small` for one CPU core, `paper` for a GPU."""
     fit_steps: int | None = None
     """Steps of every fit; by default all those of the preset."""
+    subpixels: int = 1
+    """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
     device: str = "auto"
@@ -54,7 +56,9 @@ class AlignDecoder:
         set_threads(self.threads)
         config = AlignConfig(
             scenes=self.scenes, autoencoder=self.autoencoder, size=self.size, training=self.training,
-            fit=latent_field_config(self.field, self.preset, steps=self.fit_steps, seed=self.training.seed),
+            fit=latent_field_config(
+                self.field, self.preset, steps=self.fit_steps, subpixels=self.subpixels, seed=self.training.seed
+            ),
         )  # fmt: skip
         align_decoder(config, out=self.out, device=self.device)
         print(self.out / "autoencoder")

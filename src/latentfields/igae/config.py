@@ -209,7 +209,7 @@ SMALL = IgaeConfig(
         weights=SMALL_WEIGHTS,
     ),
 )
-"""Hours on two cores, for a hundred scenes."""
+"""Half an hour of one core, for a hundred scenes."""
 
 PAPER = IgaeConfig(
     pretraining=PretrainingConfig(

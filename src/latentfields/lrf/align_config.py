@@ -54,11 +54,18 @@ class AlignTraining:
 
 
 def latent_field_config(
-    field: FieldName, name: PresetName = "small", *, steps: int | None = None, seed: int = 0
+    field: FieldName,
+    name: PresetName = "small",
+    *,
+    steps: int | None = None,
+    subpixels: int = 1,
+    seed: int = 0,
 ) -> FitConfig:
     """A fit to latents alone (LRF Eq. 10): no decoder is aligned to a single scene.
 
-    `steps` are those of the fit; by default as many as both stages of the preset have together.
+    `steps` are those of the fit; by default as many as both stages of the preset have together. `subpixels` are
+    rendered features per latent along one side: one, as in the paper, unless a projection is to be learned with every
+    field.
     """
     config = preset(field, name)
     total = config.supervision.steps + config.alignment.steps if steps is None else steps
@@ -66,6 +73,7 @@ def latent_field_config(
         config,
         supervision=StageConfig(total, config.supervision.learning_rate_factor),
         alignment=StageConfig(0, config.alignment.learning_rate_factor),
+        subpixels=subpixels,
         seed=seed,
     )
 
