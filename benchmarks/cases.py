@@ -127,7 +127,7 @@ def _rays() -> Rays:
     origins = 3.0 * torch.nn.functional.normalize(torch.randn(RAYS, 3), dim=-1)
     targets = 1.4 * torch.rand(RAYS, 3) - 0.7
     directions = torch.nn.functional.normalize(targets - origins, dim=-1)
-    return Rays(origins, directions, torch.full((RAYS, 1), 0.01))
+    return Rays(origins, directions)
 
 
 def _points(rays: Rays, samples: int) -> Tensor:

@@ -76,11 +76,6 @@ def test_axes_are_opengl() -> None:
     assert depth.item() == 10.0
 
 
-def test_footprint_is_half_a_pixel_at_unit_depth() -> None:
-    cameras = Cameras(torch.eye(4)[None], torch.tensor([[10.0, 10.0]]), torch.tensor([[4.0, 4.0]]), 8, 8)
-    assert cameras.rays_at(torch.tensor([[4.0, 4.0]])).radii.item() == pytest.approx(0.05)
-
-
 def test_resize_is_exact() -> None:
     cameras = Cameras(
         torch.eye(4)[None],

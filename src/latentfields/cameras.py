@@ -23,16 +23,14 @@ class Rays:
     """(..., 3) ray origins."""
     directions: Tensor
     """(..., 3) unit directions."""
-    radii: Tensor
-    """(..., 1) radius of the pixel's footprint at unit distance: half its width."""
 
     def flatten(self) -> Rays:
         """The same rays with all leading dimensions merged into one."""
-        return Rays(self.origins.reshape(-1, 3), self.directions.reshape(-1, 3), self.radii.reshape(-1, 1))
+        return Rays(self.origins.reshape(-1, 3), self.directions.reshape(-1, 3))
 
     def __getitem__(self, index: Tensor | slice) -> Rays:
         """Select along the first dimension."""
-        return Rays(self.origins[index], self.directions[index], self.radii[index])
+        return Rays(self.origins[index], self.directions[index])
 
     def __len__(self) -> int:
         return self.origins.shape[0]
@@ -139,9 +137,7 @@ class Cameras:
         rotation = self.camera_to_world[:, :3, :3][expand]
         directions = (rotation @ local[..., None])[..., 0]
         origins = self.centers[expand].expand_as(directions)
-        length = directions.norm(dim=-1, keepdim=True)
-        half_width = (0.5 / self.focal.mean(dim=-1, keepdim=True))[expand]
-        return Rays(origins, directions / length, (half_width / length).expand(*directions.shape[:-1], 1))
+        return Rays(origins, directions / directions.norm(dim=-1, keepdim=True))
 
     def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Project world points (P, 3) into every camera.

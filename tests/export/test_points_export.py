@@ -53,7 +53,7 @@ def test_what_passes_is_taken_out_of_the_depth(sphere_run: Run) -> None:
     origins, directions = torch.tensor([[-2.0, 0.0, 0.0]] * 3), torch.tensor([[1.0, 0.0, 0.0]] * 3)
     opacity = torch.tensor([1.0, 0.9, 0.5])
     depth = opacity * 1.4 + (1 - opacity) * 3.0
-    rays = Rays(origins, directions, torch.zeros(3, 1))
+    rays = Rays(origins, directions)
     found = surface_distance(sphere_run, rays, depth=depth, opacity=opacity)
     torch.testing.assert_close(found, torch.tensor([1.4, 1.4, torch.inf]))
 

@@ -101,7 +101,7 @@ def test_equal_seeds_give_equal_grids() -> None:
 def weights_along(grid: DensityGrid, *origins: tuple[float, float, float]) -> Tensor:
     """Shares (R, 40) of the weights of rays down the z axis, over the distances 2 to 4 from z = 3."""
     start = torch.tensor(origins)
-    rays = Rays(start, torch.tensor([[0.0, 0.0, -1.0]]).expand_as(start), torch.full((len(start), 1), 0.01))
+    rays = Rays(start, torch.tensor([[0.0, 0.0, -1.0]]).expand_as(start))
     enter = torch.full((len(start),), 2.0)
     weights = grid.sampling_weights(rays, enter, enter + 2, bins=40)
     assert (weights > 0).all()
@@ -141,7 +141,7 @@ def test_no_ray_misses_an_occupied_cell_however_briefly_it_meets_it(resolution: 
     targets = (cell + torch.rand(200, 3, generator=generator)) * 2 / resolution - 1
     origins = 2.5 * torch.nn.functional.normalize(torch.randn(200, 3, generator=generator), dim=-1)
     directions = torch.nn.functional.normalize(targets - origins, dim=-1)
-    rays = Rays(origins, directions, torch.full((200, 1), 0.01))
+    rays = Rays(origins, directions)
     enter, leave = box_segment(rays, near=0.1, far=6.0)
     active, start, end = grid.occupied_range(rays, enter, leave)
     assert active.tolist() == list(range(200))
@@ -156,7 +156,7 @@ def test_no_ray_misses_an_occupied_cell_however_briefly_it_meets_it(resolution: 
 def test_rays_that_meet_no_occupied_block_are_left_out() -> None:
     grid = updated(DensityGrid(resolution=32), times=60)
     origins = torch.tensor([[0.0, 0.0, 3.0], [0.95, 0.95, 3.0], [0.1, -0.2, 3.0]])
-    rays = Rays(origins, torch.tensor([[0.0, 0.0, -1.0]]).repeat(3, 1), torch.full((3, 1), 0.01))
+    rays = Rays(origins, torch.tensor([[0.0, 0.0, -1.0]]).repeat(3, 1))
     active, start, end = grid.occupied_range(rays, torch.full((3,), 2.0), torch.full((3,), 4.0))
     assert active.tolist() == [0, 2]
     assert ((start > 2.0) & (start < 2.4)).all()

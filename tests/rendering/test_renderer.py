@@ -140,7 +140,7 @@ def test_rays_that_meet_nothing_show_the_background() -> None:
 
 def test_rays_beside_the_box_show_the_background() -> None:
     origins = torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
-    rays = Rays(origins, torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), torch.full((2, 1), 0.01))
+    rays = Rays(origins, torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
     rendering = render(Blob(), DensityGrid(resolution=8), rays)
     torch.testing.assert_close(rendering.features, BACKGROUND.expand(2, 3))
     assert (rendering.depth <= FAR).all()

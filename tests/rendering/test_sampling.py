@@ -21,12 +21,12 @@ def random_rays(seed: int, count: int = 200) -> Rays:
     directions[::5, 0] = 0
     directions[::10, 1] = 0
     directions = torch.nn.functional.normalize(directions, dim=-1)
-    return Rays(origins, directions, torch.full((count, 1), 0.01, dtype=torch.float64))
+    return Rays(origins, directions)
 
 
 def ray(origin: tuple[float, ...], direction: tuple[float, ...]) -> Rays:
     toward = torch.nn.functional.normalize(torch.tensor([direction]).float(), dim=-1)
-    return Rays(torch.tensor([origin]).float(), toward, torch.full((1, 1), 0.01))
+    return Rays(torch.tensor([origin]).float(), toward)
 
 
 def inside(points: Tensor, *, margin: float) -> Tensor:

@@ -75,7 +75,6 @@ class FieldModel(OwnModel):
         rays = Rays(
             origins=(ray_bundle.origins - self.scene_center) / self.half_side,
             directions=ray_bundle.directions,
-            radii=ray_bundle.pixel_area.sqrt() / 2,
         )
         seen = self.sampler.render(
             self.field, rays, self.renderer.background,
