@@ -18,9 +18,6 @@ from latentfields.igae.scenes import ActiveScene
 from latentfields.rendering.kernels.plane_lookup import plane_lookup
 from latentfields.rendering.renderer import render_rays
 
-GRID_SHARE = 0.25
-"""Share of a density grid's cells that one update looks at, after the warm-up."""
-
 
 @dataclass(frozen=True)
 class RenderedLatents:
@@ -112,8 +109,6 @@ class TriPlaneRenderer(nn.Module):
 
     def update_grid(self, scene: ActiveScene, *, generator: torch.Generator) -> None:
         """Look at the scene's densities again, if its number of visits says that it is time."""
-        sampling = self.config.sampling
-        if scene.visits % sampling.grid_every == 0:
-            share = 1.0 if scene.visits < sampling.grid_warmup else GRID_SHARE
+        if share := self.config.sampling.updated_share(scene.visits):
             density = SharedHeadField(scene.planes.detach(), self.head).density
             scene.grid.update(density, share=share, generator=generator)

@@ -11,9 +11,6 @@ from latentfields.rendering.options import GridSampling
 from latentfields.rendering.renderer import Rendering, render_rays
 from latentfields.rendering.sampler import Density, RadianceField, Sampler
 
-GRID_SHARE = 0.25
-"""Share of the density grid's cells that one update looks at, after the warm-up."""
-
 
 class GridSampler(Sampler):
     """`render_rays` through a density grid of the field (Mueller et al. 2022, App. C)."""
@@ -40,6 +37,5 @@ class GridSampler(Sampler):
 
     def update(self, field: Density, *, step: int, generator: torch.Generator) -> None:
         """Look at the field's densities again, every few steps."""
-        if step % self.options.grid_every == 0:
-            share = 1.0 if step < self.options.grid_warmup else GRID_SHARE
+        if share := self.options.updated_share(step):
             self.grid.update(field.density, share=share, generator=generator)

@@ -24,6 +24,12 @@ class SamplingOptions:
     grid_warmup: int = 128
     """Steps during which every cell is updated, instead of a quarter of them."""
 
+    def updated_share(self, step: int) -> float:
+        """Share of the grid's cells that step `step`, from 0, looks at: none in most steps."""
+        if step % self.grid_every:
+            return 0.0
+        return 1.0 if step < self.grid_warmup else 0.25
+
 
 @dataclass(frozen=True)
 class GridSampling(SamplingOptions):
