@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from latentfields.cameras import Cameras
     from latentfields.errors import InputError
     from latentfields.latent_nerf.config import FitConfig
+    from latentfields.latent_nerf.evaluate import evaluate_run
     from latentfields.latent_nerf.fit import fit
     from latentfields.latent_nerf.presets import preset
     from latentfields.latent_nerf.run import Run
@@ -29,6 +30,7 @@ __all__ = [
     "InputError",
     "Run",
     "Scene",
+    "evaluate_run",
     "fit",
     "load_autoencoder",
     "load_scene",
@@ -43,6 +45,7 @@ __getattr__ = lazy_attributes(
         "InputError": "latentfields.errors",
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
+        "evaluate_run": "latentfields.latent_nerf.evaluate",
         "fit": "latentfields.latent_nerf.fit",
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_scene": "latentfields.scenes.load",

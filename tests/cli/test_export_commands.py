@@ -77,6 +77,15 @@ def test_one_file_serves_every_command(
     assert json.loads(output) == {group: values["mean"] for group, values in stored.items()}
 
 
+def test_gaussians_need_no_scene(scene_folder: Path, tmp_path: Path) -> None:
+    scene = shutil.copytree(scene_folder, tmp_path / "scene")
+    options = ["--field", "gaussians", "--field.initial", "50", "--space", "rgb", "--supervision.steps", "2"]
+    main(["fit", str(scene), "--out", str(tmp_path / "run"), *options, "--alignment.steps", "0"])
+    shutil.rmtree(scene)
+    main(["export", "gaussians", str(tmp_path / "run")])
+    assert len(plyfile.PlyData.read(tmp_path / "run" / "exports" / "gaussians.ply")["vertex"]) >= 50
+
+
 def test_hostile_input_is_one_line(
     scene_file: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,7 +138,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("export",), *(("export", c) for c in ("mesh", "points", "cameras", "scene"))]
+    "command", [("export",), *(("export", c) for c in ("mesh", "points", "gaussians", "cameras", "scene"))]
 )
 def test_exports_explain_themselves(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

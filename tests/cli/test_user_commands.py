@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,21 @@ def test_evaluate_prints_what_the_run_stored(run_folder: Path) -> None:
     assert json.loads(done.stdout) == {group: values["mean"] for group, values in stored.items()}
 
 
+def test_evaluate_is_told_where_the_autoencoder_is(
+    run_folder: Path, autoencoder_folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run_folder, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"autoencoder": str(tmp_path / "gone")}))
+    done = latentfields("evaluate", copy)
+    assert done.returncode == 0, done.stderr
+    assert "say with --autoencoder where it is now" in done.stdout
+    done = latentfields("evaluate", copy, "--autoencoder", autoencoder_folder, "--json")
+    assert done.returncode == 0, done.stderr
+    stored = json.loads((run_folder / "metrics.json").read_text())["test"]
+    assert json.loads(done.stdout) == {group: values["mean"] for group, values in stored.items()}
+
+
 def test_render_test_views_and_orbit(run_folder: Path, tmp_path: Path) -> None:
     done = latentfields("render", run_folder, "--out", tmp_path / "png")
     assert done.returncode == 0, done.stderr
@@ -111,6 +127,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
             out,
         ): "no such autoencoder; packaged: 'base', 'igae'",
         ("fit", scene_folder, "--out", run_folder): "holds a run with other settings",
+        ("fit", scene_folder, "--size", "0", "--out", out): "--size: is 0; expected at least 1 pixel",
         ("evaluate", tmp_path): "is not a run",
         ("render", run_folder, "--views", "orbit", "--frames", "0"): "--frames: is 0; expected at least 1",
         ("autoencoder", "evaluate", "base"): "name at least one folder",

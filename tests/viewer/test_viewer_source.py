@@ -132,6 +132,12 @@ def test_latent_scenes_of_the_first_phase(igae_run: Path, tmp_path: Path) -> Non
 def test_what_cannot_be_opened(igae_run: Path, latent_run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a run"):
         opened(tmp_path)
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"config\.json: field 'top level' should be an object"):
+        opened(tmp_path / "list")
+    with pytest.raises(InputError, match="is a run of `autoencoder finetune-3d`"):
+        Run.load(igae_run)
     with pytest.raises(InputError, match="--scene: is of no use"):
         opened(igae_run, scene=tmp_path)
     with pytest.raises(InputError, match="--cache: is of no use"):

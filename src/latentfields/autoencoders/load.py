@@ -13,7 +13,7 @@ from latentfields.autoencoders.patch import CLASS_FIELD, CONFIG_FILE, PatchAutoe
 from latentfields.errors import InputError
 from latentfields.training.checkpoint import read_json
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def packaged_autoencoders() -> dict[str, Path]:
@@ -22,23 +22,31 @@ def packaged_autoencoders() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG_FILE}"))}
 
 
+def located(name: str) -> str:
+    """A name that means the same in every working directory: of a local folder its whole path, else `name`."""
+    if name in packaged_autoencoders() or not Path(name).is_dir():
+        return name
+    return str(Path(name).resolve())
+
+
 def load_autoencoder(name: str | Path) -> Autoencoder:
     """Load an autoencoder for inference or fine-tuning, on the CPU.
 
-    `name` is a packaged name (`base`), a folder written by this package or by diffusers, or a Hub id such as
-    `ostris/vae-kl-f8-d16`. Channels, factor and value range are found from the model itself; latent statistics
-    come from the folder or the model's configuration, and are left unset when neither has them.
+    `name` is a packaged name (`base`), a folder written by this package or by diffusers, or, as a string, a Hub id
+    such as `ostris/vae-kl-f8-d16`: a `Path`, or what starts with . or /, is never looked for on the Hub. Channels,
+    factor and value range are found from the model itself; latent statistics come from the folder or the model's
+    configuration, and are left unset when neither has them.
     Raises InputError, listing what is available, when nothing is found.
     """
     packaged = packaged_autoencoders()
     folder = packaged.get(str(name), Path(name))
     if folder.is_dir():
         codec, config = _load_folder(folder)
-    elif _HUB_ID.fullmatch(str(name)):
+    elif isinstance(name, str) and _HUB_ID.fullmatch(name):
         from latentfields.autoencoders.diffusers_codec import load_diffusers
 
         try:
-            codec, config = load_diffusers(str(name))
+            codec, config = load_diffusers(name)
         except InputError as error:
             raise InputError(error.source, f"{error.problem}; {_available(packaged)}") from None
     else:

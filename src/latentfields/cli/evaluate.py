@@ -16,6 +16,8 @@ class Evaluate:
     """Folder of the run, or a file written by `latentfields export scene`."""
     scene: Path | None = None
     """Where the scene is now; by default where it was fitted from."""
+    autoencoder: str | None = None
+    """Where the autoencoder is now that the scene was fitted with; by default where it was then."""
     json: bool = False
     """Print the averages as JSON."""
 
@@ -24,6 +26,7 @@ class Evaluate:
         from latentfields.latent_nerf.evaluate import evaluate_run, summary_lines
         from latentfields.latent_nerf.run import Run
 
-        scores = evaluate_run(Run.load(self.run_folder), scene_folder=self.scene)
+        run = Run.load(self.run_folder)
+        scores = evaluate_run(run, scene_folder=self.scene, autoencoder=self.autoencoder)
         for line in summary_lines(scores, json=self.json):
             print(line)

@@ -26,23 +26,19 @@ class _Export(abc.ABC):
     """Folder of the run, or a file written by `latentfields export scene`."""
     out: Path | None = None
     """What to write."""
-    scene: Path | None = None
-    """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
     json: bool = False
     """Print what was written as JSON."""
 
     @abc.abstractmethod
-    def export(self, run: Run, views: SceneViews) -> Any:
+    def export(self, run: Run) -> Any:
         """Write, and return a dataclass that says what."""
 
     def run(self) -> None:
         """Export and say what was written."""
-        from latentfields.latent_nerf.render import run_views
         from latentfields.latent_nerf.run import Run
         from latentfields.training.typed_json import to_json
 
-        run = Run.load(self.run_folder)
-        summary = self.export(run, run_views(run, self.scene))
+        summary = self.export(Run.load(self.run_folder))
         if self.json:
             print(json_format.dumps(to_json(summary)))
             return
@@ -59,7 +55,21 @@ class _Export(abc.ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mesh(_Export):
+class _ExportWithViews(_Export):
+    """What the exports that need the scene's cameras have in common."""
+
+    scene: Path | None = None
+    """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
+
+    def views(self, run: Run) -> SceneViews:
+        """The cameras of the scene that `run` was fitted to."""
+        from latentfields.latent_nerf.render import run_views
+
+        return run_views(run, self.scene)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh(_ExportWithViews):
     """Triangle mesh with coloured vertices, from the field's density by marching cubes.
 
     In the capture's own coordinates and axes. Colours are decoded from training views and blended. Needs
@@ -70,26 +80,26 @@ class Mesh(_Export):
     """File to write, ending in .ply, .obj or .glb; by default RUN/exports/mesh.ply."""
     options: Annotated[MeshOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=MeshOptions)
 
-    def export(self, run: Run, views: SceneViews) -> Any:
+    def export(self, run: Run) -> Any:
         """As `export_mesh`."""
         from latentfields.export.mesh import export_mesh
 
-        return export_mesh(run, views, out=self.target(run, "mesh.ply"), options=self.options)
+        return export_mesh(run, self.views(run), out=self.target(run, "mesh.ply"), options=self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Points(_Export):
+class Points(_ExportWithViews):
     """Coloured point cloud, from the depth that the training views show. In the capture's own coordinates and axes."""
 
     out: Path | None = None
     """File to write, ending in .ply; by default RUN/exports/points.ply."""
     options: Annotated[PointOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=PointOptions)
 
-    def export(self, run: Run, views: SceneViews) -> Any:
+    def export(self, run: Run) -> Any:
         """As `export_points`."""
         from latentfields.export.points import export_points
 
-        return export_points(run, views, out=self.target(run, "points.ply"), options=self.options)
+        return export_points(run, self.views(run), out=self.target(run, "points.ply"), options=self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +112,7 @@ class Gaussians(_Export):
     out: Path | None = None
     """File to write, ending in .ply; by default RUN/exports/gaussians.ply."""
 
-    def export(self, run: Run, views: SceneViews) -> Any:
+    def export(self, run: Run) -> Any:
         """As `export_gaussians`."""
         from latentfields.export.gaussians_ply import export_gaussians
 
@@ -110,7 +120,7 @@ class Gaussians(_Export):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cameras(_Export):
+class Cameras(_ExportWithViews):
     """Cameras as Nerfstudio's transforms.json, in the capture's own coordinates; poses in OpenGL axes.
 
     Intrinsics are those of the pictures that the run was fitted to: undistorted, resized, cropped.
@@ -125,16 +135,18 @@ class Cameras(_Export):
     pictures: bool = False
     """Render every view beside the file: the folder is then a Nerfstudio data set of the fitted scene."""
 
-    def export(self, run: Run, views: SceneViews) -> Any:
+    def export(self, run: Run) -> Any:
         """As `export_cameras`."""
         from latentfields.export.cameras import export_cameras
 
         out = self.target(run, "cameras")
-        return export_cameras(run, views, out=out, path=self.path, frames=self.frames, pictures=self.pictures)
+        return export_cameras(
+            run, self.views(run), out=out, path=self.path, frames=self.frames, pictures=self.pictures
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene(_Export):
+class Scene(_ExportWithViews):
     """The whole fitted scene as one safetensors file: field, autoencoder, cameras, settings.
 
     Commands take the file in place of a run's folder, on any machine. The capture's pictures are not in it: render,
@@ -144,8 +156,8 @@ class Scene(_Export):
     out: Path | None = None
     """File to write, ending in .safetensors; by default RUN/exports/scene.safetensors."""
 
-    def export(self, run: Run, views: SceneViews) -> Any:
+    def export(self, run: Run) -> Any:
         """As `export_scene`."""
         from latentfields.export.scene_file import export_scene
 
-        return export_scene(run, views, out=self.target(run, "scene.safetensors"))
+        return export_scene(run, self.views(run), out=self.target(run, "scene.safetensors"))

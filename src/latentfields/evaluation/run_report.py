@@ -78,6 +78,8 @@ def run_label(run: Run) -> str:
     """How a run is called in the report, such as "RGB NeRF (kplanes)" or "Latent Gaussians (base)"."""
     kind, autoencoder = run.config.fit.field.kind, run.config.autoencoder
     space, model = "RGB" if autoencoder is None else "Latent", "Gaussians" if kind == "gaussians" else "NeRF"
+    if autoencoder is not None and Path(autoencoder).is_absolute():
+        autoencoder = Path(autoencoder).name
     details = [name for name in (kind if model == "NeRF" else None, autoencoder) if name is not None]
     return f"{space} {model} ({', '.join(details)})" if details else f"{space} {model}"
 

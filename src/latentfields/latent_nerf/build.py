@@ -16,6 +16,7 @@ from latentfields.fields.kplanes import KPlanesProposal
 from latentfields.fields.registry import new_field
 from latentfields.fields.vanilla import Vanilla
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.normalizer import TanhNormalizer
@@ -40,7 +41,7 @@ from latentfields.scenes.visual_hull import visual_hull_cells
 
 @dataclass(frozen=True)
 class SceneFrame:
-    """What rendering needs to know of the scene."""
+    """What rendering needs to know of the scene, and what tells that scene from others."""
 
     near: float
     far: float
@@ -48,10 +49,12 @@ class SceneFrame:
     height: int
     learn_background: bool
     world_to_scene: list[list[float]]
+    fingerprint: Fingerprint | None = None
+    """Absent from runs of earlier versions."""
 
     @classmethod
     def of(cls, scene: Scene) -> SceneFrame:
-        """The frame of `scene`."""
+        """The frame of `scene`, without a fingerprint."""
         return cls(
             near=scene.near, far=scene.far, width=scene.cameras.width, height=scene.cameras.height,
             learn_background=scene.alpha is None, world_to_scene=scene.world_to_scene.tolist(),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
 from latentfields.evaluation.metrics import LATENT_RANGE, Scores, psnr, rmse, ssim
 from latentfields.evaluation.perceptual import Unavailable, load_lpips, multiscale_gmsd
 from latentfields.latent_nerf.render import load_run_scene
@@ -76,15 +77,53 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
     return {"test": {group: score.to_json() for group, score in scores.items()}, "notes": notes}
 
 
-def evaluate_run(run: Run, *, scene_folder: Path | None = None) -> dict[str, Any]:
-    """`evaluate_model` of a saved run; `scene_folder` says where its scene is now."""
-    scene = load_run_scene(run, scene_folder)
-    original = None
-    if run.config.autoencoder is not None:
-        original = load_autoencoder(run.config.autoencoder)
-        assert run.model.autoencoder is not None
-        original.set_statistics(run.model.autoencoder.statistics)
-    return evaluate_model(run.model, original, scene)
+def evaluate_run(
+    run: Run,
+    *,
+    scene: Scene | None = None,
+    scene_folder: str | Path | None = None,
+    autoencoder: Autoencoder | str | Path | None = None,
+) -> dict[str, Any]:
+    """Scores of a finished run on the test views of its scene: `evaluate_model`, as JSON.
+
+    `["test"][group]` has the "mean" of every measure and its values per view; `["notes"]` says what is missing. The
+    scene is read from where it was fitted from; `scene_folder` says where it is now, and `scene` is one in memory, as
+    it was given to `fit`. `autoencoder` is the one that the run was fitted with, or where it is now: where neither it
+    nor the one that the run names can be had, the groups that need it are left out, with a note. Raises InputError
+    when the scene or the autoencoder is not what the run was fitted to and with.
+    """
+    if scene is None:
+        scene = load_run_scene(run, None if scene_folder is None else Path(scene_folder))
+    elif scene_folder is not None:
+        raise InputError("scene", "is given beside `scene_folder`; expected one of both")
+    else:
+        scene = run.check_scene(scene)
+    original, notes = _original(run, autoencoder)
+    scores = evaluate_model(run.model, original, scene)
+    return {**scores, "notes": [*scores["notes"], *notes]}
+
+
+def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoencoder | None, list[str]]:
+    """The autoencoder before alignment, with the run's statistics, on its device; None and a note if it is gone."""
+    if run.model.autoencoder is None:
+        if given is not None:
+            raise InputError("autoencoder", f"is of no use for {run.folder}, which was fitted in RGB")
+        return None, []
+    if isinstance(given, Autoencoder):
+        original = given.clone()
+    elif given is not None:
+        original = load_autoencoder(given)
+    else:
+        assert run.config.autoencoder is not None
+        try:
+            original = load_autoencoder(run.config.autoencoder)
+        except InputError as error:
+            missing = "Scores that need the autoencoder before alignment were left out"
+            return None, [f"{missing}; say with --autoencoder where it is now. {error}."]
+    if run.frame.fingerprint is not None:
+        run.frame.fingerprint.check_autoencoder(original)
+    original.set_statistics(run.model.autoencoder.statistics)
+    return original.to(run.model.device), []
 
 
 def summary_lines(scores: Mapping[str, Any], *, json: bool) -> list[str]:

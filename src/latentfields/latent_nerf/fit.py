@@ -1,4 +1,4 @@
-"""Fit one scene: the whole pipeline of IG-AE Sec. 3, from posed images to a saved run with its report."""
+"""Fit one scene: the whole pipeline of IG-AE Sec. 3, from posed images to a saved run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import load_autoencoder, located
 from latentfields.errors import InputError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.build import new_model
@@ -21,6 +21,7 @@ from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
+from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import write_json
 from latentfields.training.loop import LoopOptions, Trainable, train
@@ -50,7 +51,10 @@ def fit(
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
     included (see `latentfields.preset`). `out` is the run's folder; a run that was interrupted there is resumed.
     `seconds` limits the training time. `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any.
-    Raises InputError for unusable settings or images, and when `out` holds a run with other settings.
+    `Run.load(out)` reads the run again, and `evaluate_run` scores it. The report with pictures and a film is written
+    by the command `latentfields fit` alone.
+    Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
+    one of another scene.
     """
     if field is not None and config is not None:
         raise InputError(
@@ -58,11 +62,16 @@ def fit(
         )
     space: Space = "rgb" if autoencoder is None else "latent"
     config = replace(config or preset(field or "kplanes", space=space), space=space)
+    red, green, blue = map(float, scene.background)
+    reading = replace(scene.reading, background=(red, green, blue))
     run_config = RunConfig(
         scene=Path(scene.source), autoencoder=None if autoencoder is None else autoencoder.name,
-        size=max(scene.size), seconds=seconds, fit=config,
+        size=scene.read_size or max(scene.size), seconds=seconds, fit=config,
+        reading=None if reading == Reading() else reading,
     )  # fmt: skip
-    return _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
+    run = _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
+    run.check_scene(scene)
+    return run
 
 
 def fit_folder(config: RunConfig, *, out: Path, device: str = "auto", watch: Watch = nullcontext) -> Run:
@@ -91,6 +100,10 @@ def _fit(
     chosen = choose_device(device)
     if config.seconds is not None and not config.seconds > 0:
         raise InputError("--seconds", f"is {config.seconds}; expected more than 0")
+    if config.size is not None and config.size < 1:
+        raise InputError("--size", f"is {config.size}; expected at least 1 pixel")
+    if config.autoencoder is not None:
+        config = replace(config, autoencoder=located(config.autoencoder))
     finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
     inputs = None if finished else _prepared(*load(), config.fit)
     claim_run(out, to_json(config))
@@ -130,7 +143,7 @@ def _fit_scene(
             trainable, steps=trainer.total_steps, folder=out, label=f"{scene.name} [{config.fit.space}]",
             options=LoopOptions(seconds=config.seconds),
         )  # fmt: skip
-    run = Run.save(out, config, model, scene)
+    run = Run.save(out, config, model, scene, autoencoder)
     metrics = {
         "training_seconds": seconds,
         "after_supervision": trainer.after_supervision,

@@ -69,18 +69,12 @@ def orbit_frames(run: Run, cameras: Cameras, *, batch_size: int = 8) -> Iterator
 def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
     """The scene a run was fitted to, at the run's resolution; `folder` says where it is now.
 
-    Raises InputError when its images have another size than the run was fitted to.
+    Raises InputError when what is there has other pixels, cameras or splits than the run was fitted to.
     """
     config = run.config if folder is None else replace(run.config, scene=folder)
     if not config.scene.is_dir():
         raise InputError(config.scene, "there is no such folder; say with --scene where the scene is now")
-    scene = config.load_scene().cropped_to_multiple(run.model.factor)
-    if scene.size != (run.frame.height, run.frame.width):
-        raise InputError(
-            config.scene,
-            f"images are {scene.size[1]}x{scene.size[0]} but the run has {run.frame.width}x{run.frame.height}",
-        )
-    return scene
+    return run.check_scene(config.load_scene())
 
 
 def run_views(run: Run, folder: Path | None = None) -> SceneViews:

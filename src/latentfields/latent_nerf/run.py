@@ -6,7 +6,7 @@ decoder/             the autoencoder, its decoder as aligned to this scene (abse
 metrics.json         scores on the test split
 log.jsonl            loss and PSNR while training
 state/               checkpoint for resuming
-report.html          everything to look at, with pictures/ and orbit.mp4
+report.html          everything to look at, and orbit.mp4: written by the command `latentfields fit`
 
 The single file holds what rendering needs of that, and the scene's cameras (`portable.py`).
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.latent_nerf.build import SceneFrame, build_model
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.load import load_scene
+from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, read_json, save_tensors
 from latentfields.training.runs import CONFIG_FILE
@@ -54,10 +56,16 @@ class RunConfig:
     """Limit on the training time, in seconds; None trains all steps."""
     fit: FitConfig
     """How the scene is fitted."""
+    reading: Reading | None = None
+    """How the scene's folder is read; None: as `load_scene` does by default."""
 
     def load_scene(self) -> Scene:
-        """The scene, resized as configured and cropped to whole latents."""
-        return load_scene(self.scene, max_size=self.size)
+        """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""
+        reading = self.reading or Reading()
+        return load_scene(
+            self.scene, max_size=self.size, format=reading.format, use_masks=reading.use_masks,
+            background=reading.background,
+        )  # fmt: skip
 
 
 class Run:
@@ -76,11 +84,12 @@ class Run:
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
 
     @classmethod
-    def load(cls, path: Path) -> Run:
+    def load(cls, path: str | Path) -> Run:
         """Read a finished run: its folder, or the one file that `write_file` made of it.
 
         Raises InputError when `path` is neither.
         """
+        path = Path(path)
         if path.is_file():
             stored = read_portable(path)
             config = from_json(RunConfig, stored.config, source=path, field="config")
@@ -89,20 +98,31 @@ class Run:
             return cls(path, config, model, frame, views=stored.views)
         if not (path / CONFIG_FILE).is_file():
             raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
-        config = from_json(RunConfig, read_json(path / CONFIG_FILE), source=path / CONFIG_FILE)
+        about = read_json(path / CONFIG_FILE)
+        if isinstance(about, dict) and "kind" in about:
+            raise InputError(path, f"{_what(about['kind'])}; expected a run that `latentfields fit` wrote")
+        config = from_json(RunConfig, about, source=path / CONFIG_FILE)
         if not (path / MODEL_FILE).is_file():
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
-        autoencoder = load_autoencoder(path / DECODER_FOLDER) if config.fit.space == "latent" else None
+        autoencoder = None
+        if config.fit.space == "latent":
+            if not (path / DECODER_FOLDER).is_dir():
+                raise InputError(
+                    path / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder"
+                )
+            autoencoder = load_autoencoder(path / DECODER_FOLDER)
         return cls(
             path, config, _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE), frame
         )
 
     @classmethod
-    def save(cls, folder: Path, config: RunConfig, model: SceneModel, scene: Scene) -> Run:
-        """Write a finished model into its run folder."""
-        frame = SceneFrame.of(scene)
+    def save(
+        cls, folder: Path, config: RunConfig, model: SceneModel, scene: Scene, original: Autoencoder | None
+    ) -> Run:
+        """Write a finished model into its run folder; `original` is the autoencoder before alignment."""
+        frame = replace(SceneFrame.of(scene), fingerprint=Fingerprint.of(scene, original))
         if model.autoencoder is not None:
             model.autoencoder.save(folder / DECODER_FOLDER)
         save_tensors(folder / MODEL_FILE, model.scene_state(), to_json(frame))
@@ -135,10 +155,29 @@ class Run:
             )
         return self.model.render(cameras)[0]
 
+    def check_scene(self, scene: Scene) -> Scene:
+        """`scene`, on whole latents. Raises InputError when it is not the scene that was fitted."""
+        scene = scene.cropped_to_multiple(self.model.factor)
+        if scene.size != (self.frame.height, self.frame.width):
+            raise InputError(
+                scene.source,
+                f"images are {scene.size[1]}x{scene.size[0]} but the run has {self.frame.width}x{self.frame.height}",
+            )
+        if self.frame.fingerprint is not None:
+            self.frame.fingerprint.check_scene(scene)
+        return scene
+
     def to_json(self) -> dict[str, Any]:
         """The run's configuration."""
         config: dict[str, Any] = to_json(self.config)
         return config
+
+
+def _what(kind: object) -> str:
+    """What a folder is whose configuration is of another `kind` than a fit's."""
+    if kind == "igae":
+        return "is a run of `autoencoder finetune-3d`, whose scenes `latentfields view` shows"
+    return f"is a run of the kind '{kind}'"
 
 
 def _restored(
@@ -163,7 +202,11 @@ def _restored(
 
 
 def _check(config: RunConfig, frame: SceneFrame, source: Path) -> None:
-    """Raise InputError, naming `source`, for numbers that no run and no scene has."""
+    """Raise InputError, naming `source`, for values that no run and no scene has."""
+    if (config.autoencoder is None) != (config.fit.space == "rgb"):
+        raise InputError(
+            source, f"field 'autoencoder' is {config.autoencoder!r} in the space '{config.fit.space}'"
+        )
     try:
         config.fit.check()
     except InputError as error:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from latentfields.errors import InputError
 from latentfields.scenes import blender, colmap, igae, nerfstudio
 from latentfields.scenes.assemble import assemble
 from latentfields.scenes.capture import Capture
 from latentfields.scenes.masks import with_folder_masks, without_masks
-from latentfields.scenes.scene import WHITE, Scene
-
-Format = Literal["auto", "blender", "igae", "nerfstudio", "colmap"]
+from latentfields.scenes.reading import WHITE, Format, Reading
+from latentfields.scenes.scene import Scene
 
 _READERS: dict[str, Callable[[Path], Capture]] = {
     "blender": blender.read_blender,
@@ -52,7 +51,9 @@ def load_scene(
         raise InputError(folder, "there is no such folder")
     capture = _READERS[_recognised(folder) if format == "auto" else _known(format)](folder)
     capture = with_folder_masks(capture) if use_masks else without_masks(capture)
-    return assemble(capture, max_size=max_size, background=background)
+    scene = assemble(capture, max_size=max_size, background=background)
+    reading = Reading(format=format, use_masks=use_masks, background=background)
+    return replace(scene, reading=reading, read_size=max(scene.size))
 
 
 def _recognised(folder: Path) -> str:

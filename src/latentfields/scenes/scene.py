@@ -6,7 +6,7 @@ Shape suffixes: N images, H height, W width, P points.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -14,9 +14,8 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
+from latentfields.scenes.reading import Reading
 from latentfields.scenes.resampling import resize
-
-WHITE = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,10 @@ class Scene:
     """(P, 3) uint8 colours of the points, or None."""
     depth: Tensor | None = None
     """(N, 1, H, W) float32 z-depth in the normalised frame, infinite where nothing is hit, or None."""
+    reading: Reading = field(default_factory=Reading)
+    """How `load_scene` was asked to read the folder."""
+    read_size: int | None = None
+    """Longer side in pixels that `load_scene` reads the same images with, before they were cropped; None: unknown."""
 
     def __len__(self) -> int:
         return self.pixels.shape[0]
@@ -115,6 +118,7 @@ class Scene:
             else torch.cat([alpha for _, alpha in resized if alpha is not None]),
             cameras=self.cameras.resized(width=width, height=height),
             depth=None,
+            read_size=max(width, height),
         )
 
 

@@ -132,7 +132,7 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
     the decoded images of a `finetune-3d` are, if not in its folder. Raises InputError when `path` is none of these, or
     when what it was made from is gone.
     """
-    if (path / CONFIG_FILE).is_file() and read_json(path / CONFIG_FILE).get("kind") == "igae":
+    if _has_latent_scenes(path):
         if scene is not None:
             raise InputError("--scene", f"is of no use for {path}, which has several; move them back instead")
         return _open_latent_scenes(path, cache or path / "cache", device)
@@ -145,6 +145,14 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
     else:
         fitted = FittedScene.of(run.model, load_run_scene(run, scene))
     return Source(f"{fitted.name} ({run.config.fit.field.kind})", run.home, (fitted,), OpenGate())
+
+
+def _has_latent_scenes(path: Path) -> bool:
+    """Whether `path` is a run of finetune-3d."""
+    if not (path / CONFIG_FILE).is_file():
+        return False
+    about = read_json(path / CONFIG_FILE)
+    return isinstance(about, dict) and about.get("kind") == "igae"
 
 
 def training_source(trainer: LatentNerfTrainer, gate: TrainingGate, folder: Path) -> Source:
