@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from latentfields.errors import InputError
-from latentfields.process import choose_device
+from latentfields.process import choose_device, set_threads
 
 
 def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,6 +16,14 @@ def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         InputError, match="--device: is 'cuda:2'; expected auto or one of cpu, cuda:0, cuda:1, cuda"
     ):
         choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_threads_are_at_least_one(count: int) -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(InputError, match=f"--threads: is {count}; expected at least 1"):
+        set_threads(count)
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("name", ["cuda", "gpu", ""])

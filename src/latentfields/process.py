@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from latentfields.errors import InputError
+from latentfields.option_checks import require_at_least
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,9 @@ def set_threads(count: int) -> None:
     """Number of threads inside each tensor operation.
 
     One is the default everywhere: on a busy machine, two threads that wait for each other are slower than one.
+    Raises InputError for less than one.
     """
+    require_at_least("--threads", count, 1)
     import torch
 
     torch.set_num_threads(count)

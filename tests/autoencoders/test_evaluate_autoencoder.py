@@ -59,6 +59,12 @@ def test_sizes_that_cannot_be_scored(
         evaluate(autoencoder_folder, scenes=(scene_folder,), size=size)
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_limits_that_leave_nothing(autoencoder_folder: Path, scene_folder: Path, limit: int) -> None:
+    with pytest.raises(InputError, match=f"--limit: is {limit}; expected at least 1"):
+        evaluate(autoencoder_folder, scenes=(scene_folder,), limit=limit)
+
+
 def test_nothing_to_score(autoencoder_folder: Path) -> None:
     with pytest.raises(InputError, match="name at least one folder"):
         evaluate(autoencoder_folder)

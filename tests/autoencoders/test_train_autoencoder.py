@@ -146,13 +146,26 @@ def test_continuing_from_an_autoencoder_starts_with_its_weights(
     train(tmp_path / "first", photos, scene_folder)
     start = tmp_path / "first" / "autoencoder"
     frozen = replace(OPTIONS, steps=1, learning_rate=0.0)
-    train(
-        tmp_path / "second", photos, scene_folder, frozen, start=start, architecture=PatchAutoencoderConfig()
-    )
+    train(tmp_path / "second", photos, scene_folder, frozen, start=start, architecture=None)
     name = "model.safetensors"
     assert (tmp_path / "second" / "autoencoder" / name).read_bytes() == (start / name).read_bytes()
     with pytest.raises(InputError, match=r"--kl-weight: is 0.1, but the encoder of .* is not variational"):
-        train(tmp_path / "third", photos, scene_folder, replace(OPTIONS, kl_weight=0.1), start=start)
+        train(
+            tmp_path / "third",
+            photos,
+            scene_folder,
+            replace(OPTIONS, kl_weight=0.1),
+            start=start,
+            architecture=None,
+        )
+
+
+def test_a_packaged_autoencoder_can_be_the_start(tmp_path: Path, photos: Path, scene_folder: Path) -> None:
+    frozen = replace(OPTIONS, steps=1, learning_rate=0.0)
+    made = train(tmp_path / "run", photos, scene_folder, frozen, start="base", architecture=None)
+    base = load_autoencoder("base")
+    for name, weights in base.codec.state_dict().items():
+        assert torch.equal(weights, made.codec.state_dict()[name]), name
 
 
 def test_photographs_or_scenes_alone_are_enough(tmp_path: Path, photos: Path, scene_folder: Path) -> None:
@@ -168,7 +181,27 @@ def test_photographs_or_scenes_alone_are_enough(tmp_path: Path, photos: Path, sc
         (OPTIONS, {"photos": (), "scenes": ()}, "--photos/--scenes: name at least one folder"),
         (OPTIONS, {"architecture": replace(ARCHITECTURE, blocks=(1,))}, "--architecture: widths"),
         (OPTIONS, {"architecture": replace(ARCHITECTURE, channels=49)}, "--architecture: channels is 49"),
-        (OPTIONS, {"start": Path("nowhere")}, "nowhere/config.json: no such file"),
+        (
+            OPTIONS,
+            {"start": "nowhere", "architecture": None},
+            "nowhere: no such autoencoder; packaged: 'base'",
+        ),
+        (OPTIONS, {"start": "base"}, "--architecture: is given beside --start"),
+        (replace(OPTIONS, learning_rate=float("nan")), {}, "--learning-rate: is nan; expected at least 0"),
+        (replace(OPTIONS, perceptual_weight=float("nan")), {}, "--perceptual-weight: is nan"),
+        (replace(OPTIONS, steps=0), {}, "--steps: is 0; expected at least 1"),
+        (replace(OPTIONS, size=0), {}, "--size: is 0; expected at least 1"),
+        (replace(OPTIONS, seed=-1), {}, "--seed: is -1; expected at least 0"),
+        (
+            replace(OPTIONS, photos_per_batch=0, renders_per_batch=0),
+            {},
+            "--photos-per-batch: is 0, and --renders",
+        ),
+        (
+            replace(OPTIONS, photos_per_batch=0),
+            {"scenes": ()},
+            "--photos-per-batch: is 0, and --renders-per-ba",
+        ),
     ],
 )
 def test_bad_requests_leave_nothing_behind(

@@ -69,6 +69,10 @@ def test_what_is_done_is_printed_again_and_other_tables_share_it(
          "--no-3d: give it, or --training-scenes and --training-photos to train it on"),
         (["--igae", "base"], "autoencoders: are base, base, "),
         (["--seeds", "0"], "--seeds: is 0; expected at least 1"),
+        (["--igae", "igea"], "igea: no such autoencoder"),
+        (["--families", "hat"], "--families: names hat"),
+        (["--test-photos", "nosuch"], "nosuch: no photographs here"),
+        (["--training-scenes", "nosuch", "--training-photos", "nosuch"], "nosuch: no photographs here"),
     ],
 )  # fmt: skip
 def test_bad_options_are_refused(

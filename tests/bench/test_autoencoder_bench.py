@@ -46,6 +46,9 @@ def test_named_autoencoders_are_compared_without_training(
     [
         (["--spaces", "base", "rgb"], "--spaces: has rgb, which is no autoencoder"),
         (["--scale", "small"], "--spaces: name autoencoders, or give --training-scenes and"),
+        (["--spaces", "igea"], "igea: no such autoencoder"),
+        (["--families", "hat"], "--families: names hat"),
+        (["--training-scenes", "nosuch", "--training-photos", "nosuch"], "nosuch: no photographs here"),
     ],
 )
 def test_bad_options_are_refused(

@@ -46,16 +46,26 @@ def test_run_again_it_reads_its_cells(
 
 def test_other_settings_need_another_folder(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main([*COMMAND, str(finished), "--base", "elsewhere"])
+        main([*COMMAND, str(finished), "--base", "igae"])
     assert stop.value.code == 2
     assert "holds a run with other settings (start: 'base' there" in capsys.readouterr().err
 
 
-def test_no_seeds_are_refused_before_anything_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seeds", "0"], "--seeds: is 0; expected at least 1\n"),
+        (["--igae", "igea"], "igea: no such autoencoder"),
+        (["--meshes", "nosuch.obj"], "nosuch.obj: no such file"),
+        (["--test-photos", "nosuch"], "nosuch: no photographs here"),
+        (["--training-scenes", "nosuch", "--training-photos", "nosuch"], "nosuch: no photographs here"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        main(["bench", "igae", "--out", str(tmp_path / "bench"), "--seeds", "0"])
+        main(["bench", "igae", "--out", str(tmp_path / "bench"), *options])
     assert stop.value.code == 2
-    assert capsys.readouterr().err == "error: --seeds: is 0; expected at least 1\n"
+    assert capsys.readouterr().err.startswith(f"error: {message}")
     assert not (tmp_path / "bench").exists()

@@ -20,6 +20,30 @@ def test_a_table_of_photographs_and_of_generated_objects(
     assert "**photographs: 3 images**" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["base", "--size", "60"], "base: has the factor 8, of which images of 60 pixels are no multiple"),
+        (["base", "--size", "8"], "--size: is 8; expected at least 16"),
+        (["base", "--size", "4096"], "--size: expected an integer from 8 to 2048"),
+        (["base", "--processes", "0"], "--processes: is 0; expected at least 1"),
+        (["base", "--objects", "0"], "--objects: is 0; expected at least 1"),
+        (["base", "--limit", "0"], "--limit: is 0; expected at least 1"),
+        (["base", "igea"], "igea: no such autoencoder"),
+        (["base", "--photos", "nosuch"], "nosuch: no photographs here"),
+        (["base", "--scenes", "nosuch"], "nosuch: no scenes here"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "reconstruction", *arguments, "--out", str(tmp_path / "out")])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_autoencoder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["bench", "reconstruction", "--out", str(tmp_path / "out")])

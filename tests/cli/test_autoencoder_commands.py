@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from latentfields.cli.main import parse
+from latentfields.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +43,22 @@ def test_train_and_evaluate(
     assert scores["photos"]["psnr"] > 10
     parse([*score, "--scenes", str(scene_folder), "--limit", "2"]).run()
     assert capsys.readouterr().out.startswith("scenes ")
+
+
+def test_train_says_that_an_architecture_beside_a_start_has_no_effect(photos: Path, tmp_path: Path) -> None:
+    train = [
+        "autoencoder",
+        "train",
+        "--out",
+        str(tmp_path / "run"),
+        "--photos",
+        str(photos),
+        "--start",
+        "base",
+    ]
+    with pytest.raises(InputError, match="--architecture: is given beside --start"):
+        parse([*train, "--architecture.channels", "4"]).run()
+    assert not (tmp_path / "run").exists()
+    # Options at their defaults count as not given.
+    parse([*train, "--architecture.patch", "4", "--size", "32", "--steps", "1"]).run()
+    assert (tmp_path / "run" / "autoencoder").is_dir()

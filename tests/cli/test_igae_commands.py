@@ -58,6 +58,11 @@ def test_score_prints_json(autoencoder_folder, capsys):
     assert 0 < score["latents"]["inconsistency"] < 2
 
 
+def test_score_refuses_no_objects(autoencoder_folder):
+    with pytest.raises(InputError, match="--objects: is 0; expected at least 1"):
+        parse("score", autoencoder_folder, "--objects", 0).run()
+
+
 def test_score_refuses_scenes_without_depth(autoencoder_folder, scene_folder):
     with pytest.raises(InputError, match="no depth maps"):
         parse("score", autoencoder_folder, "--scenes", scene_folder).run()

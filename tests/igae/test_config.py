@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from latentfields.errors import InputError
 from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, IgaeConfig
 
 
@@ -16,6 +17,31 @@ def test_the_paper_preset_is_table_15():
     assert joint.planes_learning_rate == 1e-4
     assert joint.final_learning_rate == pytest.approx(0.988**joint.epochs)
     assert PAPER.size == 128
+
+
+def changed(config, path, value):
+    outer, _, inner = path.partition(".")
+    return replace(config, **{outer: changed(getattr(config, outer), inner, value) if inner else value})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_in_range(name):
+    PRESETS[name].check()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "lowest"),
+    [
+        ("size", 0, 16), ("seed", -1, 0), ("scenes.resolution", 1, 2), ("scenes.pixel_samples", 0, 1),
+        ("scenes.sampling.grid_every", 0, 1), ("pretraining.scenes_per_batch", 0, 1),
+        ("joint.views_per_scene", 0, 1), ("joint.encoder_learning_rate", float("nan"), 0),
+        ("joint.largest_gradient", float("nan"), 0), ("joint.weights.latent", float("inf"), 0),
+        ("joint.epochs", -1.0, 0),
+    ],
+)  # fmt: skip
+def test_values_out_of_range_are_named_as_in_a_settings_file(path, value, lowest):
+    with pytest.raises(InputError, match=rf"^{path}: is {value}; expected at least {lowest}$"):
+        changed(TINY, path, value).check()
 
 
 def test_presets_grow():

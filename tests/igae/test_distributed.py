@@ -42,10 +42,17 @@ def test_one_process_changes_nothing():
 
 def test_every_process_has_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert local_device("cpu") == torch.device("cpu")
+    assert local_device("auto") == torch.device("cuda", 1)
     assert local_device("cuda") == torch.device("cuda", 1)
     assert local_device("cuda:0") == torch.device("cuda", 0)
+
+
+def test_without_a_gpu_auto_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert local_device("auto") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["warp drive", "cuda:2"])

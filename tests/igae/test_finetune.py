@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from igae_data import CONFIG, small_autoencoder
+from igae_data import CONFIG, small_autoencoder, write_scenes
+from PIL import Image
 
 from latentfields.autoencoders.autoencoder import LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
@@ -216,11 +217,27 @@ def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
         ({"photos": []}, "photographs"),
         ({"scenes": []}, "scenes"),
         ({"config": replace(CONFIG, size=30)}, "multiple of the factor 4"),
+        ({"config": replace(CONFIG, size=60)}, "at least two photographs of 60 pixels"),
+        ({"config": replace(CONFIG, seed=-1)}, "seed: is -1; expected at least 0"),
+        ({"scenes": [Path("nosuch")]}, "nosuch: no scenes here"),
+        ({"autoencoder": "igea"}, "igea: no such autoencoder"),
+        ({"pretrained": Path("nosuch")}, "nosuch/config.json: no such file"),
+        ({"device": "gpu"}, "--device: is 'gpu'; expected auto or one of"),
     ],
 )
-def test_unusable_requests_are_refused(data, tmp_path, options, problem):
+def test_unusable_requests_leave_nothing_behind(data, tmp_path, options, problem):
     with pytest.raises(InputError, match=problem):
         finetune(data, tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_scenes_that_cannot_be_read_leave_nothing_behind(data, tmp_path):
+    write_scenes(tmp_path / "scenes", count=1)
+    for picture in (tmp_path / "scenes").rglob("*.png"):
+        Image.open(picture).crop((0, 0, 32, 24)).save(picture)
+    with pytest.raises(InputError, match=r"r_0\.png is 32x24"):
+        finetune(data, tmp_path / "run", scenes=[tmp_path / "scenes"])
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_diffusers_autoencoder_can_be_the_start(data, tmp_path):

@@ -52,6 +52,12 @@ def test_values_out_of_range_are_named(field: str, value: float) -> None:
         dataclasses.replace(AlignTraining(), **{field: value}).check()
 
 
+@pytest.mark.parametrize("steps", [0, -5])
+def test_fits_without_steps_are_refused_by_their_own_option(steps: int) -> None:
+    with pytest.raises(InputError, match=f"^--fit-steps: is {steps}; expected at least 1$"):
+        latent_field_config("gaussians", steps=steps)
+
+
 def test_latent_fields_take_all_steps_and_align_no_decoder() -> None:
     config = latent_field_config("kplanes", seed=3)
     assert (config.supervision.steps, config.alignment.steps, config.seed) == (2000, 0, 3)

@@ -142,6 +142,16 @@ def test_json_comes_back_and_damage_is_reported(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_json_does_not_have_are_not_written(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(InputError, match=r"x\.json: is not written, as it would hold a number that is not"):
+        write_json(path, {"a": [value]})
+    assert read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
 def convolutions() -> nn.Module:
     """Channels last, as in the packaged autoencoder; biases beside kernels."""
     torch.manual_seed(0)

@@ -248,6 +248,51 @@ def test_checkpoints_are_spaced_in_time(
     assert saved == [6, 12, 18, 20]
 
 
+class Diverging(Walk):
+    """At one step a logged value, or the state alone, stops being finite."""
+
+    def __init__(self, step: int, value: float, *, logged: bool) -> None:
+        super().__init__()
+        self.bad, self.value, self.logged = step, value, logged
+
+    def step(self, index: int, progress: float) -> dict[str, float]:
+        values = super().step(index, progress)
+        if index == self.bad:
+            self.position[1] = self.value
+            return values | {"loss": self.value} if self.logged else values
+        return values
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint_before(
+    tmp_path: Path, value: float
+) -> None:
+    problem = rf"'loss' is {value} at step 8; the checkpoint of step 7 is kept"
+    with pytest.raises(InputError, match=f"{tmp_path}: .*{problem}"):
+        run(Diverging(7, value, logged=True), tmp_path)
+    # What was saved last is a state before, from which the training goes on as if nothing had been.
+    resumed, straight = Walk(), Walk()
+    run(resumed, tmp_path)
+    run(straight, tmp_path / "straight")
+    assert resumed.calls[0][0] == 7
+    assert torch.equal(resumed.position, straight.position)
+    assert losses(tmp_path) == losses(tmp_path / "straight")
+
+
+@pytest.mark.parametrize("step", [7, 19])
+def test_a_state_that_is_not_finite_is_not_saved(tmp_path: Path, step: int) -> None:
+    """Not even after the last step, whose update no loss has seen."""
+    with pytest.raises(InputError, match=f"'position' of its state is not finite at step {step + 1}"):
+        run(Diverging(step, float("nan"), logged=False), tmp_path)
+    assert loop.load_tensors(checkpoint_path(tmp_path))[0]["position"].isfinite().all()
+
+
+def test_without_a_checkpoint_it_says_that_nothing_was_saved(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at step 1; nothing was saved before"):
+        run(Diverging(0, float("nan"), logged=True), tmp_path)
+    assert not checkpoint_path(tmp_path).exists()
+
+
 def test_the_log_is_json_lines(tmp_path: Path) -> None:
     assert read_log(tmp_path) == []
     started = time.perf_counter()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from latentfields.option_checks import check_numbers
+
 
 @dataclass(frozen=True)
 class PatchAutoencoderConfig:
@@ -69,3 +71,9 @@ class AutoencoderTraining:
     """Fraction of the peak learning rates that the cosine decay ends at."""
     seed: int = 0
     """Seed of weights and batches."""
+
+    def check(self) -> None:
+        """Raise InputError, naming the option, when a value is out of range."""
+        check_numbers(
+            self, lowest=dict.fromkeys(("photos_per_batch", "renders_per_batch", "warmup_steps"), 0)
+        )

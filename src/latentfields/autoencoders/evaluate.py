@@ -17,6 +17,7 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
 from latentfields.evaluation.metrics import Scores, psnr, ssim
 from latentfields.evaluation.perceptual import multiscale_gmsd
+from latentfields.option_checks import require_at_least
 
 BATCH = 16
 SMALLEST_SIZE = 16
@@ -36,7 +37,10 @@ def evaluate_autoencoder(
     """Mean scores per kind of image ("photos", "scenes") and method (the autoencoder; the linear codec).
 
     Photographs are cropped to their central square and downscaled to `size`; views of scenes are composited on white.
+    Raises InputError for unusable images or numbers.
     """
+    if limit is not None:
+        require_at_least("--limit", limit, 1)
     autoencoder = load_autoencoder(name)
     if size < SMALLEST_SIZE or size % autoencoder.factor:
         raise InputError(

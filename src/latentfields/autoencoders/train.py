@@ -14,6 +14,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
+from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
 from latentfields.evaluation.perceptual import gradient_similarity_loss
@@ -141,47 +142,73 @@ class AutoencoderTrainer:
         return autoencoder
 
 
-def _architecture(wanted: PatchAutoencoderConfig, options: AutoencoderTraining) -> PatchAutoencoderConfig:
-    if problem := wanted.problem():
-        raise InputError("--architecture", problem)
-    return replace(wanted, variational=wanted.variational or options.kl_weight > 0)
-
-
 def train_autoencoder(
     options: AutoencoderTraining,
     *,
     photos: tuple[Path, ...],
     scenes: tuple[Path, ...],
     out: Path,
-    architecture: PatchAutoencoderConfig,
-    start: Path | None = None,
+    architecture: PatchAutoencoderConfig | None = None,
+    start: str | Path | None = None,
     loop: LoopOptions,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
-    `start` is the folder of a `PatchAutoencoder` to continue from, instead of a linear codec.
-    The encoder is variational where `architecture` or a positive `kl_weight` says so.
+    `start` is the packaged name or the folder of a `PatchAutoencoder` to continue from, which has an architecture;
+    without it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`.
+    The encoder is variational where its architecture, or without `start` a positive `kl_weight`, says so.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
-    model = None if start is None else PatchAutoencoder.load(start)
-    architecture = _architecture(architecture, options) if model is None else model.config
-    if options.kl_weight > 0 and not architecture.variational:
+    options.check()
+    if start is not None and architecture is not None:
+        raise InputError("--architecture", "is given beside --start, which has one; expected one of both")
+    model = None if start is None else _network(start)
+    config = _new_architecture(architecture, options) if model is None else model.config
+    if options.kl_weight > 0 and not config.variational:
         raise InputError(
             "--kl-weight", f"is {options.kl_weight}, but the encoder of {start} is not variational"
         )
-    if options.size % architecture.factor or options.size < 1:
-        raise InputError(
-            "--size", f"is {options.size}; expected a multiple of the factor {architecture.factor}"
-        )
+    if options.size % config.factor:
+        raise InputError("--size", f"is {options.size}; expected a multiple of the factor {config.factor}")
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     data = load_training_images(photos, scenes, size=options.size)
+    _require_batches(options, data)
     claim_run(out, {"kind": "autoencoder", "photos": [*map(str, photos)], "scenes": [*map(str, scenes)],
-                    "start": None if start is None else str(start), "architecture": asdict(architecture),
+                    "start": None if start is None else str(start), "architecture": asdict(config),
                     "training": asdict(options)})  # fmt: skip
     if model is None:
-        model = new_autoencoder(architecture, data, seed=options.seed)
+        model = new_autoencoder(config, data, seed=options.seed)
     trainer = AutoencoderTrainer(model, data, options)
     train(trainer, steps=options.steps, folder=out, label="autoencoder", options=loop)
     autoencoder = trainer.finished(name=out.name)
     autoencoder.save(out / "autoencoder")
     return autoencoder
+
+
+def _network(start: str | Path) -> PatchAutoencoder:
+    """The network of an autoencoder of this package. Raises InputError for others."""
+    codec = load_autoencoder(start).codec
+    if not isinstance(codec, PatchAutoencoder):
+        raise InputError("--start", f"{start} is not a PatchAutoencoder, the kind that this command trains")
+    return codec
+
+
+def _new_architecture(
+    wanted: PatchAutoencoderConfig | None, options: AutoencoderTraining
+) -> PatchAutoencoderConfig:
+    config = wanted or PatchAutoencoderConfig()
+    if problem := config.problem():
+        raise InputError("--architecture", problem)
+    return replace(config, variational=config.variational or options.kl_weight > 0)
+
+
+def _require_batches(options: AutoencoderTraining, data: TrainingImages) -> None:
+    """Raise InputError when batches would be empty: what is asked for is not among the data."""
+    photos = options.photos_per_batch if data.photos else 0
+    renders = options.renders_per_batch if data.renders is not None else 0
+    if photos + renders < 1:
+        raise InputError(
+            "--photos-per-batch",
+            f"is {options.photos_per_batch}, and --renders-per-batch {options.renders_per_batch}; of the images that "
+            "were given, expected at least one in a batch",
+        )

@@ -14,11 +14,12 @@ from latentfields.bench.grid_config import FitGrid
 from latentfields.bench.grid_tables import by_family, novel_views
 from latentfields.bench.igae_config import SCALES
 from latentfields.bench.igae_training import train_roles, trained_folder
-from latentfields.bench.jobs import PhotosJob, reconstruct
+from latentfields.bench.jobs import PhotosJob, matching_photos, reconstruct
 from latentfields.bench.reconstruction import reconstruction_table
 from latentfields.bench.training_data import TrainingData, generated_training_data
 from latentfields.errors import InputError
 from latentfields.evaluation.report import Table
+from latentfields.igae.input_checks import require_data
 from latentfields.training.checkpoint import write_json
 from latentfields.training.runs import claim_run
 from latentfields.training.typed_json import to_json
@@ -47,9 +48,13 @@ def run_ablations(config: Ablations, grid: FitGrid, out: Path, *, processes: int
             f"--{missing[0]}", "give it, or --training-scenes and --training-photos to train it on"
         )
     grid = replace(grid, spaces=tuple(names.values()))
-    claim_grid(grid, out, processes=processes)
-    claim_run(folder, to_json(config))
     scale = SCALES[grid.scale]
+    # Input is read before the folders are claimed: bad input leaves nothing behind.
+    matching_photos(config.test_photos, config.test_pattern)
+    if missing and not generates:
+        require_data(scale.training, data.scenes, data.photos)
+    claim_grid(grid, out, given=filter(None, config.given().values()), processes=processes)
+    claim_run(folder, to_json(config))
     if generates:
         data = generated_training_data(folder, scale.views, out, processes=processes)
     train_roles(

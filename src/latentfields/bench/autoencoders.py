@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.train import train_autoencoder
 from latentfields.bench.autoencoders_config import ARCHITECTURES, TRAININGS, AutoencoderBench
@@ -46,7 +47,10 @@ def run_autoencoder_bench(
         )
     named = {str(folder / name / "autoencoder"): name for name in ARCHITECTURES}
     grid = replace(grid, spaces=tuple(named))
-    claim_grid(grid, out, processes=processes)
+    if not generates:
+        # Read before the folders are claimed: bad input leaves nothing behind.
+        load_training_images(data.photos, data.scenes, size=TRAININGS[grid.scale].size)
+    claim_grid(grid, out, given=(), processes=processes)
     claim_run(folder, to_json(config))
     if generates:
         data = generated_training_data(folder, GRID_SCALES[grid.scale].views, out, processes=processes)

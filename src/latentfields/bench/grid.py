@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.grid_config import GRID_SCALES, FitGrid
+from latentfields.bench.jobs import require_autoencoders
 from latentfields.bench.nvs import FitJob, fit_and_score
-from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell
+from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell, require_objects
 from latentfields.errors import InputError
+from latentfields.option_checks import require_at_least
 from latentfields.training.checkpoint import write_json
 from latentfields.training.runs import claim_run
 from latentfields.training.typed_json import to_json
@@ -35,7 +38,7 @@ def run_fit_grid(config: FitGrid, out: Path, *, processes: int) -> list[dict[str
 
     Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
     """
-    claim_grid(config, out, processes=processes)
+    claim_grid(config, out, given=config.spaces, processes=processes)
     objects = [rendering_cell(item) for item in _objects(config, out)]
     run_cells(objects, out, processes=processes, label="objects")
     fits = grid_fits(config, out)
@@ -46,9 +49,16 @@ def run_fit_grid(config: FitGrid, out: Path, *, processes: int) -> list[dict[str
     return results
 
 
-def claim_grid(config: FitGrid, out: Path, *, processes: int) -> None:
-    """Begin, or go on with, this benchmark in `out`; raises InputError as `run_fit_grid` does."""
+def claim_grid(config: FitGrid, out: Path, *, given: Iterable[str], processes: int) -> None:
+    """Begin, or go on with, this benchmark in `out`; raises InputError as `run_fit_grid` does.
+
+    `given` are those of its spaces that are not yet to be trained.
+    """
+    # Input is read before the folder is claimed: bad input leaves nothing behind.
     _check(config, processes)
+    size = GRID_SCALES[config.scale].views.size
+    require_autoencoders((space for space in given if space != "rgb"), size=size)
+    require_objects(config.families, config.meshes)
     claim_run(out, to_json(config))
 
 
@@ -82,8 +92,7 @@ def _objects(config: FitGrid, out: Path) -> list[BenchObject]:
 
 def _check(config: FitGrid, processes: int) -> None:
     for option, value in (("--seeds", config.seeds), ("--processes", processes)):
-        if value < 1:
-            raise InputError(option, f"is {value}; expected at least 1")
+        require_at_least(option, value, 1)
     for option, names in (("--fields", config.fields), ("--spaces", config.spaces)):
         if not names:
             raise InputError(option, "name at least one")

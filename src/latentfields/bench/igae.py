@@ -13,11 +13,19 @@ from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.igae_claims import claims
 from latentfields.bench.igae_config import SCALES, IgaeBench, IgaeScale
 from latentfields.bench.igae_training import train_roles, trained_folder
-from latentfields.bench.jobs import PhotosJob, ScoreJob, reconstruct, score
+from latentfields.bench.jobs import (
+    PhotosJob,
+    ScoreJob,
+    matching_photos,
+    reconstruct,
+    require_autoencoders,
+    score,
+)
 from latentfields.bench.nvs import FitJob, fit_and_score
-from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell
+from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell, require_objects
 from latentfields.bench.training_data import TrainingData, generated_training_data
-from latentfields.errors import InputError
+from latentfields.igae.input_checks import require_data
+from latentfields.option_checks import require_at_least
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
 from latentfields.training.checkpoint import write_json
 from latentfields.training.runs import claim_run
@@ -33,13 +41,18 @@ def run_igae_bench(config: IgaeBench, out: Path, *, processes: int) -> dict[str,
 
     Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
     """
-    if config.seeds < 1:
-        raise InputError("--seeds", f"is {config.seeds}; expected at least 1")
-    if processes < 1:
-        raise InputError("--processes", f"is {processes}; expected at least 1")
+    for option, value in (("--seeds", config.seeds), ("--processes", processes)):
+        require_at_least(option, value, 1)
     config.fit(seed=0).check()
-    claim_run(out, to_json(config))
     scale = SCALES[config.scale]
+    # Input is read before the folder is claimed: bad input leaves nothing behind.
+    require_autoencoders(filter(None, config.given().values()), size=scale.views.size)
+    require_objects((), config.meshes)
+    matching_photos(config.test_photos, config.test_pattern)
+    data = TrainingData(config.training_scenes, config.training_photos)
+    if None in config.given().values() and data.complete:
+        require_data(scale.training, data.scenes, data.photos)
+    claim_run(out, to_json(config))
     objects = bench_objects(
         out / "objects",
         families=EVALUATION_FAMILIES,
@@ -47,7 +60,7 @@ def run_igae_bench(config: IgaeBench, out: Path, *, processes: int) -> dict[str,
         seeds=range(FIRST_SEED, FIRST_SEED + config.seeds),
         options=scale.views,
     )
-    bench = _Bench(config, scale, out, objects, processes)
+    bench = _Bench(config, scale, out, objects, data, processes)
     bench.run_cells([rendering_cell(item) for item in objects], label="objects")
     autoencoders, notes = bench.autoencoders()
     results = bench.measure(autoencoders)
@@ -60,10 +73,11 @@ class _Bench:
     """The cells of one benchmark."""
 
     def __init__(
-        self, config: IgaeBench, scale: IgaeScale, out: Path, objects: list[BenchObject], processes: int
-    ) -> None:
+        self, config: IgaeBench, scale: IgaeScale, out: Path, objects: list[BenchObject],
+        data: TrainingData, processes: int,
+    ) -> None:  # fmt: skip
         self.config, self.scale, self.out = config, scale, out
-        self.objects, self.processes = objects, processes
+        self.objects, self.data, self.processes = objects, data, processes
 
     def run_cells(self, cells: list[Cell], *, label: str) -> dict[str, dict[str, Any]]:
         """Results by name."""
@@ -73,7 +87,7 @@ class _Bench:
         """Names or folders by role, trained where they were not given; and what is missing, in sentences."""
         given = self.config.given()
         missing = [role for role, name in given.items() if name is None]
-        data = TrainingData(self.config.training_scenes, self.config.training_photos)
+        data = self.data
         folder = self.out / "training"
         if missing and self.config.scale == "tiny" and not data.scenes:
             data = generated_training_data(folder, self.scale.views, self.out, processes=self.processes)

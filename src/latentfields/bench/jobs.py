@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -35,11 +36,27 @@ class PhotosJob:
     """Side of the central square, in pixels."""
 
 
+def require_autoencoders(names: Iterable[str], *, size: int) -> None:
+    """Raise InputError for an autoencoder that cannot be loaded, or cannot take images of `size` pixels."""
+    for name in names:
+        factor = load_autoencoder(name).factor
+        if size % factor:
+            raise InputError(
+                name, f"has the factor {factor}, of which images of {size} pixels are no multiple"
+            )
+
+
+def matching_photos(folders: tuple[Path, ...], pattern: str) -> list[Path]:
+    """Photographs whose names fit the pattern. Raises InputError when there are none."""
+    paths = [path for path in photo_paths(folders) if fnmatch(path.name, pattern)]
+    if folders and not paths:
+        raise InputError(folders[0], f"no photograph matches '{pattern}'")
+    return paths
+
+
 def reconstruct(job: PhotosJob) -> dict[str, Any]:
     """PSNR, SSIM and MS-GMSD of autoencoded photographs. Raises InputError when no name fits the pattern."""
-    paths = [path for path in photo_paths(job.photos) if fnmatch(path.name, job.pattern)][: job.limit]
-    if not paths:
-        raise InputError(job.photos[0], f"no photograph matches '{job.pattern}'")
+    paths = matching_photos(job.photos, job.pattern)[: job.limit]
     images = torch.stack([centre_square(read_photo(path), size=job.size) for path in paths])
     return {"images": len(paths), **reconstruction_scores(load_autoencoder(job.autoencoder), images)}
 

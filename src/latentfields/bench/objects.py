@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.bench.cells import Cell
+from latentfields.errors import InputError
 from latentfields.scenes.mesh_files import load_mesh
 from latentfields.scenes.object_scenes import render_object_scene
-from latentfields.scenes.procedural import generate_object
+from latentfields.scenes.procedural import FAMILIES, generate_object
 from latentfields.scenes.render_options import RenderOptions
 
 MESHES = "meshes"
@@ -56,6 +57,15 @@ def bench_objects(
             scene = folder / f"{family}-{seed:04d}"
             objects.append(BenchObject(family, seed, mesh, scene, options))
     return objects
+
+
+def require_objects(families: Sequence[str], meshes: Sequence[Path]) -> None:
+    """Raise InputError for families that do not exist and meshes that cannot be read."""
+    for family in families:
+        if family not in FAMILIES:
+            raise InputError("--families", f"names {family}; expected some of {', '.join(FAMILIES)}")
+    for path in meshes:
+        load_mesh(path)
 
 
 def rendering_cell(item: BenchObject) -> Cell:

@@ -7,11 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentfields.autoencoders.evaluate import SMALLEST_SIZE
+from latentfields.autoencoders.image_data import load_renders
 from latentfields.bench.cells import Cell, run_cells
-from latentfields.bench.jobs import PhotosJob, ViewsJob, reconstruct, reconstruct_views
+from latentfields.bench.jobs import (
+    PhotosJob,
+    ViewsJob,
+    matching_photos,
+    reconstruct,
+    reconstruct_views,
+    require_autoencoders,
+)
 from latentfields.errors import InputError
 from latentfields.evaluation.report import Table
+from latentfields.option_checks import check_numbers, require_at_least
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
+from latentfields.scenes.render_options import RenderOptions
 from latentfields.training.checkpoint import write_json
 from latentfields.training.runs import claim_run
 from latentfields.training.typed_json import to_json
@@ -38,14 +49,26 @@ class ReconstructionBench:
     size: int
     """Side of all images, in pixels."""
 
+    def check(self) -> None:
+        """Raise InputError when a value is out of range, or something that is named cannot be used."""
+        if not self.autoencoders:
+            raise InputError("autoencoders", "name at least one")
+        check_numbers(self, lowest={"size": SMALLEST_SIZE})
+        RenderOptions(size=self.size).check()
+        require_autoencoders(self.autoencoders, size=self.size)
+        matching_photos(self.photos, self.pattern)
+        if self.scenes:
+            load_renders(self.scenes, size=self.size)
+
 
 def run_reconstruction_bench(config: ReconstructionBench, out: Path, *, processes: int) -> dict[str, Any]:
     """Scores by kind of image and autoencoder; what `out` has already is not computed again.
 
     Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
     """
-    if not config.autoencoders:
-        raise InputError("autoencoders", "name at least one")
+    require_at_least("--processes", processes, 1)
+    # Input is read before the folder is claimed: bad input leaves nothing behind.
+    config.check()
     claim_run(out, to_json(config))
     cells: dict[tuple[str, str], Cell] = {}
     for number, name in enumerate(config.autoencoders):

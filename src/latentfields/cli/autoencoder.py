@@ -24,8 +24,9 @@ class Train:
     """Folders of photographs."""
     scenes: tuple[Path, ...] = ()
     """Scenes, or folders of scenes."""
-    start: Path | None = None
-    """Folder of an autoencoder to continue from, instead of the best linear codec."""
+    start: str | None = None
+    """Packaged name or folder of an autoencoder to continue from, whose architecture stays, instead of the best
+    linear codec."""
     threads: int = 1
     """Threads inside tensor operations."""
     architecture: PatchAutoencoderConfig = field(default_factory=PatchAutoencoderConfig)
@@ -42,7 +43,8 @@ class Train:
         set_threads(self.threads)
         train_autoencoder(
             self.training, photos=self.photos, scenes=self.scenes, out=self.out,
-            architecture=self.architecture, start=self.start, loop=LoopOptions(),
+            architecture=None if self.architecture == PatchAutoencoderConfig() else self.architecture,
+            start=self.start, loop=LoopOptions(),
         )  # fmt: skip
         print(self.out / "autoencoder")
 

@@ -47,7 +47,8 @@ class Finetune3D:
     seed: int | None = None
     """Seed of scenes, batches and jitter; by default the preset's, 0."""
     device: str = "cpu"
-    """Where to train, such as cuda. Latent scenes that are not in a batch stay in host memory."""
+    """Where to train: cpu, cuda, cuda:1, or auto: the first GPU if there is one. Latent scenes that are not in a batch
+    stay in host memory."""
     checkpoint_seconds: float = 120.0
     """Seconds between checkpoints."""
     threads: int = 1

@@ -18,6 +18,7 @@ from latentfields.evaluation.awareness import (
     Consistency,
     score_awareness,
 )
+from latentfields.option_checks import require_at_least
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.object_scenes import render_object_scene
 from latentfields.scenes.procedural import EVALUATION_FAMILIES, generate_object
@@ -44,7 +45,11 @@ def score_named(name: str, *, scenes: Sequence[Path], objects: int, views: int, 
 
 
 def generated_scenes(*, objects: int, views: int, size: int) -> tuple[Scene, ...]:
-    """`objects` objects of every evaluation family, which no training of this package uses, with depth."""
+    """`objects` objects of every evaluation family, which no training of this package uses, with depth.
+
+    Raises InputError for less than one object, and as `RenderOptions.check`.
+    """
+    require_at_least("--objects", objects, 1)
     options = RenderOptions(views=views, size=size, test_fraction=0.0, val_fraction=0.0)
     scenes = []
     with tempfile.TemporaryDirectory(prefix="latentfields-") as folder:

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from latentfields.fields.config import TriPlaneConfig
+from latentfields.option_checks import check_numbers
 from latentfields.rendering.options import SamplingOptions
 
 Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
@@ -148,6 +149,10 @@ class IgaeConfig:
     seed: int = 0
     """Seed of the latent scenes, of batches and of the jitter."""
 
+    def check(self) -> None:
+        """Raise InputError, naming the setting as in a settings file, when a value is out of range."""
+        check_numbers(self, lowest=_LOWEST, name=str)
+
     @property
     def has_3d(self) -> bool:
         """Whether L_3D is part of the loss."""
@@ -163,6 +168,9 @@ class IgaeConfig:
         """Whether the joint phase updates the latent scenes and their shared renderer."""
         return self.ablation in ("none", "no-preservation")
 
+
+_LOWEST = {"size": 16, "resolution": 2, "photos_per_batch": 0, "grid_warmup": 0}
+"""Lowest values of numbers other than counts, rates and weights. Smaller images have too few scales for L_p."""
 
 SMALL_WEIGHTS = LossWeights(latent=0.5, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
 """Weights of `small` and `tiny`."""

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from latentfields.errors import InputError
+from latentfields.process import choose_device
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import Interrupted, LoopOptions, Trainable, checkpoint_path, train
 
@@ -102,17 +102,13 @@ class Processes:
 
 
 def local_device(name: str) -> torch.device:
-    """The device of this process: under torchrun, `cuda` is another GPU for every process of a machine.
+    """`choose_device` for this process: under torchrun, `cuda` is another GPU for every process of a machine.
 
-    Raises InputError when `name` is no device, or the machine does not have it.
+    Raises InputError when there is no such device.
     """
-    try:
-        device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name)
-    except RuntimeError:
-        raise InputError("device", f"'{name}' is not a device; expected cpu, cuda or cuda:0") from None
-    available = torch.cuda.device_count() if device.type == "cuda" else 1
-    if (device.index or 0) >= available:
-        raise InputError("device", f"'{device}' is not available; PyTorch sees {available} GPUs here")
+    device = choose_device(name)
+    if device == torch.device("cuda"):  # Of no number.
+        return choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     return device
 
 

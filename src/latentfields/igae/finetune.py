@@ -17,11 +17,12 @@ from latentfields.igae.config import IgaeConfig
 from latentfields.igae.dashboard import Dashboard, data_wait_share
 from latentfields.igae.distributed import Processes, joined_processes, local_device
 from latentfields.igae.image_cache import CachedViews, Photos, cache_photos, cache_scenes
+from latentfields.igae.input_checks import require_data, require_first_phase
 from latentfields.igae.joint import JointTrainer
-from latentfields.igae.objective import perceptual_loss
+from latentfields.igae.objective import PerceptualLoss, perceptual_loss
 from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
 from latentfields.igae.scene_training import WHITE, SceneTraining
-from latentfields.training.checkpoint import load_tensors, read_json, write_json
+from latentfields.training.checkpoint import load_tensors, write_json
 from latentfields.training.loop import LoopOptions, checkpoint_path, read_log
 from latentfields.training.runs import CONFIG_FILE, claim_run
 
@@ -51,19 +52,29 @@ def finetune_3d(
     autoencoder, scenes and first phase must be the same. `command` repeats the run and is shown on its page.
 
     Run again after an interruption, it continues. Started by torchrun, all processes work on one global batch.
-    Raises InputError for unusable folders, or when `out` holds a run with other settings.
+    Raises InputError for unusable settings or folders, or when `out` holds a run with other settings.
     """
+    config.check()
     target = local_device(device)
+    perceptual = perceptual_loss(config.perceptual, target)
+    start = load_autoencoder(autoencoder)
+    if config.size % start.factor:
+        raise InputError("size", f"{config.size} is not a multiple of the factor {start.factor}")
+    description = _description(config, autoencoder, scenes, photos, pretrained)
+    if pretrained is not None and config.has_3d:
+        require_first_phase(pretrained, description)
     with joined_processes(target) as processes:
         if processes.first:
-            claim_run(out, _description(config, autoencoder, scenes, photos, pretrained))
+            # Input is read before the folder is claimed: bad input leaves nothing behind. A run that was begun has
+            # been through this.
+            if not (out / CONFIG_FILE).exists():
+                require_data(config, scenes, photos)
+            claim_run(out, description)
         processes.wait()
-        run = _Run(
-            config, autoencoder, scenes, photos, out, cache or out / "cache", target, processes, command
-        )
+        run = _Run(config, start, scenes, photos, out, cache or out / "cache", target, processes, command)
         if config.has_3d:
             run.pretrain(pretrained, loop)
-        run.train_jointly(loop)
+        run.train_jointly(perceptual, loop)
         return run.finish()
 
 
@@ -90,7 +101,7 @@ class _Run:
     def __init__(
         self,
         config: IgaeConfig,
-        autoencoder: str | Path,
+        autoencoder: Autoencoder,
         scenes: Sequence[Path],
         photos: Sequence[Path],
         out: Path,
@@ -100,8 +111,7 @@ class _Run:
         command: str,
     ) -> None:
         self.config, self.out, self.device, self.processes = config, out, device, processes
-        self.description = _description(config, autoencoder, scenes, photos, None)
-        self.autoencoder = load_autoencoder(autoencoder).to(device)
+        self.autoencoder = autoencoder.to(device)
         self.views, self.photos = self._data(scenes, photos, cache)
         if not self.autoencoder.has_statistics:
             self._measure_statistics()
@@ -114,14 +124,6 @@ class _Run:
         self, scenes: Sequence[Path], photos: Sequence[Path], cache: Path
     ) -> tuple[CachedViews, Photos | None]:
         size = self.config.size
-        if size % self.autoencoder.factor:
-            raise InputError("size", f"{size} is not a multiple of the factor {self.autoencoder.factor}")
-        if self.config.has_preservation and not photos:
-            raise InputError(
-                "photos", "name at least one folder of photographs; only no-preservation needs none"
-            )
-        if not scenes:
-            raise InputError("scenes", "name at least one folder of scenes")
         for turn in (True, False):  # The first process fills the cache, the others find it filled.
             if self.processes.first == turn:
                 grid = self.config.scenes.sampling.grid_resolution
@@ -146,7 +148,7 @@ class _Run:
     def pretrain(self, pretrained: Path | None, loop: LoopOptions) -> None:
         """First phase, or its result from another run."""
         if pretrained is not None:
-            self.training.restore_scenes(_pretrained_tensors(pretrained, self.description))
+            self.training.restore_scenes(load_tensors(checkpoint_path(pretrained / "pretraining"))[0])
             return
         latents = self.out / "pretraining" / "latents.f16"
         if self.processes.first:
@@ -162,7 +164,7 @@ class _Run:
         self.dashboard.pretraining_steps = trainer.total_steps
         self._run(trainer, folder=self.out / "pretraining", label="latent scenes", loop=loop)
 
-    def train_jointly(self, loop: LoopOptions) -> None:
+    def train_jointly(self, perceptual: PerceptualLoss, loop: LoopOptions) -> None:
         """Second phase."""
         self.training.renew_optimizers()
         trainer = JointTrainer(
@@ -170,7 +172,7 @@ class _Run:
             self.training,
             self.photos,
             self.config,
-            perceptual=perceptual_loss(self.config.perceptual, self.device),
+            perceptual=perceptual,
             processes=self.processes,
             observer=self.dashboard.observer("joint") if self.processes.first else None,
         )
@@ -210,24 +212,3 @@ class _Run:
         if self.processes.first:
             autoencoder.save(self.out / "autoencoder")
         return autoencoder
-
-
-def _pretrained_tensors(folder: Path, description: dict[str, Any]) -> dict[str, Any]:
-    """The state of another run's first phase. Raises InputError when it does not fit or is not finished."""
-    theirs = read_json(folder / CONFIG_FILE)
-    for name, mine in _first_phase(description).items():
-        if _first_phase(theirs).get(name) != mine:
-            raise InputError(
-                folder, f"its first phase was run with another '{name}'; it cannot be taken over"
-            )
-    records = read_log(folder / "joint")
-    if not records:
-        raise InputError(folder, "has not finished its first phase; run it until the joint phase begins")
-    return load_tensors(checkpoint_path(folder / "pretraining"))[0]
-
-
-def _first_phase(description: dict[str, Any]) -> dict[str, Any]:
-    """What the result of the first phase depends on."""
-    training = description["training"]
-    own = {name: training[name] for name in ("size", "scenes", "pretraining", "seed")}
-    return {"autoencoder": description["autoencoder"], "scene folders": description["scenes"], **own}

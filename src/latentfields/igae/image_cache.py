@@ -115,6 +115,21 @@ def cache_photos(roots: Sequence[Path], *, size: int, cache: Path) -> Photos:
     return _open_photos(_cached(cache / key, lambda out: _write_photos(out, roots, size)), size)
 
 
+def square_scene(folder: Path, *, size: int, background: tuple[float, float, float]) -> Scene:
+    """The scene with its views resized to `size` pixels. Raises InputError when they are not square."""
+    scene = load_scene(folder, background=background)
+    height, width = scene.size
+    if height != width:
+        raise InputError(folder, f"views are {width}x{height}; expected square views")
+    return scene.resized(width=size, height=size)
+
+
+def require_two_photos(found: int, roots: Sequence[Path], *, size: int) -> None:
+    """Raise InputError when less than two photographs were found: one to train on, and one to watch the training."""
+    if found < 2:
+        raise InputError(roots[0], f"expected at least two photographs of {size} pixels or more on a side")
+
+
 def _fingerprint(kind: str, folders: Sequence[Path], options: dict[str, object]) -> str:
     files = [
         (str(path), path.stat().st_size, path.stat().st_mtime_ns)
@@ -156,7 +171,7 @@ def _write_scenes(
     about: list[dict[str, object]] = []
     with open(out / "views.u8", "wb") as file:
         for folder in folders:
-            scene = _square_scene(folder, size, background)
+            scene = square_scene(folder, size=size, background=background)
             split = [scene.indices("train"), _spread(scene.indices("test"), HELD_OUT_VIEWS)]
             indices = torch.cat(split)
             for chunk in indices.split(16):
@@ -181,14 +196,6 @@ def _hull(scene: Scene, resolution: int) -> Tensor:
     views = scene.indices("train")
     cells = visual_hull_cells(scene.cameras, scene.alpha, views=views, resolution=resolution)
     return cells if cells.any() else everywhere
-
-
-def _square_scene(folder: Path, size: int, background: tuple[float, float, float]) -> Scene:
-    scene = load_scene(folder, background=background)
-    height, width = scene.size
-    if height != width:
-        raise InputError(folder, f"views are {width}x{height}; expected square views")
-    return scene.resized(width=size, height=size)
 
 
 def _spread(indices: Tensor, count: int) -> Tensor:
@@ -224,8 +231,7 @@ def _write_photos(out: Path, roots: Sequence[Path], size: int) -> None:
             if min(photo.shape[:2]) >= size:
                 shapes.append((photo.shape[0], photo.shape[1]))
                 file.write(photo.tobytes())
-    if len(shapes) < 2:
-        raise InputError(roots[0], f"expected at least two photographs of {size} pixels or more on a side")
+    require_two_photos(len(shapes), roots, size=size)
     write_json(out / "photos.json", {"shapes": shapes})
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from latentfields.errors import InputError
 from latentfields.fields.config import (
@@ -15,6 +14,7 @@ from latentfields.fields.config import (
     KPlanesConfig,
     TensorfConfig,
 )
+from latentfields.option_checks import check_numbers
 from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig, Splatting
 
 Space = Literal["latent", "rgb"]
@@ -79,11 +79,7 @@ class FitConfig:
 
     def check(self) -> None:
         """Raise InputError, naming the option, when a value is out of range."""
-        for option, value in _numbers(self, "--"):
-            lowest = _lowest(option, value)
-            # Comparisons with NaN are false, so NaN never passes.
-            if not lowest <= value < float("inf"):
-                raise InputError(option, f"is {value}; expected at least {lowest}")
+        check_numbers(self, lowest=_LOWEST)
         if self.supervision.steps + self.alignment.steps < 1:
             raise InputError(
                 "--supervision.steps", "is 0, and so is --alignment.steps; expected at least one step"
@@ -141,27 +137,10 @@ def _check_gaussians(field: GaussiansConfig) -> None:
 
 
 _LOWEST = {
-    **dict.fromkeys(("steps", "warmup-steps", "anneal-steps", "grid-warmup", "skip-after"), 0),
-    **dict.fromkeys(("feature-octaves", "position-octaves", "direction-octaves"), 0),
-    **dict.fromkeys(("degree", "refinements", "opacity-resets"), 0),
-    **dict.fromkeys(("resolution", "resolutions", "initial-resolution", "final-resolution"), 2),
-    **dict.fromkeys(("density-shift", "hull-density-shift"), -float("inf")),
+    **dict.fromkeys(("steps", "warmup_steps", "anneal_steps", "grid_warmup", "skip_after"), 0),
+    **dict.fromkeys(("feature_octaves", "position_octaves", "direction_octaves"), 0),
+    **dict.fromkeys(("degree", "refinements", "opacity_resets"), 0),
+    **dict.fromkeys(("resolution", "resolutions", "initial_resolution", "final_resolution"), 2),
+    **dict.fromkeys(("density_shift", "hull_density_shift"), -float("inf")),
 }
-"""Lowest values of numbers other than counts, which start at one, and rates and weights, which start at zero."""
-
-
-def _numbers(config: Any, prefix: str) -> Iterator[tuple[str, float]]:
-    """Every number of a configuration but the seed, with its option's name."""
-    for entry in dataclasses.fields(config):
-        value, option = getattr(config, entry.name), prefix + entry.name.replace("_", "-")
-        if dataclasses.is_dataclass(value):
-            yield from _numbers(value, option + ".")
-        elif isinstance(value, tuple):
-            yield from ((option, item) for item in value)
-        elif isinstance(value, int | float) and not isinstance(value, bool) and entry.name != "seed":
-            yield option, value
-
-
-def _lowest(option: str, value: float) -> float:
-    name = option.rpartition(".")[2].removeprefix("--")
-    return _LOWEST.get(name, 1 if type(value) is int else 0)
+"""Lowest values of numbers other than counts, rates and weights."""

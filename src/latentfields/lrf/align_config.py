@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from latentfields.errors import InputError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.option_checks import check_numbers, require_at_least
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,7 @@ class AlignTraining:
 
     def check(self) -> None:
         """Raise InputError, naming the option, when a value is out of range."""
-        for entry in dataclasses.fields(self):
-            value, option = getattr(self, entry.name), "--" + entry.name.replace("_", "-")
-            lowest = 1 if type(value) is int else 0
-            # Comparisons with NaN are false, so NaN never passes.
-            if entry.name != "seed" and not lowest <= value < float("inf"):
-                raise InputError(option, f"is {value}; expected at least {lowest}")
+        check_numbers(self)
 
 
 def latent_field_config(
@@ -65,8 +60,10 @@ def latent_field_config(
 
     `steps` are those of the fit; by default as many as both stages of the preset have together. `subpixels` are
     rendered features per latent along one side: one, as in the paper, unless a projection is to be learned with every
-    field.
+    field. Raises InputError for less than one step.
     """
+    if steps is not None:
+        require_at_least("--fit-steps", steps, 1)
     config = preset(field, name)
     total = config.supervision.steps + config.alignment.steps if steps is None else steps
     return replace(

@@ -7,6 +7,7 @@ it continues from the last checkpoint, and what it computes is what an uninterru
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 from torch import Tensor
 from tqdm import tqdm
 
+from latentfields.errors import InputError
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
 QUIET_SECONDS = 10.0
@@ -91,25 +93,31 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
     """Run `trainable` up to `steps` steps, resuming when `folder` has a checkpoint.
 
     Returns the training time in seconds, that of earlier, interrupted sessions included.
-    Raises Interrupted after saving, when SIGINT or SIGTERM arrives.
+    Raises Interrupted after saving, when SIGINT or SIGTERM arrives; and InputError, naming the value and the step, when
+    a logged value or the state is not finite. Nothing is saved then: the last checkpoint before stays.
     """
     position = _resume(trainable, folder)
     log_path(folder).parent.mkdir(parents=True, exist_ok=True)
-    with open(log_path(folder), "r+" if log_path(folder).exists() else "w+") as log, _stop_flag() as stop:
+    bar = tqdm(
+        total=steps, initial=position.step, desc=label, unit="step", dynamic_ncols=True,
+        mininterval=0.5 if sys.stderr.isatty() else QUIET_SECONDS,
+    )  # fmt: skip
+    with (
+        bar,
+        open(log_path(folder), "r+" if log_path(folder).exists() else "w+") as log,
+        _stop_flag() as stop,
+    ):
         log.truncate(position.log_bytes)
         log.seek(position.log_bytes)
-        bar = tqdm(
-            total=steps, initial=position.step, desc=label, unit="step", dynamic_ncols=True,
-            mininterval=0.5 if sys.stderr.isatty() else QUIET_SECONDS,
-        )  # fmt: skip
         shown: dict[str, str] = {}
         session, saved, cpu_session = time.perf_counter(), time.perf_counter(), time.process_time()
-        index, elapsed = position.step, position.seconds
+        index, elapsed, kept = position.step, position.seconds, position.step
         while index < steps and not options.out_of_time(elapsed):
             by_time = 0.0 if options.seconds is None else elapsed / options.seconds
             progress = min(max(index / steps, by_time), 1 - 1e-9)
             values = trainable.step(index, progress)
             index += 1
+            _require_finite_values(values, _Place(folder, index, kept))
             # With a time limit the number of steps is an estimate, and the bar's end moves.
             bar.total = steps if by_time * steps <= index else max(index, round(index / progress))
             shown |= {
@@ -126,13 +134,36 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
                 log.flush()
                 os.fsync(log.fileno())
-                _save(trainable, folder, _Position(index, elapsed, log.tell(), cpu_elapsed))
-                saved = time.perf_counter()
+                _save(
+                    trainable, _Place(folder, index, kept), _Position(index, elapsed, log.tell(), cpu_elapsed)
+                )
+                saved, kept = time.perf_counter(), index
             if stop and not finished:
-                bar.close()
                 raise Interrupted(folder, index)
-        bar.close()
         return elapsed
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a training is, for its error message."""
+
+    folder: Path
+    step: int
+    """Steps that are done."""
+    kept: int
+    """Steps that were done at the last checkpoint; 0 without one."""
+
+    def diverged(self, problem: str) -> InputError:
+        kept = f"the checkpoint of step {self.kept} is kept" if self.kept else "nothing was saved before"
+        return InputError(
+            self.folder, f"{problem} at step {self.step}; {kept}. Lower learning rates or weights may help"
+        )
+
+
+def _require_finite_values(values: Mapping[str, float | str], place: _Place) -> None:
+    for name, value in values.items():
+        if not isinstance(value, str) and not math.isfinite(value):
+            raise place.diverged(f"the training diverged: '{name}' is {value}")
 
 
 @dataclass(frozen=True)
@@ -144,9 +175,13 @@ class _Position:
     """Of all threads of the process; on a busy machine, steadier than the seconds that pass."""
 
 
-def _save(trainable: Trainable, folder: Path, position: _Position) -> None:
+def _save(trainable: Trainable, place: _Place, position: _Position) -> None:
     tensors, metadata = trainable.state()
-    save_tensors(checkpoint_path(folder), tensors, {"loop": vars(position), "trainable": metadata})
+    # The last step may have spoilt weights that nothing was computed with yet.
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise place.diverged(f"the training diverged: '{name}' of its state is not finite")
+    save_tensors(checkpoint_path(place.folder), tensors, {"loop": vars(position), "trainable": metadata})
 
 
 def _resume(trainable: Trainable, folder: Path) -> _Position:
