@@ -3,7 +3,8 @@
 import torch
 
 from latentfields.cameras import Cameras, look_at
-from latentfields.latent_nerf.render import ORBIT_DISTANCE, evenly_spread, orbit
+from latentfields.latent_nerf.render import ORBIT_DISTANCE, orbit
+from latentfields.scenes.selection import evenly_spread
 from tiny import sphere_cameras
 
 

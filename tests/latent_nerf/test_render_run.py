@@ -17,9 +17,10 @@ from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.latent_nerf.evaluate import evaluate_run
-from latentfields.latent_nerf.render import evenly_spread, load_run_scene, orbit, render_run
+from latentfields.latent_nerf.render import load_run_scene, orbit, render_run
 from latentfields.latent_nerf.run import Run
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from tiny import TINY_FIT, sphere_cameras, with_steps
 
 

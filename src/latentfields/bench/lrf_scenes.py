@@ -10,9 +10,9 @@ from latentfields.autoencoders.image_data import scene_folders_below
 from latentfields.bench.objects import BenchObject
 from latentfields.errors import InputError
 from latentfields.latent_nerf.fit import SMALLEST_SIDE
-from latentfields.latent_nerf.render import evenly_spread
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,11 @@ from latentfields.evaluation.report import (
 )
 from latentfields.evaluation.video import write_mp4
 from latentfields.latent_nerf.fit import METRICS_FILE
-from latentfields.latent_nerf.render import evenly_spread, load_run_scene, orbit, orbit_frames
+from latentfields.latent_nerf.render import load_run_scene, orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import View
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import read_json
 from latentfields.training.loop import read_log
 

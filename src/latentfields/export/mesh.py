@@ -20,10 +20,10 @@ from latentfields.export.surface import Surface, extract_surface, require_marchi
 from latentfields.export.vertex_colors import blend_views
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world
-from latentfields.latent_nerf.render import evenly_spread
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import View
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.scenes.selection import evenly_spread
 from latentfields.scenes.textures import srgb_to_linear
 
 FORMATS = (".ply", ".obj", ".glb")

@@ -20,9 +20,9 @@ from latentfields.evaluation.files import replacing
 from latentfields.export.config import PointOptions
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world
-from latentfields.latent_nerf.render import evenly_spread
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.scenes.selection import evenly_spread
 
 EDGE = 0.05
 """Difference of distance between neighbours, in the normalised frame, at which depth is taken for torn: what is

@@ -34,6 +34,7 @@ from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from latentfields.scenes.visual_hull import visual_hull_cells
 from latentfields.training.checkpoint import load_tensors, read_json, save_tensors, write_json
 
@@ -172,7 +173,7 @@ def _write_scenes(
     with open(out / "views.u8", "wb") as file:
         for folder in folders:
             scene = square_scene(folder, size=size, background=background)
-            split = [scene.indices("train"), _spread(scene.indices("test"), HELD_OUT_VIEWS)]
+            split = [scene.indices("train"), evenly_spread(scene.indices("test"), HELD_OUT_VIEWS)]
             indices = torch.cat(split)
             for chunk in indices.split(16):
                 file.write((scene.images(chunk) * 255).round().to(torch.uint8).numpy().tobytes())
@@ -196,12 +197,6 @@ def _hull(scene: Scene, resolution: int) -> Tensor:
     views = scene.indices("train")
     cells = visual_hull_cells(scene.cameras, scene.alpha, views=views, resolution=resolution)
     return cells if cells.any() else everywhere
-
-
-def _spread(indices: Tensor, count: int) -> Tensor:
-    if len(indices) <= count:
-        return indices
-    return indices[torch.linspace(0, len(indices) - 1, count).round().long()]
 
 
 def _open_scenes(folder: Path) -> CachedViews:
@@ -254,7 +249,7 @@ def _open_photos(folder: Path, size: int) -> Photos:
         for (height, width), end in zip(shapes, ends.tolist(), strict=True)
     ]
     count = max(1, min(HELD_OUT_PHOTOS, len(photos) // 8))
-    held_out = set(_spread(torch.arange(len(photos)), count).tolist())
+    held_out = set(evenly_spread(torch.arange(len(photos)), count).tolist())
     return Photos(
         train=TrainingImages(
             photos=tuple(photo for index, photo in enumerate(photos) if index not in held_out),

@@ -16,6 +16,7 @@ from latentfields.evaluation.pictures import LatentProjection, to_pixels
 from latentfields.evaluation.report import Picture, PictureGroup, PictureRow
 from latentfields.igae.image_cache import CachedViews, Photos
 from latentfields.igae.scene_training import SceneTraining
+from latentfields.scenes.selection import evenly_spread
 
 SCENES_WATCHED = 4
 """Scenes that are looked at."""
@@ -103,8 +104,7 @@ def watch_scenes(
 
 def watched_scenes(views: CachedViews) -> list[int]:
     """Which scenes are looked at: spread over all of them."""
-    count = min(SCENES_WATCHED, len(views))
-    return [int(index) for index in torch.linspace(0, len(views) - 1, count).round()]
+    return evenly_spread(torch.arange(len(views)), SCENES_WATCHED).tolist()
 
 
 def scene_scores(watched: tuple[WatchedScene, ...]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 
 VIEWS = 16
 """Views that are looked at, evenly spread over all."""
@@ -48,7 +49,7 @@ class Fingerprint:
     @classmethod
     def of(cls, scene: Scene, autoencoder: Autoencoder | None) -> Fingerprint:
         """The fingerprint of what a run is fitted to, and with."""
-        some = _spread(len(scene))
+        some = evenly_spread(torch.arange(len(scene)), VIEWS)
         cameras = scene.cameras[some]
         poses = cameras.camera_to_world[:, :3].flatten(1)
         # One view at a time: pixels take four times the memory as numbers.
@@ -85,10 +86,6 @@ def _other_scene(scene: Scene, difference: str) -> InputError:
         f"is not the scene that the run was fitted to: it has {difference}; one that was changed in memory is "
         "scored by latentfields.evaluate_run(run, scene=...)",
     )
-
-
-def _spread(count: int) -> Tensor:
-    return torch.linspace(0, count - 1, min(count, VIEWS)).round().long()
 
 
 def _splits_hash(scene: Scene) -> str:

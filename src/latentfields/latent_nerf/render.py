@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from latentfields.camera_path import CameraPath
 from latentfields.cameras import Cameras, look_at
@@ -137,10 +136,3 @@ def _write_pictures(run: Run, cameras: Cameras, names: Sequence[str], *, out: Pa
         for name, picture in zip(names, pixels, strict=True):
             save_png(out / f"{name}.png", picture)
     return out
-
-
-def evenly_spread(indices: Tensor, count: int) -> Tensor:
-    """At most `count` of the indices, evenly spread, first and last included."""
-    if len(indices) <= count:
-        return indices
-    return indices[torch.linspace(0, len(indices) - 1, count).round().long()]

@@ -27,6 +27,7 @@ from latentfields.latent_nerf.precision import uses_bfloat16
 from latentfields.latent_nerf.scene_model import SceneModel, View
 from latentfields.rendering.renderer import Rendering
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 
 CURVE_EVERY = 100
@@ -177,8 +178,8 @@ class LatentNerfTrainer:
     def test_psnr(self, views: int | None) -> float:
         """Mean PSNR of decoded test views against the images; `views` evenly spread ones, or all."""
         indices = self.scene.indices("test")
-        if views is not None and views < len(indices):
-            indices = indices[torch.linspace(0, len(indices) - 1, views).round().long()]
+        if views is not None:
+            indices = evenly_spread(indices, views)
         images, _ = self.model.render(self.scene.cameras[indices])
         return float(psnr(images, self.scene.images(indices)).mean())
 

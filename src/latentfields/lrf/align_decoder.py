@@ -22,7 +22,6 @@ from latentfields.autoencoders.image_data import scene_folders_below
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
 from latentfields.latent_nerf.fit import METRICS_FILE, SMALLEST_SIDE
-from latentfields.latent_nerf.render import evenly_spread
 from latentfields.lrf.align_config import AlignConfig
 from latentfields.lrf.align_fit import fit_latent_field
 from latentfields.lrf.align_pairs import Pairs, novel_views, write_pairs
@@ -31,6 +30,7 @@ from latentfields.lrf.align_trainer import DecoderAlignment
 from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import write_json
 from latentfields.training.loop import LoopOptions, train
 from latentfields.training.runs import claim_run

@@ -9,8 +9,8 @@ import torch
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.evaluation.metrics import Scores
 from latentfields.latent_nerf.evaluate import image_measures
-from latentfields.latent_nerf.render import evenly_spread
 from latentfields.lrf.align_pairs import Pairs
+from latentfields.scenes.selection import evenly_spread
 
 SCORED_VIEWS = 48
 """Views of each kind, at most, evenly spread over all scenes."""

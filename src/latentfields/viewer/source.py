@@ -19,12 +19,13 @@ from latentfields.igae.config import IgaeConfig
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.igae.image_cache import CachedViews, cache_scenes
 from latentfields.igae.scene_training import WHITE, SceneTraining
-from latentfields.latent_nerf.render import evenly_spread, load_run_scene
+from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel, View
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import load_tensors, read_json, without_prefix
 from latentfields.training.loop import checkpoint_path
 from latentfields.training.runs import CONFIG_FILE
