@@ -31,7 +31,7 @@ class AlignTraining:
     """lambda_train of Eq. 11."""
     novel_weight: float = 0.5
     """lambda_novel of Eq. 11."""
-    preservation_weight: float = 50.0
+    preservation_weight: float = 100.0
     """Weight of the squared distance to what the original decoder makes of encoded, not rendered, latents. 0 is the
     paper's objective, which loses more reconstruction quality."""
     perceptual_weight: float = 0.0
