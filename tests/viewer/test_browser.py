@@ -123,7 +123,7 @@ class Tab:
         self._wait(picture, lambda difference: difference > by)
 
     def _wait(self, picture: NDArray[np.float64], done: Callable[[float], bool]) -> None:
-        for _ in range(60):
+        for _ in range(160):
             difference = float(np.abs(self.seen() - picture).mean())
             if done(difference):
                 return
