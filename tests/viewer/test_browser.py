@@ -206,6 +206,7 @@ def check_camera_path(tab: Tab, image: NDArray[np.float64], folder: Path) -> Non
     tab.page.wait_for_timeout(500)
     tab.press("Add")
     tab.enter("Preview", "1")
+    tab.page.wait_for_timeout(1000)
     tab.enter("Preview", "0")
     tab.shows(image, within=0.025)
     tab.enter("Seconds", "0.5")
