@@ -201,6 +201,7 @@ def check_camera_path(tab: Tab, image: NDArray[np.float64], folder: Path) -> Non
     tab.press("Save")
     tab.page.get_by_text("field 'keyframes' is empty").wait_for()
     tab.press("Add")
+    tab.page.wait_for_timeout(1000)
     tab.drag()
     tab.leaves(image, by=0.03)
     tab.page.wait_for_timeout(500)
