@@ -21,7 +21,7 @@ from latentfields.errors import InputError
 from latentfields.evaluation.report import Table
 from latentfields.igae.input_checks import require_data
 from latentfields.training.checkpoint import write_json
-from latentfields.training.runs import claim_run
+from latentfields.training.runs import claim_run, is_claimed
 from latentfields.training.typed_json import to_json
 
 FOLDER = "ablations"
@@ -51,7 +51,7 @@ def run_ablations(config: Ablations, grid: FitGrid, out: Path, *, processes: int
     scale = SCALES[grid.scale]
     # Input is read before the folders are claimed: bad input leaves nothing behind.
     matching_photos(config.test_photos, config.test_pattern)
-    if missing and not generates:
+    if missing and not generates and not is_claimed(out):
         require_data(scale.training, data.scenes, data.photos)
     claim_grid(grid, out, given=filter(None, config.given().values()), processes=processes)
     claim_run(folder, to_json(config))

@@ -18,7 +18,7 @@ from latentfields.bench.grid_config import GRID_SCALES, FitGrid
 from latentfields.bench.training_data import TrainingData, generated_training_data
 from latentfields.errors import InputError
 from latentfields.training.loop import LoopOptions
-from latentfields.training.runs import claim_run
+from latentfields.training.runs import claim_run, is_claimed
 from latentfields.training.typed_json import to_json
 
 FOLDER = "autoencoders"
@@ -47,7 +47,7 @@ def run_autoencoder_bench(
         )
     named = {str(folder / name / "autoencoder"): name for name in ARCHITECTURES}
     grid = replace(grid, spaces=tuple(named))
-    if not generates:
+    if not generates and not is_claimed(out):
         # Read before the folders are claimed: bad input leaves nothing behind.
         load_training_images(data.photos, data.scenes, size=TRAININGS[grid.scale].size)
     claim_grid(grid, out, given=(), processes=processes)

@@ -28,7 +28,7 @@ from latentfields.igae.input_checks import require_data
 from latentfields.option_checks import require_at_least
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
 from latentfields.training.checkpoint import write_json
-from latentfields.training.runs import claim_run
+from latentfields.training.runs import claim_run, is_claimed
 from latentfields.training.typed_json import to_json
 
 RESULTS_FILE = "results.json"
@@ -50,7 +50,7 @@ def run_igae_bench(config: IgaeBench, out: Path, *, processes: int) -> dict[str,
     require_objects((), config.meshes)
     matching_photos(config.test_photos, config.test_pattern)
     data = TrainingData(config.training_scenes, config.training_photos)
-    if None in config.given().values() and data.complete:
+    if None in config.given().values() and data.complete and not is_claimed(out):
         require_data(scale.training, data.scenes, data.photos)
     claim_run(out, to_json(config))
     objects = bench_objects(

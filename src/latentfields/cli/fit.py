@@ -14,11 +14,10 @@ from typing import Annotated, Any, get_args
 import tyro
 
 from latentfields.cli.command_line import command_line
-from latentfields.errors import InputError
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification_config import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
-from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.presets import PresetName, preset, require_gaussians
 from latentfields.rendering.options import SamplerName
 
 
@@ -70,11 +69,7 @@ class Fit:
         from latentfields.latent_nerf.run import RunConfig
         from latentfields.process import set_threads
 
-        if self.densification is not None and self.field != "gaussians":
-            raise InputError(
-                "--densification",
-                f"is {self.densification} for the field {self.field}; expected the field gaussians",
-            )
+        require_gaussians(self.field, self.densification)
         set_threads(self.threads)
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"

@@ -24,7 +24,7 @@ from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_late
 from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.training.checkpoint import load_tensors, write_json
 from latentfields.training.loop import LoopOptions, checkpoint_path, read_log
-from latentfields.training.runs import CONFIG_FILE, claim_run
+from latentfields.training.runs import claim_run, is_claimed
 
 START_STATISTICS_FILE = "start_statistics.json"
 """In a run's folder: what latents are normalised with, where the autoencoder to start from does not say it."""
@@ -65,9 +65,8 @@ def finetune_3d(
         require_first_phase(pretrained, description)
     with joined_processes(target) as processes:
         if processes.first:
-            # Input is read before the folder is claimed: bad input leaves nothing behind. A run that was begun has
-            # been through this.
-            if not (out / CONFIG_FILE).exists():
+            # Input is read before the folder is claimed: bad input leaves nothing behind.
+            if not is_claimed(out):
                 require_data(config, scenes, photos)
             claim_run(out, description)
         processes.wait()

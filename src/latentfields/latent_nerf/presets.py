@@ -57,13 +57,19 @@ def preset(
     """
     config = replace(_small(field, space) if name == "small" else _paper(field), space=space)
     if densification is not None:
-        if not isinstance(config.field, GaussiansConfig):
-            raise InputError(
-                "--densification", f"is {densification} for the field {field}; expected the field gaussians"
-            )
+        require_gaussians(field, densification)
+        assert isinstance(config.field, GaussiansConfig)
         strategy = _DENSIFICATIONS[name, densification]
         config = replace(config, field=replace(config.field, densification=strategy))
     return config if sampler is None else replace(config, sampling=_SAMPLERS[sampler]())
+
+
+def require_gaussians(field: FieldName, densification: DensificationName | None) -> None:
+    """Raise InputError for a densification of anything but Gaussians."""
+    if densification is not None and field != "gaussians":
+        raise InputError(
+            "--densification", f"is {densification} for the field {field}; expected the field gaussians"
+        )
 
 
 _SAMPLERS: dict[SamplerName, Callable[[], SamplingConfig]] = {

@@ -13,6 +13,11 @@ from latentfields.training.checkpoint import read_json, write_json
 CONFIG_FILE = "config.json"
 
 
+def is_claimed(folder: Path) -> bool:
+    """Whether a run was started in `folder`. Its input was read and found good then."""
+    return (folder / CONFIG_FILE).exists()
+
+
 def claim_run(folder: Path, config: dict[str, Any]) -> None:
     """Start a run in `folder`, or find that the same one was started there before.
 
@@ -20,7 +25,7 @@ def claim_run(folder: Path, config: dict[str, Any]) -> None:
     """
     path = folder / CONFIG_FILE
     wanted = json.loads(json.dumps(config))
-    if path.exists():
+    if is_claimed(folder):
         difference = next(_differences(read_json(path), wanted, ""), None)
         if difference is not None:
             raise InputError(
