@@ -8,12 +8,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import tyro
+from PIL import Image
 
 import latentfields.lrf.align_decoder as align_module
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.errors import InputError
@@ -103,6 +106,54 @@ def test_without_preservation_the_reconstruction_pays(finished: Path, autoencode
     assert reconstruction(0.0) < reconstruction(100.0) - 0.1
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures with more colours than the scenes have."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for number in range(6):
+        coarse = Image.fromarray(random.integers(0, 256, size=(6, 6, 3), dtype=np.uint8))
+        coarse.resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return folder
+
+
+def test_photographs_keep_what_the_scenes_do_not_show(
+    finished: Path, autoencoder: Autoencoder, photos: Path
+) -> None:
+    pairs = Pairs(sorted((finished / "pairs").iterdir()), factor=4, crop=24)
+    training = replace(TRAINING, preservation_weight=3.0, photos_per_batch=6)
+    images = load_training_images((photos,), (), size=24)
+    pictures = images.batch(photos=12, renders=0, generator=torch.Generator().manual_seed(3))
+    latents = autoencoder.encode_batches(pictures)
+    before = autoencoder.decode_batches(latents)
+
+    def moved(photographs: TrainingImages | None) -> float:
+        aligned = autoencoder.clone()
+        trainer = DecoderAlignment(aligned, pairs, training, photos=photographs)
+        for index in range(TRAINING.steps):
+            trainer.step(index, index / TRAINING.steps)
+        return float((aligned.decode_batches(latents) - before).square().mean())
+
+    assert moved(images) < 0.5 * moved(None)
+
+
+def test_photographs_are_for_the_preservation_alone(
+    finished: Path, autoencoder: Autoencoder, photos: Path
+) -> None:
+    pairs = Pairs(sorted((finished / "pairs").iterdir()), factor=4, crop=24)
+    images = load_training_images((photos,), (), size=24)
+
+    def decoder(photographs: TrainingImages | None, **changes: float) -> list[torch.Tensor]:
+        aligned = autoencoder.clone()
+        trainer = DecoderAlignment(aligned, pairs, replace(TRAINING, **changes), photos=photographs)
+        trainer.step(0, 0.0)
+        return [parameter.detach() for parameter in aligned.decoder_parameters()]
+
+    for changes in ({"preservation_weight": 0.0}, {"photos_per_batch": 0}):
+        both = zip(decoder(images, **changes), decoder(None, **changes), strict=True)
+        assert all(torch.equal(a, b) for a, b in both), changes
+
+
 class _Stopped(Exception):
     pass
 
@@ -179,6 +230,9 @@ def test_bad_input_leaves_nothing_behind(config: AlignConfig, tmp_path: Path) ->
     assert "--crop: is 3; expected at least the factor 4" in problem(
         replace(config, training=replace(TRAINING, crop=3)), out
     )
+    assert "no photographs here" in problem(replace(config, photos=(empty,)), out)
+    Image.new("RGB", (20, 20)).save(empty / "small.png")
+    assert "no photograph is at least 24 pixels" in problem(replace(config, photos=(empty,)), out)
     assert not out.exists()
 
 
@@ -187,9 +241,10 @@ def test_other_settings_need_another_folder(config: AlignConfig, finished: Path)
     assert "holds a run with other settings (training.seed: 0 there, 1 now)" in problem(other, finished)
 
 
-def test_the_command(scenes: Path, autoencoder_folder: Path, tmp_path: Path, capsys) -> None:
+def test_the_command(scenes: Path, autoencoder_folder: Path, photos: Path, tmp_path: Path, capsys) -> None:
     arguments = [
-        str(scenes / "one"), "--out", str(tmp_path / "run"), "--autoencoder", str(autoencoder_folder),
+        str(scenes / "one"), "--photos", str(photos), "--out", str(tmp_path / "run"),
+        "--autoencoder", str(autoencoder_folder),
         "--field", "triplane", "--fit-steps", "2", "--steps", "2", "--crop", "16", "--device", "cpu",
     ]  # fmt: skip
     tyro.cli(AlignDecoder, args=arguments).run()

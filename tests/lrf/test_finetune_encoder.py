@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from correspondence_data import CONFIG, LOOP, make_dataset, small_autoencoder, with_weights
+from PIL import Image
 
 from latentfields.autoencoders.diffusers_codec import DiffusersCodec
+from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
@@ -160,6 +164,59 @@ def test_a_strong_lambda_2_keeps_the_latents(data, pairs, tmp_path):
     assert moved[1] < 0.3 * moved[0]
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Smooth pictures of one hue each, which no scene shows, and one that is too small."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for number in range(6):
+        rows, columns = np.mgrid[0:40, 0:48] / 48
+        shade = 0.5 + 0.5 * np.sin(random.uniform(2, 9) * rows + random.uniform(2, 9) * columns)
+        picture = shade[..., None] * random.uniform(0.2, 1, size=3)
+        Image.fromarray((255 * picture).astype(np.uint8)).save(folder / f"{number}.png")
+    Image.new("RGB", (20, 20)).save(folder / "small.png")
+    return folder
+
+
+def test_photographs_are_part_of_all_terms_but_the_correspondences(pairs, photos):
+    kept = load_training_images((photos,), (), size=32)
+
+    def terms(photographs):
+        trainer = EncoderTrainer(small_autoencoder(), pairs, CONFIG, photos=photographs, device=CPU)
+        with torch.no_grad():
+            for parameter in trainer.autoencoder.parameters():
+                parameter += 0.01
+        losses = trainer.step(0, 0.0)
+        return {name: losses[name] for name in ("reconstruction", "original", "correspondence")}
+
+    without, with_photos = terms(None), terms(kept)
+    changed = {name for name in without if with_photos[name] != pytest.approx(without[name], rel=1e-4)}
+    assert changed == {"reconstruction", "original"}
+
+
+def test_photographs_are_reconstructed_better_when_they_are_trained_on(data, photos, tmp_path):
+    config = replace(CONFIG, steps=60, learning_rate=3e-3, photos_per_batch=2)
+    pictures = load_training_images((photos,), (), size=32).batch(
+        photos=6, renders=0, generator=torch.Generator().manual_seed(7)
+    )
+    errors = {}
+    for name, folders in (("scenes", []), ("photos", [photos])):
+        result = finetune(data, tmp_path / name, config, photos=folders)
+        decoded = result.decode_batches(result.encode_batches(pictures))
+        errors[name] = float((decoded - pictures).abs().mean())
+    assert errors["photos"] < 0.8 * errors["scenes"]
+
+
+def test_no_photographs_in_a_batch_is_as_without_photographs(data, photos, tmp_path):
+    none = replace(CONFIG, photos_per_batch=0)
+    for name, folders in (("with", [photos]), ("without", [])):
+        finetune(data, tmp_path / name, none, photos=folders)
+    weights = [
+        (tmp_path / name / "autoencoder/model.safetensors").read_bytes() for name in ("with", "without")
+    ]
+    assert weights[0] == weights[1]
+
+
 def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data, tmp_path):
     finetune(data, tmp_path / "run")
     result, start = load_autoencoder(tmp_path / "run" / "autoencoder"), load_autoencoder(data / "base")
@@ -200,6 +257,8 @@ def test_killed_and_resumed_is_uninterrupted(data, tmp_path, monkeypatch, name, 
         ({"learning_rate": 0.0}, {}, "learning_rate"),
         ({"size": 64}, {}, "less than 64 pixels"),
         ({}, {"correspondences": []}, "--correspondences: name at least one folder"),
+        ({"photos_per_batch": -1}, {}, "photos_per_batch should be 0 or more"),
+        ({}, {"photos": [Path("/nowhere")]}, "/nowhere: no photographs here"),
         ({}, {"device": "tpu"}, "expected auto or one of cpu"),
     ],
 )

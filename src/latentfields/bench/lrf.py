@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from latentfields.autoencoders.image_data import scene_folders_below
+from latentfields.autoencoders.image_data import photo_paths, scene_folders_below
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.lrf_claims import claims
@@ -64,6 +64,7 @@ class _Bench:
         self.config, self.out, self.processes = config, out, processes
         self.scale = LRF_SCALES[config.scale]
         self.training = [f for root in config.training_scenes for f in scene_folders_below(root)]
+        photo_paths(config.training_photos)
         self.factor = self._factor()
         seeds = range(config.seeds)
         self.objects = bench_objects(
@@ -105,7 +106,9 @@ class _Bench:
             self.run_cells(cells, label="training scenes")
             scenes = (folder / "scenes",)
         if given["encoder"] is None:
-            job = EncoderJob(self.config.base, scenes, self.scale.encoder, folder / "encoder")
+            job = EncoderJob(
+                self.config.base, scenes, self.config.training_photos, self.scale.encoder, folder / "encoder"
+            )
             done = self.run_cells([Cell("train-encoder", train_encoder, job)], label="stage I")
             given["encoder"] = done["train-encoder"]["autoencoder"]
         cells = [
@@ -120,7 +123,7 @@ class _Bench:
     def _alignment(self, autoencoder: str, scenes: tuple[Path, ...]) -> AlignConfig:
         return AlignConfig(
             scenes=scenes, autoencoder=autoencoder, size=self.scale.size, fit=self._fit_config(0),
-            training=self.scale.decoder,
+            training=self.scale.decoder, photos=self.config.training_photos,
         )  # fmt: skip
 
     def _fit_config(self, seed: int) -> FitConfig:

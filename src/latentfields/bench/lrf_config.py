@@ -100,6 +100,8 @@ class LrfBench:
     """`encoder` after stage III; None trains it."""
     training_scenes: tuple[Path, ...]
     """Scenes of the stages I and III, or folders of them; none renders objects of the training families."""
+    training_photos: tuple[Path, ...]
+    """Folders of photographs that the stages I and III go on reconstructing."""
     scenes: tuple[Path, ...]
     """Captured scenes to test on, or folders of them, beside the rendered ones."""
 

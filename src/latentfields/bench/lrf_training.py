@@ -27,6 +27,7 @@ class EncoderJob:
     autoencoder: str
     """Name or folder of the plain autoencoder."""
     scenes: tuple[Path, ...]
+    photos: tuple[Path, ...]
     config: EncoderFinetuning
     out: Path
     """Folder of the correspondences and of the training."""
@@ -39,7 +40,8 @@ def train_encoder(job: EncoderJob) -> dict[str, Any]:
         pass
     finetune_encoder(
         job.config, autoencoder=job.autoencoder, correspondences=(correspondences,), held_out=(),
-        out=job.out / "training", device="auto", loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS),
+        photos=job.photos, out=job.out / "training", device="auto",
+        loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS),
     )  # fmt: skip
     return {"autoencoder": str(job.out / "training" / "autoencoder")}
 

@@ -43,6 +43,8 @@ class Lrf:
     """The result of `lrf align-decoder` on that of `lrf finetune-encoder`; trained here if not given."""
     training_scenes: tuple[Path, ...] = ()
     """Scenes to train on, or folders of them, with depth maps or COLMAP models. None renders objects."""
+    training_photos: tuple[Path, ...] = ()
+    """Folders of photographs that autoencoders trained here go on reconstructing; none keeps to the scenes."""
     scenes: tuple[Path, ...] = ()
     """Captured scenes that nothing was trained on, or folders of them, to test on beside the rendered ones."""
     processes: int = 1
@@ -58,7 +60,7 @@ class Lrf:
         config = LrfBench(
             scale=self.scale, seeds=self.seeds, field=self.field, subpixels=self.subpixels, base=self.base,
             encoder=self.encoder, decoder=self.decoder, both=self.both, training_scenes=self.training_scenes,
-            scenes=self.scenes,
+            training_photos=self.training_photos, scenes=self.scenes,
         )  # fmt: skip
         results = run_lrf_bench(config, self.out, processes=self.processes)
         page = write_page(results, self.out, command=command_line())

@@ -54,6 +54,8 @@ class FinetuneEncoder:
     """Data sets written by `lrf correspond`."""
     held_out: tuple[Path, ...] = ()
     """Data sets of other scenes; OUT/metrics.json compares the original autoencoder with the result on them."""
+    photos: tuple[Path, ...] = ()
+    """Folders of photographs to go on reconstructing; without them, only what the scenes show is kept."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder to start from."""
     preset: Literal["tiny", "small", "paper"] = "small"
@@ -82,7 +84,7 @@ class FinetuneEncoder:
         set_threads(self.threads)
         finetune_encoder(
             self.configuration(), autoencoder=self.autoencoder, correspondences=self.correspondences,
-            held_out=self.held_out, out=self.out, device=self.device,
+            held_out=self.held_out, photos=self.photos, out=self.out, device=self.device,
             loop=LoopOptions(checkpoint_seconds=self.checkpoint_seconds),
         )  # fmt: skip
         print(self.out / "autoencoder")

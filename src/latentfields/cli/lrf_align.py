@@ -28,6 +28,8 @@ class AlignDecoder:
     """Scenes, or folders of scenes."""
     out: Path
     """Folder of the run; the result is in OUT/autoencoder."""
+    photos: tuple[Path, ...] = ()
+    """Folders of photographs to go on decoding as before; without them, only the views of the scenes are."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id: usually the result of `lrf finetune-encoder`."""
     field: FieldName = "gaussians"
@@ -56,6 +58,7 @@ class AlignDecoder:
         set_threads(self.threads)
         config = AlignConfig(
             scenes=self.scenes, autoencoder=self.autoencoder, size=self.size, training=self.training,
+            photos=self.photos,
             fit=latent_field_config(
                 self.field, self.preset, steps=self.fit_steps, subpixels=self.subpixels, seed=self.training.seed
             ),

@@ -34,6 +34,8 @@ class AlignTraining:
     preservation_weight: float = 100.0
     """Weight of the squared distance to what the original decoder makes of encoded, not rendered, latents. 0 is the
     paper's objective, which loses more reconstruction quality."""
+    photos_per_batch: int = 6
+    """Photographs in every batch, for the preservation alone, where photographs are given."""
     perceptual_weight: float = 0.0
     """Weight of the multi-scale gradient similarity loss of decoded renderings."""
     learning_rate: float = 5e-4
@@ -89,6 +91,8 @@ class AlignConfig:
     """How every latent field is fitted (`latent_field_config`)."""
     training: AlignTraining
     """How the decoder is trained."""
+    photos: tuple[Path, ...] = ()
+    """Folders of photographs that the decoder is to go on decoding as before."""
 
     def check(self) -> None:
         """Raise InputError, naming the option, when a value is out of range."""

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
-from latentfields.autoencoders.image_data import scene_folders_below
+from latentfields.autoencoders.image_data import TrainingImages, load_training_images, scene_folders_below
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
 from latentfields.latent_nerf.fit import METRICS_FILE, SMALLEST_SIDE
@@ -60,6 +60,7 @@ def align_decoder(
             "--crop", f"is {config.training.crop}; expected at least the factor {autoencoder.factor}"
         )
     _prepare(folders, autoencoder, config)
+    _photos(config, size=config.training.crop)
     claim_run(out, to_json(config))
     autoencoder = autoencoder.to(target)
     paths = [
@@ -68,7 +69,8 @@ def align_decoder(
     ]
     shutil.rmtree(out / "fits", ignore_errors=True)
     pairs = Pairs(paths, factor=autoencoder.factor, crop=config.training.crop)
-    trainer = DecoderAlignment(autoencoder, pairs, config.training)
+    photos = _photos(config, size=autoencoder.factor * pairs.cells)
+    trainer = DecoderAlignment(autoencoder, pairs, config.training, photos=photos)
     seconds = train(
         trainer, steps=config.training.steps, folder=out, label="decoder", options=loop or LoopOptions()
     )
@@ -90,6 +92,11 @@ def align_decoder(
 
 def _scene(folder: Path, autoencoder: Autoencoder, config: AlignConfig) -> Scene:
     return load_scene(folder, max_size=config.size).cropped_to_multiple(autoencoder.factor)
+
+
+def _photos(config: AlignConfig, *, size: int) -> TrainingImages | None:
+    """The photographs that are large enough, if any were asked for."""
+    return load_training_images(config.photos, (), size=size) if config.photos else None
 
 
 def _prepare(folders: Sequence[Path], autoencoder: Autoencoder, config: AlignConfig) -> None:

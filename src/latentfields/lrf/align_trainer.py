@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.evaluation.perceptual import gradient_similarity_loss
 from latentfields.lrf.align_config import AlignTraining
 from latentfields.lrf.align_losses import alignment_loss, preservation_loss, view_loss
@@ -23,9 +25,19 @@ class DecoderAlignment:
     Random numbers are drawn on the CPU, whatever device the autoencoder is on.
     """
 
-    def __init__(self, autoencoder: Autoencoder, pairs: Pairs, options: AlignTraining) -> None:
-        """`autoencoder` is the original, on the device to compute on; its decoder is changed in place."""
-        self.autoencoder, self.pairs, self.options = autoencoder, pairs, options
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        pairs: Pairs,
+        options: AlignTraining,
+        *,
+        photos: TrainingImages | None = None,
+    ) -> None:
+        """`autoencoder` is the original, on the device to compute on; its decoder is changed in place.
+
+        `photos` have the size of the pairs' crops.
+        """
+        self.autoencoder, self.pairs, self.options, self.photos = autoencoder, pairs, options, photos
         self.decoder = autoencoder.codec.decoder_module()
         self.device = autoencoder.latent_mean.device
         self.original = autoencoder.clone().requires_grad_(False)
@@ -41,11 +53,20 @@ class DecoderAlignment:
         batch = self.pairs.batch(
             training=options.training_views, novel=options.novel_views, generator=self.generator
         )
-        terms = self._terms(batch.to(self.device))
+        terms = self._terms(self._with_photos(batch.to(self.device)))
         self.optimizer.zero_grad()
         terms["loss"].backward()
         self.optimizer.step()
         return {name: float(value.detach()) for name, value in terms.items()}
+
+    def _with_photos(self, batch: PairBatch) -> PairBatch:
+        """The batch with random photographs after the encoded latents of its views."""
+        count = self.options.photos_per_batch
+        if self.photos is None or not count or not self.options.preservation_weight:
+            return batch
+        photos = self.photos.batch(photos=count, renders=0, generator=self.generator)
+        latents = self.autoencoder.encode_batches(photos.to(self.device))
+        return replace(batch, encoded=torch.cat([batch.encoded, latents]))
 
     def _terms(self, batch: PairBatch) -> dict[str, Tensor]:
         """Unweighted losses by name, and their weighted sum as "loss"."""

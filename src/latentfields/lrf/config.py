@@ -115,6 +115,9 @@ class EncoderFinetuning:
     """Image pairs in a batch."""
     points_per_pair: int = 512
     """At most so many correspondences of each pair."""
+    photos_per_batch: int = 4
+    """Photographs in a batch beside the pairs, for all terms but L_corres, where photographs are given. Not of the
+    paper: what few scenes do not show is kept by them."""
     learning_rate: float = 5e-4
     """Of Adam with betas (0.5, 0.9), for the autoencoder and for the discriminator."""
     final_learning_rate: float = 0.05
@@ -142,8 +145,8 @@ class EncoderFinetuning:
             return f"size is {self.size}; expected a multiple of the factor {factor}, at least {smallest}"
         if min(self.steps, self.pairs_per_batch, self.points_per_pair) < 1:
             return "steps, pairs_per_batch and points_per_pair should be at least 1"
-        if self.seed < 0:
-            return f"seed is {self.seed}; expected 0 or more"
+        if min(self.seed, self.photos_per_batch) < 0:
+            return "seed and photos_per_batch should be 0 or more"
         if not 0 <= self.latent_noise < float("inf"):
             return f"latent_noise is {self.latent_noise}; expected 0 or more"
         if not self.learning_rate > 0 or not 0 <= self.final_learning_rate <= 1:

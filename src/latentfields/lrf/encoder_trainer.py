@@ -1,17 +1,19 @@
 """Training steps of correspondence-aware autoencoding (LRF Sec. 4.1): Eq. 7, and the discriminator beside it.
 
-Shape suffixes: B image pairs, K points of a pair, C latent channels, h, w latent size, H, W image size.
+Shape suffixes: B image pairs, P photographs, K points of a pair, C latent channels, h, w latent size, H, W image size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.autoencoders.latent_noise import latent_noise
 from latentfields.igae.objective import perceptual_loss
 from latentfields.lrf.config import DiscriminatorConfig, EncoderFinetuning
@@ -37,19 +39,27 @@ from latentfields.training.schedules import cosine_decay
 
 _BETAS = (0.5, 0.9)
 _POSTERIOR_NOISE = 1
+_PHOTOS = 2
 
 
 class EncoderTrainer:
     """Fine-tunes an autoencoder; a `Trainable` for `training.loop.train`."""
 
     def __init__(
-        self, autoencoder: Autoencoder, pairs: PairImages, config: EncoderFinetuning, *, device: torch.device
+        self,
+        autoencoder: Autoencoder,
+        pairs: PairImages,
+        config: EncoderFinetuning,
+        *,
+        photos: TrainingImages | None = None,
+        device: torch.device,
     ) -> None:
         """`autoencoder`, with statistics and on `device`, is changed in place; a copy stays as the original.
 
-        Raises InputError when LPIPS is asked for and cannot be had.
+        `photos` have the size of the pairs' windows. Raises InputError when LPIPS is asked for and cannot be had.
         """
-        self.autoencoder, self.pairs, self.config, self.device = autoencoder, pairs, config, device
+        self.autoencoder, self.pairs, self.config = autoencoder, pairs, config
+        self.photos, self.device = photos, device
         self.original = autoencoder.clone().requires_grad_(False)
         self.perceptual = perceptual_loss(config.perceptual, device)
         self.optimizer = torch.optim.Adam(autoencoder.parameters(), lr=config.learning_rate, betas=_BETAS)
@@ -60,9 +70,7 @@ class EncoderTrainer:
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
         config = self.config
-        batch = self.pairs.batch(
-            index, pairs=config.pairs_per_batch, points=config.points_per_pair, seed=config.seed
-        ).to(self.device)
+        batch = self._batch(index).to(self.device)
         rate = config.learning_rate * cosine_decay(progress, final=config.final_learning_rate)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.zero_grad()
@@ -73,8 +81,23 @@ class EncoderTrainer:
             terms["discriminator"] = self.adversary.step(batch.images, decoded.detach(), rate)
         return {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
 
+    def _batch(self, index: int) -> PairBatch:
+        """Batch `index`: image pairs and, after them among its images, photographs."""
+        config = self.config
+        batch = self.pairs.batch(
+            index, pairs=config.pairs_per_batch, points=config.points_per_pair, seed=config.seed
+        )
+        if self.photos is None or not config.photos_per_batch:
+            return batch
+        generator = seeded_generator(config.seed, index, _PHOTOS)
+        photos = self.photos.batch(photos=config.photos_per_batch, renders=0, generator=generator)
+        return replace(batch, images=torch.cat([batch.images, photos]))
+
     def loss(self, batch: PairBatch, index: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """L_StageI of a batch in step `index`, its terms before they are weighted, and the decoded images."""
+        """L_StageI of a batch in step `index`, its terms before they are weighted, and the decoded images.
+
+        The batch may have more images (2 B + P, 3, H, W) than those of its pairs.
+        """
         config, autoencoder = self.config, self.autoencoder
         mean, log_variance = autoencoder.posterior(batch.images)
         decoded = autoencoder.decode(self._sampled(mean, log_variance, index))
@@ -117,10 +140,10 @@ class EncoderTrainer:
         return mean * std + self.autoencoder.latent_mean.view(1, -1, 1, 1), log_variance + 2 * std.log()
 
     def _correspondence(self, latents: Tensor, batch: PairBatch) -> Tensor:
-        """L_corres (Eq. 6) of posterior means (2 B, C, h, w): what radiance fields are fitted to."""
+        """L_corres (Eq. 6) of the posterior means (2 B, C, h, w) of the pairs, which radiance fields are fitted to."""
         first, second = (
             latents_at(half, batch.positions[:, :, side], factor=self.autoencoder.factor)
-            for side, half in enumerate(latents.chunk(2))
+            for side, half in enumerate(latents[: 2 * len(batch.positions)].chunk(2))
         )
         weights = pair_weights(batch.pose_errors, weighting=self.config.weighting)
         term = relative_correspondence_loss if self.config.unit == "pair" else correspondence_loss

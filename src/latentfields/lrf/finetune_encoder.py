@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
 from latentfields.lrf.config import EncoderFinetuning
@@ -33,12 +34,14 @@ def finetune_encoder(
     autoencoder: str | Path,
     correspondences: Sequence[Path],
     held_out: Sequence[Path],
+    photos: Sequence[Path] = (),
     out: Path,
     device: str = "cpu",
     loop: LoopOptions,
 ) -> Autoencoder:
     """Train `autoencoder` (a name or folder) on data sets of correspondences; `out/autoencoder` holds the result.
 
+    `photos` are folders of photographs, of any content, that it is to go on reconstructing.
     `out/metrics.json` compares the original with the result on the `held_out` data sets, where there are any. The
     result has statistics of its own latents. Run again after an interruption, it continues. Raises InputError for
     unusable input, before anything is written, or when `out` holds a run with other settings.
@@ -49,10 +52,11 @@ def finetune_encoder(
         raise InputError("settings", problem)
     pairs = _pair_images(correspondences, config, factor=model.factor, option="--correspondences")
     scored = _pair_images(held_out, config, factor=model.factor, option="--held-out") if held_out else None
+    kept = load_training_images(tuple(photos), (), size=config.size) if photos else None
     model = model.to(target)
     if not model.has_statistics:
         model.set_statistics(model.measure_statistics(_statistics_images(pairs, config).to(target)))
-    trainer = EncoderTrainer(model, pairs, config, device=target)
+    trainer = EncoderTrainer(model, pairs, config, photos=kept, device=target)
     claim_run(
         out,
         {
@@ -60,6 +64,7 @@ def finetune_encoder(
             "autoencoder": str(autoencoder),
             "correspondences": [*map(str, correspondences)],
             "held_out": [*map(str, held_out)],
+            "photos": [*map(str, photos)],
             "training": asdict(config),
         },
     )
