@@ -122,6 +122,17 @@ class Tab:
         """Wait until the window shows something else than a picture."""
         self._wait(picture, lambda difference: difference > by)
 
+    def settles(self) -> None:
+        """Wait until the window stays as it is: after a drag the camera runs on, the longer the slower the machine."""
+        last = self.seen()
+        for _ in range(40):
+            self.page.wait_for_timeout(1000)
+            now = self.seen()
+            if np.array_equal(now, last):
+                return
+            last = now
+        raise AssertionError("the picture goes on changing")
+
     def _wait(self, picture: NDArray[np.float64], done: Callable[[float], bool]) -> None:
         for _ in range(160):
             difference = float(np.abs(self.seen() - picture).mean())
@@ -204,10 +215,11 @@ def check_camera_path(tab: Tab, image: NDArray[np.float64], folder: Path) -> Non
     tab.page.wait_for_timeout(1000)
     tab.drag()
     tab.leaves(image, by=0.03)
-    tab.page.wait_for_timeout(500)
+    tab.settles()
     tab.press("Add")
     tab.enter("Preview", "1")
     tab.page.wait_for_timeout(1000)
+    tab.settles()
     tab.enter("Preview", "0")
     tab.shows(image, within=0.025)
     tab.enter("Seconds", "0.5")
