@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from latentfields.evaluation.demo import rays_per_side
+
 
 def demo(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "latentfields", "demo", "--out", str(out), "--views", "10"]
@@ -24,27 +26,41 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "small"
 
 
-def test_a_fit_that_cannot_start_stops_the_other(out: Path) -> None:
+def test_an_unknown_autoencoder_leaves_nothing_behind(out: Path) -> None:
+    done = demo(out, "--autoencoder", "unheard-of")
+    assert done.returncode == 2
+    assert "unheard-of: no such autoencoder; packaged: 'base', 'base-f4', 'igae'" in done.stderr
+    assert not out.exists()
+
+
+def test_a_fit_that_cannot_start_stops_the_other(out: Path, autoencoder_folder: Path) -> None:
+    (out / "latent").mkdir(parents=True)
+    (out / "latent" / "something").touch()
     started = time.monotonic()
-    done = demo(out, "--autoencoder", "unheard-of", "--seconds", 170)
+    done = demo(out, "--autoencoder", autoencoder_folder, "--seconds", 170)
     assert time.monotonic() - started < 150
     assert done.returncode == 2
-    assert "unheard-of: no such autoencoder; packaged: 'base', 'igae'" in done.stderr
+    assert "latent: exists and is not a run" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (out / "latent").exists()
+
+
+@pytest.mark.parametrize(("factor", "rays"), [(1, 1), (4, 1), (7, 1), (8, 2), (12, 2), (16, 4), (32, 8)])
+def test_rays_are_four_pixels_apart(factor: int, rays: int) -> None:
+    assert rays_per_side(factor) == rays
 
 
 def test_both_fits_are_reported(out: Path, autoencoder_folder: Path) -> None:
-    # The scene of the test before is used again, the fit that was stopped there is not. Kernels may have to be
+    # The scene of the test before is used again, the fits that were stopped there are not. Kernels may have to be
     # compiled first, which takes some of the time.
-    shutil.rmtree(out / "rgb", ignore_errors=True)
-    done = demo(out, "--autoencoder", autoencoder_folder, "--seconds", 6)
+    for folder in ("rgb", "latent"):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    done = demo(out, "--autoencoder", autoencoder_folder, "--seconds", 12)
     assert done.returncode == 0, done.stderr
     latent, rgb, last = done.stdout.splitlines()
     for line, folder in ((latent, "latent"), (rgb, "rgb")):
         stored = json.loads((out / folder / "metrics.json").read_text())
         assert f"test PSNR {stored['test']['images']['mean']['psnr']:.2f} dB" in line
-        assert stored["training_seconds"] >= 6
+        assert stored["training_seconds"] >= 12
     assert "after Latent Supervision; the autoencoder alone:" in latent
     report = Path(last.split("Report: ")[1])
     assert report == (out / "report.html").resolve()

@@ -61,7 +61,7 @@ class AutoencoderTraining:
     """Weight of the multi-scale gradient similarity loss."""
     kl_weight: float = 0.0
     """Weight of the KL divergence to a standard normal, in nats per pixel; above 0 the encoder is variational."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 4e-4
     """Peak learning rate of AdamW on biases and the linear codec; cosine decay to zero."""
     muon_factor: float = 20.0
     """Learning rate of Muon on convolution kernels, as a multiple of `learning_rate`."""

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
 from latentfields.evaluation.run_report import run_label, write_run_report
 from latentfields.latent_nerf.fit import METRICS_FILE
@@ -23,6 +24,9 @@ SMALL_BATCH = ("--batch-images", "2")
 STEPS = ("--supervision.steps", "20000", "--alignment.steps", "80000")
 """More than there is time for: the clock decides, and a fifth of the time goes to Latent Supervision."""
 
+PIXELS_PER_RAY = 4
+"""Rays through latents are so many pixels apart: one ray per latent where the factor is 4, four where it is 8."""
+
 
 def run_demo(
     out: Path, *, family: str, seed: int, autoencoder: str, seconds: float, views: int, command: str
@@ -30,6 +34,7 @@ def run_demo(
     """Run the demo in the folder `out`; returns the lines to print. Raises InputError for unusable options."""
     if family not in FAMILIES:
         raise InputError("--family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
+    subpixels = rays_per_side(load_autoencoder(autoencoder).factor)
     scene = out / f"{family}-{seed:04d}-{views}"
     started = time.perf_counter()
     if not scene.exists():
@@ -39,14 +44,20 @@ def run_demo(
         )
     latent, rgb = out / "latent", out / "rgb"
     limit = ["--seconds", str(seconds), *STEPS]
+    space = ["--autoencoder", autoencoder, "--subpixels", str(subpixels), *SMALL_BATCH]
     _fit_side_by_side(
-        [str(scene), "--out", str(latent), "--autoencoder", autoencoder, *SMALL_BATCH, *limit],
+        [str(scene), "--out", str(latent), *space, *limit],
         [str(scene), "--out", str(rgb), "--space", "rgb", *limit],
         log=out / "rgb.log",
     )
     runs = (Run.load(latent), Run.load(rgb))
     report = write_run_report(runs, title=f"Demo: {scene.name}", command=command, folder=out)
     return [*_summary(runs), f"{time.perf_counter() - started:.0f} s in all. Report: {report.resolve()}"]
+
+
+def rays_per_side(factor: int) -> int:
+    """Rays along one side of a latent of `factor` pixels: one, or an even number."""
+    return max(1, 2 * (factor // (2 * PIXELS_PER_RAY)))
 
 
 def _fit_side_by_side(first: list[str], second: list[str], *, log: Path) -> None:
