@@ -206,6 +206,7 @@ def test_one_visit(browser: Browser, server: Server, latent_run: Path) -> None:
     tab.draws_over(without_cameras, something=True)
     cameras.uncheck()
     tab.draws_over(without_cameras, something=False)
+    tab.shows(without_cameras, within=0.001)
 
     assert not tab.page.get_by_text("Channel", exact=True).is_visible()
     kinds: tuple[Kind, ...] = ("Latent components", "Depth", "Error", "Latent channel")

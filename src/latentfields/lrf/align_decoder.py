@@ -33,7 +33,7 @@ from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import write_json
 from latentfields.training.loop import LoopOptions, train
-from latentfields.training.runs import claim_run
+from latentfields.training.runs import claim_run, is_claimed
 from latentfields.training.typed_json import to_json
 
 STATISTICS_VIEWS = 8
@@ -60,7 +60,8 @@ def align_decoder(
             "--crop", f"is {config.training.crop}; expected at least the factor {autoencoder.factor}"
         )
     _prepare(folders, autoencoder, config)
-    _photos(config, size=config.training.crop)
+    if not is_claimed(out):
+        _photos(config, size=config.training.crop)
     claim_run(out, to_json(config))
     autoencoder = autoencoder.to(target)
     paths = [
