@@ -152,9 +152,15 @@ def _skipping_step(field: Field, rays: Rays, options: GridSampling) -> Callable[
 
     def render() -> Tensor:
         return render_rays(
-            field, grid, rays, torch.zeros(CHANNELS),
-            near=NEAR, far=FAR, options=options, generator=generator,
-        ).features  # fmt: skip
+            field,
+            grid,
+            rays,
+            torch.zeros(CHANNELS),
+            near=NEAR,
+            far=FAR,
+            options=options,
+            generator=generator,
+        ).features
 
     return _training(field, render)
 

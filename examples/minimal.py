@@ -101,20 +101,30 @@ class Autoencoder(nn.Module):
         self.factor = 2 * patch
         self.encoder = Branch(
             [
-                nn.PixelUnshuffle(patch), conv(3 * patch**2, fine), *(ResidualBlock(fine) for _ in range(a)),
-                nn.PixelUnshuffle(2), conv(4 * fine, coarse, 1), *(ResidualBlock(coarse) for _ in range(b)),
-                nn.ReLU(), conv(coarse, channels),
+                nn.PixelUnshuffle(patch),
+                conv(3 * patch**2, fine),
+                *(ResidualBlock(fine) for _ in range(a)),
+                nn.PixelUnshuffle(2),
+                conv(4 * fine, coarse, 1),
+                *(ResidualBlock(coarse) for _ in range(b)),
+                nn.ReLU(),
+                conv(coarse, channels),
             ],
             nn.Conv2d(3, channels, self.factor, stride=self.factor),
-        )  # fmt: skip
+        )
         self.decoder = Branch(
             [
-                conv(channels, coarse), *(ResidualBlock(coarse) for _ in range(b)),
-                conv(coarse, 4 * fine, 1), nn.PixelShuffle(2), *(ResidualBlock(fine) for _ in range(a)),
-                nn.ReLU(), conv(fine, 3 * patch**2), nn.PixelShuffle(patch),
+                conv(channels, coarse),
+                *(ResidualBlock(coarse) for _ in range(b)),
+                conv(coarse, 4 * fine, 1),
+                nn.PixelShuffle(2),
+                *(ResidualBlock(fine) for _ in range(a)),
+                nn.ReLU(),
+                conv(fine, 3 * patch**2),
+                nn.PixelShuffle(patch),
             ],
             nn.ConvTranspose2d(channels, 3, self.factor, stride=self.factor),
-        )  # fmt: skip
+        )
         self.load_state_dict(load_file(folder / "model.safetensors"))
         statistics = json.loads((folder / "latent_statistics.json").read_text())
         self.mean = torch.tensor(statistics["mean"]).view(1, -1, 1, 1)

@@ -40,7 +40,7 @@ def small_tiny() -> Any:
     torch.manual_seed(0)
     return diffusers.AutoencoderTiny(
         encoder_block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8), latent_channels=3
-    ).eval()  # fmt: skip
+    ).eval()
 
 
 def pictures(count: int = 2, *, size: int = 32) -> Tensor:

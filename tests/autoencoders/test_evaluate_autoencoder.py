@@ -14,8 +14,13 @@ from latentfields.scenes.scene import Scene
 
 def evaluate(name: Path, **changes: Any) -> dict[str, dict[str, float]]:
     options: dict[str, Any] = {
-        "photos": (), "scenes": (), "pattern": "*", "limit": None, "size": 32, "codec_photos": (),
-    }  # fmt: skip
+        "photos": (),
+        "scenes": (),
+        "pattern": "*",
+        "limit": None,
+        "size": 32,
+        "codec_photos": (),
+    }
     return evaluate_autoencoder(str(name), **(options | changes))
 
 

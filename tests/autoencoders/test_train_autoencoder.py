@@ -41,8 +41,12 @@ def train(
     **changes: object,
 ) -> Autoencoder:
     arguments: dict[str, object] = {
-        "photos": (photo_folder,), "scenes": (scene_folder,), "out": out, "architecture": ARCHITECTURE, "loop": LOOP,
-    }  # fmt: skip
+        "photos": (photo_folder,),
+        "scenes": (scene_folder,),
+        "out": out,
+        "architecture": ARCHITECTURE,
+        "loop": LOOP,
+    }
     return train_autoencoder(options, **(arguments | changes))  # type: ignore[arg-type]
 
 
@@ -205,9 +209,13 @@ def test_photographs_or_scenes_alone_are_enough(tmp_path: Path, photos: Path, sc
     ],
 )
 def test_bad_requests_leave_nothing_behind(
-    tmp_path: Path, photos: Path, scene_folder: Path, options: AutoencoderTraining,
-    changes: dict[str, object], problem: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    photos: Path,
+    scene_folder: Path,
+    options: AutoencoderTraining,
+    changes: dict[str, object],
+    problem: str,
+) -> None:
     with pytest.raises(InputError, match=problem):
         train(tmp_path / "run", photos, scene_folder, options, **changes)
     assert not (tmp_path / "run").exists()

@@ -50,8 +50,11 @@ def test_what_is_done_is_printed_again_and_other_tables_share_it(
     printed = capsys.readouterr().out
     titles = [line for line in printed.splitlines() if line.startswith("**")]
     assert [title.split(":")[0].strip("*") for title in titles] == [
-        "Decoded novel views", "The same", "Reconstruction by the autoencoder alone", "photographs",
-    ]  # fmt: skip
+        "Decoded novel views",
+        "The same",
+        "Reconstruction by the autoencoder alone",
+        "photographs",
+    ]
     spaces = [
         "base",
         "igae",
@@ -65,8 +68,10 @@ def test_what_is_done_is_printed_again_and_other_tables_share_it(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--scale", "small", "--igae", "igae"],
-         "--no-3d: give it, or --training-scenes and --training-photos to train it on"),
+        (
+            ["--scale", "small", "--igae", "igae"],
+            "--no-3d: give it, or --training-scenes and --training-photos to train it on",
+        ),
         (["--igae", "base"], "autoencoders: are base, base, "),
         (["--seeds", "0"], "--seeds: is 0; expected at least 1"),
         (["--igae", "igea"], "igea: no such autoencoder"),
@@ -74,7 +79,7 @@ def test_what_is_done_is_printed_again_and_other_tables_share_it(
         (["--test-photos", "nosuch"], "nosuch: no photographs here"),
         (["--training-scenes", "nosuch", "--training-photos", "nosuch"], "nosuch: no photographs here"),
     ],
-)  # fmt: skip
+)
 def test_bad_options_are_refused(
     tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,8 +9,17 @@ from latentfields.bench.autoencoders_config import ARCHITECTURES
 from latentfields.cli.main import main
 
 COMMAND = [
-    "bench", "autoencoders", "--scale", "tiny", "--seeds", "1", "--fields", "triplane", "--families", "vases",
-]  # fmt: skip
+    "bench",
+    "autoencoders",
+    "--scale",
+    "tiny",
+    "--seeds",
+    "1",
+    "--fields",
+    "triplane",
+    "--families",
+    "vases",
+]
 
 
 def test_the_factors_keep_equally_many_values() -> None:

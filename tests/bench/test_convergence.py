@@ -60,10 +60,14 @@ def fits(*, plain_cpu: float) -> list[dict[str, Any]]:
             points = curve(*psnrs, cpu=cpu)
             found.append(
                 {
-                    "field": "kplanes", "space": "base", "path": path, "curve": points, "psnr": psnrs[-1],
+                    "field": "kplanes",
+                    "space": "base",
+                    "path": path,
+                    "curve": points,
+                    "psnr": psnrs[-1],
                     "cpu_seconds": points[-1]["cpu_seconds"],
                 }
-            )  # fmt: skip
+            )
     return found
 
 
@@ -98,9 +102,26 @@ def test_curves_are_means_over_objects_point_by_point() -> None:
 def test_the_command_fits_on_both_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     main(
-        ["bench", "convergence", "--out", str(out), "--scale", "tiny", "--seeds", "1", "--fields", "kplanes",
-         "--spaces", "base", "--families", "vases", "--plain", "--quality", "8"]
-    )  # fmt: skip
+        [
+            "bench",
+            "convergence",
+            "--out",
+            str(out),
+            "--scale",
+            "tiny",
+            "--seeds",
+            "1",
+            "--fields",
+            "kplanes",
+            "--spaces",
+            "base",
+            "--families",
+            "vases",
+            "--plain",
+            "--quality",
+            "8",
+        ]
+    )
     fast, plain = json.loads((out / "convergence.json").read_text())
     assert (fast["path"], plain["path"]) == ("fast", "plain")
     assert plain["kernels"] == "torch"

@@ -28,9 +28,11 @@ def test_every_field_is_fitted_in_every_space(folder: Path) -> None:
         assert fit["frame_milliseconds"] > 0
         assert fit["cpu_seconds"] > 0
         assert fit["curve"][-1] == {
-            "step": 20, "seconds": pytest.approx(fit["seconds"], abs=0.01), "cpu_seconds": fit["cpu_seconds"],
+            "step": 20,
+            "seconds": pytest.approx(fit["seconds"], abs=0.01),
+            "cpu_seconds": fit["cpu_seconds"],
             "psnr": fit["psnr"],
-        }  # fmt: skip
+        }
         assert ("supervision_psnr" in fit) == (fit["space"] == "base")
 
 

@@ -24,9 +24,16 @@ def scores(psnr: float, ms_gmsd: float, seed: int) -> dict[str, float]:
 
 def fit(seed: int, views: int | None, methods: dict[str, Any], *, size: int, **labels: Any) -> dict[str, Any]:
     return {
-        "scene": "vases", "seed": seed, "training_views": views, "methods": methods, "bytes": size,
-        "seconds": 9.0, "memory": None, "rendering_milliseconds": 4.0, **labels,
-    }  # fmt: skip
+        "scene": "vases",
+        "seed": seed,
+        "training_views": views,
+        "methods": methods,
+        "bytes": size,
+        "seconds": 9.0,
+        "memory": None,
+        "rendering_milliseconds": 4.0,
+        **labels,
+    }
 
 
 def fits(values: dict[str, dict[str, float]], views: int | None) -> list[dict[str, Any]]:
@@ -52,18 +59,25 @@ def fits(values: dict[str, dict[str, float]], views: int | None) -> list[dict[st
 def results(**changes: dict[str, float]) -> dict[str, Any]:
     """What the benchmark would measure if everything were about as in the paper, but for the changes."""
     defaults = {
-        "psnr": PSNR, "ms_gmsd": GMSD, "few_psnr": FEW_PSNR, "image": IMAGE, "sizes": SIZES,
+        "psnr": PSNR,
+        "ms_gmsd": GMSD,
+        "few_psnr": FEW_PSNR,
+        "image": IMAGE,
+        "sizes": SIZES,
         "reconstruction": RECONSTRUCTION,
-    }  # fmt: skip
+    }
     values = {name: default | changes.get(name, {}) for name, default in defaults.items()}
     return {
-        "field": "gaussians", "factor": 8, "autoencoders": {role: role for role in PSNR}, "notes": [],
+        "field": "gaussians",
+        "factor": 8,
+        "autoencoders": {role: role for role in PSNR},
+        "notes": [],
         "fits": [*fits(values, None), *fits(values, 3)],
         "reconstruction": {
             role: [{"scene": "vases", "psnr": psnr, "ssim": 0.9, "ms_gmsd": 0.03}]
             for role, psnr in values["reconstruction"].items()
         },
-    }  # fmt: skip
+    }
 
 
 def failing(**changes: dict[str, float]) -> list[int]:
@@ -121,9 +135,15 @@ def test_tables_have_a_row_for_every_method() -> None:
     novel = named["Decoded novel views"]
     assert novel.columns == ("method", "PSNR, dB", "SSIM", "MS-GMSD")
     assert [row[0] for row in novel.rows] == [
-        "image/8 upsampled", "image/8 enlarged", "image/2", "image/1",
-        "plain VAE", "encoder only (stage I)", "decoder only (stage III)", "both (LRF)",
-    ]  # fmt: skip
+        "image/8 upsampled",
+        "image/8 enlarged",
+        "image/2",
+        "image/1",
+        "plain VAE",
+        "encoder only (stage I)",
+        "decoder only (stage III)",
+        "both (LRF)",
+    ]
     assert novel.rows[-1][1:] == ("22.65 ± 0.35", "0.700 ± 0.000", "0.2500 ± 0.0000")
     assert len(named["Decoded novel views of fits to 3 views"].rows) == 6
     assert named["Test views through the autoencoder alone"].rows[-1][1] == "24.40"

@@ -28,10 +28,31 @@ def test_train_and_evaluate(
 ) -> None:
     out = tmp_path / "run"
     train = [
-        "autoencoder", "train", "--out", str(out), "--photos", str(photos), "--scenes", str(scene_folder.parent),
-        "--steps", "3", "--size", "32", "--photos-per-batch", "1", "--renders-per-batch", "1",
-        "--architecture.channels", "4", "--architecture.widths", "8", "8", "--architecture.blocks", "1", "0",
-    ]  # fmt: skip
+        "autoencoder",
+        "train",
+        "--out",
+        str(out),
+        "--photos",
+        str(photos),
+        "--scenes",
+        str(scene_folder.parent),
+        "--steps",
+        "3",
+        "--size",
+        "32",
+        "--photos-per-batch",
+        "1",
+        "--renders-per-batch",
+        "1",
+        "--architecture.channels",
+        "4",
+        "--architecture.widths",
+        "8",
+        "8",
+        "--architecture.blocks",
+        "1",
+        "0",
+    ]
     parse(train).run()
     assert capsys.readouterr().out.strip() == str(out / "autoencoder")
     parse(train).run()

@@ -14,9 +14,21 @@ import pytest
 from latentfields.cli.main import main
 
 SMALL = [
-    "--space", "rgb", "--supervision.steps", "30", "--alignment.steps", "30", "--field.resolution", "16",
-    "--field.features", "8", "--sampling.grid-resolution", "16", "--batch-rays", "512",
-]  # fmt: skip
+    "--space",
+    "rgb",
+    "--supervision.steps",
+    "30",
+    "--alignment.steps",
+    "30",
+    "--field.resolution",
+    "16",
+    "--field.features",
+    "8",
+    "--sampling.grid-resolution",
+    "16",
+    "--batch-rays",
+    "512",
+]
 
 
 @pytest.fixture(autouse=True)

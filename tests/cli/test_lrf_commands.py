@@ -67,14 +67,29 @@ def test_from_scenes_to_a_finetuned_autoencoder(
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"size": 32, "pairs_per_batch": 1}))
     main(
-        ["lrf", "finetune-encoder", "--correspondences", str(tmp_path / "set"), "--out", str(tmp_path / "run"),
-         "--autoencoder", str(autoencoder_folder), "--settings", str(settings), "--steps", "3",
-         "--held-out", str(tmp_path / "set")]
-    )  # fmt: skip
+        [
+            "lrf",
+            "finetune-encoder",
+            "--correspondences",
+            str(tmp_path / "set"),
+            "--out",
+            str(tmp_path / "run"),
+            "--autoencoder",
+            str(autoencoder_folder),
+            "--settings",
+            str(settings),
+            "--steps",
+            "3",
+            "--held-out",
+            str(tmp_path / "set"),
+        ]
+    )
     assert capsys.readouterr().out == f"{tmp_path / 'run' / 'autoencoder'}\n"
     assert set(json.loads((tmp_path / "run" / "metrics.json").read_text())) == {
-        "seconds", "original", "finetuned",
-    }  # fmt: skip
+        "seconds",
+        "original",
+        "finetuned",
+    }
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,24 @@ def test_defects_show_their_traceback_when_asked(monkeypatch: pytest.MonkeyPatch
 
 def test_options_reach_their_fields() -> None:
     command = parse(
-        ["fit", "data/chair", "--out", "runs/x", "--space", "rgb", "--supervision.steps", "7",
-         "--field.view-dependent", "--sampling.samples", "9", "--seconds", "2.5", "--size", "64"]
-    )  # fmt: skip
+        [
+            "fit",
+            "data/chair",
+            "--out",
+            "runs/x",
+            "--space",
+            "rgb",
+            "--supervision.steps",
+            "7",
+            "--field.view-dependent",
+            "--sampling.samples",
+            "9",
+            "--seconds",
+            "2.5",
+            "--size",
+            "64",
+        ]
+    )
     assert isinstance(command, Fit)
     assert (command.scene, command.out) == (Path("data/chair"), Path("runs/x"))
     assert (command.seconds, command.size) == (2.5, 64)
@@ -100,9 +115,23 @@ def test_options_reach_their_fields() -> None:
 
 def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     command = parse(
-        ["fit", "data/chair", "--field=kplanes", "--preset", "paper", "--field.scales", "1", "3",
-         "--sampling.samples", "9", "--field.optimizer.kind", "radam", "--device", "cpu"]
-    )  # fmt: skip
+        [
+            "fit",
+            "data/chair",
+            "--field=kplanes",
+            "--preset",
+            "paper",
+            "--field.scales",
+            "1",
+            "3",
+            "--sampling.samples",
+            "9",
+            "--field.optimizer.kind",
+            "radam",
+            "--device",
+            "cpu",
+        ]
+    )
     assert isinstance(command, Fit)
     paper = preset("kplanes", "paper")
     optimizer = replace(paper.field.optimizer, kind="radam")

@@ -13,9 +13,19 @@ import pytest
 from PIL import Image
 
 SMALL = [
-    "--supervision.steps", "8", "--alignment.steps", "6", "--field.resolution", "16", "--field.features", "8",
-    "--sampling.grid-resolution", "16", "--batch-images", "2",
-]  # fmt: skip
+    "--supervision.steps",
+    "8",
+    "--alignment.steps",
+    "6",
+    "--field.resolution",
+    "16",
+    "--field.features",
+    "8",
+    "--sampling.grid-resolution",
+    "16",
+    "--batch-images",
+    "2",
+]
 
 
 def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -36,9 +46,15 @@ def run_folder(
 
 def test_a_fit_leaves_a_complete_folder(run_folder: Path) -> None:
     for name in (
-        "config.json", "metrics.json", "model.safetensors", "decoder/config.json", "log.jsonl", "orbit.mp4",
-        "state/checkpoint.safetensors", "report.html",
-    ):  # fmt: skip
+        "config.json",
+        "metrics.json",
+        "model.safetensors",
+        "decoder/config.json",
+        "log.jsonl",
+        "orbit.mp4",
+        "state/checkpoint.safetensors",
+        "report.html",
+    ):
         assert (run_folder / name).is_file(), name
     page = (run_folder / "report.html").read_text()
     for words in (
@@ -101,10 +117,19 @@ def test_render_test_views_and_orbit(run_folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        (), ("demo",), ("scenes",), ("scenes", "render"), ("scenes", "generate"), ("autoencoder",),
-        ("autoencoder", "train"), ("autoencoder", "evaluate"), ("fit",), ("evaluate",), ("render",),
+        (),
+        ("demo",),
+        ("scenes",),
+        ("scenes", "render"),
+        ("scenes", "generate"),
+        ("autoencoder",),
+        ("autoencoder", "train"),
+        ("autoencoder", "evaluate"),
+        ("fit",),
+        ("evaluate",),
+        ("render",),
     ],
-)  # fmt: skip
+)
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     done = latentfields(*command, "--help")
     assert done.returncode == 0

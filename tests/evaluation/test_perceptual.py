@@ -139,9 +139,12 @@ def test_the_training_loss_sees_an_evenly_flattened_image() -> None:
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize(
     ("shape", "other", "problem"),
-    [((1, 3, 32, 32), (2, 3, 32, 32), "one shape"), ((1, 16, 32, 32), (1, 16, 32, 32), "one shape"),
-     ((1, 3, 15, 32), (1, 3, 15, 32), "at least 16 pixels")],
-)  # fmt: skip
+    [
+        ((1, 3, 32, 32), (2, 3, 32, 32), "one shape"),
+        ((1, 16, 32, 32), (1, 16, 32, 32), "one shape"),
+        ((1, 3, 15, 32), (1, 3, 15, 32), "at least 16 pixels"),
+    ],
+)
 def test_unusable_shapes_are_refused(measure, shape, other, problem) -> None:
     with pytest.raises(ValueError, match=problem):
         measure(torch.zeros(shape), torch.zeros(other))

@@ -111,10 +111,23 @@ def test_everything_is_on_the_page(report: Report) -> None:
     page = Page(render_report(report))
     text = "\n".join(page.text)
     for expected in (
-        "chair: latent NeRF", "K-Planes, 8 test views", "step 1200 of 5000", "26.3", "8 test views", "PSNR",
-        "RGB Alignment", "Autoencoder ceiling", "View r_1", "Latents", "Orbit", "Scores", "1,026.4",
-        "LPIPS was not computed because lpips is not installed.", '"out": "runs/chair"', '"steps": 5000',
-    ):  # fmt: skip
+        "chair: latent NeRF",
+        "K-Planes, 8 test views",
+        "step 1200 of 5000",
+        "26.3",
+        "8 test views",
+        "PSNR",
+        "RGB Alignment",
+        "Autoencoder ceiling",
+        "View r_1",
+        "Latents",
+        "Orbit",
+        "Scores",
+        "1,026.4",
+        "LPIPS was not computed because lpips is not installed.",
+        '"out": "runs/chair"',
+        '"steps": 5000',
+    ):
         assert expected in text
     command = [word for word in page.text if word in report.command.split(" ")]
     assert " ".join(command) == report.command

@@ -66,13 +66,24 @@ def analytic_run(folder: Path) -> Run:
     for _ in range(24):
         sampler.grid.update(field.density, share=1.0, generator=torch.Generator().manual_seed(0))
     frame = SceneFrame(
-        near=0.5, far=5.0, width=SIZE, height=SIZE, learn_background=False,
+        near=0.5,
+        far=5.0,
+        width=SIZE,
+        height=SIZE,
+        learn_background=False,
         world_to_scene=world_to_scene().tolist(),
-    )  # fmt: skip
+    )
     model = LatentNerf(
-        field, autoencoder=None, background=torch.ones(3), learn_background=False, near=0.5, far=5.0,
-        sampler=sampler, normalizer=None, projection=None,
-    )  # fmt: skip
+        field,
+        autoencoder=None,
+        background=torch.ones(3),
+        learn_background=False,
+        near=0.5,
+        far=5.0,
+        sampler=sampler,
+        normalizer=None,
+        projection=None,
+    )
     config = RunConfig(
         scene=folder / "gone", autoencoder=None, size=None, seconds=None, fit=replace(TINY_FIT, space="rgb")
     )

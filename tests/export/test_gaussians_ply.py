@@ -62,9 +62,18 @@ def test_an_independent_reader_finds_the_properties_of_3dgs(tmp_path: Path) -> N
     write_gaussians_ply(tmp_path / "cloud.ply", cloud)
     vertices = plyfile.PlyData.read(tmp_path / "cloud.ply")["vertex"]
     expected = [
-        "x", "y", "z", "nx", "ny", "nz", *(f"f_dc_{i}" for i in range(3)), *(f"f_rest_{i}" for i in range(45)),
-        "opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4)),
-    ]  # fmt: skip
+        "x",
+        "y",
+        "z",
+        "nx",
+        "ny",
+        "nz",
+        *(f"f_dc_{i}" for i in range(3)),
+        *(f"f_rest_{i}" for i in range(45)),
+        "opacity",
+        *(f"scale_{i}" for i in range(3)),
+        *(f"rot_{i}" for i in range(4)),
+    ]
     assert [p.name for p in vertices.properties] == expected
     assert np.array_equal(vertices["y"], cloud.means[:, 1].numpy())
     assert np.array_equal(vertices["f_dc_2"], cloud.features_dc[:, 0, 2].numpy())

@@ -98,9 +98,13 @@ def test_autoencoders_of_diffusers_go_in_and_come_back(latent_run: Run, tmp_path
 
     torch.manual_seed(0)
     model = diffusers.AutoencoderKL(
-        block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2, norm_num_groups=4,
-        up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, layers_per_block=1,
-    )  # fmt: skip
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        norm_num_groups=4,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        layers_per_block=1,
+    )
     statistics = LatentStatistics((0.1,) * 4, (1.3,) * 4)
     original = Autoencoder(DiffusersCodec(model.eval()), statistics, name="x").eval()
     file = tmp_path / "scene.safetensors"
@@ -168,9 +172,12 @@ def fit_of(metadata: dict[str, Any]) -> dict[str, Any]:
         (rewrite(lambda t, m: m["frame"].update(width=0)), "are 0x32; expected pixels"),
         (rewrite(lambda t, m: m["frame"].update(world_to_scene=[])), "expected a 4x4 matrix"),
         (rewrite(lambda t, m: fit_of(m)["field"].update(kind=[])), r"field 'config\.fit\.field\.kind'"),
-        (rewrite(lambda t, m: fit_of(m)["sampling"].update(grid_resolution=0)), r"'sampling\.grid-resolution' is 0"),
+        (
+            rewrite(lambda t, m: fit_of(m)["sampling"].update(grid_resolution=0)),
+            r"'sampling\.grid-resolution' is 0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_damaged_files_get_one_line(
     scene_file: Path, tmp_path: Path, damage: Callable[[Path], None], problem: str
 ) -> None:

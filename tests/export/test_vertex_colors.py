@@ -36,16 +36,21 @@ def joined(first: Surface, second: Surface) -> Surface:
 def camera(eye: tuple[float, float, float]) -> Cameras:
     return Cameras(
         camera_to_world=look_at(torch.tensor([eye]).float(), torch.zeros(3), torch.tensor([0.0, 1.0, 0.0])),
-        focal=torch.full((1, 2), 16.0), principal=torch.full((1, 2), 8.0), width=16, height=16,
-    )  # fmt: skip
+        focal=torch.full((1, 2), 16.0),
+        principal=torch.full((1, 2), 8.0),
+        width=16,
+        height=16,
+    )
 
 
 def both(first: Cameras, second: Cameras) -> Cameras:
     return Cameras(
         camera_to_world=torch.cat([first.camera_to_world, second.camera_to_world]),
-        focal=torch.cat([first.focal, second.focal]), principal=torch.cat([first.principal, second.principal]),
-        width=16, height=16,
-    )  # fmt: skip
+        focal=torch.cat([first.focal, second.focal]),
+        principal=torch.cat([first.principal, second.principal]),
+        width=16,
+        height=16,
+    )
 
 
 def flat_images(*colors: torch.Tensor) -> torch.Tensor:

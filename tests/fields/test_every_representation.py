@@ -25,17 +25,27 @@ TINY: tuple[FieldConfig, ...] = (
         resolution=2, scales=(1, 2), features=3, hidden=4, geometry_features=3, view_dependent=True
     ),
     TensorfConfig(
-        initial_resolution=3, density_components=2, appearance_components=2, appearance_features=2,
-        feature_octaves=1, hidden=4, view_dependent=True,
+        initial_resolution=3,
+        density_components=2,
+        appearance_components=2,
+        appearance_features=2,
+        feature_octaves=1,
+        hidden=4,
+        view_dependent=True,
     ),
     InstantNgpConfig(
         levels=2, log2_table_size=5, coarsest=2, finest=5, hidden=6, geometry_features=4, view_dependent=True
     ),
     VanillaConfig(
-        layers=3, width=6, skip_after=2, position_octaves=2, view_dependent=True, direction_octaves=1,
+        layers=3,
+        width=6,
+        skip_after=2,
+        position_octaves=2,
+        view_dependent=True,
+        direction_octaves=1,
         branch_width=4,
     ),
-)  # fmt: skip
+)
 every_field = pytest.mark.parametrize("config", TINY, ids=lambda config: config.kind)
 
 

@@ -51,9 +51,13 @@ def seen_step(
     means = torch.zeros(count, 2, requires_grad=True)
     means.grad = torch.tensor(gradients)
     splats = ProjectedGaussians(
-        means_2d=means, conics=torch.ones(count, 3), depths=torch.ones(count), opacities=torch.ones(count),
-        extents=torch.ones(count, 2), radii=torch.ones(count, dtype=torch.int32),
-    )  # fmt: skip
+        means_2d=means,
+        conics=torch.ones(count, 3),
+        depths=torch.ones(count),
+        opacities=torch.ones(count),
+        extents=torch.ones(count, 2),
+        radii=torch.ones(count, dtype=torch.int32),
+    )
     return SplattedStep([splats], width=10, height=20, value_range=value_range, progress=progress)
 
 

@@ -17,9 +17,16 @@ from latentfields.fields.tensorf import Tensorf, line_features
 from latentfields.fields.total_variation import total_variation
 
 CONFIG = TensorfConfig(
-    initial_resolution=4, final_resolution=8, upsample_at=(0.25, 0.5), density_components=2,
-    appearance_components=3, appearance_features=4, feature_octaves=2, hidden=8, view_dependent=True,
-)  # fmt: skip
+    initial_resolution=4,
+    final_resolution=8,
+    upsample_at=(0.25, 0.5),
+    density_components=2,
+    appearance_components=3,
+    appearance_features=4,
+    feature_octaves=2,
+    hidden=8,
+    view_dependent=True,
+)
 
 
 def tensorf(config: TensorfConfig = CONFIG, *, channels: int = 5, head: Head = "linear") -> Tensorf:

@@ -14,13 +14,25 @@ from latentfields.fields.field import Head
 from latentfields.fields.vanilla import Vanilla
 
 CONFIG = VanillaConfig(
-    layers=3, width=8, skip_after=2, position_octaves=2, view_dependent=True, direction_octaves=1,
-    branch_width=5, density_shift=-0.5, density_scale=2.0,
-)  # fmt: skip
+    layers=3,
+    width=8,
+    skip_after=2,
+    position_octaves=2,
+    view_dependent=True,
+    direction_octaves=1,
+    branch_width=5,
+    density_shift=-0.5,
+    density_scale=2.0,
+)
 PAPER_SIZE = VanillaConfig(
-    layers=8, width=256, skip_after=5, position_octaves=10, view_dependent=True, direction_octaves=4,
+    layers=8,
+    width=256,
+    skip_after=5,
+    position_octaves=10,
+    view_dependent=True,
+    direction_octaves=4,
     branch_width=128,
-)  # fmt: skip
+)
 
 
 def vanilla(config: VanillaConfig = CONFIG, *, channels: int = 5, head: Head = "linear") -> Vanilla:

@@ -32,13 +32,19 @@ def test_presets_are_in_range(name):
 @pytest.mark.parametrize(
     ("path", "value", "lowest"),
     [
-        ("size", 0, 16), ("seed", -1, 0), ("scenes.resolution", 1, 2), ("scenes.pixel_samples", 0, 1),
-        ("scenes.sampling.grid_every", 0, 1), ("pretraining.scenes_per_batch", 0, 1),
-        ("joint.views_per_scene", 0, 1), ("joint.encoder_learning_rate", float("nan"), 0),
-        ("joint.largest_gradient", float("nan"), 0), ("joint.weights.latent", float("inf"), 0),
+        ("size", 0, 16),
+        ("seed", -1, 0),
+        ("scenes.resolution", 1, 2),
+        ("scenes.pixel_samples", 0, 1),
+        ("scenes.sampling.grid_every", 0, 1),
+        ("pretraining.scenes_per_batch", 0, 1),
+        ("joint.views_per_scene", 0, 1),
+        ("joint.encoder_learning_rate", float("nan"), 0),
+        ("joint.largest_gradient", float("nan"), 0),
+        ("joint.weights.latent", float("inf"), 0),
         ("joint.epochs", -1.0, 0),
     ],
-)  # fmt: skip
+)
 def test_values_out_of_range_are_named_as_in_a_settings_file(path, value, lowest):
     with pytest.raises(InputError, match=rf"^{path}: is {value}; expected at least {lowest}$"):
         changed(TINY, path, value).check()

@@ -84,8 +84,12 @@ def both(data, tmp_path_factory):
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [sys.executable, *launch, str(CHILD), str(data), str(folder / "two")],
-        env=environment, capture_output=True, text=True, timeout=110, check=False,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "one", folder / "two"
 

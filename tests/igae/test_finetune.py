@@ -57,9 +57,21 @@ def test_both_phases_learn(finished):
 
 def test_every_term_and_the_waiting_is_logged(finished):
     expected = {
-        "step", "seconds", "cpu_seconds", "latent", "rgb", "tv_planes", "ae_synthetic", "ae_real", "perceptual",
-        "tv_latents", "3d", "ae", "loss", "data_wait_seconds",
-    }  # fmt: skip
+        "step",
+        "seconds",
+        "cpu_seconds",
+        "latent",
+        "rgb",
+        "tv_planes",
+        "ae_synthetic",
+        "ae_real",
+        "perceptual",
+        "tv_latents",
+        "3d",
+        "ae",
+        "loss",
+        "data_wait_seconds",
+    }
     record = read_log(finished / "joint")[0]
     assert set(record) == expected
     assert record["loss"] == pytest.approx(record["3d"] + record["ae"], rel=1e-5)
@@ -75,9 +87,12 @@ def test_the_result_is_an_autoencoder_of_the_same_class_with_statistics_of_its_o
     assert metrics["phases"]["joint"]["steps"] == 14
     assert 0 <= metrics["phases"]["joint"]["data_wait_share"] < 1
     assert set(metrics["held_out"]) == {
-        "view_autoencoded_psnr", "view_latent_psnr", "view_latent_spread", "view_rendered_psnr",
+        "view_autoencoded_psnr",
+        "view_latent_psnr",
+        "view_latent_spread",
+        "view_rendered_psnr",
         "photo_autoencoded_psnr",
-    }  # fmt: skip
+    }
 
 
 def test_new_statistics_leave_decoding_alone(finished, data):

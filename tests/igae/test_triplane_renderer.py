@@ -37,9 +37,15 @@ def test_a_scene_renders_like_a_field_of_its_own():
     field.planes.data.copy_(scene.planes.detach())
     field.head.load_state_dict(renderer.head.state_dict())
     expected = render_rays(
-        field, DensityGrid(resolution=8), cameras().rays().flatten(), BACKGROUND,
-        near=0.5, far=5.0, options=CONFIG.scenes.sampling, generator=None,
-    ).features  # fmt: skip
+        field,
+        DensityGrid(resolution=8),
+        cameras().rays().flatten(),
+        BACKGROUND,
+        near=0.5,
+        far=5.0,
+        options=CONFIG.scenes.sampling,
+        generator=None,
+    ).features
     rendered = render(renderer, scene)
     assert rendered.shape == (2, 3, 6, 6)
     torch.testing.assert_close(rendered.permute(0, 2, 3, 1).reshape(-1, 3), expected)

@@ -37,14 +37,27 @@ def with_value(config: Any, path: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("--supervision.steps", -1), ("--alignment.steps", -3), ("--supervision.learning-rate-factor", -0.1),
-        ("--field.optimizer.final-learning-rate", float("nan")), ("--field.resolution", 1), ("--field.features", 0),
-        ("--field.hidden", 0), ("--field.planes-learning-rate", float("inf")), ("--sampling.samples", 0),
-        ("--sampling.bins", 0), ("--sampling.grid-resolution", 0), ("--sampling.grid-every", 0),
-        ("--decoder-learning-rate", -1.0), ("--batch-images", 0), ("--batch-rays", 0), ("--subpixels", 0),
-        ("--subpixels", 3), ("--subpixels", -2), ("--subpixel-width", 0),
+        ("--supervision.steps", -1),
+        ("--alignment.steps", -3),
+        ("--supervision.learning-rate-factor", -0.1),
+        ("--field.optimizer.final-learning-rate", float("nan")),
+        ("--field.resolution", 1),
+        ("--field.features", 0),
+        ("--field.hidden", 0),
+        ("--field.planes-learning-rate", float("inf")),
+        ("--sampling.samples", 0),
+        ("--sampling.bins", 0),
+        ("--sampling.grid-resolution", 0),
+        ("--sampling.grid-every", 0),
+        ("--decoder-learning-rate", -1.0),
+        ("--batch-images", 0),
+        ("--batch-rays", 0),
+        ("--subpixels", 0),
+        ("--subpixels", 3),
+        ("--subpixels", -2),
+        ("--subpixel-width", 0),
     ],
-)  # fmt: skip
+)
 def test_settings_out_of_range_are_named(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, option: str, value: float
 ) -> None:

@@ -12,9 +12,19 @@ from pathlib import Path
 import pytest
 
 ARGUMENTS = [
-    "--supervision.steps", "30", "--alignment.steps", "30", "--field.resolution", "16", "--field.features", "8",
-    "--sampling.grid-resolution", "16", "--batch-images", "2",
-]  # fmt: skip
+    "--supervision.steps",
+    "30",
+    "--alignment.steps",
+    "30",
+    "--field.resolution",
+    "16",
+    "--field.features",
+    "8",
+    "--sampling.grid-resolution",
+    "16",
+    "--batch-images",
+    "2",
+]
 RUNNER = """
 import sys
 import latentfields.latent_nerf.fit as fit

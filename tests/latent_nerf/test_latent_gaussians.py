@@ -26,9 +26,13 @@ from latentfields.training.checkpoint import load_tensors
 from tiny import TEST_VIEWS, TINY_FIT, with_steps
 
 GAUSSIANS = replace(
-    TINY_FIT, field=GaussiansConfig(initial=400), sampling=Splatting(), subpixels=1, batch_images=1,
+    TINY_FIT,
+    field=GaussiansConfig(initial=400),
+    sampling=Splatting(),
+    subpixels=1,
+    batch_images=1,
     decoder_learning_rate=2e-3,
-)  # fmt: skip
+)
 
 
 def trained(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) -> LatentNerfTrainer:
@@ -141,10 +145,29 @@ def test_the_commands_of_nerfs_are_those_of_gaussians(
 ) -> None:
     out = tmp_path / "run"
     main(
-        ["fit", str(scene_folder), "--field", "gaussians", "--autoencoder", str(autoencoder_folder),
-         "--out", str(out), "--space", space, "--supervision.steps", "3", "--alignment.steps", "2",
-         "--field.initial", "60", "--densification", "mcmc", "--field.densification.growth", "0.1"]
-    )  # fmt: skip
+        [
+            "fit",
+            str(scene_folder),
+            "--field",
+            "gaussians",
+            "--autoencoder",
+            str(autoencoder_folder),
+            "--out",
+            str(out),
+            "--space",
+            space,
+            "--supervision.steps",
+            "3",
+            "--alignment.steps",
+            "2",
+            "--field.initial",
+            "60",
+            "--densification",
+            "mcmc",
+            "--field.densification.growth",
+            "0.1",
+        ]
+    )
     title = {"latent": "Latent Gaussians (", "rgb": "RGB Gaussians"}[space]
     assert title in (out / "report.html").read_text()
     main(["evaluate", str(out)])

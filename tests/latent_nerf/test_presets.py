@@ -85,10 +85,12 @@ def test_every_small_field_has_any_number_of_channels(field: FieldName) -> None:
 @pytest.mark.parametrize(
     ("change", "option"),
     [
-        ({"kind": "voxels"}, "field.kind"), ({"kind": None}, "field.kind"),
-        ({"planes": 3}, "field.planes"), ({"resolution": "many"}, "field.resolution"),
+        ({"kind": "voxels"}, "field.kind"),
+        ({"kind": None}, "field.kind"),
+        ({"planes": 3}, "field.planes"),
+        ({"resolution": "many"}, "field.resolution"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_field_in_config_json_is_named(change: dict[str, Any], option: str) -> None:
     value = to_json(preset("kplanes"))
     value["field"] |= change
@@ -119,12 +121,14 @@ def test_gaussians_alone_are_densified_and_splatted() -> None:
 @pytest.mark.parametrize(
     ("change", "option"),
     [
-        ({"degree": 4}, "--field.degree"), ({"initial_opacity": 1.0}, "--field.initial-opacity"),
-        ({"structure_weight": 1.5}, "--field.structure-weight"), ({"initial": 0}, "--field.initial"),
+        ({"degree": 4}, "--field.degree"),
+        ({"initial_opacity": 1.0}, "--field.initial-opacity"),
+        ({"structure_weight": 1.5}, "--field.structure-weight"),
+        ({"initial": 0}, "--field.initial"),
         ({"densification": GradientDensification(start=0.5, end=0.4)}, "--field.densification.end"),
         ({"densification": McmcDensification(growth=-0.1)}, "--field.densification.growth"),
     ],
-)  # fmt: skip
+)
 def test_numbers_of_gaussians_are_checked(change: dict[str, Any], option: str) -> None:
     config = preset("gaussians")
     with pytest.raises(InputError, match=f"^{option}: "):

@@ -121,14 +121,17 @@ def test_a_scene_is_read_again_as_it_was(
         (lambda scene: replace(scene, splits=scene.splits | {"test": torch.tensor([12])}), "other splits"),
         (
             lambda scene: replace(
-                scene, pixels=scene.pixels[:14], alpha=scene.alpha[:14], cameras=scene.cameras[:14],
+                scene,
+                pixels=scene.pixels[:14],
+                alpha=scene.alpha[:14],
+                cameras=scene.cameras[:14],
                 splits={"train": torch.arange(12), "test": torch.arange(12, 14)},
                 image_names=scene.image_names[:14],
             ),
             "14 views",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_scene_that_was_changed_in_memory_is_asked_for(
     scene: Scene, tmp_path: Path, change: Callable[[Scene], Scene], difference: str
 ) -> None:
@@ -272,11 +275,17 @@ def test_an_autoencoder_is_of_no_use_for_a_run_in_rgb(scene: Scene, tmp_path: Pa
 @pytest.mark.parametrize(
     ("about", "problem"),
     [
-        ({"kind": "igae"}, "is a run of `autoencoder finetune-3d`, whose scenes `latentfields view` shows; expected"),
-        ({"kind": "autoencoder"}, "is a run of the kind 'autoencoder'; expected a run that `latentfields fit`"),
+        (
+            {"kind": "igae"},
+            "is a run of `autoencoder finetune-3d`, whose scenes `latentfields view` shows; expected",
+        ),
+        (
+            {"kind": "autoencoder"},
+            "is a run of the kind 'autoencoder'; expected a run that `latentfields fit`",
+        ),
         ([], "field 'top level' should be an object"),
     ],
-)  # fmt: skip
+)
 def test_runs_of_other_commands_are_told_apart(tmp_path: Path, about: Any, problem: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(about))
     with pytest.raises(InputError, match=problem):

@@ -127,24 +127,37 @@ def damage_field(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (lambda folder: (folder / "config.json").unlink(), "is not a run; expected a folder with config.json"),
+        (
+            lambda folder: (folder / "config.json").unlink(),
+            "is not a run; expected a folder with config.json",
+        ),
         (lambda folder: (folder / "config.json").write_text("{"), r"config\.json: malformed JSON"),
         (damage_field, r"config\.json: field 'fit\.batch_images' is 'four'; expected int"),
         (damage_config, r"model\.safetensors: does not fit config\.json"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "has no finished model yet; run the same fit"),
+        (
+            lambda folder: (folder / "model.safetensors").unlink(),
+            "has no finished model yet; run the same fit",
+        ),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "not a readable safetensors"),
         (
-            lambda folder: shutil.copy(folder / "state" / "checkpoint.safetensors", folder / "model.safetensors"),
+            lambda folder: shutil.copy(
+                folder / "state" / "checkpoint.safetensors", folder / "model.safetensors"
+            ),
             r"model\.safetensors: unknown field",
         ),
         (
-            lambda folder: shutil.copy(folder / "decoder" / "model.safetensors", folder / "model.safetensors"),
+            lambda folder: shutil.copy(
+                folder / "decoder" / "model.safetensors", folder / "model.safetensors"
+            ),
             r"model\.safetensors: field 'top level'",
         ),
         (lambda folder: shutil.rmtree(folder / "decoder"), "decoder"),
-        (lambda folder: (folder / "decoder" / "model.safetensors").unlink(), r"decoder/model\.safetensors: no such"),
+        (
+            lambda folder: (folder / "decoder" / "model.safetensors").unlink(),
+            r"decoder/model\.safetensors: no such",
+        ),
     ],
-)  # fmt: skip
+)
 def test_damaged_runs_get_one_line(copy: Path, damage: object, problem: str) -> None:
     assert callable(damage)
     damage(copy)

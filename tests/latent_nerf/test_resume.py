@@ -30,9 +30,11 @@ SIX_AND_FOUR = with_steps(TINY_FIT, supervision=6, alignment=4)
 TINY_KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=4, hidden=8)
 TINY_TENSORF = TensorfConfig(initial_resolution=6, final_resolution=12, upsample_at=(0.1, 0.5))
 TINY_GAUSSIANS = GaussiansConfig(
-    initial=60, degree=2, degree_every=0.3,
+    initial=60,
+    degree=2,
+    degree_every=0.3,
     densification=GradientDensification(refinements=3, start=0.2, end=0.9, opacity_resets=1, threshold=1e-6),
-)  # fmt: skip
+)
 KINDS: dict[str, FitConfig] = {
     "latent": SIX_AND_FOUR,
     "one ray per latent": replace(SIX_AND_FOUR, subpixels=1),

@@ -17,9 +17,13 @@ from latentfields.training.loop import LoopOptions
 
 LOOP = LoopOptions(checkpoint_seconds=3600.0, log_every=1)
 CONFIG = EncoderFinetuning(
-    size=32, steps=6, pairs_per_batch=2, points_per_pair=40, learning_rate=1e-3,
+    size=32,
+    steps=6,
+    pairs_per_batch=2,
+    points_per_pair=40,
+    learning_rate=1e-3,
     weights=StageOneWeights(correspondence=0.3, original_kl=1e-4),
-)  # fmt: skip
+)
 TINY_SCENE = {"width": 48, "height": 40}
 
 

@@ -243,10 +243,24 @@ def test_other_settings_need_another_folder(config: AlignConfig, finished: Path)
 
 def test_the_command(scenes: Path, autoencoder_folder: Path, photos: Path, tmp_path: Path, capsys) -> None:
     arguments = [
-        str(scenes / "one"), "--photos", str(photos), "--out", str(tmp_path / "run"),
-        "--autoencoder", str(autoencoder_folder),
-        "--field", "triplane", "--fit-steps", "2", "--steps", "2", "--crop", "16", "--device", "cpu",
-    ]  # fmt: skip
+        str(scenes / "one"),
+        "--photos",
+        str(photos),
+        "--out",
+        str(tmp_path / "run"),
+        "--autoencoder",
+        str(autoencoder_folder),
+        "--field",
+        "triplane",
+        "--fit-steps",
+        "2",
+        "--steps",
+        "2",
+        "--crop",
+        "16",
+        "--device",
+        "cpu",
+    ]
     tyro.cli(AlignDecoder, args=arguments).run()
     assert capsys.readouterr().out == f"{tmp_path / 'run' / 'autoencoder'}\n"
     assert load_autoencoder(tmp_path / "run" / "autoencoder").factor == 4

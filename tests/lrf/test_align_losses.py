@@ -16,9 +16,7 @@ def test_view_loss_is_the_mean_absolute_error() -> None:
     assert float(view_loss(decoded, images)) == pytest.approx((0 + 0.5 + 0.5 + 0.25) / 4)
 
 
-@given(
-    training=st.floats(0, 1), novel=st.floats(0, 1), first=st.floats(0, 2), second=st.floats(0, 2)
-)  # fmt: skip
+@given(training=st.floats(0, 1), novel=st.floats(0, 1), first=st.floats(0, 2), second=st.floats(0, 2))
 def test_equation_11(training: float, novel: float, first: float, second: float) -> None:
     options = AlignTraining(train_weight=first, novel_weight=second)
     loss = alignment_loss(torch.tensor(training), torch.tensor(novel), options)

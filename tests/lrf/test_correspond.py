@@ -24,11 +24,13 @@ def made(scenes, out, **options):
 def test_every_scene_is_read_by_what_it_has(scenes, tmp_path):
     found = made(scenes, tmp_path / "out")
     assert {name: scene.about["source"] for name, scene in found.items()} == {
-        "photographed": "colmap", "traced": "depth",
-    }  # fmt: skip
+        "photographed": "colmap",
+        "traced": "depth",
+    }
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "photographed.safetensors", "traced.safetensors",
-    ]  # fmt: skip
+        "photographed.safetensors",
+        "traced.safetensors",
+    ]
 
 
 def test_scenes_that_are_there_are_not_made_again(scenes, tmp_path, monkeypatch):

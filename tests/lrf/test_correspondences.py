@@ -26,9 +26,15 @@ def scene(tmp_path, *, min_points: int = 2) -> SceneCorrespondences:
     ]
     pairs[2].positions[1, 0, 0] = 50.5  # Outside of the picture.
     return gathered(
-        pairs, name="s", folder=tmp_path, images=["0.png", "1.png", "2.png"], min_points=min_points,
-        sizes=torch.tensor([[50, 40]] * 3), poses=torch.eye(4).double().repeat(3, 1, 1), about={"source": "x"},
-    )  # fmt: skip
+        pairs,
+        name="s",
+        folder=tmp_path,
+        images=["0.png", "1.png", "2.png"],
+        min_points=min_points,
+        sizes=torch.tensor([[50, 40]] * 3),
+        poses=torch.eye(4).double().repeat(3, 1, 1),
+        about={"source": "x"},
+    )
 
 
 def test_small_pairs_and_points_outside_are_left_out(tmp_path):
@@ -47,8 +53,10 @@ def test_positions_survive_storage_to_a_thousandth_of_a_pixel(tmp_path):
     positions = loaded.fractions(0) * loaded.sizes[loaded.pairs[0]]
     torch.testing.assert_close(positions, expected, atol=1e-3, rtol=0)
     assert (loaded.images, loaded.about, loaded.folder) == (
-        ("0.png", "1.png", "2.png"), {"source": "x"}, tmp_path
-    )  # fmt: skip
+        ("0.png", "1.png", "2.png"),
+        {"source": "x"},
+        tmp_path,
+    )
 
 
 def test_eight_bytes_a_correspondence(tmp_path):

@@ -298,9 +298,13 @@ def test_a_diffusers_autoencoder_stays_one(data, tmp_path):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = diffusers.AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-            block_out_channels=(8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4,
-        )  # fmt: skip
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            block_out_channels=(8, 8),
+            norm_num_groups=4,
+            layers_per_block=1,
+            latent_channels=4,
+        )
     model.save_pretrained(tmp_path / "kl")
     finetune(data, tmp_path / "run", replace(CONFIG, steps=2), autoencoder=tmp_path / "kl")
     assert {"kl", "original", "correspondence"} <= set(read_log(tmp_path / "run")[0])

@@ -57,8 +57,11 @@ def test_cells_remember_the_densest_look_and_forget_it_slowly() -> None:
 
 def test_looks_are_in_the_cells_they_count_for() -> None:
     grid = DensityGrid(resolution=16, decay=0.0)
-    grid.update(lambda points: points[:, 0] + 2 * points[:, 1] + 3 * points[:, 2] + 10, share=1.0,
-                generator=torch.Generator().manual_seed(0))  # fmt: skip
+    grid.update(
+        lambda points: points[:, 0] + 2 * points[:, 1] + 3 * points[:, 2] + 10,
+        share=1.0,
+        generator=torch.Generator().manual_seed(0),
+    )
     centre = (torch.arange(16) + 0.5) / 8 - 1
     x, y, z = torch.meshgrid(centre, centre, centre, indexing="ij")
     difference = grid.density - (x + 2 * y + 3 * z + 10).flatten()
@@ -68,8 +71,11 @@ def test_looks_are_in_the_cells_they_count_for() -> None:
 
 def test_an_update_looks_at_its_share_of_the_cells() -> None:
     grid = DensityGrid(resolution=8, decay=0.0)
-    grid.update(lambda points: torch.full((len(points),), -1.0), share=0.25,
-                generator=torch.Generator().manual_seed(0))  # fmt: skip
+    grid.update(
+        lambda points: torch.full((len(points),), -1.0),
+        share=0.25,
+        generator=torch.Generator().manual_seed(0),
+    )
     assert (grid.density <= 0).sum() == 128
 
 
@@ -85,8 +91,9 @@ def test_empty_space_is_skipped_and_matter_is_not() -> None:
 def test_thin_fog_is_not_all_skipped() -> None:
     grid = DensityGrid(resolution=16, decay=0.0)
     thin = grid.highest_threshold * 1e-3
-    grid.update(lambda points: thin * (1 + points[:, 0]), share=1.0,
-                generator=torch.Generator().manual_seed(0))  # fmt: skip
+    grid.update(
+        lambda points: thin * (1 + points[:, 0]), share=1.0, generator=torch.Generator().manual_seed(0)
+    )
     points = 2 * torch.rand(1000, 3, generator=torch.Generator().manual_seed(1)) - 1
     assert 0.4 < grid.occupied(points).float().mean() < 0.6
 

@@ -30,9 +30,11 @@ from tiny import TINY_FIT
 def test_a_fit(scene: Scene, autoencoder: Autoencoder, tmp_path: Path, steps: int, problem: str) -> None:
     assert isinstance(TINY_FIT.field, TriPlaneConfig)
     config = replace(
-        TINY_FIT, field=replace(TINY_FIT.field, planes_learning_rate=1e30, mlp_learning_rate=1e30),
-        supervision=replace(TINY_FIT.supervision, steps=steps), alignment=replace(TINY_FIT.alignment, steps=0),
-    )  # fmt: skip
+        TINY_FIT,
+        field=replace(TINY_FIT.field, planes_learning_rate=1e30, mlp_learning_rate=1e30),
+        supervision=replace(TINY_FIT.supervision, steps=steps),
+        alignment=replace(TINY_FIT.alignment, steps=0),
+    )
     with pytest.raises(InputError, match=problem) as caught:
         fit(scene, autoencoder, out=tmp_path / "run", config=config)
     assert "\n" not in str(caught.value)
@@ -46,7 +48,11 @@ def test_an_autoencoder(scene_folder: Path, tmp_path: Path) -> None:
     architecture = PatchAutoencoderConfig(channels=4, patch=2, widths=(8, 8), blocks=(1, 1))
     with pytest.raises(InputError, match="the training diverged"):
         train_autoencoder(
-            options, photos=(), scenes=(scene_folder,), out=tmp_path / "run", architecture=architecture,
+            options,
+            photos=(),
+            scenes=(scene_folder,),
+            out=tmp_path / "run",
+            architecture=architecture,
             loop=LoopOptions(),
-        )  # fmt: skip
+        )
     assert not (tmp_path / "run" / "autoencoder").exists()

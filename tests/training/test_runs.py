@@ -14,8 +14,9 @@ def test_a_new_folder_is_claimed_and_claimed_again(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "chair"
     claim_run(folder, CONFIG)
     assert json.loads((folder / CONFIG_FILE).read_text()) == {
-        "scene": "chair", "fit": {"steps": 10, "rates": [0.1, 0.2]},
-    }  # fmt: skip
+        "scene": "chair",
+        "fit": {"steps": 10, "rates": [0.1, 0.2]},
+    }
     (folder / "log.jsonl").write_text("")
     claim_run(folder, CONFIG)
 

@@ -34,9 +34,16 @@ class Outer:
 
 
 GOOD = Outer(
-    name="n", count=3, kind="b", folder=Path("some/where"), inner=Inner(rate=0.1, widths=()),
-    flag=True, limit=2.0, pair=(1.5, "z"), rows=[[1.0, 2.0], []],
-)  # fmt: skip
+    name="n",
+    count=3,
+    kind="b",
+    folder=Path("some/where"),
+    inner=Inner(rate=0.1, widths=()),
+    flag=True,
+    limit=2.0,
+    pair=(1.5, "z"),
+    rows=[[1.0, 2.0], []],
+)
 
 
 def through_json(value: Any) -> Any:

@@ -57,7 +57,12 @@ def igae_run(autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     (folder / "start" / "latent_statistics.json").unlink()
     assert not load_autoencoder(folder / "start").has_statistics
     finetune_3d(
-        IGAE, autoencoder=folder / "start", scenes=[folder / "scenes"], photos=[], out=folder / "run",
-        command="", loop=LoopOptions(checkpoint_seconds=3600.0),
-    )  # fmt: skip
+        IGAE,
+        autoencoder=folder / "start",
+        scenes=[folder / "scenes"],
+        photos=[],
+        out=folder / "run",
+        command="",
+        loop=LoopOptions(checkpoint_seconds=3600.0),
+    )
     return folder / "run"

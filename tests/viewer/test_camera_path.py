@@ -170,11 +170,17 @@ GOOD = CameraPath((Keyframe((0.0, 0.0, 3.0), (1.0, 0.0, 0.0, 0.0), 0.8),), frame
         ({"speed": 1}, "unknown field 'speed'"),
         ({"closed": 1}, "field 'closed' is 1; expected bool"),
         ({"keyframes": [{"position": [0, 0], "wxyz": [1, 0, 0, 0], "fov": 1}]}, r"keyframes\.position"),
-        ({"keyframes": [{"position": [0, 0, 0], "wxyz": [1, 1, 0, 0], "fov": 1}]}, r"wxyz' has length 1\.414"),
-        ({"keyframes": [{"position": [0, 0, 0], "wxyz": [1, 0, 0, 0], "fov": 4}]}, r"fov' is 4; expected radians"),
+        (
+            {"keyframes": [{"position": [0, 0, 0], "wxyz": [1, 1, 0, 0], "fov": 1}]},
+            r"wxyz' has length 1\.414",
+        ),
+        (
+            {"keyframes": [{"position": [0, 0, 0], "wxyz": [1, 0, 0, 0], "fov": 4}]},
+            r"fov' is 4; expected radians",
+        ),
         ({"keyframes": [{"position": [0, 0, 1e999], "wxyz": [1, 0, 0, 0], "fov": 1}]}, "not finite"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_get_one_line(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     file = tmp_path / "path.json"
     save_path(file, GOOD)

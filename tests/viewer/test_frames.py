@@ -129,8 +129,13 @@ def test_the_nearest_view_is_the_one_itself_and_minds_the_direction() -> None:
     away = sphere_cameras(1)
     turned = away.camera_to_world.clone()
     turned[:, :3, [0, 2]] *= -1
-    both = Cameras(torch.cat([turned, away.camera_to_world]), away.focal.repeat(2, 1), away.principal.repeat(2, 1),
-                   away.width, away.height)  # fmt: skip
+    both = Cameras(
+        torch.cat([turned, away.camera_to_world]),
+        away.focal.repeat(2, 1),
+        away.principal.repeat(2, 1),
+        away.width,
+        away.height,
+    )
     assert nearest_view(both, away) == 1
 
 

@@ -62,9 +62,10 @@ def test_a_fit_does_not_depend_on_who_looks(
     fit_folder(wanted, out=tmp_path / "alone")
     fit_folder(wanted, out=tmp_path / "seen", watch=looked_at)
     fit_folder(
-        wanted, out=tmp_path / "served",
+        wanted,
+        out=tmp_path / "served",
         watch=lambda trainer: watched(trainer, folder=tmp_path / "served", address=LOCAL),
-    )  # fmt: skip
+    )
     expected = (tmp_path / "alone" / MODEL_FILE).read_bytes()
     assert (tmp_path / "seen" / MODEL_FILE).read_bytes() == expected
     assert (tmp_path / "served" / MODEL_FILE).read_bytes() == expected

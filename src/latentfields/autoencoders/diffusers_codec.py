@@ -95,9 +95,12 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
             )
         try:
             model = getattr(diffusers, class_name).from_pretrained(
-                name_or_folder, subfolder=subfolder, local_files_only=local,
-                use_safetensors=True, low_cpu_mem_usage=False,
-            )  # fmt: skip
+                name_or_folder,
+                subfolder=subfolder,
+                local_files_only=local,
+                use_safetensors=True,
+                low_cpu_mem_usage=False,
+            )
         except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             raise _unusable(name_or_folder, error) from None
     return DiffusersCodec(model.eval()), config

@@ -173,9 +173,17 @@ def train_autoencoder(
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     data = load_training_images(photos, scenes, size=options.size)
     _require_batches(options, data)
-    claim_run(out, {"kind": "autoencoder", "photos": [*map(str, photos)], "scenes": [*map(str, scenes)],
-                    "start": None if start is None else str(start), "architecture": asdict(config),
-                    "training": asdict(options)})  # fmt: skip
+    claim_run(
+        out,
+        {
+            "kind": "autoencoder",
+            "photos": [*map(str, photos)],
+            "scenes": [*map(str, scenes)],
+            "start": None if start is None else str(start),
+            "architecture": asdict(config),
+            "training": asdict(options),
+        },
+    )
     if model is None:
         model = new_autoencoder(config, data, seed=options.seed)
     trainer = AutoencoderTrainer(model, data, options)

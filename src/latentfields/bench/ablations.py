@@ -58,9 +58,15 @@ def run_ablations(config: Ablations, grid: FitGrid, out: Path, *, processes: int
     if generates:
         data = generated_training_data(folder, scale.views, out, processes=processes)
     train_roles(
-        missing, out, start=config.base, config=scale.training, data=data, folder=folder,
-        command="latentfields bench ablations", processes=processes,
-    )  # fmt: skip
+        missing,
+        out,
+        start=config.base,
+        config=scale.training,
+        data=data,
+        folder=folder,
+        command="latentfields bench ablations",
+        processes=processes,
+    )
     fits = run_fit_grid(grid, out, processes=processes)
     results = {
         "fits": [fit | {"space": roles[fit["space"]]} for fit in fits],

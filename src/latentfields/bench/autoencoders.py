@@ -84,7 +84,11 @@ class TrainingJob:
 def train(job: TrainingJob) -> dict[str, Any]:
     """Train, or go on with a training that was interrupted."""
     train_autoencoder(
-        job.training, photos=job.data.photos, scenes=job.data.scenes, out=job.folder,
-        architecture=job.architecture, loop=LoopOptions(checkpoint_seconds=120.0),
-    )  # fmt: skip
+        job.training,
+        photos=job.data.photos,
+        scenes=job.data.scenes,
+        out=job.folder,
+        architecture=job.architecture,
+        loop=LoopOptions(checkpoint_seconds=120.0),
+    )
     return {"autoencoder": str(job.folder / "autoencoder")}

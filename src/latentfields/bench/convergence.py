@@ -30,9 +30,13 @@ def run_convergence(config: FitGrid, out: Path, *, plain: bool, processes: int) 
     if plain:
         fits = grid_fits(config, out)
         cells = [
-            Cell(f"{PLAIN}-{fit.name}", fit_and_score_plainly, _plain(fit.job, out / "fits" / f"{PLAIN}-{fit.name}"))
+            Cell(
+                f"{PLAIN}-{fit.name}",
+                fit_and_score_plainly,
+                _plain(fit.job, out / "fits" / f"{PLAIN}-{fit.name}"),
+            )
             for fit in fits
-        ]  # fmt: skip
+        ]
         done = run_cells(cells, out, processes=processes, label="plain fits")
         results += [
             fit.labels | done[cell.name] | {"path": PLAIN, "picture": f"pictures/{cell.name}.png"}

@@ -22,14 +22,23 @@ def tables(fits: Fits, *, quality: float) -> list[Table]:
     given, fits = len(fits), _with_curves(fits)
     rows = tuple(
         (
-            *labels, *(_reached(part, quality, measure) for measure in ("step", "seconds", "cpu_seconds")),
-            str(Spread.of([fit["psnr"] for fit in part])), str(Spread.of([fit["cpu_seconds"] for fit in part])),
+            *labels,
+            *(_reached(part, quality, measure) for measure in ("step", "seconds", "cpu_seconds")),
+            str(Spread.of([fit["psnr"] for fit in part])),
+            str(Spread.of([fit["cpu_seconds"] for fit in part])),
         )
         for labels, part in _groups(fits).items()
-    )  # fmt: skip
+    )
     columns = (
-        "NeRF", "space", "path", "steps", "seconds", "CPU seconds", "in the end, dB", "after CPU seconds",
-    )  # fmt: skip
+        "NeRF",
+        "space",
+        "path",
+        "steps",
+        "seconds",
+        "CPU seconds",
+        "in the end, dB",
+        "after CPU seconds",
+    )
     note = f"Until {quality:g} dB on test views; a dash where not every fit got there."
     if given > len(fits):
         note += f" Left out: {given - len(fits)} fits of an earlier version, which kept no curves."

@@ -71,23 +71,31 @@ def grid_fits(config: FitGrid, out: Path) -> list[GridFit]:
                 name = f"fit-{field}-{number}-{item.name}"
                 picture = Path("pictures") / f"{name}.png"
                 job = FitJob(
-                    scene=item.scene, autoencoder=None if space == "rgb" else space,
+                    scene=item.scene,
+                    autoencoder=None if space == "rgb" else space,
                     config=GRID_SCALES[config.scale].fit(field, space=space, seed=item.seed),
-                    folder=out / "fits" / name, picture=out / picture,
-                )  # fmt: skip
+                    folder=out / "fits" / name,
+                    picture=out / picture,
+                )
                 labels = {
-                    "field": field, "space": space, "family": item.family, "seed": item.seed,
+                    "field": field,
+                    "space": space,
+                    "family": item.family,
+                    "seed": item.seed,
                     "picture": str(picture),
-                }  # fmt: skip
+                }
                 fits.append(GridFit(labels, name, job))
     return fits
 
 
 def _objects(config: FitGrid, out: Path) -> list[BenchObject]:
     return bench_objects(
-        out / "objects", families=config.families, meshes=config.meshes,
-        seeds=range(FIRST_SEED, FIRST_SEED + config.seeds), options=GRID_SCALES[config.scale].views,
-    )  # fmt: skip
+        out / "objects",
+        families=config.families,
+        meshes=config.meshes,
+        seeds=range(FIRST_SEED, FIRST_SEED + config.seeds),
+        options=GRID_SCALES[config.scale].views,
+    )
 
 
 def _check(config: FitGrid, processes: int) -> None:

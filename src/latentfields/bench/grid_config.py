@@ -54,7 +54,10 @@ GRID_SCALES: Mapping[Scale, GridScale] = MappingProxyType(
     {
         "tiny": GridScale(
             views=RenderOptions(views=16, size=64, samples=2, test_fraction=0.25, val_fraction=0.0),
-            preset="small", steps=(10, 10), batch_images=2, subpixels=1,
+            preset="small",
+            steps=(10, 10),
+            batch_images=2,
+            subpixels=1,
         ),
         "small": GridScale(
             views=RenderOptions(), preset="small", steps=(400, 600), batch_images=2, subpixels=2
@@ -63,7 +66,7 @@ GRID_SCALES: Mapping[Scale, GridScale] = MappingProxyType(
             views=RenderOptions(views=300), preset="paper", steps=None, batch_images=4, subpixels=1
         ),
     }
-)  # fmt: skip
+)
 """By name. `small` fits as `latentfields fit` does; `paper` as in Table 16, unmeasured: it needs a GPU."""
 
 

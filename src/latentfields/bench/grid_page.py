@@ -33,8 +33,13 @@ def write_grid_page(
         "Radiance fields of objects that nothing was trained on: the first test view of one of each family."
     )
     report = Report(
-        title=title, subtitle=subtitle, command=command, charts=tuple(charts), groups=groups, tables=tuple(tables)
-    )  # fmt: skip
+        title=title,
+        subtitle=subtitle,
+        command=command,
+        charts=tuple(charts),
+        groups=groups,
+        tables=tuple(tables),
+    )
     write_report(path, report)
 
 

@@ -40,14 +40,24 @@ def against_rgb(fits: Fits) -> list[Table]:
     """Table 13: time and quality beside the same NeRF fitted to colours, by the same steps."""
     rows = tuple(
         (
-            *labels, _spread(part, "seconds"), _spread(part, "cpu_seconds"),
-            _spread(part, "render_milliseconds"), _spread(part, "frame_milliseconds"), _spread(part, "psnr"),
+            *labels,
+            _spread(part, "seconds"),
+            _spread(part, "cpu_seconds"),
+            _spread(part, "render_milliseconds"),
+            _spread(part, "frame_milliseconds"),
+            _spread(part, "psnr"),
         )
         for labels, part in _groups(fits).items()
-    )  # fmt: skip
+    )
     columns = (
-        "NeRF", "space", "training, s", "training, CPU s", "rendering, ms", "with decoding, ms", "PSNR, dB",
-    )  # fmt: skip
+        "NeRF",
+        "space",
+        "training, s",
+        "training, CPU s",
+        "rendering, ms",
+        "with decoding, ms",
+        "PSNR, dB",
+    )
     return [Table("Training and rendering time", columns, rows)]
 
 
@@ -55,17 +65,30 @@ def by_autoencoder(fits: Fits) -> list[Table]:
     """Table 14: quality and time by autoencoder; these fits have its `factor` and `channels`, too."""
     rows = tuple(
         (
-            *labels, f"{part[0]['factor']}", f"{part[0]['channels']}",
-            _spread(part, "autoencoder_psnr"), _spread(part, "supervision_psnr"), _spread(part, "psnr"),
-            _spread(part, "cpu_seconds"), _spread(part, "render_milliseconds"),
+            *labels,
+            f"{part[0]['factor']}",
+            f"{part[0]['channels']}",
+            _spread(part, "autoencoder_psnr"),
+            _spread(part, "supervision_psnr"),
+            _spread(part, "psnr"),
+            _spread(part, "cpu_seconds"),
+            _spread(part, "render_milliseconds"),
             _spread(part, "frame_milliseconds"),
         )
         for labels, part in _groups(fits).items()
-    )  # fmt: skip
+    )
     columns = (
-        "NeRF", "space", "factor", "channels", "autoencoder alone, dB", "after Latent Supervision, dB",
-        "after RGB Alignment, dB", "training, CPU s", "rendering, ms", "with decoding, ms",
-    )  # fmt: skip
+        "NeRF",
+        "space",
+        "factor",
+        "channels",
+        "autoencoder alone, dB",
+        "after Latent Supervision, dB",
+        "after RGB Alignment, dB",
+        "training, CPU s",
+        "rendering, ms",
+        "with decoding, ms",
+    )
     return [Table("Decoded novel views (PSNR) and times, by autoencoder", columns, rows)]
 
 

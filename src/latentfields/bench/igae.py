@@ -73,9 +73,14 @@ class _Bench:
     """The cells of one benchmark."""
 
     def __init__(
-        self, config: IgaeBench, scale: IgaeScale, out: Path, objects: list[BenchObject],
-        data: TrainingData, processes: int,
-    ) -> None:  # fmt: skip
+        self,
+        config: IgaeBench,
+        scale: IgaeScale,
+        out: Path,
+        objects: list[BenchObject],
+        data: TrainingData,
+        processes: int,
+    ) -> None:
         self.config, self.scale, self.out = config, scale, out
         self.objects, self.data, self.processes = objects, data, processes
 
@@ -96,9 +101,15 @@ class _Bench:
             notes = [f"{role} is left out: neither it nor data to train it on was given." for role in missing]
             missing = []
         train_roles(
-            missing, self.out, start=self.config.start, config=self.scale.training, data=data, folder=folder,
-            command="latentfields bench igae", processes=self.processes,
-        )  # fmt: skip
+            missing,
+            self.out,
+            start=self.config.start,
+            config=self.scale.training,
+            data=data,
+            folder=folder,
+            command="latentfields bench igae",
+            processes=self.processes,
+        )
         folders = {role: trained_folder(folder, role) for role in missing}
         return {role: name for role in given if (name := given[role] or folders.get(role))}, notes
 

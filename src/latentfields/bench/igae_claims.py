@@ -112,13 +112,17 @@ def _score(results: Mapping[str, Any]) -> list[Claim]:
     return [
         Claim(
             "The 3D-awareness score tells them apart (inconsistency, share of the plain one)",
-            f"<= {CLEARLY:.2f}", f"{ratio:.2f}", ratio <= CLEARLY,
+            f"<= {CLEARLY:.2f}",
+            f"{ratio:.2f}",
+            ratio <= CLEARLY,
         ),
         Claim(
             "The score orders autoencoders as latent novel views do",
-            "all pairs", f"{sum(agreeing)} of {len(agreeing)} pairs", all(agreeing),
+            "all pairs",
+            f"{sum(agreeing)} of {len(agreeing)} pairs",
+            all(agreeing),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _photo_psnr(results: Mapping[str, Any], role: str) -> float:

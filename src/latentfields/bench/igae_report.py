@@ -62,11 +62,15 @@ def write_page(results: Mapping[str, Any], folder: Path, *, command: str) -> Pat
     write_report(
         path,
         Report(
-            title="Benchmark: IG-AE", subtitle="Latent NeRFs of objects that nothing was trained on.",
-            command=command, headlines=headlines, groups=tuple(_pictures(results, folder)),
-            tables=tuple(tables(results)), notes=tuple(results["notes"]),
+            title="Benchmark: IG-AE",
+            subtitle="Latent NeRFs of objects that nothing was trained on.",
+            command=command,
+            headlines=headlines,
+            groups=tuple(_pictures(results, folder)),
+            tables=tuple(tables(results)),
+            notes=tuple(results["notes"]),
         ),
-    )  # fmt: skip
+    )
     return path
 
 

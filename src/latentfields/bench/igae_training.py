@@ -35,9 +35,16 @@ class TrainingJob:
 
 
 def train_roles(
-    roles: Sequence[str], out: Path, *, start: str, config: IgaeConfig, data: TrainingData,
-    folder: Path, command: str, processes: int,
-) -> None:  # fmt: skip
+    roles: Sequence[str],
+    out: Path,
+    *,
+    start: str,
+    config: IgaeConfig,
+    data: TrainingData,
+    folder: Path,
+    command: str,
+    processes: int,
+) -> None:
     """Train the autoencoders of these roles in `folder`, unless the cells of the benchmark `out` say it was done."""
     jobs = [TrainingJob(role, start, config, data, folder, command) for role in roles]
     cells = [Cell(f"train-{job.role}", train, job) for job in jobs]
@@ -52,8 +59,15 @@ def trained_folder(folder: Path, role: str) -> str:
 def train(job: TrainingJob) -> dict[str, Any]:
     """Train, or go on with a training that was interrupted; says in which folder the result is."""
     finetune_3d(
-        replace(job.config, ablation=ABLATIONS[job.role]), autoencoder=job.start, scenes=job.data.scenes,
-        photos=job.data.photos, out=job.folder / job.role, cache=job.folder / "cache", pretrained=None,
-        device="cpu", command=job.command, loop=LoopOptions(checkpoint_seconds=120.0),
-    )  # fmt: skip
+        replace(job.config, ablation=ABLATIONS[job.role]),
+        autoencoder=job.start,
+        scenes=job.data.scenes,
+        photos=job.data.photos,
+        out=job.folder / job.role,
+        cache=job.folder / "cache",
+        pretrained=None,
+        device="cpu",
+        command=job.command,
+        loop=LoopOptions(checkpoint_seconds=120.0),
+    )
     return {"autoencoder": trained_folder(job.folder, job.role)}

@@ -68,9 +68,12 @@ class _Bench:
         self.factor = self._factor()
         seeds = range(config.seeds)
         self.objects = bench_objects(
-            out / "objects", families=self.scale.families, meshes=(), options=self.scale.views,
+            out / "objects",
+            families=self.scale.families,
+            meshes=(),
+            options=self.scale.views,
             seeds=[FIRST_SEED + seed for seed in seeds],
-        )  # fmt: skip
+        )
         captured = captured_scenes(
             config.scenes, training=self.training, seeds=seeds, size=self.scale.size, factor=self.factor
         )
@@ -122,9 +125,13 @@ class _Bench:
 
     def _alignment(self, autoencoder: str, scenes: tuple[Path, ...]) -> AlignConfig:
         return AlignConfig(
-            scenes=scenes, autoencoder=autoencoder, size=self.scale.size, fit=self._fit_config(0),
-            training=self.scale.decoder, photos=self.config.training_photos,
-        )  # fmt: skip
+            scenes=scenes,
+            autoencoder=autoencoder,
+            size=self.scale.size,
+            fit=self._fit_config(0),
+            training=self.scale.decoder,
+            photos=self.config.training_photos,
+        )
 
     def _fit_config(self, seed: int) -> FitConfig:
         return latent_field_config(
@@ -167,11 +174,14 @@ class _Bench:
         for encoder in dict.fromkeys(ENCODER_OF.values()):
             name = f"latents-{encoder}-{views_prefix(views)}{scene.name}"
             job = LatentFitJob(
-                scene=scene, encoder=autoencoders[encoder], training_views=views,
+                scene=scene,
+                encoder=autoencoders[encoder],
+                training_views=views,
                 decoders=tuple((role, autoencoders[role]) for role in STAGES if ENCODER_OF[role] == encoder),
-                config=self._fit_config(scene.seed), folder=self.out / "fits" / name,
+                config=self._fit_config(scene.seed),
+                folder=self.out / "fits" / name,
                 pictures=self._pictures(scene, views),
-            )  # fmt: skip
+            )
             fits.append((_labels(scene, views) | {"encoder": encoder}, Cell(name, fit_latents, job)))
         return fits
 
@@ -182,10 +192,14 @@ class _Bench:
         for divisor in divisors:
             name = f"images-{divisor}-{views_prefix(views)}{scene.name}"
             job = ImageFitJob(
-                scene=scene, factor=self.factor, divisor=divisor, training_views=views,
-                config=self._fit_config(scene.seed), folder=self.out / "fits" / name,
+                scene=scene,
+                factor=self.factor,
+                divisor=divisor,
+                training_views=views,
+                config=self._fit_config(scene.seed),
+                folder=self.out / "fits" / name,
                 pictures=self._pictures(scene, views),
-            )  # fmt: skip
+            )
             fits.append((_labels(scene, views) | {"divisor": divisor}, Cell(name, fit_images, job)))
         return fits
 

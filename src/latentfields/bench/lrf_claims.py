@@ -105,13 +105,17 @@ def _price(results: Mapping[str, Any]) -> list[Claim]:
     return [
         Claim(
             "Reconstruction is kept (test views, against the plain VAE)",
-            f">= {-RECONSTRUCTION_LOSS:+.2f} dB", _text(kept, " dB"), kept.mean >= -RECONSTRUCTION_LOSS,
+            f">= {-RECONSTRUCTION_LOSS:+.2f} dB",
+            _text(kept, " dB"),
+            kept.mean >= -RECONSTRUCTION_LOSS,
         ),
         Claim(
             "A scene is small (share of an image-space field of the same PSNR)",
-            f"<= {STORAGE:.2f}", str(share), share.mean <= STORAGE,
+            f"<= {STORAGE:.2f}",
+            str(share),
+            share.mean <= STORAGE,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _above(statement: str, differences: Sequence[float], *, unit: str = " dB") -> Claim:

@@ -61,20 +61,39 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
     {
         "tiny": LrfScale(
             views=RenderOptions(views=10, size=128, samples=1, test_fraction=0.2, val_fraction=0.0),
-            size=256, families=("vases",), training_objects=1, preset="small", fit_steps=10,
-            divisors=(1,), encoder=replace(TINY, steps=6), decoder=AlignTraining(steps=6),
+            size=256,
+            families=("vases",),
+            training_objects=1,
+            preset="small",
+            fit_steps=10,
+            divisors=(1,),
+            encoder=replace(TINY, steps=6),
+            decoder=AlignTraining(steps=6),
         ),
         "small": LrfScale(
-            views=RenderOptions(), size=256, families=("vases", "hats", "bags"), training_objects=8,
-            preset="small", fit_steps=None, divisors=(4, 2, 1), encoder=SMALL, decoder=AlignTraining(),
+            views=RenderOptions(),
+            size=256,
+            families=("vases", "hats", "bags"),
+            training_objects=8,
+            preset="small",
+            fit_steps=None,
+            divisors=(4, 2, 1),
+            encoder=SMALL,
+            decoder=AlignTraining(),
         ),
         "paper": LrfScale(
-            views=RenderOptions(views=200, size=512), size=512, families=("vases", "hats", "bags"),
-            training_objects=11, preset="paper", fit_steps=None, divisors=(4, 2, 1), encoder=PAPER,
+            views=RenderOptions(views=200, size=512),
+            size=512,
+            families=("vases", "hats", "bags"),
+            training_objects=11,
+            preset="paper",
+            fit_steps=None,
+            divisors=(4, 2, 1),
+            encoder=PAPER,
             decoder=AlignTraining(steps=100_000, crop=512, learning_rate=4.5e-6, final_learning_rate=1.0),
         ),
     }
-)  # fmt: skip
+)
 """By name. `paper` is unmeasured: it needs a GPU. The paper gives neither steps nor batches of stage III."""
 
 

@@ -62,10 +62,12 @@ def _novel_views(results: Mapping[str, Any], views: int | None) -> Table:
     )
     title = "Decoded novel views" if views is None else f"Decoded novel views of fits to {views} views"
     return Table(
-        title, ("method", *(MEASURES[name][0] for name in measures)), rows,
+        title,
+        ("method", *(MEASURES[name][0] for name in measures)),
+        rows,
         note="image/N: a field fitted to images of 1/N of the resolution. Upsampled: rendered there, interpolated; "
         "enlarged: rendered at the full resolution.",
-    )  # fmt: skip
+    )
 
 
 def _by_scene(results: Mapping[str, Any]) -> Table:
@@ -100,17 +102,23 @@ def _costs(results: Mapping[str, Any]) -> Table:
             groups.setdefault(name, []).append(fit)
     rows = tuple(
         (
-            name, _mean(fits, "seconds", 1.0, 1), _mean(fits, "memory", 1.0, 0), _mean(fits, "bytes", 1e-6, 2),
-            _mean(fits, "rendering_milliseconds", 1.0, 1), _mean(fits, "decoding_milliseconds", 1.0, 1),
+            name,
+            _mean(fits, "seconds", 1.0, 1),
+            _mean(fits, "memory", 1.0, 0),
+            _mean(fits, "bytes", 1e-6, 2),
+            _mean(fits, "rendering_milliseconds", 1.0, 1),
+            _mean(fits, "decoding_milliseconds", 1.0, 1),
         )
         for name, fits in groups.items()
-    )  # fmt: skip
+    )
     columns = ("fitted to", "training, s", "memory, MiB", "storage, MB", "rendering, ms", "decoding, ms")
     return Table(
-        "What a scene costs", columns, rows,
+        "What a scene costs",
+        columns,
+        rows,
         note="Memory: peak during the fit and its scoring, less that before. Storage: the scene's own file; the "
         "decoder is stored once for all scenes. Times are per view.",
-    )  # fmt: skip
+    )
 
 
 def _mean(fits: Sequence[Mapping[str, Any]], name: str, unit: float, digits: int) -> str:
@@ -137,14 +145,16 @@ def write_page(results: Mapping[str, Any], folder: Path, *, command: str) -> Pat
         Report(
             title="Benchmark: LRF",
             subtitle=f"Latent radiance fields ({results['field']}) of scenes that nothing was trained on.",
-            command=command, groups=tuple(_pictures(results, folder)), tables=tuple(tables(results)),
+            command=command,
+            groups=tuple(_pictures(results, folder)),
+            tables=tuple(tables(results)),
             headlines=tuple(
                 Headline(name, f"{Spread.of(measured).mean:.2f}", "dB", "novel views")
                 for name, measured in means.items()
             ),
             notes=tuple(results["notes"]),
         ),
-    )  # fmt: skip
+    )
     return path
 
 

@@ -39,10 +39,15 @@ def train_encoder(job: EncoderJob) -> dict[str, Any]:
     for _ in correspond(job.scenes, out=correspondences, options=CorrespondenceOptions()):
         pass
     finetune_encoder(
-        job.config, autoencoder=job.autoencoder, correspondences=(correspondences,), held_out=(),
-        photos=job.photos, out=job.out / "training", device="auto",
+        job.config,
+        autoencoder=job.autoencoder,
+        correspondences=(correspondences,),
+        held_out=(),
+        photos=job.photos,
+        out=job.out / "training",
+        device="auto",
         loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS),
-    )  # fmt: skip
+    )
     return {"autoencoder": str(job.out / "training" / "autoencoder")}
 
 

@@ -61,9 +61,11 @@ def fit_and_score(job: FitJob) -> dict[str, Any]:
     _save_picture(run, scene, job.picture)
     images = test["images"]["mean"]
     result = {
-        "psnr": images["psnr"], "ssim": images["ssim"], "seconds": metrics["training_seconds"],
+        "psnr": images["psnr"],
+        "ssim": images["ssim"],
+        "seconds": metrics["training_seconds"],
         "kernels": metrics["kernels"],
-    }  # fmt: skip
+    }
     if all("cpu_seconds" in record for record in records):
         curve = quality_curve(records, final_psnr=images["psnr"])
         result |= {"cpu_seconds": curve[-1]["cpu_seconds"], "curve": curve}

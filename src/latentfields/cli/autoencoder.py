@@ -42,10 +42,14 @@ class Train:
 
         set_threads(self.threads)
         train_autoencoder(
-            self.training, photos=self.photos, scenes=self.scenes, out=self.out,
+            self.training,
+            photos=self.photos,
+            scenes=self.scenes,
+            out=self.out,
             architecture=None if self.architecture == PatchAutoencoderConfig() else self.architecture,
-            start=self.start, loop=LoopOptions(),
-        )  # fmt: skip
+            start=self.start,
+            loop=LoopOptions(),
+        )
         print(self.out / "autoencoder")
 
 
@@ -75,8 +79,13 @@ class Evaluate:
         from latentfields.autoencoders.evaluate import evaluate_autoencoder, summary_lines
 
         scores = evaluate_autoencoder(
-            self.name, photos=self.photos, scenes=self.scenes, pattern=self.pattern, limit=self.limit,
-            size=self.size, codec_photos=self.codec_photos,
-        )  # fmt: skip
+            self.name,
+            photos=self.photos,
+            scenes=self.scenes,
+            pattern=self.pattern,
+            limit=self.limit,
+            size=self.size,
+            codec_photos=self.codec_photos,
+        )
         for line in summary_lines(scores, json=self.json):
             print(line)

@@ -63,9 +63,14 @@ class Reconstruction:
         from latentfields.bench.reconstruction import ReconstructionBench, run_reconstruction_bench, tables
 
         config = ReconstructionBench(
-            autoencoders=self.autoencoders, photos=self.photos, pattern=self.pattern, limit=self.limit,
-            scenes=self.scenes, objects=self.objects, size=self.size,
-        )  # fmt: skip
+            autoencoders=self.autoencoders,
+            photos=self.photos,
+            pattern=self.pattern,
+            limit=self.limit,
+            scenes=self.scenes,
+            objects=self.objects,
+            size=self.size,
+        )
         results = run_reconstruction_bench(config, self.out, processes=self.processes)
         print_results(results, tables(results), json=self.json)
 
@@ -95,14 +100,22 @@ class GridCommand(abc.ABC):
     def grid(self, spaces: tuple[str, ...]) -> FitGrid:
         """What is fitted."""
         return FitGrid(
-            scale=self.scale, seeds=self.seeds, fields=self.fields, spaces=spaces,
-            families=self.families, meshes=self.meshes,
-        )  # fmt: skip
+            scale=self.scale,
+            seeds=self.seeds,
+            fields=self.fields,
+            spaces=spaces,
+            families=self.families,
+            meshes=self.meshes,
+        )
 
     def show(
-        self, name: str, results: Any, fits: Sequence[Mapping[str, Any]], tables: Sequence[Table],
+        self,
+        name: str,
+        results: Any,
+        fits: Sequence[Mapping[str, Any]],
+        tables: Sequence[Table],
         charts: Sequence[Chart] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write the page `name`.html of `fits`, and print the tables, or `results` as JSON."""
         from latentfields.bench.grid_page import write_grid_page
 

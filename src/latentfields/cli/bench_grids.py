@@ -46,10 +46,15 @@ class Ablations(_TrainingGrid):
         from latentfields.bench.ablations import run_ablations, tables
 
         config = AblationsConfig(
-            base=self.base, igae=self.igae, no_3d=self.no_3d, no_preservation=self.no_preservation,
-            training_scenes=self.training_scenes, training_photos=self.training_photos,
-            test_photos=self.test_photos, test_pattern=self.test_pattern,
-        )  # fmt: skip
+            base=self.base,
+            igae=self.igae,
+            no_3d=self.no_3d,
+            no_preservation=self.no_preservation,
+            training_scenes=self.training_scenes,
+            training_photos=self.training_photos,
+            test_photos=self.test_photos,
+            test_pattern=self.test_pattern,
+        )
         results = run_ablations(config, self.grid(()), self.out, processes=self.processes)
         self.show("ablations", results, results["fits"], tables(results))
 
@@ -98,6 +103,9 @@ class Convergence(GridCommand):
 
         fits = run_convergence(self.grid(self.spaces), self.out, plain=self.plain, processes=self.processes)
         self.show(
-            "convergence", fits, fits, tables(fits, quality=self.quality),
+            "convergence",
+            fits,
+            fits,
+            tables(fits, quality=self.quality),
             charts(fits, quality=self.quality),
-        )  # fmt: skip
+        )

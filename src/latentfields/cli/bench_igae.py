@@ -69,9 +69,19 @@ class Igae:
     def configuration(self) -> IgaeBench:
         """What determines the results."""
         return IgaeBench(
-            scale=self.scale, seeds=self.seeds, start=self.base, igae=self.igae, no_3d=self.no_3d,
-            no_preservation=self.no_preservation, training_scenes=self.training_scenes,
-            training_photos=self.training_photos, test_photos=self.test_photos,
-            test_pattern=self.test_pattern, meshes=self.meshes, field=self.field, subpixels=self.subpixels,
-            alignment_factor=self.alignment_factor, decoder_learning_rate=self.decoder_learning_rate,
-        )  # fmt: skip
+            scale=self.scale,
+            seeds=self.seeds,
+            start=self.base,
+            igae=self.igae,
+            no_3d=self.no_3d,
+            no_preservation=self.no_preservation,
+            training_scenes=self.training_scenes,
+            training_photos=self.training_photos,
+            test_photos=self.test_photos,
+            test_pattern=self.test_pattern,
+            meshes=self.meshes,
+            field=self.field,
+            subpixels=self.subpixels,
+            alignment_factor=self.alignment_factor,
+            decoder_learning_rate=self.decoder_learning_rate,
+        )

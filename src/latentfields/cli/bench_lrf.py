@@ -58,10 +58,18 @@ class Lrf:
         from latentfields.bench.lrf_report import tables, write_page
 
         config = LrfBench(
-            scale=self.scale, seeds=self.seeds, field=self.field, subpixels=self.subpixels, base=self.base,
-            encoder=self.encoder, decoder=self.decoder, both=self.both, training_scenes=self.training_scenes,
-            training_photos=self.training_photos, scenes=self.scenes,
-        )  # fmt: skip
+            scale=self.scale,
+            seeds=self.seeds,
+            field=self.field,
+            subpixels=self.subpixels,
+            base=self.base,
+            encoder=self.encoder,
+            decoder=self.decoder,
+            both=self.both,
+            training_scenes=self.training_scenes,
+            training_photos=self.training_photos,
+            scenes=self.scenes,
+        )
         results = run_lrf_bench(config, self.out, processes=self.processes)
         page = write_page(results, self.out, command=command_line())
         print_results(results, tables(results), json=self.json, page=page)

@@ -33,8 +33,13 @@ class Demo:
         from latentfields.evaluation.demo import run_demo
 
         report = run_demo(
-            self.out, family=self.family, seed=self.seed, autoencoder=self.autoencoder,
-            seconds=self.seconds, views=self.views, command=command_line(),
-        )  # fmt: skip
+            self.out,
+            family=self.family,
+            seed=self.seed,
+            autoencoder=self.autoencoder,
+            seconds=self.seconds,
+            views=self.views,
+            command=command_line(),
+        )
         for line in report:
             print(line)

@@ -90,8 +90,11 @@ def _results(out: Path, report: Path) -> dict[str, Any]:
     metrics = read_json(out / METRICS_FILE)
     means = {group: scores["mean"] for group, scores in metrics["test"].items()}
     return {
-        "run": str(out), "report": str(report), "training_seconds": metrics["training_seconds"], "test": means,
-    }  # fmt: skip
+        "run": str(out),
+        "report": str(report),
+        "training_seconds": metrics["training_seconds"],
+        "test": means,
+    }
 
 
 def starting_point(arguments: Sequence[str]) -> Fit:
@@ -113,7 +116,10 @@ def starting_point(arguments: Sequence[str]) -> Fit:
     known = {name: value for name, value in chosen.items() if value in choices[name]}
     field: FieldName = known.get("field", "kplanes")
     config = preset(
-        field, known.get("preset", "small"), space=known.pop("space", "latent"), sampler=known.get("sampler"),
+        field,
+        known.get("preset", "small"),
+        space=known.pop("space", "latent"),
+        sampler=known.get("sampler"),
         densification=known.get("densification") if field == "gaussians" else None,
-    )  # fmt: skip
+    )
     return Fit(scene=tyro.MISSING, config=config, **known)

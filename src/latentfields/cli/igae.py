@@ -62,10 +62,17 @@ class Finetune3D:
 
         set_threads(self.threads)
         finetune_3d(
-            self.configuration(), autoencoder=self.autoencoder, scenes=self.scenes, photos=self.photos,
-            out=self.out, cache=self.cache, pretrained=self.pretrained, device=self.device,
-            command=command_line(), loop=LoopOptions(checkpoint_seconds=self.checkpoint_seconds),
-        )  # fmt: skip
+            self.configuration(),
+            autoencoder=self.autoencoder,
+            scenes=self.scenes,
+            photos=self.photos,
+            out=self.out,
+            cache=self.cache,
+            pretrained=self.pretrained,
+            device=self.device,
+            command=command_line(),
+            loop=LoopOptions(checkpoint_seconds=self.checkpoint_seconds),
+        )
         print(self.out / "autoencoder")
 
     def configuration(self) -> IgaeConfig:

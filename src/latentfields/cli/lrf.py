@@ -83,10 +83,15 @@ class FinetuneEncoder:
 
         set_threads(self.threads)
         finetune_encoder(
-            self.configuration(), autoencoder=self.autoencoder, correspondences=self.correspondences,
-            held_out=self.held_out, photos=self.photos, out=self.out, device=self.device,
+            self.configuration(),
+            autoencoder=self.autoencoder,
+            correspondences=self.correspondences,
+            held_out=self.held_out,
+            photos=self.photos,
+            out=self.out,
+            device=self.device,
             loop=LoopOptions(checkpoint_seconds=self.checkpoint_seconds),
-        )  # fmt: skip
+        )
         print(self.out / "autoencoder")
 
     def configuration(self) -> EncoderFinetuning:

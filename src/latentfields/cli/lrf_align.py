@@ -57,11 +57,18 @@ class AlignDecoder:
 
         set_threads(self.threads)
         config = AlignConfig(
-            scenes=self.scenes, autoencoder=self.autoencoder, size=self.size, training=self.training,
+            scenes=self.scenes,
+            autoencoder=self.autoencoder,
+            size=self.size,
+            training=self.training,
             photos=self.photos,
             fit=latent_field_config(
-                self.field, self.preset, steps=self.fit_steps, subpixels=self.subpixels, seed=self.training.seed
+                self.field,
+                self.preset,
+                steps=self.fit_steps,
+                subpixels=self.subpixels,
+                seed=self.training.seed,
             ),
-        )  # fmt: skip
+        )
         align_decoder(config, out=self.out, device=self.device)
         print(self.out / "autoencoder")

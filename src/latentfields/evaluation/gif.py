@@ -30,6 +30,11 @@ def write_gif(path: Path, frames: Iterable[Pixels], *, fps: int) -> None:
     duration = 10 * max(_SHORTEST, round(_HUNDREDTHS / fps))
     with replacing(path) as temporary:
         pictures[0].save(
-            temporary, format="GIF", save_all=True, append_images=pictures[1:], duration=duration, loop=0,
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=duration,
+            loop=0,
             disposal=1,
-        )  # fmt: skip
+        )

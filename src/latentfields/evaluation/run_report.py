@@ -101,9 +101,13 @@ def _headlines(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tup
         if run.config.autoencoder is not None:
             if values["after_supervision"]:
                 lines.append(
-                    Headline("After Latent Supervision", f"{values['after_supervision']['test_psnr']:.2f}", "dB",
-                             "before RGB Alignment")
-                )  # fmt: skip
+                    Headline(
+                        "After Latent Supervision",
+                        f"{values['after_supervision']['test_psnr']:.2f}",
+                        "dB",
+                        "before RGB Alignment",
+                    )
+                )
             lines.append(
                 Headline(
                     "Autoencoder alone",

@@ -52,9 +52,12 @@ class KPlanes(Field):
             nn.Linear(config.features * len(config.scales), hidden), nn.ReLU(), nn.Linear(hidden, 1 + passed)
         )
         self.color = nn.Sequential(
-            nn.Linear(passed + (COUNT if config.view_dependent else 0), hidden), nn.ReLU(),
-            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, channels),
-        )  # fmt: skip
+            nn.Linear(passed + (COUNT if config.view_dependent else 0), hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, channels),
+        )
 
     def features(self, points: Tensor) -> Tensor:
         """Concatenated features (P, S F) of all scales at points (P, 3)."""

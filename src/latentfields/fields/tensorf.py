@@ -63,10 +63,12 @@ class Tensorf(Field):
         if config.view_dependent:
             inputs += encoded_size(3, octaves=config.direction_octaves)
         self.decoder = nn.Sequential(
-            nn.Linear(inputs, config.hidden), nn.ReLU(),
-            nn.Linear(config.hidden, config.hidden), nn.ReLU(),
+            nn.Linear(inputs, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
             nn.Linear(config.hidden, channels),
-        )  # fmt: skip
+        )
 
     def density(self, points: Tensor) -> Tensor:
         """Density (P,) at points (P, 3): scale * softplus(sum of the density's components + shift)."""

@@ -116,12 +116,17 @@ class Dashboard:
 
         charts = (
             chart("Held-out images", "PSNR (dB)", PSNR_NAMES, losses=False),
-            chart("Held-out latents", "PSNR (dB)", {"view_latent_psnr": "rendered against encoded"}, losses=False),
+            chart(
+                "Held-out latents",
+                "PSNR (dB)",
+                {"view_latent_psnr": "rendered against encoded"},
+                losses=False,
+            ),
             chart("Terms of L_3D", "loss", terms(TERMS_3D), losses=True),
             chart("Terms of L_ae", "loss", terms((TERM_SYNTHETIC, *TERMS_REAL)), losses=True),
             chart("Losses", "loss", {"loss": "L_IG-AE", "3d": "L_3D", "ae": "L_ae"}, losses=True),
             chart("Spread of encoded latents on objects", "standard deviation", SPREAD, losses=False),
-        )  # fmt: skip
+        )
         return tuple(chart for chart in charts if chart.series)
 
 

@@ -92,10 +92,16 @@ class TriPlaneRenderer(nn.Module):
                 rays = cameras.rays(offsets=offset).flatten()
                 parts.append(
                     render_rays(
-                        field, scene.grid, rays, background,
-                        near=near, far=far, options=self.config.sampling, generator=generator,
+                        field,
+                        scene.grid,
+                        rays,
+                        background,
+                        near=near,
+                        far=far,
+                        options=self.config.sampling,
+                        generator=generator,
                     )
-                )  # fmt: skip
+                )
 
         def mean_map(values: Sequence[Tensor]) -> Tensor:
             shape = (len(cameras), cameras.height, cameras.width, -1)

@@ -104,9 +104,15 @@ class LatentScenes:
             [scene.second_moment for scene in scenes],
             [],
             [torch.tensor(float(scene.visits), device=scene.planes.device) for scene in scenes],
-            fused=True, amsgrad=False, maximize=False, weight_decay=0.0,
-            beta1=BETAS[0], beta2=BETAS[1], eps=EPSILON, lr=learning_rate,
-        )  # fmt: skip
+            fused=True,
+            amsgrad=False,
+            maximize=False,
+            weight_decay=0.0,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            eps=EPSILON,
+            lr=learning_rate,
+        )
         for scene in scenes:
             self._put_back(scene)
 

@@ -56,9 +56,13 @@ class SceneFrame:
     def of(cls, scene: Scene) -> SceneFrame:
         """The frame of `scene`, without a fingerprint."""
         return cls(
-            near=scene.near, far=scene.far, width=scene.cameras.width, height=scene.cameras.height,
-            learn_background=scene.alpha is None, world_to_scene=scene.world_to_scene.tolist(),
-        )  # fmt: skip
+            near=scene.near,
+            far=scene.far,
+            width=scene.cameras.width,
+            height=scene.cameras.height,
+            learn_background=scene.alpha is None,
+            world_to_scene=scene.world_to_scene.tolist(),
+        )
 
 
 def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) -> SceneModel:
@@ -112,19 +116,28 @@ def build_model(
     if isinstance(config.field, GaussiansConfig):
         assert isinstance(config.sampling, Splatting)
         return LatentGaussians(
-            GaussianField(config.field, channels=channels, head=head), splatting=config.sampling,
-            projection=_new_projection(config, channels) if latent else None, normalizer=normalizer,
-            autoencoder=autoencoder, background=background, learn_background=learn_background,
-            near=frame.near, far=frame.far,
-        )  # fmt: skip
+            GaussianField(config.field, channels=channels, head=head),
+            splatting=config.sampling,
+            projection=_new_projection(config, channels) if latent else None,
+            normalizer=normalizer,
+            autoencoder=autoencoder,
+            background=background,
+            learn_background=learn_background,
+            near=frame.near,
+            far=frame.far,
+        )
     assert not isinstance(config.sampling, Splatting)
     return LatentNerf(
         new_field(config.field, channels=channels, head=head),
         projection=_new_projection(config, channels) if latent else None,
-        sampler=new_sampler(config.sampling, config.field, channels, head), normalizer=normalizer,
-        autoencoder=autoencoder, background=background, learn_background=learn_background,
-        near=frame.near, far=frame.far,
-    )  # fmt: skip
+        sampler=new_sampler(config.sampling, config.field, channels, head),
+        normalizer=normalizer,
+        autoencoder=autoencoder,
+        background=background,
+        learn_background=learn_background,
+        near=frame.near,
+        far=frame.far,
+    )
 
 
 def _new_projection(config: FitConfig, channels: int) -> SubpixelProjection | None:

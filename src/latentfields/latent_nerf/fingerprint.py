@@ -55,10 +55,12 @@ class Fingerprint:
         # One view at a time: pixels take four times the memory as numbers.
         blocks = [adaptive_avg_pool2d(scene.images(index), BLOCKS).flatten(1) for index in some.split(1)]
         return cls(
-            views=len(scene), splits=_splits_hash(scene), colors=_rounded(torch.cat(blocks)),
+            views=len(scene),
+            splits=_splits_hash(scene),
+            colors=_rounded(torch.cat(blocks)),
             cameras=_rounded(torch.cat([poses, cameras.focal, cameras.principal], dim=1)),
             autoencoder=None if autoencoder is None else _weights_hash(autoencoder),
-        )  # fmt: skip
+        )
 
     def check_scene(self, scene: Scene) -> None:
         """Raise InputError when `scene`, on whole latents, is not the one that this is of."""

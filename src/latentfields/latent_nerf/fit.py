@@ -65,10 +65,13 @@ def fit(
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
     run_config = RunConfig(
-        scene=Path(scene.source), autoencoder=None if autoencoder is None else autoencoder.name,
-        size=scene.read_size or max(scene.size), seconds=seconds, fit=config,
+        scene=Path(scene.source),
+        autoencoder=None if autoencoder is None else autoencoder.name,
+        size=scene.read_size or max(scene.size),
+        seconds=seconds,
+        fit=config,
         reading=None if reading == Reading() else reading,
-    )  # fmt: skip
+    )
     run = _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
     run.check_scene(scene)
     return run
@@ -140,9 +143,12 @@ def _fit_scene(
     trainer = LatentNerfTrainer(model, scene, config.fit)
     with watch(trainer) as trainable:
         seconds = train(
-            trainable, steps=trainer.total_steps, folder=out, label=f"{scene.name} [{config.fit.space}]",
+            trainable,
+            steps=trainer.total_steps,
+            folder=out,
+            label=f"{scene.name} [{config.fit.space}]",
             options=LoopOptions(seconds=config.seconds),
-        )  # fmt: skip
+        )
     run = Run.save(out, config, model, scene, autoencoder)
     metrics = {
         "training_seconds": seconds,

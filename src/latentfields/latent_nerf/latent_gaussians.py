@@ -46,9 +46,12 @@ class LatentGaussians(SceneModel):
     ) -> None:
         """Gaussians whose centres are nearer than `near` are not seen; where nothing is, the depth is `far`."""
         super().__init__(
-            autoencoder=autoencoder, background=background, learn_background=learn_background,
-            normalizer=normalizer, projection=projection,
-        )  # fmt: skip
+            autoencoder=autoencoder,
+            background=background,
+            learn_background=learn_background,
+            normalizer=normalizer,
+            projection=projection,
+        )
         self.field = field
         self.splatting = splatting
         self.near, self.far = near, far
@@ -64,15 +67,21 @@ class LatentGaussians(SceneModel):
         for index in range(len(grid)):
             camera = grid[index : index + 1]
             projected = project(
-                gaussians, camera, near=self.near, blur=self.splatting.blur,
+                gaussians,
+                camera,
+                near=self.near,
+                blur=self.splatting.blur,
                 antialiased=self.splatting.antialiased,
-            )  # fmt: skip
+            )
             if projected.means_2d.requires_grad:
                 projected.means_2d.retain_grad()
             seen = rasterise(
-                projected, self.field.features(camera.centers[0]), self.background,
-                width=grid.width, height=grid.height,
-            )  # fmt: skip
+                projected,
+                self.field.features(camera.centers[0]),
+                self.background,
+                width=grid.width,
+                height=grid.height,
+            )
             features.append(seen.features)
             opacities.append(seen.opacity)
             depths.append(self._along_rays(seen.depth, seen.opacity, camera))

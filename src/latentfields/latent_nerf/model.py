@@ -39,9 +39,12 @@ class LatentNerf(SceneModel):
     ) -> None:
         """Rays are looked at between `near` and `far`; the rest is as for `SceneModel`."""
         super().__init__(
-            autoencoder=autoencoder, background=background, learn_background=learn_background,
-            normalizer=normalizer, projection=projection,
-        )  # fmt: skip
+            autoencoder=autoencoder,
+            background=background,
+            learn_background=learn_background,
+            normalizer=normalizer,
+            projection=projection,
+        )
         self.field = field
         self.sampler = sampler
         self.near, self.far = near, far

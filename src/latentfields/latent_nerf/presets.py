@@ -120,53 +120,86 @@ class _Method:
 _PAPER: dict[FieldName, _Method] = {
     # Table 16 has no Tri-Plane: its size is that of the latent scenes in the code released with IG-AE.
     "triplane": _Method(
-        TriPlaneConfig(hidden=64, planes_learning_rate=2e-2), GridSampling(samples=96, bins=128),
-        xi_supervision=1.0, xi_alignment=1.0,
+        TriPlaneConfig(hidden=64, planes_learning_rate=2e-2),
+        GridSampling(samples=96, bins=128),
+        xi_supervision=1.0,
+        xi_alignment=1.0,
     ),
     "kplanes": _Method(
         KPlanesConfig(
-            resolution=128, scales=(1, 2, 4), features=32, view_dependent=True,
-            planes_learning_rate=1e-2, mlp_learning_rate=1e-2, tv_weight=1e-2,
+            resolution=128,
+            scales=(1, 2, 4),
+            features=32,
+            view_dependent=True,
+            planes_learning_rate=1e-2,
+            mlp_learning_rate=1e-2,
+            tv_weight=1e-2,
             optimizer=OptimizerConfig(
-                beta2=0.999, eps=1e-12, schedule="cosine", final_learning_rate=0.0, schedule_steps=30_000,
+                beta2=0.999,
+                eps=1e-12,
+                schedule="cosine",
+                final_learning_rate=0.0,
+                schedule_steps=30_000,
                 warmup_steps=512,
             ),
         ),
         ProposalSampling(),
-        xi_supervision=0.1, xi_alignment=0.1,
+        xi_supervision=0.1,
+        xi_alignment=0.1,
     ),
     "tensorf": _Method(
         TensorfConfig(
-            initial_resolution=128, final_resolution=300, upsample_at=(0.2, 0.3, 0.4, 0.55, 0.7),
-            density_components=16, appearance_components=48, hidden=128, view_dependent=True,
-            feature_octaves=2, density_shift=-10.0, factors_learning_rate=2e-2, network_learning_rate=1e-3,
+            initial_resolution=128,
+            final_resolution=300,
+            upsample_at=(0.2, 0.3, 0.4, 0.55, 0.7),
+            density_components=16,
+            appearance_components=48,
+            hidden=128,
+            view_dependent=True,
+            feature_octaves=2,
+            density_shift=-10.0,
+            factors_learning_rate=2e-2,
+            network_learning_rate=1e-3,
             # Nerfstudio's 1e-3 and 1e-4, times a factor 2 in its total variation.
-            density_tv_weight=2e-3, appearance_tv_weight=2e-4,
+            density_tv_weight=2e-3,
+            appearance_tv_weight=2e-4,
             optimizer=OptimizerConfig(beta2=0.999, eps=1e-8, schedule_steps=30_000),
         ),
         HierarchicalSampling(coarse_samples=200, fine_samples=50, coarse_network="shared"),
-        xi_supervision=0.01, xi_alignment=0.1,
+        xi_supervision=0.01,
+        xi_alignment=0.1,
     ),
     "instant-ngp": _Method(
         InstantNgpConfig(
-            levels=16, log2_table_size=19, finest=2048, view_dependent=True, table_learning_rate=1e-2,
-            optimizer=OptimizerConfig(
-                beta2=0.999, final_learning_rate=0.01, schedule_steps=200_000
-            ),
+            levels=16,
+            log2_table_size=19,
+            finest=2048,
+            view_dependent=True,
+            table_learning_rate=1e-2,
+            optimizer=OptimizerConfig(beta2=0.999, final_learning_rate=0.01, schedule_steps=200_000),
         ),
         GridSampling(samples=64, bins=256, grid_resolution=128, grid_warmup=256),
-        xi_supervision=0.001, xi_alignment=0.1,
+        xi_supervision=0.001,
+        xi_alignment=0.1,
     ),
     "vanilla": _Method(
         VanillaConfig(
-            layers=8, width=256, skip_after=5, position_octaves=10, view_dependent=True, branch_width=128,
-            density_scale=1.0, density_shift=0.0, learning_rate=5e-4,
+            layers=8,
+            width=256,
+            skip_after=5,
+            position_octaves=10,
+            view_dependent=True,
+            branch_width=128,
+            density_scale=1.0,
+            density_shift=0.0,
+            learning_rate=5e-4,
             optimizer=OptimizerConfig(kind="radam", beta2=0.999, eps=1e-8, schedule="constant"),
         ),
         HierarchicalSampling(),
-        xi_supervision=0.1, xi_alignment=1.0,
+        xi_supervision=0.1,
+        xi_alignment=1.0,
     ),
-}  # fmt: skip
+}
 
 
 _DENSIFICATIONS: dict[tuple[PresetName, DensificationName], DensificationConfig] = {
@@ -174,24 +207,35 @@ _DENSIFICATIONS: dict[tuple[PresetName, DensificationName], DensificationConfig]
     ("small", "mcmc"): McmcDensification(),
     # Of 30 000 steps: every 100 from 500 to 15 000, or to 25 000. Lengths are shares of 4, the cameras' extent.
     ("paper", "gradient"): GradientDensification(
-        refinements=146, start=1 / 60, end=0.5, opacity_resets=4, threshold=2e-4, clone_scale=0.04,
-        largest_scale=0.4, most=1_000_000,
+        refinements=146,
+        start=1 / 60,
+        end=0.5,
+        opacity_resets=4,
+        threshold=2e-4,
+        clone_scale=0.04,
+        largest_scale=0.4,
+        most=1_000_000,
     ),
-    ("paper", "mcmc"): McmcDensification(
-        refinements=246, start=1 / 60, end=5 / 6, noise=5e5, most=1_000_000
-    ),
-}  # fmt: skip
+    ("paper", "mcmc"): McmcDensification(refinements=246, start=1 / 60, end=5 / 6, noise=5e5, most=1_000_000),
+}
 
 
 def _paper_gaussians() -> FitConfig:
     """As the code released with LRF trains them, with the constants of 3DGS."""
     field = GaussiansConfig(
-        initial=100_000, degree=3, degree_every=1 / 30, means_learning_rate=6.4e-4, means_decay=0.01,
-        scales_learning_rate=5e-3, rotations_learning_rate=1e-3, opacities_learning_rate=5e-2,
-        features_learning_rate=2.5e-3, harmonics_learning_rate=1.25e-4,
+        initial=100_000,
+        degree=3,
+        degree_every=1 / 30,
+        means_learning_rate=6.4e-4,
+        means_decay=0.01,
+        scales_learning_rate=5e-3,
+        rotations_learning_rate=1e-3,
+        opacities_learning_rate=5e-2,
+        features_learning_rate=2.5e-3,
+        harmonics_learning_rate=1.25e-4,
         densification=_DENSIFICATIONS["paper", "gradient"],
         optimizer=OptimizerConfig(beta2=0.999, schedule="constant"),
-    )  # fmt: skip
+    )
     return FitConfig(
         field=field,
         sampling=Splatting(),

@@ -63,9 +63,12 @@ class RunConfig:
         """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""
         reading = self.reading or Reading()
         return load_scene(
-            self.scene, max_size=self.size, format=reading.format, use_masks=reading.use_masks,
+            self.scene,
+            max_size=self.size,
+            format=reading.format,
+            use_masks=reading.use_masks,
             background=reading.background,
-        )  # fmt: skip
+        )
 
 
 class Run:
@@ -133,10 +136,13 @@ class Run:
         write_portable(
             path,
             PortableRun(
-                config=self.to_json(), frame=to_json(self.frame), state=self.model.scene_state(),
-                autoencoder=self.model.autoencoder, views=views,
+                config=self.to_json(),
+                frame=to_json(self.frame),
+                state=self.model.scene_state(),
+                autoencoder=self.model.autoencoder,
+                views=views,
             ),
-        )  # fmt: skip
+        )
 
     @property
     def home(self) -> Path:

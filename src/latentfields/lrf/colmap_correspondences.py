@@ -36,9 +36,12 @@ def colmap_correspondences(folder: Path, options: CorrespondenceOptions) -> Scen
     images = read_tracks(model)
     train = every_eighth(model, len(images))["train"]
     return correspondences_of_tracks(
-        [images[index] for index in train], scene=folder, images=folder / IMAGE_FOLDER,
-        min_points=options.min_points, about=options.about("colmap"),
-    )  # fmt: skip
+        [images[index] for index in train],
+        scene=folder,
+        images=folder / IMAGE_FOLDER,
+        min_points=options.min_points,
+        about=options.about("colmap"),
+    )
 
 
 def correspondences_of_tracks(

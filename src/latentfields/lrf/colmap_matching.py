@@ -82,9 +82,13 @@ def _extract(colmap: Any, database: Path, images: Path, names: list[str]) -> Non
     mode = colmap.CameraMode.SINGLE if len(sizes) == 1 else colmap.CameraMode.AUTO
     options = colmap.FeatureExtractionOptions(num_threads=1)
     colmap.extract_features(
-        database, images, image_names=names, camera_mode=mode, extraction_options=options,
+        database,
+        images,
+        image_names=names,
+        camera_mode=mode,
+        extraction_options=options,
         device=colmap.Device.cpu,
-    )  # fmt: skip
+    )
 
 
 def _match(colmap: Any, database: Path, count: int, options: CorrespondenceOptions) -> None:
@@ -101,9 +105,11 @@ def _match(colmap: Any, database: Path, count: int, options: CorrespondenceOptio
         colmap.match_exhaustive(database, **shared)
         return
     pairing = colmap.SequentialPairingOptions(
-        overlap=options.overlap, quadratic_overlap=True, num_threads=1,
+        overlap=options.overlap,
+        quadratic_overlap=True,
+        num_threads=1,
         loop_detection=options.vocabulary_tree is not None,
-    )  # fmt: skip
+    )
     if options.vocabulary_tree is not None:
         pairing.vocab_tree_path = options.vocabulary_tree
     colmap.match_sequential(database, pairing_options=pairing, **shared)

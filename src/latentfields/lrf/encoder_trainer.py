@@ -117,9 +117,12 @@ class EncoderTrainer:
         terms["correspondence"] = self._correspondence(mean, batch)
         vae = vae_loss(absolute, perceptual, kl, adversarial, config.weights)
         loss = stage_one_loss(
-            vae, terms["correspondence"], terms["original"], config.weights,
+            vae,
+            terms["correspondence"],
+            terms["original"],
+            config.weights,
             variational=log_variance is not None,
-        )  # fmt: skip
+        )
         return loss, terms, decoded
 
     def _sampled(self, mean: Tensor, log_variance: Tensor | None, index: int) -> Tensor:

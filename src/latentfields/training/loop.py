@@ -99,9 +99,13 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
     position = _resume(trainable, folder)
     log_path(folder).parent.mkdir(parents=True, exist_ok=True)
     bar = tqdm(
-        total=steps, initial=position.step, desc=label, unit="step", dynamic_ncols=True,
+        total=steps,
+        initial=position.step,
+        desc=label,
+        unit="step",
+        dynamic_ncols=True,
         mininterval=0.5 if sys.stderr.isatty() else QUIET_SECONDS,
-    )  # fmt: skip
+    )
     with (
         bar,
         open(log_path(folder), "r+" if log_path(folder).exists() else "w+") as log,

@@ -66,11 +66,19 @@ class TrainingCameras:
     def _add(self, index: int, camera: Cameras, picture: Pixels | None) -> viser.CameraFrustumHandle:
         pose = camera.camera_to_world[0]
         frustum = self._client.scene.add_camera_frustum(
-            f"{TRAINING_ROOT}/{index}", fov=vertical_fov(camera), aspect=camera.width / camera.height,
-            scale=_FRUSTUM, thickness=1.5, thickness_units="screen", color=_TRAINING_COLOUR, image=picture,
-            wxyz=browser_rotation(pose), position=point(pose[:3, 3]),
-            cast_shadow=False, receive_shadow=False,
-        )  # fmt: skip
+            f"{TRAINING_ROOT}/{index}",
+            fov=vertical_fov(camera),
+            aspect=camera.width / camera.height,
+            scale=_FRUSTUM,
+            thickness=1.5,
+            thickness_units="screen",
+            color=_TRAINING_COLOUR,
+            image=picture,
+            wxyz=browser_rotation(pose),
+            position=point(pose[:3, 3]),
+            cast_shadow=False,
+            receive_shadow=False,
+        )
 
         @frustum.on_click
         async def _(_: object) -> None:
@@ -96,11 +104,18 @@ class PathMarkers:
         keyframes = path.at(torch.arange(len(path.keyframes)).float(), **size)
         for index, pose in enumerate(keyframes.camera_to_world):
             self._client.scene.add_camera_frustum(
-                f"{PATH_ROOT}/{index}", fov=path.keyframes[index].fov, aspect=aspect, scale=_FRUSTUM,
-                thickness=2.5, thickness_units="screen", color=_PATH_COLOUR,
-                wxyz=browser_rotation(pose), position=point(pose[:3, 3]),
-                cast_shadow=False, receive_shadow=False,
-            )  # fmt: skip
+                f"{PATH_ROOT}/{index}",
+                fov=path.keyframes[index].fov,
+                aspect=aspect,
+                scale=_FRUSTUM,
+                thickness=2.5,
+                thickness_units="screen",
+                color=_PATH_COLOUR,
+                wxyz=browser_rotation(pose),
+                position=point(pose[:3, 3]),
+                cast_shadow=False,
+                receive_shadow=False,
+            )
         self._add_curve(path, size)
 
     def _add_curve(self, path: CameraPath, size: dict[str, int]) -> None:

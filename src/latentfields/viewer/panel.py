@@ -29,9 +29,13 @@ class Panel:
         self._channel = gui.add_slider("Channel", 0, max(1, channels - 1), 1, 0, visible=False)
         smallest, largest, step = RESOLUTIONS
         self._scale = gui.add_slider(
-            "Resolution", smallest, largest, step, session.scale,
+            "Resolution",
+            smallest,
+            largest,
+            step,
+            session.scale,
             hint="Height of the picture at rest, in heights of the training views",
-        )  # fmt: skip
+        )
         self._cameras = gui.add_checkbox(
             "Training cameras", True, hint="Click on one to look from there; hidden while errors are shown"
         )

@@ -30,9 +30,13 @@ def test_mip_nerf_is_fitted(
     monkeypatch.setattr(small_methods, "RAY_MODELS", {"latent-mipnerf": small})
     monkeypatch.setattr(small_methods, "LEARNING_RATES", {"latent-mipnerf": 1.0})
     config = small_methods.small_config(
-        "latent-mipnerf", scene=blender_scene, autoencoder=autoencoder_folder, out=tmp_path,
-        supervision=2, alignment=2,
-    )  # fmt: skip
+        "latent-mipnerf",
+        scene=blender_scene,
+        autoencoder=autoencoder_folder,
+        out=tmp_path,
+        supervision=2,
+        alignment=2,
+    )
     trainer = small_methods.trainer_of(config)
     assert type(trainer.pipeline.model.ray_model) is MipNerfModel
     trainer.train()

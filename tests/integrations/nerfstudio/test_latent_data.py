@@ -102,9 +102,16 @@ def write_transforms(folder: Path, *, width: int, height: int, **camera: float) 
         pose[2, 3], pose[0, 3] = 2.0, 0.1 * view
         frames.append({"file_path": f"{view}.png", "transform_matrix": pose.tolist()})
     meta = {
-        "fl_x": 30.0, "fl_y": 31.0, "cx": width / 2, "cy": height / 2, "w": width, "h": height,
-        "camera_model": "OPENCV", "frames": frames, **camera,
-    }  # fmt: skip
+        "fl_x": 30.0,
+        "fl_y": 31.0,
+        "cx": width / 2,
+        "cy": height / 2,
+        "w": width,
+        "h": height,
+        "camera_model": "OPENCV",
+        "frames": frames,
+        **camera,
+    }
     (folder / "transforms.json").write_text(json.dumps(meta))
     return folder
 

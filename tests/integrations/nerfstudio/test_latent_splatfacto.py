@@ -59,9 +59,15 @@ def new_views(*sizes: tuple[int, int], camera_type: CameraType = CameraType.PERS
     poses[:, 0, 3] += 0.1 * torch.arange(len(sizes))
     widths, heights = (torch.tensor(side)[:, None] for side in zip(*sizes, strict=True))
     cameras = Cameras(
-        poses, fx=widths * 1.0, fy=widths * 1.1, cx=0.5 * widths, cy=0.45 * heights, width=widths,
-        height=heights, camera_type=camera_type,
-    )  # fmt: skip
+        poses,
+        fx=widths * 1.0,
+        fy=widths * 1.1,
+        cx=0.5 * widths,
+        cy=0.45 * heights,
+        width=widths,
+        height=heights,
+        camera_type=camera_type,
+    )
     return latent_views(cameras, torch.arange(len(sizes)), factor=1)
 
 
@@ -200,9 +206,13 @@ def test_resume_between_refinements_is_identical(
     densification: str, blender_scene: Path, autoencoder_folder: Path, tmp_path: Path
 ) -> None:
     config = small_config(
-        "latent-splatfacto", scene=blender_scene, autoencoder=autoencoder_folder, out=tmp_path,
-        supervision=30, alignment=6,
-    )  # fmt: skip
+        "latent-splatfacto",
+        scene=blender_scene,
+        autoencoder=autoencoder_folder,
+        out=tmp_path,
+        supervision=30,
+        alignment=6,
+    )
     config.pipeline.model.ray_model.densification = densification
     config.pipeline.datamanager.batch_images = 2
     config.steps_per_save, config.save_only_latest_checkpoint = 13, False
@@ -253,9 +263,13 @@ def test_points_of_the_data_parser_reach_the_model(
     reader = SimpleNamespace(io=SimpleNamespace(read_point_cloud=lambda path: cloud))
     monkeypatch.setitem(sys.modules, "open3d", reader)
     config = small_config(
-        "latent-splatfacto", scene=blender_scene, autoencoder=autoencoder_folder, out=tmp_path,
-        supervision=1, alignment=1,
-    )  # fmt: skip
+        "latent-splatfacto",
+        scene=blender_scene,
+        autoencoder=autoencoder_folder,
+        out=tmp_path,
+        supervision=1,
+        alignment=1,
+    )
     config.pipeline.datamanager.dataparser.ply_path = Path("points.ply")
     model = trainer_of(config).pipeline.model.ray_model
     # Nerfstudio's box for this data set is [-1.5, 1.5]^3.

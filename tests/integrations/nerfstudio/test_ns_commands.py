@@ -17,11 +17,23 @@ from tiny import SIZE, TEST_VIEWS
 pytest.importorskip("nerfstudio", reason="Nerfstudio has an environment of its own: make test-nerfstudio")
 
 TRAIN = (
-    "--machine.device-type", "cpu",
-    "--pipeline.supervision.steps", "40", "--pipeline.alignment.steps", "40",
-    "--pipeline.supervision.learning-rate-factor", "1", "--pipeline.model.ray-model.preset", "small",
-    "--steps-per-save", "10", "--experiment-name", "sphere", "--timestamp", "run",
-)  # fmt: skip
+    "--machine.device-type",
+    "cpu",
+    "--pipeline.supervision.steps",
+    "40",
+    "--pipeline.alignment.steps",
+    "40",
+    "--pipeline.supervision.learning-rate-factor",
+    "1",
+    "--pipeline.model.ray-model.preset",
+    "small",
+    "--steps-per-save",
+    "10",
+    "--experiment-name",
+    "sphere",
+    "--timestamp",
+    "run",
+)
 LAST = 79
 PATIENCE = 900
 """Seconds until a command that hangs fails the test."""
@@ -74,8 +86,15 @@ def test_train_kill_resume_evaluate_and_render(
     config = resumed / f"sphere/{method}/run/config.yml"
     assert [file.name for file in (resumed / models).iterdir()] == [f"step-{LAST:09d}.ckpt"]
 
-    run("eval", "--load-config", config, "--output-path", tmp_path / "scores.json",
-        "--render-output-path", tmp_path / "pictures")  # fmt: skip
+    run(
+        "eval",
+        "--load-config",
+        config,
+        "--output-path",
+        tmp_path / "scores.json",
+        "--render-output-path",
+        tmp_path / "pictures",
+    )
     scores = json.loads((tmp_path / "scores.json").read_text())["results"]
     assert scores["psnr"] > 11
     for group in ("latent_psnr", "against_autoencoded_psnr", "autoencoder_psnr", "ssim"):
@@ -85,8 +104,19 @@ def test_train_kill_resume_evaluate_and_render(
     # Truth, autoencoded truth and rendering side by side.
     assert Image.open(pictures[0]).size == (3 * SIZE, SIZE)
 
-    run("render", "dataset", "--load-config", config, "--output-path", tmp_path / "views",
-        "--rendered-output-names", "rgb", "depth", "--image-format", "png")  # fmt: skip
+    run(
+        "render",
+        "dataset",
+        "--load-config",
+        config,
+        "--output-path",
+        tmp_path / "views",
+        "--rendered-output-names",
+        "rgb",
+        "depth",
+        "--image-format",
+        "png",
+    )
     views = sorted((tmp_path / "views" / "test" / "rgb").rglob("*.png"))
     assert len(views) == TEST_VIEWS
     assert Image.open(views[0]).size == (SIZE, SIZE)
@@ -100,9 +130,22 @@ def test_help_lists_every_method() -> None:
 
 def test_bad_autoencoder_is_one_line(blender_scene: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        command("train", "latent-kplanes", *TRAIN, "--data", blender_scene, "--pipeline.autoencoder", "nowhere",
-                "--output-dir", tmp_path, "blender-data"),
-        capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+        command(
+            "train",
+            "latent-kplanes",
+            *TRAIN,
+            "--data",
+            blender_scene,
+            "--pipeline.autoencoder",
+            "nowhere",
+            "--output-dir",
+            tmp_path,
+            "blender-data",
+        ),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: nowhere: no such autoencoder; packaged: 'base'")

@@ -69,9 +69,13 @@ def test_both_tensorfs_reach_the_same_quality(
     blender_scene: Path, autoencoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = small_config(
-        "latent-tensorf", scene=blender_scene, autoencoder=autoencoder_folder, out=tmp_path,
-        supervision=STEPS, alignment=STEPS,
-    )  # fmt: skip
+        "latent-tensorf",
+        scene=blender_scene,
+        autoencoder=autoencoder_folder,
+        out=tmp_path,
+        supervision=STEPS,
+        alignment=STEPS,
+    )
     stock, own = trainer_of(config), own_trainer(blender_scene, autoencoder_folder)
     seconds = {"stock": 0.0, "own": 0.0}
     for step in range(2 * STEPS):

@@ -25,9 +25,16 @@ def scene() -> tuple[ProjectedGaussians, Tensor]:
 
 
 def rasterize_to_pixels(
-    means2d: Tensor, conics: Tensor, colors: Tensor, opacities: Tensor,
-    image_width: int, image_height: int, tile_size: int, isect_offsets: Tensor, flatten_ids: Tensor,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    means2d: Tensor,
+    conics: Tensor,
+    colors: Tensor,
+    opacities: Tensor,
+    image_width: int,
+    image_height: int,
+    tile_size: int,
+    isect_offsets: Tensor,
+    flatten_ids: Tensor,
+) -> tuple[Tensor, Tensor]:
     """Every pixel through the list of its tile: (1, H, W, C) and (1, H, W, 1)."""
     assert means2d.shape == (1, 100, 2)
     assert conics.shape == colors.shape == (1, 100, 3)

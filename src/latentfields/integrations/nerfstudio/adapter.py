@@ -76,10 +76,15 @@ def _latent_head(head: Any, channels: int) -> nn.Module:
         linear.set_in_dim(head.in_dim)  # type: ignore[operator]
         return linear
     mlp: nn.Module = MLP(
-        in_dim=head.in_dim, num_layers=head.num_layers, layer_width=head.layer_width, out_dim=channels,
-        skip_connections=head.skip_connections, activation=head.activation, out_activation=None,
+        in_dim=head.in_dim,
+        num_layers=head.num_layers,
+        layer_width=head.layer_width,
+        out_dim=channels,
+        skip_connections=head.skip_connections,
+        activation=head.activation,
+        out_activation=None,
         implementation="torch" if head.tcnn_encoding is None else "tcnn",
-    )  # fmt: skip
+    )
     return mlp
 
 

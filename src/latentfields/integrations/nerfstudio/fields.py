@@ -77,10 +77,13 @@ class FieldModel(OwnModel):
             directions=ray_bundle.directions,
         )
         seen = self.sampler.render(
-            self.field, rays, self.renderer.background,
-            near=self.config.near_plane / self.half_side, far=float("inf"),
+            self.field,
+            rays,
+            self.renderer.background,
+            near=self.config.near_plane / self.half_side,
+            far=float("inf"),
             generator=torch.default_generator if self.training else None,
-        )  # fmt: skip
+        )
         outputs = {
             "rgb": seen.features,
             "accumulation": seen.opacity[:, None],

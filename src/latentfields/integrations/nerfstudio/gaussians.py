@@ -65,10 +65,15 @@ class GaussianModel(OwnModel):
         background = self.renderer.background
         self.scene = LatentGaussians(
             GaussianField(settings.field, channels=len(background), head="linear"),
-            autoencoder=None, background=background.detach(), learn_background=False,
-            near=self.config.near_plane / self.half_side, far=self.config.far_plane / self.half_side,
-            splatting=settings.sampling, normalizer=None, projection=None,
-        )  # fmt: skip
+            autoencoder=None,
+            background=background.detach(),
+            learn_background=False,
+            near=self.config.near_plane / self.half_side,
+            far=self.config.far_plane / self.half_side,
+            splatting=settings.sampling,
+            normalizer=None,
+            projection=None,
+        )
         # The very parameter, where it is learned.
         self.scene.background = background
         self._seen: list[View] = []
@@ -127,9 +132,12 @@ class GaussianModel(OwnModel):
             if gradient is not None:
                 gradient *= gradient.new_tensor([own_width / width, own_height / height])
         seen = SplattedStep(
-            splats, width=width, height=height, value_range=self.scene.value_range,
+            splats,
+            width=width,
+            height=height,
+            value_range=self.scene.value_range,
             progress=supervision_progress(step, steps),
-        )  # fmt: skip
+        )
         self.scene.strategy.after_step(self.scene.field, optimizer, seen, generator=torch.default_generator)
         self._seen = []
 

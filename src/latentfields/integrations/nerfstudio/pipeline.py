@@ -80,9 +80,13 @@ class LatentPipeline(VanillaPipeline):
         self._original = (autoencoder,)
         dataset = self.datamanager.train_dataset
         self._model: LatentModel = config.model.setup(
-            autoencoder=autoencoder.clone(), scene_box=dataset.scene_box, num_train_data=len(dataset),
-            metadata=dataset.metadata, device=device, grad_scaler=grad_scaler,
-        )  # fmt: skip
+            autoencoder=autoencoder.clone(),
+            scene_box=dataset.scene_box,
+            num_train_data=len(dataset),
+            metadata=dataset.metadata,
+            device=device,
+            grad_scaler=grad_scaler,
+        )
         self.model.to(device)
 
     @property
@@ -156,11 +160,13 @@ class LatentPipeline(VanillaPipeline):
             if step == supervision.steps:
                 optimizer.state.clear()
             set_learning_rate(
-                optimizer, self._schedule(optimizers.config[name]),
+                optimizer,
+                self._schedule(optimizers.config[name]),
                 peak=optimizers.config[name]["optimizer"].lr,
                 factor=1.0 if name == "decoder" else stage.learning_rate_factor,
-                step=step - start, steps=stage.steps,
-            )  # fmt: skip
+                step=step - start,
+                steps=stage.steps,
+            )
 
     def _schedule(self, group: Mapping[str, Any]) -> OptimizerConfig:
         """The schedule of an optimiser's configuration; own fields bring theirs in their preset."""

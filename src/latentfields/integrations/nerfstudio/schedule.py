@@ -36,9 +36,11 @@ class LearningRateSchedule:
     def options(self) -> OptimizerConfig:
         """The same course as `latentfields fit` writes it."""
         return OptimizerConfig(
-            schedule=self.kind, final_learning_rate=self.final_learning_rate,
-            schedule_steps=self.steps, warmup_steps=self.warmup_steps,
-        )  # fmt: skip
+            schedule=self.kind,
+            final_learning_rate=self.final_learning_rate,
+            schedule_steps=self.steps,
+            warmup_steps=self.warmup_steps,
+        )
 
 
 def set_learning_rate(

@@ -88,20 +88,42 @@ def _kernel(snippet: str) -> Any:
 
     @wp.func_native(snippet)
     def body(
-        table: wp.array[wp.float32], points: wp.array[wp.float32], encoding: wp.array[wp.float32],
-        resolution: int, first_row: int, rows: int, dense: int, level: int, levels: int, first: int, last: int,
-    ) -> None: ...  # fmt: skip
+        table: wp.array[wp.float32],
+        points: wp.array[wp.float32],
+        encoding: wp.array[wp.float32],
+        resolution: int,
+        first_row: int,
+        rows: int,
+        dense: int,
+        level: int,
+        levels: int,
+        first: int,
+        last: int,
+    ) -> None: ...
 
     @wp.kernel(enable_backward=False, module="unique")
     def kernel(
-        table: wp.array[wp.float32], points: wp.array[wp.float32], encoding: wp.array[wp.float32],
-        grid: wp.array[wp.int32], count: int, block: int, levels: int,
-    ) -> None:  # fmt: skip
+        table: wp.array[wp.float32],
+        points: wp.array[wp.float32],
+        encoding: wp.array[wp.float32],
+        grid: wp.array[wp.int32],
+        count: int,
+        block: int,
+        levels: int,
+    ) -> None:
         thread, level = wp.tid()
         body(
-            table, points, encoding,
-            grid[4 * level], grid[4 * level + 1], grid[4 * level + 2], grid[4 * level + 3],
-            level, levels, thread * block, wp.min((thread + 1) * block, count),
-        )  # fmt: skip
+            table,
+            points,
+            encoding,
+            grid[4 * level],
+            grid[4 * level + 1],
+            grid[4 * level + 2],
+            grid[4 * level + 3],
+            level,
+            levels,
+            thread * block,
+            wp.min((thread + 1) * block, count),
+        )
 
     return kernel

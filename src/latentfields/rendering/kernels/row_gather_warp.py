@@ -30,15 +30,23 @@ def scatter_kernel(corners: int, channels: int) -> Any:
 
     @wp.func_native(SCATTER.format(corners=corners, channels=channels))
     def scatter(
-        gradient: wp.array[wp.float32], index: wp.array[wp.int64], weight: wp.array[wp.float32],
-        out: wp.array[wp.float32], first: int, last: int,
-    ) -> None: ...  # fmt: skip
+        gradient: wp.array[wp.float32],
+        index: wp.array[wp.int64],
+        weight: wp.array[wp.float32],
+        out: wp.array[wp.float32],
+        first: int,
+        last: int,
+    ) -> None: ...
 
     @wp.kernel(enable_backward=False, module="unique")
     def kernel(
-        gradient: wp.array[wp.float32], index: wp.array[wp.int64], weight: wp.array[wp.float32],
-        out: wp.array[wp.float32], points: int, block: int,
-    ) -> None:  # fmt: skip
+        gradient: wp.array[wp.float32],
+        index: wp.array[wp.int64],
+        weight: wp.array[wp.float32],
+        out: wp.array[wp.float32],
+        points: int,
+        block: int,
+    ) -> None:
         thread = wp.tid()
         scatter(gradient, index, weight, out, thread * block, wp.min((thread + 1) * block, points))
 

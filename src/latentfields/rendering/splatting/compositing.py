@@ -114,9 +114,16 @@ class _Composite(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        means: Tensor, conics: Tensor, opacities: Tensor, values: Tensor, starts: Tensor, members: Tensor,
-        bodies: ModuleType, width: int, height: int,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        means: Tensor,
+        conics: Tensor,
+        opacities: Tensor,
+        values: Tensor,
+        starts: Tensor,
+        members: Tensor,
+        bodies: ModuleType,
+        width: int,
+        height: int,
+    ) -> tuple[Tensor, Tensor]:
         from latentfields.rendering.splatting.compositing_warp import forward_kernel
 
         inputs = [tensor.contiguous() for tensor in (means, conics, opacities, values, starts, members)]

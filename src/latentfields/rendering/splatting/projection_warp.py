@@ -181,26 +181,53 @@ def project_kernel() -> Any:
 
     @wp.func_native(FORWARD)
     def body(
-        means: wp.array[wp.float32], rotations: wp.array[wp.float32], scales: wp.array[wp.float32],
-        opacities: wp.array[wp.float32], view: wp.array[wp.float32],
-        means_2d: wp.array[wp.float32], conics: wp.array[wp.float32], depths: wp.array[wp.float32],
-        out_opacities: wp.array[wp.float32], extents: wp.array[wp.float32], radii: wp.array[wp.int32],
-        first: int, last: int,
-    ) -> None: ...  # fmt: skip
+        means: wp.array[wp.float32],
+        rotations: wp.array[wp.float32],
+        scales: wp.array[wp.float32],
+        opacities: wp.array[wp.float32],
+        view: wp.array[wp.float32],
+        means_2d: wp.array[wp.float32],
+        conics: wp.array[wp.float32],
+        depths: wp.array[wp.float32],
+        out_opacities: wp.array[wp.float32],
+        extents: wp.array[wp.float32],
+        radii: wp.array[wp.int32],
+        first: int,
+        last: int,
+    ) -> None: ...
 
     @wp.kernel(enable_backward=False, module="unique")
     def kernel(
-        means: wp.array[wp.float32], rotations: wp.array[wp.float32], scales: wp.array[wp.float32],
-        opacities: wp.array[wp.float32], view: wp.array[wp.float32],
-        means_2d: wp.array[wp.float32], conics: wp.array[wp.float32], depths: wp.array[wp.float32],
-        out_opacities: wp.array[wp.float32], extents: wp.array[wp.float32], radii: wp.array[wp.int32],
-        count: int, block: int,
-    ) -> None:  # fmt: skip
+        means: wp.array[wp.float32],
+        rotations: wp.array[wp.float32],
+        scales: wp.array[wp.float32],
+        opacities: wp.array[wp.float32],
+        view: wp.array[wp.float32],
+        means_2d: wp.array[wp.float32],
+        conics: wp.array[wp.float32],
+        depths: wp.array[wp.float32],
+        out_opacities: wp.array[wp.float32],
+        extents: wp.array[wp.float32],
+        radii: wp.array[wp.int32],
+        count: int,
+        block: int,
+    ) -> None:
         first = wp.tid() * block
         body(
-            means, rotations, scales, opacities, view, means_2d, conics, depths, out_opacities, extents, radii,
-            first, wp.min(first + block, count),
-        )  # fmt: skip
+            means,
+            rotations,
+            scales,
+            opacities,
+            view,
+            means_2d,
+            conics,
+            depths,
+            out_opacities,
+            extents,
+            radii,
+            first,
+            wp.min(first + block, count),
+        )
 
     return kernel
 
@@ -211,27 +238,61 @@ def project_backward_kernel() -> Any:
 
     @wp.func_native(BACKWARD)
     def body(
-        means: wp.array[wp.float32], rotations: wp.array[wp.float32], scales: wp.array[wp.float32],
-        opacities: wp.array[wp.float32], view: wp.array[wp.float32], radii: wp.array[wp.int32],
-        d_means_2d: wp.array[wp.float32], d_conics: wp.array[wp.float32], d_depths: wp.array[wp.float32],
+        means: wp.array[wp.float32],
+        rotations: wp.array[wp.float32],
+        scales: wp.array[wp.float32],
+        opacities: wp.array[wp.float32],
+        view: wp.array[wp.float32],
+        radii: wp.array[wp.int32],
+        d_means_2d: wp.array[wp.float32],
+        d_conics: wp.array[wp.float32],
+        d_depths: wp.array[wp.float32],
         d_out_opacities: wp.array[wp.float32],
-        d_means: wp.array[wp.float32], d_rotations: wp.array[wp.float32], d_scales: wp.array[wp.float32],
-        d_opacities: wp.array[wp.float32], first: int, last: int,
-    ) -> None: ...  # fmt: skip
+        d_means: wp.array[wp.float32],
+        d_rotations: wp.array[wp.float32],
+        d_scales: wp.array[wp.float32],
+        d_opacities: wp.array[wp.float32],
+        first: int,
+        last: int,
+    ) -> None: ...
 
     @wp.kernel(enable_backward=False, module="unique")
     def kernel(
-        means: wp.array[wp.float32], rotations: wp.array[wp.float32], scales: wp.array[wp.float32],
-        opacities: wp.array[wp.float32], view: wp.array[wp.float32], radii: wp.array[wp.int32],
-        d_means_2d: wp.array[wp.float32], d_conics: wp.array[wp.float32], d_depths: wp.array[wp.float32],
+        means: wp.array[wp.float32],
+        rotations: wp.array[wp.float32],
+        scales: wp.array[wp.float32],
+        opacities: wp.array[wp.float32],
+        view: wp.array[wp.float32],
+        radii: wp.array[wp.int32],
+        d_means_2d: wp.array[wp.float32],
+        d_conics: wp.array[wp.float32],
+        d_depths: wp.array[wp.float32],
         d_out_opacities: wp.array[wp.float32],
-        d_means: wp.array[wp.float32], d_rotations: wp.array[wp.float32], d_scales: wp.array[wp.float32],
-        d_opacities: wp.array[wp.float32], count: int, block: int,
-    ) -> None:  # fmt: skip
+        d_means: wp.array[wp.float32],
+        d_rotations: wp.array[wp.float32],
+        d_scales: wp.array[wp.float32],
+        d_opacities: wp.array[wp.float32],
+        count: int,
+        block: int,
+    ) -> None:
         first = wp.tid() * block
         body(
-            means, rotations, scales, opacities, view, radii, d_means_2d, d_conics, d_depths, d_out_opacities,
-            d_means, d_rotations, d_scales, d_opacities, first, wp.min(first + block, count),
-        )  # fmt: skip
+            means,
+            rotations,
+            scales,
+            opacities,
+            view,
+            radii,
+            d_means_2d,
+            d_conics,
+            d_depths,
+            d_out_opacities,
+            d_means,
+            d_rotations,
+            d_scales,
+            d_opacities,
+            first,
+            wp.min(first + block, count),
+        )
 
     return kernel

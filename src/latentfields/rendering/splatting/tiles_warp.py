@@ -47,15 +47,29 @@ def _kernel(snippet: str) -> Any:
 
     @wp.func_native(BOXES.format(tile=snippet))
     def body(
-        means: wp.array[wp.float32], extents: wp.array[wp.float32], order: wp.array[wp.int32],
-        ends: wp.array[wp.int32], members: wp.array[wp.int32], visible: int, tile: int, columns: int, rows: int,
-    ) -> None: ...  # fmt: skip
+        means: wp.array[wp.float32],
+        extents: wp.array[wp.float32],
+        order: wp.array[wp.int32],
+        ends: wp.array[wp.int32],
+        members: wp.array[wp.int32],
+        visible: int,
+        tile: int,
+        columns: int,
+        rows: int,
+    ) -> None: ...
 
     @wp.kernel(enable_backward=False, module="unique")
     def kernel(
-        means: wp.array[wp.float32], extents: wp.array[wp.float32], order: wp.array[wp.int32],
-        ends: wp.array[wp.int32], members: wp.array[wp.int32], visible: int, tile: int, columns: int, rows: int,
-    ) -> None:  # fmt: skip
+        means: wp.array[wp.float32],
+        extents: wp.array[wp.float32],
+        order: wp.array[wp.int32],
+        ends: wp.array[wp.int32],
+        members: wp.array[wp.int32],
+        visible: int,
+        tile: int,
+        columns: int,
+        rows: int,
+    ) -> None:
         body(means, extents, order, ends, members, visible, tile, columns, rows)
 
     return kernel
