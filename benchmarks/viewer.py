@@ -19,9 +19,9 @@ from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.load import load_scene
-from latentfields.scenes.object_scenes import render_object_scene
+from latentfields.scenes.objects.object_scenes import render_object_scene
+from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
-from latentfields.scenes.render_options import RenderOptions
 from latentfields.viewer.server import Address, watched
 
 BLOCKS, STEPS = 5, 40

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from helpers.tiny import scene_autoencoder, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
-from tiny import scene_autoencoder, write_sphere_scene
 
 # The same examples every time: a run that fails can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

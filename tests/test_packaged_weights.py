@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from latentfields.autoencoders.awareness import score_awareness
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.evaluation.awareness import score_awareness
-from latentfields.evaluation.awareness_run import generated_scenes
-from latentfields.evaluation.metrics import psnr
+from latentfields.autoencoders.score import generated_scenes
+from latentfields.measures.metrics import psnr
 from latentfields.scenes.scene import Scene
 
 

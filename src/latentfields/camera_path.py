@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
+from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
-from latentfields.training.checkpoint import read_json, write_json
-from latentfields.training.typed_json import from_json, to_json
+from latentfields.files import read_json, write_json
 
 MAX_FRAMES = 100_000
 _RIGID = 1e-3

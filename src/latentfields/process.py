@@ -12,8 +12,8 @@ import time
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
+from latentfields.config.checks import require_at_least
 from latentfields.errors import InputError
-from latentfields.option_checks import require_at_least
 
 if TYPE_CHECKING:
     import torch

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.tiny import linear_autoencoder
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, LatentStatistics
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.load import load_autoencoder
-from tiny import linear_autoencoder
 
 CONFIG = PatchAutoencoderConfig(channels=6, patch=4, widths=(8,), blocks=(1,))
 

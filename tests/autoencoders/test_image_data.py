@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from photo_files import photo, write_photos
 from PIL import Image
 
+from helpers.photo_files import photo, write_photos
 from latentfields.autoencoders.image_data import (
     TrainingImages,
     centre_square,
@@ -13,9 +13,9 @@ from latentfields.autoencoders.image_data import (
     load_training_images,
     photo_paths,
     read_photo,
-    scene_folders_below,
 )
 from latentfields.errors import InputError
+from latentfields.scenes.load import scene_folders_below
 
 
 def generator(seed: int = 0) -> torch.Generator:

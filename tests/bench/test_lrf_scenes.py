@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.tiny import write_sphere_scene
 from latentfields.bench.lrf_memory import peak_memory
 from latentfields.bench.lrf_scenes import TestScene, captured_scenes
 from latentfields.errors import InputError
-from tiny import write_sphere_scene
 
 
 def captured(*roots: Path, training: tuple[Path, ...] = (), factor: int = 2) -> list[TestScene]:

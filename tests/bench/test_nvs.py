@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields.bench.nvs import FitJob, fit_and_score
-from tiny import TINY_FIT, with_steps
 
 
 def test_a_fit_without_alignment_is_scored_as_it_is_after_supervision(

@@ -16,12 +16,12 @@ import pytest
 import trimesh
 from PIL import Image
 
-from corner_scene import corner_cameras, write_colmap_scene
+from helpers.corner_scene import corner_cameras, write_colmap_scene
+from helpers.tiny import with_steps
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
 from latentfields.latent_nerf import fit
 from latentfields.latent_nerf.presets import preset
-from tiny import with_steps
 
 ROOT = Path(__file__).parents[2]
 PAGES = list((ROOT / "docs").rglob("*.md"))

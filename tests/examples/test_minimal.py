@@ -18,9 +18,9 @@ from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignme
 from latentfields.rendering.intervals import render_intervals, stratified_edges
 from latentfields.rendering.sampling import box_segment
 from latentfields.scenes.load import load_scene
-from latentfields.scenes.object_scenes import render_object_scene
+from latentfields.scenes.objects.object_scenes import render_object_scene
+from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
-from latentfields.scenes.render_options import RenderOptions
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "minimal.py"
 SAMPLES = 24

@@ -1,8 +1,8 @@
 """The analytic run, only read by the tests."""
 
 import pytest
-from analytic_run import analytic_run
 
+from helpers.analytic_run import analytic_run
 from latentfields.latent_nerf.run import Run
 
 

@@ -10,6 +10,7 @@ import plyfile
 import pytest
 import torch
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields import FitConfig, fit, preset
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
@@ -23,7 +24,6 @@ from latentfields.export.gaussians_ply import (
 from latentfields.latent_nerf.run import Run
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
-from tiny import TINY_FIT, with_steps
 
 NAMES = ("means", "scales", "rotations", "opacities", "features_dc", "features_rest")
 

@@ -13,20 +13,20 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from helpers.tiny import TINY_FIT, TINY_GAUSSIANS, with_steps
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.export.gaussians_ply import export_gaussians
 from latentfields.export.scene_file import export_scene
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.densification_config import McmcDensification
+from latentfields.fields.gaussians.config import McmcDensification
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.render import render_run, run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.scene import Scene
-from tiny import TINY_FIT, TINY_GAUSSIANS, with_steps
 
 CONFIG = with_steps(TINY_FIT, supervision=2, alignment=2)
 

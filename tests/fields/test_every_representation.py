@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from field_checks import check_gradients, points_and_directions
 
+from helpers.field_checks import check_gradients, points_and_directions
 from latentfields.fields.config import (
     FieldConfig,
     InstantNgpConfig,

@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from field_checks import check_parameter_groups, fit_sphere, points_and_directions
 
+from helpers.field_checks import check_parameter_groups, fit_sphere, points_and_directions
 from latentfields.fields.config import InstantNgpConfig
 from latentfields.fields.field import Head
 from latentfields.fields.instant_ngp import InstantNgp

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from field_checks import check_parameter_groups, points_and_directions
 from torch import Tensor
 
+from helpers.field_checks import check_parameter_groups, points_and_directions
 from latentfields.fields.config import KPlanesConfig
 from latentfields.fields.field import Head
 from latentfields.fields.kplanes import KPlanes, KPlanesProposal, plane_product

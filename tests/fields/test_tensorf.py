@@ -2,15 +2,15 @@ from dataclasses import replace
 from itertools import product
 
 import torch
-from field_checks import (
-    check_parameter_groups,
-    fit_sphere,
-    points_and_directions,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from helpers.field_checks import (
+    check_parameter_groups,
+    fit_sphere,
+    points_and_directions,
+)
 from latentfields.fields.config import TensorfConfig
 from latentfields.fields.field import Head
 from latentfields.fields.tensorf import Tensorf, line_features

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import torch
-from field_checks import check_parameter_groups, points_and_directions
 
+from helpers.field_checks import check_parameter_groups, points_and_directions
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.fields.field import Head
 from latentfields.fields.total_variation import total_variation

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from field_checks import (
+from torch import Tensor
+
+from helpers.field_checks import (
     check_parameter_groups,
     fit_sphere,
     points_and_directions,
 )
-from torch import Tensor
-
 from latentfields.fields.config import VanillaConfig
 from latentfields.fields.field import Head
 from latentfields.fields.vanilla import Vanilla

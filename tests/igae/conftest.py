@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from igae_data import small_autoencoder, write_photos, write_scenes
+
+from helpers.igae_data import small_autoencoder, write_photos, write_scenes
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.igae.batches import BatchSchedule, Prefetcher, batch_noise, photo_crops
+from latentfields.igae.batches import BatchSchedule, batch_noise, photo_crops
+from latentfields.training.prefetch import Prefetcher
 
 
 def schedule(counts, *, scenes=3, views=2, photos=2, seed=0):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from igae_data import CONFIG, small_autoencoder, write_scenes
 from PIL import Image
 
+from helpers.igae_data import CONFIG, small_autoencoder, write_scenes
 from latentfields.autoencoders.autoencoder import LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder

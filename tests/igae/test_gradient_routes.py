@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from igae_data import CONFIG, SIZE, with_weights
 
+from helpers.igae_data import CONFIG, SIZE, with_weights
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.igae.distributed import Processes
+from latentfields.autoencoders.losses import perceptual_loss
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.igae.joint import JointTrainer
-from latentfields.igae.objective import perceptual_loss
 from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.igae.watch import scene_scores, watch_scenes
+from latentfields.training.distributed import Processes
 
 CPU = torch.device("cpu")
 ENCODER, DECODER, PLANES, MLP = "encoder", "decoder", "planes", "mlp"

@@ -3,8 +3,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from igae_data import SIZE, write_photos, write_scenes
 
+from helpers.igae_data import SIZE, write_photos, write_scenes
 from latentfields.errors import InputError
 from latentfields.igae.image_cache import _cached, cache_photos, cache_scenes
 from latentfields.scenes import load_scene

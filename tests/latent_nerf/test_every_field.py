@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 import torch
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields import FitConfig, fit, preset
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
@@ -23,7 +24,6 @@ from latentfields.rendering.options import (
     SamplingConfig,
 )
 from latentfields.scenes.scene import Scene
-from tiny import TINY_FIT, with_steps
 
 KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=8, hidden=32)
 SAMPLINGS: dict[str, SamplingConfig] = {

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.errors import InputError
+from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.fit import fit_folder
 from latentfields.latent_nerf.run import Run, RunConfig
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import read_json
 from latentfields.training.loop import read_log
-from tiny import TINY_FIT, with_steps
 
 QUICK = with_steps(TINY_FIT, supervision=3, alignment=2)
 

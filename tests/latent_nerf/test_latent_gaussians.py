@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.tiny import TEST_VIEWS, TINY_FIT, with_steps
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
-from latentfields.evaluation.metrics import LATENT_RANGE, ssim
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.densification_config import GradientDensification, McmcDensification
-from latentfields.fields.gaussians import PARAMETERS
+from latentfields.fields.gaussians.config import GradientDensification, McmcDensification
+from latentfields.fields.gaussians.field import PARAMETERS
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.losses import splatting_loss
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.measures.metrics import LATENT_RANGE, ssim
 from latentfields.rendering.options import Splatting
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
-from tiny import TEST_VIEWS, TINY_FIT, with_steps
 
 GAUSSIANS = replace(
     TINY_FIT,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import VanillaConfig
 from latentfields.latent_nerf import model as model_module
@@ -14,7 +15,6 @@ from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.subpixel import SubpixelProjection
 from latentfields.scenes.scene import Scene
-from tiny import TINY_FIT
 
 PAPER = replace(TINY_FIT, subpixels=1)
 

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.normalizer import TanhNormalizer
 from latentfields.scenes.scene import Scene
-from tiny import TINY_FIT
 
 TANH = replace(TINY_FIT, normalizer="tanh", subpixels=1)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields import registry
 from latentfields.fields.config import OptimizerConfig, TriPlaneConfig
@@ -19,7 +20,6 @@ from latentfields.latent_nerf.optimizers import field_optimizer, schedule_factor
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.rendering.options import HierarchicalSampling, ProposalSampling
 from latentfields.scenes.scene import Scene
-from tiny import TINY_FIT, with_steps
 
 
 def factor(progress: float, **options: object) -> float:

@@ -2,10 +2,10 @@
 
 import torch
 
+from helpers.tiny import sphere_cameras
 from latentfields.cameras import Cameras, look_at
 from latentfields.latent_nerf.render import ORBIT_DISTANCE, orbit
 from latentfields.scenes.selection import evenly_spread
-from tiny import sphere_cameras
 
 
 def looks_at_origin(cameras: Cameras) -> bool:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import DecoderPrecision
 from latentfields.latent_nerf.precision import has_bfloat16, uses_bfloat16
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.scene import Scene
-from tiny import TINY_FIT, with_steps
 
 CPU = torch.device("cpu")
 

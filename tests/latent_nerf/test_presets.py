@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from latentfields import preset
+from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.fields.config import FieldName, GaussiansConfig, InstantNgpConfig, TensorfConfig
-from latentfields.fields.densification_config import (
+from latentfields.fields.gaussians.config import (
     DensificationName,
     GradientDensification,
     McmcDensification,
@@ -22,7 +23,6 @@ from latentfields.fields.registry import new_field
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.presets import PresetName
 from latentfields.rendering.options import ProposalSampling, SamplerName
-from latentfields.training.typed_json import from_json, to_json
 
 FIELDS = get_args(FieldName)
 RAY_FIELDS = [name for name in FIELDS if name != "gaussians"]

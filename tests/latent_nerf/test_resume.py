@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import (
@@ -17,14 +18,14 @@ from latentfields.fields.config import (
     TensorfConfig,
     VanillaConfig,
 )
-from latentfields.fields.densification_config import GradientDensification, McmcDensification
+from latentfields.fields.gaussians.config import GradientDensification, McmcDensification
+from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.rendering.options import HierarchicalSampling, ProposalSampling, Splatting
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import load_tensors, read_json
+from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import LoopOptions, read_log
-from tiny import TINY_FIT, with_steps
 
 SIX_AND_FOUR = with_steps(TINY_FIT, supervision=6, alignment=4)
 TINY_KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=4, hidden=8)

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
-from latentfields.evaluation.metrics import psnr
+from latentfields.files import read_json
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignment_loss
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.measures.metrics import psnr
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import read_json
-from tiny import TINY_FIT, with_steps
 
 
 def trained(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scene_files import (
+
+from helpers.scene_files import (
     edit_json,
     ring_cameras,
     save_picture,
@@ -17,10 +18,9 @@ from scene_files import (
     write_igae,
     write_nerfstudio,
 )
-
 from latentfields.errors import InputError
 from latentfields.scenes import load_scene
-from latentfields.scenes.capture import rigid_pose
+from latentfields.scenes.readers.capture import rigid_pose
 
 VIEWS = sphere_views(ring_cameras(6, width=16, height=12, focal=16.0))
 POSE = VIEWS.poses[0]

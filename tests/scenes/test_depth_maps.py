@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scene_files import (
+
+from helpers.scene_files import (
     CENTER,
     RADIUS,
     edit_json,
@@ -17,7 +18,6 @@ from scene_files import (
     sphere_views,
     write_blender,
 )
-
 from latentfields.errors import InputError
 from latentfields.scenes import Scene, load_scene
 

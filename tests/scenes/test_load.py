@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scene_files import (
+
+from helpers.scene_files import (
     CENTER,
     RADIUS,
     SphereViews,
@@ -23,7 +24,6 @@ from scene_files import (
     write_igae,
     write_nerfstudio,
 )
-
 from latentfields.errors import InputError
 from latentfields.scenes import Scene, load_scene
 from latentfields.scenes.normalise import MARGIN
@@ -159,7 +159,7 @@ def test_pictures_must_share_a_size(tmp_path: Path) -> None:
 
 def test_a_scene_that_cannot_fit_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_nerfstudio(tmp_path, sphere_views())
-    monkeypatch.setattr("latentfields.scenes.decoding.MAX_SCENE_BYTES", 10_000)
+    monkeypatch.setattr("latentfields.scenes.readers.decoding.MAX_SCENE_BYTES", 10_000)
     with pytest.raises(InputError, match=r"12 images of 48x40 need .* ask for a smaller max_size"):
         load_scene(folder)
     assert load_scene(folder, max_size=8).size == (7, 8)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scene_files import ring_cameras, sphere_hit
 
+from helpers.scene_files import ring_cameras, sphere_hit
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.normalise import (

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.errors import InputError
+from latentfields.files import read_json, write_json
 from latentfields.training.checkpoint import (
     load_tensors,
     pack_optimizer,
-    read_json,
     save_tensors,
     unpack_optimizer,
     with_prefix,
     without_prefix,
-    write_json,
 )
 from latentfields.training.muon import Muon
 

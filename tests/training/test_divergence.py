@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tiny import TINY_FIT
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
@@ -16,7 +17,6 @@ from latentfields.errors import InputError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopOptions
-from tiny import TINY_FIT
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tiny import TINY_FIT, with_steps
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.igae.config import IgaeConfig, JointConfig, LatentScenesConfig, PretrainingConfig
 from latentfields.igae.finetune import finetune_3d
 from latentfields.rendering.options import SamplingOptions
-from latentfields.scenes.object_scenes import render_object_scene
+from latentfields.scenes.objects.object_scenes import render_object_scene
+from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
-from latentfields.scenes.render_options import RenderOptions
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopOptions
-from tiny import TINY_FIT, with_steps
 
 IGAE = IgaeConfig(
     size=32,

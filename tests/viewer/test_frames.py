@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.tiny import RADIUS, SIZE, sphere_cameras
 from latentfields.cameras import Cameras
-from latentfields.evaluation.pictures import LatentProjection, to_pixels
 from latentfields.latent_nerf.scene_model import View
+from latentfields.pages.pictures import LatentProjection, to_pixels
 from latentfields.viewer.frames import (
     BEHIND_ALL,
     Choice,
@@ -21,7 +22,6 @@ from latentfields.viewer.frames import (
     padded_to,
     surface_depth,
 )
-from tiny import RADIUS, SIZE, sphere_cameras
 
 
 class Sphere:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from helpers.tiny import sphere_cameras
 from latentfields.camera_path import CameraPath, keyframe_of
 from latentfields.cameras import Cameras
 from latentfields.viewer.markers import PathMarkers, TrainingCameras, thumbnail
-from tiny import sphere_cameras
 
 
 class Node(SimpleNamespace):

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from viser import transforms
 
+from helpers.tiny import SIZE, sphere_cameras
 from latentfields.viewer.poses import BrowserCamera, browser_rotation, orbit_target, vertical_fov
 from latentfields.viewer.resolution import FrameSize
-from tiny import SIZE, sphere_cameras
 
 
 def test_quaternions_are_those_of_the_browser() -> None:

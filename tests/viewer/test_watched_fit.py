@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.tiny import TINY_FIT
 from latentfields.errors import InputError
 from latentfields.latent_nerf.fit import fit_folder
 from latentfields.latent_nerf.run import MODEL_FILE, RunConfig
@@ -20,7 +21,6 @@ from latentfields.training.loop import Trainable
 from latentfields.viewer.gate import TrainingGate
 from latentfields.viewer.server import Address, Viewer, watched
 from latentfields.viewer.source import open_source, training_source
-from tiny import TINY_FIT
 
 LOCAL = Address("127.0.0.1", 0)
 

@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from latentfields.training.checkpoint import write_json
+from latentfields.files import write_json
 
 STATISTICS_FILE = "latent_statistics.json"
 

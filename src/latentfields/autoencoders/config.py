@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from latentfields.option_checks import check_numbers
+from latentfields.config.checks import check_numbers
+
+Perceptual = Literal["gradient-similarity", "lpips"]
+"""The perceptual term of Eq. 10: multi-scale gradient similarity (needs no weights), or LPIPS (AlexNet)."""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import centre_square, load_renders, photo_paths, read_photo
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.config.checks import require_at_least
 from latentfields.errors import InputError
-from latentfields.evaluation.metrics import Scores, psnr, ssim
-from latentfields.evaluation.perceptual import multiscale_gmsd
-from latentfields.option_checks import require_at_least
+from latentfields.measures.metrics import Scores, psnr, ssim
+from latentfields.measures.perceptual import multiscale_gmsd
 
 BATCH = 16
 SMALLEST_SIZE = 16

@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from latentfields.errors import InputError
+from latentfields.scenes.load import load_scene, scene_folders_below
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 WHITE_BACKGROUND_SHARE = 0.6
@@ -117,28 +118,11 @@ def load_training_images(
     return TrainingImages(photos=photos, renders=renders, size=size)
 
 
-def scene_folders_below(root: Path) -> list[Path]:
-    """Folders that hold a scene: `root` itself or its direct children, sorted."""
-    markers = ("transforms_train.json", "transforms.json", "transforms_opencv.json", "sparse")
-
-    def is_scene(folder: Path) -> bool:
-        return any((folder / marker).exists() for marker in markers)
-
-    if is_scene(root):
-        return [root]
-    found = sorted(child for child in root.iterdir() if is_scene(child)) if root.is_dir() else []
-    if not found:
-        raise InputError(root, "no scenes here; expected a scene folder or a folder of scene folders")
-    return found
-
-
 def load_renders(roots: tuple[Path, ...], *, size: int) -> Tensor:
     """All views of all scenes below `roots`, resized: (N, 4, size, size) uint8, straight alpha.
 
     Raises InputError for scenes whose views are not square.
     """
-    from latentfields.scenes.load import load_scene
-
     views = []
     for folder in (folder for root in roots for folder in scene_folders_below(root)):
         scene = load_scene(folder)

@@ -11,7 +11,7 @@ from typing import Any
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, Codec, LatentStatistics
 from latentfields.autoencoders.patch import CLASS_FIELD, CONFIG_FILE, PatchAutoencoder
 from latentfields.errors import InputError
-from latentfields.training.checkpoint import read_json
+from latentfields.files import read_json
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.config import PatchAutoencoderConfig
+from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
-from latentfields.training.checkpoint import load_tensors, read_json, save_tensors, write_json
-from latentfields.training.typed_json import from_json
+from latentfields.files import read_json, write_json
+from latentfields.training.checkpoint import load_tensors, save_tensors
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,10 @@ from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencod
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
-from latentfields.evaluation.perceptual import gradient_similarity_loss
+from latentfields.measures.perceptual import gradient_similarity_loss
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 from latentfields.training.loop import LoopOptions, train
 from latentfields.training.muon import Muon
@@ -26,17 +27,6 @@ from latentfields.training.schedules import cosine_decay
 
 STATISTICS_IMAGES = 512
 """Images that the stored latent statistics are measured on."""
-
-
-def reconstruction_loss(images: Tensor, targets: Tensor, *, kind: Literal["mse", "l1"]) -> Tensor:
-    """Mean squared or absolute error."""
-    difference = images - targets
-    return difference.square().mean() if kind == "mse" else difference.abs().mean()
-
-
-def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL divergence of diagonal Gaussians (B, C, h, w) to the standard normal, in nats, averaged over the batch."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1).mean()
 
 
 def new_autoencoder(config: PatchAutoencoderConfig, data: TrainingImages, *, seed: int) -> PatchAutoencoder:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.bench.ablations_config import Ablations
-from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.grid import claim_grid, run_fit_grid
 from latentfields.bench.grid_config import FitGrid
 from latentfields.bench.grid_tables import by_family, novel_views
@@ -17,12 +16,13 @@ from latentfields.bench.igae_training import train_roles, trained_folder
 from latentfields.bench.jobs import PhotosJob, matching_photos, reconstruct
 from latentfields.bench.reconstruction import reconstruction_table
 from latentfields.bench.training_data import TrainingData, generated_training_data
+from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
-from latentfields.evaluation.report import Table
+from latentfields.files import write_json
 from latentfields.igae.input_checks import require_data
-from latentfields.training.checkpoint import write_json
+from latentfields.pages.report import Table
+from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run, is_claimed
-from latentfields.training.typed_json import to_json
 
 FOLDER = "ablations"
 """In the benchmark's folder: what was trained, and the results."""

@@ -12,14 +12,14 @@ from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.train import train_autoencoder
 from latentfields.bench.autoencoders_config import ARCHITECTURES, TRAININGS, AutoencoderBench
-from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.grid import claim_grid, run_fit_grid
 from latentfields.bench.grid_config import GRID_SCALES, FitGrid
 from latentfields.bench.training_data import TrainingData, generated_training_data
+from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
+from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.loop import LoopOptions
 from latentfields.training.runs import claim_run, is_claimed
-from latentfields.training.typed_json import to_json
 
 FOLDER = "autoencoders"
 """In the benchmark's folder: what was trained."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latentfields.evaluation.report import Table
+from latentfields.pages.report import Table
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from latentfields.bench.cells import Cell, run_cells, start_worker
 from latentfields.bench.grid import grid_fits, run_fit_grid
 from latentfields.bench.grid_config import FitGrid
 from latentfields.bench.nvs import FitJob, fit_and_score
+from latentfields.files import write_json
 from latentfields.rendering.options import EvenSampling
-from latentfields.training.checkpoint import write_json
+from latentfields.training.jobs import Cell, run_cells, start_worker
 
 FAST, PLAIN = "fast", "plain"
 """The usual path, and the one without: plain PyTorch in float32, and even samples of which none is skipped."""

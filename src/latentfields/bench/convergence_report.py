@@ -8,8 +8,8 @@ from typing import Any
 
 from latentfields.bench.convergence import FAST, PLAIN, time_to
 from latentfields.bench.summary import Spread
-from latentfields.evaluation.charts import Chart, Level, Series
-from latentfields.evaluation.report import Table
+from latentfields.pages.charts import Chart, Level, Series
+from latentfields.pages.report import Table
 
 Fits = Sequence[Mapping[str, Any]]
 TARGET = 1 / 3

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.grid_config import GRID_SCALES, FitGrid
 from latentfields.bench.jobs import require_autoencoders
 from latentfields.bench.nvs import FitJob, fit_and_score
 from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell, require_objects
+from latentfields.config.checks import require_at_least
+from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
-from latentfields.option_checks import require_at_least
-from latentfields.training.checkpoint import write_json
+from latentfields.files import write_json
+from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run
-from latentfields.training.typed_json import to_json
 
 RESULTS_FILE = "results.json"
 FIRST_SEED = 700

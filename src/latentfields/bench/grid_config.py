@@ -11,7 +11,7 @@ from latentfields.bench.igae_config import Scale
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.presets import PresetName, preset
-from latentfields.scenes.render_options import RenderOptions
+from latentfields.scenes.objects.render_options import RenderOptions
 
 PAPER_FIELDS: tuple[FieldName, ...] = ("vanilla", "instant-ngp", "tensorf", "kplanes")
 """The NeRFs of the paper's tables."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from latentfields.evaluation.charts import Chart
-from latentfields.evaluation.report import Picture, PictureGroup, PictureRow, Report, Table, write_report
+from latentfields.pages.charts import Chart
+from latentfields.pages.report import Picture, PictureGroup, PictureRow, Report, Table, write_report
 
 
 def write_grid_page(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from latentfields.bench.summary import Spread
-from latentfields.evaluation.report import Table
+from latentfields.pages.report import Table
 
 Fits = Sequence[Mapping[str, Any]]
 

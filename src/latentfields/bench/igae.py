@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.igae_claims import claims
 from latentfields.bench.igae_config import SCALES, IgaeBench, IgaeScale
 from latentfields.bench.igae_training import train_roles, trained_folder
@@ -24,12 +23,13 @@ from latentfields.bench.jobs import (
 from latentfields.bench.nvs import FitJob, fit_and_score
 from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell, require_objects
 from latentfields.bench.training_data import TrainingData, generated_training_data
+from latentfields.config.checks import require_at_least
+from latentfields.config.typed_json import to_json
+from latentfields.files import write_json
 from latentfields.igae.input_checks import require_data
-from latentfields.option_checks import require_at_least
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
-from latentfields.training.checkpoint import write_json
+from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run, is_claimed
-from latentfields.training.typed_json import to_json
 
 RESULTS_FILE = "results.json"
 FIRST_SEED = 500

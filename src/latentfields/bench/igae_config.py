@@ -12,7 +12,7 @@ from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import PAPER, SMALL, TINY, IgaeConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.presets import PresetName, preset
-from latentfields.scenes.render_options import RenderOptions
+from latentfields.scenes.objects.render_options import RenderOptions
 
 Scale = Literal["tiny", "small", "paper"]
 

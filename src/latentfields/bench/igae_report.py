@@ -11,7 +11,7 @@ from latentfields.bench.grid_page import picture_row
 from latentfields.bench.igae_claims import families, values
 from latentfields.bench.reconstruction import reconstruction_table
 from latentfields.bench.summary import Spread
-from latentfields.evaluation.report import (
+from latentfields.pages.report import (
     Headline,
     PictureGroup,
     Report,

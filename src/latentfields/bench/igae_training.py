@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.training_data import TrainingData
 from latentfields.igae.config import Ablation, IgaeConfig
 from latentfields.igae.finetune import finetune_3d
+from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.loop import LoopOptions
 
 ABLATIONS: dict[str, Ablation] = {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}

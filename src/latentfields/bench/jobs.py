@@ -13,8 +13,8 @@ import torch
 from latentfields.autoencoders.evaluate import reconstruction_scores
 from latentfields.autoencoders.image_data import centre_square, load_renders, photo_paths, read_photo
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.score import generated_scenes, score_named
 from latentfields.errors import InputError
-from latentfields.evaluation.awareness_run import generated_scenes, score_named
 
 VIEWS = 24
 """Views of every generated object."""
@@ -99,6 +99,6 @@ class ScoreJob:
 
 
 def score(job: ScoreJob) -> dict[str, Any]:
-    """The 3D-awareness score (`evaluation.awareness`)."""
+    """The 3D-awareness score (`autoencoders.awareness`)."""
     result = score_named(job.autoencoder, scenes=(), objects=job.objects, views=VIEWS, size=job.size)
     return result.to_json()

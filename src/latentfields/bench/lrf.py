@@ -10,9 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from latentfields.autoencoders.image_data import photo_paths, scene_folders_below
+from latentfields.autoencoders.image_data import photo_paths
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.lrf_claims import claims
 from latentfields.bench.lrf_config import ENCODER_OF, FEW, LRF_SCALES, STAGES, LrfBench, views_prefix
 from latentfields.bench.lrf_fits import ImageFitJob, LatentFitJob, fit_images, fit_latents
@@ -27,13 +26,15 @@ from latentfields.bench.lrf_training import (
 )
 from latentfields.bench.objects import bench_objects, rendering_cell
 from latentfields.bench.training_data import training_scene_cells
+from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
+from latentfields.files import write_json
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.evaluate import image_measures
-from latentfields.lrf.align_config import AlignConfig, latent_field_config
-from latentfields.training.checkpoint import write_json
+from latentfields.lrf.decoder.config import AlignConfig, latent_field_config
+from latentfields.measures.standard import image_measures
+from latentfields.scenes.load import scene_folders_below
+from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run
-from latentfields.training.typed_json import to_json
 
 RESULTS_FILE = "results.json"
 FIRST_SEED = 500

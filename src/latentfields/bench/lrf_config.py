@@ -10,9 +10,9 @@ from types import MappingProxyType
 from latentfields.bench.igae_config import Scale
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.align_config import AlignTraining
-from latentfields.lrf.config import PAPER, SMALL, TINY, EncoderFinetuning
-from latentfields.scenes.render_options import RenderOptions
+from latentfields.lrf.decoder.config import AlignTraining
+from latentfields.lrf.encoder.config import PAPER, SMALL, TINY, EncoderFinetuning
+from latentfields.scenes.objects.render_options import RenderOptions
 
 FEW = 3
 """Training views of the few-shot fits (LRF Table 2)."""

@@ -13,7 +13,7 @@ from latentfields.bench.claims import claims_table
 from latentfields.bench.lrf_claims import image_baseline, values
 from latentfields.bench.lrf_config import FEW, STAGES, views_prefix
 from latentfields.bench.summary import Spread
-from latentfields.evaluation.report import (
+from latentfields.pages.report import (
     Headline,
     Picture,
     PictureGroup,

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from latentfields.autoencoders.image_data import scene_folders_below
 from latentfields.bench.objects import BenchObject
 from latentfields.errors import InputError
 from latentfields.latent_nerf.fit import SMALLEST_SIDE
-from latentfields.scenes.load import load_scene
+from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 

@@ -10,11 +10,12 @@ import torch
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
-from latentfields.lrf.align_config import AlignConfig
-from latentfields.lrf.align_decoder import align_decoder
-from latentfields.lrf.config import CorrespondenceOptions, EncoderFinetuning
-from latentfields.lrf.correspond import correspond
-from latentfields.lrf.finetune_encoder import finetune_encoder
+from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.make import correspond
+from latentfields.lrf.decoder.align import align_decoder
+from latentfields.lrf.decoder.config import AlignConfig
+from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.lrf.encoder.finetune import finetune_encoder
 from latentfields.training.loop import LoopOptions
 
 CHECKPOINT_SECONDS = 120.0

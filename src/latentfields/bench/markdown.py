@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latentfields.evaluation.report import Table
+from latentfields.pages.report import Table
 
 
 def markdown(table: Table) -> str:

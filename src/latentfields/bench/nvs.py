@@ -16,13 +16,13 @@ from PIL import Image
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.timing import milliseconds
 from latentfields.cameras import Cameras
-from latentfields.evaluation.pictures import to_pixels
+from latentfields.files import read_json
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fit import METRICS_FILE, fit
 from latentfields.latent_nerf.run import Run
+from latentfields.pages.pictures import to_pixels
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import read_json
 from latentfields.training.loop import read_log
 
 TIMED_VIEWS = 7

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latentfields.bench.cells import Cell
 from latentfields.errors import InputError
-from latentfields.scenes.mesh_files import load_mesh
-from latentfields.scenes.object_scenes import render_object_scene
+from latentfields.scenes.objects.mesh_files import load_mesh
+from latentfields.scenes.objects.object_scenes import render_object_scene
+from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import FAMILIES, generate_object
-from latentfields.scenes.render_options import RenderOptions
+from latentfields.training.jobs import Cell
 
 MESHES = "meshes"
 """Name of the family that meshes from files form."""

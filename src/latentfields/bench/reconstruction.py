@@ -9,7 +9,6 @@ from typing import Any
 
 from latentfields.autoencoders.evaluate import SMALLEST_SIZE
 from latentfields.autoencoders.image_data import load_renders
-from latentfields.bench.cells import Cell, run_cells
 from latentfields.bench.jobs import (
     PhotosJob,
     ViewsJob,
@@ -18,14 +17,15 @@ from latentfields.bench.jobs import (
     reconstruct_views,
     require_autoencoders,
 )
+from latentfields.config.checks import check_numbers, require_at_least
+from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
-from latentfields.evaluation.report import Table
-from latentfields.option_checks import check_numbers, require_at_least
+from latentfields.files import write_json
+from latentfields.pages.report import Table
+from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
-from latentfields.scenes.render_options import RenderOptions
-from latentfields.training.checkpoint import write_json
+from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run
-from latentfields.training.typed_json import to_json
 
 MEASURES = ("psnr", "ssim", "ms_gmsd")
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from latentfields.bench.cells import Cell, run_cells
-from latentfields.scenes.object_scenes import render_object_scene
+from latentfields.scenes.objects.object_scenes import render_object_scene
+from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import TRAIN_FAMILIES, generate_object
 from latentfields.scenes.procedural.painting import POTTERY, painted
-from latentfields.scenes.render_options import RenderOptions
+from latentfields.training.jobs import Cell, run_cells
 
 GENERATED_PICTURES = 24
 GENERATED_OBJECTS = 4

@@ -17,8 +17,8 @@ from latentfields.cli.command_line import command_line
 from latentfields.fields.config import FieldName
 
 if TYPE_CHECKING:
-    from latentfields.evaluation.charts import Chart
-    from latentfields.evaluation.report import Table
+    from latentfields.pages.charts import Chart
+    from latentfields.pages.report import Table
 
 
 def print_results(results: Any, tables: Sequence[Table], *, json: bool, page: Path | None = None) -> None:

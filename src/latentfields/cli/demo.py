@@ -30,7 +30,7 @@ class Demo:
 
     def run(self) -> None:
         """Generate, fit both, report."""
-        from latentfields.evaluation.demo import run_demo
+        from latentfields.latent_nerf.demo import run_demo
 
         report = run_demo(
             self.out,

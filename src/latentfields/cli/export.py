@@ -35,8 +35,8 @@ class _Export(abc.ABC):
 
     def run(self) -> None:
         """Export and say what was written."""
+        from latentfields.config.typed_json import to_json
         from latentfields.latent_nerf.run import Run
-        from latentfields.training.typed_json import to_json
 
         summary = self.export(Run.load(self.run_folder))
         if self.json:

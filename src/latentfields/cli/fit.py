@@ -15,7 +15,7 @@ import tyro
 
 from latentfields.cli.command_line import command_line
 from latentfields.fields.config import FieldName
-from latentfields.fields.densification_config import DensificationName
+from latentfields.fields.gaussians.config import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset, require_gaussians
 from latentfields.rendering.options import SamplerName
@@ -64,8 +64,8 @@ class Fit:
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
         from latentfields.cli.view import viewer_watch
-        from latentfields.evaluation.run_report import write_run_report
         from latentfields.latent_nerf.fit import fit_folder
+        from latentfields.latent_nerf.report import write_run_report
         from latentfields.latent_nerf.run import RunConfig
         from latentfields.process import set_threads
 
@@ -84,8 +84,8 @@ class Fit:
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:
+    from latentfields.files import read_json
     from latentfields.latent_nerf.fit import METRICS_FILE
-    from latentfields.training.checkpoint import read_json
 
     metrics = read_json(out / METRICS_FILE)
     means = {group: scores["mean"] for group, scores in metrics["test"].items()}

@@ -77,8 +77,8 @@ class Finetune3D:
 
     def configuration(self) -> IgaeConfig:
         """The preset with everything that was asked for. Raises InputError for settings that do not fit."""
+        from latentfields.files import read_json
         from latentfields.igae.settings import configuration, with_epochs
-        from latentfields.training.checkpoint import read_json
 
         changes = {} if self.settings is None else read_json(self.settings)
         config = configuration(self.preset, changes, source=self.settings or Path("settings"))
@@ -109,7 +109,7 @@ class Score:
 
     def run(self) -> None:
         """Score and print."""
-        from latentfields.evaluation.awareness_run import score_named, summary_lines
+        from latentfields.autoencoders.score import score_named, summary_lines
         from latentfields.process import set_threads
 
         set_threads(self.threads)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfields.lrf.config import CorrespondenceOptions, Weighting
+from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.encoder.config import Weighting
 
 if TYPE_CHECKING:
-    from latentfields.lrf.config import EncoderFinetuning
+    from latentfields.lrf.encoder.config import EncoderFinetuning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Correspond:
 
     def run(self) -> None:
         """Find the correspondences of one scene after the other, and print how many there are."""
-        from latentfields.lrf.correspond import correspond
+        from latentfields.lrf.correspondences.make import correspond
 
         for scene in correspond(self.scenes, out=self.out, options=self.options):
             print(
@@ -77,7 +78,7 @@ class FinetuneEncoder:
 
     def run(self) -> None:
         """Train and say where the result is."""
-        from latentfields.lrf.finetune_encoder import finetune_encoder
+        from latentfields.lrf.encoder.finetune import finetune_encoder
         from latentfields.process import set_threads
         from latentfields.training.loop import LoopOptions
 
@@ -96,9 +97,9 @@ class FinetuneEncoder:
 
     def configuration(self) -> EncoderFinetuning:
         """The preset with everything that was asked for. Raises InputError for settings that do not fit."""
-        from latentfields.lrf.config import PRESETS
-        from latentfields.training.checkpoint import read_json
-        from latentfields.training.typed_json import with_changes
+        from latentfields.config.typed_json import with_changes
+        from latentfields.files import read_json
+        from latentfields.lrf.encoder.config import PRESETS
 
         config = PRESETS[self.preset]
         if self.settings is not None:

@@ -11,7 +11,7 @@ import tyro
 
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.align_config import AlignConfig, AlignTraining, latent_field_config
+from latentfields.lrf.decoder.config import AlignConfig, AlignTraining, latent_field_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class AlignDecoder:
 
     def run(self) -> None:
         """Fit, train, and say where the result is."""
-        from latentfields.lrf.align_decoder import align_decoder
+        from latentfields.lrf.decoder.align import align_decoder
         from latentfields.process import set_threads
 
         set_threads(self.threads)

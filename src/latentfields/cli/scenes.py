@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from latentfields.errors import InputError
-from latentfields.scenes.render_options import RenderOptions
+from latentfields.scenes.objects.render_options import RenderOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from latentfields.scenes.meshes import Mesh
+    from latentfields.scenes.objects.meshes import Mesh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Render:
 
     def run(self) -> None:
         """Render all meshes; raises InputError for the first that cannot be."""
-        from latentfields.scenes.mesh_files import load_mesh
+        from latentfields.scenes.objects.mesh_files import load_mesh
 
         if not self.meshes:
             raise InputError("meshes", "expected at least one mesh file")
@@ -93,7 +93,7 @@ def _render_all(
     """Render (mesh, folder, seed) jobs one after the other, with one progress bar for all views."""
     from tqdm import tqdm
 
-    from latentfields.scenes.object_scenes import render_object_scene
+    from latentfields.scenes.objects.object_scenes import render_object_scene
 
     options.check()
     with tqdm(total=count * options.views, unit="view") as bar:

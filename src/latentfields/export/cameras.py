@@ -10,13 +10,13 @@ import torch
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.evaluation.pictures import save_png
 from latentfields.export.world import cameras_to_world
+from latentfields.files import write_json
 from latentfields.latent_nerf.render import orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
-from latentfields.scenes.nerfstudio import FILE
-from latentfields.training.checkpoint import write_json
+from latentfields.pages.pictures import save_png
+from latentfields.scenes.readers.nerfstudio import FILE
 
 PICTURES = "images"
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.errors import InputError
-from latentfields.evaluation.files import replacing
 from latentfields.export.world import scene_to_world
-from latentfields.fields.gaussians import PARAMETERS, GaussianField
+from latentfields.fields.gaussians.field import PARAMETERS, GaussianField
+from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
 from latentfields.scenes.normalise import transform_points
 from latentfields.training.checkpoint import save_tensors

@@ -13,18 +13,18 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.evaluation.files import replacing
 from latentfields.export.config import MeshOptions
 from latentfields.export.density_lattice import density_field, density_lattice
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
 from latentfields.export.vertex_colors import blend_views
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world
+from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import View
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.selection import evenly_spread
-from latentfields.scenes.textures import srgb_to_linear
 
 FORMATS = (".ply", ".obj", ".glb")
 LEVEL = 0.5

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.evaluation.files import replacing
 from latentfields.export.config import PointOptions
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world
+from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.selection import evenly_spread

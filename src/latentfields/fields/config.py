@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from latentfields.fields.densification_config import DensificationConfig, GradientDensification
+from latentfields.fields.gaussians.config import DensificationConfig, GradientDensification
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from latentfields.autoencoders.config import Perceptual
+from latentfields.config.checks import check_numbers
 from latentfields.fields.config import TriPlaneConfig
-from latentfields.option_checks import check_numbers
 from latentfields.rendering.options import SamplingOptions
 
 Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
@@ -27,9 +28,6 @@ Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
 LatentUnit = Literal["reference", "object"]
 """Unit of L_latent: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the variance
 of the current latents over the object in each view, so that encoders cannot lower the term by losing contrast."""
-
-Perceptual = Literal["gradient-similarity", "lpips"]
-"""The perceptual term of Eq. 10: multi-scale gradient similarity (needs no weights), or LPIPS (AlexNet)."""
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.evaluation.charts import Chart, Series, Stage
-from latentfields.evaluation.pictures import LatentProjection
-from latentfields.evaluation.report import Headline, PictureGroup, Report, write_report
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import Photos
 from latentfields.igae.objective import TERM_SYNTHETIC, TERMS_3D, TERMS_REAL
 from latentfields.igae.pretrain import Observer
 from latentfields.igae.scene_training import SceneTraining
 from latentfields.igae.watch import scene_scores, watch_photos, watch_scenes
+from latentfields.pages.charts import Chart, Series, Stage
+from latentfields.pages.pictures import LatentProjection
+from latentfields.pages.report import Headline, PictureGroup, Report, write_report
 from latentfields.training.loop import read_log
 
 SPREAD = {"view_latent_spread": "held-out views"}

@@ -11,18 +11,19 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.losses import PerceptualLoss, perceptual_loss
 from latentfields.errors import InputError
+from latentfields.files import write_json
 from latentfields.igae.batches import photo_crops
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.dashboard import Dashboard, data_wait_share
-from latentfields.igae.distributed import Processes, joined_processes, local_device
 from latentfields.igae.image_cache import CachedViews, Photos, cache_photos, cache_scenes
 from latentfields.igae.input_checks import require_data, require_first_phase
 from latentfields.igae.joint import JointTrainer
-from latentfields.igae.objective import PerceptualLoss, perceptual_loss
 from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
 from latentfields.igae.scene_training import WHITE, SceneTraining
-from latentfields.training.checkpoint import load_tensors, write_json
+from latentfields.training.checkpoint import load_tensors
+from latentfields.training.distributed import Processes, joined_processes, local_device
 from latentfields.training.loop import LoopOptions, checkpoint_path, read_log
 from latentfields.training.runs import claim_run, is_claimed
 

@@ -23,20 +23,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from latentfields.autoencoders.image_data import (
-    TrainingImages,
-    centre_square,
-    photo_paths,
-    read_photo,
-    scene_folders_below,
-)
+from latentfields.autoencoders.image_data import TrainingImages, centre_square, photo_paths, read_photo
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.scenes.load import load_scene
+from latentfields.files import read_json, write_json
+from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.scenes.visual_hull import visual_hull_cells
-from latentfields.training.checkpoint import load_tensors, read_json, save_tensors, write_json
+from latentfields.training.checkpoint import load_tensors, save_tensors
 
 HELD_OUT_VIEWS = 4
 """Test views of every scene that are kept, to watch the training."""

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from latentfields.autoencoders.image_data import photo_paths, read_photo, scene_folders_below
+from latentfields.autoencoders.image_data import photo_paths, read_photo
 from latentfields.errors import InputError
+from latentfields.files import read_json
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import require_two_photos, square_scene
 from latentfields.igae.scene_training import WHITE
-from latentfields.training.checkpoint import read_json
+from latentfields.scenes.load import scene_folders_below
 from latentfields.training.loop import read_log
 from latentfields.training.runs import CONFIG_FILE
 

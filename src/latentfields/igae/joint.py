@@ -21,15 +21,14 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.igae.batches import BatchPlan, BatchSchedule, Prefetcher, batch_noise, photo_crops
+from latentfields.autoencoders.losses import PerceptualLoss
+from latentfields.igae.batches import BatchPlan, BatchSchedule, batch_noise, photo_crops
 from latentfields.igae.config import IgaeConfig
-from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import Photos
 from latentfields.igae.objective import (
     TERM_SYNTHETIC,
     TERMS_3D,
     TERMS_REAL,
-    PerceptualLoss,
     SceneRenderings,
     loss_terms,
     total_loss,
@@ -38,6 +37,8 @@ from latentfields.igae.pretrain import EVALUATE_EVERY, Observer
 from latentfields.igae.scene_training import SceneTraining, planes_total_variation
 from latentfields.igae.scenes import ActiveScene
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.training.distributed import Processes
+from latentfields.training.prefetch import Prefetcher
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,16 @@ Shape suffixes: B scene views, P photographs, C latent channels, H, W image size
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.errors import InputError
-from latentfields.evaluation.perceptual import Unavailable, gradient_similarity_loss, load_lpips
+from latentfields.autoencoders.losses import PerceptualLoss
 from latentfields.igae import losses
-from latentfields.igae.config import IgaeConfig, Perceptual
+from latentfields.igae.config import IgaeConfig
 from latentfields.igae.renderer import RenderedLatents
 
 TERMS_3D = ("latent", "rgb", "tv_planes")
@@ -24,9 +23,6 @@ TERM_SYNTHETIC = "ae_synthetic"
 """Name of the term of L_ae about scene views (Eq. 9): a mean over the scenes of a batch."""
 TERMS_REAL = ("ae_real", "perceptual", "tv_latents")
 """Names of the terms of Eq. 10: means over the photographs of a batch."""
-
-PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
-"""Distances (P,) of two batches of images (P, 3, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +33,6 @@ class SceneRenderings:
     """z~ of the batch's B views."""
     planes_variation: Tensor
     """L_TV^3D of the batch's planes, a scalar."""
-
-
-def perceptual_loss(kind: Perceptual, device: torch.device) -> PerceptualLoss:
-    """L_p of Eq. 10. Raises InputError when LPIPS is asked for and cannot be had."""
-    if kind == "gradient-similarity":
-        return gradient_similarity_loss
-    distance = load_lpips("alex", device=device)
-    if isinstance(distance, Unavailable):
-        raise InputError(
-            "perceptual", f"lpips cannot be used because {distance.reason}; use gradient-similarity instead"
-        )
-    return distance
 
 
 def loss_terms(

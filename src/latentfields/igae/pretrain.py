@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.igae.batches import BatchPlan, BatchSchedule, Prefetcher
+from latentfields.igae.batches import BatchPlan, BatchSchedule
 from latentfields.igae.config import IgaeConfig
-from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import CachedViews
 from latentfields.igae.losses import latent_loss
 from latentfields.igae.scene_training import SceneTraining, planes_total_variation
+from latentfields.training.distributed import Processes
+from latentfields.training.prefetch import Prefetcher
 
 EVALUATE_EVERY = 100
 """Steps between calls of the observer, in both phases."""

@@ -13,11 +13,11 @@ from latentfields.cameras import Cameras
 from latentfields.fields.total_variation import total_variation
 from latentfields.igae.batches import BatchPlan
 from latentfields.igae.config import IgaeConfig
-from latentfields.igae.distributed import Processes
 from latentfields.igae.image_cache import CachedViews
 from latentfields.igae.renderer import RenderedLatents, TriPlaneRenderer
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.training.distributed import Processes
 
 WHITE = (1.0, 1.0, 1.0)
 """What all scenes are rendered on."""

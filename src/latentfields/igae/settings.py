@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from latentfields.config.typed_json import with_changes
 from latentfields.errors import InputError
 from latentfields.igae.config import PRESETS, IgaeConfig
-from latentfields.training.typed_json import with_changes
 
 
 def configuration(preset: str, changes: Any, *, source: Path) -> IgaeConfig:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.evaluation.metrics import LATENT_RANGE, psnr
-from latentfields.evaluation.pictures import LatentProjection, to_pixels
-from latentfields.evaluation.report import Picture, PictureGroup, PictureRow
 from latentfields.igae.image_cache import CachedViews, Photos
 from latentfields.igae.scene_training import SceneTraining
+from latentfields.measures.metrics import LATENT_RANGE, psnr
+from latentfields.pages.pictures import LatentProjection, to_pixels
+from latentfields.pages.report import Picture, PictureGroup, PictureRow
 from latentfields.scenes.selection import evenly_spread
 
 SCENES_WATCHED = 4

@@ -10,8 +10,8 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import GaussiansConfig, RayFieldConfig
 from latentfields.fields.field import Head
-from latentfields.fields.gaussians import GaussianField
-from latentfields.fields.gaussians_initialisation import initialise
+from latentfields.fields.gaussians.field import GaussianField
+from latentfields.fields.gaussians.initialisation import initialise
 from latentfields.fields.kplanes import KPlanesProposal
 from latentfields.fields.registry import new_field
 from latentfields.fields.vanilla import Vanilla

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+from latentfields.config.checks import check_numbers
 from latentfields.errors import InputError
 from latentfields.fields.config import (
     FieldConfig,
@@ -14,7 +15,6 @@ from latentfields.fields.config import (
     KPlanesConfig,
     TensorfConfig,
 )
-from latentfields.option_checks import check_numbers
 from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig, Splatting
 
 Space = Literal["latent", "rgb"]

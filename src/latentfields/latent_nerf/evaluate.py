@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +13,14 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
-from latentfields.evaluation.metrics import LATENT_RANGE, Scores, psnr, rmse, ssim
-from latentfields.evaluation.perceptual import Unavailable, load_lpips, multiscale_gmsd
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.measures.metrics import Scores
+from latentfields.measures.standard import Measure, image_measures, latent_measures
 from latentfields.scenes.scene import Scene
 
-Measure = Callable[[Tensor, Tensor], Tensor]
 BATCH = 8
-
-
-def image_measures() -> tuple[dict[str, Measure], list[str]]:
-    """Measures of images (B, 3, H, W) in [0, 1], each giving (B,), and notes on those that are missing."""
-    measures: dict[str, Measure] = {"psnr": psnr, "ssim": ssim, "ms_gmsd": multiscale_gmsd}
-    lpips = load_lpips()
-    if isinstance(lpips, Unavailable):
-        return measures, [f"LPIPS was not computed because {lpips.reason}."]
-    return measures | {"lpips": lpips}, []
-
-
-def latent_measures() -> dict[str, Measure]:
-    """Measures of normalised latents (B, C, h, w), each giving (B,)."""
-    return {
-        "psnr": lambda a, b: psnr(a, b, data_range=LATENT_RANGE),
-        "ssim": lambda a, b: ssim(a, b, data_range=LATENT_RANGE),
-        "rmse": rmse,
-    }
 
 
 @torch.no_grad()

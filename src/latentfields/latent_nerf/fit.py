@@ -11,8 +11,10 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder, located
+from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.fields.config import FieldName
+from latentfields.files import write_json
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
@@ -23,10 +25,8 @@ from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import write_json
 from latentfields.training.loop import LoopOptions, Trainable, train
 from latentfields.training.runs import claim_run
-from latentfields.training.typed_json import to_json
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""

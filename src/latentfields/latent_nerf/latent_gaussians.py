@@ -12,16 +12,16 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
-from latentfields.evaluation.metrics import LATENT_RANGE
-from latentfields.fields.densification_config import GradientDensification
-from latentfields.fields.gaussians import GaussianField
-from latentfields.fields.gaussians_densification import AdaptiveControl
-from latentfields.fields.gaussians_mcmc import MarkovChain
-from latentfields.fields.gaussians_strategy import SplattedStep, Strategy
+from latentfields.fields.gaussians.adaptive_control import AdaptiveControl
+from latentfields.fields.gaussians.config import GradientDensification
+from latentfields.fields.gaussians.field import GaussianField
+from latentfields.fields.gaussians.markov_chain import MarkovChain
+from latentfields.fields.gaussians.strategy import SplattedStep, Strategy
 from latentfields.latent_nerf.losses import splatting_loss
 from latentfields.latent_nerf.normalizer import TanhNormalizer
 from latentfields.latent_nerf.scene_model import SceneModel, View
 from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.measures.metrics import LATENT_RANGE
 from latentfields.rendering.options import Splatting
 from latentfields.rendering.splatting.projection import project
 from latentfields.rendering.splatting.rasterise import rasterise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from latentfields.evaluation.metrics import ssim
+from latentfields.measures.metrics import ssim
 
 
 def latent_supervision_loss(rendered: Tensor, encoded: Tensor) -> Tensor:

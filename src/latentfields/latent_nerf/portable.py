@@ -19,17 +19,11 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras
+from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
+from latentfields.files import read_json, write_json
 from latentfields.latent_nerf.scene_views import SceneViews
-from latentfields.training.checkpoint import (
-    load_tensors,
-    read_json,
-    save_tensors,
-    with_prefix,
-    without_prefix,
-    write_json,
-)
-from latentfields.training.typed_json import from_json, to_json
+from latentfields.training.checkpoint import load_tensors, save_tensors, with_prefix, without_prefix
 
 FORMAT = "latentfields scene 1"
 _AUTOENCODER = "autoencoder/"

@@ -18,7 +18,7 @@ from latentfields.fields.config import (
     TriPlaneConfig,
     VanillaConfig,
 )
-from latentfields.fields.densification_config import (
+from latentfields.fields.gaussians.config import (
     DensificationConfig,
     DensificationName,
     GradientDensification,

@@ -13,11 +13,10 @@ import torch
 from latentfields.camera_path import CameraPath
 from latentfields.cameras import Cameras, look_at
 from latentfields.errors import InputError
-from latentfields.evaluation.gif import write_gif
-from latentfields.evaluation.pictures import Pixels, save_png, to_pixels
-from latentfields.evaluation.video import write_mp4
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.pages.pictures import Pixels, save_png, to_pixels
+from latentfields.pages.video import write_gif, write_mp4
 from latentfields.scenes.scene import Scene
 
 ORBIT_DISTANCE = 1.15

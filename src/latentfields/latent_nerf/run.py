@@ -24,7 +24,9 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras
+from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
+from latentfields.files import read_json
 from latentfields.latent_nerf.build import SceneFrame, build_model
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
@@ -34,9 +36,8 @@ from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import load_tensors, read_json, save_tensors
+from latentfields.training.checkpoint import load_tensors, save_tensors
 from latentfields.training.runs import CONFIG_FILE
-from latentfields.training.typed_json import from_json, to_json
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"

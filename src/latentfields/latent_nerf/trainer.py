@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.evaluation.metrics import LATENT_RANGE, psnr
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.losses import rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
@@ -25,6 +24,7 @@ from latentfields.latent_nerf.optimizers import (
 )
 from latentfields.latent_nerf.precision import uses_bfloat16
 from latentfields.latent_nerf.scene_model import SceneModel, View
+from latentfields.measures.metrics import LATENT_RANGE, psnr
 from latentfields.rendering.renderer import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.scenes.capture import Capture
-from latentfields.scenes.decoding import Grid, plan_grid, read_depth_maps, read_pixels
 from latentfields.scenes.normalise import normalise, transform_points
+from latentfields.scenes.readers.capture import Capture
+from latentfields.scenes.readers.decoding import Grid, plan_grid, read_depth_maps, read_pixels
 from latentfields.scenes.scene import Scene, scene_name
 
 

@@ -1,25 +1,52 @@
-"""Reading a scene from a folder, whichever format it is in."""
+"""Scenes from folders, whichever format they are in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from latentfields.errors import InputError
-from latentfields.scenes import blender, colmap, igae, nerfstudio
 from latentfields.scenes.assemble import assemble
-from latentfields.scenes.capture import Capture
-from latentfields.scenes.masks import with_folder_masks, without_masks
+from latentfields.scenes.readers import blender, igae, nerfstudio
+from latentfields.scenes.readers.capture import Capture
+from latentfields.scenes.readers.colmap import folder as colmap
+from latentfields.scenes.readers.masks import with_folder_masks, without_masks
 from latentfields.scenes.reading import WHITE, Format, Reading
 from latentfields.scenes.scene import Scene
 
-_READERS: dict[str, Callable[[Path], Capture]] = {
-    "blender": blender.read_blender,
-    "igae": igae.read_igae,
-    "nerfstudio": nerfstudio.read_nerfstudio,
-    "colmap": colmap.read_colmap,
-}
+
+@dataclass(frozen=True)
+class Reader:
+    """One format of scene folders. To add one: its reader in `scenes/readers/`, its place in `READERS`, its name in
+    `scenes.reading.Format`."""
+
+    name: Format
+    """What `load_scene(format=...)` calls it."""
+    looks_for: str
+    """What its folders are recognised by, for the message about a folder that is none."""
+    recognises: Callable[[Path], bool]
+    """True for folders of this format, judged by the names of files alone."""
+    read: Callable[[Path], Capture]
+    """What the files say, without pixels. Raises InputError, naming file and field."""
+
+
+def _holding(file: str) -> Callable[[Path], bool]:
+    return lambda folder: (folder / file).is_file()
+
+
+READERS: tuple[Reader, ...] = (
+    Reader("blender", blender.TRAIN_FILE, _holding(blender.TRAIN_FILE), blender.read_blender),
+    Reader("igae", igae.FILE, _holding(igae.FILE), igae.read_igae),
+    Reader("nerfstudio", nerfstudio.FILE, _holding(nerfstudio.FILE), nerfstudio.read_nerfstudio),
+    Reader(
+        "colmap",
+        f"cameras.bin or .txt in {', '.join(colmap.MODEL_FOLDERS)}",
+        lambda folder: colmap.model_folder(folder) is not None,
+        colmap.read_colmap,
+    ),
+)
+"""Every format, in the order in which a folder is asked for them: the one list of what a scene folder is."""
 
 
 def load_scene(
@@ -49,27 +76,45 @@ def load_scene(
         raise InputError("background", f"expected three numbers between 0 and 1, got {background}")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
-    capture = _READERS[_recognised(folder) if format == "auto" else _known(format)](folder)
+    capture = _reader(folder, format).read(folder)
     capture = with_folder_masks(capture) if use_masks else without_masks(capture)
     scene = assemble(capture, max_size=max_size, background=background)
     reading = Reading(format=format, use_masks=use_masks, background=background)
     return replace(scene, reading=reading, read_size=max(scene.size))
 
 
-def _recognised(folder: Path) -> str:
-    for file, name in ((blender.TRAIN_FILE, "blender"), (igae.FILE, "igae"), (nerfstudio.FILE, "nerfstudio")):
-        if (folder / file).is_file():
-            return name
-    if colmap.model_folder(folder) is not None:
-        return "colmap"
-    raise InputError(
-        folder,
-        f"is not a scene; looked for {blender.TRAIN_FILE}, {igae.FILE}, {nerfstudio.FILE} and cameras.bin or "
-        f".txt in {', '.join(colmap.MODEL_FOLDERS)}",
-    )
+def is_scene(folder: Path) -> bool:
+    """True for folders that `load_scene` reads, judged by the names of files alone."""
+    return any(reader.recognises(folder) for reader in READERS)
 
 
-def _known(format: str) -> str:
-    if format not in _READERS:
-        raise InputError("format", f"expected auto, {', '.join(_READERS)}, got {format!r}")
-    return format
+def scene_folders_below(root: Path) -> list[Path]:
+    """Folders that hold a scene: `root` itself, or its direct children, sorted.
+
+    Raises InputError when there are none.
+    """
+    if is_scene(root):
+        return [root]
+    found = sorted(child for child in root.iterdir() if is_scene(child)) if root.is_dir() else []
+    if not found:
+        raise InputError(
+            root, f"no scenes here; expected a scene folder or a folder of them, with {_looks_for()}"
+        )
+    return found
+
+
+def _looks_for() -> str:
+    *others, last = (reader.looks_for for reader in READERS)
+    return f"{', '.join(others)} or {last}"
+
+
+def _reader(folder: Path, format: Format) -> Reader:
+    if format == "auto":
+        for reader in READERS:
+            if reader.recognises(folder):
+                return reader
+        raise InputError(folder, f"is not a scene; looked for {_looks_for()}")
+    for reader in READERS:
+        if reader.name == format:
+            return reader
+    raise InputError("format", f"expected auto, {', '.join(r.name for r in READERS)}, got {format!r}")

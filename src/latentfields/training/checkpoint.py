@@ -6,7 +6,6 @@ A process killed at any moment leaves either the previous checkpoint or the new 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latentfields.errors import InputError
+from latentfields.files import replacing
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -24,14 +24,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
     Bytes reach the disk before the new name does, so a power cut cannot leave an empty file either.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # Tied or sliced tensors must not share storage in the file: each is written whole.
     owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(owned, temporary, metadata={"json": json.dumps(metadata)})
-    with open(temporary, "rb") as handle:
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    with replacing(path, durable=True) as temporary:
+        save_file(owned, temporary, metadata={"json": json.dumps(metadata)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -44,30 +40,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(path, "no such file; expected safetensors weights") from None
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(path, f"not a readable safetensors file ({error})") from None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically. Raises InputError for NaN and infinity, which JSON does not have."""
-    try:
-        text = json.dumps(value, indent=2, allow_nan=False)
-    except ValueError:
-        raise InputError(path, "is not written, as it would hold a number that is not finite") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON. Raises InputError naming the file when it is absent or malformed."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(path, "no such file") from None
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(path, f"malformed JSON ({error})") from None
 
 
 def pack_optimizer(

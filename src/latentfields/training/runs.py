@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.errors import InputError
-from latentfields.training.checkpoint import read_json, write_json
+from latentfields.files import read_json, write_json
 
 CONFIG_FILE = "config.json"
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.evaluation.metrics import LATENT_RANGE, psnr
-from latentfields.evaluation.pictures import (
+from latentfields.latent_nerf.scene_model import View
+from latentfields.measures.metrics import LATENT_RANGE, psnr
+from latentfields.pages.pictures import (
     LatentProjection,
     Pixels,
     depth_range,
@@ -25,7 +26,6 @@ from latentfields.evaluation.pictures import (
     error_to_pixels,
     to_pixels,
 )
-from latentfields.latent_nerf.scene_model import View
 
 Kind = Literal["RGB", "Latent components", "Latent channel", "Depth", "Error"]
 """What is shown: the (decoded) image; latents by three principal components; one channel of the latents; distance

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentfields.camera_path import CameraPath
 from latentfields.cameras import Cameras
-from latentfields.evaluation.pictures import Pixels, to_pixels
+from latentfields.pages.pictures import Pixels, to_pixels
 from latentfields.viewer.frames import ViewedScene
 from latentfields.viewer.poses import browser_rotation, point, vertical_fov
 

@@ -15,8 +15,8 @@ import viser
 
 from latentfields.camera_path import CameraPath, keyframe_of, load_path, save_path
 from latentfields.errors import InputError
-from latentfields.evaluation.pictures import Pixels
-from latentfields.evaluation.video import write_mp4
+from latentfields.pages.pictures import Pixels
+from latentfields.pages.video import write_mp4
 from latentfields.viewer.frames import draw
 from latentfields.viewer.markers import PathMarkers
 from latentfields.viewer.resolution import frame_size

@@ -13,8 +13,9 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras
+from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
-from latentfields.evaluation.pictures import LatentProjection
+from latentfields.files import read_json
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.igae.image_cache import CachedViews, cache_scenes
@@ -24,12 +25,12 @@ from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel, View
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.pages.pictures import LatentProjection
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.checkpoint import load_tensors, read_json, without_prefix
+from latentfields.training.checkpoint import load_tensors, without_prefix
 from latentfields.training.loop import checkpoint_path
 from latentfields.training.runs import CONFIG_FILE
-from latentfields.training.typed_json import from_json
 from latentfields.viewer.frames import ViewedScene
 from latentfields.viewer.gate import Gate, OpenGate, TrainingGate
 

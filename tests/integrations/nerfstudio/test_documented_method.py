@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("nerfstudio", reason="Nerfstudio has an environment of its own: make test-nerfstudio")
 
-import small_methods
 from nerfstudio.models.mipnerf import MipNerfModel
 
+from helpers import small_methods
 from latentfields.integrations.nerfstudio.methods import METHODS
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "nerfstudio.md"

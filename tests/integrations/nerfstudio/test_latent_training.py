@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 import torch
 
+from helpers.tiny import SIZE
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
-from tiny import SIZE
 
 pytest.importorskip("nerfstudio", reason="Nerfstudio has an environment of its own: make test-nerfstudio")
 
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
-from small_methods import narrow_networks, small_config, trainer_of
 
+from helpers.small_methods import narrow_networks, small_config, trainer_of
 from latentfields.integrations.nerfstudio.methods import METHODS
 
 STEPS = {

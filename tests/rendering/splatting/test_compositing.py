@@ -7,9 +7,9 @@ import math
 
 import pytest
 import torch
-from splatting_scenes import cloud, crooked_camera, gradients, tensors
 from torch import Tensor
 
+from helpers.splatting_scenes import cloud, crooked_camera, gradients, tensors
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.rendering.splatting import compositing_cuda
 from latentfields.rendering.splatting.compositing import _Composite, composite, composite_reference

@@ -7,9 +7,9 @@ import types
 
 import pytest
 import torch
-from splatting_scenes import cloud, crooked_camera
 from torch import Tensor
 
+from helpers.splatting_scenes import cloud, crooked_camera
 from latentfields.errors import InputError
 from latentfields.rendering.splatting.compositing import composite_reference
 from latentfields.rendering.splatting.compositing_gsplat import composite_gsplat, gsplat_wanted

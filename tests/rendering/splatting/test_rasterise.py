@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from splatting_scenes import cloud, crooked_camera, gradients, straight_camera, tensors, trainable
 from torch import Tensor
 
+from helpers.splatting_scenes import cloud, crooked_camera, gradients, straight_camera, tensors, trainable
 from latentfields.cameras import Cameras
 from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.rendering.splatting.projection import project

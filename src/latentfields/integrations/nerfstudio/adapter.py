@@ -17,8 +17,8 @@ from torch import nn
 from torchmetrics.image import PeakSignalNoiseRatio, lpip
 
 from latentfields.errors import InputError
-from latentfields.evaluation.metrics import LATENT_RANGE
 from latentfields.integrations.nerfstudio.renderer import LatentRenderer
+from latentfields.measures.metrics import LATENT_RANGE
 
 
 def adapt_ray_model(model: nn.Module, *, channels: int, renderer: LatentRenderer) -> None:

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.densification_config import DensificationName
-from latentfields.fields.gaussians import GaussianField
-from latentfields.fields.gaussians_initialisation import place
-from latentfields.fields.gaussians_strategy import SplattedStep
+from latentfields.fields.gaussians.config import DensificationName
+from latentfields.fields.gaussians.field import GaussianField
+from latentfields.fields.gaussians.initialisation import place
+from latentfields.fields.gaussians.strategy import SplattedStep
 from latentfields.integrations.nerfstudio.own_model import OwnModel, supervision_progress
 from latentfields.integrations.nerfstudio.views import maps, pinhole_cameras, rows
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians

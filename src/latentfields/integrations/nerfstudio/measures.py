@@ -12,7 +12,7 @@ import torch
 from nerfstudio.utils import colormaps
 from torch import Tensor
 
-from latentfields.latent_nerf.evaluate import Measure, latent_measures
+from latentfields.measures.standard import Measure, latent_measures
 
 
 def compare_image(

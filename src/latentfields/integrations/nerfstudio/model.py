@@ -23,7 +23,7 @@ from latentfields.integrations.nerfstudio.measures import compare_image
 from latentfields.integrations.nerfstudio.own_model import OwnModel
 from latentfields.integrations.nerfstudio.renderer import LatentRenderer
 from latentfields.integrations.nerfstudio.views import on_latent_grid, repeated, view_rays
-from latentfields.latent_nerf.evaluate import image_measures
+from latentfields.measures.standard import image_measures
 
 COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 LATENTS = ("rgb", "rgb_fine")

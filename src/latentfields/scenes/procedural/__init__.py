@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from latentfields.errors import InputError
-from latentfields.scenes.meshes import Mesh, concatenate
+from latentfields.scenes.objects.meshes import Mesh, concatenate
 from latentfields.scenes.procedural.animals import animal
 from latentfields.scenes.procedural.bags import bag
 from latentfields.scenes.procedural.books import books

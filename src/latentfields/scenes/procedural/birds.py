@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentfields.scenes.meshes import Mesh
+from latentfields.scenes.objects.meshes import Mesh
 from latentfields.scenes.procedural.canvas import Pattern
 from latentfields.scenes.procedural.curves import smooth_curve
 from latentfields.scenes.procedural.geometric_patterns import dots, scales, stripes, zigzag

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentfields.scenes.meshes import Material, Mesh
+from latentfields.scenes.objects.meshes import Material, Mesh
 from latentfields.scenes.procedural.canvas import Array, Canvas, Pattern, blank, finished
 from latentfields.scenes.procedural.natural_patterns import glaze, marble, plain
 from latentfields.scenes.procedural.painting import FABRIC, painted

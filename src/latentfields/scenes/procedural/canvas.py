@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from latentfields.scenes.meshes import Material
+from latentfields.scenes.objects.meshes import Material
 from latentfields.scenes.procedural.noise import fractal_noise
 
 Array = NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentfields.scenes.meshes import Material, Mesh
+from latentfields.scenes.objects.meshes import Material, Mesh
 from latentfields.scenes.procedural.canvas import Array, Pattern
 from latentfields.scenes.procedural.curves import angles, smooth_curve
 from latentfields.scenes.procedural.geometric_patterns import stripes, weave, zigzag

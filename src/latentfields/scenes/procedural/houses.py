@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentfields.scenes.meshes import Material, Mesh
+from latentfields.scenes.objects.meshes import Material, Mesh
 from latentfields.scenes.procedural.canvas import Array, Pattern, blank, finished
 from latentfields.scenes.procedural.geometric_patterns import bricks, dots, scales, stripes, zigzag
 from latentfields.scenes.procedural.natural_patterns import plain, wood

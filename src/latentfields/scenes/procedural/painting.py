@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from latentfields.scenes.meshes import Material
+from latentfields.scenes.objects.meshes import Material
 from latentfields.scenes.procedural.canvas import Array, Canvas, Pattern, blank, finished
 from latentfields.scenes.procedural.geometric_patterns import (
     checks,

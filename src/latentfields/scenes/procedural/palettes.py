@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from latentfields.scenes.textures import linear_to_srgb
+from latentfields.scenes.objects.textures import linear_to_srgb
 
 Array = NDArray[np.float64]
 

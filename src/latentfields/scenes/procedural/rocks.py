@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from latentfields.scenes.meshes import Material, Mesh
+from latentfields.scenes.objects.meshes import Material, Mesh
+from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.procedural.canvas import Array, blend
 from latentfields.scenes.procedural.noise import solid_noise
 from latentfields.scenes.procedural.painting import dyed
 from latentfields.scenes.procedural.palettes import named_palette, oklch, random_palette
 from latentfields.scenes.procedural.shapes import lathe, placed
 from latentfields.scenes.procedural.triangles import grid_triangles, part, smooth_normals, unit_vectors
-from latentfields.scenes.textures import srgb_to_linear
 
 _ROCKS = (
     (0.55, 0.01, 250),

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from latentfields.scenes.meshes import Material, Mesh
+from latentfields.scenes.objects.meshes import Material, Mesh
 from latentfields.scenes.procedural.curves import angles, transported_normals
 from latentfields.scenes.procedural.triangles import Array, grid_triangles, part, smooth_normals, unit_vectors
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from latentfields.scenes.meshes import Material, Mesh
+from latentfields.scenes.objects.meshes import Material, Mesh
 
 Array = NDArray[np.float64]
 

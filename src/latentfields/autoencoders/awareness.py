@@ -1,0 +1,251 @@
+"""How 3D-aware is a latent space? Corresponding surface points of different views should have the same latent.
+
+**Inconsistency.** Latents of one view are looked up where known depth and visibility say that a cell of another view
+is seen. The mean squared difference, divided by twice the variance of the latents over the object, is 0 when views
+agree and 1 when corresponding latents are no more alike than any two latents of the object. It does not depend on the
+scale of the latents. The same number for mean colours of the cells is the floor: pixels of a diffuse object are
+consistent, so what they show is the error of looking up between cells.
+
+**Spectrum.** The same ratio by spatial frequency, under the same mask: most latent spaces are consistent at low
+frequencies and not at high ones.
+
+**Equivariance.** A shift of the image by part of a cell should shift the latents: the code of the shifted image is
+compared with the interpolation between the codes of the images shifted by whole cells. Scaling likewise. Both are
+necessary for 3D consistency (views differ by local shifts and scales) but not sufficient.
+
+**Noise.** Consistency can be had by coding detail in small amplitudes, where its disagreement hardly counts, and having
+the decoder amplify them. A field's errors are amplified with them. So the score has a second side: how well an image is
+decoded from latents with noise of a tenth of their standard deviation, against the same without noise, in dB.
+
+Limits: only cells that lie wholly on the object count, so the neighbourhood's influence at silhouettes is left out;
+surfaces must be diffuse and depth exact (rendered objects); an encoder that blurs everything is consistent, and robust
+against noise too, so read the score beside the reconstruction.
+
+Shape suffixes: N views, C channels, H, W image size, f factor, h = H / f, w = W / f latent size, P points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.errors import InputError
+from latentfields.measures.metrics import psnr
+from latentfields.measures.warping import (
+    Correspondence,
+    correspondences,
+    covered_cells,
+    neighbouring_views,
+    values_at_target,
+    values_from_source,
+)
+from latentfields.scenes.scene import Scene
+
+LARGEST_ANGLE = 45.0
+"""Pairs of views whose directions differ by more degrees are left out: they share little surface."""
+FEWEST_POINTS = 30
+"""Objects whose views share fewer cells than this are refused."""
+SHIFTS = (0.25, 0.5)
+"""Tested shifts, in cells."""
+SCALE = 0.75
+"""Tested change of size."""
+NOISE = 0.1
+"""Standard deviation of the noise on normalised latents."""
+BANDS = ((0.0, 0.125), (0.125, 0.25), (0.25, 0.375), (0.375, 0.7072))
+"""Spatial frequencies in cycles per cell; the last reaches the corner of the spectrum."""
+
+Code = Callable[[Tensor], Tensor]
+"""Images (N, 3, H, W) in [0, 1] to maps (N, C, h, w)."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range of spatial frequencies."""
+
+    low: float
+    """Cycles per cell."""
+    high: float
+    """Cycles per cell."""
+    inconsistency: float
+    """Residual power over twice the power of the maps."""
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How one kind of maps (latents, or mean colours) behaves; everything is 0 for perfect maps."""
+
+    inconsistency: float
+    """Residual between views over twice the variance on the object."""
+    spectrum: tuple[Band, ...]
+    """The same by spatial frequency."""
+    shift_errors: tuple[float, ...]
+    """Error of shifts by `SHIFTS` cells, over twice the variance."""
+    scale_error: float
+    """Error of scaling by `SCALE`, over twice the variance."""
+    rmse: float
+    """Residual between views in the unit of the maps (one standard deviation for normalised latents)."""
+
+
+@dataclass(frozen=True)
+class AwarenessScore:
+    """The score of an autoencoder."""
+
+    autoencoder: str
+    """Its name."""
+    latents: Consistency
+    """Normalised latents."""
+    pixels: Consistency
+    """Mean colours of the cells: the floor."""
+    noise_psnr: float
+    """Images decoded from latents with noise of deviation `NOISE`, against those without: PSNR in dB."""
+    scenes: int
+    """Objects looked at."""
+    points: int
+    """Corresponding points compared."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def score_awareness(autoencoder: Autoencoder, scenes: Sequence[Scene]) -> AwarenessScore:
+    """Score an autoencoder on rendered objects; latents are posterior means.
+
+    Without latent statistics, those of the scenes' views are taken. Raises InputError when a scene has no depth, or
+    its views share no surface.
+    """
+    factor = autoencoder.factor
+    objects = [_object(scene.cropped_to_multiple(factor), factor) for scene in scenes]
+    if not autoencoder.has_statistics:
+        images = torch.cat([item.images for item in objects])
+        autoencoder.set_statistics(autoencoder.measure_statistics(images))
+    return AwarenessScore(
+        autoencoder=autoencoder.name,
+        latents=_consistency(autoencoder.encode_batches, objects, factor),
+        pixels=_consistency(lambda images: avg_pool2d(images, factor), objects, factor),
+        noise_psnr=_mean([_noise_psnr(autoencoder, item.images) for item in objects]),
+        scenes=len(objects),
+        points=sum(len(pair.cells) for item in objects for pair in item.pairs),
+    )
+
+
+@dataclass(frozen=True)
+class _Object:
+    images: Tensor
+    """(N, 3, H, W) in [0, 1]."""
+    pairs: tuple[Correspondence, ...]
+
+
+def _object(scene: Scene, factor: int) -> _Object:
+    if scene.depth is None:
+        raise InputError(
+            scene.source, "has no depth maps; expected a scene rendered by `latentfields scenes`"
+        )
+    covered = covered_cells(scene.depth, factor=factor)
+    pairs = tuple(
+        correspondences(scene.cameras, scene.depth, covered, target=target, source=source, factor=factor)
+        for target, source in neighbouring_views(scene.cameras, largest_angle=LARGEST_ANGLE)
+    )
+    if sum(len(pair.cells) for pair in pairs) < FEWEST_POINTS:
+        raise InputError(
+            scene.source, f"its views share fewer than {FEWEST_POINTS} latent cells; use more or larger views"
+        )
+    return _Object(scene.images(torch.arange(len(scene))), tuple(pair for pair in pairs if len(pair.cells)))
+
+
+def _consistency(code: Code, objects: Sequence[_Object], factor: int) -> Consistency:
+    maps = [code(item.images) for item in objects]
+    between = [_between_views(m, item.pairs) for m, item in zip(maps, objects, strict=True)]
+    images = [item.images for item in objects]
+    return Consistency(
+        inconsistency=_mean([ratio for ratio, _ in between]),
+        rmse=_mean([square for _, square in between]) ** 0.5,
+        spectrum=_spectrum(maps, objects),
+        shift_errors=tuple(
+            _mean([_shift_error(code, item, factor=factor, shift=shift) for item in images])
+            for shift in SHIFTS
+        ),
+        scale_error=_mean([_scale_error(code, item, factor=factor) for item in images]),
+    )
+
+
+def _between_views(maps: Tensor, pairs: Sequence[Correspondence]) -> tuple[float, float]:
+    """Mean squared residual over twice the variance, and alone, of one object's maps (N, C, h, w)."""
+    values = torch.cat([values_at_target(maps, pair) for pair in pairs])
+    residual = values - torch.cat([values_from_source(maps, pair) for pair in pairs])
+    square = residual.square().mean()
+    return float(square / (2 * values.var(dim=0).mean())), float(square)
+
+
+def _spectrum(maps: Sequence[Tensor], objects: Sequence[_Object]) -> tuple[Band, ...]:
+    """Residual and signal power by frequency, both masked to the corresponding cells, over all objects."""
+    residual_power, signal_power = torch.zeros(len(BANDS)), torch.zeros(len(BANDS))
+    for m, item in zip(maps, objects, strict=True):
+        mean = torch.cat([values_at_target(m, pair) for pair in item.pairs]).mean(dim=0)
+        for pair in item.pairs:
+            values = values_at_target(m, pair)
+            residual_power += _power(values - values_from_source(m, pair), pair, m)
+            signal_power += _power(values - mean, pair, m)
+    ratios = (residual_power / (2 * signal_power).clamp(min=1e-12)).tolist()
+    return tuple(Band(low, high, ratio) for (low, high), ratio in zip(BANDS, ratios, strict=True))
+
+
+def _power(values: Tensor, pair: Correspondence, maps: Tensor) -> Tensor:
+    """Power in each band of values (P, C) at a pair's cells, zero elsewhere."""
+    picture = torch.zeros_like(maps[0])
+    picture[:, pair.cells[:, 0], pair.cells[:, 1]] = values.T
+    power = torch.fft.fft2(picture, norm="ortho").abs().square().sum(dim=0)
+    rows, columns = (torch.fft.fftfreq(size) for size in picture.shape[1:])
+    frequency = (rows[:, None].square() + columns.square()).sqrt()
+    return torch.stack([power[(frequency >= low) & (frequency < high)].sum() for low, high in BANDS])
+
+
+def _shift_error(code: Code, images: Tensor, *, factor: int, shift: float) -> float:
+    """Error of the code of images shifted by `shift` cells against interpolated codes, rows and columns."""
+    errors = []
+    for dimension in (2, 3):
+        length = images.shape[dimension] - factor
+        start, whole = (
+            code(images.narrow(dimension, 0, length)),
+            code(images.narrow(dimension, factor, length)),
+        )
+        pixels = round(shift * factor)
+        between = code(images.narrow(dimension, pixels, length))
+        expected = torch.lerp(start, whole, pixels / factor)
+        errors.append(_relative(between - expected, start))
+    return _mean(errors)
+
+
+def _scale_error(code: Code, images: Tensor, *, factor: int) -> float:
+    """Error of the code of smaller images against the smaller code."""
+    original = code(images)
+    height, width = (max(1, round(SCALE * side)) for side in original.shape[2:])
+
+    def shrunk(maps: Tensor, unit: int) -> Tensor:
+        size = (height * unit, width * unit)
+        return interpolate(maps, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+    return _relative(code(shrunk(images, factor)) - shrunk(original, 1), original)
+
+
+def _noise_psnr(autoencoder: Autoencoder, images: Tensor) -> float:
+    latents = autoencoder.encode_batches(images).cpu()
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    clean, noisy = (autoencoder.decode_batches(values) for values in (latents, latents + NOISE * noise))
+    return float(psnr(noisy, clean).mean())
+
+
+def _relative(residual: Tensor, maps: Tensor) -> float:
+    """Mean squared residual over twice the variance of maps (N, C, h, w)."""
+    variance = maps.transpose(0, 1).flatten(1).var(dim=1).mean()
+    return float(residual.square().mean() / (2 * variance))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

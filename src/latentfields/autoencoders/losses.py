@@ -1,0 +1,54 @@
+"""Losses of autoencoders that more than one training uses: reconstruction, perceptual distance, KL, noise on latents.
+
+Shape suffixes: B images, C latent channels, H, W image size, h, w latent size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.config import Perceptual
+from latentfields.errors import InputError
+from latentfields.measures.perceptual import Unavailable, gradient_similarity_loss, load_lpips
+
+PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
+"""Distances (B,) of two batches of images (B, 3, H, W)."""
+
+
+def reconstruction_loss(images: Tensor, targets: Tensor, *, kind: Literal["mse", "l1"]) -> Tensor:
+    """Mean squared or absolute error."""
+    difference = images - targets
+    return difference.square().mean() if kind == "mse" else difference.abs().mean()
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of diagonal Gaussians (B, C, h, w) to the standard normal, in nats, averaged over the batch."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1).mean()
+
+
+def perceptual_loss(kind: Perceptual, device: torch.device) -> PerceptualLoss:
+    """L_p of Eq. 10. Raises InputError when LPIPS is asked for and cannot be had."""
+    if kind == "gradient-similarity":
+        return gradient_similarity_loss
+    distance = load_lpips("alex", device=device)
+    if isinstance(distance, Unavailable):
+        raise InputError(
+            "perceptual", f"lpips cannot be used because {distance.reason}; use gradient-similarity instead"
+        )
+    return distance
+
+
+def latent_noise(shape: tuple[int, int, int, int], *, strongest: float, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of `shape` (B, C, h, w), on the CPU: for every image a deviation of its own, 0 to `strongest`.
+
+    Ours, beyond the papers. What asks latents to agree between views is satisfied soonest where detail is coded in
+    amplitudes so small that its disagreement hardly counts; a decoder amplifies them again, and with them every error
+    of a field. Variational autoencoders are kept from that by the width of their posterior. This is the same for
+    deterministic ones. Uniformly spread strengths let a decoder stay sharp where latents are exact.
+    """
+    strength = strongest * torch.rand(shape[0], 1, 1, 1, generator=generator)
+    return strength * torch.randn(shape, generator=generator)

@@ -1,1 +1,0 @@
-"""Metrics, pictures, reports and benchmarks."""

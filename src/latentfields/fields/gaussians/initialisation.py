@@ -1,0 +1,93 @@
+"""Where Gaussians start: at a scene's sparse points, or spread over where the scene can be (Kerbl et al. 2023, Sec. 4).
+
+Shape suffixes: N Gaussians, P points, C channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentfields.fields.gaussians.field import HARMONIC_0, PARAMETERS, GaussianField
+from latentfields.scenes.scene import Scene
+from latentfields.scenes.visual_hull import visual_hull_cells
+
+NEIGHBOURS = 3
+"""Gaussians start as wide as the mean distance to so many of their nearest neighbours."""
+HULL_RESOLUTION = 64
+"""Cells per side of the grid in which the visual hull is looked for."""
+_SMALLEST = 1e-4
+"""Gaussians start at least as wide, in the normalised frame: points may coincide."""
+_PAIRS_PER_CHUNK = 2**24
+
+
+@torch.no_grad()
+def initialise(field: GaussianField, scene: Scene, *, generator: torch.Generator) -> None:
+    """Fill `field`, on the CPU, for `scene`; what is random comes from `generator`.
+
+    The sparse points, those outside of the box too, or `initial` random ones: in the visual hull where the scene has
+    alpha, else in the box. Three-channel fields of colours start with those of the points; all others with the mean.
+    """
+    config = field.config
+    points, colors = _sparse_points(scene, most=config.densification.most, generator=generator)
+    if points is None:
+        points = _random_points(scene, config.initial, generator)
+    place(field, points, colors=colors)
+
+
+@torch.no_grad()
+def place(field: GaussianField, points: Tensor, *, colors: Tensor | None = None) -> None:
+    """Fill `field` with Gaussians at `points` (N, 3), on its device, as wide as the points are apart.
+
+    `colors` (N, 3) uint8 are taken by three-channel fields of colours; all others start with the mean.
+    """
+    rows = {name: points.new_zeros(len(points), *getattr(field, name).shape[1:]) for name in PARAMETERS}
+    if colors is not None and field.head == "sigmoid" and field.channels == 3:
+        rows["features_dc"][:, 0] = (colors.float() / 255 - 0.5) / HARMONIC_0
+    rows["means"] = points
+    rows["scales"] += nearest_distances(points).clamp(min=_SMALLEST).log()[:, None]
+    # Quaternions w, x, y, z.
+    rows["rotations"][:, 0] = 1
+    rows["opacities"] += torch.logit(torch.tensor(field.config.initial_opacity))
+    field.set_rows(rows)
+
+
+def nearest_distances(points: Tensor) -> Tensor:
+    """Mean distance (P,) of every point of (P, 3) to its three nearest neighbours; as wide as the box for one alone."""
+    neighbours = min(NEIGHBOURS, len(points) - 1)
+    if neighbours == 0:
+        return points.new_ones(len(points))
+    chunks = points.split(max(1, _PAIRS_PER_CHUNK // len(points)))
+    return torch.cat([_nearest(chunk, points, neighbours) for chunk in chunks]).mean(dim=1)
+
+
+def _nearest(chunk: Tensor, points: Tensor, count: int) -> Tensor:
+    """Distances (P', count) of some of the points to the nearest others."""
+    # By differences: distances by products lose small ones to rounding.
+    distances = torch.cdist(chunk, points, compute_mode="donot_use_mm_for_euclid_dist")
+    # The nearest is the point itself.
+    return distances.topk(count + 1, largest=False).values[:, 1:]
+
+
+def _sparse_points(
+    scene: Scene, *, most: int, generator: torch.Generator
+) -> tuple[Tensor | None, Tensor | None]:
+    """At most so many of the scene's points and their colours, in the scene's order."""
+    if scene.points is None or len(scene.points) == 0:
+        return None, None
+    chosen = torch.randperm(len(scene.points), generator=generator)[:most].sort().values
+    return scene.points[chosen], None if scene.point_colors is None else scene.point_colors[chosen]
+
+
+def _random_points(scene: Scene, count: int, generator: torch.Generator) -> Tensor:
+    """Points (count, 3), evenly spread over the cells of the visual hull, or over the box."""
+    drawn = torch.rand(count, 3, generator=generator)
+    if scene.alpha is None:
+        return 2 * drawn - 1
+    train = scene.indices("train")
+    kept = visual_hull_cells(scene.cameras, scene.alpha, views=train, resolution=HULL_RESOLUTION)
+    cells = kept.view((HULL_RESOLUTION,) * 3).nonzero()
+    if len(cells) == 0:
+        return 2 * drawn - 1
+    cell = cells[torch.randint(len(cells), (count,), generator=generator)]
+    return (cell + drawn) * (2 / HULL_RESOLUTION) - 1

@@ -1,0 +1,231 @@
+"""The report of one run, or of several runs of one scene side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentfields.files import read_json
+from latentfields.latent_nerf.fit import METRICS_FILE
+from latentfields.latent_nerf.render import load_run_scene, orbit, orbit_frames
+from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_model import View
+from latentfields.pages.charts import Chart, Level, Series, Stage
+from latentfields.pages.pictures import (
+    LatentProjection,
+    depth_range,
+    depth_to_pixels,
+    error_to_pixels,
+    to_pixels,
+)
+from latentfields.pages.report import (
+    Film,
+    Headline,
+    Picture,
+    PictureGroup,
+    PictureRow,
+    Report,
+    Table,
+    write_report,
+)
+from latentfields.pages.video import write_mp4
+from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
+from latentfields.training.loop import read_log
+
+REPORT_FILE = "report.html"
+SHOWN_VIEWS = 4
+ORBIT_FRAMES = 48
+ERROR_GAIN = 4.0
+OPAQUE = 0.5
+"""Opacity below which the depth picture shows nothing."""
+
+
+def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: Path | None = None) -> Path:
+    """Write `report.html` into `folder` (default: the first run's), and an orbit video into every run.
+
+    All runs must show one scene at one size. Returns the report's path.
+    """
+    path = (folder or runs[0].folder) / REPORT_FILE
+    scene = load_run_scene(runs[0])
+    metrics = [read_json(run.folder / METRICS_FILE) for run in runs]
+    films = tuple(Film(run_label(run), _write_orbit(run, scene)) for run in runs)
+    report = Report(
+        title=title,
+        subtitle=f"{len(scene.indices('train'))} training and {len(scene.indices('test'))} test views "
+        f"of {scene.size[1]}x{scene.size[0]} pixels",
+        command=command,
+        status="; ".join(
+            f"{run_label(run)}: {m['training_seconds']:.0f} s of training"
+            for run, m in zip(runs, metrics, strict=True)
+        ),
+        headlines=_headlines(runs, metrics),
+        charts=_charts(runs, metrics),
+        groups=_picture_groups(runs, scene),
+        films=films,
+        tables=_tables(runs, metrics),
+        notes=tuple(dict.fromkeys(note for m in metrics for note in m["notes"])),
+        configuration={run_label(run): run.to_json() for run in runs},
+    )
+    write_report(path, report)
+    return path
+
+
+def run_label(run: Run) -> str:
+    """How a run is called in the report, such as "RGB NeRF (kplanes)" or "Latent Gaussians (base)"."""
+    kind, autoencoder = run.config.fit.field.kind, run.config.autoencoder
+    space, model = "RGB" if autoencoder is None else "Latent", "Gaussians" if kind == "gaussians" else "NeRF"
+    if autoencoder is not None and Path(autoencoder).is_absolute():
+        autoencoder = Path(autoencoder).name
+    details = [name for name in (kind if model == "NeRF" else None, autoencoder) if name is not None]
+    return f"{space} {model} ({', '.join(details)})" if details else f"{space} {model}"
+
+
+def _write_orbit(run: Run, scene: Scene) -> Path:
+    path = run.folder / "orbit.mp4"
+    cameras = orbit(scene.cameras[scene.indices("train")], frames=ORBIT_FRAMES)
+    write_mp4(path, orbit_frames(run, cameras), fps=16)
+    return path
+
+
+def _headlines(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[Headline, ...]:
+    lines = []
+    for run, values in zip(runs, metrics, strict=True):
+        detail = f"test PSNR after {values['training_seconds']:.0f} s"
+        lines.append(Headline(run_label(run), f"{_mean(values, 'images', 'psnr'):.2f}", "dB", detail))
+    for run, values in zip(runs, metrics, strict=True):
+        if run.config.autoencoder is not None:
+            if values["after_supervision"]:
+                lines.append(
+                    Headline(
+                        "After Latent Supervision",
+                        f"{values['after_supervision']['test_psnr']:.2f}",
+                        "dB",
+                        "before RGB Alignment",
+                    )
+                )
+            lines.append(
+                Headline(
+                    "Autoencoder alone",
+                    f"{_mean(values, 'autoencoder', 'psnr'):.2f}",
+                    "dB",
+                    "encode and decode",
+                )
+            )
+    return tuple(lines)
+
+
+def _mean(metrics: Mapping[str, Any], group: str, name: str) -> float:
+    return float(metrics["test"][group]["mean"][name])
+
+
+def _charts(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[Chart, ...]:
+    logs = [read_log(run.folder) for run in runs]
+    quality = tuple(
+        Series(
+            run_label(run),
+            [r["seconds"] for r in log if "test_psnr" in r],
+            [r["test_psnr"] for r in log if "test_psnr" in r],
+        )
+        for run, log in zip(runs, logs, strict=True)
+    )
+    levels = tuple(
+        Level("autoencoder alone", _mean(values, "autoencoder", "psnr"))
+        for values in metrics
+        if "autoencoder" in values["test"]
+    )
+    losses = tuple(
+        Series(run_label(run), [r["seconds"] for r in log], [r["loss"] for r in log])
+        for run, log in zip(runs, logs, strict=True)
+    )
+    stages = _stages(logs[0])
+    return (
+        Chart(
+            "Quality",
+            "training seconds",
+            "test PSNR, dB (a few views)",
+            quality,
+            stages=stages,
+            levels=levels,
+        ),
+        Chart("Loss", "training seconds", "mean squared error", losses, stages=stages, scale="log"),
+    )
+
+
+def _stages(log: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
+    aligned = [record["seconds"] for record in log if record["stage"] == "alignment"]
+    if not aligned:
+        return ()
+    return (Stage("Latent Supervision (latents)", 0.0), Stage("RGB Alignment (RGB)", aligned[0]))
+
+
+def _tables(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[Table, ...]:
+    tables = []
+    titles = {
+        "images": "Decoded renders against the images",
+        "against_autoencoded": "Decoded renders against the autoencoded images",
+        "latents": "Rendered against encoded latents (normalised)",
+        "autoencoder": "The autoencoder alone against the images",
+    }
+    for group, title in titles.items():
+        rows = [
+            (run_label(run), values["test"][group]["mean"])
+            for run, values in zip(runs, metrics, strict=True)
+            if group in values["test"]
+        ]
+        if rows:
+            names = tuple(rows[0][1])
+            cells = tuple((label, *(f"{mean[name]:.3f}" for name in names)) for label, mean in rows)
+            tables.append(Table(title, ("", *names), cells, note="Means over the test views."))
+    return tuple(tables)
+
+
+def _picture_groups(runs: Sequence[Run], scene: Scene) -> tuple[PictureGroup, ...]:
+    chosen = evenly_spread(scene.indices("test"), SHOWN_VIEWS)
+    truth = scene.images(chosen)
+    rendered = [run.model.render(scene.cameras[chosen]) for run in runs]
+    projection = _projection(runs, scene)
+    groups = []
+    for i, index in enumerate(chosen):
+        rows = [
+            _row(run, images[i], view, i, truth[i], projection)
+            for run, (images, view) in zip(runs, rendered, strict=True)
+        ]
+        groups.append(PictureGroup(f"Test view {Path(scene.image_names[int(index)]).stem}", tuple(rows)))
+    return tuple(groups)
+
+
+def _projection(runs: Sequence[Run], scene: Scene) -> LatentProjection | None:
+    for run in runs:
+        if run.model.autoencoder is not None:
+            some = evenly_spread(scene.indices("train"), 16)
+            return LatentProjection.fit(run.model.encode(scene.images(some)))
+    return None
+
+
+def _row(
+    run: Run, image: Tensor, view: View, i: int, truth: Tensor, projection: LatentProjection | None
+) -> PictureRow:
+    depth = torch.where(view.opacity > OPAQUE, view.depth, torch.inf)
+    near, far = depth_range(depth)
+    pictures: list[Picture | None] = [
+        Picture("Ground truth", to_pixels(truth[None])[0]),
+        Picture(
+            "Decoded render" if run.model.autoencoder is not None else "Render", to_pixels(image[None])[0]
+        ),
+        Picture(f"Error x{ERROR_GAIN:.0f}", error_to_pixels(image[None], truth[None], gain=ERROR_GAIN)[0]),
+    ]
+    if run.model.autoencoder is not None and projection is not None:
+        encoded = run.model.encode(truth[None])
+        pictures += [
+            Picture("Encoded latents", projection.pixels(encoded)[0]),
+            Picture("Rendered latents", projection.pixels(view.features[i : i + 1])[0]),
+        ]
+    else:
+        pictures += [None, None]
+    pictures.append(Picture("Depth", depth_to_pixels(depth[i, 0], near=near, far=far)))
+    return PictureRow(run_label(run), tuple(pictures))

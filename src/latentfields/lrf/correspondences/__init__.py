@@ -1,0 +1,1 @@
+"""Correspondences between images of a scene (LRF Sec. 4.1, App. A.2)."""

@@ -1,0 +1,107 @@
+"""Making a data set of correspondences from scenes of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from latentfields.errors import InputError
+from latentfields.files import read_json
+from latentfields.lrf.correspondences.config import CorrespondenceOptions, Source
+from latentfields.lrf.correspondences.depth import depth_correspondences
+from latentfields.lrf.correspondences.files import (
+    SceneCorrespondences,
+    load_correspondences,
+    save_correspondences,
+    scene_file,
+)
+from latentfields.lrf.correspondences.matching import matched_correspondences, picture_folder
+from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
+from latentfields.scenes.readers import blender, igae, nerfstudio
+from latentfields.scenes.readers.colmap.folder import model_folder
+from latentfields.scenes.scene import scene_name
+
+_FRAME_FILES = (blender.TRAIN_FILE, nerfstudio.FILE, igae.FILE)
+_FINDERS = {
+    "depth": depth_correspondences,
+    "colmap": colmap_correspondences,
+    "images": matched_correspondences,
+}
+
+
+def correspond(
+    roots: Sequence[Path], *, out: Path, options: CorrespondenceOptions
+) -> Iterator[SceneCorrespondences]:
+    """Write the correspondences of every scene in or directly below `roots` into the data set `out`, one by one.
+
+    Scenes that `out` holds already, made with the same options, are only read. Raises InputError for unusable input,
+    when two scenes have one name, and when `out` holds other correspondences under it; what is written is complete.
+    """
+    if problem := options.problem():
+        raise InputError("options", problem)
+    if not roots:
+        raise InputError("scenes", "name at least one scene, or folder of scenes")
+    if out.exists() and not out.is_dir():
+        raise InputError(out, "is not a folder")
+    folders: dict[str, Path] = {}
+    for folder in (folder for root in roots for folder in _scene_folders(root)):
+        name = scene_name(folder)
+        if name in folders:
+            raise InputError(folder, f"has the same name as {folders[name]}; make two data sets of them")
+        folders[name] = folder
+    sources = {name: _source(folder, options.source) for name, folder in folders.items()}
+    for name, folder in folders.items():
+        yield _made(folder, sources[name], out=out, options=options)
+
+
+def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceOptions) -> SceneCorrespondences:
+    file = scene_file(out, scene_name(folder))
+    if not file.exists():
+        scene = _FINDERS[source](folder, options)
+        save_correspondences(scene, out)
+        return scene
+    stored = load_correspondences(file)
+    if stored.about != options.about(source) or not stored.folder.is_relative_to(folder.resolve()):
+        raise InputError(
+            file, f"holds correspondences of {stored.folder} with {stored.about}; choose another folder"
+        )
+    return stored
+
+
+def _scene_folders(root: Path) -> list[Path]:
+    """`root` where it is a scene or has plain images, otherwise the scenes and folders of images in it."""
+    if not root.is_dir():
+        raise InputError(root, "there is no such folder")
+    if _kinds(root):
+        return [root]
+    found = sorted(child for child in root.iterdir() if child.is_dir() and _kinds(child))
+    if not found:
+        raise InputError(root, "no scenes here; expected depth maps, a COLMAP model, or images")
+    return found
+
+
+def _source(folder: Path, wanted: Source) -> str:
+    kinds = _kinds(folder)
+    if wanted == "auto":
+        return kinds[0]
+    if wanted not in kinds:
+        raise InputError(folder, f"cannot be read as '{wanted}'; it has {', '.join(kinds)}")
+    return wanted
+
+
+def _kinds(folder: Path) -> list[str]:
+    """Which of the sources "depth", "colmap" and "images" a folder has, best first."""
+    has = {
+        "depth": any(_names_depth_maps(folder / file) for file in _FRAME_FILES),
+        "colmap": model_folder(folder) is not None,
+        "images": picture_folder(folder) is not None,
+    }
+    return [source for source, present in has.items() if present]
+
+
+def _names_depth_maps(file: Path) -> bool:
+    meta = read_json(file) if file.is_file() else None
+    frames = meta.get("frames") if isinstance(meta, dict) else None
+    return isinstance(frames, list) and any(
+        isinstance(frame, dict) and "depth_file_path" in frame for frame in frames
+    )

@@ -1,0 +1,130 @@
+"""Correspondences of plain images, which pycolmap (an extra) matches and reconstructs as LRF App. A.2 says."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from latentfields.autoencoders.image_data import PHOTO_SUFFIXES
+from latentfields.errors import InputError
+from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.files import SceneCorrespondences
+from latentfields.lrf.correspondences.sparse_points import correspondences_of_tracks
+from latentfields.scenes.images import image_size
+from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER
+from latentfields.scenes.readers.colmap.tracks import read_tracks
+
+_SEED = 0
+
+
+def picture_folder(folder: Path) -> Path | None:
+    """Where the plain images of a scene are: in images/ or in the folder itself; None where there are none."""
+    for candidate in (folder / IMAGE_FOLDER, folder):
+        if candidate.is_dir() and _pictures(candidate):
+            return candidate
+    return None
+
+
+def matched_correspondences(folder: Path, options: CorrespondenceOptions) -> SceneCorrespondences:
+    """Correspondences between plain images: SIFT features, matches by LRF App. A.2, incremental reconstruction.
+
+    Small sets are matched all with all; larger ones in the order of their names, with `overlap` neighbours and
+    quadratically growing distances, and loops only with a vocabulary tree. One thread and fixed seeds: the same images
+    give the same points. Raises InputError without pycolmap, with fewer than two images, and when too few match.
+    """
+    images = picture_folder(folder)
+    if images is None:
+        raise InputError(folder, f"has no images; looked for {', '.join(sorted(PHOTO_SUFFIXES))}")
+    names = _pictures(images)
+    if len(names) < 2:
+        raise InputError(images, f"has {len(names)} image; correspondences need two views")
+    if options.vocabulary_tree is not None and not options.vocabulary_tree.is_file():
+        raise InputError(
+            options.vocabulary_tree, "there is no such file; expected a vocabulary tree of COLMAP"
+        )
+    colmap = _pycolmap(folder)
+    with tempfile.TemporaryDirectory(prefix="latentfields-") as work:
+        database = Path(work) / "database.db"
+        _extract(colmap, database, images, names)
+        _match(colmap, database, len(names), options)
+        tracked = read_tracks(_reconstruct(colmap, database, images, Path(work), source=folder))
+    return correspondences_of_tracks(
+        tracked,
+        scene=folder,
+        images=images,
+        min_points=options.min_points,
+        about=options.about("images"),
+    )
+
+
+def _pictures(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
+
+
+def _pycolmap(source: Path) -> ModuleType:
+    try:
+        import pycolmap
+    except ImportError:
+        raise InputError(
+            source, "plain images need pycolmap; install it with: pip install 'latentfields[colmap]'"
+        ) from None
+    pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
+    pycolmap.set_random_seed(_SEED)
+    module: ModuleType = pycolmap
+    return module
+
+
+def _extract(colmap: Any, database: Path, images: Path, names: list[str]) -> None:
+    sizes = {image_size(images / name) for name in names}
+    # Pictures of one size are taken to be of one camera, which small sets need for a good focal length.
+    mode = colmap.CameraMode.SINGLE if len(sizes) == 1 else colmap.CameraMode.AUTO
+    options = colmap.FeatureExtractionOptions(num_threads=1)
+    colmap.extract_features(
+        database,
+        images,
+        image_names=names,
+        camera_mode=mode,
+        extraction_options=options,
+        device=colmap.Device.cpu,
+    )
+
+
+def _match(colmap: Any, database: Path, count: int, options: CorrespondenceOptions) -> None:
+    verification = colmap.TwoViewGeometryOptions(
+        min_num_inliers=options.min_points, min_inlier_ratio=options.min_inlier_ratio
+    )
+    verification.ransac.random_seed = _SEED
+    shared = {
+        "matching_options": colmap.FeatureMatchingOptions(num_threads=1),
+        "verification_options": verification,
+        "device": colmap.Device.cpu,
+    }
+    if count <= options.exhaustive_up_to:
+        colmap.match_exhaustive(database, **shared)
+        return
+    pairing = colmap.SequentialPairingOptions(
+        overlap=options.overlap,
+        quadratic_overlap=True,
+        num_threads=1,
+        loop_detection=options.vocabulary_tree is not None,
+    )
+    if options.vocabulary_tree is not None:
+        pairing.vocab_tree_path = options.vocabulary_tree
+    colmap.match_sequential(database, pairing_options=pairing, **shared)
+
+
+def _reconstruct(colmap: Any, database: Path, images: Path, work: Path, *, source: Path) -> Path:
+    """The folder of the model with most images. Raises InputError, naming `source`, when there is none."""
+    options = colmap.IncrementalPipelineOptions(num_threads=1, random_seed=_SEED, min_model_size=2)
+    options.mapper.random_seed = options.triangulation.random_seed = _SEED
+    options.mapper.num_threads = 1
+    models = colmap.incremental_mapping(database, images, work, options=options)
+    if not models:
+        raise InputError(source, "its images do not match: no two of them could be reconstructed together")
+    best = max(models, key=lambda index: int(models[index].num_reg_images()))
+    model = work / "model"
+    model.mkdir()
+    models[best].write_binary(model)
+    return model

@@ -1,0 +1,1 @@
+"""Stage I of LRF: a correspondence-aware encoder (Sec. 4.1)."""

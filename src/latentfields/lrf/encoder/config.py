@@ -1,0 +1,130 @@
+"""How an encoder is fine-tuned on correspondences (LRF Sec. 4.1). Free of heavy imports, for the command line.
+
+Losses are means over elements, images in [0, 1], latents normalised to unit spread per channel by the statistics of
+the autoencoder that the training starts from, so that weights depend neither on resolution nor on batch size. The
+paper gives neither lambda_1 nor lambda_2 nor the number of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from latentfields.autoencoders.config import Perceptual
+
+Weighting = Literal["wide", "narrow"]
+"""lambda_ij in proportion to the pose error of Eq. 12, so that wide baselines weigh more, as in the paper; or in
+proportion to its inverse."""
+
+
+CorrespondenceUnit = Literal["reference", "pair"]
+"""Unit of L_corres: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the spread of
+the current latents at the points of each pair, so that encoders cannot lower the term by losing contrast."""
+
+
+@dataclass(frozen=True)
+class StageOneWeights:
+    """Weights of the terms of Eq. 7, beside the absolute reconstruction error, which has weight 1.
+
+    Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results.md), for
+    a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
+    """
+
+    correspondence: float = 0.15
+    """lambda_1, of L_corres (Eq. 6)."""
+    original_distance: float = 0.1
+    """lambda_2 where the encoder is deterministic: of the squared distance to the original latents."""
+    original_kl: float = 1e-6
+    """lambda_2 where it is variational: of the KL divergence to the original posterior, in nats per pixel value."""
+    perceptual: float = 0.02
+    """Weight of the perceptual term of L_VAE."""
+    kl: float = 1e-6
+    """Weight of the KL divergence to the standard normal in L_VAE, in nats per pixel value; variational only."""
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The adversarial part of L_VAE."""
+
+    start: int = 501
+    """Step, counted from 1, at which it sets in."""
+    weight: float = 0.5
+    """Norm of its gradient at the decoded images, relative to that of the reconstruction terms."""
+    width: int = 64
+    """Channels of the discriminator's first layer."""
+
+
+@dataclass(frozen=True)
+class EncoderFinetuning:
+    """The first stage: an autoencoder becomes correspondence-aware."""
+
+    size: int = 128
+    """Side of the training images, in pixels: windows of pictures whose shorter side is brought to it."""
+    steps: int = 1600
+    """Optimiser steps."""
+    pairs_per_batch: int = 2
+    """Image pairs in a batch."""
+    points_per_pair: int = 512
+    """At most so many correspondences of each pair."""
+    photos_per_batch: int = 4
+    """Photographs in a batch beside the pairs, for all terms but L_corres, where photographs are given. Not of the
+    paper: what few scenes do not show is kept by them."""
+    learning_rate: float = 5e-4
+    """Of Adam with betas (0.5, 0.9), for the autoencoder and for the discriminator."""
+    final_learning_rate: float = 0.05
+    """Fraction of it that a cosine decay ends at; 1 keeps it constant."""
+    weighting: Weighting = "wide"
+    """Which image pairs weigh more: wide baselines (Eq. 12) or narrow ones (its inverse)."""
+    unit: CorrespondenceUnit = "pair"
+    """Unit of L_corres: that of Eq. 6 (reference), or the spread of each pair's own latents (pair)."""
+    latent_noise: float = 0.0
+    """Strongest noise that L_VAE decodes latents of a deterministic autoencoder with: for every image a standard
+    deviation from 0 to this, in units of the starting autoencoder's latents. Variational ones have their posterior."""
+    perceptual: Perceptual = "gradient-similarity"
+    """Perceptual term of L_VAE: multi-scale gradient similarity, which needs no weights, or LPIPS."""
+    weights: StageOneWeights = field(default_factory=StageOneWeights)
+    """Weights of the terms."""
+    discriminator: DiscriminatorConfig | None = None
+    """The adversarial part of L_VAE, or none."""
+    seed: int = 0
+    """Seed of batches, posterior noise and discriminator."""
+
+    def problem(self, *, factor: int) -> str | None:
+        """Why an autoencoder with so many pixels per latent cannot be trained with these values, or None."""
+        smallest = max(2 * factor, 16 if self.discriminator is None else 24)
+        if self.size < smallest or self.size % factor:
+            return f"size is {self.size}; expected a multiple of the factor {factor}, at least {smallest}"
+        if min(self.steps, self.pairs_per_batch, self.points_per_pair) < 1:
+            return "steps, pairs_per_batch and points_per_pair should be at least 1"
+        if min(self.seed, self.photos_per_batch) < 0:
+            return "seed and photos_per_batch should be 0 or more"
+        if not 0 <= self.latent_noise < float("inf"):
+            return f"latent_noise is {self.latent_noise}; expected 0 or more"
+        if not self.learning_rate > 0 or not 0 <= self.final_learning_rate <= 1:
+            return "learning_rate should be positive, and final_learning_rate from 0 to 1"
+        return None
+
+
+SMALL = EncoderFinetuning()
+"""Minutes on one core, for packaged autoencoders."""
+
+TINY = EncoderFinetuning(size=64, steps=150)
+"""A minute on one core."""
+
+PAPER = EncoderFinetuning(
+    size=512,
+    steps=100_000,
+    learning_rate=4.5e-6,
+    final_learning_rate=1.0,
+    unit="reference",
+    perceptual="lpips",
+    weights=StageOneWeights(perceptual=0.5, kl=5e-7),
+    discriminator=DiscriminatorConfig(),
+)
+"""LRF App. A.3, for a latent diffusion model's autoencoder; steps, batch and lambdas are not given there and not
+measured here. Halved weights of LPIPS and KL make up for images in [0, 1], where the paper's are in [-1, 1]."""
+
+PRESETS: Mapping[str, EncoderFinetuning] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
+"""Configurations by name."""

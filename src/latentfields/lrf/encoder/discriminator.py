@@ -1,0 +1,59 @@
+"""A discriminator of image patches and its losses (Isola et al., CVPR 2017; Lim and Ye, "Geometric GAN", 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from latentfields.lrf.encoder.config import DiscriminatorConfig
+
+_LARGEST_FACTOR = 1e4
+
+
+class PatchDiscriminator(nn.Module):
+    """Says of overlapping patches of 70 x 70 pixels how real they look. Images need 24 pixels on a side."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        width = config.width
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
+            layers += [
+                nn.Conv2d(inputs * width, outputs * width, 4, stride=stride, padding=1, bias=False),
+                nn.BatchNorm2d(outputs * width),
+                nn.LeakyReLU(0.2),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, padding=1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1.0, 0.02)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores (B, 1, h, w), larger for more real, of images (B, 3, H, W) in [0, 1]."""
+        scores: Tensor = self.layers(images * 2 - 1)
+        return scores
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Hinge loss of scores of real and of decoded images: what the discriminator lowers."""
+    return 0.5 * (relu(1 - real).mean() + relu(1 + fake).mean())
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """What the autoencoder lowers: minus the mean score of its decoded images."""
+    return -fake.mean()
+
+
+def adaptive_weight(reconstruction: Tensor, generator: Tensor, decoded: Tensor) -> Tensor:
+    """Factor, without gradient, that makes the gradients of both scalar losses at the decoded images equally long.
+
+    Rombach et al. compare gradients at the decoder's last weights; at the images no layer needs to be singled out, so
+    this works for any autoencoder. At most 10 000.
+    """
+    (of_reconstruction,) = torch.autograd.grad(reconstruction, decoded, retain_graph=True)
+    (of_generator,) = torch.autograd.grad(generator, decoded, retain_graph=True)
+    ratio: Tensor = of_reconstruction.norm() / of_generator.norm().clamp(min=1e-12)
+    return ratio.clamp(max=_LARGEST_FACTOR)

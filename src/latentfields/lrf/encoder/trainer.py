@@ -1,0 +1,208 @@
+"""Training steps of correspondence-aware autoencoding (LRF Sec. 4.1): Eq. 7, and the discriminator beside it.
+
+Shape suffixes: B image pairs, P photographs, K points of a pair, C latent channels, h, w latent size, H, W image size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.image_data import TrainingImages
+from latentfields.autoencoders.losses import latent_noise, perceptual_loss
+from latentfields.lrf.correspondences.pose_error import pair_weights
+from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderFinetuning
+from latentfields.lrf.encoder.discriminator import (
+    PatchDiscriminator,
+    adaptive_weight,
+    discriminator_loss,
+    generator_loss,
+)
+from latentfields.lrf.encoder.losses import (
+    correspondence_loss,
+    distance_to_original,
+    kl_to_original,
+    latents_at,
+    relative_correspondence_loss,
+    stage_one_loss,
+)
+from latentfields.lrf.encoder.pair_batches import PairBatch, PairImages, seeded_generator
+from latentfields.lrf.encoder.vae_loss import kl_per_value, reconstruction_terms, vae_loss
+from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.training.schedules import cosine_decay
+
+_BETAS = (0.5, 0.9)
+_POSTERIOR_NOISE = 1
+_PHOTOS = 2
+
+
+class EncoderTrainer:
+    """Fine-tunes an autoencoder; a `Trainable` for `training.loop.train`."""
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        pairs: PairImages,
+        config: EncoderFinetuning,
+        *,
+        photos: TrainingImages | None = None,
+        device: torch.device,
+    ) -> None:
+        """`autoencoder`, with statistics and on `device`, is changed in place; a copy stays as the original.
+
+        `photos` have the size of the pairs' windows. Raises InputError when LPIPS is asked for and cannot be had.
+        """
+        self.autoencoder, self.pairs, self.config = autoencoder, pairs, config
+        self.photos, self.device = photos, device
+        self.original = autoencoder.clone().requires_grad_(False)
+        self.perceptual = perceptual_loss(config.perceptual, device)
+        self.optimizer = torch.optim.Adam(autoencoder.parameters(), lr=config.learning_rate, betas=_BETAS)
+        self.adversary = (
+            None if config.discriminator is None else _Adversary(config.discriminator, config, device=device)
+        )
+
+    def step(self, index: int, progress: float) -> dict[str, float]:
+        """One batch."""
+        config = self.config
+        batch = self._batch(index).to(self.device)
+        rate = config.learning_rate * cosine_decay(progress, final=config.final_learning_rate)
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.zero_grad()
+        loss, terms, decoded = self.loss(batch, index)
+        loss.backward()
+        self.optimizer.step()
+        if self.adversary is not None and self.adversary.plays(index):
+            terms["discriminator"] = self.adversary.step(batch.images, decoded.detach(), rate)
+        return {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
+
+    def _batch(self, index: int) -> PairBatch:
+        """Batch `index`: image pairs and, after them among its images, photographs."""
+        config = self.config
+        batch = self.pairs.batch(
+            index, pairs=config.pairs_per_batch, points=config.points_per_pair, seed=config.seed
+        )
+        if self.photos is None or not config.photos_per_batch:
+            return batch
+        generator = seeded_generator(config.seed, index, _PHOTOS)
+        photos = self.photos.batch(photos=config.photos_per_batch, renders=0, generator=generator)
+        return replace(batch, images=torch.cat([batch.images, photos]))
+
+    def loss(self, batch: PairBatch, index: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """L_StageI of a batch in step `index`, its terms before they are weighted, and the decoded images.
+
+        The batch may have more images (2 B + P, 3, H, W) than those of its pairs.
+        """
+        config, autoencoder = self.config, self.autoencoder
+        mean, log_variance = autoencoder.posterior(batch.images)
+        decoded = autoencoder.decode(self._sampled(mean, log_variance, index))
+        absolute, perceptual = reconstruction_terms(decoded, batch.images, perceptual=self.perceptual)
+        terms = {"reconstruction": absolute, "perceptual": perceptual}
+        kl = adversarial = torch.zeros((), device=self.device)
+        original = self.original.posterior(batch.images)
+        if log_variance is None or original[1] is None:
+            terms["original"] = distance_to_original(mean, original[0])
+        else:
+            terms["kl"] = kl = kl_per_value(*self._raw(mean, log_variance), batch.images)
+            divergence = kl_to_original(mean, log_variance, (original[0], original[1])).mean()
+            terms["original"] = divergence / batch.images[0].numel()
+        if self.adversary is not None and self.adversary.plays(index):
+            reconstruction = absolute + config.weights.perceptual * perceptual
+            terms["adversarial"] = adversarial = self.adversary.generator_term(reconstruction, decoded)
+        terms["correspondence"] = self._correspondence(mean, batch)
+        vae = vae_loss(absolute, perceptual, kl, adversarial, config.weights)
+        loss = stage_one_loss(
+            vae,
+            terms["correspondence"],
+            terms["original"],
+            config.weights,
+            variational=log_variance is not None,
+        )
+        return loss, terms, decoded
+
+    def _sampled(self, mean: Tensor, log_variance: Tensor | None, index: int) -> Tensor:
+        """A draw from the posterior, the same for the same seed and step; `latent_noise` where there is no variance."""
+        generator = seeded_generator(self.config.seed, index, _POSTERIOR_NOISE)
+        if log_variance is None:
+            batch, channels, height, width = mean.shape
+            shape = (batch, channels, height, width)
+            return mean + latent_noise(shape, strongest=self.config.latent_noise, generator=generator).to(
+                mean
+            )
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        return mean + noise * (0.5 * log_variance).exp()
+
+    def _raw(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
+        """The posterior as the network gives it: the prior of L_VAE is about latents that are not normalised."""
+        std = self.autoencoder.latent_std.view(1, -1, 1, 1)
+        return mean * std + self.autoencoder.latent_mean.view(1, -1, 1, 1), log_variance + 2 * std.log()
+
+    def _correspondence(self, latents: Tensor, batch: PairBatch) -> Tensor:
+        """L_corres (Eq. 6) of the posterior means (2 B, C, h, w) of the pairs, which radiance fields are fitted to."""
+        first, second = (
+            latents_at(half, batch.positions[:, :, side], factor=self.autoencoder.factor)
+            for side, half in enumerate(latents[: 2 * len(batch.positions)].chunk(2))
+        )
+        weights = pair_weights(batch.pose_errors, weighting=self.config.weighting)
+        term = relative_correspondence_loss if self.config.unit == "pair" else correspondence_loss
+        return term(first, second, batch.shared, weights)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights and optimisers."""
+        tensors, groups = pack_optimizer(self.optimizer, "adam")
+        tensors |= with_prefix("autoencoder", self.autoencoder.state_dict())
+        metadata: dict[str, Any] = {"adam": groups}
+        if self.adversary is not None:
+            others, metadata["adversary"] = self.adversary.state()
+            tensors |= with_prefix("adversary", others)
+        return tensors, metadata
+
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        self.autoencoder.load_state_dict(without_prefix("autoencoder", tensors))
+        unpack_optimizer(self.optimizer, "adam", tensors, metadata["adam"])
+        if self.adversary is not None:
+            self.adversary.restore(without_prefix("adversary", tensors), metadata["adversary"])
+
+
+class _Adversary:
+    """The discriminator with its optimiser."""
+
+    def __init__(
+        self, config: DiscriminatorConfig, training: EncoderFinetuning, *, device: torch.device
+    ) -> None:
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            self.network = PatchDiscriminator(config).to(device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=training.learning_rate, betas=_BETAS)
+
+    def plays(self, index: int) -> bool:
+        """Whether it takes part in step `index`."""
+        return index + 1 >= self.config.start
+
+    def generator_term(self, reconstruction: Tensor, decoded: Tensor) -> Tensor:
+        """The weighted adversarial term of L_VAE."""
+        generator = generator_loss(self.network(decoded))
+        return self.config.weight * adaptive_weight(reconstruction, generator, decoded) * generator
+
+    def step(self, images: Tensor, decoded: Tensor, rate: float) -> Tensor:
+        """Train the discriminator on images and decoded images; returns its loss."""
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.zero_grad()
+        loss = discriminator_loss(self.network(images), self.network(decoded))
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def state(self) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        tensors, groups = pack_optimizer(self.optimizer, "adam")
+        return tensors | with_prefix("network", self.network.state_dict()), groups
+
+    def restore(self, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]) -> None:
+        self.network.load_state_dict(without_prefix("network", tensors))
+        unpack_optimizer(self.optimizer, "adam", tensors, groups)

@@ -1,0 +1,1 @@
+"""Measures of images and latents: fidelity, perceptual distance, agreement between views."""

@@ -1,0 +1,30 @@
+"""The measures that every table reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from latentfields.measures.metrics import LATENT_RANGE, psnr, rmse, ssim
+from latentfields.measures.perceptual import Unavailable, load_lpips, multiscale_gmsd
+
+Measure = Callable[[Tensor, Tensor], Tensor]
+
+
+def image_measures() -> tuple[dict[str, Measure], list[str]]:
+    """Measures of images (B, 3, H, W) in [0, 1], each giving (B,), and notes on those that are missing."""
+    measures: dict[str, Measure] = {"psnr": psnr, "ssim": ssim, "ms_gmsd": multiscale_gmsd}
+    lpips = load_lpips()
+    if isinstance(lpips, Unavailable):
+        return measures, [f"LPIPS was not computed because {lpips.reason}."]
+    return measures | {"lpips": lpips}, []
+
+
+def latent_measures() -> dict[str, Measure]:
+    """Measures of normalised latents (B, C, h, w), each giving (B,)."""
+    return {
+        "psnr": lambda a, b: psnr(a, b, data_range=LATENT_RANGE),
+        "ssim": lambda a, b: ssim(a, b, data_range=LATENT_RANGE),
+        "rmse": rmse,
+    }

@@ -1,0 +1,1 @@
+"""Pictures, films, charts, and the pages that show them."""

@@ -1,0 +1,1 @@
+"""From meshes to scenes: reading, placing cameras, rendering, writing."""

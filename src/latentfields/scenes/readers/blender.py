@@ -1,0 +1,33 @@
+"""NeRF-synthetic folders: transforms_train.json, transforms_val.json, transforms_test.json, RGBA pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latentfields.scenes.readers.capture import Capture, PosedImage, every_eighth
+from latentfields.scenes.readers.json_fields import read_json
+from latentfields.scenes.readers.transforms_json import read_frame
+
+TRAIN_FILE = "transforms_train.json"
+
+
+def read_blender(folder: Path) -> Capture:
+    """The capture in a NeRF-synthetic folder; poses in the files are camera-to-world in OpenGL axes.
+
+    Without a test file the validation views are the test views; without both, every eighth view of the
+    training file is one. Raises InputError naming the file and field at fault.
+    """
+    views: list[PosedImage] = []
+    splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    for split, indices in splits.items():
+        file = folder / f"transforms_{split}.json"
+        if split != "train" and not file.is_file():
+            continue
+        frames = [read_frame(folder, frame, axes="opengl") for frame in read_json(file).objects("frames")]
+        indices.extend(range(len(views), len(views) + len(frames)))
+        views += frames
+    if not splits["test"]:
+        splits["test"] = splits["val"]
+    if not splits["test"]:
+        splits = every_eighth(folder / TRAIN_FILE, len(views))
+    return Capture(folder=folder, views=views, splits=splits)

@@ -1,0 +1,95 @@
+"""What a COLMAP sparse model holds, whichever way it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from latentfields.errors import InputError
+from latentfields.scenes.readers.capture import Array, usable_points
+
+PARAMETERS = {
+    "SIMPLE_PINHOLE": ("f", "cx", "cy"),
+    "PINHOLE": ("fx", "fy", "cx", "cy"),
+    "SIMPLE_RADIAL": ("f", "cx", "cy", "k1"),
+    "RADIAL": ("f", "cx", "cy", "k1", "k2"),
+    "OPENCV": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2"),
+}
+"""Camera models that are read and their parameters, in the order of COLMAP's own numbers for them."""
+
+
+@dataclass(frozen=True)
+class ColmapCamera:
+    """Intrinsics shared by some images."""
+
+    width: int
+    height: int
+    parameters: dict[str, float]
+    """Named as in PARAMETERS."""
+
+
+@dataclass(frozen=True)
+class ColmapImage:
+    """A registered image; its pose is world-to-camera, x right, y down, z forward."""
+
+    quaternion: Array
+    """(4,) w, x, y, z, as stored."""
+    translation: Array
+    """(3,)."""
+    camera_id: int
+    name: str
+    """Relative to the folder of the images."""
+
+
+@dataclass(frozen=True)
+class ColmapObservations:
+    """The keypoints of one image. Only correspondences need them; readers of scenes pass them over."""
+
+    positions: Array
+    """(K, 2) column and row in the picture as stored, in pixels; centres at +0.5."""
+    points: npt.NDArray[np.int64]
+    """(K,) identifiers of the sparse points that they are views of; -1 without one."""
+
+
+@dataclass(frozen=True)
+class ColmapPoints:
+    """Sparse points."""
+
+    positions: Array
+    """(P, 3) in the world."""
+    colors: npt.NDArray[np.uint8]
+    """(P, 3)."""
+
+
+def camera_of_model(
+    source: Path, camera_id: int, model: str, width: int, height: int, values: Sequence[float]
+) -> ColmapCamera:
+    """A camera from parameters in COLMAP's order. Raises InputError when their number is wrong."""
+    names = PARAMETERS[model]
+    if len(values) != len(names):
+        raise InputError(
+            source, f"camera {camera_id}: {model} has {len(names)} parameters, got {len(values)}"
+        )
+    return ColmapCamera(width=width, height=height, parameters=dict(zip(names, values, strict=True)))
+
+
+def unsupported_model(source: Path, camera_id: int, model: str) -> InputError:
+    """The error to raise about a camera model that is not in PARAMETERS."""
+    return InputError(
+        source,
+        f"camera {camera_id}: model {model} is not supported; expected one of {', '.join(PARAMETERS)} "
+        "(COLMAP's image_undistorter converts the others)",
+    )
+
+
+def points_of_rows(source: Path, rows: Iterable[tuple[float, ...]]) -> ColmapPoints:
+    """Points from rows of x, y, z, red, green, blue. Raises InputError when a number is impossible."""
+    table = np.array(list(rows), dtype=np.float64).reshape(-1, 6)
+    positions, colors = usable_points(source, table[:, :3]), table[:, 3:]
+    if not ((colors >= 0) & (colors <= 255)).all():
+        raise InputError(source, "expected colours between 0 and 255")
+    return ColmapPoints(positions=positions, colors=colors.astype(np.uint8))

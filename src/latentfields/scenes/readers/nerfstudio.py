@@ -1,0 +1,54 @@
+"""Nerfstudio folders: transforms.json, also as written by instant-ngp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from latentfields.scenes.readers.capture import Capture, PosedImage, every_eighth, existing_file, path_inside
+from latentfields.scenes.readers.json_fields import JsonObject, read_json
+from latentfields.scenes.readers.point_cloud import read_ply
+from latentfields.scenes.readers.transforms_json import read_frame
+
+FILE = "transforms.json"
+
+
+def read_nerfstudio(folder: Path) -> Capture:
+    """The capture in a Nerfstudio folder; poses in the file are camera-to-world in OpenGL axes.
+
+    Views are ordered by name. The splits are the lists train_filenames, val_filenames and test_filenames
+    where the file has them (the validation views are the test views when it names no others); otherwise
+    every eighth view is a test view. Sparse points are read from ply_file_path. Raises InputError naming
+    the file and field at fault.
+    """
+    meta = read_json(folder / FILE)
+    views = [read_frame(folder, frame, axes="opengl") for frame in meta.objects("frames")]
+    views.sort(key=lambda view: view.name)
+    points = colors = None
+    if "ply_file_path" in meta:
+        name = meta.text("ply_file_path")
+        file = path_inside(folder, meta.source, "ply_file_path", name)
+        points, colors = read_ply(existing_file(file, meta.source, "ply_file_path"))
+    splits = _listed_splits(folder, meta, views) or every_eighth(meta.source, len(views))
+    return Capture(folder=folder, views=views, splits=splits, points=points, point_colors=colors)
+
+
+def _listed_splits(
+    folder: Path, meta: JsonObject, views: Sequence[PosedImage]
+) -> Mapping[str, Sequence[int]] | None:
+    if not any(f"{split}_filenames" in meta for split in ("train", "val", "test")):
+        return None
+    index_of = {view.image: index for index, view in enumerate(views)}
+    splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    for split, indices in splits.items():
+        field = f"{split}_filenames"
+        for name in meta.texts(field) if field in meta else ():
+            file = path_inside(folder, meta.source, field, name)
+            if file not in index_of:
+                raise meta.fail(field, f"{name!r} is not among the frames")
+            indices.append(index_of[file])
+    splits["test"] = splits["test"] or splits["val"]
+    for split in ("train", "test"):
+        if not splits[split]:
+            raise meta.fail(f"{split}_filenames", "expected a list of texts, got nothing")
+    return splits

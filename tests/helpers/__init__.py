@@ -1,0 +1,1 @@
+"""What tests share: small data, tiny settings, checks that several modules have to pass."""

@@ -1,0 +1,56 @@
+"""Small autoencoders and data sets of correspondences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from helpers.corner_scene import corner_cameras, write_depth_scene
+from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
+from latentfields.autoencoders.config import PatchAutoencoderConfig
+from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.make import correspond
+from latentfields.lrf.encoder.config import EncoderFinetuning, StageOneWeights
+from latentfields.training.loop import LoopOptions
+
+LOOP = LoopOptions(checkpoint_seconds=3600.0, log_every=1)
+CONFIG = EncoderFinetuning(
+    size=32,
+    steps=6,
+    pairs_per_batch=2,
+    points_per_pair=40,
+    learning_rate=1e-3,
+    weights=StageOneWeights(correspondence=0.3, original_kl=1e-4),
+)
+TINY_SCENE = {"width": 48, "height": 40}
+
+
+def small_autoencoder(*, variational: bool = False) -> Autoencoder:
+    """Factor 4, four channels, random weights."""
+    config = PatchAutoencoderConfig(
+        channels=4, patch=2, widths=(8, 8), blocks=(1, 1), variational=variational
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        codec = PatchAutoencoder(config)
+        for parameter in codec.parameters():  # Residual branches start at zero, which would hide gradients.
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    return Autoencoder(codec.eval(), LatentStatistics((0.1,) * 4, (0.5,) * 4), name="small")
+
+
+def make_dataset(folder: Path, *, names: tuple[str, ...] = ("a", "b")) -> Path:
+    """Scenes of 8 views, 7 of them to train on, and their correspondences in `folder / "correspondences"`."""
+    for index, name in enumerate(names):
+        write_depth_scene(folder / "scenes" / name, corner_cameras(8 + index, **TINY_SCENE))
+    out = folder / "correspondences"
+    list(correspond([folder / "scenes"], out=out, options=CorrespondenceOptions()))
+    return out
+
+
+def with_weights(**weights: float) -> EncoderFinetuning:
+    """`CONFIG` with every weight zero but those given."""
+    zero = dict.fromkeys(StageOneWeights.__dataclass_fields__, 0.0)
+    return replace(CONFIG, weights=StageOneWeights(**(zero | weights)))

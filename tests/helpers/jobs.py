@@ -1,0 +1,28 @@
+"""Jobs that other processes can import."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+def count_up(path: Path) -> dict[str, Any]:
+    """Notes in a file how often it was called."""
+    calls = int(path.read_text()) + 1 if path.exists() else 1
+    path.write_text(str(calls))
+    return {"calls": calls, "process": os.getpid()}
+
+
+def fail(message: str) -> dict[str, Any]:
+    raise ValueError(message)
+
+
+def beat(path: Path) -> dict[str, Any]:
+    """A long job that shows that it is alive, by appending to a file."""
+    for _ in range(1200):
+        with open(path, "a") as file:
+            file.write(".")
+        time.sleep(0.05)
+    return {}

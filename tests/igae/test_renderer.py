@@ -1,0 +1,98 @@
+from dataclasses import replace
+
+import torch
+
+from helpers.igae_data import CONFIG
+from latentfields.fields.triplane import TriPlane
+from latentfields.igae.renderer import TriPlaneRenderer
+from latentfields.igae.scenes import LatentScenes
+from latentfields.rendering.density_grid import DensityGrid
+from latentfields.rendering.renderer import render_rays
+from latentfields.scenes.objects.placement import sphere_cameras
+
+CPU = torch.device("cpu")
+BACKGROUND = torch.tensor([1.0, -2.0, 0.5])
+
+
+def renderer_and_scenes(**changes):
+    config = replace(CONFIG.scenes, **changes)
+    torch.manual_seed(0)
+    hulls = torch.ones(2, 8**3, dtype=torch.bool)
+    scenes = LatentScenes(hulls, config.triplane, grid_resolution=8, seed=3)
+    return TriPlaneRenderer(config, channels=3), scenes.fetch([0, 1], CPU)
+
+
+def cameras(size=6):
+    return sphere_cameras(2, distance=2.5, size=size, field_of_view=50.0, seed=0)
+
+
+def render(renderer, scene, *, generator=None, **options):
+    options = {"background": BACKGROUND, "near": 0.5, "far": 5.0} | options
+    return renderer.render(scene, cameras(), generator=generator, **options).latents
+
+
+def test_a_scene_renders_like_a_field_of_its_own():
+    renderer, (scene, other) = renderer_and_scenes()
+    field = TriPlane(CONFIG.scenes.triplane, channels=3, head="linear")
+    field.planes.data.copy_(scene.planes.detach())
+    field.head.load_state_dict(renderer.head.state_dict())
+    expected = render_rays(
+        field,
+        DensityGrid(resolution=8),
+        cameras().rays().flatten(),
+        BACKGROUND,
+        near=0.5,
+        far=5.0,
+        options=CONFIG.scenes.sampling,
+        generator=None,
+    ).features
+    rendered = render(renderer, scene)
+    assert rendered.shape == (2, 3, 6, 6)
+    torch.testing.assert_close(rendered.permute(0, 2, 3, 1).reshape(-1, 3), expected)
+    assert not torch.allclose(render(renderer, other), rendered)
+
+
+def test_rendering_repeats_without_jitter_and_by_seed_with_it():
+    renderer, (scene, _) = renderer_and_scenes()
+    assert torch.equal(render(renderer, scene), render(renderer, scene))
+    jittered = [render(renderer, scene, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(jittered[0], jittered[1])
+    assert not torch.equal(jittered[0], jittered[2])
+
+
+def test_rays_that_miss_the_scene_show_the_background():
+    renderer, (scene, _) = renderer_and_scenes()
+    away = cameras()
+    away.camera_to_world[:, :3, :3] *= torch.tensor([-1.0, 1.0, -1.0])  # turned round
+    rendered = renderer.render(scene, away, background=BACKGROUND, near=0.5, far=5.0, generator=None).latents
+    torch.testing.assert_close(rendered, BACKGROUND.view(1, 3, 1, 1).expand_as(rendered))
+
+
+def test_a_latent_pixel_is_the_mean_over_its_area():
+    """Four rays per pixel are the four pixels of the grid of twice the resolution."""
+    renderer, (scene, _) = renderer_and_scenes(pixel_samples=2)
+    single, _ = renderer_and_scenes()
+    single.load_state_dict(renderer.state_dict())
+    fine = single.render(scene, cameras(12), background=BACKGROUND, near=0.5, far=5.0, generator=None)
+    coarse = renderer.render(scene, cameras(), background=BACKGROUND, near=0.5, far=5.0, generator=None)
+    torch.testing.assert_close(coarse.latents, torch.nn.functional.avg_pool2d(fine.latents, 2))
+    torch.testing.assert_close(coarse.opacity, torch.nn.functional.avg_pool2d(fine.opacity, 2))
+
+
+def test_gradients_reach_planes_and_mlp_and_no_other_scene():
+    renderer, (scene, other) = renderer_and_scenes()
+    render(renderer, scene).square().sum().backward()
+    assert scene.planes.grad is not None
+    assert float(scene.planes.grad.abs().sum()) > 0
+    assert other.planes.grad is None
+    assert all(parameter.grad is not None for parameter in renderer.parameters())
+
+
+def test_grids_are_looked_at_again_on_schedule():
+    renderer, (scene, _) = renderer_and_scenes()
+    changed = []
+    for visits in range(4):
+        before = scene.grid.density.clone()
+        renderer.update_grid(replace(scene, visits=visits), generator=torch.Generator().manual_seed(visits))
+        changed.append(not torch.equal(before, scene.grid.density))
+    assert changed == [True, False, True, False]

@@ -1,0 +1,166 @@
+"""Cameras of films, finished runs on disk and what is wrong with damaged ones."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.tiny import TINY_FIT, sphere_cameras, with_steps
+from latentfields import fit
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.errors import InputError
+from latentfields.latent_nerf.evaluate import evaluate_run
+from latentfields.latent_nerf.render import load_run_scene, orbit, render_run
+from latentfields.latent_nerf.run import Run
+from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
+
+
+@pytest.fixture(scope="module")
+def finished(
+    scene: Scene, autoencoder: Autoencoder, autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    named = autoencoder.clone()
+    named.name = str(autoencoder_folder)
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    fit(scene, named, out=folder, config=with_steps(TINY_FIT, supervision=2, alignment=2))
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@settings(deadline=None, max_examples=15)
+@given(frames=st.integers(1, 40), views=st.integers(6, 30))
+def test_an_orbit_looks_at_the_origin_from_one_height(frames: int, views: int) -> None:
+    cameras = orbit(sphere_cameras(views), frames=frames)
+    assert len(cameras) == frames
+    distance = cameras.centers.norm(dim=-1)
+    torch.testing.assert_close(distance, distance[:1].expand(frames))
+    torch.testing.assert_close(cameras.forward, -cameras.centers / distance[:, None], atol=1e-5, rtol=0)
+    rotation = cameras.camera_to_world[:, :3, :3]
+    identity = torch.eye(3).expand(frames, 3, 3)
+    torch.testing.assert_close(rotation @ rotation.transpose(1, 2), identity, atol=1e-5, rtol=0)
+
+
+def test_an_orbit_closes_with_even_steps() -> None:
+    centers = orbit(sphere_cameras(20), frames=12).centers
+    steps = (centers - centers.roll(1, dims=0)).norm(dim=-1)
+    torch.testing.assert_close(steps, steps[:1].expand(12), atol=1e-5, rtol=1e-5)
+
+
+def test_cameras_on_one_side_are_not_orbited() -> None:
+    everywhere = sphere_cameras(60)
+    front = everywhere[everywhere.centers[:, 0] > 2.0]
+    assert len(front) > 3
+    path = orbit(front, frames=16).centers
+    toward = torch.nn.functional.normalize(front.centers.mean(0), dim=0)
+    angle = torch.nn.functional.cosine_similarity(path, toward[None]).clamp(-1, 1).acos()
+    assert math.degrees(float(angle.max())) < 60
+
+
+def test_a_single_camera_gives_a_still_picture() -> None:
+    one = sphere_cameras(5)[2:3]
+    path = orbit(one, frames=4)
+    torch.testing.assert_close(path.centers, one.centers.expand(4, 3))
+    assert path.camera_to_world.isfinite().all()
+
+
+def test_evenly_spread_takes_both_ends() -> None:
+    indices = torch.arange(10, 30)
+    assert evenly_spread(indices, 4).tolist() == [10, 16, 23, 29]
+    assert evenly_spread(indices, 50).tolist() == indices.tolist()
+
+
+def test_the_scene_of_a_run_may_have_moved(copy: Path, scene_folder: Path, tmp_path: Path) -> None:
+    run = Run.load(copy)
+    config = replace(run.config, scene=tmp_path / "gone")
+    lost = Run(run.folder, config, run.model, run.frame)
+    with pytest.raises(InputError, match="gone: there is no such folder"):
+        load_run_scene(lost)
+    assert len(load_run_scene(lost, scene_folder)) == 15
+    stored = json.loads((copy / "metrics.json").read_text())["test"]
+    assert evaluate_run(lost, scene_folder=scene_folder)["test"] == stored
+    out = render_run(lost, out=tmp_path / "png", views="orbit", frames=2, fps=1, scene_folder=scene_folder)
+    assert sorted(path.name for path in out.iterdir()) == ["orbit_0000.png", "orbit_0001.png"]
+
+
+def test_a_scene_of_another_size_is_refused(copy: Path, tmp_path: Path) -> None:
+    run = Run.load(copy)
+    smaller = Run(run.folder, replace(run.config, size=16), run.model, run.frame)
+    with pytest.raises(InputError, match="images are 16x16 but the run has 32x32"):
+        load_run_scene(smaller)
+
+
+@pytest.mark.parametrize(("frames", "fps", "option"), [(0, 20, "--frames"), (4, 0, "--fps")])
+def test_films_need_frames_and_a_rate(copy: Path, tmp_path: Path, frames: int, fps: int, option: str) -> None:
+    with pytest.raises(InputError, match=f"{option}: is 0; expected at least 1"):
+        render_run(Run.load(copy), out=tmp_path / "film.mp4", views="orbit", frames=frames, fps=fps)
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def damage_config(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["fit"]["field"]["resolution"] = 20
+    path.write_text(json.dumps(config))
+
+
+def damage_field(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["fit"]["batch_images"] = "four"
+    path.write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (
+            lambda folder: (folder / "config.json").unlink(),
+            "is not a run; expected a folder with config.json",
+        ),
+        (lambda folder: (folder / "config.json").write_text("{"), r"config\.json: malformed JSON"),
+        (damage_field, r"config\.json: field 'fit\.batch_images' is 'four'; expected int"),
+        (damage_config, r"model\.safetensors: does not fit config\.json"),
+        (
+            lambda folder: (folder / "model.safetensors").unlink(),
+            "has no finished model yet; run the same fit",
+        ),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "not a readable safetensors"),
+        (
+            lambda folder: shutil.copy(
+                folder / "state" / "checkpoint.safetensors", folder / "model.safetensors"
+            ),
+            r"model\.safetensors: unknown field",
+        ),
+        (
+            lambda folder: shutil.copy(
+                folder / "decoder" / "model.safetensors", folder / "model.safetensors"
+            ),
+            r"model\.safetensors: field 'top level'",
+        ),
+        (lambda folder: shutil.rmtree(folder / "decoder"), "decoder"),
+        (
+            lambda folder: (folder / "decoder" / "model.safetensors").unlink(),
+            r"decoder/model\.safetensors: no such",
+        ),
+    ],
+)
+def test_damaged_runs_get_one_line(copy: Path, damage: object, problem: str) -> None:
+    assert callable(damage)
+    damage(copy)
+    with pytest.raises(InputError, match=problem) as caught:
+        Run.load(copy)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,68 @@
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helpers.jobs import count_up, fail
+from latentfields.training.jobs import Cell, run_cells
+
+
+def cells(folder: Path, count: int) -> list[Cell]:
+    return [Cell(f"cell-{i}", count_up, folder / f"calls-{i}") for i in range(count)]
+
+
+def test_results_come_in_the_order_of_the_cells_and_are_computed_once(tmp_path: Path) -> None:
+    first = run_cells(cells(tmp_path, 3), tmp_path / "out", processes=1, label="test")
+    again = run_cells(cells(tmp_path, 4), tmp_path / "out", processes=1, label="test")
+    assert list(again) == ["cell-0", "cell-1", "cell-2", "cell-3"]
+    assert [result["calls"] for result in again.values()] == [1, 1, 1, 1]
+    assert {name: again[name] for name in first} == first
+
+
+def test_other_processes_do_the_same(tmp_path: Path) -> None:
+    results = run_cells(cells(tmp_path, 3), tmp_path / "out", processes=2, label="test")
+    assert [result["calls"] for result in results.values()] == [1, 1, 1]
+    assert os.getpid() not in {result["process"] for result in results.values()}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, processes: int) -> None:
+    jobs = [*cells(tmp_path, 1), Cell("broken", fail, "no such thing")]
+    with pytest.raises(ValueError, match="no such thing"):
+        run_cells(jobs, tmp_path / "out", processes=processes, label="test")
+    results = run_cells(cells(tmp_path, 1), tmp_path / "out", processes=1, label="test")
+    assert results["cell-0"]["calls"] == 1
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    hearts = [tmp_path / "first", tmp_path / "second"]
+    script = (
+        "from pathlib import Path; from latentfields.training.jobs import Cell, run_cells; from helpers.jobs import beat;"
+        f"run_cells([Cell(name, beat, Path({str(tmp_path)!r}) / name) for name in ('first', 'second')], "
+        f"Path({str(tmp_path / 'out')!r}), processes=2, label='test')"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL
+    ) as parent:
+        wait_for(lambda: all(heart.exists() for heart in hearts))
+        parent.kill()
+
+    def still() -> bool:
+        sizes = [heart.stat().st_size for heart in hearts]
+        time.sleep(1.0)
+        return sizes == [heart.stat().st_size for heart in hearts]
+
+    wait_for(still)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Well before the job of `beat` ends by itself."""
+    end = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
