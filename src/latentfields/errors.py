@@ -1,6 +1,6 @@
-"""The one exception that means "your input is wrong", as opposed to "the program is".
+"""The exceptions that mean "your input is wrong", as opposed to "the program is".
 
-The command line prints its message as a single line and exits with status 2; any other exception is a defect.
+The command line prints their message as a single line and exits with status 2; any other exception is a defect.
 """
 
 from pathlib import Path
@@ -17,3 +17,12 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return (type(self), (self.source, self.problem))
+
+
+class ArgumentError(InputError):
+    """An argument whose value cannot be used.
+
+    `source` is the argument's name as Python has it, with the path of the field where it is a configuration:
+    `supervision.steps`. Other arguments that the problem mentions stand in backticks. The command line, which alone
+    knows flags, shows both as flags.
+    """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields.bench.nvs import FitJob, fit_and_score
 
 
@@ -15,7 +15,7 @@ def test_a_fit_without_alignment_is_scored_as_it_is_after_supervision(
     job = FitJob(
         scene=scene_folder,
         autoencoder=str(autoencoder_folder),
-        config=with_steps(TINY_FIT, supervision=3, alignment=0),
+        config=TINY_FIT.with_steps(supervision=3, alignment=0),
         folder=tmp_path / "fit",
         picture=tmp_path / "picture.png",
     )

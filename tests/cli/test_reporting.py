@@ -9,7 +9,8 @@ import warnings
 import pytest
 
 from latentfields.cli.main import parse_line
-from latentfields.cli.reporting import LogLevel, reporting
+from latentfields.cli.reporting import LogLevel, reporting, with_flags
+from latentfields.errors import ArgumentError, InputError
 
 OURS, THEIRS = "latentfields.scenes.images", "numpy.linalg"
 
@@ -56,3 +57,12 @@ def test_the_level_is_taken_before_and_after_the_command() -> None:
     assert parse_line(["evaluate", "runs/x"]).log_level == "info"
     assert parse_line(["--log-level", "error", "evaluate", "runs/x"]).log_level == "error"
     assert parse_line(["export", "mesh", "runs/x", "--log-level", "warning"]).log_level == "warning"
+
+
+def test_arguments_are_flags_at_the_command_line_alone() -> None:
+    error = ArgumentError("joint.learning_rate", "is 0; expected less than `final_rate`, see the file a_b")
+    assert str(error) == "joint.learning_rate: is 0; expected less than `final_rate`, see the file a_b"
+    assert (
+        with_flags(error) == "--joint.learning-rate: is 0; expected less than --final-rate, see the file a_b"
+    )
+    assert with_flags(InputError("a_file.json", "field `x_y`")) == "a_file.json: field `x_y`"

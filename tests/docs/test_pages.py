@@ -17,7 +17,6 @@ import trimesh
 from PIL import Image
 
 from helpers.corner_scene import corner_cameras, write_colmap_scene
-from helpers.tiny import with_steps
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
 from latentfields.latent_nerf import fit
@@ -81,7 +80,7 @@ def reader(
     monkeypatch.chdir(tmp_path)
     # `latentfields.fit` in Python has no flags.
     monkeypatch.setattr(
-        fit, "preset", lambda name, space: with_steps(preset(name, space=space), supervision=3, alignment=3)
+        fit, "preset", lambda name, space: preset(name, space=space).with_steps(supervision=3, alignment=3)
     )
     return tmp_path
 

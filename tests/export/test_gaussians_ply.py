@@ -10,7 +10,7 @@ import plyfile
 import pytest
 import torch
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields import FitConfig, fit, preset
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
@@ -38,8 +38,8 @@ def random_cloud(count: int, *, channels: int, degree: int) -> GaussianCloud:
 def config(space: str) -> FitConfig:
     gaussians = preset("gaussians")
     field = replace(gaussians.field, initial=40, degree=1)
-    return with_steps(
-        replace(TINY_FIT, field=field, sampling=gaussians.sampling, space=space), supervision=2, alignment=1
+    return replace(TINY_FIT, field=field, sampling=gaussians.sampling, space=space).with_steps(
+        supervision=2, alignment=1
     )
 
 
@@ -156,7 +156,7 @@ def test_a_decoder_lies_beside_gaussians_of_latents(
 
 
 def test_other_fields_have_no_gaussians_to_export(scene: Scene, tmp_path: Path) -> None:
-    run = fit(scene, None, out=tmp_path / "run", config=with_steps(TINY_FIT, supervision=1, alignment=0))
+    run = fit(scene, None, out=tmp_path / "run", config=TINY_FIT.with_steps(supervision=1, alignment=0))
     with pytest.raises(InputError, match="has the field triplane, which has no Gaussians"):
         export_gaussians(run, out=tmp_path / "cloud.ply")
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.analytic_run import CENTER, LEFT, RADIUS, RIGHT, SCALE
-from helpers.tiny import TINY_GAUSSIANS, with_steps
+from helpers.tiny import TINY_GAUSSIANS
 from latentfields import fit
 from latentfields.cameras import Rays
 from latentfields.errors import InputError
@@ -59,7 +59,7 @@ def test_what_passes_is_taken_out_of_the_depth(sphere_run: Run) -> None:
 
 
 def test_points_of_an_opaque_gaussian_lie_in_planes_through_its_centre(scene: Scene, tmp_path: Path) -> None:
-    config = with_steps(replace(TINY_GAUSSIANS, space="rgb"), supervision=1, alignment=0)
+    config = replace(TINY_GAUSSIANS, space="rgb").with_steps(supervision=1, alignment=0)
     run = fit(scene, None, out=tmp_path / "run", config=config)
     field, deviation, center = run.model.field, 0.3, torch.tensor([0.1, -0.2, 0.15])
     assert isinstance(field, GaussianField)

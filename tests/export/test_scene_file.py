@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from helpers.tiny import TINY_FIT, TINY_GAUSSIANS, with_steps
+from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
@@ -28,7 +28,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.scene import Scene
 
-CONFIG = with_steps(TINY_FIT, supervision=2, alignment=2)
+CONFIG = TINY_FIT.with_steps(supervision=2, alignment=2)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_gaussians_go_in_and_come_back(
 ) -> None:
     # MCMC adds Gaussians: the file has more of them than the configuration begins with.
     field = GaussiansConfig(initial=50, densification=McmcDensification(growth=0.5))
-    config = with_steps(replace(TINY_GAUSSIANS, field=field, space=space), supervision=20, alignment=1)
+    config = replace(TINY_GAUSSIANS, field=field, space=space).with_steps(supervision=20, alignment=1)
     run = fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
     assert len(run.model.field.means) > 50
     file = tmp_path / "scene.safetensors"

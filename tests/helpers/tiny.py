@@ -39,14 +39,6 @@ TINY_GAUSSIANS = replace(TINY_FIT, field=GaussiansConfig(initial=60), sampling=S
 """The same with a few Gaussians."""
 
 
-def with_steps(config: FitConfig, *, supervision: int, alignment: int) -> FitConfig:
-    return replace(
-        config,
-        supervision=replace(config.supervision, steps=supervision),
-        alignment=replace(config.alignment, steps=alignment),
-    )
-
-
 def sphere_cameras(views: int) -> Cameras:
     """Views spread evenly over directions, the first ones as much as all of them."""
     index = torch.arange(views) + 0.5

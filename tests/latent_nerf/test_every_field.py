@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 import torch
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields import FitConfig, fit, preset
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
@@ -46,7 +46,7 @@ def trained(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) ->
 @pytest.mark.parametrize("name", SAMPLINGS)
 def test_kplanes_in_rgb_with_every_sampler(scene: Scene, name: str) -> None:
     config = replace(TINY_FIT, space="rgb", field=KPLANES, sampling=SAMPLINGS[name], batch_rays=256)
-    trainer = trained(scene, None, with_steps(config, supervision=150, alignment=0))
+    trainer = trained(scene, None, config.with_steps(supervision=150, alignment=0))
     assert trainer.test_psnr(None) > 20
 
 
@@ -55,7 +55,7 @@ def test_kplanes_in_latents(scene: Scene, autoencoder: Autoencoder, name: str) -
     config = replace(
         TINY_FIT, field=KPLANES, sampling=SAMPLINGS[name], subpixels=1, decoder_learning_rate=2e-3
     )
-    trainer = trained(scene, autoencoder, with_steps(config, supervision=150, alignment=150))
+    trainer = trained(scene, autoencoder, config.with_steps(supervision=150, alignment=150))
     assert trainer.after_supervision["test_psnr"] > 14
     assert trainer.test_psnr(None) > 18
 
@@ -66,7 +66,7 @@ def test_every_field_learns(scene: Scene, autoencoder: Autoencoder, field: Field
     config = replace(preset(field), space=space, subpixels=1, batch_images=2, batch_rays=256)
     if field != "gaussians":
         config = replace(config, sampling=GridSampling(samples=12, bins=24, grid_resolution=16))
-    config = with_steps(config, supervision=50, alignment=0)
+    config = config.with_steps(supervision=50, alignment=0)
     model = new_model(scene, autoencoder if space == "latent" else None, config)
     trainer = LatentNerfTrainer(model, scene, config)
     before = error(trainer)
@@ -84,7 +84,7 @@ def error(trainer: LatentNerfTrainer) -> float:
 
 def test_squashed_latents_can_be_fitted(scene: Scene, autoencoder: Autoencoder) -> None:
     config = replace(TINY_FIT, normalizer="tanh", subpixels=1, decoder_learning_rate=2e-3)
-    trainer = trained(scene, autoencoder, with_steps(config, supervision=200, alignment=200))
+    trainer = trained(scene, autoencoder, config.with_steps(supervision=200, alignment=200))
     assert trainer.test_psnr(None) > 15
 
 
@@ -92,7 +92,7 @@ def test_squashed_latents_can_be_fitted(scene: Scene, autoencoder: Autoencoder) 
 def test_a_fit_by_name_reloads_and_repeats_its_pictures(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: FieldName
 ) -> None:
-    quick = with_steps(replace(preset(field), batch_images=1, subpixels=1), supervision=5, alignment=2)
+    quick = replace(preset(field), batch_images=1, subpixels=1).with_steps(supervision=5, alignment=2)
     monkeypatch.setattr(
         "latentfields.latent_nerf.fit.preset", lambda name, space: {(field, "latent"): quick}[name, space]
     )
@@ -117,8 +117,8 @@ def test_a_field_beside_a_configuration_is_refused(
 def test_a_gpu_computes_the_same(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, sampling: SamplingConfig, normalizer: str
 ) -> None:
-    config = with_steps(
-        replace(TINY_FIT, field=KPLANES, sampling=sampling, normalizer=normalizer), supervision=2, alignment=2
+    config = replace(TINY_FIT, field=KPLANES, sampling=sampling, normalizer=normalizer).with_steps(
+        supervision=2, alignment=2
     )
     cameras = scene.cameras[scene.indices("test")]
     on_cpu, on_gpu = (

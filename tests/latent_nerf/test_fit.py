@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.errors import InputError
@@ -20,7 +20,7 @@ from latentfields.latent_nerf.run import Run, RunConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
-QUICK = with_steps(TINY_FIT, supervision=3, alignment=2)
+QUICK = TINY_FIT.with_steps(supervision=3, alignment=2)
 
 
 def changed(option: str, value: Any) -> FitConfig:
@@ -70,7 +70,7 @@ def test_settings_out_of_range_are_named(
 def test_no_steps_at_all_and_no_time_are_refused(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
-    nothing = with_steps(QUICK, supervision=0, alignment=0)
+    nothing = QUICK.with_steps(supervision=0, alignment=0)
     with pytest.raises(InputError, match="expected at least one step"):
         fit(scene, autoencoder, out=tmp_path / "run", config=nothing)
     for seconds in (0.0, -1.0, float("nan")):
@@ -83,7 +83,7 @@ def test_no_steps_at_all_and_no_time_are_refused(
 def test_a_stage_may_be_left_out(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, supervision: int, alignment: int
 ) -> None:
-    config = with_steps(QUICK, supervision=supervision, alignment=alignment)
+    config = QUICK.with_steps(supervision=supervision, alignment=alignment)
     fit(scene, autoencoder, out=tmp_path / "run", config=config)
     stored = read_json(tmp_path / "run" / "metrics.json")
     assert bool(stored["after_supervision"]) == bool(alignment)
@@ -173,7 +173,7 @@ def test_dying_after_the_training_costs_nothing(
 def test_a_time_limit_is_shared_by_both_stages(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
-    config = with_steps(TINY_FIT, supervision=10_000, alignment=10_000)
+    config = TINY_FIT.with_steps(supervision=10_000, alignment=10_000)
     fit(scene, autoencoder, out=tmp_path / "run", config=config, seconds=1.5)
     stored = read_json(tmp_path / "run" / "metrics.json")
     assert 1.5 <= stored["training_seconds"] < 30

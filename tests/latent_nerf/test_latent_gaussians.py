@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.tiny import TEST_VIEWS, TINY_FIT, with_steps
+from helpers.tiny import TEST_VIEWS, TINY_FIT
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
@@ -112,7 +112,7 @@ def test_the_loss_is_l1_and_d_ssim() -> None:
 
 
 def test_a_short_fit_in_rgb(scene: Scene) -> None:
-    config = with_steps(replace(GAUSSIANS, space="rgb"), supervision=150, alignment=0)
+    config = replace(GAUSSIANS, space="rgb").with_steps(supervision=150, alignment=0)
     trainer = trained(scene, None, config)
     assert trainer.test_psnr(None) > 25
 
@@ -122,7 +122,7 @@ def test_a_short_fit_in_latents(
     scene: Scene, autoencoder: Autoencoder, strategy: GradientDensification | McmcDensification
 ) -> None:
     config = replace(GAUSSIANS, field=GaussiansConfig(initial=400, densification=strategy))
-    trainer = trained(scene, autoencoder, with_steps(config, supervision=100, alignment=100))
+    trainer = trained(scene, autoencoder, config.with_steps(supervision=100, alignment=100))
     assert trainer.after_supervision["test_psnr"] > 13
     assert trainer.test_psnr(None) > 17.5
 
@@ -131,7 +131,7 @@ def test_points_outside_of_the_box_are_fitted_in_a_photograph(scene: Scene, auto
     torch.manual_seed(0)
     points = torch.cat([torch.randn(200, 3), 8 * torch.nn.functional.normalize(torch.randn(200, 3), dim=-1)])
     photographs = replace(scene, alpha=None, points=points, point_colors=None)
-    trainer = trained(photographs, autoencoder, with_steps(GAUSSIANS, supervision=30, alignment=0))
+    trainer = trained(photographs, autoencoder, GAUSSIANS.with_steps(supervision=30, alignment=0))
     assert trainer.model.field.means.norm(dim=-1).max() > 5  # type: ignore[union-attr, operator]
 
 
@@ -187,7 +187,7 @@ def test_a_fit_repeats_its_bytes_and_reloads(scene: Scene, autoencoder: Autoenco
     field = GaussiansConfig(
         initial=50, densification=GradientDensification(refinements=2, start=0.2, end=0.5, threshold=1e-6)
     )
-    config = with_steps(replace(GAUSSIANS, field=field, subpixels=2), supervision=8, alignment=3)
+    config = replace(GAUSSIANS, field=field, subpixels=2).with_steps(supervision=8, alignment=3)
     runs = [fit(scene, autoencoder, out=tmp_path / name, config=config) for name in ("a", "b")]
     files = [(run.folder / "model.safetensors").read_bytes() for run in runs]
     assert files[0] == files[1]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields import registry
 from latentfields.fields.config import OptimizerConfig, TriPlaneConfig
@@ -55,7 +55,7 @@ def test_a_schedule_may_be_longer_or_shorter_than_the_stage() -> None:
 
 def test_the_one_stage_of_rgb_space_is_as_long_as_both(scene: Scene) -> None:
     field = replace(TINY_FIT.field, optimizer=OptimizerConfig(schedule_steps=16, final_learning_rate=0.01))
-    config = with_steps(replace(TINY_FIT, space="rgb", field=field), supervision=3, alignment=5)
+    config = replace(TINY_FIT, space="rgb", field=field).with_steps(supervision=3, alignment=5)
     trainer = LatentNerfTrainer(new_model(scene, None, config), scene, config)
     trainer.step(4, 0.5)
     group = trainer.optimizer.param_groups[0]
@@ -114,7 +114,7 @@ def growing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trainer_of(scene: Scene, autoencoder: Autoencoder) -> LatentNerfTrainer:
-    config = with_steps(TINY_FIT, supervision=6, alignment=4)
+    config = TINY_FIT.with_steps(supervision=6, alignment=4)
     return LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
 
 

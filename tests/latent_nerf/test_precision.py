@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import DecoderPrecision
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def aligned(scene: Scene, autoencoder: Autoencoder, precision: DecoderPrecision) -> LatentNerfTrainer:
-    config = replace(with_steps(TINY_FIT, supervision=1, alignment=1), decoder_precision=precision)
+    config = replace(TINY_FIT.with_steps(supervision=1, alignment=1), decoder_precision=precision)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
     for index in range(2):
         trainer.step(index, index / 2)

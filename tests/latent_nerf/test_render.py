@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.tiny import TINY_FIT, sphere_cameras, with_steps
+from helpers.tiny import TINY_FIT, sphere_cameras
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
@@ -31,7 +31,7 @@ def finished(
     named = autoencoder.clone()
     named.name = str(autoencoder_folder)
     folder = tmp_path_factory.mktemp("runs") / "run"
-    fit(scene, named, out=folder, config=with_steps(TINY_FIT, supervision=2, alignment=2))
+    fit(scene, named, out=folder, config=TINY_FIT.with_steps(supervision=2, alignment=2))
     return folder
 
 

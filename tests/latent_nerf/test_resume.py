@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import (
@@ -27,7 +27,7 @@ from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import LoopOptions, read_log
 
-SIX_AND_FOUR = with_steps(TINY_FIT, supervision=6, alignment=4)
+SIX_AND_FOUR = TINY_FIT.with_steps(supervision=6, alignment=4)
 TINY_KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=4, hidden=8)
 TINY_TENSORF = TensorfConfig(initial_resolution=6, final_resolution=12, upsample_at=(0.1, 0.5))
 TINY_GAUSSIANS = GaussiansConfig(

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import latentfields
-from helpers.tiny import TINY_FIT, sphere_cameras, with_steps
+from helpers.tiny import TINY_FIT, sphere_cameras
 from latentfields.autoencoders import diffusers_codec
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
@@ -30,7 +30,7 @@ from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
-QUICK = with_steps(TINY_FIT, supervision=2, alignment=2)
+QUICK = TINY_FIT.with_steps(supervision=2, alignment=2)
 SKIPPED = {"latents", "against_autoencoded", "autoencoder"}
 
 

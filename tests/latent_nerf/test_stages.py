@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
@@ -25,7 +25,7 @@ from latentfields.scenes.scene import Scene
 def trained(
     scene: Scene, autoencoder: Autoencoder | None, supervision: int, alignment: int, **changes: object
 ) -> LatentNerfTrainer:
-    config = replace(with_steps(TINY_FIT, supervision=supervision, alignment=alignment), **changes)
+    config = replace(TINY_FIT.with_steps(supervision=supervision, alignment=alignment), **changes)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
     for index in range(trainer.total_steps):
         trainer.step(index, index / trainer.total_steps)
@@ -70,7 +70,7 @@ def test_alignment_leaves_the_encoder_alone_and_adapts_the_decoder(
 
 
 def test_supervision_does_not_move_the_decoder(scene: Scene, autoencoder: Autoencoder) -> None:
-    config = with_steps(TINY_FIT, supervision=4, alignment=4)
+    config = TINY_FIT.with_steps(supervision=4, alignment=4)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
     for index in range(4):
         trainer.step(index, index / 8)
@@ -82,7 +82,7 @@ def test_supervision_does_not_move_the_decoder(scene: Scene, autoencoder: Autoen
 
 @pytest.mark.parametrize("choice", ["keep", "reset"])
 def test_the_fields_optimiser_is_kept_or_reset(scene: Scene, autoencoder: Autoencoder, choice: str) -> None:
-    config = replace(with_steps(TINY_FIT, supervision=6, alignment=4), optimizer_at_alignment=choice)
+    config = replace(TINY_FIT.with_steps(supervision=6, alignment=4), optimizer_at_alignment=choice)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
     for index in range(7):
         trainer.step(index, index / 10)
@@ -91,7 +91,7 @@ def test_the_fields_optimiser_is_kept_or_reset(scene: Scene, autoencoder: Autoen
 
 
 def test_learning_rates_decay_to_the_stage_s_end(scene: Scene, autoencoder: Autoencoder) -> None:
-    config = with_steps(TINY_FIT, supervision=10, alignment=10)
+    config = TINY_FIT.with_steps(supervision=10, alignment=10)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
     peak = config.field.planes_learning_rate
     trainer.step(0, 0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
@@ -41,7 +41,7 @@ def latent_run(
     named = autoencoder.clone()
     named.name = str(autoencoder_folder)
     folder = tmp_path_factory.mktemp("viewer") / "latent"
-    fit(scene, named, out=folder, config=with_steps(TINY_FIT, supervision=40, alignment=10))
+    fit(scene, named, out=folder, config=TINY_FIT.with_steps(supervision=40, alignment=10))
     return folder
 
 

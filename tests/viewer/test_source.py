@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.tiny import TINY_FIT, TINY_GAUSSIANS, with_steps
+from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
@@ -42,7 +42,7 @@ def test_a_latent_run_renders_as_the_run_itself(latent_run: Path, scene: Scene) 
 
 
 def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
-    fit(scene, None, out=tmp_path / "rgb", config=with_steps(TINY_FIT, supervision=2, alignment=0))
+    fit(scene, None, out=tmp_path / "rgb", config=TINY_FIT.with_steps(supervision=2, alignment=0))
     (shown,) = opened(tmp_path / "rgb").scenes
     assert kinds(shown) == ("RGB", "Depth", "Error")
     for kind in kinds(shown):
@@ -54,7 +54,7 @@ def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
 def test_gaussians_show_everything_that_fields_do(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: str
 ) -> None:
-    config = with_steps(replace(TINY_GAUSSIANS, space=space), supervision=2, alignment=1)
+    config = replace(TINY_GAUSSIANS, space=space).with_steps(supervision=2, alignment=1)
     fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
     source = opened(tmp_path / "run")
     (shown,) = source.scenes

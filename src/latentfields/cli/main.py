@@ -18,7 +18,7 @@ from latentfields.cli.fit import Fit, starting_point
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.cli.ns import Ns
 from latentfields.cli.render import Render
-from latentfields.cli.reporting import LOG_LEVEL_HELP, LogLevel, one_line, reporting
+from latentfields.cli.reporting import LOG_LEVEL_HELP, LogLevel, one_line, reporting, with_flags
 from latentfields.cli.view import View
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
@@ -215,7 +215,7 @@ def _run(command: Command, *, show_defects: bool) -> None:
     try:
         command.run()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {with_flags(error)}", file=sys.stderr)
         raise SystemExit(EXIT_INPUT) from None
     except (SystemExit, BrokenPipeError):
         raise

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
+
+from latentfields.errors import ArgumentError, InputError
 
 LogLevel = Literal["error", "warning", "info", "debug"]
 
@@ -53,3 +56,15 @@ def one_line(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())[:200]
     return f"a defect: {type(error).__name__}: {text}; --log-level debug shows the traceback"
+
+
+def with_flags(error: InputError) -> str:
+    """The message of `error` as someone at a shell knows it: `supervision.steps` is --supervision.steps there."""
+    if not isinstance(error, ArgumentError):
+        return str(error)
+    problem = re.sub(r"`([a-z0-9_.]+)`", lambda name: _flag(name[1]), error.problem)
+    return f"{_flag(error.source)}: {problem}"
+
+
+def _flag(argument: str) -> str:
+    return "--" + argument.replace("_", "-")

@@ -77,6 +77,14 @@ class FitConfig:
     seed: int = 0
     """Seed of weights, batches and jitter."""
 
+    def with_steps(self, *, supervision: int, alignment: int) -> FitConfig:
+        """The same fit with other numbers of steps."""
+        return dataclasses.replace(
+            self,
+            supervision=dataclasses.replace(self.supervision, steps=supervision),
+            alignment=dataclasses.replace(self.alignment, steps=alignment),
+        )
+
     def check(self) -> None:
         """Raise InputError, naming the option, when a value is out of range."""
         check_numbers(self, lowest=_LOWEST)

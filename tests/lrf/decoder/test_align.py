@@ -15,7 +15,7 @@ import tyro
 from PIL import Image
 
 import latentfields.lrf.decoder.align as align_module
-from helpers.tiny import TINY_FIT, with_steps, write_sphere_scene
+from helpers.tiny import TINY_FIT, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
@@ -28,7 +28,7 @@ from latentfields.lrf.decoder.pairs import Pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.training.loop import LoopOptions
 
-FIT = replace(with_steps(TINY_FIT, supervision=100, alignment=0), subpixels=1)
+FIT = replace(TINY_FIT.with_steps(supervision=100, alignment=0), subpixels=1)
 TRAINING = AlignTraining(
     steps=90, training_views=2, novel_views=2, crop=24, learning_rate=3e-3, preservation_weight=2.0
 )

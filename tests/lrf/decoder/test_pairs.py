@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.tiny import TINY_FIT, with_steps
+from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.errors import InputError
 from latentfields.lrf.decoder.align_fit import fit_latent_field, renormalised
@@ -89,7 +89,7 @@ def test_novel_views_are_those_that_the_fit_does_not_see(scene: Scene) -> None:
 
 
 def test_pairs_are_what_the_field_renders(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
-    config = replace(with_steps(TINY_FIT, supervision=12, alignment=0), subpixels=1)
+    config = replace(TINY_FIT.with_steps(supervision=12, alignment=0), subpixels=1)
     run = fit_latent_field(scene, autoencoder, out=tmp_path / "fit", config=config, device="cpu")
     write_pairs(tmp_path / "pairs.safetensors", run, scene, autoencoder)
     tensors, _ = load_tensors(tmp_path / "pairs.safetensors")
@@ -122,7 +122,7 @@ def test_fields_are_fitted_in_the_unit_of_their_scene(
 ) -> None:
     far_off = autoencoder.clone()
     far_off.set_statistics(LatentStatistics((3.0,) * 8, (20.0,) * 8))
-    config = replace(with_steps(TINY_FIT, supervision=1, alignment=0), subpixels=1)
+    config = replace(TINY_FIT.with_steps(supervision=1, alignment=0), subpixels=1)
     run = fit_latent_field(scene, far_off, out=tmp_path / "fit", config=config, device="cpu")
     assert run.model.autoencoder is not None
     latents = run.model.autoencoder.encode_batches(scene.images(scene.indices("train")))
