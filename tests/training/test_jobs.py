@@ -41,7 +41,8 @@ def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, processes: int) 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     hearts = [tmp_path / "first", tmp_path / "second"]
     script = (
-        "from pathlib import Path; from latentfields.training.jobs import Cell, run_cells; from helpers.jobs import beat;"
+        "from pathlib import Path; from helpers.jobs import beat; "
+        "from latentfields.training.jobs import Cell, run_cells;"
         f"run_cells([Cell(name, beat, Path({str(tmp_path)!r}) / name) for name in ('first', 'second')], "
         f"Path({str(tmp_path / 'out')!r}), processes=2, label='test')"
     )
