@@ -8,19 +8,19 @@ from torch import Tensor
 
 from helpers.photo_files import write_photos
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
 from latentfields.autoencoders.train import AutoencoderTrainer, new_autoencoder, train_autoencoder
 from latentfields.errors import InputError
-from latentfields.training.loop import Interrupted, LoopOptions, read_log
+from latentfields.training.loop import Interrupted, LoopConfig, read_log
 
 ARCHITECTURE = PatchAutoencoderConfig(channels=4, patch=2, widths=(8, 12), blocks=(1, 1))
-OPTIONS = AutoencoderTraining(
+OPTIONS = AutoencoderTrainingConfig(
     steps=12, photos_per_batch=2, renders_per_batch=1, size=32, learning_rate=1e-3, warmup_steps=2
 )
-LOOP = LoopOptions(checkpoint_seconds=0, log_every=1)
+LOOP = LoopConfig(checkpoint_seconds=0, log_every=1)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def train(
     out: Path,
     photo_folder: Path,
     scene_folder: Path,
-    options: AutoencoderTraining = OPTIONS,
+    options: AutoencoderTrainingConfig = OPTIONS,
     **changes: object,
 ) -> Autoencoder:
     arguments: dict[str, object] = {
@@ -207,7 +207,7 @@ def test_bad_requests_leave_nothing_behind(
     tmp_path: Path,
     photos: Path,
     scene_folder: Path,
-    options: AutoencoderTraining,
+    options: AutoencoderTrainingConfig,
     changes: dict[str, object],
     problem: str,
 ) -> None:

@@ -9,10 +9,10 @@ import pytest
 from latentfields.cli.lrf import Correspond, FinetuneEncoder
 from latentfields.cli.main import LatentRadianceFields, main, parse
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.encoder.config import PAPER, SMALL
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 
 
@@ -30,7 +30,7 @@ def command(*arguments: object) -> Correspond | FinetuneEncoder:
 
 def test_options_of_correspond_reach_their_fields() -> None:
     parsed = command("correspond", "a", "b", "--out", "set", "--source", "colmap", "--min-points", 20)
-    expected = replace(CorrespondenceOptions(), source="colmap", min_points=20)
+    expected = replace(CorrespondenceConfig(), source="colmap", min_points=20)
     assert parsed == Correspond(scenes=(Path("a"), Path("b")), out=Path("set"), options=expected)
 
 
@@ -61,7 +61,7 @@ def test_settings_change_the_preset(tmp_path: Path) -> None:
 def test_from_scenes_to_a_finetuned_autoencoder(
     tmp_path: Path, autoencoder_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = RenderOptions(views=12, size=48, samples=1, min_elevation=20.0, max_elevation=60.0)
+    options = RenderConfig(views=12, size=48, samples=1, min_elevation=20.0, max_elevation=60.0)
     render_object_scene(generate_object("mugs", 0), tmp_path / "mug", options=options, seed=0)
     main(["lrf", "correspond", str(tmp_path / "mug"), "--out", str(tmp_path / "set"), "--spacing", "2"])
     assert capsys.readouterr().out.startswith("mug: ")

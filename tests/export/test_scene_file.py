@@ -20,7 +20,7 @@ from latentfields.errors import InputError
 from latentfields.export.gaussians_ply import export_gaussians
 from latentfields.export.scene_file import export_scene
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import McmcDensification
+from latentfields.fields.gaussians.config import McmcDensificationConfig
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.render import render_run, run_views
@@ -78,7 +78,7 @@ def test_gaussians_go_in_and_come_back(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: str
 ) -> None:
     # MCMC adds Gaussians: the file has more of them than the configuration begins with.
-    field = GaussiansConfig(initial=50, densification=McmcDensification(growth=0.5))
+    field = GaussiansConfig(initial=50, densification=McmcDensificationConfig(growth=0.5))
     config = replace(TINY_GAUSSIANS, field=field, space=space).with_steps(supervision=20, alignment=1)
     run = fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
     assert len(run.model.field.means) > 50

@@ -18,9 +18,9 @@ from latentfields.igae import joint, pretrain
 from latentfields.igae.finetune import finetune_3d
 from latentfields.scenes import load_scene
 from latentfields.training.checkpoint import load_tensors
-from latentfields.training.loop import Interrupted, LoopOptions, checkpoint_path, read_log
+from latentfields.training.loop import Interrupted, LoopConfig, checkpoint_path, read_log
 
-LOOP = LoopOptions(checkpoint_seconds=3600.0, log_every=1)
+LOOP = LoopConfig(checkpoint_seconds=3600.0, log_every=1)
 
 
 def finetune(data: Path, out: Path, config=CONFIG, **options):

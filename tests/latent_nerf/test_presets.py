@@ -16,13 +16,13 @@ from latentfields.errors import InputError
 from latentfields.fields.config import FieldName, GaussiansConfig, InstantNgpConfig, TensorfConfig
 from latentfields.fields.gaussians.config import (
     DensificationName,
-    GradientDensification,
-    McmcDensification,
+    GradientDensificationConfig,
+    McmcDensificationConfig,
 )
 from latentfields.fields.registry import new_field
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.rendering.options import ProposalSampling, SamplerName
+from latentfields.rendering.config import ProposalSamplingConfig, SamplerName
 
 FIELDS = get_args(FieldName)
 RAY_FIELDS = [name for name in FIELDS if name != "gaussians"]
@@ -125,8 +125,8 @@ def test_gaussians_alone_are_densified_and_splatted() -> None:
         ({"initial_opacity": 1.0}, "--field.initial-opacity"),
         ({"structure_weight": 1.5}, "--field.structure-weight"),
         ({"initial": 0}, "--field.initial"),
-        ({"densification": GradientDensification(start=0.5, end=0.4)}, "--field.densification.end"),
-        ({"densification": McmcDensification(growth=-0.1)}, "--field.densification.growth"),
+        ({"densification": GradientDensificationConfig(start=0.5, end=0.4)}, "--field.densification.end"),
+        ({"densification": McmcDensificationConfig(growth=-0.1)}, "--field.densification.growth"),
     ],
 )
 def test_numbers_of_gaussians_are_checked(change: dict[str, Any], option: str) -> None:
@@ -137,7 +137,7 @@ def test_numbers_of_gaussians_are_checked(change: dict[str, Any], option: str) -
 
 def test_numbers_of_every_field_and_sampler_are_checked() -> None:
     config = preset("kplanes", "paper")
-    assert isinstance(config.sampling, ProposalSampling)
+    assert isinstance(config.sampling, ProposalSamplingConfig)
     bad = {
         "--field.scales": replace(config, field=replace(config.field, scales=(1, 0))),
         "--field.optimizer.warmup-steps": replace(

@@ -47,7 +47,7 @@ class PatchAutoencoderConfig:
 
 
 @dataclass(frozen=True)
-class AutoencoderTraining:
+class AutoencoderTrainingConfig:
     """How an autoencoder is trained."""
 
     steps: int = 12_000

@@ -19,8 +19,8 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
 from latentfields.errors import InputError
 from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import EVALUATION_FAMILIES, generate_object
 from latentfields.scenes.scene import Scene
 
@@ -46,10 +46,10 @@ def score_named(name: str, *, scenes: Sequence[Path], objects: int, views: int, 
 def generated_scenes(*, objects: int, views: int, size: int) -> tuple[Scene, ...]:
     """`objects` objects of every evaluation family, which no training of this package uses, with depth.
 
-    Raises InputError for less than one object, and as `RenderOptions.check`.
+    Raises InputError for less than one object, and as `RenderConfig.check`.
     """
     require_at_least("--objects", objects, 1)
-    options = RenderOptions(views=views, size=size, test_fraction=0.0, val_fraction=0.0)
+    options = RenderConfig(views=views, size=size, test_fraction=0.0, val_fraction=0.0)
     scenes = []
     with tempfile.TemporaryDirectory(prefix="latentfields-") as folder:
         for family in EVALUATION_FAMILIES:

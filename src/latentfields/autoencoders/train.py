@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.load import load_autoencoder
@@ -20,7 +20,7 @@ from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
 from latentfields.measures.perceptual import gradient_similarity_loss
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
-from latentfields.training.loop import LoopOptions, train
+from latentfields.training.loop import LoopConfig, train
 from latentfields.training.muon import Muon
 from latentfields.training.runs import claim_run
 from latentfields.training.schedules import cosine_decay
@@ -48,7 +48,9 @@ def new_autoencoder(config: PatchAutoencoderConfig, data: TrainingImages, *, see
 class AutoencoderTrainer:
     """Trains one network; a `Trainable` for `training.loop.train`."""
 
-    def __init__(self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTraining) -> None:
+    def __init__(
+        self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTrainingConfig
+    ) -> None:
         self.model = model
         self.data = data
         self.options = options
@@ -133,14 +135,14 @@ class AutoencoderTrainer:
 
 
 def train_autoencoder(
-    options: AutoencoderTraining,
+    options: AutoencoderTrainingConfig,
     *,
     photos: tuple[Path, ...],
     scenes: tuple[Path, ...],
     out: Path,
     architecture: PatchAutoencoderConfig | None = None,
     start: str | Path | None = None,
-    loop: LoopOptions,
+    loop: LoopConfig,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
@@ -192,7 +194,7 @@ def _network(start: str | Path) -> PatchAutoencoder:
 
 
 def _new_architecture(
-    wanted: PatchAutoencoderConfig | None, options: AutoencoderTraining
+    wanted: PatchAutoencoderConfig | None, options: AutoencoderTrainingConfig
 ) -> PatchAutoencoderConfig:
     config = wanted or PatchAutoencoderConfig()
     if problem := config.problem():
@@ -200,7 +202,7 @@ def _new_architecture(
     return replace(config, variational=config.variational or options.kl_weight > 0)
 
 
-def _require_batches(options: AutoencoderTraining, data: TrainingImages) -> None:
+def _require_batches(options: AutoencoderTrainingConfig, data: TrainingImages) -> None:
     """Raise InputError when batches would be empty: what is asked for is not among the data."""
     photos = options.photos_per_batch if data.photos else 0
     renders = options.renders_per_batch if data.renders is not None else 0

@@ -10,13 +10,13 @@ import torch
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.make import correspond
 from latentfields.lrf.decoder.align import align_decoder
 from latentfields.lrf.decoder.config import AlignConfig
-from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
 CHECKPOINT_SECONDS = 120.0
 
@@ -29,7 +29,7 @@ class EncoderJob:
     """Name or folder of the plain autoencoder."""
     scenes: tuple[Path, ...]
     photos: tuple[Path, ...]
-    config: EncoderFinetuning
+    config: EncoderTrainingConfig
     out: Path
     """Folder of the correspondences and of the training."""
 
@@ -37,7 +37,7 @@ class EncoderJob:
 def train_encoder(job: EncoderJob) -> dict[str, Any]:
     """Find correspondences and fine-tune the encoder on them; says in which folder the result is."""
     correspondences = job.out / "correspondences"
-    for _ in correspond(job.scenes, out=correspondences, options=CorrespondenceOptions()):
+    for _ in correspond(job.scenes, out=correspondences, options=CorrespondenceConfig()):
         pass
     finetune_encoder(
         job.config,
@@ -47,7 +47,7 @@ def train_encoder(job: EncoderJob) -> dict[str, Any]:
         photos=job.photos,
         out=job.out / "training",
         device="auto",
-        loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS),
+        loop=LoopConfig(checkpoint_seconds=CHECKPOINT_SECONDS),
     )
     return {"autoencoder": str(job.out / "training" / "autoencoder")}
 
@@ -63,7 +63,7 @@ class DecoderJob:
 
 def train_decoder(job: DecoderJob) -> dict[str, Any]:
     """Align the decoder; says in which folder the result is."""
-    align_decoder(job.config, out=job.out, loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS))
+    align_decoder(job.config, out=job.out, loop=LoopConfig(checkpoint_seconds=CHECKPOINT_SECONDS))
     return {"autoencoder": str(job.out / "autoencoder")}
 
 

@@ -22,7 +22,7 @@ from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.files import write_json
 from latentfields.pages.report import Table
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
 from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run
@@ -54,7 +54,7 @@ class ReconstructionBench:
         if not self.autoencoders:
             raise InputError("autoencoders", "name at least one")
         check_numbers(self, lowest={"size": SMALLEST_SIZE})
-        RenderOptions(size=self.size).check()
+        RenderConfig(size=self.size).check()
         require_autoencoders(self.autoencoders, size=self.size)
         matching_photos(self.photos, self.pattern)
         if self.scenes:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +30,15 @@ class Train:
     threads: int = 1
     """Threads inside tensor operations."""
     architecture: PatchAutoencoderConfig = field(default_factory=PatchAutoencoderConfig)
-    training: Annotated[AutoencoderTraining, tyro.conf.arg(name="")] = field(
-        default_factory=AutoencoderTraining
+    training: Annotated[AutoencoderTrainingConfig, tyro.conf.arg(name="")] = field(
+        default_factory=AutoencoderTrainingConfig
     )
 
     def run(self) -> None:
         """Train and say where the result is."""
         from latentfields.autoencoders.train import train_autoencoder
         from latentfields.process import set_threads
-        from latentfields.training.loop import LoopOptions
+        from latentfields.training.loop import LoopConfig
 
         set_threads(self.threads)
         train_autoencoder(
@@ -48,7 +48,7 @@ class Train:
             out=self.out,
             architecture=None if self.architecture == PatchAutoencoderConfig() else self.architecture,
             start=self.start,
-            loop=LoopOptions(),
+            loop=LoopConfig(),
         )
         print(self.out / "autoencoder")
 

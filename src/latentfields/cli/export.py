@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from latentfields.export.config import MeshOptions, PointOptions
+from latentfields.export.config import MeshConfig, PointsConfig
 
 if TYPE_CHECKING:
     from latentfields.latent_nerf.run import Run
@@ -78,7 +78,7 @@ class Mesh(_ExportWithViews):
 
     out: Path | None = None
     """File to write, ending in .ply, .obj or .glb; by default RUN/exports/mesh.ply."""
-    options: Annotated[MeshOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=MeshOptions)
+    options: Annotated[MeshConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=MeshConfig)
 
     def export(self, run: Run) -> Any:
         """As `export_mesh`."""
@@ -93,7 +93,7 @@ class Points(_ExportWithViews):
 
     out: Path | None = None
     """File to write, ending in .ply; by default RUN/exports/points.ply."""
-    options: Annotated[PointOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=PointOptions)
+    options: Annotated[PointsConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=PointsConfig)
 
     def export(self, run: Run) -> Any:
         """As `export_points`."""

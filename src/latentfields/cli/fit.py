@@ -18,7 +18,7 @@ from latentfields.fields.config import FieldName
 from latentfields.fields.gaussians.config import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset, require_gaussians
-from latentfields.rendering.options import SamplerName
+from latentfields.rendering.config import SamplerName
 
 
 @dataclass(frozen=True, kw_only=True)

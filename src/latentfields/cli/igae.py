@@ -58,7 +58,7 @@ class Finetune3D:
         """Train both phases and say where the result is."""
         from latentfields.igae.finetune import finetune_3d
         from latentfields.process import set_threads
-        from latentfields.training.loop import LoopOptions
+        from latentfields.training.loop import LoopConfig
 
         set_threads(self.threads)
         finetune_3d(
@@ -71,7 +71,7 @@ class Finetune3D:
             pretrained=self.pretrained,
             device=self.device,
             command=command_line(),
-            loop=LoopOptions(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
         )
         print(self.out / "autoencoder")
 

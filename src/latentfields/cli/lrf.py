@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.encoder.config import Weighting
 
 if TYPE_CHECKING:
-    from latentfields.lrf.encoder.config import EncoderFinetuning
+    from latentfields.lrf.encoder.config import EncoderTrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Correspond:
     """Scenes, or folders of them."""
     out: Path
     """Folder of the data set; it gets one file per scene."""
-    options: Annotated[CorrespondenceOptions, tyro.conf.arg(name="")] = field(
-        default_factory=CorrespondenceOptions
+    options: Annotated[CorrespondenceConfig, tyro.conf.arg(name="")] = field(
+        default_factory=CorrespondenceConfig
     )
 
     def run(self) -> None:
@@ -80,7 +80,7 @@ class FinetuneEncoder:
         """Train and say where the result is."""
         from latentfields.lrf.encoder.finetune import finetune_encoder
         from latentfields.process import set_threads
-        from latentfields.training.loop import LoopOptions
+        from latentfields.training.loop import LoopConfig
 
         set_threads(self.threads)
         finetune_encoder(
@@ -91,11 +91,11 @@ class FinetuneEncoder:
             photos=self.photos,
             out=self.out,
             device=self.device,
-            loop=LoopOptions(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
         )
         print(self.out / "autoencoder")
 
-    def configuration(self) -> EncoderFinetuning:
+    def configuration(self) -> EncoderTrainingConfig:
         """The preset with everything that was asked for. Raises InputError for settings that do not fit."""
         from latentfields.config.typed_json import with_changes
         from latentfields.files import read_json

@@ -11,7 +11,7 @@ import tyro
 
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.decoder.config import AlignConfig, AlignTraining, latent_field_config
+from latentfields.lrf.decoder.config import AlignConfig, DecoderTrainingConfig, latent_field_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,8 @@ class AlignDecoder:
     """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
     threads: int = 1
     """Threads inside tensor operations."""
-    training: Annotated[AlignTraining, tyro.conf.arg(name="")] = dataclasses.field(
-        default_factory=AlignTraining
+    training: Annotated[DecoderTrainingConfig, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=DecoderTrainingConfig
     )
 
     def run(self) -> None:

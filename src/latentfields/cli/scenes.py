@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from latentfields.errors import InputError
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.scenes.objects.config import RenderConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Render:
     """The up axis of the mesh files; scenes have z up."""
     overwrite: bool = False
     """Replace scenes that exist."""
-    options: Annotated[RenderOptions, tyro.conf.arg(name="")] = field(default_factory=RenderOptions)
+    options: Annotated[RenderConfig, tyro.conf.arg(name="")] = field(default_factory=RenderConfig)
 
     def run(self) -> None:
         """Render all meshes; raises InputError for the first that cannot be."""
@@ -66,7 +66,7 @@ class Generate:
     """Seed of the first object; the others follow. It also places the cameras."""
     overwrite: bool = False
     """Replace scenes that exist."""
-    options: Annotated[RenderOptions, tyro.conf.arg(name="")] = field(default_factory=RenderOptions)
+    options: Annotated[RenderConfig, tyro.conf.arg(name="")] = field(default_factory=RenderConfig)
 
     def run(self) -> None:
         """Generate and render all objects."""
@@ -88,7 +88,7 @@ class Generate:
 
 
 def _render_all(
-    jobs: Iterable[tuple[Mesh, Path, int]], count: int, options: RenderOptions, *, overwrite: bool
+    jobs: Iterable[tuple[Mesh, Path, int]], count: int, options: RenderConfig, *, overwrite: bool
 ) -> None:
     """Render (mesh, folder, seed) jobs one after the other, with one progress bar for all views."""
     from tqdm import tqdm

@@ -10,7 +10,7 @@ MAX_RESOLUTION = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeshOptions:
+class MeshConfig:
     """How a surface is taken from a field's density."""
 
     resolution: int = 256
@@ -31,7 +31,7 @@ class MeshOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointOptions:
+class PointsConfig:
     """How points are taken from rendered depth."""
 
     resolution: int = 256

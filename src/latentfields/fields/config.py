@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from latentfields.fields.gaussians.config import DensificationConfig, GradientDensification
+from latentfields.fields.gaussians.config import DensificationConfig, GradientDensificationConfig
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class GaussiansConfig:
     """Learning rate of the harmonics of higher degrees."""
     structure_weight: float = 0.2
     """Share of D-SSIM in the loss; that of L1 is the rest (Eq. 10 of the LRF paper)."""
-    densification: DensificationConfig = field(default_factory=GradientDensification)
+    densification: DensificationConfig = field(default_factory=GradientDensificationConfig)
     """How Gaussians are added and removed."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(beta2=0.999))
     """Optimiser and schedule."""

@@ -20,7 +20,7 @@ from typing import Literal
 from latentfields.autoencoders.config import Perceptual
 from latentfields.config.checks import check_numbers
 from latentfields.fields.config import TriPlaneConfig
-from latentfields.rendering.options import SamplingOptions
+from latentfields.rendering.config import DensityGridConfig
 
 Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
 """What is left out: nothing; L_3D; L_ae; or the update of the latent scenes in the joint phase."""
@@ -42,8 +42,8 @@ class LatentScenesConfig:
     """Hidden units of the shared MLP's layers."""
     pixel_samples: int = 1
     """Rays per latent pixel and side (2 means 4 rays), averaged."""
-    sampling: SamplingOptions = field(
-        default_factory=lambda: SamplingOptions(
+    sampling: DensityGridConfig = field(
+        default_factory=lambda: DensityGridConfig(
             samples=24, bins=48, grid_resolution=32, grid_every=8, grid_warmup=32
         )
     )
@@ -76,7 +76,7 @@ class PretrainingConfig:
 
 
 @dataclass(frozen=True)
-class LossWeights:
+class IgaeWeightsConfig:
     """The lambdas of Eqs. 8, 10 and 11."""
 
     latent: float = 1.0
@@ -124,7 +124,7 @@ class JointConfig:
     latent_noise: float = 0.0
     """Strongest noise added to encoded latents before L_ae decodes them (Eqs. 9, 10): for every image a standard
     deviation from 0 to this, in units of the starting autoencoder's latents. 0 adds none, as the paper."""
-    weights: LossWeights = field(default_factory=LossWeights)
+    weights: IgaeWeightsConfig = field(default_factory=IgaeWeightsConfig)
     """Weights of the loss terms."""
 
 
@@ -170,7 +170,7 @@ class IgaeConfig:
 _LOWEST = {"size": 16, "resolution": 2, "photos_per_batch": 0, "grid_warmup": 0}
 """Lowest values of numbers other than counts, rates and weights. Smaller images have too few scales for L_p."""
 
-SMALL_WEIGHTS = LossWeights(latent=0.5, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
+SMALL_WEIGHTS = IgaeWeightsConfig(latent=0.5, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
 """Weights of `small` and `tiny`."""
 
 TINY = IgaeConfig(
@@ -179,7 +179,7 @@ TINY = IgaeConfig(
         resolution=24,
         features=12,
         hidden=32,
-        sampling=SamplingOptions(samples=16, bins=24, grid_resolution=16, grid_every=4, grid_warmup=16),
+        sampling=DensityGridConfig(samples=16, bins=24, grid_resolution=16, grid_every=4, grid_warmup=16),
     ),
     pretraining=PretrainingConfig(epochs=8.0, scenes_per_batch=4, mlp_learning_rate=5e-3),
     joint=JointConfig(

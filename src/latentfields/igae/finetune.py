@@ -24,7 +24,7 @@ from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_late
 from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.distributed import Processes, joined_processes, local_device
-from latentfields.training.loop import LoopOptions, checkpoint_path, read_log
+from latentfields.training.loop import LoopConfig, checkpoint_path, read_log
 from latentfields.training.runs import claim_run, is_claimed
 
 START_STATISTICS_FILE = "start_statistics.json"
@@ -44,7 +44,7 @@ def finetune_3d(
     pretrained: Path | None = None,
     device: str = "cpu",
     command: str,
-    loop: LoopOptions,
+    loop: LoopConfig,
 ) -> Autoencoder:
     """Train `autoencoder` (a name or folder) into an IG-AE; `out/autoencoder` holds the result.
 
@@ -145,7 +145,7 @@ class _Run:
             self.autoencoder.measure_statistics(torch.cat(images).to(self.device))
         )
 
-    def pretrain(self, pretrained: Path | None, loop: LoopOptions) -> None:
+    def pretrain(self, pretrained: Path | None, loop: LoopConfig) -> None:
         """First phase, or its result from another run."""
         if pretrained is not None:
             self.training.restore_scenes(load_tensors(checkpoint_path(pretrained / "pretraining"))[0])
@@ -164,7 +164,7 @@ class _Run:
         self.dashboard.pretraining_steps = trainer.total_steps
         self._run(trainer, folder=self.out / "pretraining", label="latent scenes", loop=loop)
 
-    def train_jointly(self, perceptual: PerceptualLoss, loop: LoopOptions) -> None:
+    def train_jointly(self, perceptual: PerceptualLoss, loop: LoopConfig) -> None:
         """Second phase."""
         self.training.renew_optimizers()
         trainer = JointTrainer(
@@ -179,7 +179,7 @@ class _Run:
         self._run(trainer, folder=self.out / "joint", label="autoencoder and scenes", loop=loop)
 
     def _run(
-        self, trainer: ScenePretrainer | JointTrainer, *, folder: Path, label: str, loop: LoopOptions
+        self, trainer: ScenePretrainer | JointTrainer, *, folder: Path, label: str, loop: LoopConfig
     ) -> None:
         """Train a phase, and end its reading of batches however that ends."""
         try:

@@ -15,7 +15,12 @@ from latentfields.fields.config import (
     KPlanesConfig,
     TensorfConfig,
 )
-from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig, Splatting
+from latentfields.rendering.config import (
+    GridSamplingConfig,
+    ProposalSamplingConfig,
+    SamplingConfig,
+    SplattingConfig,
+)
 
 Space = Literal["latent", "rgb"]
 """What a field is fitted to: an autoencoder's latents, or pixels as an ordinary NeRF."""
@@ -42,7 +47,7 @@ class FitConfig:
     """Fit the field to the autoencoder's latents, or to pixels as an ordinary NeRF (no alignment stage then)."""
     field: FieldConfig = dataclasses.field(default_factory=KPlanesConfig)
     """The field, its optimiser and its regularisers."""
-    sampling: SamplingConfig = dataclasses.field(default_factory=GridSampling)
+    sampling: SamplingConfig = dataclasses.field(default_factory=GridSamplingConfig)
     """How rays are sampled; Gaussians are splatted."""
     supervision: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(400, 1.0))
     """Latent Supervision (Eq. 2). RGB space has one stage, as long as both, with these learning rates."""
@@ -94,14 +99,14 @@ class FitConfig:
             )
         if self.subpixels != 1 and self.subpixels % 2:
             raise InputError("--subpixels", f"is {self.subpixels}; expected 1 or an even number")
-        if isinstance(self.field, GaussiansConfig) != isinstance(self.sampling, Splatting):
+        if isinstance(self.field, GaussiansConfig) != isinstance(self.sampling, SplattingConfig):
             raise InputError(
                 "--sampler",
                 f"is {self.sampling.kind} for the field {self.field.kind}; expected splatting for gaussians, "
                 "and for them alone",
             )
         _check_field(self.field)
-        if isinstance(self.sampling, ProposalSampling):
+        if isinstance(self.sampling, ProposalSamplingConfig):
             networks = len(self.sampling.resolutions)
             if not networks or len(self.sampling.proposal_samples) != networks:
                 raise InputError(

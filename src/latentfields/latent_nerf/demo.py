@@ -14,8 +14,8 @@ from latentfields.files import read_json
 from latentfields.latent_nerf.fit import METRICS_FILE
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import Run
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import FAMILIES, generate_object
 
 SMALL_BATCH = ("--batch-images", "2")
@@ -40,7 +40,7 @@ def run_demo(
     if not scene.exists():
         logging.getLogger(__name__).info("Generating %d views of a %s ...", views, family.removesuffix("s"))
         render_object_scene(
-            generate_object(family, seed), scene, options=RenderOptions(views=views), seed=seed
+            generate_object(family, seed), scene, options=RenderConfig(views=views), seed=seed
         )
     latent, rgb = out / "latent", out / "rgb"
     limit = ["--seconds", str(seconds), *STEPS]

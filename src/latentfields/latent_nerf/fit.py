@@ -25,7 +25,7 @@ from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
-from latentfields.training.loop import LoopOptions, Trainable, train
+from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.runs import claim_run
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
@@ -147,7 +147,7 @@ def _fit_scene(
             steps=trainer.total_steps,
             folder=out,
             label=f"{scene.name} [{config.fit.space}]",
-            options=LoopOptions(seconds=config.seconds),
+            options=LoopConfig(seconds=config.seconds),
         )
     run = Run.save(out, config, model, scene, autoencoder)
     metrics = {

@@ -21,18 +21,18 @@ from latentfields.fields.config import (
 from latentfields.fields.gaussians.config import (
     DensificationConfig,
     DensificationName,
-    GradientDensification,
-    McmcDensification,
+    GradientDensificationConfig,
+    McmcDensificationConfig,
 )
 from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
-from latentfields.rendering.options import (
-    EvenSampling,
-    GridSampling,
-    HierarchicalSampling,
-    ProposalSampling,
+from latentfields.rendering.config import (
+    EvenSamplingConfig,
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
     SamplerName,
     SamplingConfig,
-    Splatting,
+    SplattingConfig,
 )
 
 PresetName = Literal["small", "paper"]
@@ -73,11 +73,11 @@ def require_gaussians(field: FieldName, densification: DensificationName | None)
 
 
 _SAMPLERS: dict[SamplerName, Callable[[], SamplingConfig]] = {
-    "grid": GridSampling,
-    "even": EvenSampling,
-    "hierarchical": HierarchicalSampling,
-    "proposal": ProposalSampling,
-    "splatting": Splatting,
+    "grid": GridSamplingConfig,
+    "even": EvenSamplingConfig,
+    "hierarchical": HierarchicalSamplingConfig,
+    "proposal": ProposalSamplingConfig,
+    "splatting": SplattingConfig,
 }
 
 _SMALL: dict[FieldName, FieldConfig] = {
@@ -102,7 +102,7 @@ def _small(field: FieldName, space: Space) -> FitConfig:
     if field != "gaussians":
         return config
     # Fitted to the statistics of all images an autoencoder has seen, Gaussians end 1.5 dB lower.
-    return replace(config, sampling=Splatting(), statistics="scene", batch_images=2)
+    return replace(config, sampling=SplattingConfig(), statistics="scene", batch_images=2)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ _PAPER: dict[FieldName, _Method] = {
     # Table 16 has no Tri-Plane: its size is that of the latent scenes in the code released with IG-AE.
     "triplane": _Method(
         TriPlaneConfig(hidden=64, planes_learning_rate=2e-2),
-        GridSampling(samples=96, bins=128),
+        GridSamplingConfig(samples=96, bins=128),
         xi_supervision=1.0,
         xi_alignment=1.0,
     ),
@@ -143,7 +143,7 @@ _PAPER: dict[FieldName, _Method] = {
                 warmup_steps=512,
             ),
         ),
-        ProposalSampling(),
+        ProposalSamplingConfig(),
         xi_supervision=0.1,
         xi_alignment=0.1,
     ),
@@ -165,7 +165,7 @@ _PAPER: dict[FieldName, _Method] = {
             appearance_tv_weight=2e-4,
             optimizer=OptimizerConfig(beta2=0.999, eps=1e-8, schedule_steps=30_000),
         ),
-        HierarchicalSampling(coarse_samples=200, fine_samples=50, coarse_network="shared"),
+        HierarchicalSamplingConfig(coarse_samples=200, fine_samples=50, coarse_network="shared"),
         xi_supervision=0.01,
         xi_alignment=0.1,
     ),
@@ -178,7 +178,7 @@ _PAPER: dict[FieldName, _Method] = {
             table_learning_rate=1e-2,
             optimizer=OptimizerConfig(beta2=0.999, final_learning_rate=0.01, schedule_steps=200_000),
         ),
-        GridSampling(samples=64, bins=256, grid_resolution=128, grid_warmup=256),
+        GridSamplingConfig(samples=64, bins=256, grid_resolution=128, grid_warmup=256),
         xi_supervision=0.001,
         xi_alignment=0.1,
     ),
@@ -195,7 +195,7 @@ _PAPER: dict[FieldName, _Method] = {
             learning_rate=5e-4,
             optimizer=OptimizerConfig(kind="radam", beta2=0.999, eps=1e-8, schedule="constant"),
         ),
-        HierarchicalSampling(),
+        HierarchicalSamplingConfig(),
         xi_supervision=0.1,
         xi_alignment=1.0,
     ),
@@ -203,10 +203,10 @@ _PAPER: dict[FieldName, _Method] = {
 
 
 _DENSIFICATIONS: dict[tuple[PresetName, DensificationName], DensificationConfig] = {
-    ("small", "gradient"): GradientDensification(),
-    ("small", "mcmc"): McmcDensification(),
+    ("small", "gradient"): GradientDensificationConfig(),
+    ("small", "mcmc"): McmcDensificationConfig(),
     # Of 30 000 steps: every 100 from 500 to 15 000, or to 25 000. Lengths are shares of 4, the cameras' extent.
-    ("paper", "gradient"): GradientDensification(
+    ("paper", "gradient"): GradientDensificationConfig(
         refinements=146,
         start=1 / 60,
         end=0.5,
@@ -216,7 +216,9 @@ _DENSIFICATIONS: dict[tuple[PresetName, DensificationName], DensificationConfig]
         largest_scale=0.4,
         most=1_000_000,
     ),
-    ("paper", "mcmc"): McmcDensification(refinements=246, start=1 / 60, end=5 / 6, noise=5e5, most=1_000_000),
+    ("paper", "mcmc"): McmcDensificationConfig(
+        refinements=246, start=1 / 60, end=5 / 6, noise=5e5, most=1_000_000
+    ),
 }
 
 
@@ -238,7 +240,7 @@ def _paper_gaussians() -> FitConfig:
     )
     return FitConfig(
         field=field,
-        sampling=Splatting(),
+        sampling=SplattingConfig(),
         supervision=StageConfig(30_000, 1.0),
         alignment=StageConfig(0, 1.0),
         statistics="scene",

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from latentfields.process import choose_device
 from latentfields.training.checkpoint import load_tensors
-from latentfields.training.loop import Interrupted, LoopOptions, Trainable, checkpoint_path, train
+from latentfields.training.loop import Interrupted, LoopConfig, Trainable, checkpoint_path, train
 
 _FINISHED, _STEP, _INTERRUPTED = 0.0, 1.0, 2.0
 
@@ -86,7 +86,7 @@ class Processes:
             dist.barrier()
 
     def train(
-        self, trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopOptions
+        self, trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopConfig
     ) -> None:
         """`training.loop.train` by all processes; the first one keeps log, checkpoints and clock.
 

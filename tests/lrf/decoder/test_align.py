@@ -23,13 +23,13 @@ from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.errors import InputError
 from latentfields.lrf.decoder.align import align_decoder
 from latentfields.lrf.decoder.align_scores import score_pairs
-from latentfields.lrf.decoder.config import AlignConfig, AlignTraining
+from latentfields.lrf.decoder.config import AlignConfig, DecoderTrainingConfig
 from latentfields.lrf.decoder.pairs import Pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
 FIT = replace(TINY_FIT.with_steps(supervision=100, alignment=0), subpixels=1)
-TRAINING = AlignTraining(
+TRAINING = DecoderTrainingConfig(
     steps=90, training_views=2, novel_views=2, crop=24, learning_rate=3e-3, preservation_weight=2.0
 )
 RESULT = ("model.safetensors", "config.json", "latent_statistics.json")
@@ -183,7 +183,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bytes(
 
     monkeypatch.setattr(align_module.DecoderAlignment, "step", stop_at_step)
     with pytest.raises(_Stopped):
-        align_decoder(config, out=out, device="cpu", loop=LoopOptions(checkpoint_seconds=0.0))
+        align_decoder(config, out=out, device="cpu", loop=LoopConfig(checkpoint_seconds=0.0))
     assert fitted == ["one", "two", "two"]
 
     monkeypatch.setattr(align_module.DecoderAlignment, "step", step)

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
-class GradientDensification:
+class GradientDensificationConfig:
     """Clone and split where gradients on the screen are large, prune what is transparent (Kerbl et al. 2023)."""
 
     kind: ClassVar[str] = "gradient"
@@ -37,7 +37,7 @@ class GradientDensification:
 
 
 @dataclass(frozen=True)
-class McmcDensification:
+class McmcDensificationConfig:
     """Move transparent Gaussians onto opaque ones and add some, explore by noise (Kheradmand et al. 2024)."""
 
     kind: ClassVar[str] = "mcmc"
@@ -61,5 +61,5 @@ class McmcDensification:
     """Gaussians at most; of the sparse points, too, no more are taken."""
 
 
-DensificationConfig = GradientDensification | McmcDensification
+DensificationConfig = GradientDensificationConfig | McmcDensificationConfig
 DensificationName = Literal["gradient", "mcmc"]

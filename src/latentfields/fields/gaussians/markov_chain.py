@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from latentfields.fields.gaussians.config import McmcDensification
+from latentfields.fields.gaussians.config import McmcDensificationConfig
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.rows import forget_moments, take_rows
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy, moments_passed
@@ -25,7 +25,7 @@ NOISE_SHARPNESS, NOISE_OPACITY = 100.0, 0.005
 class MarkovChain(Strategy):
     """The strategy of 3DGS-MCMC."""
 
-    def __init__(self, options: McmcDensification) -> None:
+    def __init__(self, options: McmcDensificationConfig) -> None:
         super().__init__()
         self.options = options
 

@@ -12,7 +12,7 @@ first of these that a folder has."""
 
 
 @dataclass(frozen=True)
-class CorrespondenceOptions:
+class CorrespondenceConfig:
     """How correspondences are found; the defaults for images are LRF App. A.2."""
 
     source: Source = "auto"

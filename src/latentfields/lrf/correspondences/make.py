@@ -7,7 +7,7 @@ from pathlib import Path
 
 from latentfields.errors import InputError
 from latentfields.files import read_json
-from latentfields.lrf.correspondences.config import CorrespondenceOptions, Source
+from latentfields.lrf.correspondences.config import CorrespondenceConfig, Source
 from latentfields.lrf.correspondences.depth import depth_correspondences
 from latentfields.lrf.correspondences.files import (
     SceneCorrespondences,
@@ -30,7 +30,7 @@ _FINDERS = {
 
 
 def correspond(
-    roots: Sequence[Path], *, out: Path, options: CorrespondenceOptions
+    roots: Sequence[Path], *, out: Path, options: CorrespondenceConfig
 ) -> Iterator[SceneCorrespondences]:
     """Write the correspondences of every scene in or directly below `roots` into the data set `out`, one by one.
 
@@ -54,7 +54,7 @@ def correspond(
         yield _made(folder, sources[name], out=out, options=options)
 
 
-def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceOptions) -> SceneCorrespondences:
+def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceConfig) -> SceneCorrespondences:
     file = scene_file(out, scene_name(folder))
     if not file.exists():
         scene = _FINDERS[source](folder, options)

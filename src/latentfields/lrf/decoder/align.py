@@ -33,7 +33,7 @@ from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.loop import LoopOptions, train
+from latentfields.training.loop import LoopConfig, train
 from latentfields.training.runs import claim_run, is_claimed
 
 STATISTICS_VIEWS = 8
@@ -41,7 +41,7 @@ STATISTICS_VIEWS = 8
 
 
 def align_decoder(
-    config: AlignConfig, *, out: Path, device: str = "auto", loop: LoopOptions | None = None
+    config: AlignConfig, *, out: Path, device: str = "auto", loop: LoopConfig | None = None
 ) -> Autoencoder:
     """Fit a latent field to every scene, render the pairs, and train the decoder on all of them (Eq. 11).
 
@@ -73,7 +73,7 @@ def align_decoder(
     photos = _photos(config, size=autoencoder.factor * pairs.cells)
     trainer = DecoderAlignment(autoencoder, pairs, config.training, photos=photos)
     seconds = train(
-        trainer, steps=config.training.steps, folder=out, label="decoder", options=loop or LoopOptions()
+        trainer, steps=config.training.steps, folder=out, label="decoder", options=loop or LoopConfig()
     )
     scores = {"before": score_pairs(trainer.original, pairs), "after": score_pairs(autoencoder, pairs)}
     write_json(

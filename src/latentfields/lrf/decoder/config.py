@@ -13,7 +13,7 @@ from latentfields.latent_nerf.presets import PresetName, preset
 
 
 @dataclass(frozen=True)
-class AlignTraining:
+class DecoderTrainingConfig:
     """Fine-tuning of one decoder on the renderings of many latent fields.
 
     Of these values the paper gives the two weights of Eq. 11 only.
@@ -89,7 +89,7 @@ class AlignConfig:
     """Longer side that images are resized to, in pixels; None keeps them."""
     fit: FitConfig
     """How every latent field is fitted (`latent_field_config`)."""
-    training: AlignTraining
+    training: DecoderTrainingConfig
     """How the decoder is trained."""
     photos: tuple[Path, ...] = ()
     """Folders of photographs that the decoder is to go on decoding as before."""

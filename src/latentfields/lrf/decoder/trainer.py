@@ -12,7 +12,7 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.lrf.decoder.align_losses import alignment_loss, preservation_loss, view_loss
-from latentfields.lrf.decoder.config import AlignTraining
+from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.pairs import PairBatch, Pairs
 from latentfields.measures.perceptual import gradient_similarity_loss
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
@@ -29,7 +29,7 @@ class DecoderAlignment:
         self,
         autoencoder: Autoencoder,
         pairs: Pairs,
-        options: AlignTraining,
+        options: DecoderTrainingConfig,
         *,
         photos: TrainingImages | None = None,
     ) -> None:

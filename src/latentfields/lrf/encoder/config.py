@@ -25,7 +25,7 @@ the current latents at the points of each pair, so that encoders cannot lower th
 
 
 @dataclass(frozen=True)
-class StageOneWeights:
+class EncoderWeightsConfig:
     """Weights of the terms of Eq. 7, beside the absolute reconstruction error, which has weight 1.
 
     Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results.md), for
@@ -57,7 +57,7 @@ class DiscriminatorConfig:
 
 
 @dataclass(frozen=True)
-class EncoderFinetuning:
+class EncoderTrainingConfig:
     """The first stage: an autoencoder becomes correspondence-aware."""
 
     size: int = 128
@@ -84,7 +84,7 @@ class EncoderFinetuning:
     deviation from 0 to this, in units of the starting autoencoder's latents. Variational ones have their posterior."""
     perceptual: Perceptual = "gradient-similarity"
     """Perceptual term of L_VAE: multi-scale gradient similarity, which needs no weights, or LPIPS."""
-    weights: StageOneWeights = field(default_factory=StageOneWeights)
+    weights: EncoderWeightsConfig = field(default_factory=EncoderWeightsConfig)
     """Weights of the terms."""
     discriminator: DiscriminatorConfig | None = None
     """The adversarial part of L_VAE, or none."""
@@ -107,24 +107,26 @@ class EncoderFinetuning:
         return None
 
 
-SMALL = EncoderFinetuning()
+SMALL = EncoderTrainingConfig()
 """Minutes on one core, for packaged autoencoders."""
 
-TINY = EncoderFinetuning(size=64, steps=150)
+TINY = EncoderTrainingConfig(size=64, steps=150)
 """A minute on one core."""
 
-PAPER = EncoderFinetuning(
+PAPER = EncoderTrainingConfig(
     size=512,
     steps=100_000,
     learning_rate=4.5e-6,
     final_learning_rate=1.0,
     unit="reference",
     perceptual="lpips",
-    weights=StageOneWeights(perceptual=0.5, kl=5e-7),
+    weights=EncoderWeightsConfig(perceptual=0.5, kl=5e-7),
     discriminator=DiscriminatorConfig(),
 )
 """LRF App. A.3, for a latent diffusion model's autoencoder; steps, batch and lambdas are not given there and not
 measured here. Halved weights of LPIPS and KL make up for images in [0, 1], where the paper's are in [-1, 1]."""
 
-PRESETS: Mapping[str, EncoderFinetuning] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
+PRESETS: Mapping[str, EncoderTrainingConfig] = MappingProxyType(
+    {"tiny": TINY, "small": SMALL, "paper": PAPER}
+)
 """Configurations by name."""

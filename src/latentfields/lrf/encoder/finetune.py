@@ -14,12 +14,12 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
 from latentfields.files import write_json
 from latentfields.lrf.correspondences.files import open_dataset
-from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.lrf.encoder.view_consistency import view_consistency
 from latentfields.process import choose_device
-from latentfields.training.loop import LoopOptions, train
+from latentfields.training.loop import LoopConfig, train
 from latentfields.training.runs import claim_run
 
 HELD_OUT_PAIRS = 128
@@ -29,7 +29,7 @@ _STATISTICS_PAIRS = 128
 
 
 def finetune_encoder(
-    config: EncoderFinetuning,
+    config: EncoderTrainingConfig,
     *,
     autoencoder: str | Path,
     correspondences: Sequence[Path],
@@ -37,7 +37,7 @@ def finetune_encoder(
     photos: Sequence[Path] = (),
     out: Path,
     device: str = "cpu",
-    loop: LoopOptions,
+    loop: LoopConfig,
 ) -> Autoencoder:
     """Train `autoencoder` (a name or folder) on data sets of correspondences; `out/autoencoder` holds the result.
 
@@ -81,7 +81,7 @@ def finetune_encoder(
 
 
 def _pair_images(
-    datasets: Sequence[Path], config: EncoderFinetuning, *, factor: int, option: str
+    datasets: Sequence[Path], config: EncoderTrainingConfig, *, factor: int, option: str
 ) -> PairImages:
     """The pairs of all data sets together; one batch is drawn to see that there are usable ones."""
     if not datasets:
@@ -92,6 +92,6 @@ def _pair_images(
     return pairs
 
 
-def _statistics_images(pairs: PairImages, config: EncoderFinetuning) -> Tensor:
+def _statistics_images(pairs: PairImages, config: EncoderTrainingConfig) -> Tensor:
     """Images (B, 3, S, S) of a number of pairs."""
     return pairs.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=config.seed).images

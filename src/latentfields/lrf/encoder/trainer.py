@@ -16,7 +16,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.autoencoders.losses import latent_noise, perceptual_loss
 from latentfields.lrf.correspondences.pose_error import pair_weights
-from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderFinetuning
+from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.discriminator import (
     PatchDiscriminator,
     adaptive_weight,
@@ -48,7 +48,7 @@ class EncoderTrainer:
         self,
         autoencoder: Autoencoder,
         pairs: PairImages,
-        config: EncoderFinetuning,
+        config: EncoderTrainingConfig,
         *,
         photos: TrainingImages | None = None,
         device: torch.device,
@@ -173,7 +173,7 @@ class _Adversary:
     """The discriminator with its optimiser."""
 
     def __init__(
-        self, config: DiscriminatorConfig, training: EncoderFinetuning, *, device: torch.device
+        self, config: DiscriminatorConfig, training: EncoderTrainingConfig, *, device: torch.device
     ) -> None:
         self.config = config
         with torch.random.fork_rng(devices=[]):

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
-class SamplingOptions:
+class DensityGridConfig:
     """How densely rays are sampled through a density grid."""
 
     samples: int = 16
@@ -32,14 +32,14 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True)
-class GridSampling(SamplingOptions):
+class GridSamplingConfig(DensityGridConfig):
     """A density grid that skips empty space and guides the samples; cells outside of the visual hull stay empty."""
 
     kind: ClassVar[str] = "grid"
 
 
 @dataclass(frozen=True)
-class EvenSampling:
+class EvenSamplingConfig:
     """Even intervals, all of which are looked at: the plain rendering that others are compared with."""
 
     kind: ClassVar[str] = "even"
@@ -48,7 +48,7 @@ class EvenSampling:
 
 
 @dataclass(frozen=True)
-class HierarchicalSampling:
+class HierarchicalSamplingConfig:
     """A coarse pass that guides a fine one (Mildenhall et al. 2020, Sec. 5.2)."""
 
     kind: ClassVar[str] = "hierarchical"
@@ -61,7 +61,7 @@ class HierarchicalSampling:
 
 
 @dataclass(frozen=True)
-class ProposalSampling:
+class ProposalSamplingConfig:
     """Proposal networks that learn where the field is dense (Barron et al. 2022), as K-Planes uses them."""
 
     kind: ClassVar[str] = "proposal"
@@ -88,7 +88,7 @@ class ProposalSampling:
 
 
 @dataclass(frozen=True)
-class Splatting:
+class SplattingConfig:
     """Gaussians projected and blended from front to back (Kerbl et al. 2023): no rays."""
 
     kind: ClassVar[str] = "splatting"
@@ -98,6 +98,6 @@ class Splatting:
     """Lower the opacities of Gaussians that the blur makes larger (Yu et al. 2024, the 2D Mip filter)."""
 
 
-RaySampling = GridSampling | EvenSampling | HierarchicalSampling | ProposalSampling
-SamplingConfig = RaySampling | Splatting
+RaySampling = GridSamplingConfig | EvenSamplingConfig | HierarchicalSamplingConfig | ProposalSamplingConfig
+SamplingConfig = RaySampling | SplattingConfig
 SamplerName = Literal["grid", "even", "hierarchical", "proposal", "splatting"]

@@ -8,7 +8,7 @@ from latentfields.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderOptions:
+class RenderConfig:
     """Number, size and placement of the views of an object that is centred and scaled to fill the frame."""
 
     views: int = 100
