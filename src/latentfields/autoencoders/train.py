@@ -19,11 +19,11 @@ from latentfields.autoencoders.losses import kl_to_standard_normal, reconstructi
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
 from latentfields.measures.perceptual import gradient_similarity_loss
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 from latentfields.training.loop import LoopConfig, train
 from latentfields.training.muon import Muon
 from latentfields.training.runs import claim_run
-from latentfields.training.schedules import cosine_decay
+from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
+from latentfields.training.state import Parts
 
 STATISTICS_IMAGES = 512
 """Images that the stored latent statistics are measured on."""
@@ -60,15 +60,21 @@ class AutoencoderTrainer:
         chosen = {id(p) for p in kernels}
         others = [p for p in model.parameters() if id(p) not in chosen]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "muon": Muon(kernels, lr=options.learning_rate * options.muon_factor),
-            "adam": torch.optim.AdamW(others, lr=options.learning_rate, weight_decay=0.0, fused=True),
+            "muon": with_peaks(Muon(kernels, lr=options.learning_rate * options.muon_factor)),
+            "adam": with_peaks(
+                torch.optim.AdamW(others, lr=options.learning_rate, weight_decay=0.0, fused=True)
+            ),
         }
-        self.peaks = {name: float(opt.param_groups[0]["lr"]) for name, opt in self.optimizers.items()}
+        self._parts = Parts(
+            modules={"model": model},
+            optimizers=self.optimizers,
+            generators={"generator": self.generator},
+        )
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
-        for name, optimizer in self.optimizers.items():
-            optimizer.param_groups[0]["lr"] = self.peaks[name] * self._schedule(index, progress)
+        for optimizer in self.optimizers.values():
+            set_learning_rates(optimizer, self._schedule(index, progress))
             optimizer.zero_grad()
         options = self.options
         images = self.data.batch(
@@ -105,20 +111,12 @@ class AutoencoderTrainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights, optimisers and the random generator."""
-        tensors = with_prefix("model", self.model.state_dict())
-        tensors["generator"] = self.generator.get_state()
-        groups = {}
-        for name, optimizer in self.optimizers.items():
-            packed, groups[name] = pack_optimizer(optimizer, name)
-            tensors.update(packed)
+        tensors, groups = self._parts.pack()
         return tensors, {"groups": groups}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
-        self.model.load_state_dict(without_prefix("model", tensors))
-        self.generator.set_state(tensors["generator"])
-        for name, optimizer in self.optimizers.items():
-            unpack_optimizer(optimizer, name, tensors, metadata["groups"][name])
+        self._parts.unpack(tensors, metadata["groups"])
 
     def finished(self, *, name: str) -> Autoencoder:
         """The trained network with the statistics of its latents on the training images."""

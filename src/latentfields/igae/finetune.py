@@ -166,7 +166,7 @@ class _Run:
 
     def train_jointly(self, perceptual: PerceptualLoss, loop: LoopConfig) -> None:
         """Second phase."""
-        self.training.renew_optimizers()
+        self.training.begin_phase(self.config.joint)
         trainer = JointTrainer(
             self.autoencoder,
             self.training,
