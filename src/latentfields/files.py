@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from latentfields.errors import InputError
+
+Folders = str | Path | Sequence[str | Path]
+"""One folder, or several."""
+
+
+def as_folders(folders: Folders) -> tuple[Path, ...]:
+    """The folder, or folders, as paths."""
+    return (Path(folders),) if isinstance(folders, str | Path) else tuple(map(Path, folders))
 
 
 @contextmanager

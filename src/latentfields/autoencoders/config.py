@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal
 
 from latentfields.config.checks import check_numbers
 
@@ -80,3 +81,20 @@ class AutoencoderTrainingConfig:
         check_numbers(
             self, lowest=dict.fromkeys(("photos_per_batch", "renders_per_batch", "warmup_steps"), 0)
         )
+
+
+@dataclass(frozen=True)
+class AutoencoderRunConfig:
+    """What a run of `train_autoencoder` computes."""
+
+    kind: ClassVar[str] = "autoencoder"
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    scenes: tuple[Path, ...]
+    """Scenes, or folders of them."""
+    start: str | None
+    """Name or folder of the autoencoder to continue from, or None."""
+    architecture: PatchAutoencoderConfig
+    """What is trained."""
+    training: AutoencoderTrainingConfig
+    """How it is trained."""

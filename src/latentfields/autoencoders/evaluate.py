@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.image_data import centre_square, load_renders, photo_paths, read_photo
+from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo, renders_on_white
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
@@ -53,8 +53,7 @@ def evaluate_autoencoder(
             raise InputError(photos[0], f"no photograph matches '{pattern}'")
         sets["photos"] = torch.stack([centre_square(read_photo(path), size=size) for path in paths])
     if scenes:
-        rgba = load_renders(scenes, size=size)[:limit].float() / 255
-        sets["scenes"] = rgba[:, :3] * rgba[:, 3:] + 1 - rgba[:, 3:]
+        sets["scenes"] = renders_on_white(scenes, size=size, limit=limit)
     if not sets:
         raise InputError("--photos/--scenes", "name at least one folder of photographs or scenes to score")
     scores = {kind: reconstruction_scores(autoencoder, images) for kind, images in sets.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,17 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
+from latentfields.autoencoders.config import (
+    AutoencoderRunConfig,
+    AutoencoderTrainingConfig,
+    PatchAutoencoderConfig,
+)
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
+from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss, sampled
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
+from latentfields.files import Folders, as_folders
 from latentfields.measures.perceptual import gradient_similarity_loss
+from latentfields.process import choose_device
 from latentfields.training.loop import LoopConfig, train
 from latentfields.training.muon import Muon
-from latentfields.training.runs import claim_run
+from latentfields.training.recipe import begin, finish
 from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
 from latentfields.training.state import Parts
 
@@ -46,12 +52,16 @@ def new_autoencoder(config: PatchAutoencoderConfig, data: TrainingImages, *, see
 
 
 class AutoencoderTrainer:
-    """Trains one network; a `Trainable` for `training.loop.train`."""
+    """Trains one network; a `Trainable` for `training.loop.train`.
+
+    Random numbers are drawn on the CPU, whatever device the network is on.
+    """
 
     def __init__(
         self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTrainingConfig
     ) -> None:
         self.model = model
+        self.device = next(model.parameters()).device
         self.data = data
         self.options = options
         self.generator = torch.Generator().manual_seed(options.seed)
@@ -82,7 +92,7 @@ class AutoencoderTrainer:
             renders=options.renders_per_batch,
             generator=self.generator,
         )
-        loss, parts = self._loss(images)
+        loss, parts = self._loss(images.to(self.device))
         loss.backward()
         for optimizer in self.optimizers.values():
             optimizer.step()
@@ -91,9 +101,7 @@ class AutoencoderTrainer:
     def _loss(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         options = self.options
         mean, log_variance = self.model.encode(images)
-        latents = mean
-        if log_variance is not None:
-            latents = mean + torch.randn(mean.shape, generator=self.generator) * (0.5 * log_variance).exp()
+        latents = mean if log_variance is None else sampled(mean, log_variance, generator=self.generator)
         decoded = self.model.decode(latents)
         loss = reconstruction_loss(decoded, images, kind=options.reconstruction)
         parts = {"reconstruction": loss}
@@ -120,7 +128,7 @@ class AutoencoderTrainer:
 
     def finished(self, *, name: str) -> Autoencoder:
         """The trained network with the statistics of its latents on the training images."""
-        autoencoder = Autoencoder(self.model.eval(), None, name=name)
+        autoencoder = Autoencoder(self.model.eval(), None, name=name).to(self.device)
         generator = torch.Generator().manual_seed(self.options.seed)
         share = self.options.photos_per_batch / (
             self.options.photos_per_batch + self.options.renders_per_batch
@@ -128,59 +136,72 @@ class AutoencoderTrainer:
         photos = round(STATISTICS_IMAGES * share) if self.data.renders is not None else STATISTICS_IMAGES
         photos = photos if self.data.photos else 0
         images = self.data.batch(photos=photos, renders=STATISTICS_IMAGES - photos, generator=generator)
-        autoencoder.set_statistics(autoencoder.measure_statistics(images))
+        autoencoder.renew_statistics(images)
         return autoencoder
 
 
 def train_autoencoder(
-    options: AutoencoderTrainingConfig,
+    training: AutoencoderTrainingConfig | None = None,
     *,
-    photos: tuple[Path, ...],
-    scenes: tuple[Path, ...],
-    out: Path,
+    photos: Folders = (),
+    scenes: Folders = (),
+    out: str | Path,
     architecture: PatchAutoencoderConfig | None = None,
     start: str | Path | None = None,
-    loop: LoopConfig,
+    device: str = "auto",
+    loop: LoopConfig | None = None,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
     `start` is the packaged name or the folder of a `PatchAutoencoder` to continue from, which has an architecture;
     without it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`.
     The encoder is variational where its architecture, or without `start` a positive `kl_weight`, says so.
+    `device` is as for `fit`.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
-    options.check()
+    training, out = training or AutoencoderTrainingConfig(), Path(out)
+    training.check()
+    target = choose_device(device)
     if start is not None and architecture is not None:
         raise InputError("--architecture", "is given beside --start, which has one; expected one of both")
     model = None if start is None else _network(start)
-    config = _new_architecture(architecture, options) if model is None else model.config
-    if options.kl_weight > 0 and not config.variational:
+    config = _new_architecture(architecture, training) if model is None else model.config
+    if training.kl_weight > 0 and not config.variational:
         raise InputError(
-            "--kl-weight", f"is {options.kl_weight}, but the encoder of {start} is not variational"
+            "--kl-weight", f"is {training.kl_weight}, but the encoder of {start} is not variational"
         )
-    if options.size % config.factor:
-        raise InputError("--size", f"is {options.size}; expected a multiple of the factor {config.factor}")
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
-    data = load_training_images(photos, scenes, size=options.size)
-    _require_batches(options, data)
-    claim_run(
-        out,
-        {
-            "kind": "autoencoder",
-            "photos": [*map(str, photos)],
-            "scenes": [*map(str, scenes)],
-            "start": None if start is None else str(start),
-            "architecture": asdict(config),
-            "training": asdict(options),
-        },
+    if training.size % config.factor:
+        raise InputError("--size", f"is {training.size}; expected a multiple of the factor {config.factor}")
+    run = AutoencoderRunConfig(
+        photos=as_folders(photos),
+        scenes=as_folders(scenes),
+        start=None if start is None else str(start),
+        architecture=config,
+        training=training,
     )
-    if model is None:
-        model = new_autoencoder(config, data, seed=options.seed)
-    trainer = AutoencoderTrainer(model, data, options)
-    train(trainer, steps=options.steps, folder=out, label="autoencoder", options=loop)
-    autoencoder = trainer.finished(name=out.name)
-    autoencoder.save(out / "autoencoder")
-    return autoencoder
+    data = begin(run, out, lambda: _data(run))
+    model = model or new_autoencoder(config, data, seed=training.seed)
+    trainer = AutoencoderTrainer(model.to(target), data, training)
+    seconds = train(
+        trainer, steps=training.steps, folder=out, label="autoencoder", options=loop or LoopConfig()
+    )
+    result = trainer.finished(name=out.name).cpu()
+    return finish(out, result, {"steps": training.steps}, seconds=seconds, device=target)
+
+
+def _data(run: AutoencoderRunConfig) -> TrainingImages:
+    """What is trained on. Raises InputError when batches would be empty: what is asked for is not among it."""
+    training = run.training
+    data = load_training_images(run.photos, run.scenes, size=training.size)
+    photos = training.photos_per_batch if data.photos else 0
+    renders = training.renders_per_batch if data.renders is not None else 0
+    if photos + renders < 1:
+        raise InputError(
+            "--photos-per-batch",
+            f"is {training.photos_per_batch}, and --renders-per-batch {training.renders_per_batch}; of the images that "
+            "were given, expected at least one in a batch",
+        )
+    return data
 
 
 def _network(start: str | Path) -> PatchAutoencoder:
@@ -198,15 +219,3 @@ def _new_architecture(
     if problem := config.problem():
         raise InputError("--architecture", problem)
     return replace(config, variational=config.variational or options.kl_weight > 0)
-
-
-def _require_batches(options: AutoencoderTrainingConfig, data: TrainingImages) -> None:
-    """Raise InputError when batches would be empty: what is asked for is not among the data."""
-    photos = options.photos_per_batch if data.photos else 0
-    renders = options.renders_per_batch if data.renders is not None else 0
-    if photos + renders < 1:
-        raise InputError(
-            "--photos-per-batch",
-            f"is {options.photos_per_batch}, and --renders-per-batch {options.renders_per_batch}; of the images that "
-            "were given, expected at least one in a batch",
-        )

@@ -13,7 +13,7 @@ from latentfields.errors import InputError
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.make import correspond
 from latentfields.lrf.decoder.align import align_decoder
-from latentfields.lrf.decoder.config import AlignConfig
+from latentfields.lrf.decoder.config import DecoderRunConfig
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
 from latentfields.training.loop import LoopConfig
@@ -56,14 +56,24 @@ def train_encoder(job: EncoderJob) -> dict[str, Any]:
 class DecoderJob:
     """Stage III."""
 
-    config: AlignConfig
+    config: DecoderRunConfig
     out: Path
     """Folder of the training."""
 
 
 def train_decoder(job: DecoderJob) -> dict[str, Any]:
     """Align the decoder; says in which folder the result is."""
-    align_decoder(job.config, out=job.out, loop=LoopConfig(checkpoint_seconds=CHECKPOINT_SECONDS))
+    config = job.config
+    align_decoder(
+        config.training,
+        scenes=config.scenes,
+        autoencoder=config.autoencoder,
+        photos=config.photos,
+        fit=config.fit,
+        size=config.size,
+        out=job.out,
+        loop=LoopConfig(checkpoint_seconds=CHECKPOINT_SECONDS),
+    )
     return {"autoencoder": str(job.out / "autoencoder")}
 
 

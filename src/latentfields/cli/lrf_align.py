@@ -11,7 +11,7 @@ import tyro
 
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.decoder.config import AlignConfig, DecoderTrainingConfig, latent_field_config
+from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,8 @@ class AlignDecoder:
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
     device: str = "auto"
     """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
+    processes: int = 1
+    """Scenes that are fitted at once; of several, each is fitted on another GPU where there are some."""
     threads: int = 1
     """Threads inside tensor operations."""
     training: Annotated[DecoderTrainingConfig, tyro.conf.arg(name="")] = dataclasses.field(
@@ -56,11 +58,11 @@ class AlignDecoder:
         from latentfields.process import set_threads
 
         set_threads(self.threads)
-        config = AlignConfig(
+        align_decoder(
+            self.training,
             scenes=self.scenes,
             autoencoder=self.autoencoder,
             size=self.size,
-            training=self.training,
             photos=self.photos,
             fit=latent_field_config(
                 self.field,
@@ -69,6 +71,8 @@ class AlignDecoder:
                 subpixels=self.subpixels,
                 seed=self.training.seed,
             ),
+            out=self.out,
+            device=self.device,
+            processes=self.processes,
         )
-        align_decoder(config, out=self.out, device=self.device)
         print(self.out / "autoencoder")

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
 from latentfields.config.checks import check_numbers
@@ -232,3 +233,20 @@ PAPER = IgaeConfig(
 
 PRESETS: Mapping[str, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
 """Configurations by name."""
+
+
+@dataclass(frozen=True)
+class IgaeRunConfig:
+    """What a run of `finetune_3d` computes."""
+
+    kind: ClassVar[str] = "igae"
+    autoencoder: str
+    """Name or folder of the autoencoder to start from."""
+    scenes: tuple[Path, ...]
+    """Scenes, or folders of them."""
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    pretrained: Path | None
+    """Folder of the run whose latent scenes are taken over, or None."""
+    training: IgaeConfig
+    """How it is trained."""

@@ -31,7 +31,7 @@ Observer = Callable[[int], Mapping[str, float]]
 """Called with the number of steps done; returns values to log."""
 
 
-def cache_latents(autoencoder: Autoencoder, views: CachedViews, path: Path, *, device: torch.device) -> None:
+def cache_latents(autoencoder: Autoencoder, views: CachedViews, path: Path) -> None:
     """Write the normalised latents (T, C, h, w) of all views to `path`, float16, unless it is there already.
 
     Half precision costs 0.0005 of a latent's value, far below what a scene can fit.
@@ -40,7 +40,7 @@ def cache_latents(autoencoder: Autoencoder, views: CachedViews, path: Path, *, d
         return
     with replacing(path) as temporary, open(temporary, "wb") as file:
         for indices in torch.arange(len(views.cameras)).split(16):
-            latents = autoencoder.encode_batches(views.images(indices).to(device))
+            latents = autoencoder.encode_batches(views.images(indices).to(autoencoder.device))
             file.write(latents.half().cpu().numpy().tobytes())
 
 

@@ -11,27 +11,24 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder, located
-from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.fields.config import FieldName
-from latentfields.files import write_json
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.presets import preset
-from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig
+from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
-from latentfields.training.runs import claim_run
+from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
 
-METRICS_FILE = "metrics.json"
 SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
@@ -64,7 +61,7 @@ def fit(
     config = replace(config or preset(field or "kplanes", space=space), space=space)
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
-    run_config = RunConfig(
+    run_config = FitRunConfig(
         scene=Path(scene.source),
         autoencoder=None if autoencoder is None else autoencoder.name,
         size=scene.read_size or max(scene.size),
@@ -77,7 +74,7 @@ def fit(
     return run
 
 
-def fit_folder(config: RunConfig, *, out: Path, device: str = "auto", watch: Watch = nullcontext) -> Run:
+def fit_folder(config: FitRunConfig, *, out: Path, device: str = "auto", watch: Watch = nullcontext) -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
     `watch` sees the training, unless it is finished already. Raises InputError for unusable input, too.
@@ -93,12 +90,11 @@ def fit_folder(config: RunConfig, *, out: Path, device: str = "auto", watch: Wat
 
 def _fit(
     load: Callable[[], tuple[Scene, Autoencoder | None]],
-    config: RunConfig,
+    config: FitRunConfig,
     out: Path,
     device: str,
     watch: Watch,
 ) -> Run:
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
     config.fit.check()
     chosen = choose_device(device)
     if config.seconds is not None and not config.seconds > 0:
@@ -108,8 +104,7 @@ def _fit(
     if config.autoencoder is not None:
         config = replace(config, autoencoder=located(config.autoencoder))
     finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
-    inputs = None if finished else _prepared(*load(), config.fit)
-    claim_run(out, to_json(config))
+    inputs = begin(config, out, lambda: None if finished else _prepared(*load(), config.fit))
     return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen, watch)
 
 
@@ -121,8 +116,7 @@ def _prepared(
         scene = scene.cropped_to_multiple(autoencoder.factor)
         if config.statistics == "scene" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().cpu()
-            images = scene.images(scene.indices("train"))
-            autoencoder.set_statistics(autoencoder.measure_statistics(images))
+            autoencoder.renew_statistics(scene.images(scene.indices("train")))
     if min(scene.size) < SMALLEST_SIDE:
         raise InputError(
             scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
@@ -133,7 +127,7 @@ def _prepared(
 def _fit_scene(
     scene: Scene,
     autoencoder: Autoencoder | None,
-    config: RunConfig,
+    config: FitRunConfig,
     out: Path,
     device: torch.device,
     watch: Watch,
@@ -150,12 +144,11 @@ def _fit_scene(
             options=LoopConfig(seconds=config.seconds),
         )
     run = Run.save(out, config, model, scene, autoencoder)
-    metrics = {
-        "training_seconds": seconds,
-        "after_supervision": trainer.after_supervision,
-        "device": str(device),
-        "kernels": kernel_backend(),
-    }
     original = None if autoencoder is None else autoencoder.clone().to(device)
-    write_json(out / METRICS_FILE, metrics | evaluate_model(model, original, scene))
+    measured = {
+        "after_supervision": trainer.after_supervision,
+        "kernels": kernel_backend(),
+        **evaluate_model(model, original, scene),
+    }
+    write_metrics(out, measured, seconds=seconds, device=device)
     return run

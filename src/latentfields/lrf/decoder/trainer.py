@@ -11,8 +11,8 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.lrf.decoder.align_losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
+from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.decoder.pairs import PairBatch, Pairs
 from latentfields.measures.perceptual import gradient_similarity_loss
 from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
@@ -38,7 +38,7 @@ class DecoderAlignment:
         `photos` have the size of the pairs' crops.
         """
         self.autoencoder, self.pairs, self.options, self.photos = autoencoder, pairs, options, photos
-        self.device = autoencoder.latent_mean.device
+        self.device = autoencoder.device
         self.original = autoencoder.clone().requires_grad_(False)
         self.generator = torch.Generator().manual_seed(options.seed)
         parameters = list(autoencoder.decoder_parameters())

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
 
@@ -130,3 +131,20 @@ PRESETS: Mapping[str, EncoderTrainingConfig] = MappingProxyType(
     {"tiny": TINY, "small": SMALL, "paper": PAPER}
 )
 """Configurations by name."""
+
+
+@dataclass(frozen=True)
+class EncoderRunConfig:
+    """What a run of `finetune_encoder` computes."""
+
+    kind: ClassVar[str] = "correspondence-aware autoencoder"
+    autoencoder: str
+    """Name or folder of the autoencoder to start from."""
+    correspondences: tuple[Path, ...]
+    """Data sets of correspondences."""
+    held_out: tuple[Path, ...]
+    """Data sets that the result is scored on."""
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    training: EncoderTrainingConfig
+    """How it is trained."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.autoencoders.losses import latent_noise, perceptual_loss
+from latentfields.autoencoders.losses import latent_noise, perceptual_loss, sampled
 from latentfields.lrf.correspondences.pose_error import pair_weights
 from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.discriminator import (
@@ -51,19 +51,20 @@ class EncoderTrainer:
         config: EncoderTrainingConfig,
         *,
         photos: TrainingImages | None = None,
-        device: torch.device,
     ) -> None:
-        """`autoencoder`, with statistics and on `device`, is changed in place; a copy stays as the original.
+        """`autoencoder`, with statistics and on the device to compute on, is changed in place; a copy is the original.
 
         `photos` have the size of the pairs' windows. Raises InputError when LPIPS is asked for and cannot be had.
         """
         self.autoencoder, self.pairs, self.config = autoencoder, pairs, config
-        self.photos, self.device = photos, device
+        self.photos, self.device = photos, autoencoder.device
         self.original = autoencoder.clone().requires_grad_(False)
-        self.perceptual = perceptual_loss(config.perceptual, device)
+        self.perceptual = perceptual_loss(config.perceptual, self.device)
         self.optimizer = _adam(autoencoder, config)
         self.adversary = (
-            None if config.discriminator is None else _Adversary(config.discriminator, config, device=device)
+            None
+            if config.discriminator is None
+            else _Adversary(config.discriminator, config, device=self.device)
         )
 
     def step(self, index: int, progress: float) -> dict[str, float]:
@@ -107,7 +108,9 @@ class EncoderTrainer:
         if log_variance is None or original[1] is None:
             terms["original"] = distance_to_original(mean, original[0])
         else:
-            terms["kl"] = kl = kl_per_value(*self._raw(mean, log_variance), batch.images)
+            # The prior of L_VAE is about latents that are not normalised.
+            raw = autoencoder.raw_posterior(mean, log_variance)
+            terms["kl"] = kl = kl_per_value(*raw, batch.images)
             divergence = kl_to_original(mean, log_variance, (original[0], original[1])).mean()
             terms["original"] = divergence / batch.images[0].numel()
         if self.adversary is not None and self.adversary.plays(index):
@@ -133,13 +136,7 @@ class EncoderTrainer:
             return mean + latent_noise(shape, strongest=self.config.latent_noise, generator=generator).to(
                 mean
             )
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
-        return mean + noise * (0.5 * log_variance).exp()
-
-    def _raw(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
-        """The posterior as the network gives it: the prior of L_VAE is about latents that are not normalised."""
-        std = self.autoencoder.latent_std.view(1, -1, 1, 1)
-        return mean * std + self.autoencoder.latent_mean.view(1, -1, 1, 1), log_variance + 2 * std.log()
+        return sampled(mean, log_variance, generator=generator)
 
     def _correspondence(self, latents: Tensor, batch: PairBatch) -> Tensor:
         """L_corres (Eq. 6) of the posterior means (2 B, C, h, w) of the pairs, which radiance fields are fitted to."""

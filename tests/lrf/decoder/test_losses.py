@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentfields.errors import InputError
-from latentfields.lrf.decoder.align_losses import alignment_loss, preservation_loss, view_loss
+from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 
 
