@@ -16,7 +16,7 @@ from latentfields.errors import InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.fit import fit_folder
-from latentfields.latent_nerf.run import Run, RunConfig
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
@@ -186,7 +186,7 @@ def test_a_time_limit_is_shared_by_both_stages(
 def test_the_folder_of_a_scene_is_all_that_is_needed(
     scene_folder: Path, autoencoder_folder: Path, tmp_path: Path
 ) -> None:
-    config = RunConfig(
+    config = FitRunConfig(
         scene=scene_folder, autoencoder=str(autoencoder_folder), size=16, seconds=None, fit=QUICK
     )
     run = fit_folder(config, out=tmp_path / "run")

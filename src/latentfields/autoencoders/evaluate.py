@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,6 +15,7 @@ from latentfields.autoencoders.linear_codec import linear_reconstruction, princi
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
 from latentfields.errors import InputError
+from latentfields.files import Folders, as_folders
 from latentfields.measures.metrics import Scores, psnr, ssim
 from latentfields.measures.perceptual import multiscale_gmsd
 
@@ -25,18 +25,20 @@ SMALLEST_SIZE = 16
 
 
 def evaluate_autoencoder(
-    name: str,
+    name: str | Path,
     *,
-    photos: tuple[Path, ...],
-    scenes: tuple[Path, ...],
-    pattern: str,
-    limit: int | None,
-    size: int,
-    codec_photos: tuple[Path, ...],
+    photos: Folders = (),
+    scenes: Folders = (),
+    pattern: str = "*",
+    limit: int | None = None,
+    size: int = 128,
+    codec_photos: Folders = (),
 ) -> dict[str, dict[str, float]]:
     """Mean scores per kind of image ("photos", "scenes") and method (the autoencoder; the linear codec).
 
-    Photographs are cropped to their central square and downscaled to `size`; views of scenes are composited on white.
+    Of folders of `photos`, those whose file names match the `pattern` are cropped to their central square and
+    downscaled to `size`; views of `scenes` (or folders of them) are composited on white. At most `limit` of each, the
+    first by name, are scored. The linear codec is fitted to `codec_photos`, and left out without them.
     Raises InputError for unusable images or numbers.
     """
     if limit is not None:
@@ -47,20 +49,18 @@ def evaluate_autoencoder(
             "--size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
         )
     sets: dict[str, Tensor] = {}
-    if photos:
-        paths = [p for p in photo_paths(photos) if fnmatch(p.name, pattern)][:limit]
+    if folders := as_folders(photos):
+        paths = [p for p in photo_paths(folders) if fnmatch(p.name, pattern)][:limit]
         if not paths:
-            raise InputError(photos[0], f"no photograph matches '{pattern}'")
+            raise InputError(folders[0], f"no photograph matches '{pattern}'")
         sets["photos"] = torch.stack([centre_square(read_photo(path), size=size) for path in paths])
-    if scenes:
-        sets["scenes"] = renders_on_white(scenes, size=size, limit=limit)
+    if roots := as_folders(scenes):
+        sets["scenes"] = renders_on_white(roots, size=size, limit=limit)
     if not sets:
         raise InputError("--photos/--scenes", "name at least one folder of photographs or scenes to score")
     scores = {kind: reconstruction_scores(autoencoder, images) for kind, images in sets.items()}
-    if codec_photos:
-        fitted = torch.stack(
-            [centre_square(read_photo(path), size=size) for path in photo_paths(codec_photos)]
-        )
+    if others := as_folders(codec_photos):
+        fitted = torch.stack([centre_square(read_photo(path), size=size) for path in photo_paths(others)])
         mean, basis = principal_components(fitted, factor=autoencoder.factor, channels=autoencoder.channels)
         for kind, images in sets.items():
             decoded = linear_reconstruction(images, mean, basis).clamp(0, 1)
@@ -85,10 +85,8 @@ def _scores(decoded: Tensor, images: Tensor) -> Scores:
     return Scores.gather([str(i) for i in range(len(images))], batches)
 
 
-def summary_lines(scores: Mapping[str, Mapping[str, float]], *, json: bool) -> list[str]:
-    """One line per kind of image, or one line of JSON."""
-    if json:
-        return [json_format.dumps(scores)]
+def summary_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """One line per kind of image."""
     return [
         f"{kind:24s} " + "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         for kind, values in scores.items()

@@ -13,7 +13,7 @@ import torch
 from latentfields.autoencoders.evaluate import reconstruction_scores
 from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo, renders_on_white
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.autoencoders.score import generated_scenes, score_named
+from latentfields.autoencoders.score import generated_scenes, score_autoencoder
 from latentfields.errors import InputError
 
 VIEWS = 24
@@ -99,5 +99,5 @@ class ScoreJob:
 
 def score(job: ScoreJob) -> dict[str, Any]:
     """The 3D-awareness score (`autoencoders.awareness`)."""
-    result = score_named(job.autoencoder, scenes=(), objects=job.objects, views=VIEWS, size=job.size)
+    result = score_autoencoder(job.autoencoder, scenes=(), objects=job.objects, views=VIEWS, size=job.size)
     return result.to_json()

@@ -10,7 +10,6 @@ import torch
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.make import correspond
 from latentfields.lrf.decoder.align import align_decoder
 from latentfields.lrf.decoder.config import DecoderRunConfig
@@ -37,8 +36,7 @@ class EncoderJob:
 def train_encoder(job: EncoderJob) -> dict[str, Any]:
     """Find correspondences and fine-tune the encoder on them; says in which folder the result is."""
     correspondences = job.out / "correspondences"
-    for _ in correspond(job.scenes, out=correspondences, options=CorrespondenceConfig()):
-        pass
+    correspond(job.scenes, out=correspondences)
     finetune_encoder(
         job.config,
         autoencoder=job.autoencoder,

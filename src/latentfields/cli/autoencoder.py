@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
+from latentfields.cli.reporting import print_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,6 @@ class Train:
         """Train and say where the result is."""
         from latentfields.autoencoders.train import train_autoencoder
         from latentfields.process import set_threads
-        from latentfields.training.loop import LoopConfig
 
         set_threads(self.threads)
         train_autoencoder(
@@ -48,7 +48,6 @@ class Train:
             out=self.out,
             architecture=None if self.architecture == PatchAutoencoderConfig() else self.architecture,
             start=self.start,
-            loop=LoopConfig(),
         )
         print(self.out / "autoencoder")
 
@@ -87,5 +86,4 @@ class Evaluate:
             size=self.size,
             codec_photos=self.codec_photos,
         )
-        for line in summary_lines(scores, json=self.json):
-            print(line)
+        print_result(scores, summary_lines(scores), json=self.json)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import tyro
 
+from latentfields.cli.reporting import print_result
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
@@ -23,10 +25,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate and print."""
-        from latentfields.latent_nerf.evaluate import evaluate_run, summary_lines
-        from latentfields.latent_nerf.run import Run
+        from latentfields.latent_nerf.evaluate import evaluate_run, mean_scores, summary_lines
 
-        run = Run.load(self.run_folder)
-        scores = evaluate_run(run, scene_folder=self.scene, autoencoder=self.autoencoder)
-        for line in summary_lines(scores, json=self.json):
-            print(line)
+        scores = evaluate_run(self.run_folder, scene_folder=self.scene, autoencoder=self.autoencoder)
+        print_result(mean_scores(scores), summary_lines(scores), json=self.json)

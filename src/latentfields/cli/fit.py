@@ -85,15 +85,15 @@ class Fit:
 
 def _results(out: Path, report: Path) -> dict[str, Any]:
     from latentfields.files import read_json
+    from latentfields.latent_nerf.evaluate import mean_scores
     from latentfields.training.recipe import METRICS_FILE
 
     metrics = read_json(out / METRICS_FILE)
-    means = {group: scores["mean"] for group, scores in metrics["test"].items()}
     return {
         "run": str(out),
         "report": str(report),
         "training_seconds": metrics["training_seconds"],
-        "test": means,
+        "test": mean_scores(metrics),
     }
 
 

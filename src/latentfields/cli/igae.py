@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from latentfields.cli.command_line import command_line
+from latentfields.cli.reporting import print_result
 from latentfields.igae.config import Ablation
 
 if TYPE_CHECKING:
@@ -109,12 +110,11 @@ class Score:
 
     def run(self) -> None:
         """Score and print."""
-        from latentfields.autoencoders.score import score_named, summary_lines
+        from latentfields.autoencoders.score import score_autoencoder, summary_lines
         from latentfields.process import set_threads
 
         set_threads(self.threads)
-        score = score_named(
+        score = score_autoencoder(
             self.name, scenes=self.scenes, objects=self.objects, views=self.views, size=self.size
         )
-        for line in summary_lines(score, json=self.json):
-            print(line)
+        print_result(score.to_json(), summary_lines(score), json=self.json)

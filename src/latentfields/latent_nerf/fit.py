@@ -21,6 +21,7 @@ from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
+from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
@@ -34,8 +35,8 @@ SMALLEST_SIDE = 16
 
 
 def fit(
-    scene: Scene,
-    autoencoder: Autoencoder | None,
+    scene: Scene | str | Path,
+    autoencoder: Autoencoder | str | Path | None,
     *,
     out: str | Path,
     field: FieldName | None = None,
@@ -43,7 +44,7 @@ def fit(
     seconds: float | None = None,
     device: str = "auto",
 ) -> Run:
-    """Fit a scene that is in memory, in the latent space of `autoencoder`, or in RGB when that is None.
+    """Fit a scene, in memory or a folder, in the latent space of `autoencoder`, or in RGB when that is None.
 
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
     included (see `latentfields.preset`). `out` is the run's folder; a run that was interrupted there is resumed.
@@ -57,6 +58,9 @@ def fit(
         raise InputError(
             "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
         )
+    scene = scene if isinstance(scene, Scene) else load_scene(scene)
+    if isinstance(autoencoder, str | Path):
+        autoencoder = load_autoencoder(autoencoder)
     space: Space = "rgb" if autoencoder is None else "latent"
     config = replace(config or preset(field or "kplanes", space=space), space=space)
     red, green, blue = map(float, scene.background)

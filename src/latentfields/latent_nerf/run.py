@@ -36,7 +36,7 @@ from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
-from latentfields.training.runs import CONFIG_FILE, read_run
+from latentfields.training.runs import CONFIG_FILE, is_claimed, read_run
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"
@@ -101,6 +101,8 @@ class Run:
             frame = from_json(SceneFrame, stored.frame, source=path, field="frame")
             model = _restored(config, stored.autoencoder, stored.state, frame, source=path)
             return cls(path, config, model, frame, views=stored.views)
+        if not is_claimed(path):
+            raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
         config = read_run(FitRunConfig, path)
         if not (path / MODEL_FILE).is_file():
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")

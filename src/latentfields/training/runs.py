@@ -58,7 +58,7 @@ def read_run(config: type[T], folder: Path) -> T:
     """
     expected = KINDS[config.kind]
     if not is_claimed(folder):
-        raise InputError(folder, f"is not a run; expected {expected}, a folder with {CONFIG_FILE}")
+        raise InputError(folder, f"is not a run; expected a folder with {CONFIG_FILE}, {expected}")
     about = read_json(folder / CONFIG_FILE)
     kind = _kind(about)
     if kind is not None and kind != config.kind:
