@@ -13,11 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from latentfields.autoencoders.config import Perceptual
-
-Weighting = Literal["wide", "narrow"]
-"""lambda_ij in proportion to the pose error of Eq. 12, so that wide baselines weigh more, as in the paper; or in
-proportion to its inverse."""
-
+from latentfields.lrf.correspondences.config import Weighting
 
 CorrespondenceUnit = Literal["reference", "pair"]
 """Unit of L_corres: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the spread of
