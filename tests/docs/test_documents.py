@@ -26,6 +26,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 TARGET = re.compile(r"`make ([a-z-]+)`|^ +make ([a-z-]+)", re.MULTILINE)
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9._-]*[a-z0-9]")
 DOTTED_NAME = re.compile(r"`([a-z_]+(?:\.\w+)+)`")
+FULL_NAME = re.compile(r"`latentfields\.([\w.]+)`")
 
 SETTINGS = {"joint.latent_noise"}
 """Names with dots that are no module's."""
@@ -135,11 +136,19 @@ def resolves(name: str) -> bool:
     return False
 
 
-CONCEPTS = tuple(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs" / "concepts").glob("*.md")))
+EVERYWHERE = tuple(
+    str(page.relative_to(ROOT)) for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+)
+CONCEPTS = tuple(page for page in EVERYWHERE if page.startswith("docs/concepts/"))
 
 
-@pytest.mark.parametrize(("document", "name"), all_named(DOTTED_NAME, CONCEPTS))
-def test_functions_of_the_concepts_exist(document: str, name: str) -> None:
+CARDS = tuple(str(card.relative_to(ROOT)) for card in sorted((ROOT / "src").rglob("weights/*/README.md")))
+
+
+@pytest.mark.parametrize(
+    ("document", "name"), all_named(DOTTED_NAME, CONCEPTS) + all_named(FULL_NAME, (*EVERYWHERE, *CARDS))
+)
+def test_functions_of_documents_exist(document: str, name: str) -> None:
     assert name in SETTINGS or resolves(name), f"{document} names it"
 
 
