@@ -21,6 +21,7 @@ FOR_CONTRIBUTORS = ("CONTRIBUTING.md", "docs/architecture.md")
 AT_THE_ROOT = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 """Documents that the documentation's builder does not see, and whose links it does not check."""
 
+FLAGS = re.MULTILINE | re.DOTALL
 NAMED_PATH = re.compile(r"`((?:src|docs|tests|examples)/[^`\s]*)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 TARGET = re.compile(r"`make ([a-z-]+)`|^ +make ([a-z-]+)", re.MULTILINE)
@@ -150,6 +151,16 @@ CARDS = tuple(str(card.relative_to(ROOT)) for card in sorted((ROOT / "src").rglo
 )
 def test_functions_of_documents_exist(document: str, name: str) -> None:
     assert name in SETTINGS or resolves(name), f"{document} names it"
+
+
+def test_the_picture_of_the_floors_is_what_the_imports_are_held_to() -> None:
+    [contract] = re.findall(
+        r"containers = \[\"latentfields\"\].*?^layers = \[(.*?)^\]", text_of("pyproject.toml"), FLAGS
+    )
+    floors: dict[int, list[str]] = {}
+    for y, name in re.findall(r' y="(\d+)"><tspan[^>]*>(\w+)</tspan>', text_of("docs/floors.svg")):
+        floors.setdefault(int(y), []).append(name)
+    assert [" | ".join(floors[y]) for y in sorted(floors)] == re.findall(r'"([^"]+)"', contract)
 
 
 def test_versions_agree() -> None:
