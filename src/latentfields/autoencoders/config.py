@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from latentfields.config.checks import Checked, NonNegative, Range, Seed, joined
@@ -86,3 +88,11 @@ class AutoencoderTrainingConfig(Checked):
     """Fraction of the peak learning rates that the cosine decay ends at."""
     seed: Seed = 0
     """Seed of weights and batches."""
+
+
+AutoencoderPreset = Literal["tiny", "small"]
+
+PRESETS: Mapping[AutoencoderPreset, AutoencoderTrainingConfig] = MappingProxyType(
+    {"tiny": AutoencoderTrainingConfig(size=64, steps=300), "small": AutoencoderTrainingConfig()}
+)
+"""Configurations by name: a minute and a few hours of one CPU core."""

@@ -15,7 +15,7 @@ from latentfields.autoencoders.image_data import centre_square, load_renders, ph
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.measures.metrics import Scores, psnr, ssim
 from latentfields.measures.perceptual import multiscale_gmsd
 
@@ -40,11 +40,11 @@ def evaluate_autoencoder(
     Raises InputError for unusable images or numbers.
     """
     if limit is not None:
-        require_at_least("--limit", limit, 1)
+        require_at_least("limit", limit, 1)
     autoencoder = load_autoencoder(name)
     if size < SMALLEST_SIZE or size % autoencoder.factor:
-        raise InputError(
-            "--size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
+        raise ArgumentError(
+            "size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
         )
     sets: dict[str, Tensor] = {}
     if photos:
@@ -56,7 +56,7 @@ def evaluate_autoencoder(
         rgba = load_renders(scenes, size=size)[:limit].float() / 255
         sets["scenes"] = rgba[:, :3] * rgba[:, 3:] + 1 - rgba[:, 3:]
     if not sets:
-        raise InputError("--photos/--scenes", "name at least one folder of photographs or scenes to score")
+        raise ArgumentError("photos", "is empty, and so is `scenes`; name at least one folder to score")
     scores = {kind: reconstruction_scores(autoencoder, images) for kind, images in sets.items()}
     if codec_photos:
         fitted = torch.stack(

@@ -17,7 +17,7 @@ from latentfields.autoencoders.awareness import (
 )
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
@@ -39,7 +39,7 @@ def score_named(name: str, *, scenes: Sequence[Path], objects: int, views: int, 
         folders = [folder for root in scenes for folder in scene_folders_below(root)]
         return score_awareness(autoencoder, [load_scene(folder) for folder in folders])
     if size % autoencoder.factor:
-        raise InputError("--size", f"{size} is not a multiple of the factor {autoencoder.factor}")
+        raise ArgumentError("size", f"is {size}; expected a multiple of the factor {autoencoder.factor}")
     return score_awareness(autoencoder, generated_scenes(objects=objects, views=views, size=size))
 
 
@@ -48,7 +48,7 @@ def generated_scenes(*, objects: int, views: int, size: int) -> tuple[Scene, ...
 
     Raises InputError for less than one object, and as `RenderConfig.check`.
     """
-    require_at_least("--objects", objects, 1)
+    require_at_least("objects", objects, 1)
     options = RenderConfig(views=views, size=size, test_fraction=0.0, val_fraction=0.0)
     scenes = []
     with tempfile.TemporaryDirectory(prefix="latentfields-") as folder:

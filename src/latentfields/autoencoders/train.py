@@ -17,7 +17,7 @@ from latentfields.autoencoders.linear_codec import balanced_rotation, principal_
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
 from latentfields.autoencoders.patch import PatchAutoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.measures.perceptual import gradient_similarity_loss
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 from latentfields.training.loop import LoopConfig, train
@@ -153,15 +153,15 @@ def train_autoencoder(
     """
     options.check()
     if start is not None and architecture is not None:
-        raise InputError("--architecture", "is given beside --start, which has one; expected one of both")
+        raise ArgumentError("architecture", "is given beside `start`, which has one; expected one of both")
     model = None if start is None else _network(start)
     config = _new_architecture(architecture, options) if model is None else model.config
     if options.kl_weight > 0 and not config.variational:
-        raise InputError(
-            "--kl-weight", f"is {options.kl_weight}, but the encoder of {start} is not variational"
+        raise ArgumentError(
+            "kl_weight", f"is {options.kl_weight}, but the encoder of {start} is not variational"
         )
     if options.size % config.factor:
-        raise InputError("--size", f"is {options.size}; expected a multiple of the factor {config.factor}")
+        raise ArgumentError("size", f"is {options.size}; expected a multiple of the factor {config.factor}")
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     data = load_training_images(photos, scenes, size=options.size)
     _require_batches(options, data)
@@ -189,7 +189,9 @@ def _network(start: str | Path) -> PatchAutoencoder:
     """The network of an autoencoder of this package. Raises InputError for others."""
     codec = load_autoencoder(start).codec
     if not isinstance(codec, PatchAutoencoder):
-        raise InputError("--start", f"{start} is not a PatchAutoencoder, the kind that this command trains")
+        raise ArgumentError(
+            "start", f"is {start}; expected a PatchAutoencoder, the only kind that is trained here"
+        )
     return codec
 
 
@@ -197,8 +199,7 @@ def _new_architecture(
     wanted: PatchAutoencoderConfig | None, options: AutoencoderTrainingConfig
 ) -> PatchAutoencoderConfig:
     config = wanted or PatchAutoencoderConfig()
-    if problem := config.problem():
-        raise InputError("--architecture", problem)
+    config.check("architecture")
     return replace(config, variational=config.variational or options.kl_weight > 0)
 
 
@@ -207,8 +208,8 @@ def _require_batches(options: AutoencoderTrainingConfig, data: TrainingImages) -
     photos = options.photos_per_batch if data.photos else 0
     renders = options.renders_per_batch if data.renders is not None else 0
     if photos + renders < 1:
-        raise InputError(
-            "--photos-per-batch",
-            f"is {options.photos_per_batch}, and --renders-per-batch {options.renders_per_batch}; of the images that "
+        raise ArgumentError(
+            "photos_per_batch",
+            f"is {options.photos_per_batch}, and `renders_per_batch` {options.renders_per_batch}; of the images that "
             "were given, expected at least one in a batch",
         )

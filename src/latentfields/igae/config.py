@@ -223,5 +223,7 @@ PAPER = IgaeConfig(
 )
 """Table 15. The first phase, which the table leaves out but for its epochs, is as in the released code."""
 
-PRESETS: Mapping[str, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
+IgaePreset = Literal["tiny", "small", "paper"]
+
+PRESETS: Mapping[IgaePreset, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
 """Configurations by name."""

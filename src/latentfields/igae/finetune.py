@@ -12,7 +12,7 @@ import torch
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss, perceptual_loss
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.files import write_json
 from latentfields.igae.batches import photo_crops
 from latentfields.igae.config import IgaeConfig
@@ -60,7 +60,7 @@ def finetune_3d(
     perceptual = perceptual_loss(config.perceptual, target)
     start = load_autoencoder(autoencoder)
     if config.size % start.factor:
-        raise InputError("size", f"{config.size} is not a multiple of the factor {start.factor}")
+        raise ArgumentError("size", f"is {config.size}; expected a multiple of the factor {start.factor}")
     description = _description(config, autoencoder, scenes, photos, pretrained)
     if pretrained is not None and config.has_3d:
         require_first_phase(pretrained, description)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.autoencoders.image_data import photo_paths, read_photo
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import require_two_photos, square_scene
@@ -24,9 +24,11 @@ def require_data(config: IgaeConfig, scenes: Sequence[Path], photos: Sequence[Pa
     Photographs are read until two are large enough.
     """
     if config.has_preservation and not photos:
-        raise InputError("photos", "name at least one folder of photographs; only no-preservation needs none")
+        raise ArgumentError(
+            "photos", "name at least one folder of photographs; only no-preservation needs none"
+        )
     if not scenes:
-        raise InputError("scenes", "name at least one folder of scenes")
+        raise ArgumentError("scenes", "name at least one folder of scenes")
     if photos:
         large = (
             path for path in photo_paths(tuple(photos)) if min(read_photo(path).shape[:2]) >= config.size

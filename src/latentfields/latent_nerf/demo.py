@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf.fit import METRICS_FILE
 from latentfields.latent_nerf.report import run_label, write_run_report
@@ -33,7 +33,7 @@ def run_demo(
 ) -> list[str]:
     """Run the demo in the folder `out`; returns the lines to print. Raises InputError for unusable options."""
     if family not in FAMILIES:
-        raise InputError("--family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
+        raise ArgumentError("family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
     subpixels = rays_per_side(load_autoencoder(autoencoder).factor)
     scene = out / f"{family}-{seed:04d}-{views}"
     started = time.perf_counter()

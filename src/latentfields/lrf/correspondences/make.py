@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.lrf.correspondences.config import CorrespondenceConfig, Source
 from latentfields.lrf.correspondences.depth import depth_correspondences
@@ -37,10 +37,9 @@ def correspond(
     Scenes that `out` holds already, made with the same options, are only read. Raises InputError for unusable input,
     when two scenes have one name, and when `out` holds other correspondences under it; what is written is complete.
     """
-    if problem := options.problem():
-        raise InputError("options", problem)
+    options.check()
     if not roots:
-        raise InputError("scenes", "name at least one scene, or folder of scenes")
+        raise ArgumentError("scenes", "name at least one scene, or folder of scenes")
     if out.exists() and not out.is_dir():
         raise InputError(out, "is not a folder")
     folders: dict[str, Path] = {}

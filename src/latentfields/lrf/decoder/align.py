@@ -21,7 +21,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.typed_json import to_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import write_json
 from latentfields.latent_nerf.fit import METRICS_FILE, SMALLEST_SIDE
 from latentfields.lrf.decoder.align_fit import fit_latent_field
@@ -56,8 +56,8 @@ def align_decoder(
     folders = [folder for root in config.scenes for folder in scene_folders_below(root)]
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     if config.training.crop < autoencoder.factor:
-        raise InputError(
-            "--crop", f"is {config.training.crop}; expected at least the factor {autoencoder.factor}"
+        raise ArgumentError(
+            "training.crop", f"is {config.training.crop}; expected at least the factor {autoencoder.factor}"
         )
     _prepare(folders, autoencoder, config)
     if not is_claimed(out):

@@ -124,7 +124,9 @@ PAPER = EncoderTrainingConfig(
 """LRF App. A.3, for a latent diffusion model's autoencoder; steps, batch and lambdas are not given there and not
 measured here. Halved weights of LPIPS and KL make up for images in [0, 1], where the paper's are in [-1, 1]."""
 
-PRESETS: Mapping[str, EncoderTrainingConfig] = MappingProxyType(
+EncoderPreset = Literal["tiny", "small", "paper"]
+
+PRESETS: Mapping[EncoderPreset, EncoderTrainingConfig] = MappingProxyType(
     {"tiny": TINY, "small": SMALL, "paper": PAPER}
 )
 """Configurations by name."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.files import write_json
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
@@ -46,12 +46,12 @@ def finetune_encoder(
     result has statistics of its own latents. Run again after an interruption, it continues. Raises InputError for
     unusable input, before anything is written, or when `out` holds a run with other settings.
     """
+    config.check()
     target = choose_device(device)
     model = load_autoencoder(autoencoder)
-    if problem := config.problem(factor=model.factor):
-        raise InputError("settings", problem)
-    pairs = _pair_images(correspondences, config, factor=model.factor, option="--correspondences")
-    scored = _pair_images(held_out, config, factor=model.factor, option="--held-out") if held_out else None
+    config.check_factor(model.factor)
+    pairs = _pair_images(correspondences, config, factor=model.factor, name="correspondences")
+    scored = _pair_images(held_out, config, factor=model.factor, name="held_out") if held_out else None
     kept = load_training_images(tuple(photos), (), size=config.size) if photos else None
     model = model.to(target)
     if not model.has_statistics:
@@ -81,11 +81,11 @@ def finetune_encoder(
 
 
 def _pair_images(
-    datasets: Sequence[Path], config: EncoderTrainingConfig, *, factor: int, option: str
+    datasets: Sequence[Path], config: EncoderTrainingConfig, *, factor: int, name: str
 ) -> PairImages:
     """The pairs of all data sets together; one batch is drawn to see that there are usable ones."""
     if not datasets:
-        raise InputError(option, "name at least one folder written by `lrf correspond`")
+        raise ArgumentError(name, "name at least one folder written by `lrf correspond`")
     scenes = [scene for folder in datasets for scene in open_dataset(folder)]
     pairs = PairImages(scenes, size=config.size, factor=factor)
     pairs.batch(0, pairs=1, points=1, seed=config.seed)
