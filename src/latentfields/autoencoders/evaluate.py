@@ -18,6 +18,7 @@ from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.measures.metrics import Scores, psnr, ssim
 from latentfields.measures.perceptual import multiscale_gmsd
+from latentfields.process import choose_device
 
 BATCH = 16
 SMALLEST_SIZE = 16
@@ -33,15 +34,17 @@ def evaluate_autoencoder(
     limit: int | None,
     size: int,
     codec_photos: tuple[Path, ...],
+    device: str = "auto",
 ) -> dict[str, dict[str, float]]:
     """Mean scores per kind of image ("photos", "scenes") and method (the autoencoder; the linear codec).
 
     Photographs are cropped to their central square and downscaled to `size`; views of scenes are composited on white.
-    Raises InputError for unusable images or numbers.
+    `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. Raises InputError for unusable images or
+    numbers.
     """
     if limit is not None:
         require_at_least("limit", limit, 1)
-    autoencoder = load_autoencoder(name)
+    autoencoder = load_autoencoder(name).to(choose_device(device))
     if size < SMALLEST_SIZE or size % autoencoder.factor:
         raise ArgumentError(
             "size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
@@ -70,9 +73,13 @@ def evaluate_autoencoder(
 
 
 def reconstruction_scores(autoencoder: Autoencoder, images: Tensor) -> dict[str, float]:
-    """Mean scores of encoding and decoding images (B, 3, H, W) in [0, 1]."""
+    """Mean scores of encoding and decoding images (B, 3, H, W) in [0, 1], on the autoencoder's device."""
+    target = autoencoder.latent_mean.device
     decoded = torch.cat(
-        [autoencoder.decode_batches(autoencoder.encode_batches(chunk)) for chunk in images.split(BATCH)]
+        [
+            autoencoder.decode_batches(autoencoder.encode_batches(chunk.to(target))).cpu()
+            for chunk in images.split(BATCH)
+        ]
     )
     return _scores(decoded, images).means
 

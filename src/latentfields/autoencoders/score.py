@@ -18,6 +18,7 @@ from latentfields.autoencoders.awareness import (
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
+from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
@@ -28,13 +29,16 @@ FIRST_SEED = 9000
 """Seed of the first generated object of each family: far from those of examples and benchmarks."""
 
 
-def score_named(name: str, *, scenes: Sequence[Path], objects: int, views: int, size: int) -> AwarenessScore:
+def score_named(
+    name: str, *, scenes: Sequence[Path], objects: int, views: int, size: int, device: str = "auto"
+) -> AwarenessScore:
     """Score the autoencoder `name` on scenes with depth maps, or on generated objects where none are given.
 
     `scenes` are scene folders or folders of them; their views keep their size. Otherwise `objects` objects of every
-    evaluation family are rendered, `views` views of `size` pixels each. Raises InputError for unusable input.
+    evaluation family are rendered, `views` views of `size` pixels each. `device` is cpu, cuda, cuda:1 and so
+    on, or auto: the first GPU, if any. Raises InputError for unusable input.
     """
-    autoencoder = load_autoencoder(name)
+    autoencoder = load_autoencoder(name).to(choose_device(device))
     if scenes:
         folders = [folder for root in scenes for folder in scene_folders_below(root)]
         return score_awareness(autoencoder, [load_scene(folder) for folder in folders])

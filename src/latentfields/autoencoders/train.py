@@ -19,6 +19,7 @@ from latentfields.autoencoders.losses import kl_to_standard_normal, reconstructi
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import ArgumentError
 from latentfields.measures.perceptual import gradient_similarity_loss
+from latentfields.process import choose_device
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 from latentfields.training.loop import LoopConfig, train
 from latentfields.training.muon import Muon
@@ -54,6 +55,8 @@ class AutoencoderTrainer:
         self.model = model
         self.data = data
         self.options = options
+        self.device = next(model.parameters()).device
+        # On the CPU, so that every device sees the same batches and the same noise.
         self.generator = torch.Generator().manual_seed(options.seed)
         stride_one = (m for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (1, 1))
         kernels = [cast(nn.Parameter, module.weight) for module in stride_one]
@@ -76,7 +79,7 @@ class AutoencoderTrainer:
             renders=options.renders_per_batch,
             generator=self.generator,
         )
-        loss, parts = self._loss(images)
+        loss, parts = self._loss(images.to(self.device))
         loss.backward()
         for optimizer in self.optimizers.values():
             optimizer.step()
@@ -87,7 +90,8 @@ class AutoencoderTrainer:
         mean, log_variance = self.model.encode(images)
         latents = mean
         if log_variance is not None:
-            latents = mean + torch.randn(mean.shape, generator=self.generator) * (0.5 * log_variance).exp()
+            noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
+            latents = mean + noise * (0.5 * log_variance).exp()
         decoded = self.model.decode(latents)
         loss = reconstruction_loss(decoded, images, kind=options.reconstruction)
         parts = {"reconstruction": loss}
@@ -121,8 +125,8 @@ class AutoencoderTrainer:
             unpack_optimizer(optimizer, name, tensors, metadata["groups"][name])
 
     def finished(self, *, name: str) -> Autoencoder:
-        """The trained network with the statistics of its latents on the training images."""
-        autoencoder = Autoencoder(self.model.eval(), None, name=name)
+        """The trained network, on its device, with the statistics of its latents on the training images."""
+        autoencoder = Autoencoder(self.model.eval(), None, name=name).to(self.device)
         generator = torch.Generator().manual_seed(self.options.seed)
         share = self.options.photos_per_batch / (
             self.options.photos_per_batch + self.options.renders_per_batch
@@ -130,7 +134,7 @@ class AutoencoderTrainer:
         photos = round(STATISTICS_IMAGES * share) if self.data.renders is not None else STATISTICS_IMAGES
         photos = photos if self.data.photos else 0
         images = self.data.batch(photos=photos, renders=STATISTICS_IMAGES - photos, generator=generator)
-        autoencoder.set_statistics(autoencoder.measure_statistics(images))
+        autoencoder.set_statistics(autoencoder.measure_statistics(images.to(self.device)))
         return autoencoder
 
 
@@ -142,16 +146,19 @@ def train_autoencoder(
     out: Path,
     architecture: PatchAutoencoderConfig | None = None,
     start: str | Path | None = None,
+    device: str = "auto",
     loop: LoopConfig,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
     `start` is the packaged name or the folder of a `PatchAutoencoder` to continue from, which has an architecture;
     without it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`.
+    `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. The result is on the CPU.
     The encoder is variational where its architecture, or without `start` a positive `kl_weight`, says so.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
     options.check()
+    target = choose_device(device)
     if start is not None and architecture is not None:
         raise ArgumentError("architecture", "is given beside `start`, which has one; expected one of both")
     model = None if start is None else _network(start)
@@ -178,9 +185,10 @@ def train_autoencoder(
     )
     if model is None:
         model = new_autoencoder(config, data, seed=options.seed)
-    trainer = AutoencoderTrainer(model, data, options)
+    # Weights are drawn on the CPU: the same ones for every device.
+    trainer = AutoencoderTrainer(model.to(target), data, options)
     train(trainer, steps=options.steps, folder=out, label="autoencoder", options=loop)
-    autoencoder = trainer.finished(name=out.name)
+    autoencoder = trainer.finished(name=out.name).cpu()
     autoencoder.save(out / "autoencoder")
     return autoencoder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import tyro
 
@@ -46,7 +46,7 @@ class Train:
     )
 
     @classmethod
-    def starting_point(cls, arguments: Sequence[str]) -> Self:
+    def starting_point(cls, arguments: Sequence[str]) -> Train:
         """The training that --preset and --settings describe."""
         known = chosen(arguments, {"preset": AutoencoderPreset, "settings": Path})
         training = with_settings(PRESETS[known.get("preset", "small")], known.get("settings"))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import tyro
 
@@ -62,7 +62,7 @@ class Fit:
     )
 
     @classmethod
-    def starting_point(cls, arguments: Sequence[str]) -> Self:
+    def starting_point(cls, arguments: Sequence[str]) -> Fit:
         """The fit that --field, --preset and so on describe."""
         options = {"field": FieldName, "preset": PresetName, "sampler": SamplerName}
         known = chosen(arguments, options | {"densification": DensificationName, "settings": Path})

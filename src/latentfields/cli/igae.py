@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import tyro
 
@@ -50,7 +50,7 @@ class Finetune3D:
     )
 
     @classmethod
-    def starting_point(cls, arguments: Sequence[str]) -> Self:
+    def starting_point(cls, arguments: Sequence[str]) -> Finetune3D:
         """The training that --preset and --settings describe."""
         known = chosen(arguments, {"preset": IgaePreset, "settings": Path})
         training = with_settings(PRESETS[known.get("preset", "small")], known.get("settings"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import tyro
 
@@ -69,7 +69,7 @@ class FinetuneEncoder:
     )
 
     @classmethod
-    def starting_point(cls, arguments: Sequence[str]) -> Self:
+    def starting_point(cls, arguments: Sequence[str]) -> FinetuneEncoder:
         """The training that --preset and --settings describe."""
         known = chosen(arguments, {"preset": EncoderPreset, "settings": Path})
         training = with_settings(PRESETS[known.get("preset", "small")], known.get("settings"))

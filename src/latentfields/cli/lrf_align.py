@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import tyro
 
@@ -54,7 +54,7 @@ class AlignDecoder:
     )
 
     @classmethod
-    def starting_point(cls, arguments: Sequence[str]) -> Self:
+    def starting_point(cls, arguments: Sequence[str]) -> AlignDecoder:
         """The alignment that --settings describes."""
         known = chosen(arguments, {"settings": Path})
         training = with_settings(DecoderTrainingConfig(), known.get("settings"))

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import tyro
 
@@ -30,8 +30,8 @@ CheckpointSeconds = Annotated[float, tyro.conf.arg(help="Seconds between checkpo
 Settings = Annotated[
     Path | None,
     tyro.conf.arg(
-        help="JSON file of settings that differ from the preset's, as under `training` in a run's config.json (for fits: "
-        "under `fit`). Options on the command line come last."
+        help="JSON file of settings that differ from the preset's, as under `training` in a run's config.json (under "
+        "`fit` for fits). Options on the command line come last."
     ),
 ]
 
@@ -40,7 +40,7 @@ class StartsSomewhere(Protocol):
     """A command whose defaults depend on the arguments."""
 
     @classmethod
-    def starting_point(cls, arguments: Sequence[str]) -> Self:
+    def starting_point(cls, arguments: Sequence[str]) -> Any:
         """The command with the defaults that go with the `arguments`, and with tyro.MISSING where there are none."""
         ...
 

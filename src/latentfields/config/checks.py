@@ -12,7 +12,6 @@ A number without limits of its own has those that nearly all have: counts (int) 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 import typing
@@ -124,8 +123,7 @@ def _numbers(value: Any) -> Iterator[float]:
             yield item
 
 
-@functools.cache
-def _limits(kind: type) -> Mapping[str, Range]:
+def _limits(kind: type[Any]) -> Mapping[str, Range]:
     """The limits of every field of a dataclass: those in its annotation, or the usual ones of its type."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return {entry.name: _limits_of(hints[entry.name]) for entry in dataclasses.fields(kind)}

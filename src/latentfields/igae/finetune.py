@@ -42,7 +42,7 @@ def finetune_3d(
     out: Path,
     cache: Path | None = None,
     pretrained: Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     command: str,
     loop: LoopConfig,
 ) -> Autoencoder:

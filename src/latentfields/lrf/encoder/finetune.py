@@ -36,7 +36,7 @@ def finetune_encoder(
     held_out: Sequence[Path],
     photos: Sequence[Path] = (),
     out: Path,
-    device: str = "cpu",
+    device: str = "auto",
     loop: LoopConfig,
 ) -> Autoencoder:
     """Train `autoencoder` (a name or folder) on data sets of correspondences; `out/autoencoder` holds the result.
