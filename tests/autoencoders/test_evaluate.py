@@ -59,13 +59,13 @@ def test_patterns_and_limits_choose_files(autoencoder_folder: Path, tmp_path: Pa
 def test_sizes_that_cannot_be_scored(
     autoencoder_folder: Path, scene_folder: Path, size: int, problem: str
 ) -> None:
-    with pytest.raises(InputError, match=f"--size: is {size}; .*{problem}"):
+    with pytest.raises(InputError, match=f"size: is {size}; .*{problem}"):
         evaluate(autoencoder_folder, scenes=(scene_folder,), size=size)
 
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_limits_that_leave_nothing(autoencoder_folder: Path, scene_folder: Path, limit: int) -> None:
-    with pytest.raises(InputError, match=f"--limit: is {limit}; expected at least 1"):
+    with pytest.raises(InputError, match=f"limit: is {limit}; expected at least 1"):
         evaluate(autoencoder_folder, scenes=(scene_folder,), limit=limit)
 
 

@@ -148,7 +148,7 @@ def test_continuing_from_an_autoencoder_starts_with_its_weights(
     train(tmp_path / "second", photos, scene_folder, frozen, start=start, architecture=None)
     name = "model.safetensors"
     assert (tmp_path / "second" / "autoencoder" / name).read_bytes() == (start / name).read_bytes()
-    with pytest.raises(InputError, match=r"--kl-weight: is 0.1, but the encoder of .* is not variational"):
+    with pytest.raises(InputError, match=r"kl_weight: is 0.1, but the encoder of .* is not variational"):
         train(
             tmp_path / "third",
             photos,
@@ -176,30 +176,42 @@ def test_photographs_or_scenes_alone_are_enough(tmp_path: Path, photos: Path, sc
 @pytest.mark.parametrize(
     ("options", "changes", "problem"),
     [
-        (replace(OPTIONS, size=30), {}, "--size: is 30; expected a multiple of the factor 4"),
-        (OPTIONS, {"photos": (), "scenes": ()}, "--photos/--scenes: name at least one folder"),
-        (OPTIONS, {"architecture": replace(ARCHITECTURE, blocks=(1,))}, "--architecture: widths"),
-        (OPTIONS, {"architecture": replace(ARCHITECTURE, channels=49)}, "--architecture: channels is 49"),
+        (replace(OPTIONS, size=30), {}, "size: is 30; expected a multiple of the factor 4"),
+        (
+            OPTIONS,
+            {"photos": (), "scenes": ()},
+            "photos: is empty, and so is `scenes`; name at least one folder",
+        ),
+        (
+            OPTIONS,
+            {"architecture": replace(ARCHITECTURE, blocks=(1,))},
+            r"architecture.widths: are \(.*, and `architecture.blocks` \(1,\); expected one entry per level",
+        ),
+        (
+            OPTIONS,
+            {"architecture": replace(ARCHITECTURE, channels=49)},
+            "architecture.channels: is 49; expected 1 to 48",
+        ),
         (
             OPTIONS,
             {"start": "nowhere", "architecture": None},
             "nowhere: no such autoencoder; packaged: 'base'",
         ),
-        (OPTIONS, {"start": "base"}, "--architecture: is given beside --start"),
-        (replace(OPTIONS, learning_rate=float("nan")), {}, "--learning-rate: is nan; expected at least 0"),
-        (replace(OPTIONS, perceptual_weight=float("nan")), {}, "--perceptual-weight: is nan"),
-        (replace(OPTIONS, steps=0), {}, "--steps: is 0; expected at least 1"),
-        (replace(OPTIONS, size=0), {}, "--size: is 0; expected at least 1"),
-        (replace(OPTIONS, seed=-1), {}, "--seed: is -1; expected at least 0"),
+        (OPTIONS, {"start": "base"}, "architecture: is given beside `start`"),
+        (replace(OPTIONS, learning_rate=float("nan")), {}, "learning_rate: is nan; expected at least 0"),
+        (replace(OPTIONS, perceptual_weight=float("nan")), {}, "perceptual_weight: is nan"),
+        (replace(OPTIONS, steps=0), {}, "steps: is 0; expected at least 1"),
+        (replace(OPTIONS, size=0), {}, "size: is 0; expected at least 1"),
+        (replace(OPTIONS, seed=-1), {}, "seed: is -1; expected at least 0"),
         (
             replace(OPTIONS, photos_per_batch=0, renders_per_batch=0),
             {},
-            "--photos-per-batch: is 0, and --renders",
+            "photos_per_batch: is 0, and `renders_per_batch`",
         ),
         (
             replace(OPTIONS, photos_per_batch=0),
             {"scenes": ()},
-            "--photos-per-batch: is 0, and --renders-per-ba",
+            "photos_per_batch: is 0, and `renders_per_batch`",
         ),
     ],
 )

@@ -8,7 +8,6 @@ import pytest
 
 from latentfields.cli.lrf import Correspond, FinetuneEncoder
 from latentfields.cli.main import LatentRadianceFields, main, parse
-from latentfields.errors import InputError
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.encoder.config import PAPER, SMALL
 from latentfields.scenes.objects.config import RenderConfig
@@ -34,19 +33,19 @@ def test_options_of_correspond_reach_their_fields() -> None:
     assert parsed == Correspond(scenes=(Path("a"), Path("b")), out=Path("set"), options=expected)
 
 
-def test_settings_change_the_preset(tmp_path: Path) -> None:
+def test_settings_change_the_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"weights": {"correspondence": 0.5}, "discriminator": {"start": 9}}))
     basic = ("finetune-encoder", "--out", "run", "--correspondences", "set")
     parsed = command(*basic)
     assert isinstance(parsed, FinetuneEncoder)
-    assert parsed.configuration() == SMALL
+    assert parsed.training == SMALL
     parsed = command(
         *basic, "--preset", "paper", "--settings", settings, "--weighting", "narrow", "--seed", 3
     )
     assert isinstance(parsed, FinetuneEncoder)
     assert PAPER.discriminator is not None
-    assert parsed.configuration() == replace(
+    assert parsed.training == replace(
         PAPER,
         weights=replace(PAPER.weights, correspondence=0.5),
         discriminator=replace(PAPER.discriminator, start=9),
@@ -54,8 +53,9 @@ def test_settings_change_the_preset(tmp_path: Path) -> None:
         seed=3,
     )
     settings.write_text(json.dumps({"weights": {"corespondence": 0.5}}))
-    with pytest.raises(InputError, match=r"unknown field 'weights.corespondence'"):
-        parsed.configuration()
+    with pytest.raises(SystemExit):
+        command(*basic, "--settings", settings)
+    assert f"{settings}: unknown field 'weights.corespondence'" in capsys.readouterr().err
 
 
 def test_from_scenes_to_a_finetuned_autoencoder(

@@ -127,11 +127,11 @@ def test_a_surface_is_closed_where_the_box_ends(sphere_run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "name", "problem"),
     [
-        (replace(OPTIONS, resolution=4), "m.ply", "--resolution: is 4; expected 8 to 1024"),
-        (replace(OPTIONS, views=0), "m.ply", "--views: is 0; expected at least 1"),
-        (replace(OPTIONS, threshold=-1.0), "m.ply", "--threshold: is -1.0; expected more than 0"),
-        (replace(OPTIONS, threshold=float("nan")), "m.ply", "--threshold: is nan"),
-        (replace(OPTIONS, threshold=1e6), "m.ply", "--threshold: is 1e.06, but the density is nowhere above"),
+        (replace(OPTIONS, resolution=4), "m.ply", "resolution: is 4; expected 8 to 1024"),
+        (replace(OPTIONS, views=0), "m.ply", "views: is 0; expected at least 1"),
+        (replace(OPTIONS, threshold=-1.0), "m.ply", "threshold: is -1.0; expected more than 0"),
+        (replace(OPTIONS, threshold=float("nan")), "m.ply", "threshold: is nan"),
+        (replace(OPTIONS, threshold=1e6), "m.ply", "threshold: is 1e.06, but the density is nowhere above"),
         (OPTIONS, "m.stl", r"m\.stl: expected a file that ends in \.ply, \.obj, \.glb"),
     ],
 )

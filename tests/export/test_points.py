@@ -97,8 +97,8 @@ def test_merging_in_voxels_is_a_mean_by_voxel(count: int, seed: int, side: float
 @pytest.mark.parametrize(
     ("options", "name", "problem"),
     [
-        (replace(OPTIONS, stride=0), "p.ply", "--stride: is 0; expected at least 1"),
-        (replace(OPTIONS, resolution=5000), "p.ply", "--resolution: is 5000; expected 8 to 1024"),
+        (replace(OPTIONS, stride=0), "p.ply", "stride: is 0; expected at least 1"),
+        (replace(OPTIONS, resolution=5000), "p.ply", "resolution: is 5000; expected 8 to 1024"),
         (OPTIONS, "p.las", r"expected a file that ends in \.ply"),
     ],
 )

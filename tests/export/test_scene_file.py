@@ -125,7 +125,7 @@ def test_commands_work_without_the_scene_where_they_can(
     render_run(run, out=tmp_path / "png", views="test", frames=1, fps=1)
     assert len(list((tmp_path / "png").iterdir())) == 3
     with pytest.raises(
-        InputError, match="gone: there is no such folder; say with --scene where the scene is now"
+        InputError, match="gone: there is no such folder; say with `scene` where the scene is now"
     ):
         evaluate_run(run)
     assert evaluate_run(run, scene_folder=scene_folder) == evaluate_run(latent_run)
@@ -174,7 +174,7 @@ def fit_of(metadata: dict[str, Any]) -> dict[str, Any]:
         (rewrite(lambda t, m: fit_of(m)["field"].update(kind=[])), r"field 'config\.fit\.field\.kind'"),
         (
             rewrite(lambda t, m: fit_of(m)["sampling"].update(grid_resolution=0)),
-            r"'sampling\.grid-resolution' is 0",
+            r"'sampling\.grid_resolution' is 0",
         ),
     ],
 )

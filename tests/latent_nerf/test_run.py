@@ -237,10 +237,10 @@ def test_the_folder_of_an_autoencoder_is_found_from_everywhere_and_may_move(
     for path in (tmp_path / "run", file):
         scores = evaluate_run(Run.load(path))
         assert scores["test"] == {group: stored[group] for group in stored.keys() - SKIPPED}
-        assert "say with --autoencoder where it is now" in summary_lines(scores)[-1]
+        assert "say with `autoencoder` where it is now" in summary_lines(scores)[-1]
         scores = evaluate_run(Run.load(path), autoencoder=tmp_path / "moved")
         assert scores["test"] == stored
-        assert not any("--autoencoder" in note for note in scores["notes"])
+        assert not any("autoencoder" in note for note in scores["notes"])
         with pytest.raises(InputError, match="base: has other weights"):
             evaluate_run(Run.load(path), autoencoder="base")
         with pytest.raises(InputError, match="nowhere: no such autoencoder"):
@@ -302,6 +302,6 @@ def test_a_size_of_nothing_names_its_option(scene_folder: Path, tmp_path: Path) 
     config = FitRunConfig(
         scene=scene_folder, autoencoder=None, size=0, seconds=None, fit=replace(QUICK, space="rgb")
     )
-    with pytest.raises(InputError, match=r"^--size: is 0; expected at least 1 pixel$"):
+    with pytest.raises(InputError, match=r"^size: is 0; expected at least 1$"):
         fit_folder(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

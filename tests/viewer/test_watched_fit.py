@@ -96,8 +96,8 @@ def test_a_viewer_takes_the_next_free_port(latent_run: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        (Address("127.0.0.1", 70_000), "--port: is 70000; expected 0 to 65535"),
-        (Address("192.0.2.1", 0), r"--host: is '192\.0\.2\.1'; cannot listen there"),
+        (Address("127.0.0.1", 70_000), "port: is 70000; expected 0 to 65535"),
+        (Address("192.0.2.1", 0), r"host: is '192\.0\.2\.1'; cannot listen there"),
     ],
 )
 def test_addresses_that_nobody_can_listen_at(latent_run: Path, address: Address, problem: str) -> None:

@@ -14,10 +14,11 @@ from latentfields.autoencoders.image_data import centre_square, photo_paths, rea
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders
 from latentfields.measures.metrics import Scores, psnr, ssim
 from latentfields.measures.perceptual import multiscale_gmsd
+from latentfields.process import choose_device
 
 BATCH = 16
 SMALLEST_SIZE = 16
@@ -33,20 +34,21 @@ def evaluate_autoencoder(
     limit: int | None = None,
     size: int = 128,
     codec_photos: Folders = (),
+    device: str = "auto",
 ) -> dict[str, dict[str, float]]:
     """Mean scores per kind of image ("photos", "scenes") and method (the autoencoder; the linear codec).
 
     Of folders of `photos`, those whose file names match the `pattern` are cropped to their central square and
     downscaled to `size`; views of `scenes` (or folders of them) are composited on white. At most `limit` of each, the
     first by name, are scored. The linear codec is fitted to `codec_photos`, and left out without them.
-    Raises InputError for unusable images or numbers.
+    `device` is as for `fit`. Raises InputError for unusable images or numbers.
     """
     if limit is not None:
-        require_at_least("--limit", limit, 1)
-    autoencoder = load_autoencoder(name)
+        require_at_least("limit", limit, 1)
+    autoencoder = load_autoencoder(name).to(choose_device(device))
     if size < SMALLEST_SIZE or size % autoencoder.factor:
-        raise InputError(
-            "--size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
+        raise ArgumentError(
+            "size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
         )
     sets: dict[str, Tensor] = {}
     if folders := as_folders(photos):
@@ -57,7 +59,7 @@ def evaluate_autoencoder(
     if roots := as_folders(scenes):
         sets["scenes"] = renders_on_white(roots, size=size, limit=limit)
     if not sets:
-        raise InputError("--photos/--scenes", "name at least one folder of photographs or scenes to score")
+        raise ArgumentError("photos", "is empty, and so is `scenes`; name at least one folder to score")
     scores = {kind: reconstruction_scores(autoencoder, images) for kind, images in sets.items()}
     if others := as_folders(codec_photos):
         fitted = torch.stack([centre_square(read_photo(path), size=size) for path in photo_paths(others)])
@@ -69,9 +71,13 @@ def evaluate_autoencoder(
 
 
 def reconstruction_scores(autoencoder: Autoencoder, images: Tensor) -> dict[str, float]:
-    """Mean scores of encoding and decoding images (B, 3, H, W) in [0, 1]."""
+    """Mean scores of encoding and decoding images (B, 3, H, W) in [0, 1], on the autoencoder's device."""
+    target = autoencoder.latent_mean.device
     decoded = torch.cat(
-        [autoencoder.decode_batches(autoencoder.encode_batches(chunk)) for chunk in images.split(BATCH)]
+        [
+            autoencoder.decode_batches(autoencoder.encode_batches(chunk.to(target))).cpu()
+            for chunk in images.split(BATCH)
+        ]
     )
     return _scores(decoded, images).means
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.resampling import composited
 
@@ -115,7 +115,7 @@ def load_training_images(
         raise InputError(photo_folders[0], f"no photograph is at least {size} pixels wide and high")
     renders = load_renders(scene_folders, size=size) if scene_folders else None
     if not photos and renders is None:
-        raise InputError("--photos/--scenes", "name at least one folder of photographs or scenes to train on")
+        raise ArgumentError("photos", "is empty, and so is `scenes`; name at least one folder to train on")
     return TrainingImages(photos=photos, renders=renders, size=size)
 
 

@@ -15,8 +15,9 @@ from latentfields.autoencoders.awareness import (
 )
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
+from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
@@ -28,19 +29,26 @@ FIRST_SEED = 9000
 
 
 def score_autoencoder(
-    name: str | Path, *, scenes: Folders = (), objects: int = 2, views: int = 24, size: int = 128
+    name: str | Path,
+    *,
+    scenes: Folders = (),
+    objects: int = 2,
+    views: int = 24,
+    size: int = 128,
+    device: str = "auto",
 ) -> AwarenessScore:
     """Score the autoencoder `name` (or folder) on scenes with depth maps, or on generated objects if there are none.
 
     `scenes` are scene folders or folders of them; their views keep their size. Otherwise `objects` objects of every
-    evaluation family are rendered, `views` views of `size` pixels each. Raises InputError for unusable input.
+    evaluation family are rendered, `views` views of `size` pixels each. `device` is cpu, cuda, cuda:1 and so
+    on, or auto: the first GPU, if any. Raises InputError for unusable input.
     """
-    autoencoder = load_autoencoder(name)
+    autoencoder = load_autoencoder(name).to(choose_device(device))
     if roots := as_folders(scenes):
         folders = [folder for root in roots for folder in scene_folders_below(root)]
         return score_awareness(autoencoder, [load_scene(folder) for folder in folders])
     if size % autoencoder.factor:
-        raise InputError("--size", f"{size} is not a multiple of the factor {autoencoder.factor}")
+        raise ArgumentError("size", f"is {size}; expected a multiple of the factor {autoencoder.factor}")
     return score_awareness(autoencoder, generated_scenes(objects=objects, views=views, size=size))
 
 
@@ -49,7 +57,7 @@ def generated_scenes(*, objects: int, views: int, size: int) -> tuple[Scene, ...
 
     Raises InputError for less than one object, and as `RenderConfig.check`.
     """
-    require_at_least("--objects", objects, 1)
+    require_at_least("objects", objects, 1)
     options = RenderConfig(views=views, size=size, test_fraction=0.0, val_fraction=0.0)
     scenes = []
     with tempfile.TemporaryDirectory(prefix="latentfields-") as folder:

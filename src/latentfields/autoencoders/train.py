@@ -21,7 +21,7 @@ from latentfields.autoencoders.linear_codec import balanced_rotation, principal_
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss, sampled
 from latentfields.autoencoders.patch import PatchAutoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.measures.perceptual import gradient_similarity_loss
 from latentfields.process import choose_device
@@ -61,9 +61,10 @@ class AutoencoderTrainer:
         self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTrainingConfig
     ) -> None:
         self.model = model
-        self.device = next(model.parameters()).device
         self.data = data
         self.options = options
+        self.device = next(model.parameters()).device
+        # On the CPU, so that every device sees the same batches and the same noise.
         self.generator = torch.Generator().manual_seed(options.seed)
         stride_one = (m for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (1, 1))
         kernels = [cast(nn.Parameter, module.weight) for module in stride_one]
@@ -127,7 +128,7 @@ class AutoencoderTrainer:
         self._parts.unpack(tensors, metadata["groups"])
 
     def finished(self, *, name: str) -> Autoencoder:
-        """The trained network with the statistics of its latents on the training images."""
+        """The trained network, on its device, with the statistics of its latents on the training images."""
         autoencoder = Autoencoder(self.model.eval(), None, name=name).to(self.device)
         generator = torch.Generator().manual_seed(self.options.seed)
         share = self.options.photos_per_batch / (
@@ -156,22 +157,22 @@ def train_autoencoder(
     `start` is the packaged name or the folder of a `PatchAutoencoder` to continue from, which has an architecture;
     without it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`.
     The encoder is variational where its architecture, or without `start` a positive `kl_weight`, says so.
-    `device` is as for `fit`.
+    `device` is as for `fit`; the result is on the CPU.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
     training, out = training or AutoencoderTrainingConfig(), Path(out)
     training.check()
     target = choose_device(device)
     if start is not None and architecture is not None:
-        raise InputError("--architecture", "is given beside --start, which has one; expected one of both")
+        raise ArgumentError("architecture", "is given beside `start`, which has one; expected one of both")
     model = None if start is None else _network(start)
     config = _new_architecture(architecture, training) if model is None else model.config
     if training.kl_weight > 0 and not config.variational:
-        raise InputError(
-            "--kl-weight", f"is {training.kl_weight}, but the encoder of {start} is not variational"
+        raise ArgumentError(
+            "kl_weight", f"is {training.kl_weight}, but the encoder of {start} is not variational"
         )
     if training.size % config.factor:
-        raise InputError("--size", f"is {training.size}; expected a multiple of the factor {config.factor}")
+        raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {config.factor}")
     run = AutoencoderRunConfig(
         photos=as_folders(photos),
         scenes=as_folders(scenes),
@@ -181,6 +182,7 @@ def train_autoencoder(
     )
     data = begin(run, out, lambda: _data(run))
     model = model or new_autoencoder(config, data, seed=training.seed)
+    # Weights are drawn on the CPU: the same ones for every device.
     trainer = AutoencoderTrainer(model.to(target), data, training)
     seconds = train(
         trainer, steps=training.steps, folder=out, label="autoencoder", options=loop or LoopConfig()
@@ -196,9 +198,9 @@ def _data(run: AutoencoderRunConfig) -> TrainingImages:
     photos = training.photos_per_batch if data.photos else 0
     renders = training.renders_per_batch if data.renders is not None else 0
     if photos + renders < 1:
-        raise InputError(
-            "--photos-per-batch",
-            f"is {training.photos_per_batch}, and --renders-per-batch {training.renders_per_batch}; of the images that "
+        raise ArgumentError(
+            "photos_per_batch",
+            f"is {training.photos_per_batch}, and `renders_per_batch` {training.renders_per_batch}; of the images that "
             "were given, expected at least one in a batch",
         )
     return data
@@ -208,7 +210,9 @@ def _network(start: str | Path) -> PatchAutoencoder:
     """The network of an autoencoder of this package. Raises InputError for others."""
     codec = load_autoencoder(start).codec
     if not isinstance(codec, PatchAutoencoder):
-        raise InputError("--start", f"{start} is not a PatchAutoencoder, the kind that this command trains")
+        raise ArgumentError(
+            "start", f"is {start}; expected a PatchAutoencoder, the only kind that is trained here"
+        )
     return codec
 
 
@@ -216,6 +220,5 @@ def _new_architecture(
     wanted: PatchAutoencoderConfig | None, options: AutoencoderTrainingConfig
 ) -> PatchAutoencoderConfig:
     config = wanted or PatchAutoencoderConfig()
-    if problem := config.problem():
-        raise InputError("--architecture", problem)
+    config.check("architecture")
     return replace(config, variational=config.variational or options.kl_weight > 0)

@@ -41,7 +41,7 @@ def run_igae_bench(config: IgaeBench, out: Path, *, processes: int) -> dict[str,
 
     Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
     """
-    for option, value in (("--seeds", config.seeds), ("--processes", processes)):
+    for option, value in (("seeds", config.seeds), ("processes", processes)):
         require_at_least(option, value, 1)
     config.fit(seed=0).check()
     scale = SCALES[config.scale]

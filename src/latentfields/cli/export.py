@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from latentfields.cli.options import Device
 from latentfields.export.config import MeshConfig, PointsConfig
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class _Export(abc.ABC):
     """Folder of the run, or a file written by `latentfields export scene`."""
     out: Path | None = None
     """What to write."""
+    device: Device = "auto"
     json: bool = False
     """Print what was written as JSON."""
 
@@ -38,7 +40,7 @@ class _Export(abc.ABC):
         from latentfields.config.typed_json import to_json
         from latentfields.latent_nerf.run import Run
 
-        summary = self.export(Run.load(self.run_folder))
+        summary = self.export(Run.load(self.run_folder, device=self.device))
         if self.json:
             print(json_format.dumps(to_json(summary)))
             return

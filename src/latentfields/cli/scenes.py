@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfields.errors import InputError
+from latentfields.config.checks import require_at_least
+from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.objects.config import RenderConfig
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Render:
         from latentfields.scenes.objects.mesh_files import load_mesh
 
         if not self.meshes:
-            raise InputError("meshes", "expected at least one mesh file")
+            raise ArgumentError("meshes", "expected at least one mesh file")
         names = [path.stem for path in self.meshes]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
@@ -72,10 +73,8 @@ class Generate:
         """Generate and render all objects."""
         from latentfields.scenes.procedural import FAMILIES, generate_object
 
-        if self.count < 1:
-            raise InputError("--count", f"expected an integer >= 1, found {self.count}")
-        if self.seed < 0:
-            raise InputError("--seed", f"expected an integer >= 0, found {self.seed}")
+        require_at_least("count", self.count, 1)
+        require_at_least("seed", self.seed, 0)
         if self.family not in (*FAMILIES, "all"):
             raise InputError(self.family, f"unknown family; expected one of {', '.join(FAMILIES)}, or all")
         families = list(FAMILIES) if self.family == "all" else [self.family]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.export.config import MeshConfig
 from latentfields.export.density_lattice import density_field, density_lattice
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
@@ -74,7 +74,7 @@ def surface_density(run: Run, cameras: Cameras, view: View) -> float:
     rays, distance = rendered_distance(run, cameras, depth=view.depth, opacity=view.opacity)
     hit = distance.isfinite()
     if not hit.any():
-        raise InputError("--threshold", "no training view shows anything solid; give a density")
+        raise ArgumentError("threshold", "no training view shows anything solid; give a density")
     points: Tensor = rays.origins[hit] + rays.directions[hit] * distance[hit][:, None]
     densities = density_field(run).density(points.to(run.model.device))
     return LEVEL * float(densities.median())

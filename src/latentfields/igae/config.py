@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
-from latentfields.config.checks import check_numbers
+from latentfields.config.checks import Checked, NonNegative, Range, Seed
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.config import DensityGridConfig
 
@@ -32,10 +32,10 @@ of the current latents over the object in each view, so that encoders cannot low
 
 
 @dataclass(frozen=True)
-class LatentScenesConfig:
+class LatentScenesConfig(Checked):
     """Size of the latent scenes and how they are rendered."""
 
-    resolution: int = 64
+    resolution: Annotated[int, Range(low=2)] = 64
     """Cells per side of each plane (K)."""
     features: int = 32
     """Features per cell (F)."""
@@ -57,7 +57,7 @@ class LatentScenesConfig:
 
 
 @dataclass(frozen=True)
-class PretrainingConfig:
+class PretrainingConfig(Checked):
     """First phase: latent scenes are fitted to the frozen autoencoder's latents."""
 
     epochs: float = 50.0
@@ -77,7 +77,7 @@ class PretrainingConfig:
 
 
 @dataclass(frozen=True)
-class IgaeWeightsConfig:
+class IgaeWeightsConfig(Checked):
     """The lambdas of Eqs. 8, 10 and 11."""
 
     latent: float = 1.0
@@ -97,7 +97,7 @@ class IgaeWeightsConfig:
 
 
 @dataclass(frozen=True)
-class JointConfig:
+class JointConfig(Checked):
     """Second phase: autoencoder and latent scenes are trained together."""
 
     epochs: float = 75.0
@@ -106,7 +106,7 @@ class JointConfig:
     """Different scenes in a batch."""
     views_per_scene: int = 1
     """Views of each of them."""
-    photos_per_batch: int = 3
+    photos_per_batch: NonNegative = 3
     """Photographs in a batch."""
     encoder_learning_rate: float = 5e-5
     """Adam learning rate of the encoder."""
@@ -130,11 +130,11 @@ class JointConfig:
 
 
 @dataclass(frozen=True)
-class IgaeConfig:
+class IgaeConfig(Checked):
     """Everything that determines the training, beside the autoencoder it starts from and the data."""
 
-    size: int = 128
-    """Side of all images, in pixels."""
+    size: Annotated[int, Range(low=16)] = 128
+    """Side of all images, in pixels: smaller ones have too few scales for L_p."""
     scenes: LatentScenesConfig = field(default_factory=LatentScenesConfig)
     """The latent scenes."""
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
@@ -145,12 +145,8 @@ class IgaeConfig:
     """The perceptual term."""
     ablation: Ablation = "none"
     """What is left out of the joint phase."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the latent scenes, of batches and of the jitter."""
-
-    def check(self) -> None:
-        """Raise InputError, naming the setting as in a settings file, when a value is out of range."""
-        check_numbers(self, lowest=_LOWEST, name=str)
 
     @property
     def has_3d(self) -> bool:
@@ -167,9 +163,6 @@ class IgaeConfig:
         """Whether the joint phase updates the latent scenes and their shared renderer."""
         return self.ablation in ("none", "no-preservation")
 
-
-_LOWEST = {"size": 16, "resolution": 2, "photos_per_batch": 0, "grid_warmup": 0}
-"""Lowest values of numbers other than counts, rates and weights. Smaller images have too few scales for L_p."""
 
 SMALL_WEIGHTS = IgaeWeightsConfig(latent=0.5, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
 """Weights of `small` and `tiny`."""
@@ -231,7 +224,9 @@ PAPER = IgaeConfig(
 )
 """Table 15. The first phase, which the table leaves out but for its epochs, is as in the released code."""
 
-PRESETS: Mapping[str, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
+IgaePreset = Literal["tiny", "small", "paper"]
+
+PRESETS: Mapping[IgaePreset, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
 """Configurations by name."""
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.image_data import photo_paths, read_photo
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.igae.batches import photo_crops
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import (
@@ -36,9 +36,11 @@ def require_data(config: IgaeConfig, scenes: Sequence[Path], photos: Sequence[Pa
     Photographs are read until two are large enough.
     """
     if config.has_preservation and not photos:
-        raise InputError("photos", "name at least one folder of photographs; only no-preservation needs none")
+        raise ArgumentError(
+            "photos", "name at least one folder of photographs; only no-preservation needs none"
+        )
     if not scenes:
-        raise InputError("scenes", "name at least one folder of scenes")
+        raise ArgumentError("scenes", "name at least one folder of scenes")
     if photos:
         large = (
             path for path in photo_paths(tuple(photos)) if min(read_photo(path).shape[:2]) >= config.size

@@ -9,7 +9,7 @@ from typing import Any
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss, perceptual_loss
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders, write_json
 from latentfields.igae.config import SMALL, IgaeConfig, IgaeRunConfig
 from latentfields.igae.dashboard import Dashboard, data_wait_share
@@ -65,7 +65,7 @@ def finetune_3d(
     perceptual = perceptual_loss(training.perceptual, target)
     start = load_autoencoder(autoencoder)
     if training.size % start.factor:
-        raise InputError("size", f"{training.size} is not a multiple of the factor {start.factor}")
+        raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {start.factor}")
     if run.pretrained is not None and training.has_3d:
         _require_first_phase(run.pretrained, run)
     with joined_processes(target) as processes:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
@@ -76,7 +76,7 @@ def evaluate_run(
     if scene is None:
         scene = load_run_scene(run, None if scene_folder is None else Path(scene_folder))
     elif scene_folder is not None:
-        raise InputError("scene", "is given beside `scene_folder`; expected one of both")
+        raise ArgumentError("scene", "is given beside `scene_folder`; expected one of both")
     else:
         scene = run.check_scene(scene)
     original, notes = _original(run, autoencoder)
@@ -88,7 +88,7 @@ def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoenc
     """The autoencoder before alignment, with the run's statistics, on its device; None and a note if it is gone."""
     if run.model.autoencoder is None:
         if given is not None:
-            raise InputError("autoencoder", f"is of no use for {run.folder}, which was fitted in RGB")
+            raise ArgumentError("autoencoder", f"is of no use for {run.folder}, which was fitted in RGB")
         return None, []
     if isinstance(given, Autoencoder):
         original = given.clone()
@@ -100,7 +100,7 @@ def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoenc
             original = load_autoencoder(run.config.autoencoder)
         except InputError as error:
             missing = "Scores that need the autoencoder before alignment were left out"
-            return None, [f"{missing}; say with --autoencoder where it is now. {error}."]
+            return None, [f"{missing}; say with `autoencoder` where it is now. {error}."]
     if run.frame.fingerprint is not None:
         run.frame.fingerprint.check_autoencoder(original)
     original.set_statistics(run.model.autoencoder.statistics)

@@ -11,7 +11,7 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder, located
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
@@ -55,7 +55,7 @@ def fit(
     one of another scene.
     """
     if field is not None and config is not None:
-        raise InputError(
+        raise ArgumentError(
             "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
         )
     scene = scene if isinstance(scene, Scene) else load_scene(scene)
@@ -78,10 +78,18 @@ def fit(
     return run
 
 
-def fit_folder(config: FitRunConfig, *, out: Path, device: str = "auto", watch: Watch = nullcontext) -> Run:
+def fit_folder(
+    config: FitRunConfig,
+    *,
+    out: Path,
+    device: str = "auto",
+    watch: Watch = nullcontext,
+    checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+) -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
-    `watch` sees the training, unless it is finished already. Raises InputError for unusable input, too.
+    `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
+    Raises InputError for unusable input, too.
     """
 
     def load() -> tuple[Scene, Autoencoder | None]:
@@ -89,7 +97,7 @@ def fit_folder(config: FitRunConfig, *, out: Path, device: str = "auto", watch: 
             config.autoencoder
         )
 
-    return _fit(load, config, out, device, watch)
+    return _fit(load, config, out, device, watch, checkpoint_seconds)
 
 
 def _fit(
@@ -98,18 +106,19 @@ def _fit(
     out: Path,
     device: str,
     watch: Watch,
+    checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
 ) -> Run:
+    # Fields of the fit go by their own names, those that `FitConfig` has.
     config.fit.check()
     chosen = choose_device(device)
-    if config.seconds is not None and not config.seconds > 0:
-        raise InputError("--seconds", f"is {config.seconds}; expected more than 0")
-    if config.size is not None and config.size < 1:
-        raise InputError("--size", f"is {config.size}; expected at least 1 pixel")
+    config.check()
     if config.autoencoder is not None:
         config = replace(config, autoencoder=located(config.autoencoder))
     finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
     inputs = begin(config, out, lambda: None if finished else _prepared(*load(), config.fit))
-    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen, watch)
+    if inputs is None:
+        return Run.load(out, device=device)
+    return _fit_scene(*inputs, config, out, chosen, watch, checkpoint_seconds)
 
 
 def _prepared(
@@ -135,6 +144,7 @@ def _fit_scene(
     out: Path,
     device: torch.device,
     watch: Watch,
+    checkpoint_seconds: float,
 ) -> Run:
     # Weights are drawn on the CPU: the same ones for every device.
     model = new_model(scene, autoencoder, config.fit).to(device)
@@ -145,7 +155,7 @@ def _fit_scene(
             steps=trainer.total_steps,
             folder=out,
             label=f"{scene.name} [{config.fit.space}]",
-            options=LoopConfig(seconds=config.seconds),
+            options=LoopConfig(seconds=config.seconds, checkpoint_seconds=checkpoint_seconds),
         )
     run = Run.save(out, config, model, scene, autoencoder)
     original = None if autoencoder is None else autoencoder.clone().to(device)

@@ -17,13 +17,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras
+from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.latent_nerf.build import SceneFrame, build_model
@@ -32,6 +33,7 @@ from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
@@ -43,7 +45,7 @@ DECODER_FOLDER = "decoder"
 
 
 @dataclass(frozen=True)
-class FitRunConfig:
+class FitRunConfig(Checked):
     """What a run of `fit` computes."""
 
     kind: ClassVar[str] = "fit"
@@ -52,9 +54,9 @@ class FitRunConfig:
     """Folder of the scene."""
     autoencoder: str | None
     """Name or folder of the autoencoder; None in RGB space."""
-    size: int | None
+    size: Annotated[int | None, Range(low=1)]
     """Longer side that images are resized to, in pixels; None keeps them."""
-    seconds: float | None
+    seconds: Annotated[float | None, Range(above=0)]
     """Limit on the training time, in seconds; None trains all steps."""
     fit: FitConfig
     """How the scene is fitted."""
@@ -89,12 +91,19 @@ class Run:
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
 
     @classmethod
-    def load(cls, path: str | Path) -> Run:
+    def load(cls, path: str | Path, *, device: str = "auto") -> Run:
         """Read a finished run: its folder, or the one file that `write_file` made of it.
 
-        Raises InputError when `path` is neither.
+        `device` is where it renders: cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. Raises InputError
+        when there is no such device, and when `path` is neither a run's folder nor its file.
         """
-        path = Path(path)
+        target = choose_device(device)
+        run = cls._read(Path(path))
+        run.model.to(target)
+        return run
+
+    @classmethod
+    def _read(cls, path: Path) -> Run:
         if path.is_file():
             stored = read_portable(path)
             config = from_json(FitRunConfig, stored.config, source=path, field="config")
@@ -205,10 +214,7 @@ def _check(config: FitRunConfig, frame: SceneFrame, source: Path) -> None:
         raise InputError(
             source, f"field 'autoencoder' is {config.autoencoder!r} in the space '{config.fit.space}'"
         )
-    try:
-        config.fit.check()
-    except InputError as error:
-        raise InputError(source, f"field '{error.source.removeprefix('--')}' {error.problem}") from None
+    check_stored(config.fit, source)
     rows = frame.world_to_scene
     if [len(row) for row in rows] != [4] * 4 or not all(
         math.isfinite(value) for row in rows for value in row

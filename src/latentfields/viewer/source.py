@@ -14,7 +14,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.typed_json import from_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.igae.config import IgaeRunConfig
 from latentfields.igae.data import cached_views
@@ -136,10 +136,12 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
     """
     if _has_latent_scenes(path):
         if scene is not None:
-            raise InputError("--scene", f"is of no use for {path}, which has several; move them back instead")
+            raise ArgumentError(
+                "scene", f"is of no use for {path}, which has several; move them back instead"
+            )
         return _open_latent_scenes(path, cache or path / "cache", device)
     if cache is not None:
-        raise InputError("--cache", f"is of no use for {path}; only finetune-3d decodes images in advance")
+        raise ArgumentError("cache", f"is of no use for {path}; only finetune-3d decodes images in advance")
     run = Run.load(path)
     run.model.to(device)
     if run.views is not None and scene is None:

@@ -252,7 +252,7 @@ def test_bad_input_leaves_nothing_behind(config: DecoderRunConfig, tmp_path: Pat
     assert "single" in problem(replace(config, scenes=(single,)), out)
     assert "images of 8x8; expected 16 or more" in problem(replace(config, size=8), out)
     assert "fit: aligns a decoder to each scene alone" in problem(aligning, out)
-    assert "--crop: is 3; expected at least the factor 4" in problem(
+    assert "training.crop: is 3; expected at least the factor 4" in problem(
         replace(config, training=replace(TRAINING, crop=3)), out
     )
     assert "no photographs here" in problem(replace(config, photos=(empty,)), out)

@@ -46,13 +46,13 @@ def test_preservation_is_the_mean_squared_distance() -> None:
     ],
 )
 def test_values_out_of_range_are_named(field: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"--{field.replace('_', '-')}: is {value}; expected at least"):
+    with pytest.raises(InputError, match=f"^{field}: is {value}; expected at least"):
         dataclasses.replace(DecoderTrainingConfig(), **{field: value}).check()
 
 
 @pytest.mark.parametrize("steps", [0, -5])
 def test_fits_without_steps_are_refused_by_their_own_option(steps: int) -> None:
-    with pytest.raises(InputError, match=f"^--fit-steps: is {steps}; expected at least 1$"):
+    with pytest.raises(InputError, match=f"^steps: is {steps}; expected at least 1$"):
         latent_field_config("gaussians", steps=steps)
 
 

@@ -153,16 +153,16 @@ def test_every_view_is_reported(tmp_path):
 @pytest.mark.parametrize(
     ("change", "option"),
     [
-        ({"views": 1}, "--views"),
-        ({"size": 4}, "--size"),
-        ({"test_fraction": 0.95}, "--test-fraction"),
-        ({"test_fraction": 0.6, "val_fraction": 0.6}, "--test-fraction"),
-        ({"val_fraction": -0.1}, "--val-fraction"),
-        ({"distance": 0.0}, "--distance"),
-        ({"distance": math.nan}, "--distance"),
-        ({"field_of_view": 180.0}, "--field-of-view"),
-        ({"min_elevation": 30.0, "max_elevation": 10.0}, "--max-elevation"),
-        ({"samples": 0}, "--samples"),
+        ({"views": 1}, "views"),
+        ({"size": 4}, "size"),
+        ({"test_fraction": 0.95}, "test_fraction"),
+        ({"test_fraction": 0.6, "val_fraction": 0.6}, "test_fraction"),
+        ({"val_fraction": -0.1}, "val_fraction"),
+        ({"distance": 0.0}, "distance"),
+        ({"distance": math.nan}, "distance"),
+        ({"field_of_view": 180.0}, "field_of_view"),
+        ({"min_elevation": 30.0, "max_elevation": 10.0}, "max_elevation"),
+        ({"samples": 0}, "samples"),
     ],
 )
 def test_options_out_of_range(tmp_path, change, option):

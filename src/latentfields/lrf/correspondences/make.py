@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders, read_json
 from latentfields.lrf.correspondences.config import CorrespondenceConfig, Source
 from latentfields.lrf.correspondences.depth import depth_correspondences
@@ -45,10 +45,9 @@ def correspond_one_by_one(
 ) -> Iterator[SceneCorrespondences]:
     """Do what `correspond` does, scene by scene as they are asked for: to show progress, or to keep none in memory."""
     roots, out, options = as_folders(scenes), Path(out), options or CorrespondenceConfig()
-    if problem := options.problem():
-        raise InputError("options", problem)
+    options.check()
     if not roots:
-        raise InputError("scenes", "name at least one scene, or folder of scenes")
+        raise ArgumentError("scenes", "name at least one scene, or folder of scenes")
     if out.exists() and not out.is_dir():
         raise InputError(out, "is not a folder")
     folders: dict[str, Path] = {}

@@ -19,7 +19,7 @@ from pathlib import Path
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fit import SMALLEST_SIDE
@@ -76,7 +76,9 @@ def align_decoder(
     target = choose_device(device)
     model = load_autoencoder(autoencoder)
     if run.training.crop < model.factor:
-        raise InputError("--crop", f"is {run.training.crop}; expected at least the factor {model.factor}")
+        raise ArgumentError(
+            "training.crop", f"is {run.training.crop}; expected at least the factor {model.factor}"
+        )
     folders = begin(run, out, lambda: _prepared(run, model, first=not is_claimed(out)))
     paths = _written_pairs(folders, run, model.statistics, out=out, device=device, processes=processes)
     model = model.to(target)

@@ -12,7 +12,7 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder.config import EncoderRunConfig, EncoderTrainingConfig
@@ -56,10 +56,10 @@ def finetune_encoder(
         photos=as_folders(photos),
         training=training,
     )
+    training.check()
     target = choose_device(device)
     model = load_autoencoder(autoencoder)
-    if problem := training.problem(factor=model.factor):
-        raise InputError("settings", problem)
+    training.check_factor(model.factor)
     data, trainer = begin(run, out, lambda: _prepared(run, model.to(target)))
     seconds = train(trainer, steps=training.steps, folder=out, label="encoder", options=loop or LoopConfig())
     model.renew_statistics(data.statistics_images())
@@ -79,13 +79,13 @@ class _Data:
     def of(cls, run: EncoderRunConfig, *, factor: int) -> _Data:
         """Read the data of `run`. Raises InputError when there is nothing usable."""
 
-        def read(datasets: Sequence[Path], option: str) -> PairImages:
-            return _pair_images(datasets, run.training, factor=factor, option=option)
+        def read(datasets: Sequence[Path], name: str) -> PairImages:
+            return _pair_images(datasets, run.training, factor=factor, name=name)
 
         photos, size = run.photos, run.training.size
         return cls(
-            pairs=read(run.correspondences, "--correspondences"),
-            held_out=read(run.held_out, "--held-out") if run.held_out else None,
+            pairs=read(run.correspondences, "correspondences"),
+            held_out=read(run.held_out, "held_out") if run.held_out else None,
             photos=load_training_images(photos, (), size=size) if photos else None,
             seed=run.training.seed,
         )
@@ -112,11 +112,11 @@ def _prepared(run: EncoderRunConfig, model: Autoencoder) -> tuple[_Data, Encoder
 
 
 def _pair_images(
-    datasets: Sequence[Path], config: EncoderTrainingConfig, *, factor: int, option: str
+    datasets: Sequence[Path], config: EncoderTrainingConfig, *, factor: int, name: str
 ) -> PairImages:
     """The pairs of all data sets together; one batch is drawn to see that there are usable ones."""
     if not datasets:
-        raise InputError(option, "name at least one folder written by `lrf correspond`")
+        raise ArgumentError(name, "name at least one folder written by `lrf correspond`")
     scenes = [scene for folder in datasets for scene in open_dataset(folder)]
     pairs = PairImages(scenes, size=config.size, factor=factor)
     pairs.batch(0, pairs=1, points=1, seed=config.seed)

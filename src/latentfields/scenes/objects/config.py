@@ -3,66 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from latentfields.errors import InputError
+from latentfields.config.checks import Checked, Range, joined
+from latentfields.errors import ArgumentError
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderConfig:
+class RenderConfig(Checked):
     """Number, size and placement of the views of an object that is centred and scaled to fill the frame."""
 
-    views: int = 100
+    views: Annotated[int, Range(low=2, high=100_000)] = 100
     """Pictures per object, all splits together."""
-    size: int = 128
+    size: Annotated[int, Range(low=8, high=2048)] = 128
     """Width and height of the pictures in pixels."""
-    test_fraction: float = 0.1
+    test_fraction: Annotated[float, Range(low=0, high=0.9)] = 0.1
     """Share of the views kept for testing; at least one view."""
-    val_fraction: float = 0.05
+    val_fraction: Annotated[float, Range(low=0, high=0.9)] = 0.05
     """Share of the views kept for validation; may be none."""
-    distance: float = 1.3
+    distance: Annotated[float, Range(low=1e-3, high=1e3)] = 1.3
     """Distance of the cameras from the object's centre, in scene units."""
-    field_of_view: float = 49.13
+    field_of_view: Annotated[float, Range(low=1, high=120)] = 49.13
     """Angle of view in degrees; the default is a focal length of 1.09 image widths, as in IG-AE's renders."""
-    min_elevation: float = -90.0
+    min_elevation: Annotated[float, Range(low=-90, high=90)] = -90.0
     """Lowest elevation of a camera above the horizon, in degrees."""
-    max_elevation: float = 90.0
+    max_elevation: Annotated[float, Range(low=-90, high=90)] = 90.0
     """Highest elevation of a camera above the horizon, in degrees."""
-    samples: int = 3
+    samples: Annotated[int, Range(low=1, high=16)] = 3
     """Rays per pixel along each side: 3 means 9 rays."""
 
-    def check(self) -> None:
-        """Raise InputError, naming the option, when a value is out of range."""
-        _require(2 <= self.views <= 100_000, "--views", "an integer from 2 to 100000", self.views)
-        _require(8 <= self.size <= 2048, "--size", "an integer from 8 to 2048", self.size)
-        _require(
-            0 <= self.test_fraction <= 0.9, "--test-fraction", "a number from 0 to 0.9", self.test_fraction
-        )
-        _require(0 <= self.val_fraction <= 0.9, "--val-fraction", "a number from 0 to 0.9", self.val_fraction)
-        _require(1e-3 <= self.distance <= 1e3, "--distance", "a number from 0.001 to 1000", self.distance)
-        _require(
-            1 <= self.field_of_view <= 120, "--field-of-view", "degrees from 1 to 120", self.field_of_view
-        )
-        _require(
-            -90 <= self.min_elevation <= 90, "--min-elevation", "degrees from -90 to 90", self.min_elevation
-        )
-        _require(
-            self.min_elevation <= self.max_elevation <= 90,
-            "--max-elevation",
-            "degrees from --min-elevation to 90",
-            self.max_elevation,
-        )
-        _require(1 <= self.samples <= 16, "--samples", "an integer from 1 to 16", self.samples)
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and for splits that leave nothing for training."""
+        super().check(path)
+        if self.min_elevation > self.max_elevation:
+            raise ArgumentError(
+                joined(path, "max_elevation"),
+                f"is {self.max_elevation}; expected `{joined(path, 'min_elevation')}`, {self.min_elevation}, to 90",
+            )
         if self.split_sizes()["train"] < 1:
-            raise InputError("--test-fraction", "with --val-fraction, leaves no view for training")
+            raise ArgumentError(
+                joined(path, "test_fraction"),
+                f"is {self.test_fraction}, which with `{joined(path, 'val_fraction')}` leaves no view for training",
+            )
 
     def split_sizes(self) -> dict[str, int]:
         """How many views go to "train", "val" and "test", in this order."""
         test = max(1, round(self.views * self.test_fraction))
         val = round(self.views * self.val_fraction)
         return {"train": self.views - test - val, "val": val, "test": test}
-
-
-def _require(holds: bool, option: str, expected: str, found: float) -> None:
-    # Comparisons with NaN are false, so NaN never passes.
-    if not holds:
-        raise InputError(option, f"expected {expected}, found {found}")
