@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from helpers.correspondence_data import CONFIG, LOOP, make_dataset, small_autoencoder, with_weights
+from latentfields.autoencoders import losses
 from latentfields.autoencoders.diffusers_codec import DiffusersCodec
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
-from latentfields.igae import objective
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder import trainer as encoder_trainer
 from latentfields.lrf.encoder.config import DiscriminatorConfig
@@ -249,13 +249,13 @@ def test_killed_and_resumed_is_uninterrupted(data, tmp_path, monkeypatch, name, 
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({"size": 30}, {}, "size is 30; expected a multiple of the factor 4"),
+        ({"size": 30}, {}, "size: is 30; expected a multiple of the factor 4"),
         ({"size": 12}, {}, "at least 16"),
         ({"steps": 0}, {}, "at least 1"),
         ({"learning_rate": 0.0}, {}, "learning_rate"),
         ({"size": 64}, {}, "less than 64 pixels"),
-        ({}, {"correspondences": []}, "--correspondences: name at least one folder"),
-        ({"photos_per_batch": -1}, {}, "photos_per_batch should be 0 or more"),
+        ({}, {"correspondences": []}, "^correspondences: name at least one folder"),
+        ({"photos_per_batch": -1}, {}, "photos_per_batch: is -1; expected at least 0"),
         ({}, {"photos": [Path("/nowhere")]}, "/nowhere: no photographs here"),
         ({}, {"device": "tpu"}, "expected auto or one of cpu"),
     ],
@@ -285,7 +285,7 @@ def test_an_autoencoder_without_statistics_gets_some(data, tmp_path):
 
 
 def test_lpips_that_cannot_be_had_leaves_nothing_behind(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(objective, "load_lpips", lambda *_, **__: Unavailable("it is not installed"))
+    monkeypatch.setattr(losses, "load_lpips", lambda *_, **__: Unavailable("it is not installed"))
     with pytest.raises(InputError, match="use gradient-similarity"):
         finetune(data, tmp_path / "run", replace(CONFIG, perceptual="lpips"))
     assert not (tmp_path / "run").exists()
