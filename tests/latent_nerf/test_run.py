@@ -306,7 +306,7 @@ def test_a_run_renders_where_it_is_asked_to(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fit(scene, None, tmp_path / "run")
-    with pytest.raises(ArgumentError, match="^device: is 'abacus'; expected auto or one of "):
+    with pytest.raises(ArgumentError, match=r"^device: is 'abacus'; expected auto or one of "):
         Run.load(tmp_path / "run", device="abacus")
     assert Run.load(tmp_path / "run", device="cpu").model.device == torch.device("cpu")
     monkeypatch.setattr("latentfields.latent_nerf.run.choose_device", torch.device)
