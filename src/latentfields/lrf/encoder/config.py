@@ -15,13 +15,10 @@ from typing import Annotated, Literal
 from latentfields.autoencoders.config import Perceptual
 from latentfields.config.checks import Checked, NonNegative, Range, Seed, Share
 from latentfields.errors import ArgumentError
+from latentfields.lrf.correspondences.config import Weighting
 
 SMALLEST_SIZE, SMALLEST_JUDGED_SIZE = 16, 24
 """Pixels: smaller images have too few scales for the perceptual term, or vanish in the discriminator's layers."""
-
-Weighting = Literal["wide", "narrow"]
-"""lambda_ij in proportion to the pose error of Eq. 12, so that wide baselines weigh more, as in the paper; or in
-proportion to its inverse."""
 
 
 CorrespondenceUnit = Literal["reference", "pair"]
@@ -33,8 +30,8 @@ the current latents at the points of each pair, so that encoders cannot lower th
 class EncoderWeightsConfig(Checked):
     """Weights of the terms of Eq. 7, beside the absolute reconstruction error, which has weight 1.
 
-    Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results.md), for
-    a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
+    Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results/lrf.md),
+    for a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
     """
 
     correspondence: float = 0.15
