@@ -140,3 +140,9 @@ def test_score_by_name_on_generated_objects(autoencoder_folder):
 def test_score_by_name_refuses_sizes_that_do_not_fit(autoencoder_folder):
     with pytest.raises(InputError, match="multiple of the factor"):
         score_autoencoder(str(autoencoder_folder), scenes=(), objects=1, views=4, size=33)
+
+
+def test_images_go_where_the_autoencoder_is(autoencoder: Autoencoder) -> None:
+    """To the device `meta`, which refuses tensors of any other; its results cannot be looked at."""
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        score_awareness(autoencoder.clone().to("meta"), [sphere_scene()])

@@ -78,3 +78,10 @@ def test_summaries() -> None:
     scores = {"photos": {"psnr": 25.12345, "ssim": 0.5}}
     (line,) = summary_lines(scores)
     assert line.split() == ["photos", "psnr", "25.12", "ssim", "0.5"]
+
+
+def test_images_go_where_the_autoencoder_is(autoencoder: Autoencoder) -> None:
+    """To the device `meta`, which refuses tensors of any other; its results cannot be looked at."""
+    elsewhere = autoencoder.clone().to("meta")
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        reconstruction_scores(elsewhere, torch.rand(2, 3, 32, 32))

@@ -12,6 +12,7 @@ from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAut
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
+from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.autoencoders.train import AutoencoderTrainer, new_autoencoder, train_autoencoder
 from latentfields.errors import InputError
 from latentfields.training.loop import Interrupted, LoopConfig, read_log
@@ -248,3 +249,18 @@ def test_the_schedule_warms_up_and_decays(photos: Path) -> None:
     assert adam[3:] == sorted(adam[3:], reverse=True)
     assert adam[0] == pytest.approx(options.learning_rate / 4)
     assert 0.1 * options.learning_rate < adam[-1] < 0.2 * options.learning_rate
+
+
+def test_a_step_computes_where_the_network_is(
+    monkeypatch: pytest.MonkeyPatch, photos: Path, scene_folder: Path
+) -> None:
+    """On the device `meta`, which refuses tensors of any other, up to where values are looked at."""
+    plain = torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda values, *, fused, **rates: plain(values, **rates))
+    model = PatchAutoencoder(replace(ARCHITECTURE, variational=True)).to("meta")
+    data = load_training_images((photos,), (scene_folder,), size=OPTIONS.size)
+    options = replace(OPTIONS, perceptual_weight=1.0, kl_weight=1.0)
+    trainer = AutoencoderTrainer(model, data, options)
+    with pytest.raises(RuntimeError, match="item"):
+        trainer.step(0, 0.0)
+    assert all(parameter.grad is not None for parameter in model.parameters())

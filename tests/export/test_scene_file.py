@@ -20,7 +20,7 @@ from latentfields.errors import InputError
 from latentfields.export.gaussians_ply import export_gaussians
 from latentfields.export.scene_file import export_scene
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import McmcDensificationConfig
+from latentfields.fields.densification import McmcDensificationConfig
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.render import render_run, run_views

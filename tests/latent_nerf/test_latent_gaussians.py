@@ -13,7 +13,7 @@ from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import GradientDensificationConfig, McmcDensificationConfig
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.field import PARAMETERS
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians

@@ -14,7 +14,7 @@ from latentfields import preset
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig, InstantNgpConfig, TensorfConfig
-from latentfields.fields.gaussians.config import (
+from latentfields.fields.densification import (
     DensificationName,
     GradientDensificationConfig,
     McmcDensificationConfig,

@@ -18,7 +18,7 @@ from latentfields.fields.config import (
     TensorfConfig,
     VanillaConfig,
 )
-from latentfields.fields.gaussians.config import GradientDensificationConfig, McmcDensificationConfig
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.trainer import LatentNerfTrainer

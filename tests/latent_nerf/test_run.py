@@ -18,7 +18,7 @@ from helpers.tiny import TINY_FIT, sphere_cameras
 from latentfields.autoencoders import diffusers_codec
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf.evaluate import evaluate_run, summary_lines
 from latentfields.latent_nerf.fit import fit_folder
@@ -305,3 +305,15 @@ def test_a_size_of_nothing_names_its_option(scene_folder: Path, tmp_path: Path) 
     with pytest.raises(InputError, match=r"^size: is 0; expected at least 1$"):
         fit_folder(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_renders_where_it_is_asked_to(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(scene, None, tmp_path / "run")
+    with pytest.raises(ArgumentError, match=r"^device: is 'abacus'; expected auto or one of "):
+        Run.load(tmp_path / "run", device="abacus")
+    assert Run.load(tmp_path / "run", device="cpu").model.device == torch.device("cpu")
+    monkeypatch.setattr("latentfields.latent_nerf.run.choose_device", torch.device)
+    run = Run.load(tmp_path / "run", device="meta")
+    assert {tensor.device.type for tensor in run.model.state_dict().values()} == {"meta"}

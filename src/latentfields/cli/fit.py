@@ -15,7 +15,7 @@ import tyro
 from latentfields.cli.command_line import command_line
 from latentfields.cli.options import CheckpointSeconds, Device, Settings, Threads, chosen, with_settings
 from latentfields.fields.config import FieldName
-from latentfields.fields.gaussians.config import DensificationName
+from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName

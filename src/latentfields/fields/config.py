@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from latentfields.config.checks import ANY, Checked, NonNegative, Range, Share, joined
 from latentfields.errors import ArgumentError
-from latentfields.fields.gaussians.config import (
+from latentfields.fields.densification import (
     DENSIFICATIONS,
     DensificationConfig,
     GradientDensificationConfig,

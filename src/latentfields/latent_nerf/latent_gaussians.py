@@ -12,8 +12,8 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
+from latentfields.fields.densification import GradientDensificationConfig
 from latentfields.fields.gaussians.adaptive_control import AdaptiveControl
-from latentfields.fields.gaussians.config import GradientDensificationConfig
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.markov_chain import MarkovChain
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy

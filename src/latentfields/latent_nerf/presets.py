@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig
-from latentfields.fields.gaussians.config import DENSIFICATIONS, DensificationName, PresetName
+from latentfields.fields.densification import DENSIFICATIONS, DensificationName, PresetName
 from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
 from latentfields.rendering.config import SAMPLINGS, SamplerName
 

@@ -9,7 +9,7 @@ import torch
 
 from helpers.tiny import RADIUS
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import GradientDensificationConfig, McmcDensificationConfig
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.field import HARMONIC_0, PARAMETERS, GaussianField
 from latentfields.fields.gaussians.initialisation import initialise, nearest_distances
 from latentfields.fields.spherical_harmonics import spherical_harmonics

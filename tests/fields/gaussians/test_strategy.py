@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from latentfields.fields.config import GaussiansConfig
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.adaptive_control import SPLIT_FACTOR, AdaptiveControl
-from latentfields.fields.gaussians.config import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.field import PARAMETERS, GaussianField
 from latentfields.fields.gaussians.markov_chain import MarkovChain, share, shared_shape
 from latentfields.fields.gaussians.rows import forget_moments, take_rows

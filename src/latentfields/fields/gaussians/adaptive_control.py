@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from latentfields.fields.gaussians.config import GradientDensificationConfig
+from latentfields.fields.densification import GradientDensificationConfig
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.rows import forget_moments, take_rows
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy, moments_passed

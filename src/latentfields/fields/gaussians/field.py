@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.fields.config import GaussiansConfig
+from latentfields.fields.densification import McmcDensificationConfig
 from latentfields.fields.field import Head, Representation
-from latentfields.fields.gaussians.config import McmcDensificationConfig
 from latentfields.fields.spherical_harmonics import spherical_harmonics
 from latentfields.rendering.splatting.gaussians import Gaussians
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from latentfields.fields.gaussians.config import McmcDensificationConfig
+from latentfields.fields.densification import McmcDensificationConfig
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.rows import forget_moments, take_rows
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy, moments_passed

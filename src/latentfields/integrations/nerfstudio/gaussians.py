@@ -21,7 +21,7 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import DensificationName
+from latentfields.fields.densification import DensificationName
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.initialisation import place
 from latentfields.fields.gaussians.strategy import SplattedStep
