@@ -12,13 +12,14 @@ from torch import Tensor
 
 from latentfields import Run, evaluate_run, load_autoencoder, load_scene
 from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.config.typed_json import from_json, to_json
+from latentfields.files import read_json
 from latentfields.igae.config import IgaeConfig
-from latentfields.lrf.align_config import AlignConfig
-from latentfields.lrf.config import EncoderFinetuning
-from latentfields.lrf.correspondences import open_dataset
+from latentfields.lrf.correspondences.files import open_dataset
+from latentfields.lrf.decoder.config import AlignConfig
+from latentfields.lrf.encoder.config import EncoderFinetuning
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import load_tensors, read_json
-from latentfields.training.typed_json import from_json, to_json
+from latentfields.training.checkpoint import load_tensors
 from latentfields.viewer.source import Source, open_source
 
 STORED = Path(__file__).parent / "stored"

@@ -32,9 +32,9 @@ from latentfields.bench.lrf import run_lrf_bench
 from latentfields.bench.lrf_config import LrfBench
 from latentfields.bench.markdown import markdown
 from latentfields.bench.reconstruction import ReconstructionBench, run_reconstruction_bench
-from latentfields.evaluation.report import Table
-from latentfields.training.checkpoint import read_json
-from latentfields.training.typed_json import from_json
+from latentfields.config.typed_json import from_json
+from latentfields.files import read_json
+from latentfields.pages.report import Table
 
 STORED = Path(__file__).parents[1] / "stored"
 
