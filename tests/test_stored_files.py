@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from latentfields import Run, evaluate_run, load_autoencoder, load_scene
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.files import read_json
 from latentfields.igae.config import IgaeConfig
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.decoder.config import AlignConfig
-from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 from latentfields.viewer.source import Source, open_source
@@ -195,10 +195,10 @@ def test_the_viewer_shows_latent_scenes(path: str, pictures: dict[str, Tensor], 
     [
         ("trainings/align-decoder", None, AlignConfig),
         ("trainings/autoencoder", "architecture", PatchAutoencoderConfig),
-        ("trainings/autoencoder", "training", AutoencoderTraining),
+        ("trainings/autoencoder", "training", AutoencoderTrainingConfig),
         ("trainings/finetune-3d", "training", IgaeConfig),
         ("trainings/older-finetune-3d", "training", IgaeConfig),
-        ("trainings/finetune-encoder", "training", EncoderFinetuning),
+        ("trainings/finetune-encoder", "training", EncoderTrainingConfig),
     ],
 )
 def test_the_settings_of_a_training_are_kept(path: str, part: str | None, kind: type[Any]) -> None:
