@@ -242,7 +242,7 @@ def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
         ({"scenes": [Path("nosuch")]}, "nosuch: no scenes here"),
         ({"autoencoder": "igea"}, "igea: no such autoencoder"),
         ({"pretrained": Path("nosuch")}, "nosuch: is not a run; expected a folder with config.json"),
-        ({"device": "gpu"}, "--device: is 'gpu'; expected auto or one of"),
+        ({"device": "gpu"}, "device: is 'gpu'; expected auto or one of"),
     ],
 )
 def test_unusable_requests_leave_nothing_behind(data, tmp_path, options, problem):
