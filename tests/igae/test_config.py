@@ -35,7 +35,7 @@ def test_presets_are_in_range(name):
         ("size", 0, 16),
         ("seed", -1, 0),
         ("scenes.resolution", 1, 2),
-        ("scenes.pixel_samples", 0, 1),
+        ("scenes.hidden", 0, 1),
         ("scenes.sampling.grid_every", 0, 1),
         ("pretraining.scenes_per_batch", 0, 1),
         ("joint.views_per_scene", 0, 1),

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
 from latentfields.config.checks import check_numbers
@@ -34,14 +34,15 @@ of the current latents over the object in each view, so that encoders cannot low
 class LatentScenesConfig:
     """Size of the latent scenes and how they are rendered."""
 
+    retired: ClassVar[Mapping[str, object]] = MappingProxyType({"pixel_samples": 1})
+    """Rays per latent pixel and side, of earlier versions: one is what there is."""
+
     resolution: int = 64
     """Cells per side of each plane (K)."""
     features: int = 32
     """Features per cell (F)."""
     hidden: int = 64
     """Hidden units of the shared MLP's layers."""
-    pixel_samples: int = 1
-    """Rays per latent pixel and side (2 means 4 rays), averaged."""
     sampling: SamplingOptions = field(
         default_factory=lambda: SamplingOptions(
             samples=24, bins=48, grid_resolution=32, grid_every=8, grid_warmup=32

@@ -196,8 +196,8 @@ class JointTrainer:
         moves = self.config.moves_scenes
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
-            views = self.training.render(active, batch.mine, update_grids=moves)
-            return SceneRenderings(views, planes_total_variation(active))
+            seen = self.training.render(active, batch.mine, update_grids=moves)
+            return SceneRenderings(seen, planes_total_variation(active))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:
         """For every term, how much this process's mean counts in the mean over the global batch."""

@@ -27,7 +27,7 @@ from latentfields.cameras import Cameras
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json
-from latentfields.latent_nerf.build import SceneFrame, build_model
+from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
@@ -200,7 +200,7 @@ def _restored(
         _check(config, frame, source)
         if (config.fit.space == "latent") != (autoencoder is not None):
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
-        model = build_model(config.fit, autoencoder, state["background"], frame)
+        model = build_model(config.fit, new_space(config.fit, autoencoder), state["background"], frame)
         model.load_scene_state(state)
     except (KeyError, RuntimeError) as error:
         detail = " ".join(str(error).split())[:200]
