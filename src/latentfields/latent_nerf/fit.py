@@ -72,9 +72,12 @@ def fit(
         fit=config,
         reading=None if reading == Reading() else reading,
     )
-    run = _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
-    run.check_scene(scene)
-    return run
+    run_config, target = _checked(run_config, device)
+    if is_finished(Path(out)):
+        run = _reloaded(run_config, Path(out))
+        run.check_scene(scene)
+        return run
+    return _fit(scene, autoencoder, run_config, Path(out), target, nullcontext)
 
 
 def fit_folder(config: RunConfig, *, out: Path, device: str = "auto", watch: Watch = nullcontext) -> Run:
@@ -82,23 +85,20 @@ def fit_folder(config: RunConfig, *, out: Path, device: str = "auto", watch: Wat
 
     `watch` sees the training, unless it is finished already. Raises InputError for unusable input, too.
     """
-
-    def load() -> tuple[Scene, Autoencoder | None]:
-        return config.load_scene(), None if config.autoencoder is None else load_autoencoder(
-            config.autoencoder
-        )
-
-    return _fit(load, config, out, device, watch)
+    config, target = _checked(config, device)
+    if is_finished(out):
+        return _reloaded(config, out)
+    autoencoder = None if config.autoencoder is None else load_autoencoder(config.autoencoder)
+    return _fit(config.load_scene(), autoencoder, config, out, target, watch)
 
 
-def _fit(
-    load: Callable[[], tuple[Scene, Autoencoder | None]],
-    config: RunConfig,
-    out: Path,
-    device: str,
-    watch: Watch,
-) -> Run:
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
+def is_finished(out: Path) -> bool:
+    """Whether the run in the folder `out` was fitted and scored; its report may be missing."""
+    return (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
+
+
+def _checked(config: RunConfig, device: str) -> tuple[RunConfig, torch.device]:
+    """The configuration, with the autoencoder's folder as a whole path, and the device, once both are found good."""
     config.fit.check()
     chosen = choose_device(device)
     if config.seconds is not None and not config.seconds > 0:
@@ -107,30 +107,16 @@ def _fit(
         raise InputError("--size", f"is {config.size}; expected at least 1 pixel")
     if config.autoencoder is not None:
         config = replace(config, autoencoder=located(config.autoencoder))
-    finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
-    inputs = None if finished else _prepared(*load(), config.fit)
+    return config, chosen
+
+
+def _reloaded(config: RunConfig, out: Path) -> Run:
+    """The finished run in `out`. Raises InputError when it has other settings."""
     claim_run(out, to_json(config))
-    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen, watch)
+    return Run.load(out)
 
 
-def _prepared(
-    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
-) -> tuple[Scene, Autoencoder | None]:
-    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
-    if autoencoder is not None:
-        scene = scene.cropped_to_multiple(autoencoder.factor)
-        if config.statistics == "scene" or not autoencoder.has_statistics:
-            autoencoder = autoencoder.clone().cpu()
-            images = scene.images(scene.indices("train"))
-            autoencoder.set_statistics(autoencoder.measure_statistics(images))
-    if min(scene.size) < SMALLEST_SIDE:
-        raise InputError(
-            scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
-        )
-    return scene, autoencoder
-
-
-def _fit_scene(
+def _fit(
     scene: Scene,
     autoencoder: Autoencoder | None,
     config: RunConfig,
@@ -138,6 +124,10 @@ def _fit_scene(
     device: torch.device,
     watch: Watch,
 ) -> Run:
+    """Fit a scene, or go on with what was begun in `out`; save and score it."""
+    scene, autoencoder = _prepared(scene, autoencoder, config.fit)
+    # Input has been read and found good before the folder is claimed: bad input leaves nothing behind.
+    claim_run(out, to_json(config))
     # Weights are drawn on the CPU: the same ones for every device.
     model = new_model(scene, autoencoder, config.fit).to(device)
     trainer = LatentNerfTrainer(model, scene, config.fit)
@@ -157,5 +147,24 @@ def _fit_scene(
         "kernels": kernel_backend(),
     }
     original = None if autoencoder is None else autoencoder.clone().to(device)
-    write_json(out / METRICS_FILE, metrics | evaluate_model(model, original, scene))
+    scores = evaluate_model(model, original, scene)
+    # Last: with it, the run is finished.
+    write_json(out / METRICS_FILE, metrics | scores)
     return run
+
+
+def _prepared(
+    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
+) -> tuple[Scene, Autoencoder | None]:
+    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
+    if autoencoder is not None:
+        scene = scene.cropped_to_multiple(autoencoder.factor)
+        if config.statistics == "scene" or not autoencoder.has_statistics:
+            autoencoder = autoencoder.clone().cpu()
+            images = scene.images(scene.indices("train"))
+            autoencoder.set_statistics(autoencoder.measure_statistics(images))
+    if min(scene.size) < SMALLEST_SIDE:
+        raise InputError(
+            scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
+        )
+    return scene, autoencoder

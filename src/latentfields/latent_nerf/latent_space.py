@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.cameras import Cameras
 from latentfields.latent_nerf.subpixel import SubpixelProjection
 from latentfields.rendering.rendering import Rendering
 
@@ -90,15 +89,8 @@ class LatentSpace:
         """x~_p = D_psi(z~_p): images (B, 3, H, W), not clamped, of rendered features (B, C, h, w)."""
         return features if self.autoencoder is None else self.autoencoder.decode(self.latents(features))
 
-    def rendered_cameras(self, cameras: Cameras) -> Cameras:
-        """Image-sized `cameras` with the pixels that are rendered: `subpixels`^2 of them for every feature."""
-        k = self.subpixels
-        return cameras.resized(
-            width=k * cameras.width // self.factor, height=k * cameras.height // self.factor
-        )
-
     def projected(self, seen: Rendering) -> Rendering:
-        """Images of features (B, C, h, w) from what was rendered through `rendered_cameras`."""
+        """Images of features (B, C, h, w) from finer ones, `subpixels` times as wide and high."""
         if self.projection is None:
             return seen
         return replace(

@@ -129,7 +129,8 @@ class Run:
         frame = replace(SceneFrame.of(scene), fingerprint=Fingerprint.of(scene, original))
         if model.autoencoder is not None:
             model.autoencoder.save(folder / DECODER_FOLDER)
-        save_tensors(folder / MODEL_FILE, model.scene_state(), to_json(frame))
+        state = model.scene_state()
+        save_tensors(folder / MODEL_FILE, state, to_json(frame))
         return cls(folder, config, model, frame)
 
     def write_file(self, path: Path, views: SceneViews) -> None:

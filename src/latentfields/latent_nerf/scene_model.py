@@ -87,10 +87,13 @@ class SceneModel(nn.Module, abc.ABC):
     def render_features(self, cameras: Cameras, *, generator: torch.Generator | None = None) -> Rendering:
         """z~_p = F_theta(p): render image-sized `cameras` on the feature grid, on the model's device.
 
-        One pixel is rendered for every latent, or `projection.subpixels`^2 of them, which the projection gathers.
+        One pixel is rendered for every latent, or `subpixels`^2 of them, which the space's projection gathers.
         Differentiable; `generator` jitters the samples along rays.
         """
-        finer = self.space.rendered_cameras(cameras.to(self.device))
+        k = self.space.subpixels
+        finer = cameras.to(self.device).resized(
+            width=k * cameras.width // self.factor, height=k * cameras.height // self.factor
+        )
         return self.space.projected(self.render_pixels(finer, generator))
 
     def decode(self, features: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import DecoderPrecision, FitConfig, StageConfig
 from latentfields.latent_nerf.losses import rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import (
@@ -22,7 +22,6 @@ from latentfields.latent_nerf.optimizers import (
     schedule_factor,
     set_learning_rates,
 )
-from latentfields.latent_nerf.precision import uses_bfloat16
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import LATENT_RANGE, psnr
 from latentfields.rendering.rendering import Rendering
@@ -229,3 +228,17 @@ class LatentNerfTrainer:
             optimizers = {"field": self.optimizer, "decoder": self.decoder_optimizer}
         for name, optimizer in optimizers.items():
             unpack_optimizer(optimizer, name, tensors, metadata["groups"][name])
+
+
+def uses_bfloat16(precision: DecoderPrecision, device: torch.device) -> bool:
+    """Whether the decoder computes in bfloat16 on `device`; "auto" where that is faster there."""
+    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for products in bfloat16. Emulated ones would be slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # PyTorch tells only in newer versions; older ones keep to float32.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
