@@ -11,7 +11,8 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.rendering.rendering import Rendering
 from latentfields.rendering.splatting.compositing import composite
-from latentfields.rendering.splatting.projection import ALPHA_CUT, ProjectedGaussians
+from latentfields.rendering.splatting.constants import ALPHA_CUT
+from latentfields.rendering.splatting.projection import ProjectedGaussians
 
 
 def rasterise(
