@@ -26,6 +26,23 @@ TERMS_REAL = ("ae_real", "perceptual", "tv_latents")
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """What the autoencoder sees in one step."""
+
+    images: Tensor
+    """(B, 3, H, W) scene views, in [0, 1]."""
+    photos: Tensor
+    """(P, 3, H, W) photographs, in [0, 1]."""
+    noise: Tensor | None = None
+    """(B + P, C, h, w) added to the latents of both, in this order, where L_ae decodes them, and there alone."""
+
+    def to(self, device: torch.device) -> Pictures:
+        """The same on another device."""
+        noise = None if self.noise is None else self.noise.to(device)
+        return Pictures(self.images.to(device), self.photos.to(device), noise)
+
+
+@dataclass(frozen=True)
 class SceneRenderings:
     """What the latent scenes of a batch look like."""
 
@@ -37,20 +54,18 @@ class SceneRenderings:
 
 def loss_terms(
     autoencoder: Autoencoder,
-    images: Tensor,
-    photos: Tensor,
+    pictures: Pictures,
     renderings: SceneRenderings | None,
     *,
-    noise: Tensor | None = None,
     config: IgaeConfig,
     perceptual: PerceptualLoss,
 ) -> dict[str, Tensor]:
-    """Unweighted terms by name, for scene views (B, 3, H, W) and photographs (P, 3, H, W) in [0, 1].
+    """Unweighted terms by name, for scene views and photographs.
 
     Everything is encoded in one pass and decoded in one pass. Terms that the ablation leaves out, and terms about
-    images that this batch has none of, are absent. `renderings` is None without L_3D. `noise` (B + P, C, h, w) is
-    added to encoded latents where L_ae decodes them, and there alone.
+    images that this batch has none of, are absent. `renderings` is None without L_3D.
     """
+    images, photos, noise = pictures.images, pictures.photos, pictures.noise
     latents = autoencoder.encode(torch.cat([images, photos]))
     encoded, photo_latents = latents.tensor_split([len(images)])
     rendered = [] if renderings is None else [renderings.seen.features]

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras, Rays
 from latentfields.rendering.sampling import box_segment
-from latentfields.rendering.splatting.projection import ProjectedGaussians
+
+if TYPE_CHECKING:
+    from latentfields.rendering.splatting.projection import ProjectedGaussians
 
 
 @dataclass(frozen=True)
