@@ -108,7 +108,7 @@ def test_what_is_not_a_scene(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="format: expected auto, blender, igae, nerfstudio, colmap, got 'obj'"
     ):
-        load_scene(tmp_path, format="obj")  # type: ignore[arg-type]
+        load_scene(tmp_path, format="obj")
     with pytest.raises(InputError, match="has no sparse model"):
         load_scene(tmp_path, format="colmap")
     with pytest.raises(InputError, match=r"transforms_train\.json: cannot be read"):
