@@ -101,7 +101,7 @@ def test_commands_of_one_scene_take_every_layout(layout: str, scenes: Path, tmp_
 
 def test_a_folder_of_scenes_is_no_scene_but_its_scenes_are_named(scenes: Path) -> None:
     config = RunConfig(scene=scenes, autoencoder="base", size=None, seconds=None, fit=FitConfig())
-    with pytest.raises(InputError, match="is a folder of scenes; expected one of them, such as .*/blender"):
+    with pytest.raises(InputError, match=r"is a folder of scenes; expected one of them, such as .*/blender"):
         config.load_scene()
 
 

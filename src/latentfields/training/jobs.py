@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from latentfields.files import read_json, write_json
 from latentfields.process import end_with_parent, set_threads, tune_allocator
+from latentfields.progress import progress_bar
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 CELLS_FOLDER = "cells"
 
@@ -38,10 +40,8 @@ def run_cells(
     have ended; what was finished is kept. Run again to go on.
     """
     missing = [cell for cell in cells if not _path(folder, cell).exists()]
-    progress = tqdm(
-        total=len(cells), initial=len(cells) - len(missing), desc=label, unit="cell", disable=None
-    )
-    with progress:
+    done = len(cells) - len(missing)
+    with progress_bar(label, total=len(cells), initial=done, unit="cell") as progress:
         if processes == 1:
             for cell in missing:
                 _keep(folder, cell, cell.job(cell.arguments))
