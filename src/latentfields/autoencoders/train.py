@@ -10,13 +10,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
-from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
-from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.autoencoders.patch import CLASS_FIELD, PatchAutoencoder
+from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.measures.perceptual import gradient_similarity_loss
 from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
@@ -29,26 +29,24 @@ STATISTICS_IMAGES = 512
 """Images that the stored latent statistics are measured on."""
 
 
-def new_autoencoder(config: PatchAutoencoderConfig, data: TrainingImages, *, seed: int) -> PatchAutoencoder:
-    """A network that starts as the best linear patch codec of the training images."""
+def new_network(config: PatchAutoencoderConfig, *, seed: int) -> PatchAutoencoder:
+    """A network with random weights, before `initialise`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = PatchAutoencoder(config)
+        return PatchAutoencoder(config)
+
+
+def starting_images(data: TrainingImages, *, seed: int) -> Tensor:
+    """Images (B, 3, S, S) that a network is initialised from: all photographs, or renders where there are none."""
     if data.photos:
-        images = torch.stack([centre_square(photo, size=data.size) for photo in data.photos])
-    else:
-        images = data.batch(
-            photos=0, renders=STATISTICS_IMAGES, generator=torch.Generator().manual_seed(seed)
-        )
-    mean, basis = principal_components(images, factor=config.factor, channels=config.channels)
-    model.initialise_linear(mean, torch.einsum("cd,dxyz->cxyz", balanced_rotation(config.channels), basis))
-    return model
+        return torch.stack([centre_square(photo, size=data.size) for photo in data.photos])
+    return data.batch(photos=0, renders=STATISTICS_IMAGES, generator=torch.Generator().manual_seed(seed))
 
 
 class AutoencoderTrainer:
     """Trains one network; a `Trainable` for `training.loop.train`."""
 
-    def __init__(self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTraining) -> None:
+    def __init__(self, model: TrainableCodec, data: TrainingImages, options: AutoencoderTraining) -> None:
         self.model = model
         self.data = data
         self.options = options
@@ -57,10 +55,13 @@ class AutoencoderTrainer:
         kernels = [cast(nn.Parameter, module.weight) for module in stride_one]
         chosen = {id(p) for p in kernels}
         others = [p for p in model.parameters() if id(p) not in chosen]
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "muon": Muon(kernels, lr=options.learning_rate * options.muon_factor),
-            "adam": torch.optim.AdamW(others, lr=options.learning_rate, weight_decay=0.0, fused=True),
-        }
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        if kernels:
+            self.optimizers["muon"] = Muon(kernels, lr=options.learning_rate * options.muon_factor)
+        if others:
+            self.optimizers["adam"] = torch.optim.AdamW(
+                others, lr=options.learning_rate, weight_decay=0.0, fused=True
+            )
         self.peaks = {name: float(opt.param_groups[0]["lr"]) for name, opt in self.optimizers.items()}
 
     def step(self, index: int, progress: float) -> dict[str, float]:
@@ -138,28 +139,29 @@ def train_autoencoder(
     photos: tuple[Path, ...],
     scenes: tuple[Path, ...],
     out: Path,
-    architecture: PatchAutoencoderConfig | None = None,
+    architecture: PatchAutoencoderConfig | TrainableCodec | None = None,
     start: str | Path | None = None,
     loop: LoopOptions,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
-    `start` is the packaged name or the folder of a `PatchAutoencoder` to continue from, which has an architecture;
-    without it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`.
-    The encoder is variational where its architecture, or without `start` a positive `kl_weight`, says so.
+    `start` is the packaged name or the folder of an autoencoder to continue from, which has an architecture; without
+    it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`, or from a
+    `TrainableCodec` of one's own, once that was initialised from the training images. The encoder of a
+    `PatchAutoencoder` is variational where its architecture, or without `start` a positive `kl_weight`, says so.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
     options.check()
     if start is not None and architecture is not None:
         raise InputError("--architecture", "is given beside --start, which has one; expected one of both")
-    model = None if start is None else _network(start)
-    config = _new_architecture(architecture, options) if model is None else model.config
-    if options.kl_weight > 0 and not config.variational:
+    model = _network(architecture, options) if start is None else _trained(start)
+    if options.kl_weight > 0 and not model.variational:
         raise InputError(
-            "--kl-weight", f"is {options.kl_weight}, but the encoder of {start} is not variational"
+            "--kl-weight",
+            f"is {options.kl_weight}, but the encoder of {start or type(model).__name__} is not variational",
         )
-    if options.size % config.factor:
-        raise InputError("--size", f"is {options.size}; expected a multiple of the factor {config.factor}")
+    if options.size % model.factor:
+        raise InputError("--size", f"is {options.size}; expected a multiple of the factor {model.factor}")
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     data = load_training_images(photos, scenes, size=options.size)
     _require_batches(options, data)
@@ -170,12 +172,12 @@ def train_autoencoder(
             "photos": [*map(str, photos)],
             "scenes": [*map(str, scenes)],
             "start": None if start is None else str(start),
-            "architecture": asdict(config),
+            "architecture": _architecture(model),
             "training": asdict(options),
         },
     )
-    if model is None:
-        model = new_autoencoder(config, data, seed=options.seed)
+    if start is None:
+        model.initialise(starting_images(data, seed=options.seed))
     trainer = AutoencoderTrainer(model, data, options)
     train(trainer, steps=options.steps, folder=out, label="autoencoder", options=loop)
     autoencoder = trainer.finished(name=out.name)
@@ -183,21 +185,31 @@ def train_autoencoder(
     return autoencoder
 
 
-def _network(start: str | Path) -> PatchAutoencoder:
-    """The network of an autoencoder of this package. Raises InputError for others."""
+def _trained(start: str | Path) -> TrainableCodec:
+    """The network of an autoencoder that can be trained on. Raises InputError for others."""
     codec = load_autoencoder(start).codec
-    if not isinstance(codec, PatchAutoencoder):
-        raise InputError("--start", f"{start} is not a PatchAutoencoder, the kind that this command trains")
+    if not isinstance(codec, TrainableCodec):
+        raise InputError("--start", f"{start} is a {type(codec).__name__}, which this command does not train")
     return codec
 
 
-def _new_architecture(
-    wanted: PatchAutoencoderConfig | None, options: AutoencoderTraining
-) -> PatchAutoencoderConfig:
-    config = wanted or PatchAutoencoderConfig()
+def _network(
+    architecture: PatchAutoencoderConfig | TrainableCodec | None, options: AutoencoderTraining
+) -> TrainableCodec:
+    """A network that was not trained yet."""
+    if isinstance(architecture, TrainableCodec):
+        return architecture
+    config = architecture or PatchAutoencoderConfig()
     if problem := config.problem():
         raise InputError("--architecture", problem)
-    return replace(config, variational=config.variational or options.kl_weight > 0)
+    config = replace(config, variational=config.variational or options.kl_weight > 0)
+    return new_network(config, seed=options.seed)
+
+
+def _architecture(model: TrainableCodec) -> dict[str, Any]:
+    """What a training is only resumed with: the sizes of the network, and its class if it is not the usual one."""
+    sizes: dict[str, Any] = to_json(model.config)
+    return sizes if isinstance(model, PatchAutoencoder) else {CLASS_FIELD: type(model).__name__, **sizes}
 
 
 def _require_batches(options: AutoencoderTraining, data: TrainingImages) -> None:
