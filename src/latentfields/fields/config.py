@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from latentfields.fields.gaussians.config import DensificationConfig, GradientDensification
+
+if TYPE_CHECKING:
+    from latentfields.fields.field import Field, Head
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,20 @@ class GaussiansConfig:
     """How Gaussians are added and removed."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(beta2=0.999))
     """Optimiser and schedule."""
+
+
+@dataclass(frozen=True)
+class OwnFieldConfig(_RadianceConfig):
+    """Base of the configuration of a field that is not part of the package: `fit(..., field=MyFieldConfig())`.
+
+    A subclass is a frozen dataclass of numbers and texts with a `kind` of its own, and says what it configures.
+    """
+
+    kind: ClassVar[str] = "own"
+
+    def new_field(self, *, channels: int, head: Head) -> Field:
+        """Return an untrained field with C = `channels`; weights are drawn from torch's global generator."""
+        raise NotImplementedError
 
 
 RayFieldConfig = TriPlaneConfig | KPlanesConfig | TensorfConfig | InstantNgpConfig | VanillaConfig

@@ -13,7 +13,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder, located
 from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
-from latentfields.fields.config import FieldName
+from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.files import write_json
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
@@ -41,7 +41,7 @@ def fit(
     autoencoder: Autoencoder | None,
     *,
     out: str | Path,
-    field: FieldName | None = None,
+    field: FieldName | OwnFieldConfig | None = None,
     config: FitConfig | None = None,
     seconds: float | None = None,
     device: str = "auto",
@@ -49,19 +49,24 @@ def fit(
     """Fit a scene that is in memory, in the latent space of `autoencoder`, or in RGB when that is None.
 
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
-    included (see `latentfields.preset`). `out` is the run's folder; a run that was interrupted there is resumed.
+    included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
+    default with the `small` preset of K-Planes. `out` is the run's folder; a run that was interrupted there is resumed.
     `seconds` limits the training time. `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any.
     `Run.load(out)` reads the run again, and `evaluate_run` scores it. The report with pictures and a film is written
     by the command `latentfields fit` alone.
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
     one of another scene.
     """
-    if field is not None and config is not None:
+    own = field if isinstance(field, OwnFieldConfig) else None
+    named = None if isinstance(field, OwnFieldConfig) else field
+    if named is not None and config is not None:
         raise InputError(
-            "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
+            "field", f"is '{named}' beside `config`, which has a field itself; expected one of both"
         )
     space: Space = "rgb" if autoencoder is None else "latent"
-    config = replace(config or preset(field or "kplanes", space=space), space=space)
+    config = replace(config or preset(named or "kplanes", space=space), space=space)
+    if own is not None:
+        config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
     run_config = RunConfig(
@@ -110,7 +115,10 @@ def _fit(
     finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
     inputs = None if finished else _prepared(*load(), config.fit)
     claim_run(out, to_json(config))
-    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen, watch)
+    if inputs is None:
+        field = config.fit.field
+        return Run.load(out, fields=(type(field),) if isinstance(field, OwnFieldConfig) else ())
+    return _fit_scene(*inputs, config, out, chosen, watch)
 
 
 def _prepared(

@@ -14,7 +14,7 @@ The single file holds what rendering needs of that, and the scene's cameras (`po
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from typing import Any
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
+from latentfields.fields.config import OwnFieldConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf.build import SceneFrame, build_model
 from latentfields.latent_nerf.config import FitConfig
@@ -88,15 +89,22 @@ class Run:
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
 
     @classmethod
-    def load(cls, path: str | Path) -> Run:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        fields: Sequence[type[OwnFieldConfig]] = (),
+        classes: Mapping[str, Loader] = CLASSES,
+    ) -> Run:
         """Read a finished run: its folder, or the one file that `write_file` made of it.
 
-        Raises InputError when `path` is neither.
+        `fields` are configurations of fields of one's own, `classes` as for `load_autoencoder`. Raises InputError when
+        `path` is neither.
         """
         path = Path(path)
         if path.is_file():
-            stored = read_portable(path)
-            config = from_json(RunConfig, stored.config, source=path, field="config")
+            stored = read_portable(path, classes=classes)
+            config = _run_config(stored.config, fields, source=path, field="config")
             frame = from_json(SceneFrame, stored.frame, source=path, field="frame")
             model = _restored(config, stored.autoencoder, stored.state, frame, source=path)
             return cls(path, config, model, frame, views=stored.views)
@@ -105,7 +113,7 @@ class Run:
         about = read_json(path / CONFIG_FILE)
         if isinstance(about, dict) and "kind" in about:
             raise InputError(path, f"{_what(about['kind'])}; expected a run that `latentfields fit` wrote")
-        config = from_json(RunConfig, about, source=path / CONFIG_FILE)
+        config = _run_config(about, fields, source=path / CONFIG_FILE)
         if not (path / MODEL_FILE).is_file():
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
@@ -116,7 +124,7 @@ class Run:
                 raise InputError(
                     path / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder"
                 )
-            autoencoder = load_autoencoder(path / DECODER_FOLDER)
+            autoencoder = load_autoencoder(path / DECODER_FOLDER, classes=classes)
         return cls(
             path, config, _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE), frame
         )
@@ -178,6 +186,22 @@ class Run:
         """The run's configuration."""
         config: dict[str, Any] = to_json(self.config)
         return config
+
+
+def _run_config(
+    about: Any, fields: Sequence[type[OwnFieldConfig]], *, source: Path, field: str = ""
+) -> RunConfig:
+    """The configuration in JSON, whose field may be one of `fields`. Raises InputError as `from_json`."""
+    fit: Any = about.get("fit") if isinstance(about, dict) else None
+    stored = fit.get("field") if isinstance(fit, dict) else None
+    own = {kind.kind: kind for kind in fields}
+    if not isinstance(stored, dict) or stored.get("kind") not in own:
+        return from_json(RunConfig, about, source=source, field=field)
+    place = f"{field}.fit.field" if field else "fit.field"
+    mine: Any = from_json(own[stored["kind"]], stored, source=source, field=place)
+    others = {**about, "fit": {name: value for name, value in fit.items() if name != "field"}}
+    config = from_json(RunConfig, others, source=source, field=field)
+    return replace(config, fit=replace(config.fit, field=mine))
 
 
 def _what(kind: object) -> str:
