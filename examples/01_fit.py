@@ -1,6 +1,6 @@
 """The package in a few lines: a scene, an autoencoder, a fit in its latent space, and a picture from a new viewpoint.
 
-    python examples/01_fit.py [FOLDER]          # fifteen seconds of one CPU core, offline
+python examples/01_fit.py [FOLDER]          # fifteen seconds of one CPU core, offline
 """
 
 import sys
@@ -21,7 +21,7 @@ def main(out: Path) -> float:
         render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderOptions(views=24, size=64))
     scene = latentfields.load_scene(out / "mug")
 
-    # Images (B, 3, H, W) in [0, 1] to latents (B, C, H/4, W/4) of unit scale, and back. Any diffusers VAE does, by its name.
+    # Images (B, 3, H, W) in [0, 1] to latents (B, C, H/4, W/4) of unit scale, and back. Any diffusers VAE does.
     autoencoder = latentfields.load_autoencoder("base-f4")
 
     # First the field learns the latents of the training views, then field and decoder learn their pixels. The run is

@@ -59,8 +59,11 @@ class TrainableCodec(nn.Module, abc.ABC):
     """A `Codec` that `train_autoencoder` can train. To add one:
 
     - a file in `autoencoders/` with a subclass, whose `save` writes a `config.json` that names the class in the field
-      "_class_name", and a function that reads such a folder;
+      "_class_name";
     - its line in `autoencoders/load.py:CLASSES`, which makes its folders autoencoders for every command.
+
+    One that is not part of the package is passed instead: to `train_autoencoder(architecture=...)`, in an `Autoencoder`
+    to `fit`, and as `classes` to what loads it (`examples/04_own_autoencoder.py`).
     """
 
     config: Any
@@ -104,6 +107,11 @@ class TrainableCodec(nn.Module, abc.ABC):
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
         """Write the network in its own format."""
+
+    @classmethod
+    @abc.abstractmethod
+    def load(cls, folder: Path) -> TrainableCodec:
+        """Read what `save` wrote. Raises InputError for missing or unfitting files."""
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
-from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.load import load_autoencoder, located
+from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
+from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
 from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.fields.config import FieldName, OwnFieldConfig
@@ -77,7 +78,9 @@ def fit(
         fit=config,
         reading=None if reading == Reading() else reading,
     )
-    run = _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
+    codec = None if autoencoder is None else autoencoder.codec
+    classes = {type(codec).__name__: type(codec).load} if isinstance(codec, TrainableCodec) else {}
+    run = _fit(lambda: (scene, autoencoder), run_config, Path(out), device, classes=classes)
     run.check_scene(scene)
     return run
 
@@ -93,7 +96,7 @@ def fit_folder(config: RunConfig, *, out: Path, device: str = "auto", watch: Wat
             config.autoencoder
         )
 
-    return _fit(load, config, out, device, watch)
+    return _fit(load, config, out, device, watch=watch)
 
 
 def _fit(
@@ -101,8 +104,11 @@ def _fit(
     config: RunConfig,
     out: Path,
     device: str,
-    watch: Watch,
+    *,
+    watch: Watch = nullcontext,
+    classes: Mapping[str, Loader] = MappingProxyType({}),
 ) -> Run:
+    """Fit, or load what is finished; `classes` are autoencoders beyond those of the package."""
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     config.fit.check()
     chosen = choose_device(device)
@@ -117,7 +123,8 @@ def _fit(
     claim_run(out, to_json(config))
     if inputs is None:
         field = config.fit.field
-        return Run.load(out, fields=(type(field),) if isinstance(field, OwnFieldConfig) else ())
+        fields = (type(field),) if isinstance(field, OwnFieldConfig) else ()
+        return Run.load(out, fields=fields, classes={**CLASSES, **classes})
     return _fit_scene(*inputs, config, out, chosen, watch)
 
 
