@@ -194,11 +194,12 @@ def _run_config(
     """The configuration in JSON, whose field may be one of `fields`. Raises InputError as `from_json`."""
     fit: Any = about.get("fit") if isinstance(about, dict) else None
     stored = fit.get("field") if isinstance(fit, dict) else None
-    own = {kind.kind: kind for kind in fields}
-    if not isinstance(stored, dict) or stored.get("kind") not in own:
+    name = stored.get("kind") if isinstance(stored, dict) else None
+    own = next((kind for kind in fields if kind.kind == name), None)
+    if own is None:
         return from_json(RunConfig, about, source=source, field=field)
     place = f"{field}.fit.field" if field else "fit.field"
-    mine: Any = from_json(own[stored["kind"]], stored, source=source, field=place)
+    mine: Any = from_json(own, stored, source=source, field=place)
     others = {**about, "fit": {name: value for name, value in fit.items() if name != "field"}}
     config = from_json(RunConfig, others, source=source, field=field)
     return replace(config, fit=replace(config.fit, field=mine))
