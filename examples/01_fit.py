@@ -9,8 +9,8 @@ from pathlib import Path
 
 import latentfields
 from latentfields.pages.pictures import save_png, to_pixels
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 
 
@@ -18,7 +18,7 @@ def main(out: Path) -> float:
     """Fit a generated mug; return the PSNR of the test views in dB."""
     # Any folder of posed images does: NeRF-synthetic, Nerfstudio, IG-AE, COLMAP. This one is made here.
     if not (out / "mug").exists():
-        render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderOptions(views=24, size=64))
+        render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderConfig(views=24, size=64))
     scene = latentfields.load_scene(out / "mug")
 
     # Images (B, 3, H, W) in [0, 1] to latents (B, C, H/4, W/4) of unit scale, and back. Any diffusers VAE does.

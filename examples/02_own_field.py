@@ -18,8 +18,8 @@ from torch import Tensor, nn
 import latentfields
 from latentfields.fields.config import OwnFieldConfig
 from latentfields.fields.field import Field, Head, apply_head
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 
 
@@ -82,7 +82,7 @@ class Voxels(Field):
 def main(out: Path) -> float:
     """Fit a generated mug by voxels; return the PSNR of the test views in dB."""
     if not (out / "mug").exists():
-        render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderOptions(views=24, size=64))
+        render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderConfig(views=24, size=64))
     scene = latentfields.load_scene(out / "mug")
     autoencoder = latentfields.load_autoencoder("base-f4")
 

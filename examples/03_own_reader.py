@@ -17,8 +17,8 @@ import latentfields
 from latentfields.errors import InputError
 from latentfields.scenes.images import image_size
 from latentfields.scenes.load import READERS, Reader
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 from latentfields.scenes.readers.capture import (
     Capture,
@@ -71,7 +71,7 @@ CSV = Reader("csv", looks_for=TABLE, recognises=lambda folder: (folder / TABLE).
 def main(out: Path) -> float:
     """Write a scene in the new format, read it and fit Gaussians to it; return the PSNR of the test views in dB."""
     if not (out / "mug").exists():
-        render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderOptions(views=24, size=64))
+        render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderConfig(views=24, size=64))
     write_table(latentfields.load_scene(out / "mug"), out / "mug")
 
     # The new format is asked first, since this folder has two. A format may be chosen by its name, too: format="csv".

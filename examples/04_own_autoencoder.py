@@ -17,15 +17,13 @@ from torch import Tensor, nn
 
 import latentfields
 from latentfields.autoencoders.autoencoder import Codec, TrainableCodec
-from latentfields.autoencoders.config import AutoencoderTraining
+from latentfields.autoencoders.config import AutoencoderTrainingConfig
 from latentfields.autoencoders.linear_codec import principal_components
 from latentfields.autoencoders.load import CLASSES, load_autoencoder
-from latentfields.autoencoders.train import train_autoencoder
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 from latentfields.training.checkpoint import load_tensors, save_tensors
-from latentfields.training.loop import LoopOptions
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def main(out: Path) -> tuple[float, float, float]:
     and rendered by the fit, which does not see them.
     """
     if not (out / "mug").exists():
-        render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderOptions(views=24, size=64))
+        render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderConfig(views=24, size=64))
     scene = latentfields.load_scene(out / "mug")
     images = scene.images(scene.indices("test"))
 
@@ -132,16 +130,11 @@ def main(out: Path) -> tuple[float, float, float]:
     codec.initialise(scene.images(scene.indices("train")))
     before = psnr(codec, images)
 
-    training = AutoencoderTraining(
+    training = AutoencoderTrainingConfig(
         steps=150, photos_per_batch=0, renders_per_batch=8, size=64, learning_rate=2e-3, muon_factor=5.0
     )
-    train_autoencoder(
-        training,
-        photos=(),
-        scenes=(out / "mug",),
-        out=out / "codec",
-        architecture=SquaresCodec(),
-        loop=LoopOptions(),
+    latentfields.train_autoencoder(
+        training, scenes=out / "mug", out=out / "codec", architecture=SquaresCodec()
     )
     autoencoder = load_autoencoder(out / "codec" / "autoencoder", classes=MINE)
     after = psnr(autoencoder.codec, images)

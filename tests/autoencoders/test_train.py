@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from helpers.photo_files import write_photos
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import CLASSES, load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
@@ -24,13 +24,13 @@ from latentfields.autoencoders.train import (
 from latentfields.errors import InputError
 from latentfields.files import write_json
 from latentfields.training.checkpoint import load_tensors, save_tensors
-from latentfields.training.loop import Interrupted, LoopOptions, read_log
+from latentfields.training.loop import Interrupted, LoopConfig, read_log
 
 ARCHITECTURE = PatchAutoencoderConfig(channels=4, patch=2, widths=(8, 12), blocks=(1, 1))
-OPTIONS = AutoencoderTraining(
+OPTIONS = AutoencoderTrainingConfig(
     steps=12, photos_per_batch=2, renders_per_batch=1, size=32, learning_rate=1e-3, warmup_steps=2
 )
-LOOP = LoopOptions(checkpoint_seconds=0, log_every=1)
+LOOP = LoopConfig(checkpoint_seconds=0, log_every=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def train(
     out: Path,
     photo_folder: Path,
     scene_folder: Path,
-    options: AutoencoderTraining = OPTIONS,
+    options: AutoencoderTrainingConfig = OPTIONS,
     **changes: object,
 ) -> Autoencoder:
     arguments: dict[str, object] = {
@@ -165,7 +165,7 @@ def test_continuing_from_an_autoencoder_starts_with_its_weights(
     train(tmp_path / "second", photos, scene_folder, frozen, start=start, architecture=None)
     name = "model.safetensors"
     assert (tmp_path / "second" / "autoencoder" / name).read_bytes() == (start / name).read_bytes()
-    with pytest.raises(InputError, match=r"--kl-weight: is 0.1, but the encoder of .* is not variational"):
+    with pytest.raises(InputError, match=r"kl_weight: is 0.1, but the encoder of .* is not variational"):
         train(
             tmp_path / "third",
             photos,
@@ -193,30 +193,42 @@ def test_photographs_or_scenes_alone_are_enough(tmp_path: Path, photos: Path, sc
 @pytest.mark.parametrize(
     ("options", "changes", "problem"),
     [
-        (replace(OPTIONS, size=30), {}, "--size: is 30; expected a multiple of the factor 4"),
-        (OPTIONS, {"photos": (), "scenes": ()}, "--photos/--scenes: name at least one folder"),
-        (OPTIONS, {"architecture": replace(ARCHITECTURE, blocks=(1,))}, "--architecture: widths"),
-        (OPTIONS, {"architecture": replace(ARCHITECTURE, channels=49)}, "--architecture: channels is 49"),
+        (replace(OPTIONS, size=30), {}, "size: is 30; expected a multiple of the factor 4"),
+        (
+            OPTIONS,
+            {"photos": (), "scenes": ()},
+            "photos: is empty, and so is `scenes`; name at least one folder",
+        ),
+        (
+            OPTIONS,
+            {"architecture": replace(ARCHITECTURE, blocks=(1,))},
+            r"architecture.widths: are \(.*, and `architecture.blocks` \(1,\); expected one entry per level",
+        ),
+        (
+            OPTIONS,
+            {"architecture": replace(ARCHITECTURE, channels=49)},
+            "architecture.channels: is 49; expected 1 to 48",
+        ),
         (
             OPTIONS,
             {"start": "nowhere", "architecture": None},
             "nowhere: no such autoencoder; packaged: 'base'",
         ),
-        (OPTIONS, {"start": "base"}, "--architecture: is given beside --start"),
-        (replace(OPTIONS, learning_rate=float("nan")), {}, "--learning-rate: is nan; expected at least 0"),
-        (replace(OPTIONS, perceptual_weight=float("nan")), {}, "--perceptual-weight: is nan"),
-        (replace(OPTIONS, steps=0), {}, "--steps: is 0; expected at least 1"),
-        (replace(OPTIONS, size=0), {}, "--size: is 0; expected at least 1"),
-        (replace(OPTIONS, seed=-1), {}, "--seed: is -1; expected at least 0"),
+        (OPTIONS, {"start": "base"}, "architecture: is given beside `start`"),
+        (replace(OPTIONS, learning_rate=float("nan")), {}, "learning_rate: is nan; expected at least 0"),
+        (replace(OPTIONS, perceptual_weight=float("nan")), {}, "perceptual_weight: is nan"),
+        (replace(OPTIONS, steps=0), {}, "steps: is 0; expected at least 1"),
+        (replace(OPTIONS, size=0), {}, "size: is 0; expected at least 1"),
+        (replace(OPTIONS, seed=-1), {}, "seed: is -1; expected at least 0"),
         (
             replace(OPTIONS, photos_per_batch=0, renders_per_batch=0),
             {},
-            "--photos-per-batch: is 0, and --renders",
+            "photos_per_batch: is 0, and `renders_per_batch`",
         ),
         (
             replace(OPTIONS, photos_per_batch=0),
             {"scenes": ()},
-            "--photos-per-batch: is 0, and --renders-per-ba",
+            "photos_per_batch: is 0, and `renders_per_batch`",
         ),
     ],
 )
@@ -224,7 +236,7 @@ def test_bad_requests_leave_nothing_behind(
     tmp_path: Path,
     photos: Path,
     scene_folder: Path,
-    options: AutoencoderTraining,
+    options: AutoencoderTrainingConfig,
     changes: dict[str, object],
     problem: str,
 ) -> None:
@@ -294,7 +306,7 @@ def test_a_codec_of_ones_own_is_trained_resumed_and_loaded(
     assert 0.5 < lowest < highest < 1.2
     again = train(tmp_path / "run", photos, scene_folder, options, architecture=Pooled())
     assert torch.equal(again.codec.scale, codec.scale)  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match=r"architecture\._class_name"):
+    with pytest.raises(InputError, match=r"architecture\.factor: 4 there"):
         train(tmp_path / "run", photos, scene_folder, options)
     with pytest.raises(InputError, match="'Pooled'; expected one of PatchAutoencoder, AutoencoderKL"):
         load_autoencoder(tmp_path / "run" / "autoencoder")
@@ -333,3 +345,18 @@ def test_the_schedule_warms_up_and_decays(photos: Path) -> None:
     assert adam[3:] == sorted(adam[3:], reverse=True)
     assert adam[0] == pytest.approx(options.learning_rate / 4)
     assert 0.1 * options.learning_rate < adam[-1] < 0.2 * options.learning_rate
+
+
+def test_a_step_computes_where_the_network_is(
+    monkeypatch: pytest.MonkeyPatch, photos: Path, scene_folder: Path
+) -> None:
+    """On the device `meta`, which refuses tensors of any other, up to where values are looked at."""
+    plain = torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda values, *, fused, **rates: plain(values, **rates))
+    model = PatchAutoencoder(replace(ARCHITECTURE, variational=True)).to("meta")
+    data = load_training_images((photos,), (scene_folder,), size=OPTIONS.size)
+    options = replace(OPTIONS, perceptual_weight=1.0, kl_weight=1.0)
+    trainer = AutoencoderTrainer(model, data, options)
+    with pytest.raises(RuntimeError, match="item"):
+        trainer.step(0, 0.0)
+    assert all(parameter.grad is not None for parameter in model.parameters())

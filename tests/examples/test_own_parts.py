@@ -15,8 +15,8 @@ import torch
 
 from latentfields.errors import InputError
 from latentfields.scenes.load import READERS, load_scene
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -37,7 +37,7 @@ def example(name: str) -> ModuleType:
 def mug(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The scene that every example makes for itself."""
     folder = tmp_path_factory.mktemp("examples") / "mug"
-    render_object_scene(generate_object("mugs", 0), folder, options=RenderOptions(views=24, size=64))
+    render_object_scene(generate_object("mugs", 0), folder, options=RenderConfig(views=24, size=64))
     return folder
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from latentfields.igae.input_checks import require_data
 
 from helpers.analytic_run import analytic_run
 from helpers.layouts import LAYOUTS, SIZE, VIEWS, write_layouts
@@ -18,12 +19,11 @@ from latentfields.cli.main import main
 from latentfields.errors import InputError
 from latentfields.igae.config import PRESETS
 from latentfields.igae.image_cache import cache_scenes
-from latentfields.igae.input_checks import require_data
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.render import load_run_scene
-from latentfields.latent_nerf.run import RunConfig
+from latentfields.latent_nerf.run import FitRunConfig
 from latentfields.lrf.correspondences import make
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.scenes.scene import Scene
 
 NAMES = sorted(LAYOUTS)
@@ -57,7 +57,7 @@ def finetune_3d(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPat
 def correspond(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """`lrf correspond`, up to finding points."""
     monkeypatch.setattr(make, "_made", lambda folder, source, **_: folder.name)
-    return [str(name) for name in make.correspond(roots, out=work, options=CorrespondenceOptions())]
+    return [str(name) for name in make.correspond(roots, out=work, options=CorrespondenceConfig())]
 
 
 def bench_lrf(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -93,14 +93,14 @@ def test_a_folder_of_scenes_is_taken(
 @pytest.mark.parametrize("layout", NAMES)
 def test_commands_of_one_scene_take_every_layout(layout: str, scenes: Path, tmp_path: Path) -> None:
     folder = scenes / layout
-    config = RunConfig(scene=folder, autoencoder="base", size=None, seconds=None, fit=FitConfig())
+    config = FitRunConfig(scene=folder, autoencoder="base", size=None, seconds=None, fit=FitConfig())
     assert config.load_scene().name == layout
     # `evaluate`, `render`, `export` and `view` with --scene.
     assert load_run_scene(analytic_run(tmp_path), folder).name == layout
 
 
 def test_a_folder_of_scenes_is_no_scene_but_its_scenes_are_named(scenes: Path) -> None:
-    config = RunConfig(scene=scenes, autoencoder="base", size=None, seconds=None, fit=FitConfig())
+    config = FitRunConfig(scene=scenes, autoencoder="base", size=None, seconds=None, fit=FitConfig())
     with pytest.raises(InputError, match=r"is a folder of scenes; expected one of them, such as .*/blender"):
         config.load_scene()
 

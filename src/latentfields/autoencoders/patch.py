@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from latentfields.autoencoders.autoencoder import TrainableCodec
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
+from latentfields.config.checks import check_stored
 from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
@@ -189,8 +190,7 @@ class PatchAutoencoder(TrainableCodec):
         if isinstance(values, dict):
             values.pop(CLASS_FIELD, None)
         config = from_json(PatchAutoencoderConfig, values, source=source)
-        if problem := config.problem():
-            raise InputError(source, problem)
+        check_stored(config, source)
         model = cls(config)
         tensors, _ = load_tensors(folder / WEIGHTS_FILE)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,19 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import (
+    AutoencoderRunConfig,
+    AutoencoderTrainingConfig,
+    PatchAutoencoderConfig,
+)
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
-from latentfields.autoencoders.patch import CLASS_FIELD, PatchAutoencoder
-from latentfields.config.typed_json import to_json
-from latentfields.errors import InputError
+from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss, sampled
+from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.errors import ArgumentError
+from latentfields.files import Folders, as_folders
 from latentfields.measures.perceptual import gradient_similarity_loss
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
-from latentfields.training.loop import LoopOptions, train
+from latentfields.process import choose_device
+from latentfields.training.loop import LoopConfig, train
 from latentfields.training.muon import Muon
-from latentfields.training.runs import claim_run
-from latentfields.training.schedules import cosine_decay
+from latentfields.training.recipe import begin, finish
+from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
+from latentfields.training.state import Parts
 
 STATISTICS_IMAGES = 512
 """Images that the stored latent statistics are measured on."""
@@ -44,12 +49,19 @@ def starting_images(data: TrainingImages, *, seed: int) -> Tensor:
 
 
 class AutoencoderTrainer:
-    """Trains one network; a `Trainable` for `training.loop.train`."""
+    """Trains one network; a `Trainable` for `training.loop.train`.
 
-    def __init__(self, model: TrainableCodec, data: TrainingImages, options: AutoencoderTraining) -> None:
+    Random numbers are drawn on the CPU, whatever device the network is on.
+    """
+
+    def __init__(
+        self, model: TrainableCodec, data: TrainingImages, options: AutoencoderTrainingConfig
+    ) -> None:
         self.model = model
         self.data = data
         self.options = options
+        self.device = next(model.parameters()).device
+        # On the CPU, so that every device sees the same batches and the same noise.
         self.generator = torch.Generator().manual_seed(options.seed)
         stride_one = (m for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (1, 1))
         kernels = [cast(nn.Parameter, module.weight) for module in stride_one]
@@ -57,17 +69,23 @@ class AutoencoderTrainer:
         others = [p for p in model.parameters() if id(p) not in chosen]
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         if kernels:
-            self.optimizers["muon"] = Muon(kernels, lr=options.learning_rate * options.muon_factor)
-        if others:
-            self.optimizers["adam"] = torch.optim.AdamW(
-                others, lr=options.learning_rate, weight_decay=0.0, fused=True
+            self.optimizers["muon"] = with_peaks(
+                Muon(kernels, lr=options.learning_rate * options.muon_factor)
             )
-        self.peaks = {name: float(opt.param_groups[0]["lr"]) for name, opt in self.optimizers.items()}
+        if others:
+            self.optimizers["adam"] = with_peaks(
+                torch.optim.AdamW(others, lr=options.learning_rate, weight_decay=0.0, fused=True)
+            )
+        self._parts = Parts(
+            modules={"model": model},
+            optimizers=self.optimizers,
+            generators={"generator": self.generator},
+        )
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
-        for name, optimizer in self.optimizers.items():
-            optimizer.param_groups[0]["lr"] = self.peaks[name] * self._schedule(index, progress)
+        for optimizer in self.optimizers.values():
+            set_learning_rates(optimizer, self._schedule(index, progress))
             optimizer.zero_grad()
         options = self.options
         images = self.data.batch(
@@ -75,7 +93,7 @@ class AutoencoderTrainer:
             renders=options.renders_per_batch,
             generator=self.generator,
         )
-        loss, parts = self._loss(images)
+        loss, parts = self._loss(images.to(self.device))
         loss.backward()
         for optimizer in self.optimizers.values():
             optimizer.step()
@@ -84,9 +102,7 @@ class AutoencoderTrainer:
     def _loss(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         options = self.options
         mean, log_variance = self.model.encode(images)
-        latents = mean
-        if log_variance is not None:
-            latents = mean + torch.randn(mean.shape, generator=self.generator) * (0.5 * log_variance).exp()
+        latents = mean if log_variance is None else sampled(mean, log_variance, generator=self.generator)
         decoded = self.model.decode(latents)
         loss = reconstruction_loss(decoded, images, kind=options.reconstruction)
         parts = {"reconstruction": loss}
@@ -104,24 +120,16 @@ class AutoencoderTrainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights, optimisers and the random generator."""
-        tensors = with_prefix("model", self.model.state_dict())
-        tensors["generator"] = self.generator.get_state()
-        groups = {}
-        for name, optimizer in self.optimizers.items():
-            packed, groups[name] = pack_optimizer(optimizer, name)
-            tensors.update(packed)
+        tensors, groups = self._parts.pack()
         return tensors, {"groups": groups}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
-        self.model.load_state_dict(without_prefix("model", tensors))
-        self.generator.set_state(tensors["generator"])
-        for name, optimizer in self.optimizers.items():
-            unpack_optimizer(optimizer, name, tensors, metadata["groups"][name])
+        self._parts.unpack(tensors, metadata["groups"])
 
     def finished(self, *, name: str) -> Autoencoder:
-        """The trained network with the statistics of its latents on the training images."""
-        autoencoder = Autoencoder(self.model.eval(), None, name=name)
+        """The trained network, on its device, with the statistics of its latents on the training images."""
+        autoencoder = Autoencoder(self.model.eval(), None, name=name).to(self.device)
         generator = torch.Generator().manual_seed(self.options.seed)
         share = self.options.photos_per_batch / (
             self.options.photos_per_batch + self.options.renders_per_batch
@@ -129,19 +137,20 @@ class AutoencoderTrainer:
         photos = round(STATISTICS_IMAGES * share) if self.data.renders is not None else STATISTICS_IMAGES
         photos = photos if self.data.photos else 0
         images = self.data.batch(photos=photos, renders=STATISTICS_IMAGES - photos, generator=generator)
-        autoencoder.set_statistics(autoencoder.measure_statistics(images))
+        autoencoder.renew_statistics(images)
         return autoencoder
 
 
 def train_autoencoder(
-    options: AutoencoderTraining,
+    training: AutoencoderTrainingConfig | None = None,
     *,
-    photos: tuple[Path, ...],
-    scenes: tuple[Path, ...],
-    out: Path,
+    photos: Folders = (),
+    scenes: Folders = (),
+    out: str | Path,
     architecture: PatchAutoencoderConfig | TrainableCodec | None = None,
     start: str | Path | None = None,
-    loop: LoopOptions,
+    device: str = "auto",
+    loop: LoopConfig | None = None,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
@@ -149,76 +158,74 @@ def train_autoencoder(
     it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`, or from a
     `TrainableCodec` of one's own, once that was initialised from the training images. The encoder of a
     `PatchAutoencoder` is variational where its architecture, or without `start` a positive `kl_weight`, says so.
+    `device` is as for `fit`; the result is on the CPU.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
-    options.check()
+    training, out = training or AutoencoderTrainingConfig(), Path(out)
+    training.check()
+    target = choose_device(device)
     if start is not None and architecture is not None:
-        raise InputError("--architecture", "is given beside --start, which has one; expected one of both")
-    model = _network(architecture, options) if start is None else _trained(start)
-    if options.kl_weight > 0 and not model.variational:
-        raise InputError(
-            "--kl-weight",
-            f"is {options.kl_weight}, but the encoder of {start or type(model).__name__} is not variational",
+        raise ArgumentError("architecture", "is given beside `start`, which has one; expected one of both")
+    model = _network(architecture, training) if start is None else _trained(start)
+    if training.kl_weight > 0 and not model.variational:
+        raise ArgumentError(
+            "kl_weight",
+            f"is {training.kl_weight}, but the encoder of {start or type(model).__name__} is not variational",
         )
-    if options.size % model.factor:
-        raise InputError("--size", f"is {options.size}; expected a multiple of the factor {model.factor}")
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
-    data = load_training_images(photos, scenes, size=options.size)
-    _require_batches(options, data)
-    claim_run(
-        out,
-        {
-            "kind": "autoencoder",
-            "photos": [*map(str, photos)],
-            "scenes": [*map(str, scenes)],
-            "start": None if start is None else str(start),
-            "architecture": _architecture(model),
-            "training": asdict(options),
-        },
+    if training.size % model.factor:
+        raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {model.factor}")
+    run = AutoencoderRunConfig(
+        photos=as_folders(photos),
+        scenes=as_folders(scenes),
+        start=None if start is None else str(start),
+        architecture=model.config,
+        training=training,
+        codec=type(model).__name__,
     )
+    data = begin(run, out, lambda: _data(run))
     if start is None:
-        model.initialise(starting_images(data, seed=options.seed))
-    trainer = AutoencoderTrainer(model, data, options)
-    train(trainer, steps=options.steps, folder=out, label="autoencoder", options=loop)
-    autoencoder = trainer.finished(name=out.name)
-    autoencoder.save(out / "autoencoder")
-    return autoencoder
+        model.initialise(starting_images(data, seed=training.seed))
+    # Weights are drawn on the CPU: the same ones for every device.
+    trainer = AutoencoderTrainer(model.to(target), data, training)
+    seconds = train(
+        trainer, steps=training.steps, folder=out, label="autoencoder", options=loop or LoopConfig()
+    )
+    result = trainer.finished(name=out.name).cpu()
+    return finish(out, result, {"steps": training.steps}, seconds=seconds, device=target)
+
+
+def _data(run: AutoencoderRunConfig) -> TrainingImages:
+    """What is trained on. Raises InputError when batches would be empty: what is asked for is not among it."""
+    training = run.training
+    data = load_training_images(run.photos, run.scenes, size=training.size)
+    photos = training.photos_per_batch if data.photos else 0
+    renders = training.renders_per_batch if data.renders is not None else 0
+    if photos + renders < 1:
+        raise ArgumentError(
+            "photos_per_batch",
+            f"is {training.photos_per_batch}, and `renders_per_batch` {training.renders_per_batch}; of the images that "
+            "were given, expected at least one in a batch",
+        )
+    return data
 
 
 def _trained(start: str | Path) -> TrainableCodec:
     """The network of an autoencoder that can be trained on. Raises InputError for others."""
     codec = load_autoencoder(start).codec
     if not isinstance(codec, TrainableCodec):
-        raise InputError("--start", f"{start} is a {type(codec).__name__}, which this command does not train")
+        raise ArgumentError(
+            "start", f"is {start}, a {type(codec).__name__}; expected a kind that is trained here"
+        )
     return codec
 
 
 def _network(
-    architecture: PatchAutoencoderConfig | TrainableCodec | None, options: AutoencoderTraining
+    architecture: PatchAutoencoderConfig | TrainableCodec | None, options: AutoencoderTrainingConfig
 ) -> TrainableCodec:
     """A network that was not trained yet."""
     if isinstance(architecture, TrainableCodec):
         return architecture
     config = architecture or PatchAutoencoderConfig()
-    if problem := config.problem():
-        raise InputError("--architecture", problem)
+    config.check("architecture")
     config = replace(config, variational=config.variational or options.kl_weight > 0)
     return new_network(config, seed=options.seed)
-
-
-def _architecture(model: TrainableCodec) -> dict[str, Any]:
-    """What a training is only resumed with: the sizes of the network, and its class if it is not the usual one."""
-    sizes: dict[str, Any] = to_json(model.config)
-    return sizes if isinstance(model, PatchAutoencoder) else {CLASS_FIELD: type(model).__name__, **sizes}
-
-
-def _require_batches(options: AutoencoderTraining, data: TrainingImages) -> None:
-    """Raise InputError when batches would be empty: what is asked for is not among the data."""
-    photos = options.photos_per_batch if data.photos else 0
-    renders = options.renders_per_batch if data.renders is not None else 0
-    if photos + renders < 1:
-        raise InputError(
-            "--photos-per-batch",
-            f"is {options.photos_per_batch}, and --renders-per-batch {options.renders_per_batch}; of the images that "
-            "were given, expected at least one in a batch",
-        )
