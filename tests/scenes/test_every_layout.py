@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from latentfields.igae.input_checks import require_data
 
 from helpers.analytic_run import analytic_run
 from helpers.layouts import LAYOUTS, SIZE, VIEWS, write_layouts
@@ -18,6 +17,7 @@ from latentfields.bench.lrf_scenes import captured_scenes
 from latentfields.cli.main import main
 from latentfields.errors import InputError
 from latentfields.igae.config import PRESETS
+from latentfields.igae.data import require_data
 from latentfields.igae.image_cache import cache_scenes
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.render import load_run_scene
@@ -43,7 +43,7 @@ def awareness(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPatch
     """`autoencoder score`, up to what needs depth maps, which not every layout can name."""
     taken: list[Scene] = []
     monkeypatch.setattr(score, "score_awareness", lambda autoencoder, scenes: taken.extend(scenes))
-    score.score_named("base", scenes=roots, objects=1, views=1, size=SIZE)
+    score.score_autoencoder("base", scenes=roots, device="cpu")
     return [scene.name for scene in taken]
 
 
