@@ -60,7 +60,7 @@ def test_a_single_mesh_is_given_a_name(tmp_path, mesh, capsys):
         ("..", [mesh]),
         ("chair", [mesh, tmp_path / "other.obj"]),
     ):
-        with pytest.raises(InputError, match=r"--name: .*expected the name of a folder, and a single mesh"):
+        with pytest.raises(InputError, match=r"name: .*expected the name of a folder, and a single mesh"):
             parse("render", *meshes, "--name", name, "--out", tmp_path / "none", *SMALL).run()
 
 

@@ -91,7 +91,9 @@ def test_a_reader_of_ones_own(out: Path) -> None:
     assert len(own.cameras) == 24
     assert own.image_names == tuple(sorted(known.image_names, key=known.image_names.index))
     assert load_scene(out / "mug", format="csv", readers=(*READERS, module.CSV)).reading.format == "csv"
-    with pytest.raises(InputError, match="expected auto, blender, igae, nerfstudio, colmap, got 'csv'"):
+    with pytest.raises(
+        InputError, match="format: is 'csv'; expected auto, blender, igae, nerfstudio, colmap"
+    ):
         load_scene(out / "mug", format="csv")
     # Relative poses are those of the known format: the frame may have another scale.
     ratio = own.cameras.centers.diff(dim=0).norm(dim=1) / known.cameras.centers.diff(dim=0).norm(dim=1)
