@@ -119,7 +119,7 @@ def test_options_are_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="max_size: is 0; expected at least 1"):
         load_scene(tmp_path, max_size=0)
     with pytest.raises(
-        InputError, match="background: is \\(0.0, 255.0, 0.0\\); expected three numbers from 0 to 1"
+        InputError, match=r"background: is \(0.0, 255.0, 0.0\); expected three numbers from 0 to 1"
     ):
         load_scene(tmp_path, background=(0.0, 255.0, 0.0))
 
