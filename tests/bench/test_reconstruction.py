@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from latentfields.bench.training_data import paint_pictures
+from latentfields.bench.scenes import paint_pictures
 from latentfields.cli.main import main
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from latentfields.bench.grid_config import GRID_SCALES
+from latentfields.bench.scales import FIELDS_SCALES
 from latentfields.cli.main import main
 
 OPTIONS = ["--scale", "tiny", "--seeds", "1", "--fields", "triplane", "kplanes", "--families", "vases"]
@@ -65,7 +65,7 @@ def test_tables_share_the_fits(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("latentfields.bench.nvs.fit", None)
+    monkeypatch.setattr("latentfields.bench.fits.fit", None)
     main(["bench", table, "--out", str(folder), "--spaces", "rgb", "base", *OPTIONS])
     printed = capsys.readouterr().out.split("\n\n")[1].strip().splitlines()
     assert (folder / f"{table}.html").read_text().count("data:image/png") >= 2 * 4
@@ -95,7 +95,7 @@ def test_bad_options_are_refused(
 
 
 def test_the_paper_scale_is_table_16() -> None:
-    config = GRID_SCALES["paper"].fit("kplanes", space="igae", seed=3)
+    config = FIELDS_SCALES["paper"].fit("kplanes", space="igae", seed=3)
     assert (config.supervision.steps, config.alignment.steps) == (10_000, 15_000)
     assert (config.batch_images, config.subpixels, config.seed) == (4, 1, 3)
     assert config.decoder_learning_rate == 1e-4

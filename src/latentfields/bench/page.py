@@ -1,0 +1,117 @@
+"""The pages of a study: `report.html` with pictures and charts, and `page.md`, a document for docs/results/."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import latentfields
+from latentfields.bench.rows import Measured, Row
+from latentfields.bench.study import C, Findings, Study
+from latentfields.files import replacing
+from latentfields.pages.report import Picture, PictureGroup, PictureRow, Report, Table, write_report
+from latentfields.process import choose_device
+
+
+def write_pages(
+    study: Study[C], config: C, findings: Findings, measured: Measured, *, command: str, device: str
+) -> None:
+    """Write the HTML page, and the Markdown page beside it."""
+    folder = findings.page.parent
+    report = Report(
+        title=study.title,
+        subtitle=study.about,
+        command=command,
+        headlines=tuple(study.headlines(measured, findings.claims)),
+        charts=tuple(study.charts(config, measured)),
+        groups=tuple(study.pictures(measured, folder)),
+        tables=findings.tables,
+        notes=findings.notes,
+    )
+    write_report(findings.page, report)
+    name = "page.md" if study.page == "report" else f"{study.page}.md"
+    with replacing(folder / name) as temporary:
+        temporary.write_text(markdown_page(report, machine=machine(device)), encoding="utf-8")
+
+
+def markdown_page(report: Report, *, machine: str) -> str:
+    """Return a document that says what was measured, by which command and where, and what came out."""
+    parts = [f"# {report.title}", report.subtitle, f"    {report.command}", machine]
+    parts += map(markdown, report.tables)
+    parts += ["\n".join(f"- {note}" for note in report.notes)] if report.notes else []
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown(table: Table) -> str:
+    """Return a table as GitHub shows it, and its note."""
+    lines = [f"**{table.title}**", "", "| " + " | ".join(table.columns) + " |"]
+    lines.append("|" + "---|" * len(table.columns))
+    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    return "\n".join([*lines, "", table.note] if table.note else lines)
+
+
+def machine(device: str) -> str:
+    """Return the hardware and the versions that this is printed with."""
+    target = choose_device(device)
+    where = f"{_processor()}, {os.cpu_count()} cores"
+    if target.type == "cuda":
+        where = f"{torch.cuda.get_device_name(target)}; {where}"
+    commit = _commit()
+    version = f"latentfields {latentfields.__version__}" + (f", commit {commit}" if commit else "")
+    return f"{where}. torch {torch.__version__}, {version}."
+
+
+def _processor() -> str:
+    """The processor's model, as Linux names it; elsewhere its architecture."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.is_file() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())
+
+
+def _commit() -> str | None:
+    """The commit of the repository that this package is run from; None for an installed one."""
+    package = Path(latentfields.__file__)
+    git = ["git", "-C", str(package.parent)]
+    try:
+        # An installed package may lie below a repository without belonging to it.
+        subprocess.run([*git, "ls-files", "--error-unmatch", package.name], check=True, capture_output=True)
+        found = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def first_views(
+    rows: Sequence[Row], folder: Path, *, group: Callable[[Row], str], label: Callable[[Row], str]
+) -> list[PictureGroup]:
+    """Return truth and rendering of the first test view of fits, whose label `picture` is a file in `folder`."""
+    titles = dict.fromkeys(map(group, rows))
+    return [
+        PictureGroup(
+            title,
+            tuple(_pair(label(row), folder / row.labels["picture"]) for row in rows if group(row) == title),
+        )
+        for title in titles
+    ]
+
+
+def _pair(label: str, path: Path) -> PictureRow:
+    pair = read_picture("", path).pixels
+    middle = pair.shape[1] // 2
+    return PictureRow(label, (Picture("truth", pair[:, :middle]), Picture("decoded", pair[:, middle:])))
+
+
+def read_picture(label: str, path: Path) -> Picture:
+    """Return a PNG file as a picture."""
+    with Image.open(path) as image:
+        return Picture(label, np.asarray(image.convert("RGB")))
