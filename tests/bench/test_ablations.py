@@ -45,7 +45,9 @@ def test_what_is_done_is_printed_again_and_other_tables_share_it(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("latentfields.bench.fits.fit", None)
-    monkeypatch.setattr("latentfields.igae.finetune.finetune_3d", None)
+    monkeypatch.setattr(
+        "latentfields.igae.finetune.finetune_3d", lambda *_, **__: pytest.fail("trains again")
+    )
     main(command(finished.parent))
     printed = capsys.readouterr().out
     titles = [line for line in printed.splitlines() if line.startswith("**")]

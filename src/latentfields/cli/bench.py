@@ -52,8 +52,6 @@ class StudyCommand:
         """Run what is missing, and print the tables and where their page is."""
         from latentfields.bench.page import markdown
 
-        if self.now:
-            print(f"bench {self.study.name} is now bench {self.now}; the old name goes soon", file=sys.stderr)
         findings = self.study.run(
             self.config,
             out=self.out,
@@ -63,9 +61,14 @@ class StudyCommand:
         )
         if self.json:
             print(json_format.dumps(findings.results))
-            return
-        print("\n\n".join(map(markdown, findings.tables)))
-        print(f"\nReport: {findings.page.resolve()}")
+        else:
+            print("\n\n".join(map(markdown, findings.tables)))
+            print(f"\nReport: {findings.page.resolve()}")
+        if self.now:
+            message = (
+                f"`bench {self.study.name}` is now `bench {self.now}`; the next release knows only that name"
+            )
+            print(message, file=sys.stderr)
 
 
 def _command(study: Study[Any], alias: Alias | None = None) -> Any:
