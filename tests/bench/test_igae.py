@@ -171,6 +171,8 @@ def test_several_fields_have_rows_each_but_for_the_autoencoder_alone() -> None:
     novel = found["Decoded novel views after RGB Alignment (PSNR, dB)"]
     assert novel.columns == ("NeRF", "autoencoder", "vases", "bags", "all")
     assert [row[:2] for row in novel.rows[3:5]] == [("kplanes", "no-preservation"), ("tensorf", "base")]
+    assert [row[:2] for row in found["The same: SSIM"].rows] == [row[:2] for row in novel.rows]
+    assert "The same: SSIM" not in tables(results())
     alone = found["The same views through the autoencoder alone (PSNR, dB)"]
     assert alone.columns == ("autoencoder", "vases", "bags", "all")
     assert len(alone.rows) == 4

@@ -240,21 +240,31 @@ def _measure(config: IgaeStudyConfig, place: Workplace) -> dict[str, Any]:
 def _fits(
     config: IgaeStudyConfig, autoencoders: Mapping[str, str], scenes: Iterable[StudyScene], place: Workplace
 ) -> dict[str, tuple[Labels, Work]]:
-    """Labels and work of all fits. With several fields, names of cells begin with theirs."""
+    """Labels and work of all fits. Fields are named where there are several."""
     found: dict[str, tuple[Labels, Work]] = {}
     for field in config.fields:
-        prefix = "fit" if len(config.fields) == 1 else f"fit-{field}"
+        several = {"field": field} if len(config.fields) > 1 else {}
         for role, autoencoder in autoencoders.items():
             for scene in scenes:
-                name, fit = f"{prefix}-{role}-{scene.name}", config.fit(field, seed=scene.seed)
-                labels = {"field": field, "autoencoder": role}
-                found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
+                labels = {**several, "autoencoder": role, "family": scene.kind, "seed": scene.seed}
+                name, fit = _fit_name(labels), config.fit(field, seed=scene.seed)
+                _, work = fit_cell(place, name, scene, autoencoder, fit, {})
+                found[name] = labels, work
     return found
+
+
+def _fit_name(labels: Labels) -> str:
+    """The name of a fit's cell and picture."""
+    field = [labels["field"]] if "field" in labels else []
+    return "-".join(["fit", *field, labels["autoencoder"], labels["family"], f"{labels['seed']:04d}"])
 
 
 def _rows(results: Record) -> Measured:
     """Rows of the fits, of the same views through the autoencoders alone, of photographs, and of the score."""
-    fits = [Row.of({"field": "", **fit}, seed=fit["seed"]) for fit in results["fits"]]
+    fits = [
+        Row.of({"field": "", **fit}, seed=fit["seed"], picture=f"pictures/{_fit_name(fit)}.png")
+        for fit in results["fits"]
+    ]
     scores = {
         role: {"inconsistency": score["latents"]["inconsistency"], "noise_psnr": score["noise_psnr"]}
         for role, score in results["score"].items()
@@ -372,6 +382,12 @@ def _by_family(measure: str, title: str, *, kind: str = "fits") -> Pivot:
     )
 
 
+def _ssim(config: Any, measured: Measured) -> Table | None:
+    """Of several NeRFs, as Table 10 has it."""
+    several = len(distinct(measured["fits"], "field")) > 1
+    return _by_family("ssim", "The same: SSIM").table(measured) if several else None
+
+
 def _upgrade(stored: dict[str, Any]) -> dict[str, Any]:
     """Settings of versions that took one field, and fitted to objects of all families."""
     if "start" not in stored or "field" not in stored:
@@ -392,6 +408,7 @@ IGAE = Study(
     headlines=_headlines,
     tables=(
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
+        _ssim,
         _by_family("supervision_psnr", "Decoded novel views after Latent Supervision (PSNR, dB)"),
         _by_family(
             "supervision_latent_psnr",

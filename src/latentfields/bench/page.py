@@ -95,23 +95,18 @@ def first_views(
     rows: Sequence[Row], folder: Path, *, group: Callable[[Row], str], label: Callable[[Row], str]
 ) -> list[PictureGroup]:
     """Return truth and rendering of the first test view of fits, whose label `picture` is a file in `folder`."""
-    titles = dict.fromkeys(map(group, rows))
-    return [
-        PictureGroup(
-            title,
-            tuple(_pair(label(row), folder / row.labels["picture"]) for row in rows if group(row) == title),
-        )
-        for title in titles
-    ]
+    groups: dict[str, list[PictureRow]] = {}
+    for row in rows:
+        if (pair := read_picture("", folder / row.labels["picture"])) is not None:
+            truth, decoded = np.split(pair.pixels, 2, axis=1)
+            shown = PictureRow(label(row), (Picture("truth", truth), Picture("decoded", decoded)))
+            groups.setdefault(group(row), []).append(shown)
+    return [PictureGroup(title, tuple(shown)) for title, shown in groups.items()]
 
 
-def _pair(label: str, path: Path) -> PictureRow:
-    pair = read_picture("", path).pixels
-    middle = pair.shape[1] // 2
-    return PictureRow(label, (Picture("truth", pair[:, :middle]), Picture("decoded", pair[:, middle:])))
-
-
-def read_picture(label: str, path: Path) -> Picture:
-    """Return a PNG file as a picture."""
+def read_picture(label: str, path: Path) -> Picture | None:
+    """Return a PNG file as a picture; None where somebody has tidied it away."""
+    if not path.is_file():
+        return None
     with Image.open(path) as image:
         return Picture(label, np.asarray(image.convert("RGB")))

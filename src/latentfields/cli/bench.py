@@ -48,12 +48,18 @@ class StudyCommand:
     json: bool = False
     """Print the results as JSON instead of tables."""
 
+    @property
+    def settings(self) -> Any:
+        """The study's configuration, without the marks that the command line has put on its class."""
+        names = [entry.name for entry in dataclasses.fields(self.study.config)]
+        return self.study.config(**{name: getattr(self.config, name) for name in names})
+
     def run(self) -> None:
         """Run what is missing, and print the tables and where their page is."""
         from latentfields.bench.page import markdown
 
         findings = self.study.run(
-            self.config,
+            self.settings,
             out=self.out,
             processes=self.processes,
             device=self.device,
