@@ -13,31 +13,17 @@ import torch
 from PIL import Image
 
 import latentfields
-from latentfields.bench.rows import Measured, Row
-from latentfields.bench.study import C, Findings, Study
+from latentfields.bench.rows import Row
 from latentfields.files import replacing
 from latentfields.pages.report import Picture, PictureGroup, PictureRow, Report, Table, write_report
 from latentfields.process import choose_device
 
 
-def write_pages(
-    study: Study[C], config: C, findings: Findings, measured: Measured, *, command: str, device: str
-) -> None:
-    """Write the HTML page, and the Markdown page beside it."""
-    folder = findings.page.parent
-    report = Report(
-        title=study.title,
-        subtitle=study.about,
-        command=command,
-        headlines=tuple(study.headlines(measured, findings.claims)),
-        charts=tuple(study.charts(config, measured)),
-        groups=tuple(study.pictures(measured, folder)),
-        tables=findings.tables,
-        notes=findings.notes,
-    )
-    write_report(findings.page, report)
-    name = "page.md" if study.page == "report" else f"{study.page}.md"
-    with replacing(folder / name) as temporary:
+def write_pages(report: Report, page: Path, *, device: str) -> None:
+    """Write the HTML page, and beside it the Markdown page: `page.md` for `report.html`, otherwise of the same name."""
+    write_report(page, report)
+    document = page.with_name("page.md") if page.stem == "report" else page.with_suffix(".md")
+    with replacing(document) as temporary:
         temporary.write_text(markdown_page(report, machine=machine(device)), encoding="utf-8")
 
 

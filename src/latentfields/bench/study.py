@@ -114,6 +114,7 @@ class Study(Generic[C]):
         `out` holds a study with other settings.
         """
         from latentfields.bench.page import write_pages
+        from latentfields.pages.report import Report
         from latentfields.process import choose_device
 
         folder = Path(out)
@@ -137,8 +138,17 @@ class Study(Generic[C]):
             notes=tuple(results.get("notes", ())) if isinstance(results, dict) else (),
             page=folder / f"{self.page}.html",
         )
-        command = command or f"latentfields.run_study({config!r}, out={str(out)!r})"
-        write_pages(self, config, findings, measured, command=command, device=device)
+        report = Report(
+            title=self.title,
+            subtitle=self.about,
+            command=command or f"latentfields.run_study({config!r}, out={str(out)!r})",
+            headlines=tuple(self.headlines(measured, claims)),
+            charts=tuple(self.charts(config, measured)),
+            groups=tuple(self.pictures(measured, folder)),
+            tables=findings.tables,
+            notes=findings.notes,
+        )
+        write_pages(report, findings.page, device=device)
         return findings
 
     def all_tables(self, config: C, measured: Measured, claims: Sequence[Claim]) -> list[Table]:
