@@ -157,11 +157,7 @@ def first_pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
 
     fits = measured["fits"]
     shown = select(fits, seed=min(distinct(fits, "seed"), key=int))
-    return first_views(shown, folder, group=lambda row: row.labels["family"], label=_method)
-
-
-def _method(row: Row) -> str:
-    return ", ".join(row.labels[label] for label in ("field", "space", "path") if label in row.labels)
+    return first_views(shown, folder, groups=("family",), methods=("field", "space", "path"))
 
 
 NERF_AND_SPACE = {"field": "NeRF", "space": "space"}

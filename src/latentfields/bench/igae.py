@@ -356,14 +356,7 @@ def _headlines(measured: Measured, found: Sequence[Claim]) -> list[Headline]:
 def _pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
     from latentfields.bench.page import first_views
 
-    def label(row: Row) -> str:
-        several = len(distinct(measured["fits"], "field")) > 1
-        return ", ".join([*([row.labels["field"]] if several else []), row.labels["autoencoder"]])
-
-    def item(row: Row) -> str:
-        return f"{row.labels['family']}-{int(row.labels['seed']):04d}"
-
-    return first_views(measured["fits"], folder, group=item, label=label)
+    return first_views(measured["fits"], folder, groups=("family", "seed"), methods=("field", "autoencoder"))
 
 
 def photograph_table(config: Any, measured: Measured) -> Table | None:

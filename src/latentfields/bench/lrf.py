@@ -62,6 +62,9 @@ ENCODER_OF: Mapping[str, str] = MappingProxyType(
 )
 """The role whose encoder a role shares, and with it the latent fields."""
 
+PLAIN_LATENTS, LOW_IMAGES = "latents of the plain VAE", "images of the latents' resolution"
+"""What LRF is compared with."""
+
 RECONSTRUCTION_LOSS = 0.3
 """dB of reconstruction that both stages may cost; in Table 4 it is up to 1.34."""
 STORAGE = 0.1
@@ -127,13 +130,9 @@ def _training_folders(config: LrfStudyConfig) -> list[Path]:
 def _captured(config: LrfStudyConfig, factor: int) -> list[StudyScene]:
     from latentfields.bench.scenes import captured_scenes
 
-    return captured_scenes(
-        config.scenes,
-        training=_training_folders(config),
-        seeds=range(config.seeds),
-        size=config.sizes.size,
-        factor=factor,
-    )
+    training, seeds = _training_folders(config), range(config.seeds)
+    size = config.sizes.size
+    return captured_scenes(config.scenes, training=training, seeds=seeds, size=size, factor=factor)
 
 
 def _factor(config: LrfStudyConfig) -> int:
@@ -286,14 +285,14 @@ def rows(results: Record) -> Measured:
         if kind == "all views":
             fitted = f"image/{fit['divisor']}" if "divisor" in fit else f"latents of {STAGES[fit['encoder']]}"
             psnr = {method: scores["psnr"] for method, scores in fit["methods"].items()}
-            quality = {"best_psnr": max(psnr.values())} | (
-                {"both_psnr": psnr["both"]} if "both" in psnr else {}
-            )
+            quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
             found["fits"].append(Row.of({**fit, **quality}, fitted=fitted, **scene))
     for role, scenes in results["reconstruction"].items():
         found["reconstruction"] += [Row.of(scores, **_named(role)) for scores in scenes]
+    # Image space first, then the stages in their order.
+    places = {role: place for place, role in enumerate(STAGES, start=1)}
     for kind in ("all views", "few views"):
-        found[kind].sort(key=_place_in_tables)
+        found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
     return found
 
 
@@ -301,15 +300,44 @@ def _named(method: str) -> dict[str, str]:
     return {"method": method, "title": STAGES.get(method, method)}
 
 
-def _place_in_tables(row: Row) -> int:
-    """Image space first, then the stages."""
-    method = row.labels["method"]
-    return 1 + list(STAGES).index(method) if method in STAGES else 0
-
-
 def claims(measured: Measured) -> list[Claim]:
     """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
-    return [*_stages(measured), *_baselines(measured), *_few_shot(measured), *_price(measured)]
+    fits, few = measured["all views"], measured["few views"]
+    base, encoder, decoder, both = (values(fits, "psnr", method=role) for role in STAGES)
+    alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
+    gmsd, few_psnr = values(fits, "ms_gmsd", method="both"), values(few, "psnr", method="both")
+    better = "LRF is better than"
+    before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
+    share = Spread.of([ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])])
+    small = "A scene is small (share of an image-space field of the same PSNR)"
+    kept = "Reconstruction is kept (test views, against the plain VAE)"
+    return [
+        above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
+        above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
+        above_zero("Both together help most (against the better one alone)", gains(both, alone)),
+        *(
+            above_zero(f"{better} {other} (PSNR)", gains(both, theirs))
+            for other, theirs in _others(fits, "psnr").items()
+        ),
+        *(
+            above_zero(
+                f"{better} {other} (MS-GMSD, lower is better)", gains(theirs, gmsd), unit="", spec=".4f"
+            )
+            for other, theirs in _others(fits, "ms_gmsd").items()
+        ),
+        *(
+            above_zero(f"With {FEW} views, {better} {other} (PSNR)", gains(few_psnr, theirs))
+            for other, theirs in _others(few, "psnr").items()
+        ),
+        at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
+        Claim(small, f"<= {STORAGE:.2f}", str(share), share.mean <= STORAGE),
+    ]
+
+
+def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
+    """Both baselines, fit by fit."""
+    plain = values(fits, measure, method="base")
+    return {PLAIN_LATENTS: plain, LOW_IMAGES: image_baseline(fits, measure)}
 
 
 def image_baseline(fits: Sequence[Row], measure: str) -> list[float]:
@@ -331,61 +359,6 @@ def same_quality_bytes(fits: Sequence[Row]) -> list[tuple[float, float]]:
         enough = [size for psnr, size in ladder if psnr >= ours["both_psnr"]]
         pairs.append((ours["bytes"], min(enough) if enough else max(ladder)[1]))
     return pairs
-
-
-def _stages(measured: Measured) -> list[Claim]:
-    base, encoder, decoder, both = (values(measured["all views"], "psnr", method=role) for role in STAGES)
-    alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
-    return [
-        above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
-        above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
-        above_zero("Both together help most (against the better one alone)", gains(both, alone)),
-    ]
-
-
-PLAIN_LATENTS, LOW_IMAGES = "latents of the plain VAE", "images of the latents' resolution"
-"""What LRF is compared with."""
-
-
-def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
-    """Both baselines, fit by fit."""
-    plain = values(fits, measure, method="base")
-    return {PLAIN_LATENTS: plain, LOW_IMAGES: image_baseline(fits, measure)}
-
-
-def _baselines(measured: Measured) -> list[Claim]:
-    found, fits = [], measured["all views"]
-    psnr, gmsd = (values(fits, measure, method="both") for measure in ("psnr", "ms_gmsd"))
-    for other, theirs in _others(fits, "psnr").items():
-        found.append(above_zero(f"LRF is better than {other} (PSNR)", gains(psnr, theirs)))
-    for other, theirs in _others(fits, "ms_gmsd").items():
-        statement = f"LRF is better than {other} (MS-GMSD, lower is better)"
-        found.append(above_zero(statement, gains(theirs, gmsd), unit="", spec=".4f"))
-    return found
-
-
-def _few_shot(measured: Measured) -> list[Claim]:
-    fits = measured["few views"]
-    ours = values(fits, "psnr", method="both")
-    return [
-        above_zero(f"With {FEW} views, LRF is better than {other} (PSNR)", gains(ours, theirs))
-        for other, theirs in _others(fits, "psnr").items()
-    ]
-
-
-def _price(measured: Measured) -> list[Claim]:
-    before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
-    share = Spread.of([ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])])
-    kept = "Reconstruction is kept (test views, against the plain VAE)"
-    return [
-        at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
-        Claim(
-            "A scene is small (share of an image-space field of the same PSNR)",
-            f"<= {STORAGE:.2f}",
-            str(share),
-            share.mean <= STORAGE,
-        ),
-    ]
 
 
 def _headlines(measured: Measured, found: Sequence[Claim]) -> list[Headline]:

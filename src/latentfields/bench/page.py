@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,16 +78,22 @@ def _commit() -> str | None:
 
 
 def first_views(
-    rows: Sequence[Row], folder: Path, *, group: Callable[[Row], str], label: Callable[[Row], str]
+    rows: Sequence[Row], folder: Path, *, groups: Sequence[str], methods: Sequence[str]
 ) -> list[PictureGroup]:
-    """Return truth and rendering of the first test view of fits, whose label `picture` is a file in `folder`."""
-    groups: dict[str, list[PictureRow]] = {}
+    """Return truth and rendering of the first test view of fits, whose label `picture` is a file in `folder`.
+
+    `groups` are the labels that pictures of a group share, `methods` those that tell them apart, where they have them.
+    """
+    found: dict[str, list[PictureRow]] = {}
     for row in rows:
         if (pair := read_picture("", folder / row.labels["picture"])) is not None:
             truth, decoded = np.split(pair.pixels, 2, axis=1)
-            shown = PictureRow(label(row), (Picture("truth", truth), Picture("decoded", decoded)))
-            groups.setdefault(group(row), []).append(shown)
-    return [PictureGroup(title, tuple(shown)) for title, shown in groups.items()]
+            pictures = Picture("truth", truth), Picture("decoded", decoded)
+            title, method = (
+                ", ".join(filter(None, map(row.labels.get, names))) for names in (groups, methods)
+            )
+            found.setdefault(title, []).append(PictureRow(method, pictures))
+    return [PictureGroup(title, tuple(shown)) for title, shown in found.items()]
 
 
 def read_picture(label: str, path: Path) -> Picture | None:
