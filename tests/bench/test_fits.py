@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,17 +55,20 @@ def test_images_of_a_lower_resolution_are_enlarged_in_two_ways(scene_folder: Pat
 
 
 def test_the_device_reaches_the_fit(scene_folder: Path, tmp_path: Path) -> None:
-    fit = {"autoencoder": None, "config": TINY_FIT, "device": "cuda:7", "folder": tmp_path / "fit"}
-    scene = StudyScene("sphere", 0, scene_folder)
-    with pytest.raises(InputError, match="device: is 'cuda:7'"):
-        fit_and_score(scene=scene, picture=tmp_path / "a.png", **fit)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="device: is 'cuda:7'"):
-        fit_and_compare(scene=scene, pictures=tmp_path, factor=2, training_views=None, **fit)  # type: ignore[arg-type]
+    scene, folder = StudyScene("sphere", 0, scene_folder), tmp_path / "fit"
+    asked = {"scene": scene, "autoencoder": None, "config": TINY_FIT, "folder": folder, "device": "cuda:7"}
+    score: Callable[..., object] = partial(fit_and_score, picture=tmp_path / "a.png")
+    compare: Callable[..., object] = partial(
+        fit_and_compare, pictures=tmp_path, factor=2, training_views=None
+    )
+    for cell in (score, compare):
+        with pytest.raises(InputError, match="device: is 'cuda:7'"):
+            cell(**asked)
     assert not (tmp_path / "fit").exists()
 
 
 def test_a_curve_is_what_was_logged_and_ends_with_all_test_views() -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"step": 90, "seconds": 9.0, "cpu_seconds": 5.0, "loss": 0.1, "stage": "supervision"},
         {"step": 100, "seconds": 10.0, "cpu_seconds": 6.0, "loss": 0.1, "test_psnr": 21.0},
         {"step": 120, "seconds": 12.0, "cpu_seconds": 7.0, "loss": 0.1},

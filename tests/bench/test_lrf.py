@@ -40,7 +40,7 @@ def finished(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_every_method_is_measured_with_all_and_with_few_views(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())
     assert list(results["autoencoders"]) == ["base", "encoder", "decoder", "both"]
-    methods = {views: [] for views in (None, 3)}
+    methods: dict[int | None, list[str]] = {None: [], 3: []}
     for fit in results["fits"]:
         methods[fit["training_views"]] += fit["methods"]
         assert fit["bytes"] > 100_000
@@ -128,7 +128,7 @@ GMSD = {"base": 0.30, "encoder": 0.28, "decoder": 0.27, "both": 0.25}
 FEW_PSNR = {"base": 13.1, "encoder": 13.5, "decoder": 14.0, "both": 15.5}
 LOW = {"psnr": 21.8, "ms_gmsd": 0.33, "few": 13.7}
 RECONSTRUCTION = {"base": 24.6, "encoder": 24.5, "decoder": 24.6, "both": 24.4}
-SIZES = {"ours": 1_000_000, "image/1": 20_000_000, "image/2": 12_000_000}
+SIZES = {"ours": 1e6, "image/1": 20e6, "image/2": 12e6}
 SEEDS = (0, 1)
 
 
@@ -172,7 +172,7 @@ def fits(values: dict[str, dict[str, float]], views: int | None) -> list[dict[st
 
 def results(**changes: dict[str, float]) -> dict[str, Any]:
     """What the benchmark would measure if everything were about as in the paper, but for the changes."""
-    defaults = {
+    defaults: dict[str, dict[str, float]] = {
         "psnr": PSNR,
         "ms_gmsd": GMSD,
         "few_psnr": FEW_PSNR,

@@ -13,18 +13,15 @@ from typing import Any
 import pytest
 
 from latentfields.bench import ConvergenceStudyConfig
-from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES
+from latentfields.bench.ablations import ABLATIONS
+from latentfields.bench.autoencoders import AUTOENCODERS
+from latentfields.bench.convergence import CONVERGENCE
+from latentfields.bench.fields import FIELDS, LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES
+from latentfields.bench.igae import IGAE
+from latentfields.bench.lrf import LRF
 from latentfields.bench.page import markdown
+from latentfields.bench.reconstruction import RECONSTRUCTION
 from latentfields.bench.rows import Pivot
-from latentfields.bench.studies import (
-    ABLATIONS,
-    AUTOENCODERS,
-    CONVERGENCE,
-    FIELDS,
-    IGAE,
-    LRF,
-    RECONSTRUCTION,
-)
 from latentfields.bench.study import Study
 from latentfields.config.typed_json import from_json
 from latentfields.files import read_json
