@@ -72,8 +72,8 @@ def _read_inputs(config: AblationsStudyConfig, out: Path) -> None:
 
 
 def _settings(config: AblationsStudyConfig, out: Path) -> dict[Path, Any]:
-    shared = to_json(config.fits(out))
-    own = {name: value for name, value in to_json(config).items() if name not in shared}
+    shared = config.fits(out)
+    own = {name: value for name, value in to_json(config).items() if name not in to_json(shared)}
     return {out: shared, out / FOLDER: own}
 
 

@@ -82,7 +82,7 @@ def _read_inputs(config: AutoencodersStudyConfig, out: Path) -> None:
 
 
 def _settings(config: AutoencodersStudyConfig, out: Path) -> dict[Path, Any]:
-    fits = {out: to_json(config.fits(config.named(out)))}
+    fits: dict[Path, Any] = {out: config.fits(config.named(out))}
     if config.spaces:
         return fits
     names = ("spaces", "training_scenes", "training_photos")
@@ -114,7 +114,12 @@ def _train(config: AutoencodersStudyConfig, place: Workplace) -> None:
         place.run(generated_data(folder, FIELDS_SCALES[config.scale].views), label="training data")
         scenes, photos = (folder / "scenes",), (folder / "photos",)
     training = partial(
-        train_autoencoder, AUTOENCODER_TRAININGS[config.scale], photos=photos, scenes=scenes, loop=LOOP
+        train_autoencoder,
+        AUTOENCODER_TRAININGS[config.scale],
+        photos=photos,
+        scenes=scenes,
+        device=place.device,
+        loop=LOOP,
     )
     cells = {}
     for name, architecture in ARCHITECTURES.items():

@@ -22,9 +22,8 @@ from latentfields.bench.fields import (
 )
 from latentfields.bench.rows import Curve, Measured, Pivot, Row, Spread, Value, grouped, select
 from latentfields.bench.study import Study, Work, Workplace
-from latentfields.config.typed_json import to_json
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.rendering.options import EvenSampling
+from latentfields.rendering.config import EvenSamplingConfig
 
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart, Series
@@ -70,7 +69,7 @@ def _measure(config: ConvergenceStudyConfig, place: Workplace) -> list[dict[str,
 
 
 def _plain(config: FitConfig) -> FitConfig:
-    return replace(config, sampling=EvenSampling(), decoder_precision="float32")
+    return replace(config, sampling=EvenSamplingConfig(), decoder_precision="float32")
 
 
 def call_plainly(work: Work) -> dict[str, Any]:
@@ -198,7 +197,7 @@ CONVERGENCE = Study(
     title="Quality against training time",
     about="Radiance fields of objects that nothing was trained on: how soon they reach a quality.",
     read_inputs=read_inputs,
-    settings=lambda config, out: {out: to_json(config.fits())},
+    settings=lambda config, out: {out: config.fits()},
     measure=_measure,
     rows=fit_rows,
     tables=(_times, _shares),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from latentfields.bench.rows import Measured, Pivot, Record, Row, Value, distinct, select
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, Scale
 from latentfields.bench.study import Labels, Study, Workplace
-from latentfields.config.checks import check_numbers
+from latentfields.config.checks import Checked
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -28,7 +28,7 @@ FIRST_SEED = 700
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectsConfig:
+class ObjectsConfig(Checked):
     """Objects that fields are fitted to."""
 
     scale: Scale = "small"
@@ -40,9 +40,9 @@ class ObjectsConfig:
     meshes: tuple[Path, ...] = ()
     """Mesh files that nothing was trained on, such as scans: one more family of objects."""
 
-    def check(self) -> None:
+    def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
-        check_numbers(self)
+        super().check(path)
         for name in ("fields", "spaces"):
             if getattr(self, name, None) == ():
                 raise ArgumentError(name, "name at least one")

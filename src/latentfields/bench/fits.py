@@ -22,7 +22,7 @@ from latentfields.bench.scenes import StudyScene
 from latentfields.cameras import Cameras
 from latentfields.files import read_json
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.fit import METRICS_FILE, fit
+from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.metrics import Scores
 from latentfields.measures.standard import image_measures
@@ -30,6 +30,7 @@ from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
+from latentfields.training.recipe import METRICS_FILE
 
 TIMED_SINGLY, TIMED_TOGETHER = 7, 8
 """Test views that are rendered to time it: one by one, as someone would who moves around, or as one batch."""

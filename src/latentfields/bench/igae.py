@@ -30,7 +30,7 @@ from latentfields.bench.rows import (
     select,
     values,
 )
-from latentfields.bench.scales import FAMILIES, IGAE_SCALES
+from latentfields.bench.scales import IGAE_SCALES
 from latentfields.bench.study import Labels, Study, Work, Workplace
 from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import Ablation
@@ -139,16 +139,16 @@ class IgaeStudyConfig(RolesConfig):
             config = replace(config, decoder_learning_rate=self.decoder_learning_rate)
         return config
 
-    def check(self) -> None:
+    def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
-        super().check()
+        super().check(path)
         self.fit(self.fields[0], seed=0).check()
 
 
 def read_role_inputs(config: RolesConfig, *, claimed: bool) -> None:
     """Raise InputError for autoencoders, objects, photographs and training data that cannot be used."""
     from latentfields.bench.images import matching_photos
-    from latentfields.igae.input_checks import require_data
+    from latentfields.igae.data import require_data
 
     config.read_inputs(filter(None, config.given.values()))
     matching_photos(config.test_photos, config.test_pattern)
@@ -382,11 +382,11 @@ def _ssim(config: Any, measured: Measured) -> Table | None:
 
 
 def _upgrade(stored: dict[str, Any]) -> dict[str, Any]:
-    """Settings of versions that took one field, and fitted to objects of all families."""
+    """Settings of versions that took one field."""
     if "start" not in stored or "field" not in stored:
         return stored
     kept = {name: value for name, value in stored.items() if name not in ("start", "field")}
-    return kept | {"base": stored["start"], "fields": [stored["field"]], "families": list(FAMILIES)}
+    return kept | {"base": stored["start"], "fields": [stored["field"]]}
 
 
 IGAE = Study(

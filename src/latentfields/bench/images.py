@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.evaluate import reconstruction_scores
-from latentfields.autoencoders.image_data import centre_square, load_renders, photo_paths, read_photo
+from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo, renders_on_white
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.autoencoders.score import generated_scenes, score_named
+from latentfields.autoencoders.score import generated_scenes, score_autoencoder
 from latentfields.bench.scenes import StudyScene
 from latentfields.errors import InputError
+from latentfields.process import choose_device
 
 VIEWS = 24
 """Views of every generated object."""
@@ -53,8 +54,7 @@ def reconstruct_views(
 ) -> dict[str, Any]:
     """Return the same of views on white: of scenes or, where none are given, so many objects of each family."""
     if scenes:
-        rgba = load_renders(scenes, size=size).float() / 255
-        images = rgba[:, :3] * rgba[:, 3:] + 1 - rgba[:, 3:]
+        images = renders_on_white(scenes, size=size)
     else:
         generated = generated_scenes(objects=objects, views=VIEWS, size=size)
         images = torch.cat([scene.images(torch.arange(len(scene))) for scene in generated])
@@ -74,9 +74,10 @@ def reconstruct_test_views(autoencoder: str, *, scenes: Sequence[StudyScene], de
 
 
 def _scores(autoencoder: str, images: Tensor, device: str) -> dict[str, Any]:
-    return {"images": len(images), **reconstruction_scores(load_autoencoder(autoencoder), images)}
+    codec = load_autoencoder(autoencoder).to(choose_device(device))
+    return {"images": len(images), **reconstruction_scores(codec, images)}
 
 
 def score(autoencoder: str, *, objects: int, size: int, device: str) -> dict[str, Any]:
     """Return the 3D-awareness score (`autoencoders.awareness`) on so many generated objects per family."""
-    return score_named(autoencoder, scenes=(), objects=objects, views=VIEWS, size=size).to_json()
+    return score_autoencoder(autoencoder, objects=objects, views=VIEWS, size=size, device=device).to_json()

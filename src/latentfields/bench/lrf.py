@@ -31,11 +31,10 @@ from latentfields.bench.rows import (
 )
 from latentfields.bench.scales import LRF_SCALES, LrfScale, Scale
 from latentfields.bench.study import Labels, Study, Work, Workplace
-from latentfields.config.checks import check_numbers
+from latentfields.config.checks import Checked
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.lrf.decoder.config import AlignConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
@@ -72,7 +71,7 @@ STORAGE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class LrfStudyConfig:
+class LrfStudyConfig(Checked):
     """Test the evidence of LRF (its Tables 1 to 5): both stages, against the plain VAE and against image space.
 
     Fits fields to vases, hats, bags and given scenes: to the latents of two encoders, each decoded by two decoders,
@@ -156,7 +155,7 @@ def _factor(config: LrfStudyConfig) -> int:
 def _read_inputs(config: LrfStudyConfig, out: Path) -> None:
     from latentfields.autoencoders.image_data import photo_paths
 
-    check_numbers(config)
+    config.check()
     photo_paths(config.training_photos)
     _captured(config, _factor(config))
     config.fit(0).check()
@@ -178,20 +177,13 @@ def _train(config: LrfStudyConfig, place: Workplace) -> dict[str, str]:
         stage = partial(train_encoder, sizes.encoder, autoencoder=config.base, out=folder / "encoder")
         work = partial(stage, scenes=scenes, photos=config.training_photos, device=place.device)
         given["encoder"] = place.run({"train-encoder": work}, label="stage I")["train-encoder"]["autoencoder"]
+    align = partial(align_decoder, sizes.decoder, fit=config.fit(0), size=sizes.size)
+    align = partial(align, scenes=scenes, photos=config.training_photos, device=place.device, loop=LOOP)
     trainings = {}
     for role in ("decoder", "both"):
         out, start = folder / role, given[ENCODER_OF[role]]
         if given[role] is None and start is not None:
-            alignment = AlignConfig(
-                scenes=scenes,
-                autoencoder=start,
-                size=sizes.size,
-                fit=config.fit(0),
-                training=sizes.decoder,
-                photos=config.training_photos,
-            )
-            align = partial(align_decoder, alignment, out=out, device=place.device, loop=LOOP)
-            trainings[f"train-{role}"] = partial(train, align, out=out)
+            trainings[f"train-{role}"] = partial(train, partial(align, autoencoder=start, out=out), out=out)
     trained = place.run(trainings, label="stage III")
     given |= {name.removeprefix("train-"): done["autoencoder"] for name, done in trained.items()}
     return {role: name for role in STAGES if (name := given[role]) is not None}

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from latentfields.bench.rows import Measured, Pivot, Record, Row, Value
 from latentfields.bench.scales import FAMILIES
 from latentfields.bench.study import Study, Workplace
-from latentfields.config.checks import check_numbers
+from latentfields.config.checks import Checked, require_at_least
 from latentfields.errors import ArgumentError
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.scenes.objects.config import RenderConfig
 
 if TYPE_CHECKING:
     from latentfields.pages.report import Table
@@ -23,7 +23,7 @@ OBJECTS, SCENES, PHOTOGRAPHS = "generated objects", "scenes", "photographs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconstructionStudyConfig:
+class ReconstructionStudyConfig(Checked):
     """Measure how well autoencoders reconstruct images that nothing was trained on (IG-AE Table 12)."""
 
     kind: ClassVar[str] = "bench reconstruction"
@@ -50,8 +50,9 @@ def _read_inputs(config: ReconstructionStudyConfig, out: Path) -> None:
 
     if not config.autoencoders:
         raise ArgumentError("autoencoders", "name at least one")
-    check_numbers(config, lowest={"size": SMALLEST_SIZE})
-    RenderOptions(size=config.size).check()
+    config.check()
+    require_at_least("size", config.size, SMALLEST_SIZE)
+    RenderConfig(size=config.size).check()
     require_autoencoders(config.autoencoders, size=config.size)
     matching_photos(config.photos, config.pattern)
     if config.scenes:

@@ -10,23 +10,23 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from latentfields.autoencoders.config import AutoencoderTraining
+from latentfields.autoencoders.config import AutoencoderTrainingConfig
 from latentfields.fields.config import FieldName
 from latentfields.igae import config as igae
 from latentfields.igae.config import IgaeConfig
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.presets import PresetName, preset
-from latentfields.lrf.decoder.config import AlignTraining, latent_field_config
+from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.encoder import config as encoder
-from latentfields.lrf.encoder.config import EncoderFinetuning
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.lrf.encoder.config import EncoderTrainingConfig
+from latentfields.scenes.objects.config import RenderConfig
 
 Scale = Literal["tiny", "small", "paper"]
 
 FAMILIES = ("vases", "hats", "bags")
 """Families of generated objects that no packaged autoencoder was trained on (`procedural.EVALUATION_FAMILIES`)."""
 
-TINY_VIEWS = RenderOptions(views=16, size=64, samples=2, test_fraction=0.25, val_fraction=0.0)
+TINY_VIEWS = RenderConfig(views=16, size=64, samples=2, test_fraction=0.25, val_fraction=0.0)
 """Pictures of an object that render in a second."""
 
 
@@ -34,7 +34,7 @@ TINY_VIEWS = RenderOptions(views=16, size=64, samples=2, test_fraction=0.25, val
 class FitScale:
     """How radiance fields are fitted to generated objects, through both stages of IG-AE."""
 
-    views: RenderOptions
+    views: RenderConfig
     """How the objects are rendered."""
     preset: PresetName
     """Which settings of a field are taken."""
@@ -56,17 +56,17 @@ class FitScale:
 FIELDS_SCALES: Mapping[Scale, FitScale] = MappingProxyType(
     {
         "tiny": FitScale(TINY_VIEWS, "small", (10, 10), batch_images=2, subpixels=1),
-        "small": FitScale(RenderOptions(), "small", (400, 600), batch_images=2, subpixels=2),
-        "paper": FitScale(RenderOptions(views=300), "paper", None, batch_images=4, subpixels=1),
+        "small": FitScale(RenderConfig(), "small", (400, 600), batch_images=2, subpixels=2),
+        "paper": FitScale(RenderConfig(views=300), "paper", None, batch_images=4, subpixels=1),
     }
 )
 """Fields in several spaces: `small` fits as `latentfields fit` does, `paper` as in Table 16."""
 
-AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTraining] = MappingProxyType(
+AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = MappingProxyType(
     {
-        "tiny": AutoencoderTraining(steps=10, photos_per_batch=2, renders_per_batch=2, size=32),
-        "small": AutoencoderTraining(steps=3000),
-        "paper": AutoencoderTraining(),
+        "tiny": AutoencoderTrainingConfig(steps=10, photos_per_batch=2, renders_per_batch=2, size=32),
+        "small": AutoencoderTrainingConfig(steps=3000),
+        "paper": AutoencoderTrainingConfig(),
     }
 )
 """Autoencoders of several factors. The paper takes trained ones (kl-f4, kl-f8, kl-f16), which can be named instead."""
@@ -101,13 +101,13 @@ IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
         ),
         "small": IgaeScale(
             igae.SMALL,
-            FitScale(RenderOptions(), "small", (400, 600), batch_images=2, subpixels=1),
+            FitScale(RenderConfig(), "small", (400, 600), batch_images=2, subpixels=1),
             score_objects=2,
             photos=100,
         ),
         "paper": IgaeScale(
             igae.PAPER,
-            FitScale(RenderOptions(views=178), "paper", None, batch_images=4, subpixels=1),
+            FitScale(RenderConfig(views=178), "paper", None, batch_images=4, subpixels=1),
             score_objects=4,
             photos=5000,
         ),
@@ -119,7 +119,7 @@ IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
 class LrfScale:
     """How LRF's stages are trained and compared."""
 
-    views: RenderOptions
+    views: RenderConfig
     """How objects are rendered, to test on and to train on."""
     size: int
     """Longer side of the images of captured scenes, in pixels, at most."""
@@ -133,9 +133,9 @@ class LrfScale:
     """Steps of every fit; None takes the preset's."""
     divisors: tuple[int, ...]
     """Image-space fits beside the one at the latents' resolution: the full resolution by these."""
-    encoder: EncoderFinetuning
+    encoder: EncoderTrainingConfig
     """Stage I."""
-    decoder: AlignTraining
+    decoder: DecoderTrainingConfig
     """Stage III."""
 
     def fit(self, field: FieldName, *, subpixels: int, seed: int) -> FitConfig:
@@ -154,10 +154,10 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
             fit_steps=10,
             divisors=(1,),
             encoder=replace(encoder.TINY, steps=6),
-            decoder=AlignTraining(steps=6),
+            decoder=DecoderTrainingConfig(steps=6),
         ),
         "small": LrfScale(
-            views=RenderOptions(),
+            views=RenderConfig(),
             size=256,
             families=FAMILIES,
             training_objects=8,
@@ -165,10 +165,10 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
             fit_steps=None,
             divisors=(4, 2, 1),
             encoder=encoder.SMALL,
-            decoder=AlignTraining(),
+            decoder=DecoderTrainingConfig(),
         ),
         "paper": LrfScale(
-            views=RenderOptions(views=200, size=512),
+            views=RenderConfig(views=200, size=512),
             size=512,
             families=FAMILIES,
             training_objects=11,
@@ -176,7 +176,9 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
             fit_steps=None,
             divisors=(4, 2, 1),
             encoder=encoder.PAPER,
-            decoder=AlignTraining(steps=100_000, crop=512, learning_rate=4.5e-6, final_learning_rate=1.0),
+            decoder=DecoderTrainingConfig(
+                steps=100_000, crop=512, learning_rate=4.5e-6, final_learning_rate=1.0
+            ),
         ),
     }
 )

@@ -15,9 +15,9 @@ from latentfields.bench.study import Work
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.fit import SMALLEST_SIDE
 from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.mesh_files import load_mesh
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import FAMILIES, TRAIN_FAMILIES, generate_object
 from latentfields.scenes.procedural.painting import POTTERY, painted
 from latentfields.scenes.scene import Scene
@@ -74,12 +74,12 @@ def rendered_scenes(
     return found
 
 
-def rendering(scenes: Mapping[StudyScene, Path | None], options: RenderOptions) -> dict[str, Work]:
+def rendering(scenes: Mapping[StudyScene, Path | None], options: RenderConfig) -> dict[str, Work]:
     """Return the cells that render these scenes."""
     return {f"render-{scene.name}": partial(render, scene, mesh, options) for scene, mesh in scenes.items()}
 
 
-def training_scenes(folder: Path, *, objects: int, options: RenderOptions) -> dict[str, Work]:
+def training_scenes(folder: Path, *, objects: int, options: RenderConfig) -> dict[str, Work]:
     """Return the cells that render one object of each of the first `objects` training families into `folder`."""
     return {
         f"training-scene-{family}": partial(render, StudyScene(family, 0, folder / family), None, options)
@@ -87,7 +87,7 @@ def training_scenes(folder: Path, *, objects: int, options: RenderOptions) -> di
     }
 
 
-def render(scene: StudyScene, mesh: Path | None, options: RenderOptions) -> dict[str, Any]:
+def render(scene: StudyScene, mesh: Path | None, options: RenderConfig) -> dict[str, Any]:
     """Render the scene, unless that was done. Raises InputError for a mesh that cannot be rendered."""
     if not scene.folder.exists():
         shown = generate_object(scene.kind, scene.seed) if mesh is None else load_mesh(mesh)
@@ -137,7 +137,7 @@ def _require_usable(folder: Path, *, size: int, factor: int) -> None:
         )
 
 
-def generated_data(folder: Path, options: RenderOptions) -> dict[str, Work]:
+def generated_data(folder: Path, options: RenderConfig) -> dict[str, Work]:
     """Return the cells that make `scenes` and `photos` to train on in `folder`, for who has none at hand."""
     scenes = training_scenes(folder / "scenes", objects=GENERATED_OBJECTS, options=options)
     return scenes | {"training-pictures": partial(paint_pictures, folder / "photos")}

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from latentfields.bench.rows import Claim, Measured, Pivot, claims_table
-from latentfields.config.typed_json import to_json
-from latentfields.errors import ArgumentError
+from latentfields.config.checks import require_at_least
 from latentfields.files import read_json, write_json
-from latentfields.training.runs import CONFIG_FILE, claim_run, is_claimed
+from latentfields.training.runs import CONFIG_FILE, claim_run
 
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart
@@ -96,8 +95,8 @@ class Study(Generic[C]):
     charts: Callable[[C, Measured], list[Chart]] = lambda config, measured: []
     pictures: Callable[[Measured, Path], list[PictureGroup]] = lambda measured, folder: []
     """Pictures for the page, from files in the study's folder."""
-    settings: Callable[[C, Path], Mapping[Path, Any]] = lambda config, out: {out: to_json(config)}
-    """What determines the results, by the folder that is claimed with it."""
+    settings: Callable[[C, Path], Mapping[Path, Any]] = lambda config, out: {out: config}
+    """What determines the results, by the folder that is claimed with it (`claim_run`)."""
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] = lambda stored: stored
     """Today's form of settings that an earlier version wrote."""
     results_file: str = "results.json"
@@ -118,13 +117,13 @@ class Study(Generic[C]):
         from latentfields.process import choose_device
 
         folder = Path(out)
-        if processes < 1:
-            raise ArgumentError("processes", f"is {processes}; expected at least 1")
+        require_at_least("processes", processes, 1)
         choose_device(device)
         # Input is read before the folder is claimed: bad input leaves nothing behind.
         self.read_inputs(config, folder)
         for claimed, settings in self.settings(config, folder).items():
-            self._claim(claimed, settings)
+            self._bring_up_to_date(claimed / CONFIG_FILE)
+            claim_run(claimed, settings)
         results = self.measure(config, Workplace(folder, processes, device))
         measured = self.rows(results)
         claims = [] if self.claims is None else self.claims(measured)
@@ -160,14 +159,8 @@ class Study(Generic[C]):
                 found.append(table)
         return found
 
-    def _claim(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """`claim_run`, for folders of earlier versions, too."""
-        wanted = dict(settings)
-        if is_claimed(folder) and "kind" in wanted:
-            stored = read_json(folder / CONFIG_FILE)
-            if isinstance(stored, dict) and "kind" not in stored:
-                today = {"kind": wanted["kind"], **self.upgrade(stored)}
-                # Anything else is no study, and is refused below.
-                if today.keys() == wanted.keys():
-                    write_json(folder / CONFIG_FILE, today)
-        claim_run(folder, wanted)
+    def _bring_up_to_date(self, file: Path) -> None:
+        """Rewrite settings of an earlier version whose form has changed."""
+        stored = read_json(file) if file.is_file() else None
+        if isinstance(stored, dict) and (today := self.upgrade(stored)) != stored:
+            write_json(file, today)

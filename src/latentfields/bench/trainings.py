@@ -10,13 +10,12 @@ import torch
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
 from latentfields.lrf.correspondences.make import correspond
-from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
-LOOP = LoopOptions(checkpoint_seconds=120.0)
+LOOP = LoopConfig(checkpoint_seconds=120.0)
 
 
 def train(training: Callable[[], object], *, out: Path) -> dict[str, Any]:
@@ -26,7 +25,7 @@ def train(training: Callable[[], object], *, out: Path) -> dict[str, Any]:
 
 
 def train_encoder(
-    config: EncoderFinetuning,
+    config: EncoderTrainingConfig,
     *,
     autoencoder: str,
     scenes: tuple[Path, ...],
@@ -36,13 +35,11 @@ def train_encoder(
 ) -> dict[str, Any]:
     """Find correspondences in the scenes and fine-tune the encoder on them: LRF's stage I."""
     correspondences, folder = out / "correspondences", out / "training"
-    for _ in correspond(scenes, out=correspondences, options=CorrespondenceOptions()):
-        pass
+    correspond(scenes, out=correspondences)
     finetune_encoder(
         config,
         autoencoder=autoencoder,
         correspondences=(correspondences,),
-        held_out=(),
         photos=photos,
         out=folder,
         device=device,
