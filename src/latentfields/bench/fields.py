@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentfields.bench.rows import Measured, Pivot, Record, Row, Value, distinct, select
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, Scale
-from latentfields.bench.study import Labels, Study, Workplace
+from latentfields.bench.study import Labels, Study, Work, Workplace
 from latentfields.config.checks import Checked
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
@@ -90,28 +90,26 @@ def read_inputs(config: FieldsStudyConfig, out: Path) -> None:
     config.read_inputs(space for space in config.spaces if space != "rgb")
 
 
-def fit_cell(
-    place: Workplace,
-    name: str,
-    scene: StudyScene,
-    autoencoder: str | None,
-    config: FitConfig,
-    labels: Mapping[str, str],
-) -> tuple[Labels, partial[dict[str, Any]]]:
-    """Return labels and work of one fit; its picture has the name of its cell."""
+def fit_work(
+    place: Workplace, name: str, scene: StudyScene, autoencoder: str | None, config: FitConfig
+) -> Work:
+    """Return the work of one fit's cell; the picture has the cell's name, too."""
     from latentfields.bench.fits import fit_and_score
 
-    picture = f"pictures/{name}.png"
-    work = partial(
+    return partial(
         fit_and_score,
         scene=scene,
         autoencoder=autoencoder,
         config=config,
         device=place.device,
         folder=place.out / "fits" / name,
-        picture=place.out / picture,
+        picture=place.out / picture_of(name),
     )
-    return {**labels, "family": scene.kind, "seed": scene.seed, "picture": picture}, work
+
+
+def picture_of(name: str) -> str:
+    """Return where in the study's folder the picture of a fit is."""
+    return f"pictures/{name}.png"
 
 
 def fit_cells(
@@ -120,20 +118,21 @@ def fit_cells(
     *,
     prefix: str = "",
     change: Callable[[FitConfig], FitConfig] = lambda fit: fit,
-) -> dict[str, tuple[Labels, partial[dict[str, Any]]]]:
+) -> dict[str, tuple[Labels, Work]]:
     """Return labels and work of all fits, by field, then space, then object.
 
     Names of cells number the spaces, which may be folders. `prefix` names those with a `change` to their settings.
     """
-    scale, found = FIELDS_SCALES[config.scale], {}
+    scale = FIELDS_SCALES[config.scale]
+    found: dict[str, tuple[Labels, Work]] = {}
     for field in config.fields:
         for number, space in enumerate(config.spaces):
             for scene in config.scenes(place.out, first_seed=FIRST_SEED):
                 name = f"{prefix}fit-{field}-{number}-{scene.name}"
                 fit = change(scale.fit(field, space=space, seed=scene.seed))
-                autoencoder = None if space == "rgb" else space
-                labels = {"field": field, "space": space}
-                found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
+                labels = {"field": field, "space": space, "family": scene.kind, "seed": scene.seed}
+                work = fit_work(place, name, scene, None if space == "rgb" else space, fit)
+                found[name] = {**labels, "picture": picture_of(name)}, work
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.fields import ObjectsConfig, fit_cell
+from latentfields.bench.fields import ObjectsConfig, fit_work, picture_of
 from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows, reconstruction_table
 from latentfields.bench.rows import (
     Claim,
@@ -248,8 +248,7 @@ def _fits(
             for scene in scenes:
                 labels = {**several, "autoencoder": role, "family": scene.kind, "seed": scene.seed}
                 name, fit = _fit_name(labels), config.fit(field, seed=scene.seed)
-                _, work = fit_cell(place, name, scene, autoencoder, fit, {})
-                found[name] = labels, work
+                found[name] = labels, fit_work(place, name, scene, autoencoder, fit)
     return found
 
 
@@ -262,7 +261,7 @@ def _fit_name(labels: Labels) -> str:
 def _rows(results: Record) -> Measured:
     """Rows of the fits, of the same views through the autoencoders alone, of photographs, and of the score."""
     fits = [
-        Row.of({"field": "", **fit}, seed=fit["seed"], picture=f"pictures/{_fit_name(fit)}.png")
+        Row.of({"field": "", **fit}, seed=fit["seed"], picture=picture_of(_fit_name(fit)))
         for fit in results["fits"]
     ]
     scores = {

@@ -8,19 +8,36 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.bench.ablations import ABLATIONS
-from latentfields.bench.autoencoders import AUTOENCODERS
-from latentfields.bench.convergence import CONVERGENCE
-from latentfields.bench.fields import FIELDS, LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES
-from latentfields.bench.igae import IGAE
-from latentfields.bench.lrf import LRF
-from latentfields.bench.reconstruction import RECONSTRUCTION
+from latentfields.bench.autoencoders import AUTOENCODERS, AutoencodersStudyConfig
+from latentfields.bench.convergence import CONVERGENCE, ConvergenceStudyConfig
+from latentfields.bench.fields import (
+    FIELDS,
+    LATENT_NOVEL_VIEWS,
+    NOVEL_VIEWS,
+    STAGES,
+    TIMES,
+    FieldsStudyConfig,
+)
+from latentfields.bench.igae import IGAE, IgaeStudyConfig
+from latentfields.bench.lrf import LRF, LrfStudyConfig
+from latentfields.bench.reconstruction import RECONSTRUCTION, ReconstructionStudyConfig
 from latentfields.bench.rows import Pivot
 from latentfields.bench.study import Findings, Study
 
 STUDIES: tuple[Study[Any], ...] = (FIELDS, IGAE, AUTOENCODERS, CONVERGENCE, RECONSTRUCTION, LRF)
 
+StudyConfig = (
+    FieldsStudyConfig
+    | IgaeStudyConfig
+    | AutoencodersStudyConfig
+    | ConvergenceStudyConfig
+    | ReconstructionStudyConfig
+    | LrfStudyConfig
+)
+"""What a study takes."""
 
-def run_study(config: Any, *, out: str | Path, processes: int = 1, device: str = "auto") -> Findings:
+
+def run_study(config: StudyConfig, *, out: str | Path, processes: int = 1, device: str = "auto") -> Findings:
     """Run, or go on with, the study that takes such a configuration: `IgaeStudyConfig`, for instance.
 
     See `Study.run`. Raises InputError for unusable input and when `out` holds a study with other settings.
