@@ -96,7 +96,7 @@ class ScenePretrainer:
         values = {"latent": 0.0, "tv_planes": 0.0}
         if active:
             rendered = training.render(active, mine, update_grids=True)
-            latent = latent_loss(latents.to(training.device), rendered.latents)
+            latent = latent_loss(latents.to(training.device), rendered.features)
             variation = planes_total_variation(active)
             (share * (latent + options.tv_weight * variation)).backward()
             values = {

@@ -26,6 +26,7 @@ from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
+from latentfields.training.runs import claim_run
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
@@ -73,9 +74,12 @@ def fit(
         fit=config,
         reading=None if reading == Reading() else reading,
     )
-    run = _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
-    run.check_scene(scene)
-    return run
+    run_config, target = _checked(run_config, device)
+    if is_finished(Path(out)):
+        run = _reloaded(run_config, Path(out), device=device)
+        run.check_scene(scene)
+        return run
+    return _fit(scene, autoencoder, run_config, Path(out), target)
 
 
 def fit_folder(
@@ -91,61 +95,49 @@ def fit_folder(
     `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
     Raises InputError for unusable input, too.
     """
+    config, target = _checked(config, device)
+    if is_finished(out):
+        return _reloaded(config, out, device=device)
+    autoencoder = None if config.autoencoder is None else load_autoencoder(config.autoencoder)
+    return _fit(
+        config.load_scene(), autoencoder, config, out, target, watch, checkpoint_seconds=checkpoint_seconds
+    )
 
-    def load() -> tuple[Scene, Autoencoder | None]:
-        return config.load_scene(), None if config.autoencoder is None else load_autoencoder(
-            config.autoencoder
-        )
 
-    return _fit(load, config, out, device, watch, checkpoint_seconds)
+def is_finished(out: Path) -> bool:
+    """True when the run in the folder `out` was fitted and scored; its report may be missing."""
+    return (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
 
 
-def _fit(
-    load: Callable[[], tuple[Scene, Autoencoder | None]],
-    config: FitRunConfig,
-    out: Path,
-    device: str,
-    watch: Watch,
-    checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
-) -> Run:
+def _checked(config: FitRunConfig, device: str) -> tuple[FitRunConfig, torch.device]:
+    """The configuration, with the autoencoder's folder as a whole path, and the device, once both are found good."""
     # Fields of the fit go by their own names, those that `FitConfig` has.
     config.fit.check()
     chosen = choose_device(device)
     config.check()
     if config.autoencoder is not None:
         config = replace(config, autoencoder=located(config.autoencoder))
-    finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
-    inputs = begin(config, out, lambda: None if finished else _prepared(*load(), config.fit))
-    if inputs is None:
-        return Run.load(out, device=device)
-    return _fit_scene(*inputs, config, out, chosen, watch, checkpoint_seconds)
+    return config, chosen
 
 
-def _prepared(
-    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
-) -> tuple[Scene, Autoencoder | None]:
-    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
-    if autoencoder is not None:
-        scene = scene.cropped_to_multiple(autoencoder.factor)
-        if config.statistics == "scene" or not autoencoder.has_statistics:
-            autoencoder = autoencoder.clone().cpu()
-            autoencoder.renew_statistics(scene.images(scene.indices("train")))
-    if min(scene.size) < SMALLEST_SIDE:
-        raise InputError(
-            scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
-        )
-    return scene, autoencoder
+def _reloaded(config: FitRunConfig, out: Path, *, device: str) -> Run:
+    """The finished run in `out`. Raises InputError when it has other settings."""
+    claim_run(out, config)
+    return Run.load(out, device=device)
 
 
-def _fit_scene(
-    scene: Scene,
-    autoencoder: Autoencoder | None,
+def _fit(
+    given: Scene,
+    space: Autoencoder | None,
     config: FitRunConfig,
     out: Path,
     device: torch.device,
-    watch: Watch,
-    checkpoint_seconds: float,
+    watch: Watch = nullcontext,
+    *,
+    checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
 ) -> Run:
+    """Fit a scene, or go on with what was begun in `out`; save and score it."""
+    scene, autoencoder = begin(config, out, lambda: _prepared(given, space, config.fit))
     # Weights are drawn on the CPU: the same ones for every device.
     model = new_model(scene, autoencoder, config.fit).to(device)
     trainer = LatentNerfTrainer(model, scene, config.fit)
@@ -164,5 +156,22 @@ def _fit_scene(
         "kernels": kernel_backend(),
         **evaluate_model(model, original, scene),
     }
+    # Last: with it, the run is finished.
     write_metrics(out, measured, seconds=seconds, device=device)
     return run
+
+
+def _prepared(
+    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
+) -> tuple[Scene, Autoencoder | None]:
+    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
+    if autoencoder is not None:
+        scene = scene.cropped_to_multiple(autoencoder.factor)
+        if config.statistics == "scene" or not autoencoder.has_statistics:
+            autoencoder = autoencoder.clone().cpu()
+            autoencoder.renew_statistics(scene.images(scene.indices("train")))
+    if min(scene.size) < SMALLEST_SIDE:
+        raise InputError(
+            scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
+        )
+    return scene, autoencoder

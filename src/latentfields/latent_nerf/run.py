@@ -27,7 +27,7 @@ from latentfields.cameras import Cameras
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
-from latentfields.latent_nerf.build import SceneFrame, build_model
+from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
@@ -136,7 +136,8 @@ class Run:
         frame = replace(SceneFrame.of(scene), fingerprint=Fingerprint.of(scene, original))
         if model.autoencoder is not None:
             model.autoencoder.save(folder / DECODER_FOLDER)
-        save_tensors(folder / MODEL_FILE, model.scene_state(), to_json(frame))
+        state = model.scene_state()
+        save_tensors(folder / MODEL_FILE, state, to_json(frame))
         return cls(folder, config, model, frame)
 
     def write_file(self, path: Path, views: SceneViews) -> None:
@@ -200,7 +201,7 @@ def _restored(
         _check(config, frame, source)
         if (config.fit.space == "latent") != (autoencoder is not None):
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
-        model = build_model(config.fit, autoencoder, state["background"], frame)
+        model = build_model(config.fit, new_space(config.fit, autoencoder), state["background"], frame)
         model.load_scene_state(state)
     except (KeyError, RuntimeError) as error:
         detail = " ".join(str(error).split())[:200]
