@@ -34,7 +34,7 @@ On a generated vase, whose depth is known, shares of 0.3 to 0.7 (K-Planes) and 0
 
 @dataclass(frozen=True)
 class MeshSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     vertices: int

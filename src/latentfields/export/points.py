@@ -32,7 +32,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class PointSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     points: int
@@ -78,7 +78,7 @@ def _points_of(run: Run, cameras: Cameras, *, stride: int) -> tuple[Tensor, Tens
 
 
 def _torn(distance: Tensor) -> Tensor:
-    """Where distances (N, h, w) differ by more than `EDGE` from a neighbour in the 3x3 cells around."""
+    """Mask (N, h, w) of distances that differ by more than `EDGE` from a neighbour in the 3x3 cells around."""
     nearest = -torch.nn.functional.max_pool2d(-distance[:, None], 3, stride=1, padding=1)[:, 0]
     farthest = torch.nn.functional.max_pool2d(distance[:, None], 3, stride=1, padding=1)[:, 0]
     return farthest - nearest > EDGE

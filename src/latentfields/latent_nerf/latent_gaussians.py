@@ -59,7 +59,7 @@ class LatentGaussians(SceneModel):
         return Rendering.joined([self._splat(gaussians, camera) for camera in each])
 
     def _splat(self, gaussians: Gaussians, camera: Cameras) -> Rendering:
-        """What one camera sees."""
+        """Pixels of one camera."""
         options = self.splatting
         projected = project(
             gaussians, camera, near=self.near, blur=options.blur, antialiased=options.antialiased

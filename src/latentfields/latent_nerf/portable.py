@@ -31,7 +31,7 @@ _AUTOENCODER = "autoencoder/"
 
 @dataclass(frozen=True)
 class PortableRun:
-    """What is in the file."""
+    """The contents of the file."""
 
     config: Any
     """JSON of a `FitRunConfig`."""
@@ -46,7 +46,7 @@ class PortableRun:
 
 @dataclass(frozen=True)
 class _ViewsHeader:
-    """What is stored of `SceneViews` beside its tensors."""
+    """The part of `SceneViews` that is stored beside its tensors."""
 
     width: int
     height: int

@@ -47,7 +47,7 @@ DECODER_FOLDER = "decoder"
 
 @dataclass(frozen=True)
 class FitRunConfig(Checked):
-    """What a run of `fit` computes."""
+    """Everything that determines a run of `fit`."""
 
     kind: ClassVar[str] = "fit"
 

@@ -47,7 +47,7 @@ class SceneModel(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
-        """What fits rendered features to their targets, both (B, C, h, w): a scalar."""
+        """The loss, a scalar, between rendered features and their targets, both (B, C, h, w)."""
 
     def before_step(self, *, step: int, generator: torch.Generator) -> None:
         """Prepare for training step `step`, from 0; called before every one, also after a resume."""
@@ -72,7 +72,7 @@ class SceneModel(nn.Module, abc.ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device that the model is on."""
         return self.background.device
 
     def representations(self) -> dict[str, Representation]:

@@ -1,4 +1,4 @@
-"""How fields are rendered: one configuration per sampler of rays, and one for splatting.
+"""Configurations of rendering: one per sampler of rays, and one for splatting.
 
 Free of heavy imports, for the command line.
 """
@@ -20,7 +20,7 @@ tell."""
 
 @dataclass(frozen=True)
 class DensityGridConfig(Checked):
-    """How densely rays are sampled through a density grid."""
+    """Density of the samples of rays through a density grid."""
 
     samples: int = 16
     """Intervals per ray."""

@@ -1,4 +1,4 @@
-"""What can be viewed: a finished run (a folder or one file), a scene in training, and IG-AE's latent scenes."""
+"""Sources of the viewer: a finished run (a folder or one file), a scene in training, IG-AE's latent scenes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class FittedScene:
 
     @property
     def has_images(self) -> bool:
-        """Whether there are pictures of the training views."""
+        """True when there are pictures of the training views."""
         return self.scene is not None
 
     def images(self, indices: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
 
 
 def _has_latent_scenes(path: Path) -> bool:
-    """Whether `path` is a run of finetune-3d."""
+    """True when `path` is a run of finetune-3d."""
     return run_kind(path) == IgaeRunConfig.kind
 
 

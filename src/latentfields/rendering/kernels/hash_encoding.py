@@ -45,7 +45,7 @@ class Level:
 
     @property
     def dense(self) -> bool:
-        """Whether every vertex has its own row."""
+        """True when every vertex has its own row."""
         return self.rows == (self.resolution + 1) ** 3
 
 
