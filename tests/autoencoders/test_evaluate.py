@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +76,7 @@ def test_nothing_to_score(autoencoder_folder: Path) -> None:
 
 def test_summaries() -> None:
     scores = {"photos": {"psnr": 25.12345, "ssim": 0.5}}
-    assert json.loads("".join(summary_lines(scores, json=True))) == scores
-    (line,) = summary_lines(scores, json=False)
+    (line,) = summary_lines(scores)
     assert line.split() == ["photos", "psnr", "25.12", "ssim", "0.5"]
 
 

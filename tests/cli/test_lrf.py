@@ -87,9 +87,10 @@ def test_from_scenes_to_a_finetuned_autoencoder(
     )
     assert capsys.readouterr().out == f"{tmp_path / 'run' / 'autoencoder'}\n"
     assert set(json.loads((tmp_path / "run" / "metrics.json").read_text())) == {
-        "seconds",
-        "original",
-        "finetuned",
+        "training_seconds",
+        "device",
+        "before",
+        "after",
     }
 
 

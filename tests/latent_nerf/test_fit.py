@@ -16,7 +16,7 @@ from latentfields.errors import InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.fit import fit_folder
-from latentfields.latent_nerf.run import Run, RunConfig
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
@@ -146,13 +146,13 @@ def test_statistics_of_the_scene_can_be_asked_for_and_are_reloaded(
     assert far_off.statistics == own
 
 
-@pytest.mark.parametrize("late", ["evaluate_model", "write_json", "Run.save"])
+@pytest.mark.parametrize("late", ["evaluate_model", "write_metrics", "Run.save"])
 def test_dying_after_the_training_costs_nothing(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     fit(scene, autoencoder, out=tmp_path / "straight", config=QUICK)
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise RuntimeError("the process died here")
 
     with monkeypatch.context() as patch:
@@ -186,7 +186,7 @@ def test_a_time_limit_is_shared_by_both_stages(
 def test_the_folder_of_a_scene_is_all_that_is_needed(
     scene_folder: Path, autoencoder_folder: Path, tmp_path: Path
 ) -> None:
-    config = RunConfig(
+    config = FitRunConfig(
         scene=scene_folder, autoencoder=str(autoencoder_folder), size=16, seconds=None, fit=QUICK
     )
     run = fit_folder(config, out=tmp_path / "run")

@@ -118,7 +118,7 @@ def test_what_is_not_a_scene(tmp_path: Path) -> None:
 def test_options_are_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="max_size: is 0; expected at least 1"):
         load_scene(tmp_path, max_size=0)
-    with pytest.raises(InputError, match="background: is .*; expected three numbers from 0 to 1"):
+    with pytest.raises(InputError, match=r"background: is .*; expected three numbers from 0 to 1"):
         load_scene(tmp_path, background=(0.0, 255.0, 0.0))
 
 

@@ -15,7 +15,7 @@ import torch
 from helpers.tiny import TINY_FIT
 from latentfields.errors import InputError
 from latentfields.latent_nerf.fit import fit_folder
-from latentfields.latent_nerf.run import MODEL_FILE, RunConfig
+from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.training.loop import Trainable
 from latentfields.viewer.gate import TrainingGate
@@ -25,8 +25,8 @@ from latentfields.viewer.source import open_source, training_source
 LOCAL = Address("127.0.0.1", 0)
 
 
-def config(scene_folder: Path, autoencoder_folder: Path) -> RunConfig:
-    return RunConfig(scene_folder, str(autoencoder_folder), size=None, seconds=None, fit=TINY_FIT)
+def config(scene_folder: Path, autoencoder_folder: Path) -> FitRunConfig:
+    return FitRunConfig(scene_folder, str(autoencoder_folder), size=None, seconds=None, fit=TINY_FIT)
 
 
 @contextmanager

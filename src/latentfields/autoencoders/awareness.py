@@ -124,9 +124,7 @@ def score_awareness(autoencoder: Autoencoder, scenes: Sequence[Scene]) -> Awaren
     """
     factor = autoencoder.factor
     objects = [_object(scene.cropped_to_multiple(factor), factor) for scene in scenes]
-    if not autoencoder.has_statistics:
-        images = torch.cat([item.images for item in objects])
-        autoencoder.set_statistics(autoencoder.measure_statistics(images.to(autoencoder.latent_mean.device)))
+    autoencoder.ensure_statistics(lambda: torch.cat([item.images for item in objects]))
     return AwarenessScore(
         autoencoder=autoencoder.name,
         latents=_consistency(partial(_encoded, autoencoder), objects, factor),

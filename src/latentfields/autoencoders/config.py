@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from latentfields.config.checks import Checked, NonNegative, Range, Seed, joined
 from latentfields.errors import ArgumentError
@@ -96,3 +97,20 @@ PRESETS: Mapping[AutoencoderPreset, AutoencoderTrainingConfig] = MappingProxyTyp
     {"tiny": AutoencoderTrainingConfig(size=64, steps=300), "small": AutoencoderTrainingConfig()}
 )
 """Configurations by name: a minute and a few hours of one CPU core."""
+
+
+@dataclass(frozen=True)
+class AutoencoderRunConfig:
+    """What a run of `train_autoencoder` computes."""
+
+    kind: ClassVar[str] = "autoencoder"
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    scenes: tuple[Path, ...]
+    """Scenes, or folders of them."""
+    start: str | None
+    """Name or folder of the autoencoder to continue from, or None."""
+    architecture: PatchAutoencoderConfig
+    """What is trained."""
+    training: AutoencoderTrainingConfig
+    """How it is trained."""

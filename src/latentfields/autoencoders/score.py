@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_format
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from latentfields.autoencoders.awareness import (
@@ -18,6 +16,7 @@ from latentfields.autoencoders.awareness import (
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
+from latentfields.files import Folders, as_folders
 from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.objects.config import RenderConfig
@@ -29,18 +28,24 @@ FIRST_SEED = 9000
 """Seed of the first generated object of each family: far from those of examples and benchmarks."""
 
 
-def score_named(
-    name: str, *, scenes: Sequence[Path], objects: int, views: int, size: int, device: str = "auto"
+def score_autoencoder(
+    name: str | Path,
+    *,
+    scenes: Folders = (),
+    objects: int = 2,
+    views: int = 24,
+    size: int = 128,
+    device: str = "auto",
 ) -> AwarenessScore:
-    """Score the autoencoder `name` on scenes with depth maps, or on generated objects where none are given.
+    """Score the autoencoder `name` (or folder) on scenes with depth maps, or on generated objects if there are none.
 
     `scenes` are scene folders or folders of them; their views keep their size. Otherwise `objects` objects of every
     evaluation family are rendered, `views` views of `size` pixels each. `device` is cpu, cuda, cuda:1 and so
     on, or auto: the first GPU, if any. Raises InputError for unusable input.
     """
     autoencoder = load_autoencoder(name).to(choose_device(device))
-    if scenes:
-        folders = [folder for root in scenes for folder in scene_folders_below(root)]
+    if roots := as_folders(scenes):
+        folders = [folder for root in roots for folder in scene_folders_below(root)]
         return score_awareness(autoencoder, [load_scene(folder) for folder in folders])
     if size % autoencoder.factor:
         raise ArgumentError("size", f"is {size}; expected a multiple of the factor {autoencoder.factor}")
@@ -64,10 +69,8 @@ def generated_scenes(*, objects: int, views: int, size: int) -> tuple[Scene, ...
     return tuple(scenes)
 
 
-def summary_lines(score: AwarenessScore, *, json: bool) -> list[str]:
-    """A table of what the score says, or one line of JSON."""
-    if json:
-        return [json_format.dumps(score.to_json())]
+def summary_lines(score: AwarenessScore) -> list[str]:
+    """A table of what the score says."""
     rows = [("0 is perfect, 1 is chance", "latents", "pixels (floor)")]
     rows += [
         (label, f"{latents:.4f}", f"{pixels:.4f}")

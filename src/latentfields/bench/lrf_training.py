@@ -10,10 +10,9 @@ import torch
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.make import correspond
 from latentfields.lrf.decoder.align import align_decoder
-from latentfields.lrf.decoder.config import AlignConfig
+from latentfields.lrf.decoder.config import DecoderRunConfig
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
 from latentfields.training.loop import LoopConfig
@@ -37,8 +36,7 @@ class EncoderJob:
 def train_encoder(job: EncoderJob) -> dict[str, Any]:
     """Find correspondences and fine-tune the encoder on them; says in which folder the result is."""
     correspondences = job.out / "correspondences"
-    for _ in correspond(job.scenes, out=correspondences, options=CorrespondenceConfig()):
-        pass
+    correspond(job.scenes, out=correspondences)
     finetune_encoder(
         job.config,
         autoencoder=job.autoencoder,
@@ -56,14 +54,24 @@ def train_encoder(job: EncoderJob) -> dict[str, Any]:
 class DecoderJob:
     """Stage III."""
 
-    config: AlignConfig
+    config: DecoderRunConfig
     out: Path
     """Folder of the training."""
 
 
 def train_decoder(job: DecoderJob) -> dict[str, Any]:
     """Align the decoder; says in which folder the result is."""
-    align_decoder(job.config, out=job.out, loop=LoopConfig(checkpoint_seconds=CHECKPOINT_SECONDS))
+    config = job.config
+    align_decoder(
+        config.training,
+        scenes=config.scenes,
+        autoencoder=config.autoencoder,
+        photos=config.photos,
+        fit=config.fit,
+        size=config.size,
+        out=job.out,
+        loop=LoopConfig(checkpoint_seconds=CHECKPOINT_SECONDS),
+    )
     return {"autoencoder": str(job.out / "autoencoder")}
 
 

@@ -24,6 +24,7 @@ from latentfields.cli.options import (
     set_up,
     with_settings,
 )
+from latentfields.cli.reporting import print_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,5 +116,4 @@ class Evaluate:
             codec_photos=self.codec_photos,
             device=self.device,
         )
-        for line in summary_lines(scores, json=self.json):
-            print(line)
+        print_result(scores, summary_lines(scores), json=self.json)

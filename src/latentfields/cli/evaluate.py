@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 
 from latentfields.cli.options import Device
-from latentfields.cli.reporting import flags_in
+from latentfields.cli.reporting import flags_in, print_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,10 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate and print."""
-        from latentfields.latent_nerf.evaluate import evaluate_run, summary_lines
+        from latentfields.latent_nerf.evaluate import evaluate_run, mean_scores, summary_lines
         from latentfields.latent_nerf.run import Run
 
         run = Run.load(self.run_folder, device=self.device)
         scores = evaluate_run(run, scene_folder=self.scene, autoencoder=self.autoencoder)
-        for line in summary_lines(scores, json=self.json):
-            print(flags_in(line, self))
+        lines = [flags_in(line, self) for line in summary_lines(scores)]
+        print_result(mean_scores(scores), lines, json=self.json)

@@ -88,13 +88,13 @@ class Fit:
         from latentfields.cli.view import viewer_watch
         from latentfields.latent_nerf.fit import fit_folder
         from latentfields.latent_nerf.report import write_run_report
-        from latentfields.latent_nerf.run import RunConfig
+        from latentfields.latent_nerf.run import FitRunConfig
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
         autoencoder = self.autoencoder if self.config.space == "latent" else None
-        config = RunConfig(
+        config = FitRunConfig(
             scene=self.scene, autoencoder=autoencoder, size=self.size, seconds=self.seconds, fit=self.config
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
@@ -107,13 +107,13 @@ class Fit:
 
 def _results(out: Path, report: Path) -> dict[str, Any]:
     from latentfields.files import read_json
-    from latentfields.latent_nerf.fit import METRICS_FILE
+    from latentfields.latent_nerf.evaluate import mean_scores
+    from latentfields.training.recipe import METRICS_FILE
 
     metrics = read_json(out / METRICS_FILE)
-    means = {group: scores["mean"] for group, scores in metrics["test"].items()}
     return {
         "run": str(out),
         "report": str(report),
         "training_seconds": metrics["training_seconds"],
-        "test": means,
+        "test": mean_scores(metrics),
     }

@@ -19,6 +19,7 @@ from latentfields.cli.options import (
     set_up,
     with_settings,
 )
+from latentfields.cli.reporting import print_result
 from latentfields.config.checks import Range, require
 from latentfields.igae.config import PRESETS, SMALL, IgaeConfig, IgaePreset
 
@@ -117,11 +118,11 @@ class Score:
 
     def run(self) -> None:
         """Score and print."""
-        from latentfields.autoencoders.score import score_named, summary_lines
+        from latentfields.autoencoders.score import score_autoencoder, summary_lines
         from latentfields.process import set_threads
 
         set_threads(self.threads)
-        score = score_named(
+        score = score_autoencoder(
             self.name,
             scenes=self.scenes,
             objects=self.objects,
@@ -129,5 +130,4 @@ class Score:
             size=self.size,
             device=self.device,
         )
-        for line in summary_lines(score, json=self.json):
-            print(line)
+        print_result(score.to_json(), summary_lines(score), json=self.json)

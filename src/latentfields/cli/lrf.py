@@ -40,9 +40,9 @@ class Correspond:
 
     def run(self) -> None:
         """Find the correspondences of one scene after the other, and print how many there are."""
-        from latentfields.lrf.correspondences.make import correspond
+        from latentfields.lrf.correspondences.make import correspond_one_by_one
 
-        for scene in correspond(self.scenes, out=self.out, options=self.options):
+        for scene in correspond_one_by_one(self.scenes, out=self.out, options=self.options):
             print(
                 f"{scene.name}: {len(scene.points)} points in {len(scene)} pairs of {len(scene.images)} images "
                 f"({scene.about['source']})"

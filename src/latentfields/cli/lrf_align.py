@@ -22,7 +22,7 @@ from latentfields.cli.options import (
 from latentfields.config.checks import require_at_least
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.decoder.config import AlignConfig, DecoderTrainingConfig, latent_field_config
+from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,8 @@ class AlignDecoder:
     """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
+    processes: int = 1
+    """Scenes that are fitted at once; of several, each is fitted on another GPU where there are some."""
     checkpoint_seconds: CheckpointSeconds = 30.0
     device: Device = "auto"
     threads: Threads = 1
@@ -76,11 +78,11 @@ class AlignDecoder:
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         if self.fit_steps is not None:
             require_at_least("fit_steps", self.fit_steps, 1)
-        config = AlignConfig(
+        align_decoder(
+            self.training,
             scenes=self.scenes,
             autoencoder=self.autoencoder,
             size=self.size,
-            training=self.training,
             photos=self.photos,
             fit=latent_field_config(
                 self.field,
@@ -89,11 +91,9 @@ class AlignDecoder:
                 subpixels=self.subpixels,
                 seed=self.training.seed,
             ),
-        )
-        align_decoder(
-            config,
             out=self.out,
             device=self.device,
+            processes=self.processes,
             loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
         )
         print(self.out / "autoencoder")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json as json_format
 import logging
 import os
 import re
 import sys
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -60,6 +61,12 @@ def one_line(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())[:200]
     return f"a defect: {type(error).__name__}: {text}; --log-level debug shows the traceback"
+
+
+def print_result(result: Any, lines: Sequence[str], *, json: bool) -> None:
+    """Print what a command found: as one line of JSON, or as the lines that say the same."""
+    for line in [json_format.dumps(result)] if json else lines:
+        print(line)
 
 
 def with_flags(error: InputError, command: object = None) -> str:

@@ -70,8 +70,8 @@ def _points_of(run: Run, cameras: Cameras, *, stride: int) -> tuple[Tensor, Tens
     width, height = max(1, cameras.width // stride), max(1, cameras.height // stride)
     # A picture whose latents lie as close as the points shall.
     fine = cameras.resized(width=width * run.model.factor, height=height * run.model.factor)
-    view = run.model.render_features(fine)
-    rays, distance = rendered_distance(run, cameras, depth=view.depth.cpu(), opacity=view.opacity.cpu())
+    seen = run.model.render_features(fine).cpu()
+    rays, distance = rendered_distance(run, cameras, seen)
     kept = distance.isfinite() & ~_torn(distance)
     colors = torch.nn.functional.interpolate(images, size=(height, width), mode="area").movedim(1, -1)
     return rays.origins[kept] + rays.directions[kept] * distance[kept][:, None], colors[kept]

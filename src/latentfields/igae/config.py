@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
 from latentfields.config.checks import Checked, NonNegative, Range, Seed
@@ -34,14 +35,15 @@ of the current latents over the object in each view, so that encoders cannot low
 class LatentScenesConfig(Checked):
     """Size of the latent scenes and how they are rendered."""
 
+    retired: ClassVar[Mapping[str, object]] = MappingProxyType({"pixel_samples": 1})
+    """Rays per latent pixel and side, of earlier versions: one is what there is."""
+
     resolution: Annotated[int, Range(low=2)] = 64
     """Cells per side of each plane (K)."""
     features: int = 32
     """Features per cell (F)."""
     hidden: int = 64
     """Hidden units of the shared MLP's layers."""
-    pixel_samples: int = 1
-    """Rays per latent pixel and side (2 means 4 rays), averaged."""
     sampling: DensityGridConfig = field(
         default_factory=lambda: DensityGridConfig(
             samples=24, bins=48, grid_resolution=32, grid_every=8, grid_warmup=32
@@ -227,3 +229,20 @@ IgaePreset = Literal["tiny", "small", "paper"]
 
 PRESETS: Mapping[IgaePreset, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
 """Configurations by name."""
+
+
+@dataclass(frozen=True)
+class IgaeRunConfig:
+    """What a run of `finetune_3d` computes."""
+
+    kind: ClassVar[str] = "igae"
+    autoencoder: str
+    """Name or folder of the autoencoder to start from."""
+    scenes: tuple[Path, ...]
+    """Scenes, or folders of them."""
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    pretrained: Path | None
+    """Folder of the run whose latent scenes are taken over, or None."""
+    training: IgaeConfig
+    """How it is trained."""

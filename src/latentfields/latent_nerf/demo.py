@@ -11,13 +11,13 @@ from pathlib import Path
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
-from latentfields.latent_nerf.fit import METRICS_FILE
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import Run
 from latentfields.process import choose_device
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import FAMILIES, generate_object
+from latentfields.training.recipe import METRICS_FILE
 
 SMALL_BATCH = ("--batch-images", "2")
 """Half the paper's batch: twice the steps in the same time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,12 +45,12 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
 
     for chunk in indices.split(BATCH):
         truth = scene.images(chunk)
-        images, view = model.render(scene.cameras[chunk])
+        images, seen = model.render(scene.cameras[chunk])
         add("images", measures, images, truth)
         if original is not None:
             encoded = original.encode(truth.to(model.device))
             autoencoded = original.decode(encoded).clamp(0, 1).cpu()
-            add("latents", latent_measures(), view.features, encoded.cpu())
+            add("latents", latent_measures(), seen.features, encoded.cpu())
             add("against_autoencoded", measures, images, autoencoded)
             add("autoencoder", measures, autoencoded, truth)
     scores = {group: Scores.gather(names, parts) for group, parts in batches.items()}
@@ -59,13 +58,13 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
 
 
 def evaluate_run(
-    run: Run,
+    run: Run | str | Path,
     *,
     scene: Scene | None = None,
     scene_folder: str | Path | None = None,
     autoencoder: Autoencoder | str | Path | None = None,
 ) -> dict[str, Any]:
-    """Scores of a finished run on the test views of its scene: `evaluate_model`, as JSON.
+    """Scores of a finished run, or of that in a folder or file, on the test views of its scene: `evaluate_model`.
 
     `["test"][group]` has the "mean" of every measure and its values per view; `["notes"]` says what is missing. The
     scene is read from where it was fitted from; `scene_folder` says where it is now, and `scene` is one in memory, as
@@ -73,6 +72,7 @@ def evaluate_run(
     nor the one that the run names can be had, the groups that need it are left out, with a note. Raises InputError
     when the scene or the autoencoder is not what the run was fitted to and with.
     """
+    run = run if isinstance(run, Run) else Run.load(run)
     if scene is None:
         scene = load_run_scene(run, None if scene_folder is None else Path(scene_folder))
     elif scene_folder is not None:
@@ -107,13 +107,15 @@ def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoenc
     return original.to(run.model.device), []
 
 
-def summary_lines(scores: Mapping[str, Any], *, json: bool) -> list[str]:
-    """Averages over the test views as text, or as one line of JSON."""
-    means = {group: values["mean"] for group, values in scores["test"].items()}
-    if json:
-        return [json_format.dumps(means)]
+def mean_scores(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Averages over the test views, by group and measure, of what `evaluate_run` returns, or `metrics.json` holds."""
+    return {group: values["mean"] for group, values in scores["test"].items()}
+
+
+def summary_lines(scores: Mapping[str, Any]) -> list[str]:
+    """Averages over the test views as text."""
     lines = [
         f"{group:20s} " + "  ".join(f"{name} {value:.4g}" for name, value in mean.items())
-        for group, mean in means.items()
+        for group, mean in mean_scores(scores).items()
     ]
     return lines + list(scores["notes"])

@@ -1,8 +1,8 @@
 """Several processes, started by torchrun, that do the work of one.
 
-Every process holds the same autoencoder, shared MLP and latent scenes, and takes its share of the same global batch.
-Gradients of what is shared are summed; a latent scene is in one share only, so its owner updates it and sends the
-others the result. The first process alone writes files and decides when to stop.
+Every process holds the whole state and takes its share of the same global batch. Gradients of what all shares use are
+summed; what is in one share only is updated by the process that has it, its owner, which sends the others the result.
+The first process alone writes files and decides when to stop.
 """
 
 from __future__ import annotations

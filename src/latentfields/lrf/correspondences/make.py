@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from latentfields.errors import ArgumentError, InputError
-from latentfields.files import read_json
+from latentfields.files import Folders, as_folders, read_json
 from latentfields.lrf.correspondences.config import CorrespondenceConfig, Source
 from latentfields.lrf.correspondences.depth import depth_correspondences
 from latentfields.lrf.correspondences.files import (
@@ -30,13 +30,21 @@ _FINDERS = {
 
 
 def correspond(
-    roots: Sequence[Path], *, out: Path, options: CorrespondenceConfig
-) -> Iterator[SceneCorrespondences]:
-    """Write the correspondences of every scene in or directly below `roots` into the data set `out`, one by one.
+    scenes: Folders, *, out: str | Path, options: CorrespondenceConfig | None = None
+) -> tuple[SceneCorrespondences, ...]:
+    """Write the correspondences of every scene in or directly below the folders `scenes` into the data set `out`.
 
     Scenes that `out` holds already, made with the same options, are only read. Raises InputError for unusable input,
     when two scenes have one name, and when `out` holds other correspondences under it; what is written is complete.
     """
+    return tuple(correspond_one_by_one(scenes, out=out, options=options))
+
+
+def correspond_one_by_one(
+    scenes: Folders, *, out: str | Path, options: CorrespondenceConfig | None = None
+) -> Iterator[SceneCorrespondences]:
+    """Do what `correspond` does, scene by scene as they are asked for: to show progress, or to keep none in memory."""
+    roots, out, options = as_folders(scenes), Path(out), options or CorrespondenceConfig()
     options.check()
     if not roots:
         raise ArgumentError("scenes", "name at least one scene, or folder of scenes")

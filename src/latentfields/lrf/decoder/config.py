@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from latentfields.config.checks import Checked, Seed, joined, require_at_least
 from latentfields.errors import ArgumentError
@@ -74,8 +75,10 @@ def latent_field_config(
 
 
 @dataclass(frozen=True)
-class AlignConfig(Checked):
-    """What a run computes."""
+class DecoderRunConfig(Checked):
+    """What a run of `align_decoder` computes."""
+
+    kind: ClassVar[str] = "aligned decoder"
 
     scenes: tuple[Path, ...]
     """Scenes, or folders of them."""

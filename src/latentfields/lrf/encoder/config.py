@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
 from latentfields.config.checks import Checked, NonNegative, Range, Seed, Share
@@ -19,7 +20,6 @@ from latentfields.lrf.correspondences.config import Weighting
 
 SMALLEST_SIZE, SMALLEST_JUDGED_SIZE = 16, 24
 """Pixels: smaller images have too few scales for the perceptual term, or vanish in the discriminator's layers."""
-
 
 CorrespondenceUnit = Literal["reference", "pair"]
 """Unit of L_corres: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the spread of
@@ -127,3 +127,20 @@ PRESETS: Mapping[EncoderPreset, EncoderTrainingConfig] = MappingProxyType(
     {"tiny": TINY, "small": SMALL, "paper": PAPER}
 )
 """Configurations by name."""
+
+
+@dataclass(frozen=True)
+class EncoderRunConfig:
+    """What a run of `finetune_encoder` computes."""
+
+    kind: ClassVar[str] = "correspondence-aware autoencoder"
+    autoencoder: str
+    """Name or folder of the autoencoder to start from."""
+    correspondences: tuple[Path, ...]
+    """Data sets of correspondences."""
+    held_out: tuple[Path, ...]
+    """Data sets that the result is scored on."""
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    training: EncoderTrainingConfig
+    """How it is trained."""

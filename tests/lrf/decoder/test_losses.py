@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentfields.errors import InputError
-from latentfields.lrf.decoder.align_losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
+from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
 
 
 def test_view_loss_is_the_mean_absolute_error() -> None:
