@@ -1,4 +1,4 @@
-"""The training data of `finetune_3d`: checked before anything is written, then decoded once, by one of the processes."""
+"""The training data of `finetune_3d`: checked before anything is written, then decoded once by one of the processes."""
 
 from __future__ import annotations
 
