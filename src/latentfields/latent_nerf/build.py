@@ -22,17 +22,17 @@ from latentfields.latent_nerf.latent_space import LatentSpace, TanhNormalizer
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.rendering.config import (
+    EvenSamplingConfig,
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+    RaySampling,
+    SplattingConfig,
+)
 from latentfields.rendering.even_sampler import EvenSampler
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
-from latentfields.rendering.options import (
-    EvenSampling,
-    GridSampling,
-    HierarchicalSampling,
-    ProposalSampling,
-    RaySampling,
-    Splatting,
-)
 from latentfields.rendering.proposal import ProposalSampler
 from latentfields.rendering.sampler import Sampler
 from latentfields.scenes.scene import Scene
@@ -112,13 +112,13 @@ def build_model(config: FitConfig, space: LatentSpace, background: Tensor, frame
         background = nn.Parameter(background)
     # The field before the projection before the sampler: seeded weights are drawn one after the other.
     if isinstance(config.field, GaussiansConfig):
-        assert isinstance(config.sampling, Splatting)
+        assert isinstance(config.sampling, SplattingConfig)
         gaussians = GaussianField(config.field, channels=channels, head=head)
         space = _with_projection(space, config, channels)
         return LatentGaussians(
             gaussians, config.sampling, space=space, background=background, near=frame.near, far=frame.far
         )
-    assert not isinstance(config.sampling, Splatting)
+    assert not isinstance(config.sampling, SplattingConfig)
     field = new_field(config.field, channels=channels, head=head)
     space = _with_projection(space, config, channels)
     sampler = new_sampler(config.sampling, config.field, channels, head)
@@ -135,11 +135,11 @@ def _with_projection(space: LatentSpace, config: FitConfig, channels: int) -> La
 
 def new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head: Head) -> Sampler:
     """The configured sampler for a `field` with `channels` outputs; a coarse network of its own has the same head."""
-    if isinstance(options, GridSampling):
+    if isinstance(options, GridSamplingConfig):
         return GridSampler(options)
-    if isinstance(options, EvenSampling):
+    if isinstance(options, EvenSamplingConfig):
         return EvenSampler(options)
-    if isinstance(options, HierarchicalSampling):
+    if isinstance(options, HierarchicalSamplingConfig):
         own = options.coarse_network == "own"
         return HierarchicalSampler(options, new_field(field, channels=channels, head=head) if own else None)
     return ProposalSampler(
@@ -147,7 +147,7 @@ def new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head
     )
 
 
-def _new_proposal(options: ProposalSampling, resolution: int) -> KPlanesProposal:
+def _new_proposal(options: ProposalSamplingConfig, resolution: int) -> KPlanesProposal:
     return KPlanesProposal(
         resolution=resolution,
         features=options.features,

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
+from latentfields.fields.densification import GradientDensificationConfig
 from latentfields.fields.gaussians.adaptive_control import AdaptiveControl
-from latentfields.fields.gaussians.config import GradientDensification
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.markov_chain import MarkovChain
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy
@@ -20,7 +20,7 @@ from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.losses import splatting_loss
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import LATENT_RANGE
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
 from latentfields.rendering.rendering import Rendering
 from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.rendering.splatting.projection import project
@@ -34,7 +34,7 @@ class LatentGaussians(SceneModel):
     def __init__(
         self,
         field: GaussianField,
-        splatting: Splatting,
+        splatting: SplattingConfig,
         *,
         space: LatentSpace,
         background: Tensor,
@@ -47,7 +47,9 @@ class LatentGaussians(SceneModel):
         self.splatting = splatting
         options = field.config.densification
         self.strategy: Strategy = (
-            AdaptiveControl(options) if isinstance(options, GradientDensification) else MarkovChain(options)
+            AdaptiveControl(options)
+            if isinstance(options, GradientDensificationConfig)
+            else MarkovChain(options)
         )
 
     def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:

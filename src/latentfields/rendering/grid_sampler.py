@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import SamplingOptions
 from latentfields.rendering.renderer import render_rays
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Density, RadianceField, Sampler
@@ -14,7 +14,7 @@ from latentfields.rendering.sampler import Density, RadianceField, Sampler
 class GridSampler(Sampler):
     """`render_rays` through a density grid of the field (Mueller et al. 2022, App. C)."""
 
-    def __init__(self, options: SamplingOptions) -> None:
+    def __init__(self, options: DensityGridConfig) -> None:
         super().__init__()
         self.options = options
         self.grid = DensityGrid(resolution=options.grid_resolution)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import SamplingOptions
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import RadianceField
 from latentfields.rendering.sampling import sample_edges
@@ -17,7 +17,7 @@ from latentfields.rendering.volume import composite_packed, transmittance_and_we
 
 
 def render_rays(
-    field: RadianceField, shot: Shot, grid: DensityGrid, *, options: SamplingOptions
+    field: RadianceField, shot: Shot, grid: DensityGrid, *, options: DensityGridConfig
 ) -> Rendering:
     """Render the rays of `shot` through `field`, which is looked at where `grid` holds something.
 
@@ -39,7 +39,7 @@ def render_rays(
 
         rays = camera.rays().flatten()
         shot = Shot(rays, background=torch.ones(3), near=0.1, far=4.0)
-        picture = render_rays(field, shot, grid, options=SamplingOptions()).as_images(camera).features  # (1, 3, h, w)
+        picture = render_rays(field, shot, grid, options=DensityGridConfig()).as_images(camera).features  # (1, 3, h, w)
     """
     enter, leave = shot.segment()
     active, start, end = grid.occupied_range(shot.rays, enter, leave)
@@ -61,7 +61,7 @@ def _render_active(
     grid: DensityGrid,
     enter: Tensor,
     leave: Tensor,
-    options: SamplingOptions,
+    options: DensityGridConfig,
 ) -> Rendering:
     """Render rays of which everything that is not empty lies between `enter` and `leave` (R,)."""
     rays = shot.rays
