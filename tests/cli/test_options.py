@@ -149,6 +149,13 @@ def test_errors_show_the_flags_of_the_command(
         ("fit", str(scene_folder), "--seconds", "0"): "--seconds: is 0.0; expected more than 0",
         ("autoencoder", "train", "--architecture.patch", "0"): "--architecture.patch: is 0; expected 1 to 64",
         ("autoencoder", "train"): "--photos: is empty, and so is --scenes; name at least one folder",
+        (
+            "autoencoder",
+            "train",
+            "--checkpoint-seconds",
+            "nan",
+        ): "--checkpoint-seconds: is nan; expected at least 0",
+        ("autoencoder", "train", "--threads", "0"): "--threads: is 0; expected at least 1",
         ("scenes", "generate", "vases", "--views", "1"): "--views: is 1; expected 2 to 100000",
     }
     for line, message in lines.items():

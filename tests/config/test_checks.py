@@ -52,6 +52,7 @@ class Outer(Checked):
     limit: float | None = None
     count: int | None = None
     size: Annotated[int | None, Range(low=16)] = None
+    part: Share | None = None
     opacity: Annotated[float, Range(above=0, below=1)] = 0.5
     bounds: Annotated[tuple[float, ...], Range(above=0)] = (0.5, 2.0)
     inner: Inner = field(default_factory=Inner)
@@ -73,6 +74,7 @@ def test_numbers_in_range_pass() -> None:
         (Outer(limit=-1), "limit: is -1; expected at least 0"),
         (Outer(count=0), "count: is 0; expected at least 1"),
         (Outer(size=8), "size: is 8; expected at least 16"),
+        (Outer(part=1.5), "part: is 1.5; expected 0 to 1"),
         (Outer(opacity=1.0), "opacity: is 1.0; expected more than 0 and less than 1"),
         (Outer(opacity=0.0), "opacity: is 0.0; expected more than 0 and less than 1"),
         (Outer(bounds=(1.0, 0.0)), "bounds: is 0.0; expected more than 0"),

@@ -216,11 +216,13 @@ def test_latent_scenes_of_other_settings_are_refused(data, tmp_path, finished):
         finetune(data, tmp_path / "run", config, pretrained=finished)
 
 
-def test_without_3d_no_scenes_are_fitted(data, tmp_path):
-    finetune(data, tmp_path / "run", replace(CONFIG, ablation="no-3d"))
+def test_without_3d_no_scenes_are_fitted(data, tmp_path, finished):
+    finetune(data, tmp_path / "run", replace(CONFIG, ablation="no-3d"), command=None)
     assert not (tmp_path / "run" / "pretraining").exists()
     held_out = json.loads((tmp_path / "run" / "metrics.json").read_text())["held_out"]
     assert set(held_out) == {"view_autoencoded_psnr", "view_latent_spread", "photo_autoencoded_psnr"}
+    pages = [(out / "report.html").read_text() for out in (finished, tmp_path / "run")]
+    assert ['<pre class="command' in page for page in pages] == [True, False]
 
 
 def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
@@ -240,7 +242,7 @@ def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
         ({"scenes": [Path("nosuch")]}, "nosuch: no scenes here"),
         ({"autoencoder": "igea"}, "igea: no such autoencoder"),
         ({"pretrained": Path("nosuch")}, "nosuch: is not a run; expected a folder with config.json"),
-        ({"device": "gpu"}, "--device: is 'gpu'; expected auto or one of"),
+        ({"device": "gpu"}, "device: is 'gpu'; expected auto or one of"),
     ],
 )
 def test_unusable_requests_leave_nothing_behind(data, tmp_path, options, problem):

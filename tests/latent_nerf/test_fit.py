@@ -146,13 +146,13 @@ def test_statistics_of_the_scene_can_be_asked_for_and_are_reloaded(
     assert far_off.statistics == own
 
 
-@pytest.mark.parametrize("late", ["evaluate_model", "write_json", "Run.save"])
+@pytest.mark.parametrize("late", ["evaluate_model", "write_metrics", "Run.save"])
 def test_dying_after_the_training_costs_nothing(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     fit(scene, autoencoder, out=tmp_path / "straight", config=QUICK)
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise RuntimeError("the process died here")
 
     with monkeypatch.context() as patch:

@@ -15,7 +15,15 @@ from latentfields.autoencoders.config import (
     AutoencoderTrainingConfig,
     PatchAutoencoderConfig,
 )
-from latentfields.cli.options import CheckpointSeconds, Device, Settings, Threads, chosen, with_settings
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
 from latentfields.cli.reporting import print_result
 
 
@@ -56,10 +64,9 @@ class Train:
     def run(self) -> None:
         """Train and say where the result is."""
         from latentfields.autoencoders.train import train_autoencoder
-        from latentfields.process import set_threads
         from latentfields.training.loop import LoopConfig
 
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         train_autoencoder(
             self.training,
             photos=self.photos,

@@ -13,7 +13,15 @@ from typing import Annotated, Any
 import tyro
 
 from latentfields.cli.command_line import command_line
-from latentfields.cli.options import CheckpointSeconds, Device, Settings, Threads, chosen, with_settings
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
@@ -81,9 +89,8 @@ class Fit:
         from latentfields.latent_nerf.fit import fit_folder
         from latentfields.latent_nerf.report import write_run_report
         from latentfields.latent_nerf.run import FitRunConfig
-        from latentfields.process import set_threads
 
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
         autoencoder = self.autoencoder if self.config.space == "latent" else None

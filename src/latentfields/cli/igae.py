@@ -10,7 +10,15 @@ from typing import Annotated
 import tyro
 
 from latentfields.cli.command_line import command_line
-from latentfields.cli.options import CheckpointSeconds, Device, Settings, Threads, chosen, with_settings
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
 from latentfields.cli.reporting import print_result
 from latentfields.config.checks import Range, require
 from latentfields.igae.config import PRESETS, SMALL, IgaeConfig, IgaePreset
@@ -60,10 +68,9 @@ class Finetune3D:
     def run(self) -> None:
         """Train both phases and say where the result is."""
         from latentfields.igae.finetune import finetune_3d
-        from latentfields.process import set_threads
         from latentfields.training.loop import LoopConfig
 
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         finetune_3d(
             self.configuration(),
             autoencoder=self.autoencoder,

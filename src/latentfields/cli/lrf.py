@@ -9,7 +9,15 @@ from typing import Annotated
 
 import tyro
 
-from latentfields.cli.options import CheckpointSeconds, Device, Settings, Threads, chosen, with_settings
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.encoder.config import PRESETS, EncoderPreset, EncoderTrainingConfig
 
@@ -78,10 +86,9 @@ class FinetuneEncoder:
     def run(self) -> None:
         """Train and say where the result is."""
         from latentfields.lrf.encoder.finetune import finetune_encoder
-        from latentfields.process import set_threads
         from latentfields.training.loop import LoopConfig
 
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         finetune_encoder(
             self.training,
             autoencoder=self.autoencoder,

@@ -10,7 +10,15 @@ from typing import Annotated
 
 import tyro
 
-from latentfields.cli.options import CheckpointSeconds, Device, Settings, Threads, chosen, with_settings
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
 from latentfields.config.checks import require_at_least
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
@@ -65,10 +73,9 @@ class AlignDecoder:
     def run(self) -> None:
         """Fit, train, and say where the result is."""
         from latentfields.lrf.decoder.align import align_decoder
-        from latentfields.process import set_threads
         from latentfields.training.loop import LoopConfig
 
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         if self.fit_steps is not None:
             require_at_least("fit_steps", self.fit_steps, 1)
         align_decoder(

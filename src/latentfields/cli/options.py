@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import tyro
 
+from latentfields.config.checks import require_at_least
 from latentfields.config.typed_json import with_changes
 from latentfields.files import read_json
 
@@ -61,6 +62,14 @@ def chosen(arguments: Sequence[str], options: Mapping[str, Any]) -> dict[str, An
 def with_settings(config: T, settings: Path | None) -> T:
     """The configuration with what a file changes in it. Raises InputError for a file that does not fit."""
     return config if settings is None else with_changes(config, read_json(settings), source=settings)
+
+
+def set_up(*, threads: int, checkpoint_seconds: float) -> None:
+    """Prepare this process for a training. Raises ArgumentError for numbers out of range."""
+    from latentfields.process import set_threads
+
+    require_at_least("checkpoint_seconds", checkpoint_seconds, 0)
+    set_threads(threads)
 
 
 def _value(text: str, hint: Any) -> Any:

@@ -130,19 +130,16 @@ def _limits(kind: type[Any]) -> Mapping[str, Range]:
 
 
 def _limits_of(hint: Any) -> Range:
-    for extra in getattr(hint, "__metadata__", ()):
-        if isinstance(extra, Range):
-            return extra
-    return Range(low=0 if float in _types(hint) else 1)
+    parts = list(_parts(hint))
+    stated = next((part for part in parts if isinstance(part, Range)), None)
+    return stated or Range(low=0 if float in parts else 1)
 
 
-def _types(hint: Any) -> Iterator[Any]:
-    """The types that an annotation is made of."""
+def _parts(hint: Any) -> Iterator[Any]:
+    """The types that an annotation is made of, and what it says of them."""
     origin = typing.get_origin(hint)
-    if origin is Annotated:
-        yield from _types(typing.get_args(hint)[0])
-    elif origin in (typing.Union, types.UnionType, tuple):
+    if origin in (Annotated, typing.Union, types.UnionType, tuple):
         for part in typing.get_args(hint):
-            yield from _types(part)
+            yield from _parts(part)
     else:
         yield hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -267,7 +268,7 @@ class Recipe:
 
     field: FieldConfig
     """The field, its optimiser and its regularisers."""
-    sampling: SamplingConfig = field(default_factory=GridSamplingConfig)
+    sampling: SamplingConfig = dataclasses.field(default_factory=GridSamplingConfig)
     """How it is rendered."""
     rgb_field: FieldConfig | None = None
     """The field in RGB space, where it differs there."""

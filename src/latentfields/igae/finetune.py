@@ -77,7 +77,7 @@ def finetune_3d(
         data = TrainingData.read(
             training, run.scenes, run.photos, cache=Path(cache or out / "cache"), processes=processes
         )
-        phases = _Phases(training, start.to(target), data, out, processes, command or "")
+        phases = _Phases(training, start.to(target), data, out, processes, command)
         if training.has_3d:
             phases.pretrain(run.pretrained, loop or LoopConfig())
         phases.train_jointly(perceptual, loop or LoopConfig())
@@ -94,7 +94,7 @@ class _Phases:
         data: TrainingData,
         out: Path,
         processes: Processes,
-        command: str,
+        command: str | None,
     ) -> None:
         """`autoencoder`, on the device to compute on, is changed in place."""
         self.config, self.autoencoder, self.data = config, autoencoder, data

@@ -60,8 +60,8 @@ def test_other_options_need_another_folder(scenes, tmp_path):
     [
         ({"source": "colmap"}, "traced: cannot be read as 'colmap'; it has depth, images"),
         ({"min_points": 0}, "at least 1"),
-        ({"largest_angle": 0.0}, "above 0"),
-        ({"min_inlier_ratio": 1.5}, "from 0 to 1"),
+        ({"largest_angle": 0.0}, "largest_angle: is 0.0; expected more than 0"),
+        ({"min_inlier_ratio": 1.5}, "min_inlier_ratio: is 1.5; expected 0 to 1"),
     ],
 )
 def test_bad_options_leave_nothing_behind(scenes, tmp_path, options, message):

@@ -235,9 +235,9 @@ def test_an_autoencoder_without_statistics_gets_those_of_the_scenes(
         assert 0.7 * b < a < 1.4 * b
 
 
-def problem(config: DecoderRunConfig, out: Path) -> str:
+def problem(config: DecoderRunConfig, out: Path, **options: Any) -> str:
     with pytest.raises(InputError) as error:
-        align(config, out=out)
+        align(config, out=out, **options)
     return str(error.value)
 
 
@@ -247,6 +247,7 @@ def test_bad_input_leaves_nothing_behind(config: DecoderRunConfig, tmp_path: Pat
     single = write_sphere_scene(tmp_path / "single", views=4)
     (single / "transforms_test.json").unlink()
     aligning = replace(config, fit=TINY_FIT)
+    assert "processes: is 0; expected at least 1" in problem(config, out, processes=0)
     assert "scenes: name at least one" in problem(replace(config, scenes=()), out)
     assert f"{empty}: no scenes here" in problem(replace(config, scenes=(empty,)), out)
     assert "single" in problem(replace(config, scenes=(single,)), out)

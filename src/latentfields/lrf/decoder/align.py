@@ -19,6 +19,7 @@ from pathlib import Path
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders
 from latentfields.latent_nerf.config import FitConfig
@@ -73,6 +74,7 @@ def align_decoder(
         photos=as_folders(photos),
     )
     run.check()
+    require_at_least("processes", processes, 1)
     target = choose_device(device)
     model = load_autoencoder(autoencoder)
     if run.training.crop < model.factor:
