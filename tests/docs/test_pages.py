@@ -40,6 +40,8 @@ SHORTER = {
         "rgb",
         "--supervision.steps",
         "80",
+        "--alignment.steps",
+        "20",
         "--batch-rays",
         "1024",
     ),
