@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -14,18 +15,18 @@ Commands = (
 )
 
 
-def parse(*arguments):
+def parse(*arguments: object) -> object:
     return tyro.cli(Commands, args=[str(argument) for argument in arguments])
 
 
 @pytest.fixture
-def mesh(tmp_path):
+def mesh(tmp_path: Path) -> Path:
     path = tmp_path / "shape.obj"
     path.write_text(TRIANGLES)
     return path
 
 
-def test_render_makes_a_scene(tmp_path, mesh, capsys):
+def test_render_makes_a_scene(tmp_path: Path, mesh, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     parse("render", mesh, "--out", out, "--views", 4, "--size", 32, "--samples", 1).run()
     scene = load_scene(out)
@@ -34,7 +35,7 @@ def test_render_makes_a_scene(tmp_path, mesh, capsys):
     assert "4 views, the object covers" in capsys.readouterr().out
 
 
-def test_several_meshes_get_a_folder_each(tmp_path, mesh):
+def test_several_meshes_get_a_folder_each(tmp_path: Path, mesh) -> None:
     other = tmp_path / "other.obj"
     other.write_text(TRIANGLES)
     out = tmp_path / "out"
@@ -42,7 +43,7 @@ def test_several_meshes_get_a_folder_each(tmp_path, mesh):
     assert sorted(path.name for path in out.iterdir()) == ["other", "shape"]
 
 
-def test_meshes_of_one_name_are_refused(tmp_path, mesh):
+def test_meshes_of_one_name_are_refused(tmp_path: Path, mesh) -> None:
     (tmp_path / "b").mkdir()
     twin = tmp_path / "b" / "shape.obj"
     twin.write_text(TRIANGLES)
@@ -50,12 +51,12 @@ def test_meshes_of_one_name_are_refused(tmp_path, mesh):
         parse("render", mesh, twin, "--out", tmp_path / "out").run()
 
 
-def test_render_needs_a_mesh(tmp_path):
+def test_render_needs_a_mesh(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one mesh file"):
         parse("render", "--out", tmp_path / "out").run()
 
 
-def test_generate_makes_repeatable_scenes(tmp_path):
+def test_generate_makes_repeatable_scenes(tmp_path: Path) -> None:
     command = parse(
         "generate", "rocks", "--count", 2, "--seed", 3, "--views", 4, "--size", 32, "--out", tmp_path / "a"
     )
@@ -79,7 +80,7 @@ def test_generate_makes_repeatable_scenes(tmp_path):
         (["vases", "--views", "1"], "--views: expected"),
     ],
 )
-def test_bad_requests(tmp_path, arguments, problem):
+def test_bad_requests(tmp_path: Path, arguments: list[str], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         parse("generate", *arguments, "--out", tmp_path / "out").run()
     assert not (tmp_path / "out").exists()

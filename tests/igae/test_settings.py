@@ -10,7 +10,7 @@ from latentfields.igae.settings import configuration, with_epochs
 SOURCE = Path("mine.json")
 
 
-def test_changes_go_to_their_places():
+def test_changes_go_to_their_places() -> None:
     changes = {"joint": {"weights": {"latent": 0.5}, "latent_unit": "reference"}, "size": 64}
     config = configuration("small", changes, source=SOURCE)
     joint = replace(SMALL.joint, latent_unit="reference", weights=replace(SMALL.joint.weights, latent=0.5))
@@ -28,17 +28,17 @@ def test_changes_go_to_their_places():
         ([1], "JSON object"),
     ],
 )
-def test_what_does_not_fit_is_named(changes, problem):
+def test_what_does_not_fit_is_named(changes: object, problem: str) -> None:
     with pytest.raises(InputError, match=f"mine.json.*{problem}"):
         configuration("small", changes, source=SOURCE)
 
 
-def test_unknown_presets_are_refused():
+def test_unknown_presets_are_refused() -> None:
     with pytest.raises(InputError, match="tiny, small, paper"):
         configuration("huge", {}, source=SOURCE)
 
 
-def test_epochs():
+def test_epochs() -> None:
     assert with_epochs(SMALL, pretraining=None, joint=None) == SMALL
     config = with_epochs(SMALL, pretraining=2.0, joint=3.0)
     assert (config.pretraining.epochs, config.joint.epochs) == (2.0, 3.0)

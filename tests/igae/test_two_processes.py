@@ -20,7 +20,7 @@ CHILD = Path(__file__).parents[1] / "helpers" / "distributed_child.py"
 
 
 @pytest.fixture(scope="module")
-def both(data, tmp_path_factory):
+def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders of the same training by one process and by two."""
     folder = tmp_path_factory.mktemp("processes")
     config = replace(CONFIG, joint=replace(CONFIG.joint, photos_per_batch=3))
@@ -52,7 +52,7 @@ def both(data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("phase", ["pretraining", "joint"])
-def test_two_processes_are_one(both, phase):
+def test_two_processes_are_one(both: Path, phase: str) -> None:
     one, two = (load_tensors(checkpoint_path(folder / phase))[0] for folder in both)
     assert one.keys() == two.keys()
     for name, tensor in one.items():
@@ -63,7 +63,7 @@ def test_two_processes_are_one(both, phase):
 
 
 @pytest.mark.parametrize("phase", ["pretraining", "joint"])
-def test_two_processes_log_the_losses_of_the_global_batch(both, phase):
+def test_two_processes_log_the_losses_of_the_global_batch(both: Path, phase: str) -> None:
     one, two = (read_log(folder / phase) for folder in both)
     assert len(one) == len(two)
     for a, b in zip(one, two, strict=True):

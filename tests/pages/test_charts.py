@@ -94,7 +94,7 @@ def test_charts_are_reproducible_escaped_and_never_read_as_mathematics() -> None
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 @pytest.mark.parametrize("values", [[], [1.0], [float("nan")], [0.0]])
-def test_charts_of_a_run_that_has_just_begun(scale, values: list[float]) -> None:
+def test_charts_of_a_run_that_has_just_begun(scale: str, values: list[float]) -> None:
     chart = Chart(
         "Loss", "step", "loss", (Series("a", range(len(values)), values),), (Stage("s", 0),), scale=scale
     )

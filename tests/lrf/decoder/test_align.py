@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +22,13 @@ from latentfields.autoencoders.image_data import TrainingImages, load_training_i
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.errors import InputError
+from latentfields.latent_nerf.run import Run
 from latentfields.lrf.decoder.align import align_decoder
 from latentfields.lrf.decoder.align_scores import score_pairs
 from latentfields.lrf.decoder.config import AlignConfig, AlignTraining
 from latentfields.lrf.decoder.pairs import Pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
+from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopOptions
 
 FIT = replace(TINY_FIT.with_steps(supervision=100, alignment=0), subpixels=1)
@@ -164,7 +167,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bytes(
     out, fitted = tmp_path / "run", []
     fit = align_module.fit_latent_field
 
-    def fit_once(scene, autoencoder, **options):
+    def fit_once(scene: Scene, autoencoder: Autoencoder, **options: Any) -> Run:
         fitted.append(scene.name)
         if fitted == ["one", "two"]:
             raise _Stopped
@@ -176,7 +179,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bytes(
 
     step = align_module.DecoderAlignment.step
 
-    def stop_at_step(self, index, progress):
+    def stop_at_step(self: Any, index: int, progress: float) -> dict[str, float]:
         if index == 17:
             raise _Stopped
         return step(self, index, progress)
@@ -241,7 +244,9 @@ def test_other_settings_need_another_folder(config: AlignConfig, finished: Path)
     assert "holds a run with other settings (training.seed: 0 there, 1 now)" in problem(other, finished)
 
 
-def test_the_command(scenes: Path, autoencoder_folder: Path, photos: Path, tmp_path: Path, capsys) -> None:
+def test_the_command(
+    scenes: Path, autoencoder_folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [
         str(scenes / "one"),
         "--photos",
