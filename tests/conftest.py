@@ -1,5 +1,6 @@
 """Fixtures that are made once per session and only read by the tests."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from helpers.tiny import scene_autoencoder, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
+
+# Processes that tests start find the package of this checkout, too, whichever one is installed.
+SOURCES = str(Path(__file__).parents[1] / "src")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SOURCES, os.environ.get("PYTHONPATH"))))
 
 # The same examples every time: a run that fails can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

@@ -21,6 +21,7 @@ def test_other_names_are_not() -> None:
         _ = latentfields.fitt  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_public_names_are_imported_when_they_are_used() -> None:
     program = (
         "import sys, latentfields\n"

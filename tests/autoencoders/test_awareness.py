@@ -128,6 +128,7 @@ def test_scenes_without_depth_or_overlap_are_refused() -> None:
         score_awareness(autoencoder, [sphere_scene(views=2)])
 
 
+@pytest.mark.slow
 def test_score_by_name_on_generated_objects(autoencoder_folder: Path) -> None:
     result = score_named(str(autoencoder_folder), scenes=(), objects=1, views=16, size=64)
     assert result.scenes == 3

@@ -63,6 +63,7 @@ def scene_file(run_folder: Path) -> Path:
     return run_folder / "exports" / "scene.safetensors"
 
 
+@pytest.mark.slow
 def test_one_file_serves_every_command(
     scene_file: Path, scene_folder: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +90,7 @@ def test_one_file_serves_every_command(
     assert json.loads(output) == {group: values["mean"] for group, values in stored.items()}
 
 
+@pytest.mark.slow
 def test_gaussians_need_no_scene(scene_folder: Path, tmp_path: Path) -> None:
     scene = shutil.copytree(scene_folder, tmp_path / "scene")
     options = ["--field", "gaussians", "--field.initial", "50", "--space", "rgb", "--supervision.steps", "2"]
@@ -98,6 +100,7 @@ def test_gaussians_need_no_scene(scene_folder: Path, tmp_path: Path) -> None:
     assert len(plyfile.PlyData.read(tmp_path / "run" / "exports" / "gaussians.ply")["vertex"]) >= 50
 
 
+@pytest.mark.slow
 def test_hostile_input_is_one_line(
     scene_file: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

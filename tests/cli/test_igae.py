@@ -51,6 +51,7 @@ def test_several_folders_can_be_named() -> None:
     assert command.device == "cuda"
 
 
+@pytest.mark.slow
 def test_score_prints_json(autoencoder_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parse("score", autoencoder_folder, "--objects", 1, "--views", 16, "--size", 64, "--json").run()
     score = json.loads(capsys.readouterr().out)

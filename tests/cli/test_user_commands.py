@@ -12,6 +12,10 @@ import av
 import pytest
 from PIL import Image
 
+from latentfields.cli.main import main
+
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "--supervision.steps",
     "8",
@@ -138,7 +142,7 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(
-    scene_folder: Path, run_folder: Path, tmp_path: Path
+    scene_folder: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     cases = {
@@ -160,12 +164,22 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ("demo", "--family", "dragons", "--out", out): "--family: is 'dragons'",
     }
     for arguments, problem in cases.items():
-        done = latentfields(*arguments)
-        assert done.returncode == 2, (arguments, done.stderr)
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1, done.stderr
-        assert problem in done.stderr
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        errors = capsys.readouterr().err
+        assert stop.value.code == 2, (arguments, errors)
+        assert errors.startswith("error: ")
+        assert errors.count("\n") == 1, errors
+        assert problem in errors
         assert not out.exists()
+
+
+def test_a_process_says_the_same(tmp_path: Path) -> None:
+    done = latentfields("fit", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path / 'nowhere'}: there is no such folder\n"
+    assert done.stdout == ""
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_option_exits_with_2(scene_folder: Path) -> None:

@@ -114,6 +114,7 @@ def test_both_stages_have_the_packages_losses_and_gradients(
         torch.testing.assert_close(gradient / scale, expected / scale, atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_user_runs_it_and_learns(scene_folder: Path) -> None:
     command = [sys.executable, str(EXAMPLE), str(scene_folder), "--samples", "32"]
     steps = ["--supervision", "60", "--alignment", "40"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from helpers.field_checks import check_parameter_groups, fit_sphere, points_and_directions
@@ -60,6 +61,7 @@ def test_the_table_starts_small() -> None:
     assert 0.9e-4 < float(field.table.detach().abs().max()) <= 1e-4
 
 
+@pytest.mark.slow
 def test_a_short_fit_sees_the_sphere_and_its_colours() -> None:
     """One colour everywhere would be 10 dB, a sphere of its mean colour 13 dB."""
     torch.manual_seed(0)

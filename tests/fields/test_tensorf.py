@@ -1,6 +1,7 @@
 from dataclasses import replace
 from itertools import product
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,6 +193,7 @@ def test_resizing_to_the_same_resolution_keeps_the_parameters() -> None:
     assert field.planes is planes
 
 
+@pytest.mark.slow
 def test_a_short_fit_to_pictures_of_a_sphere() -> None:
     """One colour everywhere would be 10 dB, a sphere of its mean colour 13 dB."""
     assert fit_sphere(tensorf(TensorfConfig(), channels=3, head="sigmoid"), steps=100) > 24

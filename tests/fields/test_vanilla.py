@@ -97,6 +97,7 @@ def test_learning_rates_cover_all_parameters_once_and_follow_the_factor() -> Non
     check_parameter_groups(field, {name: 0.004 for name, _ in field.named_parameters()})
 
 
+@pytest.mark.slow
 def test_a_short_fit_to_pictures_of_a_sphere() -> None:
     """One colour everywhere would be 10 dB, a sphere of its mean colour 13 dB."""
     assert fit_sphere(vanilla(VanillaConfig(), channels=3, head="sigmoid"), steps=100) > 20

@@ -125,6 +125,7 @@ def test_the_page_shows_scenes_and_photos(finished: Path) -> None:
     assert "finished" in page
 
 
+@pytest.mark.slow
 def test_the_page_is_rewritten_while_it_trains(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +149,7 @@ def test_the_page_is_rewritten_while_it_trains(
     assert logged == [2, 4, 6, 8, 10, 12, 14]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase", "trainer"), [("pretraining", pretrain.ScenePretrainer), ("joint", joint.JointTrainer)]
 )
@@ -186,6 +188,7 @@ def test_stopped_and_resumed_equals_uninterrupted(
         assert torch.equal(tensor, weights(tmp_path / "run")[name])
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_step_equals_uninterrupted(
     data: Path, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +276,7 @@ def test_scenes_that_cannot_be_read_leave_nothing_behind(data: Path, tmp_path: P
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_diffusers_autoencoder_can_be_the_start(data: Path, tmp_path: Path) -> None:
     diffusers = pytest.importorskip("diffusers")
     torch.manual_seed(0)

@@ -16,6 +16,8 @@ from latentfields.igae.finetune import finetune_3d
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import LoopOptions, checkpoint_path, read_log
 
+pytestmark = pytest.mark.slow
+
 CHILD = Path(__file__).parents[1] / "helpers" / "distributed_child.py"
 
 
@@ -36,7 +38,7 @@ def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(path for path in (*sys.path, str(CHILD.parents[1])) if path),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(

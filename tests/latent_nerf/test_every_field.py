@@ -43,6 +43,7 @@ def trained(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) ->
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLINGS)
 def test_kplanes_in_rgb_with_every_sampler(scene: Scene, name: str) -> None:
     config = replace(TINY_FIT, space="rgb", field=KPLANES, sampling=SAMPLINGS[name], batch_rays=256)
@@ -50,6 +51,7 @@ def test_kplanes_in_rgb_with_every_sampler(scene: Scene, name: str) -> None:
     assert trainer.test_psnr(None) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["grid", "proposal"])
 def test_kplanes_in_latents(scene: Scene, autoencoder: Autoencoder, name: str) -> None:
     config = replace(
@@ -60,6 +62,7 @@ def test_kplanes_in_latents(scene: Scene, autoencoder: Autoencoder, name: str) -
     assert trainer.test_psnr(None) > 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["latent", "rgb"])
 @pytest.mark.parametrize("field", get_args(FieldName))
 def test_every_field_learns(scene: Scene, autoencoder: Autoencoder, field: FieldName, space: str) -> None:
@@ -82,6 +85,7 @@ def error(trainer: LatentNerfTrainer) -> float:
     return float((seen - trainer.targets).square().mean())
 
 
+@pytest.mark.slow
 def test_squashed_latents_can_be_fitted(scene: Scene, autoencoder: Autoencoder) -> None:
     config = replace(TINY_FIT, normalizer="tanh", subpixels=1, decoder_learning_rate=2e-3)
     trainer = trained(scene, autoencoder, config.with_steps(supervision=200, alignment=200))

@@ -170,6 +170,7 @@ def test_dying_after_the_training_costs_nothing(
     assert straight["after_supervision"] == resumed["after_supervision"]
 
 
+@pytest.mark.slow
 def test_a_time_limit_is_shared_by_both_stages(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ARGUMENTS = [
     "--supervision.steps",
     "30",

@@ -38,6 +38,7 @@ def test_the_losses_are_mean_squares() -> None:
     assert rgb_alignment_loss(a, b) == 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subpixels", [1, 2])
 def test_supervision_then_alignment_reach_a_quality(
     scene: Scene, autoencoder: Autoencoder, subpixels: int
@@ -49,6 +50,7 @@ def test_supervision_then_alignment_reach_a_quality(
     assert aligned > supervised + 2  # Table 4's point.
 
 
+@pytest.mark.slow
 def test_an_ordinary_nerf_goes_through_the_same_code(scene: Scene) -> None:
     trainer = trained(scene, None, 100, 100, space="rgb", batch_rays=512)
     assert trainer.test_psnr(None) > 24

@@ -84,6 +84,7 @@ def test_every_eighth_view_by_name_is_a_test_view(tmp_path: Path, format: str) -
     assert len(scene.splits["val"]) == 0
 
 
+@pytest.mark.slow
 def test_formats_are_recognised_in_a_stated_order(tmp_path: Path) -> None:
     views = square_views()
     write_colmap_binary(tmp_path, views, sphere_points())

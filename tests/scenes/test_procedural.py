@@ -36,6 +36,7 @@ def test_families_are_split() -> None:
     assert len(FAMILIES) >= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_objects_are_repeatable_colourful_and_all_different(family: str) -> None:
     meshes = [generate_object(family, seed) for seed in (0, 0, 1, 2)]
@@ -53,6 +54,7 @@ def test_objects_are_repeatable_colourful_and_all_different(family: str) -> None
             assert seen.std(axis=0).max() > 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["vases", "hats", "bags"])
 def test_many_seeds_work(family: str) -> None:
     sizes = {len(generate_object(family, seed).faces) for seed in range(100, 115)}

@@ -91,6 +91,7 @@ def test_cameras_in_one_place_are_refused(colmap_scene: Path) -> None:
         colmap_correspondences(colmap_scene, CorrespondenceOptions())
 
 
+@pytest.mark.slow
 @needs_pycolmap
 @pytest.mark.parametrize("exhaustive_up_to", [40, 2])
 def test_plain_images_are_matched_and_reconstructed(tmp_path: Path, exhaustive_up_to: int) -> None:

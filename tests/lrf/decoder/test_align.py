@@ -69,6 +69,7 @@ def result(out: Path) -> dict[str, bytes]:
     return {name: (out / "autoencoder" / name).read_bytes() for name in RESULT}
 
 
+@pytest.mark.slow
 def test_decoded_renderings_improve_and_reconstruction_is_kept(finished: Path) -> None:
     metrics = json.loads((finished / "metrics.json").read_text())
     assert (metrics["scenes"], metrics["training_views"], metrics["novel_views"]) == (2, 16, 6)
@@ -78,6 +79,7 @@ def test_decoded_renderings_improve_and_reconstruction_is_kept(finished: Path) -
     assert after["reconstruction"]["psnr"] > before["reconstruction"]["psnr"] - 0.5
 
 
+@pytest.mark.slow
 def test_only_the_decoder_changes(finished: Path, autoencoder: Autoencoder) -> None:
     aligned = load_autoencoder(finished / "autoencoder")
     assert aligned.statistics == autoencoder.statistics
@@ -88,6 +90,7 @@ def test_only_the_decoder_changes(finished: Path, autoencoder: Autoencoder) -> N
     assert all(not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_fits_are_deleted_once_their_pairs_are_written(finished: Path) -> None:
     assert sorted(path.name for path in (finished / "pairs").iterdir()) == [
         "0000-one.safetensors",
@@ -96,6 +99,7 @@ def test_fits_are_deleted_once_their_pairs_are_written(finished: Path) -> None:
     assert not (finished / "fits").exists()
 
 
+@pytest.mark.slow
 def test_without_preservation_the_reconstruction_pays(finished: Path, autoencoder: Autoencoder) -> None:
     pairs = Pairs(sorted((finished / "pairs").iterdir()), factor=4, crop=24)
 
@@ -120,6 +124,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_photographs_keep_what_the_scenes_do_not_show(
     finished: Path, autoencoder: Autoencoder, photos: Path
 ) -> None:
@@ -140,6 +145,7 @@ def test_photographs_keep_what_the_scenes_do_not_show(
     assert moved(images) < 0.5 * moved(None)
 
 
+@pytest.mark.slow
 def test_photographs_are_for_the_preservation_alone(
     finished: Path, autoencoder: Autoencoder, photos: Path
 ) -> None:
@@ -161,6 +167,7 @@ class _Stopped(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_interrupted_anywhere_it_ends_with_the_same_bytes(
     config: AlignConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +202,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bytes(
     assert result(out) == result(finished)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_without_statistics_gets_those_of_the_scenes(
     config: AlignConfig, autoencoder_folder: Path, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
@@ -239,6 +247,7 @@ def test_bad_input_leaves_nothing_behind(config: AlignConfig, tmp_path: Path) ->
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_other_settings_need_another_folder(config: AlignConfig, finished: Path) -> None:
     other = replace(config, training=replace(TRAINING, seed=1))
     assert "holds a run with other settings (training.seed: 0 there, 1 now)" in problem(other, finished)

@@ -152,6 +152,7 @@ def test_the_discriminator_sets_in_at_its_step(data: Path, tmp_path: Path) -> No
     assert seen == [False, False, False, True, True, True]
 
 
+@pytest.mark.slow
 def test_latents_agree_better_after_training(data: Path, tmp_path: Path) -> None:
     """On the training views themselves: a few steps cannot do more."""
     weights = replace(CONFIG.weights, correspondence=1.0)
@@ -163,6 +164,7 @@ def test_latents_agree_better_after_training(data: Path, tmp_path: Path) -> None
     assert 0 < after["correspondence_error"] < 0.95 * before["correspondence_error"] < 1.2
 
 
+@pytest.mark.slow
 def test_a_strong_lambda_2_keeps_the_latents(data: Path, pairs: PairImages, tmp_path: Path) -> None:
     images = pairs.batch(0, pairs=2, points=5, seed=3).images
     moved = []
@@ -206,6 +208,7 @@ def test_photographs_are_part_of_all_terms_but_the_correspondences(pairs: PairIm
     assert changed == {"reconstruction", "original"}
 
 
+@pytest.mark.slow
 def test_photographs_are_reconstructed_better_when_they_are_trained_on(
     data: Path, photos: Path, tmp_path: Path
 ) -> None:
