@@ -25,6 +25,7 @@ lint: $(INSTALLED)-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 # The documentation as site/index.html; a broken link or reference fails. The notice is about another release.
 docs: $(INSTALLED)-dev

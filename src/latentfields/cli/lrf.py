@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
-from latentfields.lrf.encoder.config import Weighting
+from latentfields.lrf.correspondences.config import CorrespondenceOptions, Weighting
 
 if TYPE_CHECKING:
     from latentfields.lrf.encoder.config import EncoderFinetuning

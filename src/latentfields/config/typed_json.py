@@ -35,6 +35,7 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     """
     if not isinstance(value, dict):
         raise InputError(source, f"field '{field or 'top level'}' should be an object")
+    # Absent tags pass: files of earlier versions have none where only one class was possible.
     if (tag := _tag(kind)) is not None:
         _require(value.get("kind", tag) == tag, value.get("kind"), source, _join(field, "kind"), repr(tag))
         value = {name: item for name, item in value.items() if name != "kind"}
@@ -43,11 +44,13 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     for name in value:
         if name not in fields:
             raise InputError(source, f"unknown field '{_join(field, name)}'")
+    # Absent fields take their defaults, so that files written before a field existed still load.
     made = {
         name: _convert(hints[name], value[name], source, _join(field, name))
         for name in fields
         if name in value
     }
+    # A field without default that is absent: the class itself says which.
     try:
         return kind(**made)
     except TypeError as error:
@@ -80,6 +83,7 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
+        # Several dataclasses: the tag decides. One: no tag is needed.
         tagged = {_tag(a): a for a in arguments if dataclasses.is_dataclass(a)}
         if len(tagged) > 1:
             tag = value.get("kind") if isinstance(value, dict) else None
@@ -102,6 +106,7 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
         return [_convert(arguments[0], item, source, field) for item in value]
     if hint is Path:
         return Path(_require(isinstance(value, str), value, source, field, "a path"))
+    # JSON writes 1.0 as 1 now and then; a bool is an int in Python, but never a number here.
     if hint is float:
         return float(
             _require(
@@ -117,6 +122,7 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
 
 def _tag(kind: Any) -> str | None:
     """The value of a dataclass's class attribute `kind`, where it has one that is no field."""
+    # A dataclass may have an ordinary field called kind, such as an optimiser's algorithm: that one is no tag.
     is_field = any(f.name == "kind" for f in dataclasses.fields(kind))
     return None if is_field else getattr(kind, "kind", None)
 

@@ -58,12 +58,14 @@ class BatchSchedule:
 
     def steps(self, epochs: float) -> int:
         """Steps after which every view was seen `epochs` times on average; at least one."""
+        # Scenes with fewer views than a batch takes of one count as if they had as many.
         total = sum(len(views) for views in self.views)
         per_batch = self._scenes * min(self.views_per_scene, max(map(len, self.views)))
         return max(1, round(epochs * total / per_batch))
 
     def plan(self, step: int) -> BatchPlan:
         """Scenes in turn, in an order that is new each time round; views at random without repetition."""
+        # Streams are keyed by (seed, purpose, step): any step's plan is known without those before it.
         random = np.random.default_rng([self.seed, 0, step])
         scenes = self._turn(step)
         return BatchPlan(
@@ -79,6 +81,7 @@ class BatchSchedule:
 
     def _turn(self, step: int) -> tuple[int, ...]:
         """The scenes of a batch. Where they do not divide evenly, some sit out a round."""
+        # Turns, not draws: every scene moves equally often, and its optimiser's moments stay as fresh as the others'.
         batches = len(self.views) // self._scenes
         order = np.random.default_rng([self.seed, 1, step // batches]).permutation(len(self.views))
         start = step % batches * self._scenes
@@ -107,7 +110,8 @@ def batch_noise(plan: BatchPlan, *, strongest: float, shape: tuple[int, int, int
     counts = [len(views) for views in plan.views] + [1] * len(plan.photo_seeds)
     parts = [torch.empty(0, *shape)]
     for seed, count in zip(plan.scene_seeds + plan.photo_seeds, counts, strict=True):
-        # Seeds are shared with jitter and crops; one more gives other numbers.
+        # Seeds are shared with jitter and crops; one more gives other numbers. Drawn per scene and photograph, so that
+        # two processes make the same noise as one.
         generator = torch.Generator().manual_seed(seed + 1)
         parts.append(latent_noise((count, *shape), strongest=strongest, generator=generator))
     return torch.cat(parts)

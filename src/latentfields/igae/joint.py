@@ -1,12 +1,8 @@
 """Second phase: autoencoder and latent scenes are trained together (IG-AE Sec. 4.2 to 4.4, Eq. 12).
 
-Latents stay normalised with the statistics that the autoencoder had at the start. Nothing in Eq. 12 holds their scale:
-an encoder that gives objects, or their detail, less contrast, and a decoder that amplifies it again, lower L_latent
-without making anything consistent. With statistics that follow the encoder this would go unseen; with a fixed reference
-it shows, as `view_latent_spread` in the log. Noise on the latents that L_ae decodes prevents it: `latent_noise`, of a
-fixed strength in the same reference. `latent_unit = "object"`, L_latent in units of the latents' own variance over the
-object (`losses.relative_latent_loss`), holds the contrast of objects, but not that of their detail. Statistics are
-measured again at the end.
+Latents stay normalised with the statistics that the autoencoder had at the start, and are measured again at the end:
+Eq. 12 does not hold their scale, and only against a fixed reference does a loss of contrast show (`view_latent_spread`
+in the log). Noise of a fixed strength on the latents that L_ae decodes prevents it; docs/concepts/igae.md says why.
 
 Shape suffixes: B scene views in this process's batch, P its photographs, C latent channels, h, w latent size.
 """
@@ -91,9 +87,11 @@ class JointTrainer:
             scenes_per_batch=options.scenes_per_batch,
             views_per_scene=options.views_per_scene,
             photos_per_batch=options.photos_per_batch if config.has_preservation else 0,
+            # Odd here, even in the first phase: other batches, whatever the seed.
             seed=2 * config.seed + 1,
         )
         self.batches = Prefetcher(self._load)
+        # One optimiser, two groups: encoder and decoder have learning rates of their own, and clipped norms.
         self.optimizer = torch.optim.Adam(
             [
                 {
@@ -142,18 +140,22 @@ class JointTrainer:
         """One batch: every term's gradient, then every optimiser."""
         batch, waited = self.batches.get(index)
         options = self.config.joint
+        # Exponential decay, as in Table 15, over the whole phase.
         decay = options.final_learning_rate**progress
         self.optimizer.zero_grad()
         active = self.training.scenes.fetch(batch.mine.scenes, self.training.device)
         loss, values = self.loss(batch, active)
         if loss.requires_grad:  # A process may have nothing to do in a small batch.
             loss.backward()
+        # Means over a part, weighted by its share, add up to means over the batch: gradients are summed, not averaged.
         self.processes.sum_gradients(p for group in self.optimizer.param_groups for p in group["params"])
         for group in self.optimizer.param_groups:
+            # Each group by itself: a rough step of the decoder does not slow the encoder down.
             if options.largest_gradient is not None:
                 torch.nn.utils.clip_grad_norm_(group["params"], options.largest_gradient)
             group["lr"] = group["peak"] * decay
         self.optimizer.step()
+        # After the autoencoder's step, but with gradients from before it: everything moves at once, as in Eq. 12.
         if self.config.moves_scenes:
             self.training.update(
                 active,
@@ -186,6 +188,7 @@ class JointTrainer:
         zero = torch.zeros((), device=device)
         parts = {name: share * terms.get(name, zero) for name, share in self._shares(batch).items()}
         logged = parts | total_loss(parts, self.config)
+        # One transfer for all values instead of one each.
         values = torch.stack([value.detach() for value in logged.values()]).tolist()
         return logged["loss"], dict(zip(logged, values, strict=True))
 

@@ -22,12 +22,17 @@ MARGIN = 1.05
 MIN_NEAR = 0.02
 """In the normalised frame: where cameras stand inside the scene, near is this."""
 _MIN_HALF_SIDE = 1e-9
+"""Smaller cubes have no size: all points, or all cameras, are one."""
 _OUTLIERS = 0.01
 """Share of the sparse points on each side that is left out of the box and of the range of depths."""
 _RANGE_MARGIN = 0.1
 """Near and far are this much wider, as a share, than the distances of the sparse points."""
 _LOOK_RADIUS = 0.5
 """Without alpha and points: half the side of the cube, as a share of the cameras' distance from it."""
+_CAMERA_PULL = 1e-3
+"""Weight of staying near the cameras, beside a weight of at most one for lying on their optical axes."""
+_CUBE_CORNER = 3**0.5
+"""Distance of the corners of [-1, 1]^3 from its centre."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ def normalise(
     `points` (P, 3) float64 sparse points in the world. Raises InputError, naming `source`, when no point of
     space lies in the alpha channels of the training views.
     """
+    # The hull is exact where there is alpha. Points show what was matched, outliers too. Cameras alone say least.
     look = look_similarity(cameras)
     if alpha is not None:
         similarity = hull_similarity(cameras, alpha, train=train, look=look, source=source)
@@ -57,6 +63,7 @@ def normalise(
     else:
         similarity = look
     seen = cameras.transformed(similarity)
+    # Points of a capture reach far behind the cube; an object with alpha is all inside of it.
     if alpha is None and points is not None:
         near, far = points_range(seen, transform_points(similarity, points))
     else:
@@ -85,11 +92,14 @@ def look_similarity(cameras: Cameras) -> Tensor:
     """
     centers, forward = cameras.centers, cameras.forward
     middle = centers.mean(0)
+    # I - f f^T takes the part across an axis: its squared length is the squared distance from that axis, and the point
+    # with the least sum of them solves a linear system.
     across = torch.eye(3, dtype=centers.dtype) - forward[:, :, None] * forward[:, None, :]
     offsets = (across @ (centers - middle)[:, :, None])[..., 0].mean(0)
     # The small pull towards the cameras decides what the axes leave open.
-    pull = 1e-3 * torch.eye(3, dtype=centers.dtype)
+    pull = _CAMERA_PULL * torch.eye(3, dtype=centers.dtype)
     target = middle + torch.linalg.solve(across.mean(0) + pull, offsets)
+    # The median: a few views from afar do not make the cube larger.
     distance = float((centers - target).norm(dim=-1).median())
     return cube_similarity(target, _LOOK_RADIUS * distance)
 
@@ -105,6 +115,7 @@ def hull_similarity(cameras: Cameras, alpha: Tensor, *, train: Tensor, look: Ten
 
     It is searched between the cameras, in the frame of `look`. Raises InputError when there is no hull.
     """
+    # Nothing farther out than the cameras can be seen from all around; beyond them a hull would be open.
     around = cameras.transformed(look)
     radius = float(around.centers.norm(dim=-1).max())
     box = visual_hull_box(around, alpha, views=train, radius=radius) if radius > 0 else None
@@ -119,8 +130,8 @@ def hull_similarity(cameras: Cameras, alpha: Tensor, *, train: Tensor, look: Ten
 def cube_range(cameras: Cameras) -> tuple[float, float]:
     """Near and far for cameras in the normalised frame: where rays meet the sphere around [-1, 1]^3."""
     distance = cameras.centers.norm(dim=-1)
-    near = float(distance.min()) - 3**0.5
-    return max(near, MIN_NEAR), float(distance.max()) + 3**0.5
+    near = float(distance.min()) - _CUBE_CORNER
+    return max(near, MIN_NEAR), float(distance.max()) + _CUBE_CORNER
 
 
 def points_range(cameras: Cameras, points: Tensor) -> tuple[float, float]:
@@ -130,6 +141,7 @@ def points_range(cameras: Cameras, points: Tensor) -> tuple[float, float]:
     """
     limit = points.new_tensor([cameras.width, cameras.height])
     near, far = float("inf"), 0.0
+    # One view after the other: points times views would not fit into memory for large captures.
     for view in range(len(cameras)):
         positions, depth = cameras[view : view + 1].project(points)
         visible = (depth[0] > 0) & ((positions[0] >= 0) & (positions[0] <= limit)).all(-1)
@@ -137,6 +149,7 @@ def points_range(cameras: Cameras, points: Tensor) -> tuple[float, float]:
             distance = (points[visible] - cameras.centers[view]).norm(dim=-1)
             near = min(near, float(_quantile(distance, _OUTLIERS)))
             far = max(far, float(_quantile(distance, 1 - _OUTLIERS)))
+    # No point is in front of any camera: the model and the pictures do not belong together, or it has none.
     if far == 0:
         return cube_range(cameras)
     return max(near * (1 - _RANGE_MARGIN), MIN_NEAR), far * (1 + _RANGE_MARGIN)

@@ -57,24 +57,31 @@ class AdaptiveControl(Strategy):
         if self.is_due(moments_passed(step.progress, first=first, last=last, count=self.options.refinements)):
             self._refine(field, optimizer, generator)
             self.gradients, self.views = self.gradients.new_zeros(0), self.views.new_zeros(0)
+        # Resets lie evenly inside the window, none at its ends: opacities need time to come back before the last
+        # pruning.
         between = (last - first) / (self.options.opacity_resets + 1)
         resets = moments_passed(
             step.progress, first=first + between, last=last - between, count=self.options.opacity_resets
         )
         if int(self.resets) < resets:
+            # Gaussians that nothing pulls back to opacity, such as floaters near cameras, are pruned afterwards.
             self.resets.fill_(resets)
             field.opacities.clamp_(max=math.log(RESET_OPACITY / (1 - RESET_OPACITY)))
+            # Old moments would go on moving opacities as if they had not been lowered.
             forget_moments(field.opacities, optimizer, torch.arange(len(field), device=field.means.device))
 
     def _observe(self, count: int, step: SplattedStep) -> None:
+        # After the last refinement nobody reads the statistics.
         if int(self.refined) >= self.options.refinements:
             return
+        # The first step after a refinement: rows have changed, and what was seen of the old ones says nothing.
         if len(self.gradients) != count:
             self.gradients, self.views = self.gradients.new_zeros(count), self.views.new_zeros(count)
         # The loss is a mean over views: the gradient of one view's own loss is what is compared.
         unit = self.gradients.new_tensor([step.width, step.height]) * (
             len(step.splats) / 2 / step.value_range
         )
+        # Gradients of pixels times half the picture are per half picture, so that thresholds hold at any resolution.
         for splats in step.splats:
             if splats.means_2d.grad is not None:
                 self.gradients += (splats.means_2d.grad * unit).norm(dim=-1)
@@ -83,6 +90,8 @@ class AdaptiveControl(Strategy):
     def _refine(
         self, field: GaussianField, optimizer: torch.optim.Optimizer, generator: torch.Generator
     ) -> None:
+        # Small Gaussians under strain leave a gap: a copy at the same place moves into it. Large ones cover too much:
+        # two smaller ones take their place.
         kept = self._kept(field)
         largest = field.scales.exp().amax(dim=1)
         grown = self._grown(kept)
@@ -90,6 +99,8 @@ class AdaptiveControl(Strategy):
         split = grown[largest[grown] > self.options.clone_scale]
         stays = kept.clone()
         stays[split] = False
+        # One gather makes the new field: survivors first, then copies and both parts of split ones, which start
+        # without moments.
         rows = torch.cat([stays.nonzero()[:, 0], cloned, split, split])
         fresh = torch.arange(len(rows), device=rows.device) >= int(stays.sum())
         take_rows(field, optimizer, rows, fresh=fresh)
@@ -106,15 +117,18 @@ class AdaptiveControl(Strategy):
 
     def _grown(self, kept: Tensor) -> Tensor:
         """Indices of those to add to, the most wanted ones as far as there is room."""
+        # Sums over views favour what many views see; means compare Gaussians by how hard one view pulls.
         wanted = self.gradients / self.views.clamp(min=1)
         wanted = torch.where(kept & (wanted >= self.options.threshold), wanted, torch.zeros_like(wanted))
         room = min(max(self.options.most - int(kept.sum()), 0), int((wanted > 0).sum()))
+        # Stable, so that ties come out alike on every machine.
         return wanted.argsort(descending=True, stable=True)[:room]
 
 
 def _spread(field: GaussianField, parts: slice, generator: torch.Generator) -> None:
     """Draw the means of split Gaussians from what they were, and make them smaller."""
     scales = field.scales[parts].exp()
+    # Drawn on the CPU: the same numbers for every device.
     drawn = torch.randn(scales.shape, generator=generator).to(scales.device)
     offsets = (rotation_matrices(field.rotations[parts]) @ (scales * drawn)[:, :, None])[:, :, 0]
     field.means[parts] += offsets

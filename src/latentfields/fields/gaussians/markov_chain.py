@@ -20,6 +20,8 @@ MOST_COPIES = 51
 """Gaussians that one can be shared among."""
 NOISE_SHARPNESS, NOISE_OPACITY = 100.0, 0.005
 """Noise falls off around this opacity, as a sigmoid of this slope (Eq. 9 of the paper)."""
+_OPACITY_RANGE = (1e-4, 1 - 1e-4)
+"""Opacities of Gaussians that share a shape."""
 
 
 class MarkovChain(Strategy):
@@ -46,6 +48,7 @@ class MarkovChain(Strategy):
         if self.is_due(moments):
             self._relocate(field, optimizer, generator)
             self._grow(field, optimizer, generator)
+        # RGB Alignment (progress 1) refines what is there; noise would only blur it.
         if step.progress < 1:
             self._explore(field, optimizer, generator)
 
@@ -56,8 +59,10 @@ class MarkovChain(Strategy):
         opacities = torch.sigmoid(field.opacities)
         dead = (opacities <= self.options.lowest_opacity).nonzero()[:, 0]
         alive = torch.where(opacities > self.options.lowest_opacity, opacities, torch.zeros_like(opacities))
+        # Without any opaque Gaussian there is none to move to, and no distribution to draw from.
         if len(dead) == 0 or not bool((alive > 0).any()):
             return
+        # First the chosen ones are made fainter, then copied: copies take the shared shape with them.
         chosen = _draw(alive, len(dead), generator)
         share(field, optimizer, chosen)
         rows = torch.arange(len(field), device=chosen.device)
@@ -81,12 +86,14 @@ class MarkovChain(Strategy):
     def _explore(
         self, field: GaussianField, optimizer: torch.optim.Optimizer, generator: torch.Generator
     ) -> None:
-        """Eq. 9: noise of a Gaussian's own shape, more of it the more transparent it is."""
+        """Add Eq. 9's noise of a Gaussian's own shape, more of it the more transparent it is."""
+        # Noise follows the means' learning rate, so that it dies down with the schedule.
         rate = next(
             group["lr"] for group in optimizer.param_groups if any(p is field.means for p in group["params"])
         )
         opacities = torch.sigmoid(field.opacities)
         strength = torch.sigmoid(NOISE_SHARPNESS * (NOISE_OPACITY - opacities)) * (self.options.noise * rate)
+        # Sigma = R S (R S)^T: noise by the covariance itself, not its root, stays within thin Gaussians.
         roots = rotation_matrices(field.rotations) * field.scales.exp()[:, None]
         drawn = torch.randn(field.means.shape, generator=generator).to(field.means.device)
         moved = roots @ (roots.transpose(1, 2) @ (drawn * strength[:, None])[:, :, None])
@@ -100,10 +107,13 @@ def share(field: GaussianField, optimizer: torch.optim.Optimizer, chosen: Tensor
     `chosen` (M,) int64 has a Gaussian once for every copy that is to be made of it. Moments start again.
     """
     rows, copies = chosen.unique(return_counts=True)
+    # Each is shared by its copies and itself. Beyond MOST_COPIES the sum in
+    # `shared_shape` loses its digits.
     opacities, factors = shared_shape(
         torch.sigmoid(field.opacities[rows]), (copies + 1).clamp(max=MOST_COPIES)
     )
-    field.opacities[rows] = torch.logit(opacities.clamp(1e-4, 1 - 1e-4))
+    # Away from 0 and 1, where logits have no gradient to come back by.
+    field.opacities[rows] = torch.logit(opacities.clamp(*_OPACITY_RANGE))
     field.scales[rows] += factors.log()[:, None]
     forget_moments(field.opacities, optimizer, rows)
     forget_moments(field.scales, optimizer, rows)
@@ -115,7 +125,9 @@ def shared_shape(opacities: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     Together they have its opacity at the centre and its integral along lines through it (Eq. 8; its double sum over
     binomials is one sum, of C(n, k + 1)).
     """
+    # Terms alternate in sign and cancel: float32 has few digits left at 20 copies.
     old = opacities.double()
+    # n layers of the new opacity let through as much as one of the old.
     new = 1 - (1 - old).pow(1 / counts.double())
     integral = torch.zeros_like(old)
     for k in range(int(counts.max())):

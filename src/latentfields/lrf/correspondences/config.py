@@ -10,6 +10,10 @@ Source = Literal["auto", "depth", "colmap", "images"]
 """Where correspondences come from: depth maps, a COLMAP model, or plain images that pycolmap matches; auto takes the
 first of these that a folder has."""
 
+Weighting = Literal["wide", "narrow"]
+"""lambda_ij in proportion to the pose error of Eq. 12, so that wide baselines weigh more, as in the paper; or in
+proportion to its inverse."""
+
 
 @dataclass(frozen=True)
 class CorrespondenceOptions:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentfields.errors import InputError
-from latentfields.lrf.encoder.config import Weighting
+from latentfields.lrf.correspondences.config import Weighting
 
 _SMALLEST_ERROR = 1e-6
 

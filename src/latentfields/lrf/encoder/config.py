@@ -13,11 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from latentfields.autoencoders.config import Perceptual
-
-Weighting = Literal["wide", "narrow"]
-"""lambda_ij in proportion to the pose error of Eq. 12, so that wide baselines weigh more, as in the paper; or in
-proportion to its inverse."""
-
+from latentfields.lrf.correspondences.config import Weighting
 
 CorrespondenceUnit = Literal["reference", "pair"]
 """Unit of L_corres: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the spread of
@@ -28,8 +24,8 @@ the current latents at the points of each pair, so that encoders cannot lower th
 class StageOneWeights:
     """Weights of the terms of Eq. 7, beside the absolute reconstruction error, which has weight 1.
 
-    Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results.md), for
-    a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
+    Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results/lrf.md),
+    for a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
     """
 
     correspondence: float = 0.15
