@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -43,8 +44,8 @@ class Corners(MeanColors):
         return images[..., :: self.factor, :: self.factor], None
 
 
-def score(codec: Codec, **options: float) -> AwarenessScore:
-    return score_awareness(Autoencoder(codec, PLAIN, name="test"), [sphere_scene(**options)])
+def score(codec: nn.Module, **options: Any) -> AwarenessScore:
+    return score_awareness(Autoencoder(cast(Codec, codec), PLAIN, name="test"), [sphere_scene(**options)])
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +53,14 @@ def floor() -> AwarenessScore:
     return score(MeanColors())
 
 
-def test_mean_colours_score_as_the_floor(floor) -> None:
+def test_mean_colours_score_as_the_floor(floor: AwarenessScore) -> None:
     assert floor.latents == floor.pixels
     assert 0 < floor.latents.inconsistency < 0.02
     assert (floor.scenes, floor.autoencoder) == (1, "test")
     assert floor.points > awareness.FEWEST_POINTS
 
 
-def test_noise_alone_is_near_chance(floor) -> None:
+def test_noise_alone_is_near_chance(floor: AwarenessScore) -> None:
     """Independent noise of variance 1, of which bilinear lookup averages some: (1 + about 0.5) / 2."""
     noisy = score(MeanColors(noise=1e3)).latents
     assert 0.6 < noisy.inconsistency < 0.95
@@ -68,7 +69,7 @@ def test_noise_alone_is_near_chance(floor) -> None:
     assert noisy.scale_error > 0.3
 
 
-def test_more_noise_scores_worse(floor) -> None:
+def test_more_noise_scores_worse(floor: AwarenessScore) -> None:
     scores = [score(MeanColors(noise=noise)).latents for noise in (0.0, 0.05, 0.2, 0.8)]
     for better, worse in itertools.pairwise(scores):
         assert better.inconsistency < worse.inconsistency
@@ -77,7 +78,7 @@ def test_more_noise_scores_worse(floor) -> None:
     assert scores[0].inconsistency == floor.pixels.inconsistency
 
 
-def test_the_scale_of_latents_does_not_matter(floor) -> None:
+def test_the_scale_of_latents_does_not_matter(floor: AwarenessScore) -> None:
     large = score(MeanColors(scale=10.0)).latents
     assert large.inconsistency == pytest.approx(floor.latents.inconsistency, rel=1e-4)
     assert large.rmse == pytest.approx(10 * floor.latents.rmse, rel=1e-4)
@@ -94,7 +95,7 @@ def test_latents_of_small_amplitude_are_sensitive_to_noise(scale: float) -> None
     assert whole - 0.2 < found < whole + half_of_white
 
 
-def test_aliased_latents_fail_shifts_and_scaling(floor) -> None:
+def test_aliased_latents_fail_shifts_and_scaling(floor: AwarenessScore) -> None:
     aliased = score(Corners()).latents
     assert aliased.shift_errors > tuple(2 * error for error in floor.latents.shift_errors)
     assert aliased.scale_error > 2 * floor.latents.scale_error
@@ -107,7 +108,7 @@ def test_shifts_of_a_linear_ramp_are_exact() -> None:
         assert awareness._shift_error(code, ramp, factor=4, shift=shift) == pytest.approx(0, abs=1e-10)
 
 
-def test_bands_cover_the_spectrum_once(floor) -> None:
+def test_bands_cover_the_spectrum_once(floor: AwarenessScore) -> None:
     assert BANDS[0][0] == 0
     assert BANDS[-1][1] > 0.5 * 2**0.5
     assert all(low[1] == high[0] for low, high in itertools.pairwise(BANDS))
@@ -115,13 +116,13 @@ def test_bands_cover_the_spectrum_once(floor) -> None:
 
 
 def test_statistics_are_measured_where_there_are_none() -> None:
-    autoencoder = Autoencoder(MeanColors(), None, name="new")
+    autoencoder = Autoencoder(cast(Codec, MeanColors()), None, name="new")
     score_awareness(autoencoder, [sphere_scene()])
     assert autoencoder.has_statistics
 
 
 def test_scenes_without_depth_or_overlap_are_refused() -> None:
-    autoencoder = Autoencoder(MeanColors(), PLAIN, name="test")
+    autoencoder = Autoencoder(cast(Codec, MeanColors()), PLAIN, name="test")
     with pytest.raises(InputError, match="no depth maps"):
         score_awareness(autoencoder, [replace(sphere_scene(), depth=None)])
     with pytest.raises(InputError, match="share fewer"):

@@ -12,6 +12,7 @@ from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencod
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
+from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.autoencoders.train import AutoencoderTrainer, new_autoencoder, train_autoencoder
 from latentfields.errors import InputError
 from latentfields.training.loop import Interrupted, LoopOptions, read_log
@@ -169,6 +170,8 @@ def test_a_packaged_autoencoder_can_be_the_start(tmp_path: Path, photos: Path, s
     frozen = replace(OPTIONS, steps=1, learning_rate=0.0)
     made = train(tmp_path / "run", photos, scene_folder, frozen, start="base", architecture=None)
     base = load_autoencoder("base")
+    assert isinstance(base.codec, PatchAutoencoder)
+    assert isinstance(made.codec, PatchAutoencoder)
     for name, weights in base.codec.state_dict().items():
         assert torch.equal(weights, made.codec.state_dict()[name]), name
 

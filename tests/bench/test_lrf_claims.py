@@ -58,7 +58,7 @@ def fits(values: dict[str, dict[str, float]], views: int | None) -> list[dict[st
 
 def results(**changes: dict[str, float]) -> dict[str, Any]:
     """What the benchmark would measure if everything were about as in the paper, but for the changes."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "psnr": PSNR,
         "ms_gmsd": GMSD,
         "few_psnr": FEW_PSNR,

@@ -15,12 +15,14 @@ Commands = (
 )
 
 
-def parse(*arguments: object) -> object:
+def parse(*arguments: object) -> Finetune3D | Score:
     return tyro.cli(Commands, args=[str(argument) for argument in arguments])
 
 
 def finetune(*arguments: object) -> Finetune3D:
-    return parse("finetune-3d", "--out", "run", "--scenes", "scenes", *arguments)
+    command = parse("finetune-3d", "--out", "run", "--scenes", "scenes", *arguments)
+    assert isinstance(command, Finetune3D)
+    return command
 
 
 def test_the_preset_stands_unless_asked_otherwise() -> None:

@@ -1,6 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import tyro
@@ -15,7 +15,7 @@ Commands = (
 )
 
 
-def parse(*arguments: object) -> object:
+def parse(*arguments: object) -> Any:
     return tyro.cli(Commands, args=[str(argument) for argument in arguments])
 
 
@@ -26,7 +26,7 @@ def mesh(tmp_path: Path) -> Path:
     return path
 
 
-def test_render_makes_a_scene(tmp_path: Path, mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_render_makes_a_scene(tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     parse("render", mesh, "--out", out, "--views", 4, "--size", 32, "--samples", 1).run()
     scene = load_scene(out)
@@ -35,7 +35,7 @@ def test_render_makes_a_scene(tmp_path: Path, mesh, capsys: pytest.CaptureFixtur
     assert "4 views, the object covers" in capsys.readouterr().out
 
 
-def test_several_meshes_get_a_folder_each(tmp_path: Path, mesh) -> None:
+def test_several_meshes_get_a_folder_each(tmp_path: Path, mesh: Path) -> None:
     other = tmp_path / "other.obj"
     other.write_text(TRIANGLES)
     out = tmp_path / "out"
@@ -43,7 +43,7 @@ def test_several_meshes_get_a_folder_each(tmp_path: Path, mesh) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["other", "shape"]
 
 
-def test_meshes_of_one_name_are_refused(tmp_path: Path, mesh) -> None:
+def test_meshes_of_one_name_are_refused(tmp_path: Path, mesh: Path) -> None:
     (tmp_path / "b").mkdir()
     twin = tmp_path / "b" / "shape.obj"
     twin.write_text(TRIANGLES)

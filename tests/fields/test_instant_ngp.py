@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers.field_checks import check_parameter_groups, fit_sphere, points_and_directions
+from helpers.field_checks import check_parameter_groups, fit_sphere, linear_layers, points_and_directions
 from latentfields.fields.config import InstantNgpConfig
 from latentfields.fields.field import Head
 from latentfields.fields.instant_ngp import InstantNgp
@@ -32,13 +32,14 @@ def test_it_is_two_mlps_after_the_encoding() -> None:
     field = instant_ngp()
     points, directions = points_and_directions()
     density, features = field(points, directions)
-    first, last = (layer.weight for layer in field.geometry)
+    first, last = (layer.weight for layer in linear_layers(field.geometry))
     passed = torch.relu(hash_encoding_reference(field.table, points, field.levels) @ first.T) @ last.T
     color = torch.cat([spherical_harmonics(directions), passed], dim=1)
-    for layer in field.color[:-1]:
+    *hidden, output = linear_layers(field.color)
+    for layer in hidden:
         color = torch.relu(color @ layer.weight.T)
     torch.testing.assert_close(density, passed[:, 0].exp())
-    torch.testing.assert_close(features, color @ field.color[-1].weight.T)
+    torch.testing.assert_close(features, color @ output.weight.T)
     torch.testing.assert_close(field.density(points), density)
 
 

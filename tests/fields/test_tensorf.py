@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -104,7 +105,7 @@ def test_the_shift_of_the_paper_starts_with_empty_space() -> None:
 
 
 def test_regularisation_is_l1_of_the_density_factors_and_total_variation_of_the_planes() -> None:
-    weights = {"l1_weight": 0.0, "density_tv_weight": 0.0, "appearance_tv_weight": 0.0}
+    weights: dict[str, Any] = {"l1_weight": 0.0, "density_tv_weight": 0.0, "appearance_tv_weight": 0.0}
     density, appearance = tensorf().planes.split([2, 3], dim=-1)
     lines = tensorf().lines[..., :2]
     expected = {

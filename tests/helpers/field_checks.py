@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.tiny import sphere_cameras, sphere_rgba
 from latentfields.cameras import Rays
@@ -26,6 +27,13 @@ def points_and_directions(count: int = 20) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     points = 2 * torch.rand(count, 3, generator=generator) - 1
     return points, torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+
+
+def linear_layers(layers: Iterable[nn.Module]) -> list[nn.Linear]:
+    """The layers, all of which are linear."""
+    found = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    assert len(found) == len(list(layers))
+    return found
 
 
 def check_gradients(field: Field) -> None:

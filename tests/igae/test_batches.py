@@ -99,7 +99,7 @@ def test_the_prefetcher_gives_the_batch_of_the_step_and_makes_the_next() -> None
 
 
 def test_the_prefetcher_passes_errors_on() -> None:
-    def make(step: int) -> None:
+    def make(step: int) -> int:
         raise RuntimeError("disk gone")
 
     batches: Prefetcher[int] = Prefetcher(make)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from latentfields.errors import InputError
-from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, IgaeConfig
+from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, Ablation, IgaeConfig
 
 
 def test_the_paper_preset_is_table_15() -> None:
@@ -68,7 +68,7 @@ def test_presets_grow() -> None:
         ("frozen-scenes", True, True, False),
     ],
 )
-def test_ablations(ablation: str, has_3d: bool, has_preservation: bool, moves_scenes: bool) -> None:
+def test_ablations(ablation: Ablation, has_3d: bool, has_preservation: bool, moves_scenes: bool) -> None:
     config = replace(IgaeConfig(), ablation=ablation)
     assert (config.has_3d, config.has_preservation, config.moves_scenes) == (
         has_3d,

@@ -18,7 +18,7 @@ from latentfields.errors import InputError
 from latentfields.igae import joint, pretrain
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.finetune import finetune_3d
-from latentfields.pages.report import Report
+from latentfields.pages.report import Report, write_report
 from latentfields.scenes import load_scene
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import Interrupted, LoopOptions, checkpoint_path, read_log
@@ -26,15 +26,15 @@ from latentfields.training.loop import Interrupted, LoopOptions, checkpoint_path
 LOOP = LoopOptions(checkpoint_seconds=3600.0, log_every=1)
 
 
-def finetune(data: Path, out: Path, config: IgaeConfig = CONFIG, **options: Any) -> Autoencoder:
-    options = {
+def finetune(data: Path, out: Path, config: IgaeConfig = CONFIG, **changes: Any) -> Autoencoder:
+    options: dict[str, Any] = {
         "autoencoder": data / "base",
         "scenes": [data / "scenes"],
         "photos": [data / "photos"],
         "cache": data / "cache",
         "command": "latentfields autoencoder finetune-3d",
         "loop": LOOP,
-    } | options
+    } | changes
     return finetune_3d(config, out=out, **options)
 
 
@@ -85,6 +85,8 @@ def test_the_result_is_an_autoencoder_of_the_same_class_with_statistics_of_its_o
 ) -> None:
     result, start = load_autoencoder(finished / "autoencoder"), load_autoencoder(data / "base")
     assert isinstance(result.codec, PatchAutoencoder)
+    assert isinstance(result.codec, PatchAutoencoder)
+    assert isinstance(start.codec, PatchAutoencoder)
     assert result.codec.config == start.codec.config
     images = load_scene(data / "scenes" / "mug-0").images(torch.arange(8))
     assert not torch.allclose(result.encode(images), start.encode(images), atol=1e-3)
@@ -132,15 +134,13 @@ def test_the_page_is_rewritten_while_it_trains(
     monkeypatch.setattr(joint, "EVALUATE_EVERY", 2)
     monkeypatch.setattr(pretrain, "EVALUATE_EVERY", 3)
     statuses = []
-    from latentfields.igae import dashboard
-
-    original = dashboard.write_report
+    original = write_report
 
     def watch(path: Path, report: Report) -> None:
         statuses.append(report.status)
         original(path, report)
 
-    monkeypatch.setattr(dashboard, "write_report", watch)
+    monkeypatch.setattr("latentfields.igae.dashboard.write_report", watch)
     finetune(data, tmp_path / "run")
     assert statuses[:3] == ["latent scenes: step 3", "latent scenes: step 6", "latent scenes: step 9"]
     assert statuses[3:5] == ["joint: step 2", "joint: step 4"]
@@ -260,7 +260,7 @@ def test_without_preservation_no_photos_are_needed(data: Path, tmp_path: Path, f
     ],
 )
 def test_unusable_requests_leave_nothing_behind(
-    data: Path, tmp_path: Path, options: dict[str, object], problem: str
+    data: Path, tmp_path: Path, options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(InputError, match=problem):
         finetune(data, tmp_path / "run", **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from helpers.igae_data import CONFIG, SIZE, with_weights
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
-from latentfields.igae.config import IgaeConfig
+from latentfields.igae.config import Ablation, IgaeConfig, LatentUnit
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.igae.joint import JointTrainer
 from latentfields.igae.scene_training import WHITE, SceneTraining
@@ -62,13 +63,13 @@ def trainer_of(data: Path, tmp_path: Path) -> Iterator[TrainerOf]:
         trainer.batches.close()
 
 
-def moved(trainer: JointTrainer) -> tuple[set[str], dict[str, Tensor]]:
+def moved(trainer: JointTrainer) -> tuple[set[str], dict[str, float]]:
     """What has a gradient after one backward pass, with the loss's value."""
     batch, _ = trainer.batches.get(0)
     active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
     loss, values = trainer.loss(batch, active)
     loss.backward()
-    parts = {
+    parts: dict[str, list[Tensor]] = {
         ENCODER: list(trainer.autoencoder.encoder_parameters()),
         DECODER: list(trainer.autoencoder.decoder_parameters()),
         PLANES: [scene.planes for scene in active],
@@ -90,7 +91,7 @@ def test_a_term_alone_moves_what_the_paper_says(trainer_of: TrainerOf, term: str
 
 
 def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of: TrainerOf) -> None:
-    def values(noise: float) -> dict[str, Tensor]:
+    def values(noise: float) -> dict[str, float]:
         trainer = trainer_of(replace(CONFIG, joint=replace(CONFIG.joint, latent_noise=noise)))
         batch, _ = trainer.batches.get(0)
         active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
@@ -126,7 +127,7 @@ def test_terms_inside_equation_10(trainer_of: TrainerOf, term: str, parts: set[s
         ("frozen-scenes", {ENCODER, DECODER}),
     ],
 )
-def test_ablations_move_what_they_should(trainer_of: TrainerOf, ablation: str, parts: set[str]) -> None:
+def test_ablations_move_what_they_should(trainer_of: TrainerOf, ablation: Ablation, parts: set[str]) -> None:
     found, values = moved(trainer_of(replace(CONFIG, ablation=ablation)))
     assert found == parts
     assert ("3d" in values) == (ablation != "no-3d")
@@ -142,9 +143,10 @@ def test_the_background_is_that_of_the_start_and_takes_no_gradient(trainer_of: T
     batch, _ = trainer.batches.get(0)
     active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
     with torch.no_grad():
-        trainer.training.renderer.head.geometry[2].bias[0] = -20.0  # empty scenes: only background is seen
+        last: Any = trainer.training.renderer.head.geometry[2]
+        last.bias[0] = -20.0  # Empty scenes: only background is seen.
         for parameter in trainer.autoencoder.encoder_parameters():
-            parameter *= 1.5
+            parameter.mul_(1.5)
         rendered = trainer._renderings(batch, active).views.latents
         assert not torch.allclose(start, trainer.autoencoder.background_latent(WHITE))
     torch.testing.assert_close(rendered, start.view(1, -1, 1, 1).expand_as(rendered), atol=1e-4, rtol=1e-4)
@@ -160,7 +162,7 @@ def test_a_step_moves_only_scenes_of_the_batch(trainer_of: TrainerOf) -> None:
 
 
 @pytest.mark.parametrize("ablation", ["no-3d", "frozen-scenes"])
-def test_scenes_rest_in_ablations_without_them(trainer_of: TrainerOf, ablation: str) -> None:
+def test_scenes_rest_in_ablations_without_them(trainer_of: TrainerOf, ablation: Ablation) -> None:
     trainer = trainer_of(replace(CONFIG, ablation=ablation))
     before = {name: tensor.clone() for name, tensor in trainer.training.state()[0].items()}
     for step in range(3):
@@ -173,9 +175,9 @@ def test_scenes_rest_in_ablations_without_them(trainer_of: TrainerOf, ablation: 
 
 def shrink_encoder(trainer: JointTrainer) -> None:
     """Halve all latents about their mean over the normalised images."""
-    encoder = trainer.autoencoder.codec.encoder
+    codec: Any = trainer.autoencoder.codec
     with torch.no_grad():
-        for last in (encoder.layers[-1], encoder.linear):
+        for last in (codec.encoder.layers[-1], codec.encoder.linear):
             last.weight *= 0.5
             last.bias *= 0.5
 
@@ -198,7 +200,7 @@ def test_statistics_stay_fixed_so_that_shrinking_latents_shows(trainer_of: Train
 
 
 @pytest.mark.parametrize("unit", ["reference", "object"])
-def test_latent_term_moves_the_same_parts_in_either_unit(trainer_of: TrainerOf, unit: str) -> None:
+def test_latent_term_moves_the_same_parts_in_either_unit(trainer_of: TrainerOf, unit: LatentUnit) -> None:
     config = with_weights(latent=1.0)
     parts, _ = moved(trainer_of(replace(config, joint=replace(config.joint, latent_unit=unit))))
     assert parts == MOVED_BY["latent"]

@@ -27,6 +27,7 @@ def test_views_are_those_of_the_scenes(data: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(cached.focal, scene.cameras[train].focal)
     assert (views.near[1], views.far[1]) == (scene.near, scene.far)
     assert isinstance(views.pixels, np.memmap)
+    assert scene.alpha is not None
     hull = visual_hull_cells(scene.cameras, scene.alpha, views=train, resolution=8)
     assert torch.equal(views.hulls[1], hull)
     assert 0 < int(hull.sum()) < 8**3
@@ -111,9 +112,12 @@ def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
 def test_two_runs_may_fill_a_shared_cache_at_the_same_time(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "images"
 
+    def write_first(out: Path) -> None:
+        (out / "file").write_text("first")
+
     def write(out: Path) -> None:
         if not folder.is_dir():  # The other run writes and finishes while this one is writing.
-            _cached(folder, lambda mine: (mine / "file").write_text("first"))
+            _cached(folder, write_first)
         (out / "file").write_text("second")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -36,8 +36,8 @@ def render(
     generator: torch.Generator | None = None,
     **options: Any,
 ) -> Tensor:
-    options = {"background": BACKGROUND, "near": 0.5, "far": 5.0} | options
-    return renderer.render(scene, cameras(), generator=generator, **options).latents
+    settings: dict[str, Any] = {"background": BACKGROUND, "near": 0.5, "far": 5.0} | options
+    return renderer.render(scene, cameras(), generator=generator, **settings).latents
 
 
 def test_a_scene_renders_like_a_field_of_its_own() -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -13,7 +15,9 @@ def some_scenes(count: int = 4, *, seed: int = 0) -> LatentScenes:
     return LatentScenes(hulls, TriPlaneConfig(resolution=5, features=3), grid_resolution=4, seed=seed)
 
 
-def visit(scenes: LatentScenes, indices: list[int], gradient: float, *, learning_rate: float = 0.1) -> None:
+def visit(
+    scenes: LatentScenes, indices: Sequence[int], gradient: float, *, learning_rate: float = 0.1
+) -> None:
     active = scenes.fetch(indices, CPU)
     for scene in active:
         scene.planes.grad = torch.full_like(scene.planes, gradient)

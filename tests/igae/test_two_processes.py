@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ CHILD = Path(__file__).parents[1] / "helpers" / "distributed_child.py"
 
 
 @pytest.fixture(scope="module")
-def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Folders of the same training by one process and by two."""
     folder = tmp_path_factory.mktemp("processes")
     config = replace(CONFIG, joint=replace(CONFIG.joint, photos_per_batch=3))
@@ -54,18 +55,18 @@ def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("phase", ["pretraining", "joint"])
-def test_two_processes_are_one(both: Path, phase: str) -> None:
+def test_two_processes_are_one(both: tuple[Path, Path], phase: str) -> None:
     one, two = (load_tensors(checkpoint_path(folder / phase))[0] for folder in both)
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         if "moment" not in name and "exp_avg" not in name:
             torch.testing.assert_close(
-                two[name], tensor, atol=2e-3, rtol=2e-3, msg=lambda m, n=name: f"{n}: {m}"
+                two[name], tensor, atol=2e-3, rtol=2e-3, msg=partial("{}: {}".format, name)
             )
 
 
 @pytest.mark.parametrize("phase", ["pretraining", "joint"])
-def test_two_processes_log_the_losses_of_the_global_batch(both: Path, phase: str) -> None:
+def test_two_processes_log_the_losses_of_the_global_batch(both: tuple[Path, Path], phase: str) -> None:
     one, two = (read_log(folder / phase) for folder in both)
     assert len(one) == len(two)
     for a, b in zip(one, two, strict=True):

@@ -13,7 +13,13 @@ import torch
 from latentfields import preset
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
-from latentfields.fields.config import FieldName, GaussiansConfig, InstantNgpConfig, TensorfConfig
+from latentfields.fields.config import (
+    FieldName,
+    GaussiansConfig,
+    InstantNgpConfig,
+    KPlanesConfig,
+    TensorfConfig,
+)
 from latentfields.fields.gaussians.config import (
     DensificationName,
     GradientDensification,
@@ -76,7 +82,9 @@ def test_every_small_field_has_any_number_of_channels(field: FieldName) -> None:
     points = 2 * torch.rand(7, 3) - 1
     directions = torch.nn.functional.normalize(torch.randn(7, 3), dim=-1)
     for channels in (1, 5):
-        model = new_field(preset(field).field, channels=channels, head="linear")
+        config = preset(field).field
+        assert not isinstance(config, GaussiansConfig)
+        model = new_field(config, channels=channels, head="linear")
         density, features = model(points, directions)
         assert (density.shape, features.shape) == ((7,), (7, channels))
         torch.testing.assert_close(model.density(points), density)
@@ -137,6 +145,7 @@ def test_numbers_of_gaussians_are_checked(change: dict[str, Any], option: str) -
 
 def test_numbers_of_every_field_and_sampler_are_checked() -> None:
     config = preset("kplanes", "paper")
+    assert isinstance(config.field, KPlanesConfig)
     assert isinstance(config.sampling, ProposalSampling)
     bad = {
         "--field.scales": replace(config, field=replace(config.field, scales=(1, 0))),

@@ -23,12 +23,13 @@ Found = tuple[Cameras, list[Correspondence]]
 def found() -> Found:
     """Correspondences of all neighbouring views of the sphere, with its cameras."""
     scene = sphere_scene()
-    covered = covered_cells(scene.depth, factor=FACTOR)
+    assert scene.depth is not None
+    depth = scene.depth
+    covered = covered_cells(depth, factor=FACTOR)
     pairs = neighbouring_views(scene.cameras, largest_angle=60.0)
     assert pairs
     return scene.cameras, [
-        correspondences(scene.cameras, scene.depth, covered, target=t, source=s, factor=FACTOR)
-        for t, s in pairs
+        correspondences(scene.cameras, depth, covered, target=t, source=s, factor=FACTOR) for t, s in pairs
     ]
 
 

@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 
+from latentfields.pages.pictures import Pixels
 from latentfields.pages.video import write_mp4
 
 
@@ -67,7 +68,9 @@ def test_the_index_comes_first_and_equal_frames_give_equal_bytes(tmp_path: Path)
         (moving_square(32, 32, count=1) + moving_square(32, 48, count=1), "two sizes"),
     ],
 )
-def test_a_film_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, frames: list, problem: str) -> None:
+def test_a_film_that_cannot_be_written_keeps_the_old_one(
+    tmp_path: Path, frames: list[Pixels], problem: str
+) -> None:
     path = tmp_path / "film.mp4"
     path.write_bytes(b"the old film")
     with pytest.raises(ValueError, match=problem):

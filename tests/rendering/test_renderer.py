@@ -32,7 +32,8 @@ class Ball(nn.Module):
     """A hard ball, opaque at once."""
 
     def density(self, points: Tensor) -> Tensor:
-        return 5e3 * (points.norm(dim=-1) < RADIUS)
+        inside: Tensor = points.norm(dim=-1) < RADIUS
+        return 5e3 * inside
 
     def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         return self.density(points), 0.5 + 0.4 * points / RADIUS

@@ -223,7 +223,8 @@ def blob_picture(cameras_size: tuple[int, int], position: np.ndarray) -> np.ndar
     width, height = cameras_size
     rows, columns = np.mgrid[:height, :width] + 0.5
     value = 255 * np.exp(-0.125 * ((columns - position[0]) ** 2 + (rows - position[1]) ** 2))
-    return np.repeat(value[:, :, None], 3, axis=2).round().astype(np.uint8)
+    pixels: np.ndarray = np.repeat(value[:, :, None], 3, axis=2).round().astype(np.uint8)
+    return pixels
 
 
 @pytest.mark.parametrize("k1", [-0.3, 0.25])

@@ -26,7 +26,7 @@ def rendered(mesh: Mesh, seed: int = 0) -> NDArray[np.uint8]:
 def volume(mesh: Mesh) -> float:
     """Signed volume; the sign depends on the winding."""
     corner = mesh.vertices[mesh.faces].astype(np.float64)
-    return np.einsum("fc,fc->f", corner[:, 0], np.cross(corner[:, 1], corner[:, 2])).sum() / 6
+    return float(np.einsum("fc,fc->f", corner[:, 0], np.cross(corner[:, 1], corner[:, 2])).sum()) / 6
 
 
 def test_families_are_split() -> None:

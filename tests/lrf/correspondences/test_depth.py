@@ -63,7 +63,8 @@ def fundamental_matrix(cameras: Cameras) -> torch.Tensor:
     cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
     (fx, fy), (cx, cy) = cameras.focal[0].tolist(), cameras.principal[0].tolist()
     inverse = torch.linalg.inv(torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64))
-    return inverse.T @ cross @ relative[:3, :3] @ inverse
+    matrix: Tensor = inverse.T @ cross @ relative[:3, :3] @ inverse
+    return matrix
 
 
 def test_only_views_within_the_angle_are_paired(folder: Path, found: SceneCorrespondences) -> None:
@@ -79,7 +80,7 @@ def test_finer_spacing_gives_more_points(folder: Path, found: SceneCorrespondenc
     assert 3 < len(fine.points) / len(found.points) < 5
 
 
-def test_a_scene_without_depth_is_refused(folder, tmp_path: Path) -> None:
+def test_a_scene_without_depth_is_refused(folder: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path / "images", CAMERAS)
     meta = json.loads((folder / "transforms.json").read_text())
     for frame in meta["frames"]:

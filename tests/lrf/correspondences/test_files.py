@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,7 +76,7 @@ def test_eight_bytes_a_correspondence(tmp_path: Path) -> None:
     ],
 )
 def test_tensors_that_do_not_belong_together_are_refused(
-    tmp_path: Path, change: dict[str, object], message: str
+    tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     save_correspondences(replace(scene(tmp_path), **change), tmp_path)
     with pytest.raises(InputError, match=message):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentfields.errors import InputError
+from latentfields.lrf.correspondences.config import Weighting
 from latentfields.lrf.correspondences.pose_error import absolute_pose_error, pair_weights, unit_spread
 
 
@@ -36,7 +37,7 @@ def test_weights_sum_to_one_and_follow_the_error_or_its_inverse() -> None:
 
 
 @pytest.mark.parametrize("weighting", ["wide", "narrow"])
-def test_pairs_without_any_error_share_the_weight(weighting: str) -> None:
+def test_pairs_without_any_error_share_the_weight(weighting: Weighting) -> None:
     torch.testing.assert_close(pair_weights(torch.zeros(4), weighting=weighting), torch.full((4,), 0.25))
 
 

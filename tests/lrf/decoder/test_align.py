@@ -24,6 +24,7 @@ from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.errors import InputError
 from latentfields.latent_nerf.run import Run
 from latentfields.lrf.decoder.align import align_decoder
+from latentfields.lrf.decoder.align_fit import fit_latent_field
 from latentfields.lrf.decoder.align_scores import score_pairs
 from latentfields.lrf.decoder.config import AlignConfig, AlignTraining
 from latentfields.lrf.decoder.pairs import Pairs
@@ -152,7 +153,7 @@ def test_photographs_are_for_the_preservation_alone(
     pairs = Pairs(sorted((finished / "pairs").iterdir()), factor=4, crop=24)
     images = load_training_images((photos,), (), size=24)
 
-    def decoder(photographs: TrainingImages | None, **changes: float) -> list[torch.Tensor]:
+    def decoder(photographs: TrainingImages | None, **changes: Any) -> list[torch.Tensor]:
         aligned = autoencoder.clone()
         trainer = DecoderAlignment(aligned, pairs, replace(TRAINING, **changes), photos=photographs)
         trainer.step(0, 0.0)
@@ -172,31 +173,30 @@ def test_interrupted_anywhere_it_ends_with_the_same_bytes(
     config: AlignConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, fitted = tmp_path / "run", []
-    fit = align_module.fit_latent_field
 
     def fit_once(scene: Scene, autoencoder: Autoencoder, **options: Any) -> Run:
         fitted.append(scene.name)
         if fitted == ["one", "two"]:
             raise _Stopped
-        return fit(scene, autoencoder, **options)
+        return fit_latent_field(scene, autoencoder, **options)
 
     monkeypatch.setattr(align_module, "fit_latent_field", fit_once)
     with pytest.raises(_Stopped):
         align_decoder(config, out=out, device="cpu")
 
-    step = align_module.DecoderAlignment.step
+    step = DecoderAlignment.step
 
     def stop_at_step(self: Any, index: int, progress: float) -> dict[str, float]:
         if index == 17:
             raise _Stopped
         return step(self, index, progress)
 
-    monkeypatch.setattr(align_module.DecoderAlignment, "step", stop_at_step)
+    monkeypatch.setattr(DecoderAlignment, "step", stop_at_step)
     with pytest.raises(_Stopped):
         align_decoder(config, out=out, device="cpu", loop=LoopOptions(checkpoint_seconds=0.0))
     assert fitted == ["one", "two", "two"]
 
-    monkeypatch.setattr(align_module.DecoderAlignment, "step", step)
+    monkeypatch.setattr(DecoderAlignment, "step", step)
     align_decoder(config, out=out, device="cpu")
     assert fitted == ["one", "two", "two"]
     assert result(out) == result(finished)

@@ -14,7 +14,7 @@ from PIL import Image
 from helpers.correspondence_data import CONFIG, LOOP, make_dataset, small_autoencoder, with_weights
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.diffusers_codec import DiffusersCodec
-from latentfields.autoencoders.image_data import load_training_images
+from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
@@ -47,13 +47,13 @@ def pairs(data: Path) -> PairImages:
     return PairImages(open_dataset(data / "correspondences"), size=32, factor=4)
 
 
-def finetune(data: Path, out: Path, config: EncoderFinetuning = CONFIG, **options: Any) -> Autoencoder:
-    options = {
+def finetune(data: Path, out: Path, config: EncoderFinetuning = CONFIG, **changes: Any) -> Autoencoder:
+    options: dict[str, Any] = {
         "autoencoder": data / "base",
         "correspondences": [data / "correspondences"],
         "held_out": [],
         "loop": LOOP,
-    } | options
+    } | changes
     return finetune_encoder(config, out=out, **options)
 
 
@@ -67,7 +67,7 @@ def gradient_norms(
     # At the original itself the gradient of the distance to it is zero.
     with torch.no_grad():
         for parameter in autoencoder.parameters():
-            parameter += 0.01
+            parameter.add_(0.01)
     trainer.loss(batch, config.steps)[0].backward()
     assert all(p.grad is None for p in trainer.original.parameters())
     encoder, decoder = (
@@ -195,11 +195,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_photographs_are_part_of_all_terms_but_the_correspondences(pairs: PairImages, photos: Path) -> None:
     kept = load_training_images((photos,), (), size=32)
 
-    def terms(photographs: int) -> dict[str, float]:
+    def terms(photographs: TrainingImages | None) -> dict[str, float]:
         trainer = EncoderTrainer(small_autoencoder(), pairs, CONFIG, photos=photographs, device=CPU)
         with torch.no_grad():
             for parameter in trainer.autoencoder.parameters():
-                parameter += 0.01
+                parameter.add_(0.01)
         losses = trainer.step(0, 0.0)
         return {name: losses[name] for name in ("reconstruction", "original", "correspondence")}
 
@@ -288,7 +288,7 @@ def test_killed_and_resumed_is_uninterrupted(
     ],
 )
 def test_bad_input_leaves_nothing_behind(
-    data: Path, tmp_path: Path, change: dict[str, object], options: dict[str, object], message: str
+    data: Path, tmp_path: Path, change: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         finetune(data, tmp_path / "run", replace(CONFIG, **change), **options)
@@ -298,7 +298,7 @@ def test_bad_input_leaves_nothing_behind(
 def test_empty_data_sets_are_refused(data: Path, tmp_path: Path) -> None:
     for option in ("correspondences", "held_out"):
         with pytest.raises(InputError, match="has no correspondences"):
-            finetune(data, tmp_path / "run", **{option: [tmp_path]})
+            finetune(data, tmp_path / "run", CONFIG, **{option: [tmp_path]})
 
 
 def test_other_settings_need_another_folder(data: Path, tmp_path: Path) -> None:

@@ -85,7 +85,9 @@ def test_textures_in_a_sibling_folder_are_found(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "images" / "skin.png")
     mesh = load_mesh(textured_obj(tmp_path / "models", "../images/skin.png"))
-    np.testing.assert_array_equal(mesh.materials[0].texture[..., :3], pixels)
+    texture = mesh.materials[0].texture
+    assert texture is not None
+    np.testing.assert_array_equal(texture[..., :3], pixels)
     # The black Kd of the file must not darken the texture.
     assert mesh.materials[0].color == (1, 1, 1, 1)
 
@@ -114,6 +116,7 @@ def test_gltf_materials(tmp_path: Path) -> None:
     np.testing.assert_allclose(material.color, [1, 128 / 255, 0, 0.2], atol=1e-6)
     assert (material.alpha_mode, material.alpha_cutoff) == ("mask", 0.25)
     assert material.emission == (0.5, 0.0, 1.0)
+    assert material.texture is not None
     assert (material.texture == 200).all()
 
 

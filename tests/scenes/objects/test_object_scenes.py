@@ -2,6 +2,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ def test_a_written_scene_reads_back_as_it_was_rendered(tmp_path: Path) -> None:
     assert {name: len(index) for name, index in scene.splits.items()} == {"train": 7, "val": 1, "test": 2}
     for index, view in enumerate(views):
         np.testing.assert_array_equal(scene.pixels[index].permute(1, 2, 0), view.rgba[..., :3])
+        assert scene.alpha is not None
         np.testing.assert_array_equal(scene.alpha[index, 0], view.rgba[..., 3])
     world = cameras.transformed(scene.world_to_scene)
     np.testing.assert_allclose(scene.cameras.camera_to_world, world.camera_to_world, atol=1e-5)
@@ -166,7 +168,7 @@ def test_every_view_is_reported(tmp_path: Path) -> None:
         ({"samples": 0}, "--samples"),
     ],
 )
-def test_options_out_of_range(tmp_path: Path, change: dict[str, object], option: str) -> None:
+def test_options_out_of_range(tmp_path: Path, change: dict[str, Any], option: str) -> None:
     with pytest.raises(InputError, match=f"^{option}: ") as caught:
         render_object_scene(cube(1.0), tmp_path / "scene", options=replace(SMALL, **change))
     assert "\n" not in str(caught.value)

@@ -117,7 +117,7 @@ def test_base_colour_multiplies_texture_factor_and_vertex_colour() -> None:
     plain = quad(Material(texture=texture))
     tinted = replace(
         quad(Material(texture=texture, color=(0.5, 1.0, 1.0, 1.0))),
-        colors=np.tile(np.float32([1.0, 0.5, 1.0, 1.0]), (4, 1)),
+        colors=np.tile(np.array([1.0, 0.5, 1.0, 1.0], np.float32), (4, 1)),
     )
     white, color = (render(mesh).rgba[32, 32, :3] / 255 for mesh in (plain, tinted))
     linear = ((color + 0.055) / 1.055) ** 2.4 / ((white + 0.055) / 1.055) ** 2.4

@@ -1,7 +1,7 @@
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given, settings
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from latentfields.scenes.objects.textures import TextureAtlas, linear_to_srgb, srgb_to_linear
 
@@ -13,7 +13,9 @@ def texture_of(*rows: list[int]) -> NDArray[np.uint8]:
     )
 
 
-def sample(textures: list[NDArray[np.uint8]], index: int, uv: ArrayLike, level: float) -> NDArray[np.float32]:
+def sample(
+    textures: list[NDArray[np.uint8]], index: int, uv: list[list[float]], level: float
+) -> NDArray[np.float32]:
     count = len(uv)
     return TextureAtlas(textures).sample(
         np.full(count, index, np.int32), np.asarray(uv, np.float32), np.full(count, level, np.float32)
@@ -53,7 +55,7 @@ def test_the_coarsest_level_is_the_mean_light() -> None:
     st.floats(-2, 9, allow_nan=False),
     st.floats(-3, 3, width=32),
 )
-def test_textures_do_not_leak_into_each_other(sizes: list[int], level: float, u: float) -> None:
+def test_textures_do_not_leak_into_each_other(sizes: list[tuple[int, int]], level: float, u: float) -> None:
     textures = [np.full((height, width, 4), 20 + 50 * k, np.uint8) for k, (height, width) in enumerate(sizes)]
     for index in range(len(textures)):
         found = sample(textures, index, [[u, -u]], level)[0]
