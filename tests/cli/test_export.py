@@ -11,34 +11,15 @@ from pathlib import Path
 import plyfile
 import pytest
 
+from helpers.commands import latentfields, small_fit
 from latentfields.cli.main import main
 
-SMALL = [
-    "--space",
-    "rgb",
-    "--supervision.steps",
-    "30",
-    "--alignment.steps",
-    "30",
-    "--field.resolution",
-    "16",
-    "--field.features",
-    "8",
-    "--sampling.grid-resolution",
-    "16",
-    "--batch-rays",
-    "512",
-]
+SMALL = ("--space", "rgb", *small_fit(supervision=30, alignment=30), "--batch-rays", "512")
 
 
 @pytest.fixture(autouse=True)
 def plain_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATENTFIELDS_MALLOC", "default")
-
-
-def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "latentfields", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture(scope="module")

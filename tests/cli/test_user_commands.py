@@ -12,29 +12,12 @@ import av
 import pytest
 from PIL import Image
 
+from helpers.commands import latentfields, small_fit
 from latentfields.cli.main import main
 
 pytestmark = pytest.mark.slow
 
-SMALL = [
-    "--supervision.steps",
-    "8",
-    "--alignment.steps",
-    "6",
-    "--field.resolution",
-    "16",
-    "--field.features",
-    "8",
-    "--sampling.grid-resolution",
-    "16",
-    "--batch-images",
-    "2",
-]
-
-
-def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "latentfields", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+SMALL = (*small_fit(supervision=8, alignment=6), "--batch-images", "2")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
+from helpers.tiny import TINY_FIT, TINY_GAUSSIANS, fitted_run
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
@@ -37,11 +37,10 @@ CONFIG = TINY_FIT.with_steps(supervision=2, alignment=2)
 def latent_run(
     scene: Scene, autoencoder: Autoencoder, autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
-    named = autoencoder.clone()
-    named.name = str(autoencoder_folder)
-    folder = tmp_path_factory.mktemp("runs") / "latent"
-    fit(scene, named, out=folder, config=CONFIG)
-    return Run.load(folder)
+    out = tmp_path_factory.mktemp("runs") / "latent"
+    return Run.load(
+        fitted_run(scene, autoencoder, stored=autoencoder_folder, out=out, supervision=2, alignment=2)
+    )
 
 
 @pytest.fixture(scope="module")

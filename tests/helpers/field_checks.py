@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.tiny import sphere_cameras, sphere_rgba
-from latentfields.cameras import Rays
+from latentfields.cameras import Cameras, Rays, look_at
 from latentfields.fields.field import Field
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.options import SamplingOptions
@@ -34,6 +34,20 @@ def linear_layers(layers: Iterable[nn.Module]) -> list[nn.Linear]:
     found = [layer for layer in layers if isinstance(layer, nn.Linear)]
     assert len(found) == len(list(layers))
     return found
+
+
+def camera_rays(*, size: int) -> Rays:
+    """Of one camera that looks at the origin from outside of the box."""
+    cameras = Cameras(
+        camera_to_world=look_at(
+            torch.tensor([[2.0, 1.0, 1.5]]), torch.zeros(3), torch.tensor([0.0, 0.0, 1.0])
+        ),
+        focal=torch.full((1, 2), 1.1 * size),
+        principal=torch.full((1, 2), size / 2),
+        width=size,
+        height=size,
+    )
+    return cameras.rays().flatten()
 
 
 def check_gradients(field: Field) -> None:

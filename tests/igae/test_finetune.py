@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.igae_data import CONFIG, small_autoencoder, write_scenes
+from helpers.autoencoders import small_autoencoder
+from helpers.igae_data import CONFIG, write_scenes
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder

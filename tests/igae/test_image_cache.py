@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.igae_data import SIZE, write_photos, write_scenes
+from helpers.igae_data import SIZE, write_scenes
+from helpers.photo_files import write_photos
 from latentfields.errors import InputError
 from latentfields.igae.image_cache import _cached, cache_photos, cache_scenes
 from latentfields.scenes import load_scene

@@ -11,14 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.correspondence_data import CONFIG, LOOP, make_dataset, small_autoencoder, with_weights
+from helpers.autoencoders import small_autoencoder
+from helpers.correspondence_data import CONFIG, LOOP, make_dataset, with_weights
+from latentfields.autoencoders import losses
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.diffusers_codec import DiffusersCodec
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
-from latentfields.igae import objective
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder import trainer as encoder_trainer
 from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderFinetuning
@@ -316,7 +317,7 @@ def test_an_autoencoder_without_statistics_gets_some(data: Path, tmp_path: Path)
 def test_lpips_that_cannot_be_had_leaves_nothing_behind(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objective, "load_lpips", lambda *_, **__: Unavailable("it is not installed"))
+    monkeypatch.setattr(losses, "load_lpips", lambda *_, **__: Unavailable("it is not installed"))
     with pytest.raises(InputError, match="use gradient-similarity"):
         finetune(data, tmp_path / "run", replace(CONFIG, perceptual="lpips"))
     assert not (tmp_path / "run").exists()
