@@ -6,6 +6,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "src" / "latentfields"
 
 CROSS_CUTTING = {
+    "bench/test_stored_tables.py": "tables from the stored cells of every benchmark",
     "cli/test_user_commands.py": "processes, as a user starts them",
     "docs/test_documents.py": "what documents claim",
     "docs/test_pages.py": "what documents show is run",
@@ -20,6 +21,7 @@ CROSS_CUTTING = {
     "scenes/test_bad_scenes.py": "whatever is wrong with any format",
     "test_package.py": "the package as a whole",
     "test_packaged_weights.py": "the promises of model cards",
+    "test_stored_files.py": "what the first version wrote still loads",
     "test_tests.py": "these tests",
     "training/test_divergence.py": "every training that diverges",
     "viewer/test_browser.py": "the viewer in a real browser",
