@@ -15,7 +15,11 @@ from latentfields.cli.main import main, parse
 from latentfields.cli.reporting import LogLevel
 from latentfields.errors import InputError
 from latentfields.fields.config import KPlanesConfig
-from latentfields.rendering.options import GridSampling, HierarchicalSampling, ProposalSampling
+from latentfields.rendering.config import (
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+)
 from latentfields.training.loop import Interrupted
 
 
@@ -109,7 +113,7 @@ def test_options_reach_their_fields() -> None:
     field, usual = command.config.field, preset(space="rgb").field
     assert isinstance(field, KPlanesConfig)
     assert isinstance(usual, KPlanesConfig)
-    assert isinstance(command.config.sampling, GridSampling)
+    assert isinstance(command.config.sampling, GridSamplingConfig)
     assert field.view_dependent
     assert command.config.sampling.samples == 9
     assert field == replace(usual, view_dependent=True)
@@ -140,7 +144,7 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     assert isinstance(command, Fit)
     paper = preset("kplanes", "paper")
     assert isinstance(paper.field, KPlanesConfig)
-    assert isinstance(paper.sampling, ProposalSampling)
+    assert isinstance(paper.sampling, ProposalSamplingConfig)
     optimizer = replace(paper.field.optimizer, kind="radam")
     assert command.config == replace(
         paper,
@@ -150,7 +154,7 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     assert command.device == "cpu"
     command = parse(["fit", "a", "--sampler", "hierarchical", "--sampling.coarse-network", "shared"])
     assert isinstance(command, Fit)
-    assert command.config == replace(preset(), sampling=HierarchicalSampling(coarse_network="shared"))
+    assert command.config == replace(preset(), sampling=HierarchicalSamplingConfig(coarse_network="shared"))
 
 
 def test_densification_without_gaussians_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

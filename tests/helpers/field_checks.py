@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from helpers.tiny import sphere_cameras, sphere_rgba
 from latentfields.cameras import Cameras, Rays, look_at
 from latentfields.fields.field import Field
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import SamplingOptions
 from latentfields.rendering.renderer import render_rays
 
-SAMPLING = SamplingOptions(samples=16, bins=32, grid_resolution=16)
+SAMPLING = DensityGridConfig(samples=16, bins=32, grid_resolution=16)
 GRID_EVERY = 16
 RAYS = 512
 TRAIN_VIEWS, TEST_VIEWS = 10, 2

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from latentfields.errors import InputError
-from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, Ablation, IgaeConfig
+from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, Ablation, IgaeConfig, IgaePreset
 
 
 def test_the_paper_preset_is_table_15() -> None:
@@ -26,7 +26,7 @@ def changed(config: Any, path: str, value: object) -> Any:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_in_range(name: str) -> None:
+def test_presets_are_in_range(name: IgaePreset) -> None:
     PRESETS[name].check()
 
 

@@ -34,9 +34,9 @@ def test_planes_follow_from_the_seed_and_differ_between_scenes() -> None:
 def test_absent_scenes_do_not_move_at_all() -> None:
     scenes = some_scenes()
     visit(scenes, [1, 2], 1.0)
-    before = {name: tensor.clone() for name, tensor in scenes.state().items()}
+    before = {name: tensor.clone() for name, tensor in scenes.state_dict().items()}
     visit(scenes, [0, 2], -1.0)
-    for name, tensor in scenes.state().items():
+    for name, tensor in scenes.state_dict().items():
         for absent in (1, 3):
             assert torch.equal(tensor[absent], before[name][absent]), name
     for present in (0, 2):
@@ -118,11 +118,11 @@ def test_nothing_is_dense_outside_of_the_hull() -> None:
 def test_state_goes_round() -> None:
     scenes, other = some_scenes(), some_scenes(seed=1)
     visit(scenes, [0, 3], 0.5)
-    other.restore({name: tensor.clone() for name, tensor in scenes.state().items()})
+    other.load_state_dict({name: tensor.clone() for name, tensor in scenes.state_dict().items()})
     visit(scenes, [3], 0.25)
     visit(other, [3], 0.25)
-    for name, tensor in scenes.state().items():
-        assert torch.equal(tensor, other.state()[name]), name
+    for name, tensor in scenes.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
 
 
 def test_renewed_moments_start_the_optimiser_afresh() -> None:

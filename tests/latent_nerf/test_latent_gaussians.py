@@ -13,7 +13,7 @@ from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import GradientDensification, McmcDensification
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.field import PARAMETERS
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
@@ -21,14 +21,14 @@ from latentfields.latent_nerf.losses import splatting_loss
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.measures.metrics import LATENT_RANGE, ssim
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 
 GAUSSIANS = replace(
     TINY_FIT,
     field=GaussiansConfig(initial=400),
-    sampling=Splatting(),
+    sampling=SplattingConfig(),
     subpixels=1,
     batch_images=1,
     decoder_learning_rate=2e-3,
@@ -118,9 +118,9 @@ def test_a_short_fit_in_rgb(scene: Scene) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", [GradientDensification(), McmcDensification()])
+@pytest.mark.parametrize("strategy", [GradientDensificationConfig(), McmcDensificationConfig()])
 def test_a_short_fit_in_latents(
-    scene: Scene, autoencoder: Autoencoder, strategy: GradientDensification | McmcDensification
+    scene: Scene, autoencoder: Autoencoder, strategy: GradientDensificationConfig | McmcDensificationConfig
 ) -> None:
     config = replace(GAUSSIANS, field=GaussiansConfig(initial=400, densification=strategy))
     trainer = trained(scene, autoencoder, config.with_steps(supervision=100, alignment=100))
@@ -188,7 +188,8 @@ def test_the_commands_of_nerfs_are_those_of_gaussians(
 @pytest.mark.slow
 def test_a_fit_repeats_its_bytes_and_reloads(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
     field = GaussiansConfig(
-        initial=50, densification=GradientDensification(refinements=2, start=0.2, end=0.5, threshold=1e-6)
+        initial=50,
+        densification=GradientDensificationConfig(refinements=2, start=0.2, end=0.5, threshold=1e-6),
     )
     config = replace(GAUSSIANS, field=field, subpixels=2).with_steps(supervision=8, alignment=3)
     runs = [fit(scene, autoencoder, out=tmp_path / name, config=config) for name in ("a", "b")]

@@ -129,6 +129,7 @@ def test_everything_is_on_the_page(report: Report) -> None:
         '"steps": 5000',
     ):
         assert expected in text
+    assert report.command is not None
     command = [word for word in page.text if word in report.command.split(" ")]
     assert " ".join(command) == report.command
 

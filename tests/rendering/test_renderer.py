@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from helpers.field_checks import camera_rays
 from latentfields.cameras import Rays
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import SamplingOptions
 from latentfields.rendering.renderer import Rendering, render_rays
 from latentfields.rendering.sampling import box_segment
 from latentfields.rendering.volume import transmittance_and_weights
@@ -51,7 +51,7 @@ def render(
     field: nn.Module, grid: DensityGrid, rays: Rays, *, seed: int | None = None, samples: int = 32
 ) -> Rendering:
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    options = SamplingOptions(samples=samples, bins=64)
+    options = DensityGridConfig(samples=samples, bins=64)
     return render_rays(
         field, grid, rays, BACKGROUND, near=NEAR, far=FAR, options=options, generator=generator
     )
@@ -164,7 +164,7 @@ def test_gradients_reach_field_and_background() -> None:
     field, rays = Blob(), camera_rays(size=12)
     grid = learned_grid(field)
     background = BACKGROUND.clone().requires_grad_()
-    options = SamplingOptions(samples=32, bins=64)
+    options = DensityGridConfig(samples=32, bins=64)
     rendering = render_rays(
         field, grid, rays, background, near=NEAR, far=FAR, options=options, generator=None
     )

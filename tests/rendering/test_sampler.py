@@ -8,11 +8,16 @@ from torch import Tensor, nn
 
 from helpers.field_checks import camera_rays
 from latentfields.cameras import Rays
+from latentfields.rendering.config import (
+    EvenSamplingConfig,
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+)
 from latentfields.rendering.even_sampler import EvenSampler
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
 from latentfields.rendering.intervals import importance_edges, render_intervals, stratified_edges
-from latentfields.rendering.options import EvenSampling, GridSampling, HierarchicalSampling, ProposalSampling
 from latentfields.rendering.proposal import ProposalSampler
 from latentfields.rendering.renderer import Rendering
 from latentfields.rendering.sampler import Sampler
@@ -39,12 +44,12 @@ class Blob(nn.Module):
 
 def hierarchical(coarse: nn.Module | None, *, scale: int = 1) -> HierarchicalSampler:
     return HierarchicalSampler(
-        HierarchicalSampling(coarse_samples=32 * scale, fine_samples=64 * scale), coarse
+        HierarchicalSamplingConfig(coarse_samples=32 * scale, fine_samples=64 * scale), coarse
     )
 
 
 def proposal(first: Blob, second: Blob, *, anneal_steps: int = 0) -> ProposalSampler:
-    options = ProposalSampling(
+    options = ProposalSamplingConfig(
         samples=64, proposal_samples=(64, 48), resolutions=(2, 2), anneal_steps=anneal_steps
     )
     return ProposalSampler(options, [first, second])
@@ -53,7 +58,7 @@ def proposal(first: Blob, second: Blob, *, anneal_steps: int = 0) -> ProposalSam
 def samplers() -> dict[str, Sampler]:
     # Networks that are wider than the field they guide to: what they learn to be.
     return {
-        "even": EvenSampler(EvenSampling(samples=96)),
+        "even": EvenSampler(EvenSamplingConfig(samples=96)),
         "own": hierarchical(Blob(15.0, 0.15)),
         "shared": hierarchical(None),
         "proposal": proposal(Blob(5.0, 0.3), Blob(15.0, 0.15)),
@@ -170,7 +175,7 @@ def test_uneven_bins_are_resampled_as_even_ones(jittered: bool) -> None:
 
 
 def test_the_density_grid_is_looked_at_when_it_is_due() -> None:
-    options = GridSampling(grid_resolution=4, grid_every=3, grid_warmup=4)
+    options = GridSamplingConfig(grid_resolution=4, grid_every=3, grid_warmup=4)
     sampler, generator = GridSampler(options), torch.Generator().manual_seed(0)
     looked: list[int] = []
 

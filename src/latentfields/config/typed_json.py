@@ -71,6 +71,8 @@ def _merged(base: Any, changes: Any) -> Any:
     """`base` with `changes` in their places, where both are objects; otherwise `changes`."""
     if not isinstance(base, Mapping) or not isinstance(changes, Mapping):
         return changes
+    if base.get("kind") != changes.get("kind", base.get("kind")):
+        return changes  # Of another class, whose fields have nothing to do with those of `base`.
     return {**base, **{name: _merged(base.get(name), value) for name, value in changes.items()}}
 
 

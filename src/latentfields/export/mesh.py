@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.errors import InputError
-from latentfields.export.config import MeshOptions
+from latentfields.errors import ArgumentError, InputError
+from latentfields.export.config import MeshConfig
 from latentfields.export.density_lattice import density_field, density_lattice
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
 from latentfields.export.vertex_colors import blend_views
@@ -43,7 +43,7 @@ class MeshSummary:
     """Density of the surface, per unit length of the normalised frame."""
 
 
-def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshOptions) -> MeshSummary:
+def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshConfig) -> MeshSummary:
     """Write the surface of a run's density as PLY, OBJ or GLB, by the end of the name, replaced in one step.
 
     Vertices are in the capture's coordinates and axes; colours are sRGB, in GLB linear, as its standard says. Raises
@@ -74,7 +74,7 @@ def surface_density(run: Run, cameras: Cameras, view: View) -> float:
     rays, distance = rendered_distance(run, cameras, depth=view.depth, opacity=view.opacity)
     hit = distance.isfinite()
     if not hit.any():
-        raise InputError("--threshold", "no training view shows anything solid; give a density")
+        raise ArgumentError("threshold", "no training view shows anything solid; give a density")
     points: Tensor = rays.origins[hit] + rays.directions[hit] * distance[hit][:, None]
     densities = density_field(run).density(points.to(run.model.device))
     return LEVEL * float(densities.median())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.export.config import PointOptions
+from latentfields.export.config import PointsConfig
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world
 from latentfields.files import replacing
@@ -38,7 +38,7 @@ class PointSummary:
     points: int
 
 
-def export_points(run: Run, views: SceneViews, *, out: Path, options: PointOptions) -> PointSummary:
+def export_points(run: Run, views: SceneViews, *, out: Path, options: PointsConfig) -> PointSummary:
     """Write a point cloud with colours as a PLY file, replaced in one step.
 
     Points are in the capture's coordinates and axes; colours are sRGB. Raises InputError for unusable options, and

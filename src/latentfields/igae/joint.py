@@ -32,9 +32,10 @@ from latentfields.igae.objective import (
 from latentfields.igae.pretrain import EVALUATE_EVERY, Observer
 from latentfields.igae.scene_training import SceneTraining, planes_total_variation
 from latentfields.igae.scenes import ActiveScene
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 from latentfields.training.distributed import Processes
 from latentfields.training.prefetch import Prefetcher
+from latentfields.training.schedules import set_learning_rates, with_peaks
+from latentfields.training.state import Parts
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,13 @@ class JointTrainer:
         )
         self.batches = Prefetcher(self._load)
         # One optimiser, two groups: encoder and decoder have learning rates of their own, and clipped norms.
-        self.optimizer = torch.optim.Adam(
-            [
-                {
-                    "params": list(autoencoder.encoder_parameters()),
-                    "peak": options.encoder_learning_rate,
-                },
-                {
-                    "params": list(autoencoder.decoder_parameters()),
-                    "peak": options.decoder_learning_rate,
-                },
-            ],
-            fused=True,
+        groups = [
+            {"params": list(autoencoder.encoder_parameters()), "lr": options.encoder_learning_rate},
+            {"params": list(autoencoder.decoder_parameters()), "lr": options.decoder_learning_rate},
+        ]
+        self.optimizer = with_peaks(torch.optim.Adam(groups, fused=True))
+        self._parts = Parts(
+            modules={"autoencoder": autoencoder}, optimizers={"autoencoder_optimizer": self.optimizer}
         )
 
     @property
@@ -153,17 +149,11 @@ class JointTrainer:
             # Each group by itself: a rough step of the decoder does not slow the encoder down.
             if options.largest_gradient is not None:
                 torch.nn.utils.clip_grad_norm_(group["params"], options.largest_gradient)
-            group["lr"] = group["peak"] * decay
+        set_learning_rates(self.optimizer, decay)
         self.optimizer.step()
         # After the autoencoder's step, but with gradients from before it: everything moves at once, as in Eq. 12.
         if self.config.moves_scenes:
-            self.training.update(
-                active,
-                batch.whole.scenes,
-                planes_learning_rate=options.planes_learning_rate * decay,
-                mlp_learning_rate=options.mlp_learning_rate * decay,
-                processes=self.processes,
-            )
+            self.training.update(active, batch.whole.scenes, decay=decay, processes=self.processes)
         values = self.processes.sum_values(values) | {"data_wait_seconds": waited}
         if self.observer is not None and (index + 1) % EVALUATE_EVERY == 0:
             values |= self.observer(index + 1)
@@ -210,13 +200,11 @@ class JointTrainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Autoencoder, scenes and all optimisers."""
-        tensors, metadata = self.training.state()
-        optimizer, groups = pack_optimizer(self.optimizer, "autoencoder_optimizer")
-        tensors |= optimizer | with_prefix("autoencoder", self.autoencoder.state_dict())
-        return tensors, {"scenes": metadata, "groups": groups}
+        tensors, groups = self._parts.pack()
+        scenes, metadata = self.training.state()
+        return scenes | tensors, {"scenes": metadata, "groups": groups["autoencoder_optimizer"]}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
         self.training.restore(tensors, metadata["scenes"])
-        self.autoencoder.load_state_dict(without_prefix("autoencoder", tensors))
-        unpack_optimizer(self.optimizer, "autoencoder_optimizer", tensors, metadata["groups"])
+        self._parts.unpack(tensors, {"autoencoder_optimizer": metadata["groups"]})

@@ -74,7 +74,7 @@ class LatentScenes:
     @property
     def nbytes(self) -> int:
         """Bytes of host memory."""
-        return self.hulls.nbytes + sum(tensor.nbytes for tensor in self._tensors().values())
+        return self.hulls.nbytes + sum(tensor.nbytes for tensor in self.state_dict().values())
 
     def fetch(self, indices: Sequence[int], device: torch.device) -> list[ActiveScene]:
         """The chosen scenes on `device`."""
@@ -136,18 +136,15 @@ class LatentScenes:
 
     def record(self, index: int) -> list[Tensor]:
         """Everything about one scene, as views of the stored tensors: what processes send each other."""
-        return [tensor[index] for tensor in self._tensors().values()]
+        return [tensor[index] for tensor in self.state_dict().values()]
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything about all scenes."""
-        return self._tensors()
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> None:
+        """Continue from `state_dict`."""
+        for name, tensor in self.state_dict().items():
+            tensor.copy_(state_dict[name])
 
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continue from `state`."""
-        for name, tensor in self._tensors().items():
-            tensor.copy_(tensors[name])
-
-    def _tensors(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything about all scenes: the stored tensors themselves."""
         return {
             "planes": self.planes,
             "first_moment": self.first_moment,

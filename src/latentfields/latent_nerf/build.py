@@ -22,17 +22,17 @@ from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.normalizer import TanhNormalizer
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.rendering.config import (
+    EvenSamplingConfig,
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+    RaySampling,
+    SplattingConfig,
+)
 from latentfields.rendering.even_sampler import EvenSampler
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
-from latentfields.rendering.options import (
-    EvenSampling,
-    GridSampling,
-    HierarchicalSampling,
-    ProposalSampling,
-    RaySampling,
-    Splatting,
-)
 from latentfields.rendering.proposal import ProposalSampler
 from latentfields.rendering.sampler import Sampler
 from latentfields.scenes.scene import Scene
@@ -114,7 +114,7 @@ def build_model(
     # Before a projection, the background is a feature that only the projection makes a latent of.
     learn_background = frame.learn_background or (latent and config.subpixels > 1)
     if isinstance(config.field, GaussiansConfig):
-        assert isinstance(config.sampling, Splatting)
+        assert isinstance(config.sampling, SplattingConfig)
         return LatentGaussians(
             GaussianField(config.field, channels=channels, head=head),
             splatting=config.sampling,
@@ -126,7 +126,7 @@ def build_model(
             near=frame.near,
             far=frame.far,
         )
-    assert not isinstance(config.sampling, Splatting)
+    assert not isinstance(config.sampling, SplattingConfig)
     return LatentNerf(
         new_field(config.field, channels=channels, head=head),
         projection=_new_projection(config, channels) if latent else None,
@@ -148,11 +148,11 @@ def _new_projection(config: FitConfig, channels: int) -> SubpixelProjection | No
 
 def new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head: Head) -> Sampler:
     """The configured sampler for a `field` with `channels` outputs; a coarse network of its own has the same head."""
-    if isinstance(options, GridSampling):
+    if isinstance(options, GridSamplingConfig):
         return GridSampler(options)
-    if isinstance(options, EvenSampling):
+    if isinstance(options, EvenSamplingConfig):
         return EvenSampler(options)
-    if isinstance(options, HierarchicalSampling):
+    if isinstance(options, HierarchicalSamplingConfig):
         own = options.coarse_network == "own"
         return HierarchicalSampler(options, new_field(field, channels=channels, head=head) if own else None)
     return ProposalSampler(
@@ -160,7 +160,7 @@ def new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head
     )
 
 
-def _new_proposal(options: ProposalSampling, resolution: int) -> KPlanesProposal:
+def _new_proposal(options: ProposalSamplingConfig, resolution: int) -> KPlanesProposal:
     return KPlanesProposal(
         resolution=resolution,
         features=options.features,

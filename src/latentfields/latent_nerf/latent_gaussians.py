@@ -12,8 +12,8 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
+from latentfields.fields.densification import GradientDensificationConfig
 from latentfields.fields.gaussians.adaptive_control import AdaptiveControl
-from latentfields.fields.gaussians.config import GradientDensification
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.markov_chain import MarkovChain
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy
@@ -22,7 +22,7 @@ from latentfields.latent_nerf.normalizer import TanhNormalizer
 from latentfields.latent_nerf.scene_model import SceneModel, View
 from latentfields.latent_nerf.subpixel import SubpixelProjection
 from latentfields.measures.metrics import LATENT_RANGE
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
 from latentfields.rendering.splatting.projection import project
 from latentfields.rendering.splatting.rasterise import rasterise
 from latentfields.training.checkpoint import without_prefix
@@ -40,7 +40,7 @@ class LatentGaussians(SceneModel):
         learn_background: bool,
         near: float,
         far: float,
-        splatting: Splatting,
+        splatting: SplattingConfig,
         normalizer: TanhNormalizer | None,
         projection: SubpixelProjection | None,
     ) -> None:
@@ -57,7 +57,9 @@ class LatentGaussians(SceneModel):
         self.near, self.far = near, far
         options = field.config.densification
         self.strategy: Strategy = (
-            AdaptiveControl(options) if isinstance(options, GradientDensification) else MarkovChain(options)
+            AdaptiveControl(options)
+            if isinstance(options, GradientDensificationConfig)
+            else MarkovChain(options)
         )
 
     def render_grid(self, grid: Cameras, generator: torch.Generator | None) -> View:

@@ -21,15 +21,10 @@ class TanhNormalizer:
 
     def normalize(self, latents: Tensor, autoencoder: Autoencoder) -> Tensor:
         """Squashed values in [0, 1] of the autoencoder's latents (B, C, h, w), normalised per channel."""
-        raw = latents * _per_channel(autoencoder.latent_std) + _per_channel(autoencoder.latent_mean)
-        return (torch.tanh(TANH_SCALE * raw) + 1) / 2
+        return (torch.tanh(TANH_SCALE * autoencoder.raw(latents)) + 1) / 2
 
     def denormalize(self, squashed: Tensor, autoencoder: Autoencoder) -> Tensor:
         """Latents (B, C, h, w), normalised per channel, of squashed values. Values outside of [0, 1] are clamped."""
         bound = 1 - TANH_EPSILON
         raw = torch.atanh((2 * squashed - 1).clamp(-bound, bound)) / TANH_SCALE
-        return (raw - _per_channel(autoencoder.latent_mean)) / _per_channel(autoencoder.latent_std)
-
-
-def _per_channel(values: Tensor) -> Tensor:
-    return values.view(1, -1, 1, 1)
+        return autoencoder.normalized(raw)

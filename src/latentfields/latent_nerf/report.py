@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from latentfields.files import read_json
-from latentfields.latent_nerf.fit import METRICS_FILE
 from latentfields.latent_nerf.render import load_run_scene, orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import View
@@ -36,6 +35,7 @@ from latentfields.pages.video import write_mp4
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.loop import read_log
+from latentfields.training.recipe import METRICS_FILE
 
 REPORT_FILE = "report.html"
 SHOWN_VIEWS = 4

@@ -20,7 +20,6 @@ from latentfields.latent_nerf.optimizers import (
     field_optimizer,
     rebuilt_optimizer,
     schedule_factor,
-    set_learning_rates,
 )
 from latentfields.latent_nerf.precision import uses_bfloat16
 from latentfields.latent_nerf.scene_model import SceneModel, View
@@ -28,7 +27,9 @@ from latentfields.measures.metrics import LATENT_RANGE, psnr
 from latentfields.rendering.renderer import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.training.checkpoint import with_prefix, without_prefix
+from latentfields.training.schedules import set_learning_rates
+from latentfields.training.state import Parts
 
 CURVE_EVERY = 100
 """Steps between points of the test-PSNR curve."""
@@ -192,20 +193,21 @@ class LatentNerfTrainer:
         encoded = self.model.autoencoder.encode_batches(images).cpu()
         return float(psnr(view.features, encoded, data_range=LATENT_RANGE).mean())
 
+    def _parts(self) -> Parts:
+        """What is saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
+        generators = {"generator": self.generator}
+        if self.decoder_optimizer is None or self.model.autoencoder is None:
+            return Parts(optimizers={"field": self.optimizer}, generators=generators)
+        return Parts(
+            modules={"decoder_weights": self.model.autoencoder.codec.decoder_module()},
+            optimizers={"field": self.optimizer, "decoder": self.decoder_optimizer},
+            generators=generators,
+        )
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Scene, decoder, optimisers and random generator."""
-        tensors = with_prefix("scene", self.model.scene_state()) | {"generator": self.generator.get_state()}
-        optimizers = {"field": self.optimizer}
-        if self.decoder_optimizer is not None and self.model.autoencoder is not None:
-            optimizers["decoder"] = self.decoder_optimizer
-            tensors |= with_prefix(
-                "decoder_weights", self.model.autoencoder.codec.decoder_module().state_dict()
-            )
-        groups = {}
-        for name, optimizer in optimizers.items():
-            packed, groups[name] = pack_optimizer(optimizer, name)
-            tensors |= packed
-        return tensors, {
+        tensors, groups = self._parts().pack()
+        return tensors | with_prefix("scene", self.model.scene_state()), {
             "groups": groups,
             "aligning": self.aligning,
             "after_supervision": self.after_supervision,
@@ -216,17 +218,8 @@ class LatentNerfTrainer:
         self.model.load_scene_state(without_prefix("scene", tensors))
         # Fields may have replaced parameters.
         self.optimizer = field_optimizer(self.model, self.config, self.config.supervision)
-        self.generator.set_state(tensors["generator"])
         self.aligning = metadata["aligning"]
         self.after_supervision = metadata["after_supervision"]
-        optimizers = {"field": self.optimizer}
         if self.aligning:
             self._make_alignment_optimizers()
-            assert self.decoder_optimizer is not None
-            assert self.model.autoencoder is not None
-            self.model.autoencoder.codec.decoder_module().load_state_dict(
-                without_prefix("decoder_weights", tensors)
-            )
-            optimizers = {"field": self.optimizer, "decoder": self.decoder_optimizer}
-        for name, optimizer in optimizers.items():
-            unpack_optimizer(optimizer, name, tensors, metadata["groups"][name])
+        self._parts().unpack(tensors, metadata["groups"])

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
+from latentfields.rendering.config import EvenSamplingConfig
 from latentfields.rendering.intervals import along_box, render_intervals, stratified_edges
-from latentfields.rendering.options import EvenSampling
 from latentfields.rendering.renderer import Rendering
 from latentfields.rendering.sampler import RadianceField, Sampler
 
@@ -15,7 +15,7 @@ from latentfields.rendering.sampler import RadianceField, Sampler
 class EvenSampler(Sampler):
     """Stratified sampling of the part of a ray inside the box (Mildenhall et al. 2020, Eq. 2)."""
 
-    def __init__(self, options: EvenSampling) -> None:
+    def __init__(self, options: EvenSamplingConfig) -> None:
         super().__init__()
         self.options = options
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
+from latentfields.rendering.config import GridSamplingConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import GridSampling
 from latentfields.rendering.renderer import Rendering, render_rays
 from latentfields.rendering.sampler import Density, RadianceField, Sampler
 
@@ -15,7 +15,7 @@ from latentfields.rendering.sampler import Density, RadianceField, Sampler
 class GridSampler(Sampler):
     """`render_rays` through a density grid of the field (Mueller et al. 2022, App. C)."""
 
-    def __init__(self, options: GridSampling) -> None:
+    def __init__(self, options: GridSamplingConfig) -> None:
         super().__init__()
         self.options = options
         self.grid = DensityGrid(resolution=options.grid_resolution)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.cameras import Rays
+from latentfields.rendering.config import HierarchicalSamplingConfig
 from latentfields.rendering.intervals import (
     along_box,
     importance_edges,
@@ -18,7 +19,6 @@ from latentfields.rendering.intervals import (
     render_intervals,
     stratified_edges,
 )
-from latentfields.rendering.options import HierarchicalSampling
 from latentfields.rendering.renderer import Rendering
 from latentfields.rendering.sampler import RadianceField, Sampler
 
@@ -29,7 +29,7 @@ class HierarchicalSampler(Sampler):
     The network is looked at in the middle of intervals, where the paper looks at their borders.
     """
 
-    def __init__(self, options: HierarchicalSampling, coarse: nn.Module | None) -> None:
+    def __init__(self, options: HierarchicalSamplingConfig, coarse: nn.Module | None) -> None:
         """`coarse` is a field of its own, fitted to the same targets; None uses the rendered field's densities."""
         super().__init__()
         self.options = options

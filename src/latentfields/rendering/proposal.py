@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.cameras import Rays
+from latentfields.rendering.config import ProposalSamplingConfig
 from latentfields.rendering.intervals import (
     along_box,
     importance_edges,
@@ -19,7 +20,6 @@ from latentfields.rendering.intervals import (
     render_intervals,
     stratified_edges,
 )
-from latentfields.rendering.options import ProposalSampling
 from latentfields.rendering.proposal_losses import distortion_loss, interlevel_loss
 from latentfields.rendering.renderer import Rendering
 from latentfields.rendering.sampler import Density, RadianceField, Sampler
@@ -31,7 +31,7 @@ ANNEAL_SLOPE = 10.0
 class ProposalSampler(Sampler):
     """Every proposal network says where the next one is looked at, and the last where the field is."""
 
-    def __init__(self, options: ProposalSampling, proposals: Iterable[nn.Module]) -> None:
+    def __init__(self, options: ProposalSamplingConfig, proposals: Iterable[nn.Module]) -> None:
         """`proposals` have a `density` and are as many as the options say, from the first and coarsest to the last."""
         super().__init__()
         self.options = options

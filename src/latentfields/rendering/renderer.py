@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import SamplingOptions
 from latentfields.rendering.sampling import box_segment, sample_edges
 from latentfields.rendering.volume import composite_packed, transmittance_and_weights
 
@@ -42,7 +42,7 @@ def render_rays(
     *,
     near: float,
     far: float,
-    options: SamplingOptions,
+    options: DensityGridConfig,
     generator: torch.Generator | None,
 ) -> Rendering:
     """Render rays (R,) over `background` (C,). Differentiable in the field and the background.
@@ -70,7 +70,7 @@ def _render_active(
     background: Tensor,
     enter: Tensor,
     leave: Tensor,
-    options: SamplingOptions,
+    options: DensityGridConfig,
     generator: torch.Generator | None,
 ) -> Rendering:
     """Render rays of which everything that is not empty lies between `enter` and `leave` (R,)."""

@@ -22,15 +22,13 @@ from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder import trainer as encoder_trainer
-from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderFinetuning
+from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
 from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.lrf.encoder.view_consistency import relative_difference, view_consistency
 from latentfields.measures.perceptual import Unavailable
 from latentfields.training.loop import Interrupted, read_log
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,7 @@ def pairs(data: Path) -> PairImages:
     return PairImages(open_dataset(data / "correspondences"), size=32, factor=4)
 
 
-def finetune(data: Path, out: Path, config: EncoderFinetuning = CONFIG, **changes: Any) -> Autoencoder:
+def finetune(data: Path, out: Path, config: EncoderTrainingConfig = CONFIG, **changes: Any) -> Autoencoder:
     options: dict[str, Any] = {
         "autoencoder": data / "base",
         "correspondences": [data / "correspondences"],
@@ -59,11 +57,11 @@ def finetune(data: Path, out: Path, config: EncoderFinetuning = CONFIG, **change
 
 
 def gradient_norms(
-    pairs: PairImages, config: EncoderFinetuning, *, variational: bool = False
+    pairs: PairImages, config: EncoderTrainingConfig, *, variational: bool = False
 ) -> tuple[float, float]:
     """Of the encoder and of the decoder after one step of the losses in `config`."""
     autoencoder = small_autoencoder(variational=variational)
-    trainer = EncoderTrainer(autoencoder, pairs, config, device=CPU)
+    trainer = EncoderTrainer(autoencoder, pairs, config)
     batch = pairs.batch(0, pairs=2, points=40, seed=0)
     # At the original itself the gradient of the distance to it is zero.
     with torch.no_grad():
@@ -123,7 +121,7 @@ def test_noise_is_in_what_l_vae_decodes_of_deterministic_autoencoders(
 ) -> None:
     def terms(noise: float, step: int = 0) -> dict[str, float]:
         config = replace(CONFIG, latent_noise=noise)
-        trainer = EncoderTrainer(small_autoencoder(variational=variational), pairs, config, device=CPU)
+        trainer = EncoderTrainer(small_autoencoder(variational=variational), pairs, config)
         batch = pairs.batch(0, pairs=2, points=40, seed=0)
         return {name: float(value.detach()) for name, value in trainer.loss(batch, step)[1].items()}
 
@@ -137,7 +135,7 @@ def test_the_adversarial_term_moves_both_and_not_the_discriminator(
     pairs: PairImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(with_weights(perceptual=1.0), discriminator=DiscriminatorConfig(start=2, width=4))
-    trainer = EncoderTrainer(small_autoencoder(), pairs, config, device=CPU)
+    trainer = EncoderTrainer(small_autoencoder(), pairs, config)
     batch = pairs.batch(0, pairs=2, points=40, seed=0)
     assert "adversarial" not in trainer.loss(batch, 0)[1]
     loss, terms, _ = trainer.loss(batch, 1)
@@ -161,7 +159,7 @@ def test_latents_agree_better_after_training(data: Path, tmp_path: Path) -> None
     held_out = [data / "correspondences"]
     finetune(data, tmp_path / "run", config, held_out=held_out)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    before, after = metrics["original"], metrics["finetuned"]
+    before, after = metrics["before"], metrics["after"]
     assert 0 < after["correspondence_error"] < 0.95 * before["correspondence_error"] < 1.2
 
 
@@ -171,7 +169,7 @@ def test_a_strong_lambda_2_keeps_the_latents(data: Path, pairs: PairImages, tmp_
     moved = []
     for weight in (0.0, 100.0):
         weights = replace(CONFIG.weights, original_distance=weight)
-        trainer = EncoderTrainer(small_autoencoder(), pairs, replace(CONFIG, weights=weights), device=CPU)
+        trainer = EncoderTrainer(small_autoencoder(), pairs, replace(CONFIG, weights=weights))
         for index in range(30):
             trainer.step(index, index / 30)
         difference = trainer.autoencoder.encode(images) - trainer.original.encode(images)
@@ -197,7 +195,7 @@ def test_photographs_are_part_of_all_terms_but_the_correspondences(pairs: PairIm
     kept = load_training_images((photos,), (), size=32)
 
     def terms(photographs: TrainingImages | None) -> dict[str, float]:
-        trainer = EncoderTrainer(small_autoencoder(), pairs, CONFIG, photos=photographs, device=CPU)
+        trainer = EncoderTrainer(small_autoencoder(), pairs, CONFIG, photos=photographs)
         with torch.no_grad():
             for parameter in trainer.autoencoder.parameters():
                 parameter.add_(0.01)
@@ -277,13 +275,13 @@ def test_killed_and_resumed_is_uninterrupted(
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({"size": 30}, {}, "size is 30; expected a multiple of the factor 4"),
+        ({"size": 30}, {}, "size: is 30; expected a multiple of the factor 4"),
         ({"size": 12}, {}, "at least 16"),
         ({"steps": 0}, {}, "at least 1"),
         ({"learning_rate": 0.0}, {}, "learning_rate"),
         ({"size": 64}, {}, "less than 64 pixels"),
-        ({}, {"correspondences": []}, "--correspondences: name at least one folder"),
-        ({"photos_per_batch": -1}, {}, "photos_per_batch should be 0 or more"),
+        ({}, {"correspondences": []}, "^correspondences: name at least one folder"),
+        ({"photos_per_batch": -1}, {}, "photos_per_batch: is -1; expected at least 0"),
         ({}, {"photos": [Path("/nowhere")]}, "/nowhere: no photographs here"),
         ({}, {"device": "tpu"}, "expected auto or one of cpu"),
     ],
@@ -356,5 +354,5 @@ def test_relative_difference_is_zero_for_equal_and_about_one_for_unrelated_laten
 
 def test_scores_do_not_depend_on_when_they_are_taken(data: Path, pairs: PairImages) -> None:
     autoencoder = small_autoencoder()
-    scores = [view_consistency(autoencoder, pairs, count=5, device=CPU) for _ in range(2)]
+    scores = [view_consistency(autoencoder, pairs, count=5) for _ in range(2)]
     assert scores[0] == scores[1]

@@ -21,7 +21,7 @@ from latentfields.integrations.nerfstudio.own_model import OwnModel, supervision
 from latentfields.latent_nerf.build import new_sampler
 from latentfields.latent_nerf.losses import latent_supervision_loss
 from latentfields.latent_nerf.presets import PresetName, preset
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
 
 
 @dataclass
@@ -50,7 +50,7 @@ class FieldModel(OwnModel):
         super().populate_modules()
         settings = preset(self.config.field, self.config.preset)
         assert not isinstance(settings.field, GaussiansConfig)
-        assert not isinstance(settings.sampling, Splatting)
+        assert not isinstance(settings.sampling, SplattingConfig)
         self.schedule = settings.field.optimizer
         channels = len(self.renderer.background)
         self.field = new_field(settings.field, channels=channels, head="linear")

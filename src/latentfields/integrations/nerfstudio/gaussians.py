@@ -21,7 +21,7 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import DensificationName
+from latentfields.fields.densification import DensificationName
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.initialisation import place
 from latentfields.fields.gaussians.strategy import SplattedStep
@@ -30,7 +30,7 @@ from latentfields.integrations.nerfstudio.views import maps, pinhole_cameras, ro
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.latent_nerf.scene_model import View
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
 from latentfields.training.checkpoint import without_prefix
 
 
@@ -60,7 +60,7 @@ class GaussianModel(OwnModel):
         super().populate_modules()
         settings = preset("gaussians", self.config.preset, densification=self.config.densification)
         assert isinstance(settings.field, GaussiansConfig)
-        assert isinstance(settings.sampling, Splatting)
+        assert isinstance(settings.sampling, SplattingConfig)
         self.schedule = settings.field.optimizer
         background = self.renderer.background
         self.scene = LatentGaussians(
