@@ -214,7 +214,7 @@ RUNS = {
 
 @pytest.mark.parametrize("path", RUNS)
 def test_the_description_of_a_run_is_kept(path: str) -> None:
-    described = read_run(RUNS[path], Path(path))
+    described: Any = read_run(RUNS[path], Path(path))
     check_kept(to_json(described), read_json(Path(path) / CONFIG_FILE))
     assert run_kind(Path(path)) == described.kind
 
@@ -223,7 +223,7 @@ def test_the_description_of_a_run_is_kept(path: str) -> None:
 def test_a_run_is_found_to_be_the_same(path: str, tmp_path: Path) -> None:
     """So that it is resumed, also where its description has neither a kind nor settings that came later."""
     shutil.copy(Path(path) / CONFIG_FILE, tmp_path)
-    described = read_run(RUNS[path], Path(path))
+    described: Any = read_run(RUNS[path], Path(path))
     claim_run(tmp_path, described)
     part = "fit" if path in FIELDS else "training"
     other = replace(getattr(described, part), seed=77)

@@ -22,6 +22,8 @@ from latentfields.cli.main import main
 from latentfields.latent_nerf import fit
 from latentfields.latent_nerf.presets import preset
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = list((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -40,6 +42,8 @@ SHORTER = {
         "rgb",
         "--supervision.steps",
         "80",
+        "--alignment.steps",
+        "20",
         "--batch-rays",
         "1024",
     ),

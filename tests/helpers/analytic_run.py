@@ -35,7 +35,8 @@ class TwoColoredSphere(Field):
     channels = 3
 
     def density(self, points: Tensor) -> Tensor:
-        return DENSEST * ((RADIUS - points.norm(dim=-1)) / 0.08 + 0.5).clamp(0, 1)
+        distances: Tensor = points.norm(dim=-1)
+        return DENSEST * ((RADIUS - distances) / 0.08 + 0.5).clamp(0, 1)
 
     def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         right = (points[:, :1] > 0).float()

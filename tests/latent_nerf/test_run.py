@@ -216,6 +216,7 @@ def test_an_autoencoder_that_was_changed_in_memory_is_asked_for(
     assert evaluate_run(run, autoencoder=changed)["test"] == stored_scores(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("never_on_the_hub")
 def test_the_folder_of_an_autoencoder_is_found_from_everywhere_and_may_move(
     scene_folder: Path, autoencoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -173,10 +173,15 @@ def path_inside(folder: Path, source: Path, where: str, name: str) -> Path:
         root = folder.resolve()
         path = (root / name).resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(source, f"{where}: {name[:80]!r} is not a usable file name ({error})") from error
+        raise InputError(source, f"{where}: {_shown(name)!r} is not a usable file name ({error})") from error
     if not path.is_relative_to(root):
-        raise InputError(source, f"{where}: {name[:80]!r} leaves the data set's folder")
+        raise InputError(source, f"{where}: {_shown(name)!r} leaves the data set's folder")
     return path
+
+
+def _shown(name: str) -> str:
+    """A name short enough for one line; of a long one its end, which says most."""
+    return name if len(name) <= 80 else f"...{name[-77:]}"
 
 
 def is_file(path: Path) -> bool:
