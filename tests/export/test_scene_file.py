@@ -27,7 +27,7 @@ from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.render import render_run, run_views
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.scene import Scene
 
 CONFIG = TINY_FIT.with_steps(supervision=2, alignment=2)
@@ -67,7 +67,7 @@ def test_it_renders_what_the_run_renders(latent_run: Run, scene_file: Path, scen
 
 def test_an_rgb_run_has_no_autoencoder(scene: Scene, tmp_path: Path) -> None:
     run = fit(scene, None, out=tmp_path / "run", config=CONFIG)
-    export_scene(run, SceneViews.of(scene), out=tmp_path / "scene.safetensors")
+    export_scene(run, SceneCameras.of(scene), out=tmp_path / "scene.safetensors")
     cameras = scene.cameras[scene.indices("test")]
     loaded = Run.load(tmp_path / "scene.safetensors")
     assert loaded.model.autoencoder is None
@@ -85,7 +85,7 @@ def test_gaussians_go_in_and_come_back(
     assert isinstance(run.model, LatentGaussians)
     assert len(run.model.field.means) > 50
     file = tmp_path / "scene.safetensors"
-    export_scene(run, SceneViews.of(scene), out=file)
+    export_scene(run, SceneCameras.of(scene), out=file)
     loaded = Run.load(file)
     cameras = scene.cameras[scene.indices("test")]
     assert torch.equal(loaded.render(cameras), run.render(cameras))

@@ -14,7 +14,7 @@ from latentfields.latent_nerf.build import SceneFrame
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import FitRunConfig, Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.rendering.config import GridSamplingConfig
 from latentfields.rendering.grid_sampler import GridSampler
 
@@ -56,10 +56,10 @@ def world_to_scene() -> Tensor:
     return similarity
 
 
-def analytic_views() -> SceneViews:
+def analytic_views() -> SceneCameras:
     split = {"train": torch.arange(VIEWS - 2), "val": torch.arange(0), "test": torch.arange(VIEWS - 2, VIEWS)}
     names = tuple(f"shots/{index:03d}.jpg" for index in range(VIEWS))
-    return SceneViews(cameras=sphere_cameras(VIEWS), splits=split, names=names)
+    return SceneCameras(cameras=sphere_cameras(VIEWS), splits=split, names=names)
 
 
 def analytic_run(folder: Path) -> Run:

@@ -25,7 +25,7 @@ from latentfields.latent_nerf.fit import fit_folder
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.report import run_label
 from latentfields.latent_nerf.run import FitRunConfig, Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
@@ -233,7 +233,7 @@ def test_the_folder_of_an_autoencoder_is_found_from_everywhere_and_may_move(
     stored = stored_scores(tmp_path / "run")
     assert evaluate_run(Run.load(tmp_path / "run"))["test"] == stored
     file = tmp_path / "scene.safetensors"
-    run.write_file(file, SceneViews.of(load_run_scene(run)))
+    run.write_file(file, SceneCameras.of(load_run_scene(run)))
     (tmp_path / "nets" / "mine").rename(tmp_path / "moved")
     for path in (tmp_path / "run", file):
         scores = evaluate_run(Run.load(path))

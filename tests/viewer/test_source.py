@@ -17,7 +17,7 @@ from latentfields.errors import InputError
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.measures.metrics import psnr
 from latentfields.scenes.scene import Scene
 from latentfields.viewer.frames import Choice, draw, kinds
@@ -73,7 +73,7 @@ def test_a_scene_file_is_shown_without_the_scene(
     run = Run.load(latent_run)
     run.config = replace(run.config, scene=tmp_path / "gone")
     file = tmp_path / "scene.safetensors"
-    run.write_file(file, SceneViews.of(scene))
+    run.write_file(file, SceneCameras.of(scene))
     source = opened(file)
     (shown,) = source.scenes
     assert (source.title, source.folder) == ("gone (triplane)", tmp_path)

@@ -16,7 +16,7 @@ from latentfields.export.config import MeshConfig, PointsConfig
 
 if TYPE_CHECKING:
     from latentfields.latent_nerf.run import Run
-    from latentfields.latent_nerf.scene_views import SceneViews
+    from latentfields.latent_nerf.scene_cameras import SceneCameras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class _ExportWithViews(_Export):
     scene: Path | None = None
     """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
 
-    def views(self, run: Run) -> SceneViews:
+    def views(self, run: Run) -> SceneCameras:
         """The cameras of the scene that `run` was fitted to."""
         from latentfields.latent_nerf.render import run_views
 

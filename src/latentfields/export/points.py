@@ -21,7 +21,7 @@ from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world
 from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.selection import evenly_spread
 
 EDGE = 0.05
@@ -38,7 +38,7 @@ class PointSummary:
     points: int
 
 
-def export_points(run: Run, views: SceneViews, *, out: Path, options: PointsConfig) -> PointSummary:
+def export_points(run: Run, views: SceneCameras, *, out: Path, options: PointsConfig) -> PointSummary:
     """Write a point cloud with colours as a PLY file, replaced in one step.
 
     Points are in the capture's coordinates and axes; colours are sRGB. Raises InputError for unusable options, and

@@ -23,6 +23,9 @@ from latentfields.config.checks import Checked, NonNegative, Range, Seed
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.config import DensityGridConfig
 
+EPOCH_DECAY = 0.988
+"""What is left of the learning rates after every epoch of Table 15, which has 50 and 75 of them in its two phases."""
+
 Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
 """What is left out: nothing; L_3D; L_ae; or the update of the latent scenes in the joint phase."""
 
@@ -117,7 +120,7 @@ class JointConfig(Checked):
     """Adam learning rate of the planes."""
     mlp_learning_rate: float = 1e-4
     """Adam learning rate of the shared MLP."""
-    final_learning_rate: float = 0.988**75
+    final_learning_rate: float = EPOCH_DECAY**75
     """Fraction of the learning rates that is left at the end, reached exponentially."""
     largest_gradient: float | None = None
     """Norm that the gradient of the encoder, and that of the decoder, is shortened to where it is longer."""
@@ -218,7 +221,7 @@ PAPER = IgaeConfig(
         views_per_scene=1,
         planes_learning_rate=1e-3,
         mlp_learning_rate=1e-3,
-        final_learning_rate=0.988**50,
+        final_learning_rate=EPOCH_DECAY**50,
         tv_weight=1e-5,
     ),
     perceptual="lpips",

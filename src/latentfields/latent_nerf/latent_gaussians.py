@@ -1,6 +1,6 @@
-"""Latent Gaussians (LRF Sec. 4.2): a scene whose features are splatted onto the latent grid, and a decoder.
+"""Latent Gaussians (LRF Sec. 4.2): a scene whose features are splatted onto latent pixels, and a decoder.
 
-Shape suffixes: B images, C channels, h, w size of the feature grid.
+Shape suffixes: B images, C channels, h, w size of the feature map.
 """
 
 from __future__ import annotations

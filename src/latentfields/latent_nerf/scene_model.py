@@ -85,7 +85,7 @@ class SceneModel(nn.Module, abc.ABC):
         return self.autoencoder.encode_batches(images.to(self.device)).cpu()
 
     def render_features(self, cameras: Cameras, *, generator: torch.Generator | None = None) -> Rendering:
-        """z~_p = F_theta(p): render image-sized `cameras` on the feature grid, on the model's device.
+        """z~_p = F_theta(p): render image-sized `cameras` as feature maps, on the model's device.
 
         One pixel is rendered for every latent, or `subpixels`^2 of them, which the space's projection gathers.
         Differentiable; `generator` jitters the samples along rays.
