@@ -64,7 +64,7 @@ def test_many_seeds_work(family: str) -> None:
 def test_an_unknown_family_is_refused() -> None:
     with pytest.raises(InputError, match=r"sofas: unknown family .* expected one of animals, bags"):
         generate_object("sofas", 0)
-    with pytest.raises(InputError, match="seed: expected an integer >= 0, found -1"):
+    with pytest.raises(InputError, match="seed: is -1; expected at least 0"):
         generate_object("vases", -1)
 
 
