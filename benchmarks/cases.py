@@ -35,6 +35,7 @@ from latentfields.rendering.kernels.mlp import mlp_parts_reference, mlp_referenc
 from latentfields.rendering.kernels.plane_lookup import plane_lookup, plane_lookup_reference
 from latentfields.rendering.kernels.row_gather import scatter_rows, scatter_rows_reference
 from latentfields.rendering.renderer import render_rays
+from latentfields.rendering.rendering import Shot
 
 RAYS, SAMPLES, CHANNELS = 1024, 64, 16
 NEAR, FAR = 1.0, 5.0
@@ -139,8 +140,8 @@ def _points(rays: Rays, samples: int) -> Tensor:
 def _step(field: Field, rays: Rays) -> Callable[[], None]:
     """Forward, backward and optimiser with every sample looked at."""
     edges = torch.linspace(2.0, 4.0, SAMPLES + 1).expand(RAYS, -1)
-    background = torch.zeros(CHANNELS)
-    return _training(field, lambda: render_intervals(field, rays, edges, background)[0].features)
+    shot = Shot(rays, torch.zeros(CHANNELS), near=NEAR, far=FAR)
+    return _training(field, lambda: render_intervals(field, shot, edges)[0].features)
 
 
 def _skipping_step(field: Field, rays: Rays, options: GridSamplingConfig) -> Callable[[], None]:
@@ -149,20 +150,8 @@ def _skipping_step(field: Field, rays: Rays, options: GridSamplingConfig) -> Cal
     axis = (torch.arange(options.grid_resolution) + 0.5) * (2 / options.grid_resolution) - 1
     grid.restrict(torch.cartesian_prod(axis, axis, axis).norm(dim=-1) < OBJECT_RADIUS)
     generator = torch.Generator().manual_seed(0)
-
-    def render() -> Tensor:
-        return render_rays(
-            field,
-            grid,
-            rays,
-            torch.zeros(CHANNELS),
-            near=NEAR,
-            far=FAR,
-            options=options,
-            generator=generator,
-        ).features
-
-    return _training(field, render)
+    shot = Shot(rays, torch.zeros(CHANNELS), near=NEAR, far=FAR, generator=generator)
+    return _training(field, lambda: render_rays(field, shot, grid, options=options).features)
 
 
 def _training(field: Field, render: Callable[[], Tensor]) -> Callable[[], None]:

@@ -54,7 +54,7 @@ SHORTER = {
     "lrf align-decoder": ("--fit-steps", "3", "--steps", "2"),
     "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
-    "bench table1": ("--families", "vases"),
+    "bench fields": ("--families", "vases"),
 }
 """Flags that end the commands starting so, the first that fits; of a flag given twice the last one counts."""
 

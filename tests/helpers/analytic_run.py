@@ -11,6 +11,7 @@ from torch import Tensor
 from helpers.tiny import SIZE, TINY_FIT, sphere_cameras
 from latentfields.fields.field import Field
 from latentfields.latent_nerf.build import SceneFrame
+from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.scene_views import SceneViews
@@ -74,17 +75,7 @@ def analytic_run(folder: Path) -> Run:
         learn_background=False,
         world_to_scene=world_to_scene().tolist(),
     )
-    model = LatentNerf(
-        field,
-        autoencoder=None,
-        background=torch.ones(3),
-        learn_background=False,
-        near=0.5,
-        far=5.0,
-        sampler=sampler,
-        normalizer=None,
-        projection=None,
-    )
+    model = LatentNerf(field, sampler, space=LatentSpace(), background=torch.ones(3), near=0.5, far=5.0)
     config = FitRunConfig(
         scene=folder / "gone", autoencoder=None, size=None, seconds=None, fit=replace(TINY_FIT, space="rgb")
     )

@@ -1,8 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, Ablation, IgaeConfig, IgaePreset
 
@@ -36,7 +38,7 @@ def test_presets_are_in_range(name: IgaePreset) -> None:
         ("size", 0, 16),
         ("seed", -1, 0),
         ("scenes.resolution", 1, 2),
-        ("scenes.pixel_samples", 0, 1),
+        ("scenes.hidden", 0, 1),
         ("scenes.sampling.grid_every", 0, 1),
         ("pretraining.scenes_per_batch", 0, 1),
         ("joint.views_per_scene", 0, 1),
@@ -49,6 +51,15 @@ def test_presets_are_in_range(name: IgaePreset) -> None:
 def test_values_out_of_range_are_named_as_in_a_settings_file(path: str, value: float, lowest: int) -> None:
     with pytest.raises(InputError, match=rf"^{path}: is {value}; expected at least {lowest}$"):
         changed(TINY, path, value).check()
+
+
+def test_files_with_one_ray_per_pixel_are_those_of_earlier_versions() -> None:
+    stored = to_json(TINY)
+    stored["scenes"]["pixel_samples"] = 1
+    assert from_json(IgaeConfig, stored, source=Path("config.json")) == TINY
+    stored["scenes"]["pixel_samples"] = 2
+    with pytest.raises(InputError, match=r"field 'scenes.pixel_samples' is 2; expected 1"):
+        from_json(IgaeConfig, stored, source=Path("config.json"))
 
 
 def test_presets_grow() -> None:

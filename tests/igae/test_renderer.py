@@ -1,5 +1,4 @@
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,17 +10,18 @@ from latentfields.igae.renderer import TriPlaneRenderer
 from latentfields.igae.scenes import ActiveScene, LatentScenes
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.renderer import render_rays
+from latentfields.rendering.rendering import Shot
 from latentfields.scenes.objects.placement import sphere_cameras
 
 CPU = torch.device("cpu")
 BACKGROUND = torch.tensor([1.0, -2.0, 0.5])
 
 
-def renderer_and_scenes(**changes: Any) -> tuple[TriPlaneRenderer, list[ActiveScene]]:
-    config = replace(CONFIG.scenes, **changes)
+def renderer_and_scenes() -> tuple[TriPlaneRenderer, list[ActiveScene]]:
+    config = CONFIG.scenes
     torch.manual_seed(0)
     hulls = torch.ones(2, 8**3, dtype=torch.bool)
-    scenes = LatentScenes(hulls, config.triplane, grid_resolution=8, seed=3)
+    scenes = LatentScenes(hulls, config, seed=3)
     return TriPlaneRenderer(config, channels=3), scenes.fetch([0, 1], CPU)
 
 
@@ -33,11 +33,12 @@ def render(
     renderer: TriPlaneRenderer,
     scene: ActiveScene,
     *,
+    through: Cameras | None = None,
     generator: torch.Generator | None = None,
-    **options: Any,
 ) -> Tensor:
-    settings: dict[str, Any] = {"background": BACKGROUND, "near": 0.5, "far": 5.0} | options
-    return renderer.render(scene, cameras(), generator=generator, **settings).latents
+    through = through or cameras()
+    shot = Shot(through.rays().flatten(), BACKGROUND, near=0.5, far=5.0, generator=generator)
+    return renderer.render(scene, shot).as_images(through).features
 
 
 def test_a_scene_renders_like_a_field_of_its_own() -> None:
@@ -45,16 +46,8 @@ def test_a_scene_renders_like_a_field_of_its_own() -> None:
     field = TriPlane(CONFIG.scenes.triplane, channels=3, head="linear")
     field.planes.data.copy_(scene.planes.detach())
     field.head.load_state_dict(renderer.head.state_dict())
-    expected = render_rays(
-        field,
-        DensityGrid(resolution=8),
-        cameras().rays().flatten(),
-        BACKGROUND,
-        near=0.5,
-        far=5.0,
-        options=CONFIG.scenes.sampling,
-        generator=None,
-    ).features
+    shot = Shot(cameras().rays().flatten(), BACKGROUND, near=0.5, far=5.0)
+    expected = render_rays(field, shot, DensityGrid(resolution=8), options=CONFIG.scenes.sampling).features
     rendered = render(renderer, scene)
     assert rendered.shape == (2, 3, 6, 6)
     torch.testing.assert_close(rendered.permute(0, 2, 3, 1).reshape(-1, 3), expected)
@@ -73,19 +66,8 @@ def test_rays_that_miss_the_scene_show_the_background() -> None:
     renderer, (scene, _) = renderer_and_scenes()
     away = cameras()
     away.camera_to_world[:, :3, :3] *= torch.tensor([-1.0, 1.0, -1.0])  # turned round
-    rendered = renderer.render(scene, away, background=BACKGROUND, near=0.5, far=5.0, generator=None).latents
+    rendered = render(renderer, scene, through=away)
     torch.testing.assert_close(rendered, BACKGROUND.view(1, 3, 1, 1).expand_as(rendered))
-
-
-def test_a_latent_pixel_is_the_mean_over_its_area() -> None:
-    """Four rays per pixel are the four pixels of the grid of twice the resolution."""
-    renderer, (scene, _) = renderer_and_scenes(pixel_samples=2)
-    single, _ = renderer_and_scenes()
-    single.load_state_dict(renderer.state_dict())
-    fine = single.render(scene, cameras(12), background=BACKGROUND, near=0.5, far=5.0, generator=None)
-    coarse = renderer.render(scene, cameras(), background=BACKGROUND, near=0.5, far=5.0, generator=None)
-    torch.testing.assert_close(coarse.latents, torch.nn.functional.avg_pool2d(fine.latents, 2))
-    torch.testing.assert_close(coarse.opacity, torch.nn.functional.avg_pool2d(fine.opacity, 2))
 
 
 def test_gradients_reach_planes_and_mlp_and_no_other_scene() -> None:
@@ -101,7 +83,7 @@ def test_grids_are_looked_at_again_on_schedule() -> None:
     renderer, (scene, _) = renderer_and_scenes()
     changed = []
     for visits in range(4):
-        before = scene.grid.density.clone()
+        before = scene.sampler.grid.density.clone()
         renderer.update_grid(replace(scene, visits=visits), generator=torch.Generator().manual_seed(visits))
-        changed.append(not torch.equal(before, scene.grid.density))
+        changed.append(not torch.equal(before, scene.sampler.grid.density))
     assert changed == [True, False, True, False]

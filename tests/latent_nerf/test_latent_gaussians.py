@@ -66,12 +66,12 @@ def test_depth_is_a_distance_along_the_ray_and_far_where_nothing_is(scene: Scene
     ray = cameras.rays_at(torch.tensor([[[4.5, 4.5]]]))
     distance = 2.5
     mean = (ray.origins + distance * ray.directions)[0, 0]
-    view = one_gaussian(model, tuple(mean.tolist()), features=1.0).render_features(cameras)
-    assert float(view.opacity[0, 0, 4, 4]) > 0.95
-    opacity = float(view.opacity[0, 0, 4, 4])
+    seen = one_gaussian(model, tuple(mean.tolist()), features=1.0).render_features(cameras)
+    assert float(seen.opacity[0, 0, 4, 4]) > 0.95
+    opacity = float(seen.opacity[0, 0, 4, 4])
     expected = opacity * distance + (1 - opacity) * model.far
-    assert float(view.depth[0, 0, 4, 4]) == pytest.approx(expected, rel=1e-3)
-    assert float(view.depth[0, 0, 25, 25]) == pytest.approx(model.far)
+    assert float(seen.depth[0, 0, 4, 4]) == pytest.approx(expected, rel=1e-3)
+    assert float(seen.depth[0, 0, 25, 25]) == pytest.approx(model.far)
 
 
 @torch.no_grad()
@@ -79,9 +79,9 @@ def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Auto
     model = new_model(scene, autoencoder, GAUSSIANS)
     assert isinstance(model, LatentGaussians)
     behind = -10 * scene.cameras.forward[0]
-    view = one_gaussian(model, tuple(behind.tolist()), features=1.0).render_features(scene.cameras[:1])
+    seen = one_gaussian(model, tuple(behind.tolist()), features=1.0).render_features(scene.cameras[:1])
     expected = autoencoder.background_latent(scene.background)
-    torch.testing.assert_close(view.features, expected.view(1, -1, 1, 1).expand_as(view.features))
+    torch.testing.assert_close(seen.features, expected.view(1, -1, 1, 1).expand_as(seen.features))
     assert not isinstance(model.background, torch.nn.Parameter)
     opaque = new_model(replace(scene, alpha=None), autoencoder, GAUSSIANS)
     assert isinstance(opaque.background, torch.nn.Parameter)
@@ -91,11 +91,11 @@ def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Auto
 def test_subpixels_start_as_their_mean(scene: Scene, autoencoder: Autoencoder) -> None:
     model = new_model(scene, autoencoder, replace(GAUSSIANS, subpixels=2))
     cameras = scene.cameras[:2]
-    fine = model.render_grid(cameras.resized(width=16, height=16), None)
-    view = model.render_features(cameras)
-    torch.testing.assert_close(view.features, torch.nn.functional.avg_pool2d(fine.features, 2))
-    assert view.features.shape == (2, 8, 8, 8)
-    assert len(view.splats) == 2
+    fine = model.render_pixels(cameras.resized(width=16, height=16), None)
+    seen = model.render_features(cameras)
+    torch.testing.assert_close(seen.features, torch.nn.functional.avg_pool2d(fine.features, 2))
+    assert seen.features.shape == (2, 8, 8, 8)
+    assert len(seen.splats) == 2
 
 
 def test_the_loss_is_l1_and_d_ssim() -> None:

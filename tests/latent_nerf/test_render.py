@@ -122,7 +122,7 @@ def test_a_scene_of_another_size_is_refused(copy: Path, tmp_path: Path) -> None:
         load_run_scene(smaller)
 
 
-@pytest.mark.parametrize(("frames", "fps", "option"), [(0, 20, "--frames"), (4, 0, "--fps")])
+@pytest.mark.parametrize(("frames", "fps", "option"), [(0, 20, "frames"), (4, 0, "fps")])
 def test_films_need_frames_and_a_rate(copy: Path, tmp_path: Path, frames: int, fps: int, option: str) -> None:
     with pytest.raises(InputError, match=f"{option}: is 0; expected at least 1"):
         render_run(Run.load(copy), out=tmp_path / "film.mp4", views="orbit", frames=frames, fps=fps)

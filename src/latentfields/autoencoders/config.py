@@ -63,7 +63,7 @@ class PatchAutoencoderConfig(Checked):
 
 @dataclass(frozen=True)
 class AutoencoderTrainingConfig(Checked):
-    """How an autoencoder is trained."""
+    """Settings of an autoencoder's training."""
 
     steps: int = 12_000
     """Optimiser steps."""
@@ -101,7 +101,7 @@ PRESETS: Mapping[AutoencoderPreset, AutoencoderTrainingConfig] = MappingProxyTyp
 
 @dataclass(frozen=True)
 class AutoencoderRunConfig:
-    """What a run of `train_autoencoder` computes."""
+    """Everything that determines a run of `train_autoencoder`."""
 
     kind: ClassVar[str] = "autoencoder"
     photos: tuple[Path, ...]
@@ -111,6 +111,8 @@ class AutoencoderRunConfig:
     start: str | None
     """Name or folder of the autoencoder to continue from, or None."""
     architecture: PatchAutoencoderConfig
-    """What is trained."""
+    """Sizes of what is trained; of another codec, a dataclass of its own."""
     training: AutoencoderTrainingConfig
     """How it is trained."""
+    codec: str = "PatchAutoencoder"
+    """Class of what is trained."""

@@ -10,7 +10,8 @@ from typing import Annotated, Any, NoReturn, Protocol, TypeVar, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, bench, bench_grids, bench_igae, bench_lrf, export, igae, lrf, scenes
+from latentfields.cli import autoencoder, export, igae, lrf, scenes
+from latentfields.cli.bench import Benchmarks
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
@@ -90,29 +91,6 @@ class LatentRadianceFields:
 
 
 @dataclass(frozen=True)
-class Benchmarks:
-    """Repeat the papers' tables, at the scale that a machine allows."""
-
-    command: Annotated[
-        Annotated[bench_igae.Igae, tyro.conf.subcommand("igae")]
-        | Annotated[bench.Table1, tyro.conf.subcommand("table1")]
-        | Annotated[bench.Table4, tyro.conf.subcommand("table4")]
-        | Annotated[bench.LatentNvs, tyro.conf.subcommand("latent-nvs")]
-        | Annotated[bench.RgbVsLatent, tyro.conf.subcommand("rgb-vs-latent")]
-        | Annotated[bench.Reconstruction, tyro.conf.subcommand("reconstruction")]
-        | Annotated[bench_grids.Ablations, tyro.conf.subcommand("ablations")]
-        | Annotated[bench_grids.Autoencoders, tyro.conf.subcommand("autoencoders")]
-        | Annotated[bench_grids.Convergence, tyro.conf.subcommand("convergence")]
-        | Annotated[bench_lrf.Lrf, tyro.conf.subcommand("lrf")],
-        tyro.conf.arg(name=""),
-    ]
-
-    def run(self) -> None:
-        """Run the chosen command."""
-        self.command.run()
-
-
-@dataclass(frozen=True)
 class Exports:
     """Write a finished run as files for other tools, in the capture's own coordinates, or as one portable file."""
 
@@ -145,12 +123,12 @@ class CommandLine(Protocol):
 
     @property
     def command(self) -> Command:
-        """What to do."""
+        """The parsed subcommand."""
         ...
 
     @property
     def log_level(self) -> LogLevel:
-        """How much is said on stderr."""
+        """The amount that is said on stderr."""
         ...
 
 
@@ -163,7 +141,7 @@ class _PassedOn:
 
 
 def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
-    """What the arguments (default: the process's) ask for. Exits with 2 when they are wrong."""
+    """Parse the arguments (default: the process's). Exits with 2 when they are wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
     # Options after `ns` are Nerfstudio's.
     if len(arguments) > 1 and arguments[0] == "ns" and arguments[1] not in ("-h", "--help"):

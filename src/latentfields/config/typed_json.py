@@ -31,7 +31,8 @@ def to_json(value: Any) -> Any:
 def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     """Rebuild a dataclass of type `kind`. Raises InputError naming the file and the field that does not fit.
 
-    Where several dataclasses are possible, each has a class attribute `kind: ClassVar[str]` that tells them apart.
+    Where several dataclasses are possible, each has a class attribute `kind: ClassVar[str]` that tells them apart. A
+    class attribute `retired` names fields of earlier versions, each with the one value that still means the same.
     """
     if not isinstance(value, dict):
         raise InputError(source, f"field '{field or 'top level'}' should be an object")
@@ -39,6 +40,7 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     if (tag := _tag(kind)) is not None:
         _require(value.get("kind", tag) == tag, value.get("kind"), source, _join(field, "kind"), repr(tag))
         value = {name: item for name, item in value.items() if name != "kind"}
+    value = _without_retired(kind, value, source, field)
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in value:
@@ -55,6 +57,14 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
         return kind(**made)
     except TypeError as error:
         raise InputError(source, f"field '{field or 'top level'}': {error}") from None
+
+
+def _without_retired(kind: type, value: dict[str, Any], source: Path, field: str) -> dict[str, Any]:
+    """`value` without the fields that `kind` no longer has. Raises InputError where one asks for what is gone."""
+    retired: Mapping[str, Any] = getattr(kind, "retired", {})
+    for name, only in retired.items():
+        _require(value.get(name, only) == only, value.get(name), source, _join(field, name), repr(only))
+    return {name: item for name, item in value.items() if name not in retired}
 
 
 def with_changes(value: T, changes: Any, *, source: Path) -> T:

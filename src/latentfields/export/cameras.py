@@ -23,7 +23,7 @@ PICTURES = "images"
 
 @dataclass(frozen=True)
 class CameraSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     cameras: int

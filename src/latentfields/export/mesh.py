@@ -21,8 +21,8 @@ from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world
 from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_model import View
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.selection import evenly_spread
 
@@ -34,7 +34,7 @@ On a generated vase, whose depth is known, shares of 0.3 to 0.7 (K-Planes) and 0
 
 @dataclass(frozen=True)
 class MeshSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     vertices: int
@@ -55,23 +55,23 @@ def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshConfig) 
     density_field(run)
     require_marching_cubes()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
-    images, view = run.model.render(cameras)
-    threshold = options.threshold or surface_density(run, cameras, view)
+    images, seen = run.model.render(cameras)
+    threshold = options.threshold or surface_density(run, cameras, seen)
     lattice = density_lattice(run, resolution=options.resolution)
     surface = extract_surface(lattice, threshold=threshold)
-    colors = blend_views(surface, cameras, images, view.opacity, slack=2 * lattice.step)
+    colors = blend_views(surface, cameras, images, seen.opacity, slack=2 * lattice.step)
     placed = Surface(points_to_world(run.frame, surface.vertices), surface.faces)
     write_mesh(out, placed, colors)
     return MeshSummary(out, len(surface.vertices), len(surface.faces), threshold)
 
 
 @torch.no_grad()
-def surface_density(run: Run, cameras: Cameras, view: View) -> float:
+def surface_density(run: Run, cameras: Cameras, seen: Rendering) -> float:
     """The default threshold: `LEVEL` times the median density where the rays of rendered views stop.
 
     Raises InputError when no ray is stopped.
     """
-    rays, distance = rendered_distance(run, cameras, depth=view.depth, opacity=view.opacity)
+    rays, distance = rendered_distance(run, cameras, seen)
     hit = distance.isfinite()
     if not hit.any():
         raise ArgumentError("threshold", "no training view shows anything solid; give a density")

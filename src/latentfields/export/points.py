@@ -32,7 +32,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class PointSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     points: int
@@ -70,15 +70,15 @@ def _points_of(run: Run, cameras: Cameras, *, stride: int) -> tuple[Tensor, Tens
     width, height = max(1, cameras.width // stride), max(1, cameras.height // stride)
     # A picture whose latents lie as close as the points shall.
     fine = cameras.resized(width=width * run.model.factor, height=height * run.model.factor)
-    view = run.model.render_features(fine)
-    rays, distance = rendered_distance(run, cameras, depth=view.depth.cpu(), opacity=view.opacity.cpu())
+    seen = run.model.render_features(fine).cpu()
+    rays, distance = rendered_distance(run, cameras, seen)
     kept = distance.isfinite() & ~_torn(distance)
     colors = torch.nn.functional.interpolate(images, size=(height, width), mode="area").movedim(1, -1)
     return rays.origins[kept] + rays.directions[kept] * distance[kept][:, None], colors[kept]
 
 
 def _torn(distance: Tensor) -> Tensor:
-    """Where distances (N, h, w) differ by more than `EDGE` from a neighbour in the 3x3 cells around."""
+    """Mask (N, h, w) of distances that differ by more than `EDGE` from a neighbour in the 3x3 cells around."""
     nearest = -torch.nn.functional.max_pool2d(-distance[:, None], 3, stride=1, padding=1)[:, 0]
     farthest = torch.nn.functional.max_pool2d(distance[:, None], 3, stride=1, padding=1)[:, 0]
     return farthest - nearest > EDGE

@@ -12,7 +12,7 @@ from latentfields.latent_nerf.scene_views import SceneViews
 
 @dataclass(frozen=True)
 class SceneSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     bytes: int

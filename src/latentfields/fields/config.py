@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from latentfields.config.checks import ANY, Checked, NonNegative, Range, Share, joined
 from latentfields.errors import ArgumentError
@@ -24,6 +24,9 @@ from latentfields.rendering.config import (
     SamplingConfig,
     SplattingConfig,
 )
+
+if TYPE_CHECKING:
+    from latentfields.fields.field import Field, Head
 
 Resolution = Annotated[int, Range(low=2)]
 """Cells along one side."""
@@ -53,7 +56,7 @@ class OptimizerConfig(Checked):
 
 @dataclass(frozen=True)
 class _RadianceConfig(Checked):
-    """What all fields have."""
+    """Settings that all radiance fields have."""
 
     view_dependent: bool = False
     """Let the output depend on the viewing direction."""
@@ -252,6 +255,20 @@ class GaussiansConfig(Checked):
     """Optimiser and schedule."""
 
 
+@dataclass(frozen=True)
+class OwnFieldConfig(_RadianceConfig):
+    """Base of the configuration of a field that is not part of the package: `fit(..., field=MyFieldConfig())`.
+
+    A subclass is a frozen dataclass of numbers and texts with a `kind` of its own, and says what it configures.
+    """
+
+    kind: ClassVar[str] = "own"
+
+    def new_field(self, *, channels: int, head: Head) -> Field:
+        """Return an untrained field with C = `channels`; weights are drawn from torch's global generator."""
+        raise NotImplementedError
+
+
 RayFieldConfig = TriPlaneConfig | KPlanesConfig | TensorfConfig | InstantNgpConfig | VanillaConfig
 """Fields that are looked at along rays."""
 FieldConfig = RayFieldConfig | GaussiansConfig
@@ -261,7 +278,7 @@ FieldName = Literal[RayFieldName, "gaussians"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a preset says of a method: the field, what renders it, and how it is trained.
+    """A preset of a method: the field, its rendering, and its training.
 
     Everything else of a fit is the same for all methods (`latent_nerf/presets.py`).
     """

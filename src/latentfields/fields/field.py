@@ -1,4 +1,4 @@
-"""What a radiance field is to the rest of the package, and how to add one.
+"""The interface of radiance fields, and how to add one.
 
 A representation is one file in `fields/`, a frozen configuration in `fields/config.py`, which `FieldConfig`,
 `FieldName` and, with its presets, `RECIPES` there mention, and one line in `fields/registry.py`:
@@ -9,6 +9,9 @@ A representation is one file in `fields/`, a frozen configuration in `fields/con
   they are not those of all counts (at least 1) and rates (at least 0). Defaults suit a CPU, as the preset `small`.
 - `class MyField(Field)` with `__init__(self, config, *, channels, head)`. Weights are drawn from torch's global
   generator, which the caller has seeded.
+
+One that is not part of the package needs none of that: its configuration is an `OwnFieldConfig`, which makes it, for
+`fit(..., field=...)` (`examples/02_own_field.py`).
 
 Such a field knows nothing of rays: where it is looked at is a sampler's matter (`rendering/sampler.py`), and every
 field works with every sampler. A second, coarse network is a second instance that the hierarchical sampler owns. 3D
@@ -31,7 +34,7 @@ Head = Literal["linear", "sigmoid"]
 
 
 class Representation(nn.Module, abc.ABC):
-    """What is fitted to a scene, with its own regularisers and learning rates."""
+    """A module that is fitted to a scene, with its own regularisers and learning rates."""
 
     @abc.abstractmethod
     def regularisation(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""How an IG-AE is trained (IG-AE Sec. 4). Free of heavy imports, for the command line.
+"""Configurations of an IG-AE's training (IG-AE Sec. 4). Free of heavy imports, for the command line.
 
 Units of all losses: means over elements, images in [0, 1], latents normalised to unit spread per channel. The paper
 states neither; the code released with it had images in [-1, 1] and latents squashed by tanh(0.02 z), where a weight of
@@ -35,14 +35,15 @@ of the current latents over the object in each view, so that encoders cannot low
 class LatentScenesConfig(Checked):
     """Size of the latent scenes and how they are rendered."""
 
+    retired: ClassVar[Mapping[str, object]] = MappingProxyType({"pixel_samples": 1})
+    """Rays per latent pixel and side, of earlier versions: one is what there is."""
+
     resolution: Annotated[int, Range(low=2)] = 64
     """Cells per side of each plane (K)."""
     features: int = 32
     """Features per cell (F)."""
     hidden: int = 64
     """Hidden units of the shared MLP's layers."""
-    pixel_samples: int = 1
-    """Rays per latent pixel and side (2 means 4 rays), averaged."""
     sampling: DensityGridConfig = field(
         default_factory=lambda: DensityGridConfig(
             samples=24, bins=48, grid_resolution=32, grid_every=8, grid_warmup=32
@@ -150,17 +151,17 @@ class IgaeConfig(Checked):
 
     @property
     def has_3d(self) -> bool:
-        """Whether L_3D is part of the loss."""
+        """True when L_3D is part of the loss."""
         return self.ablation != "no-3d"
 
     @property
     def has_preservation(self) -> bool:
-        """Whether L_ae is part of the loss."""
+        """True when L_ae is part of the loss."""
         return self.ablation != "no-preservation"
 
     @property
     def moves_scenes(self) -> bool:
-        """Whether the joint phase updates the latent scenes and their shared renderer."""
+        """True when the joint phase updates the latent scenes and their shared renderer."""
         return self.ablation in ("none", "no-preservation")
 
 
@@ -232,7 +233,7 @@ PRESETS: Mapping[IgaePreset, IgaeConfig] = MappingProxyType({"tiny": TINY, "smal
 
 @dataclass(frozen=True)
 class IgaeRunConfig:
-    """What a run of `finetune_3d` computes."""
+    """Everything that determines a run of `finetune_3d`."""
 
     kind: ClassVar[str] = "igae"
     autoencoder: str

@@ -25,6 +25,7 @@ from latentfields.igae.objective import (
     TERM_SYNTHETIC,
     TERMS_3D,
     TERMS_REAL,
+    Pictures,
     SceneRenderings,
     loss_terms,
     total_loss,
@@ -40,18 +41,14 @@ from latentfields.training.state import Parts
 
 @dataclass(frozen=True)
 class JointBatch:
-    """What one process trains on in one step."""
+    """One process's share of one step's batch."""
 
     whole: BatchPlan
     """The global batch."""
     mine: BatchPlan
     """This process's part of it."""
-    images: Tensor
-    """(B, 3, H, W) scene views, in [0, 1]."""
-    photos: Tensor
-    """(P, 3, H, W) photographs, in [0, 1]."""
-    noise: Tensor | None
-    """(B + P, C, h, w) noise for the latents of both, in this order, or None."""
+    pictures: Pictures
+    """What the autoencoder sees of it, on the CPU."""
 
     @property
     def scene_share(self) -> float:
@@ -112,17 +109,15 @@ class JointTrainer:
         mine = whole.part(
             self.processes.share(len(whole.scenes)), self.processes.share(len(whole.photo_seeds))
         )
-        size = self.config.size
+        nothing = torch.empty(0, 3, self.config.size, self.config.size)
         return JointBatch(
             whole=whole,
             mine=mine,
-            images=self.training.views.images(torch.cat(mine.views))
-            if mine.views
-            else torch.empty(0, 3, size, size),
-            photos=torch.empty(0, 3, size, size)
-            if self.photos is None
-            else photo_crops(self.photos.train, mine.photo_seeds),
-            noise=self._noise(mine),
+            pictures=Pictures(
+                images=self.training.views.images(torch.cat(mine.views)) if mine.views else nothing,
+                photos=nothing if self.photos is None else photo_crops(self.photos.train, mine.photo_seeds),
+                noise=self._noise(mine),
+            ),
         )
 
     def _noise(self, mine: BatchPlan) -> Tensor | None:
@@ -168,10 +163,8 @@ class JointTrainer:
         renderings = self._renderings(batch, active) if self.config.has_3d and active else None
         terms = loss_terms(
             self.autoencoder,
-            batch.images.to(device),
-            batch.photos.to(device),
+            batch.pictures.to(device),
             renderings,
-            noise=None if batch.noise is None else batch.noise.to(device),
             config=self.config,
             perceptual=self.perceptual,
         )
@@ -186,8 +179,8 @@ class JointTrainer:
         moves = self.config.moves_scenes
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
-            views = self.training.render(active, batch.mine, update_grids=moves)
-            return SceneRenderings(views, planes_total_variation(active))
+            seen = self.training.render(active, batch.mine, update_grids=moves)
+            return SceneRenderings(seen, planes_total_variation(active))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:
         """For every term, how much this process's mean counts in the mean over the global batch."""

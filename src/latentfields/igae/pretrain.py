@@ -45,7 +45,7 @@ def cache_latents(autoencoder: Autoencoder, views: CachedViews, path: Path) -> N
 
 
 def open_latents(autoencoder: Autoencoder, views: CachedViews, path: Path) -> NDArray[np.float16]:
-    """What `cache_latents` wrote, memory-mapped."""
+    """Open the file that `cache_latents` wrote, memory-mapped."""
     side = views.cameras.width // autoencoder.factor
     shape = (len(views.cameras), autoencoder.channels, side, side)
     return np.memmap(path, dtype=np.float16, mode="r", shape=shape)
@@ -96,7 +96,7 @@ class ScenePretrainer:
         values = {"latent": 0.0, "tv_planes": 0.0}
         if active:
             rendered = training.render(active, mine, update_grids=True)
-            latent = latent_loss(latents.to(training.device), rendered.latents)
+            latent = latent_loss(latents.to(training.device), rendered.features)
             variation = planes_total_variation(active)
             (share * (latent + options.tv_weight * variation)).backward()
             values = {

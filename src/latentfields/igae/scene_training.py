@@ -14,8 +14,9 @@ from latentfields.fields.total_variation import total_variation
 from latentfields.igae.batches import BatchPlan
 from latentfields.igae.config import IgaeConfig, JointConfig, PretrainingConfig
 from latentfields.igae.image_cache import CachedViews
-from latentfields.igae.renderer import RenderedLatents, TriPlaneRenderer
+from latentfields.igae.renderer import TriPlaneRenderer
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
+from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.training.distributed import Processes
 from latentfields.training.schedules import set_learning_rates, with_peaks
 from latentfields.training.state import Parts
@@ -43,10 +44,7 @@ class SceneTraining:
         self.cameras = views.cameras.resized(
             width=views.cameras.width // factor, height=views.cameras.height // factor
         )
-        sampling = config.scenes.sampling
-        self.scenes = LatentScenes(
-            views.hulls, config.scenes.triplane, grid_resolution=sampling.grid_resolution, seed=config.seed
-        )
+        self.scenes = LatentScenes(views.hulls, config.scenes, seed=config.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.renderer = TriPlaneRenderer(config.scenes, channels=autoencoder.channels).to(device)
@@ -65,9 +63,7 @@ class SceneTraining:
         )
         self.optimizer = with_peaks(adam)
 
-    def render(
-        self, active: Sequence[ActiveScene], plan: BatchPlan, *, update_grids: bool
-    ) -> RenderedLatents:
+    def render(self, active: Sequence[ActiveScene], plan: BatchPlan, *, update_grids: bool) -> Rendering:
         """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes."""
         parts = []
         for scene, indices, seed in zip(active, plan.views, plan.scene_seeds, strict=True):
@@ -75,26 +71,22 @@ class SceneTraining:
             if update_grids:
                 self.renderer.update_grid(scene, generator=generator)
             parts.append(self.render_scene(scene, self.cameras[indices], generator=generator))
-        return RenderedLatents.joined(parts)
+        return Rendering.joined(parts)
 
     @torch.no_grad()
     def render_views(self, scene: int, indices: Tensor) -> Tensor:
         """z~ (B, C, h, w) of some views of one scene, without jitter or gradients: for evaluation."""
         (active,) = self.scenes.fetch([scene], self.device)
-        return self.render_scene(active, self.cameras[indices], generator=None).latents
+        return self.render_scene(active, self.cameras[indices], generator=None).features
 
     def render_scene(
         self, scene: ActiveScene, cameras: Cameras, *, generator: torch.Generator | None
-    ) -> RenderedLatents:
+    ) -> Rendering:
         """One scene through cameras of the latent grid; `generator` jitters the samples along rays."""
-        return self.renderer.render(
-            scene,
-            cameras.to(self.device),
-            background=self.background,
-            near=self.views.near[scene.index],
-            far=self.views.far[scene.index],
-            generator=generator,
-        )
+        cameras = cameras.to(self.device)
+        near, far = self.views.near[scene.index], self.views.far[scene.index]
+        shot = Shot(cameras.rays().flatten(), self.background, near, far, generator)
+        return self.renderer.render(scene, shot).as_images(cameras)
 
     def update(
         self,

@@ -45,12 +45,12 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
 
     for chunk in indices.split(BATCH):
         truth = scene.images(chunk)
-        images, view = model.render(scene.cameras[chunk])
+        images, seen = model.render(scene.cameras[chunk])
         add("images", measures, images, truth)
         if original is not None:
             encoded = original.encode(truth.to(model.device))
             autoencoded = original.decode(encoded).clamp(0, 1).cpu()
-            add("latents", latent_measures(), view.features, encoded.cpu())
+            add("latents", latent_measures(), seen.features, encoded.cpu())
             add("against_autoencoded", measures, images, autoencoded)
             add("autoencoder", measures, autoencoded, truth)
     scores = {group: Scores.gather(names, parts) for group, parts in batches.items()}

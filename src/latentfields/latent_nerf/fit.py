@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.load import load_autoencoder, located
+from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
+from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
 from latentfields.errors import ArgumentError, InputError
-from latentfields.fields.config import FieldName
+from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
@@ -26,6 +26,7 @@ from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
+from latentfields.training.runs import claim_run
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
@@ -39,7 +40,7 @@ def fit(
     autoencoder: Autoencoder | str | Path | None,
     *,
     out: str | Path,
-    field: FieldName | None = None,
+    field: FieldName | OwnFieldConfig | None = None,
     config: FitConfig | None = None,
     seconds: float | None = None,
     device: str = "auto",
@@ -47,22 +48,27 @@ def fit(
     """Fit a scene, in memory or a folder, in the latent space of `autoencoder`, or in RGB when that is None.
 
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
-    included (see `latentfields.preset`). `out` is the run's folder; a run that was interrupted there is resumed.
+    included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
+    default with the `small` preset of K-Planes. `out` is the run's folder; a run that was interrupted there is resumed.
     `seconds` limits the training time. `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any.
     `Run.load(out)` reads the run again, and `evaluate_run` scores it. The report with pictures and a film is written
     by the command `latentfields fit` alone.
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
     one of another scene.
     """
-    if field is not None and config is not None:
+    own = field if isinstance(field, OwnFieldConfig) else None
+    named = None if isinstance(field, OwnFieldConfig) else field
+    if named is not None and config is not None:
         raise ArgumentError(
-            "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
+            "field", f"is '{named}' beside `config`, which has a field itself; expected one of both"
         )
     scene = scene if isinstance(scene, Scene) else load_scene(scene)
     if isinstance(autoencoder, str | Path):
         autoencoder = load_autoencoder(autoencoder)
     space: Space = "rgb" if autoencoder is None else "latent"
-    config = replace(config or preset(field or "kplanes", space=space), space=space)
+    config = replace(config or preset(named or "kplanes", space=space), space=space)
+    if own is not None:
+        config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
     run_config = FitRunConfig(
@@ -73,9 +79,14 @@ def fit(
         fit=config,
         reading=None if reading == Reading() else reading,
     )
-    run = _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
-    run.check_scene(scene)
-    return run
+    run_config, target = _checked(run_config, device)
+    if is_finished(Path(out)):
+        codec = None if autoencoder is None else autoencoder.codec
+        classes = {type(codec).__name__: type(codec).load} if isinstance(codec, TrainableCodec) else {}
+        run = _reloaded(run_config, Path(out), device=device, classes={**CLASSES, **classes})
+        run.check_scene(scene)
+        return run
+    return _fit(scene, autoencoder, run_config, Path(out), target)
 
 
 def fit_folder(
@@ -91,61 +102,56 @@ def fit_folder(
     `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
     Raises InputError for unusable input, too.
     """
+    config, target = _checked(config, device)
+    if is_finished(out):
+        return _reloaded(config, out, device=device)
+    autoencoder = None if config.autoencoder is None else load_autoencoder(config.autoencoder)
+    return _fit(
+        config.load_scene(), autoencoder, config, out, target, watch, checkpoint_seconds=checkpoint_seconds
+    )
 
-    def load() -> tuple[Scene, Autoencoder | None]:
-        return config.load_scene(), None if config.autoencoder is None else load_autoencoder(
-            config.autoencoder
-        )
 
-    return _fit(load, config, out, device, watch, checkpoint_seconds)
+def is_finished(out: Path) -> bool:
+    """True when the run in the folder `out` was fitted and scored; its report may be missing."""
+    return (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
 
 
-def _fit(
-    load: Callable[[], tuple[Scene, Autoencoder | None]],
-    config: FitRunConfig,
-    out: Path,
-    device: str,
-    watch: Watch,
-    checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
-) -> Run:
+def _checked(config: FitRunConfig, device: str) -> tuple[FitRunConfig, torch.device]:
+    """The configuration, with the autoencoder's folder as a whole path, and the device, once both are found good."""
     # Fields of the fit go by their own names, those that `FitConfig` has.
     config.fit.check()
     chosen = choose_device(device)
     config.check()
     if config.autoencoder is not None:
         config = replace(config, autoencoder=located(config.autoencoder))
-    finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
-    inputs = begin(config, out, lambda: None if finished else _prepared(*load(), config.fit))
-    if inputs is None:
-        return Run.load(out, device=device)
-    return _fit_scene(*inputs, config, out, chosen, watch, checkpoint_seconds)
+    return config, chosen
 
 
-def _prepared(
-    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
-) -> tuple[Scene, Autoencoder | None]:
-    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
-    if autoencoder is not None:
-        scene = scene.cropped_to_multiple(autoencoder.factor)
-        if config.statistics == "scene" or not autoencoder.has_statistics:
-            autoencoder = autoencoder.clone().cpu()
-            autoencoder.renew_statistics(scene.images(scene.indices("train")))
-    if min(scene.size) < SMALLEST_SIDE:
-        raise InputError(
-            scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
-        )
-    return scene, autoencoder
+def _reloaded(
+    config: FitRunConfig, out: Path, *, device: str, classes: Mapping[str, Loader] = CLASSES
+) -> Run:
+    """The finished run in `out`, of a field or an autoencoder of one's own as well.
+
+    Raises InputError when it has other settings.
+    """
+    claim_run(out, config)
+    field = config.fit.field
+    fields = (type(field),) if isinstance(field, OwnFieldConfig) else ()
+    return Run.load(out, device=device, fields=fields, classes=classes)
 
 
-def _fit_scene(
-    scene: Scene,
-    autoencoder: Autoencoder | None,
+def _fit(
+    given: Scene,
+    space: Autoencoder | None,
     config: FitRunConfig,
     out: Path,
     device: torch.device,
-    watch: Watch,
-    checkpoint_seconds: float,
+    watch: Watch = nullcontext,
+    *,
+    checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
 ) -> Run:
+    """Fit a scene, or go on with what was begun in `out`; save and score it."""
+    scene, autoencoder = begin(config, out, lambda: _prepared(given, space, config.fit))
     # Weights are drawn on the CPU: the same ones for every device.
     model = new_model(scene, autoencoder, config.fit).to(device)
     trainer = LatentNerfTrainer(model, scene, config.fit)
@@ -164,5 +170,22 @@ def _fit_scene(
         "kernels": kernel_backend(),
         **evaluate_model(model, original, scene),
     }
+    # Last: with it, the run is finished.
     write_metrics(out, measured, seconds=seconds, device=device)
     return run
+
+
+def _prepared(
+    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
+) -> tuple[Scene, Autoencoder | None]:
+    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
+    if autoencoder is not None:
+        scene = scene.cropped_to_multiple(autoencoder.factor)
+        if config.statistics == "scene" or not autoencoder.has_statistics:
+            autoencoder = autoencoder.clone().cpu()
+            autoencoder.renew_statistics(scene.images(scene.indices("train")))
+    if min(scene.size) < SMALLEST_SIDE:
+        raise InputError(
+            scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
+        )
+    return scene, autoencoder

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import DecoderPrecision, FitConfig, StageConfig
 from latentfields.latent_nerf.losses import rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import (
@@ -21,10 +21,9 @@ from latentfields.latent_nerf.optimizers import (
     rebuilt_optimizer,
     schedule_factor,
 )
-from latentfields.latent_nerf.precision import uses_bfloat16
-from latentfields.latent_nerf.scene_model import SceneModel, View
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import LATENT_RANGE, psnr
-from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import with_prefix, without_prefix
@@ -49,7 +48,7 @@ class LatentNerfTrainer:
         self.train_indices = scene.indices("train")
         self.images = scene.images(self.train_indices).to(model.device)
         # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
-        self.targets = model.targets(self.images)
+        self.targets = model.space.targets(self.images)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.aligning = False
         self.after_supervision: dict[str, float] = {}
@@ -88,7 +87,7 @@ class LatentNerfTrainer:
         if self._rays is not None:
             rays, target = self._pixel_batch(self._rays)
             assert isinstance(self.model, LatentNerf)
-            seen: Rendering | View = self.model.render_rays(rays, generator=self.generator)
+            seen = self.model.render_rays(rays, generator=self.generator)
         else:
             chosen = self._batch()
             cameras = self.scene.cameras[self.train_indices[chosen]]
@@ -100,8 +99,7 @@ class LatentNerfTrainer:
             total = total + self.model.supervision_loss(seen.coarse, target)
         total.backward()
         self.optimizer.step()
-        if isinstance(seen, View):
-            self.model.after_step(seen, self.optimizer, progress=progress, generator=self.generator)
+        self.model.after_step(seen, self.optimizer, progress=progress, generator=self.generator)
         return {"loss": float(loss.detach()), "stage": "supervision"}
 
     def _alignment_step(self) -> dict[str, float | str]:
@@ -123,8 +121,8 @@ class LatentNerfTrainer:
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self._half_decoder):
             return self.model.decode(features).float()
 
-    def _own_losses(self, seen: Rendering | View) -> Tensor:
-        """What fields and sampler add to both stages' objectives."""
+    def _own_losses(self, seen: Rendering) -> Tensor:
+        """The losses that fields and sampler add to both stages' objectives."""
         terms = [part.regularisation() for part in self.model.representations().values()]
         if seen.loss is not None:
             terms.append(seen.loss.mean())
@@ -188,13 +186,13 @@ class LatentNerfTrainer:
         """Mean PSNR of rendered against encoded normalised latents of the test views."""
         assert self.model.autoencoder is not None
         indices = self.scene.indices("test")
-        _, view = self.model.render(self.scene.cameras[indices])
+        _, seen = self.model.render(self.scene.cameras[indices])
         images = self.scene.images(indices).to(self.model.device)
         encoded = self.model.autoencoder.encode_batches(images).cpu()
-        return float(psnr(view.features, encoded, data_range=LATENT_RANGE).mean())
+        return float(psnr(seen.features, encoded, data_range=LATENT_RANGE).mean())
 
     def _parts(self) -> Parts:
-        """What is saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
+        """The parts that are saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
         generators = {"generator": self.generator}
         if self.decoder_optimizer is None or self.model.autoencoder is None:
             return Parts(optimizers={"field": self.optimizer}, generators=generators)
@@ -223,3 +221,17 @@ class LatentNerfTrainer:
         if self.aligning:
             self._make_alignment_optimizers()
         self._parts().unpack(tensors, metadata["groups"])
+
+
+def uses_bfloat16(precision: DecoderPrecision, device: torch.device) -> bool:
+    """True when the decoder computes in bfloat16 on `device`; "auto" does where that is faster."""
+    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """True when the device has instructions for products in bfloat16; emulated ones would be slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # PyTorch tells only in newer versions; older ones keep to float32.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

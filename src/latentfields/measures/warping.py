@@ -1,4 +1,4 @@
-"""Where the surface seen in one view lies in another, by known depth.
+"""Warping between views by known depth: the place of a surface seen in one view in another.
 
 Shape suffixes: N views, C channels, H, W image size, h = H / f, w = W / f cells of a coarser grid, P points.
 """
@@ -32,7 +32,7 @@ class Correspondence:
 
 
 def covered_cells(depth: Tensor, *, factor: int) -> Tensor:
-    """Whether every pixel of a cell sees the surface: (N, h, w) bool from z-depths (N, 1, H, W), inf elsewhere."""
+    """Mask (N, h, w) of the cells whose every pixel sees the surface, from z-depths (N, 1, H, W), inf elsewhere."""
     pooled = torch.nn.functional.max_pool2d(depth, factor)
     return pooled[:, 0].isfinite()
 

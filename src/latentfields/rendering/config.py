@@ -1,4 +1,4 @@
-"""How fields are rendered: one configuration per sampler of rays, and one for splatting.
+"""Configurations of rendering: one per sampler of rays, and one for splatting.
 
 Free of heavy imports, for the command line.
 """
@@ -13,10 +13,14 @@ from typing import Annotated, ClassVar, Literal
 from latentfields.config.checks import Checked, NonNegative, Range, joined
 from latentfields.errors import ArgumentError
 
+SHARE_AFTER_WARMUP = 0.25
+"""Share of the density grid's cells that an update looks at once it knows the field: all of them cost more than they
+tell."""
+
 
 @dataclass(frozen=True)
 class DensityGridConfig(Checked):
-    """How densely rays are sampled through a density grid."""
+    """Density of the samples of rays through a density grid."""
 
     samples: int = 16
     """Intervals per ray."""
@@ -27,13 +31,13 @@ class DensityGridConfig(Checked):
     grid_every: int = 16
     """Steps between updates of the density grid."""
     grid_warmup: NonNegative = 128
-    """Steps during which every cell is updated, instead of a quarter of them."""
+    """Steps during which every cell is updated, instead of a quarter of them (`SHARE_AFTER_WARMUP`)."""
 
     def updated_share(self, step: int) -> float:
         """Share of the grid's cells that step `step`, from 0, looks at: none in most steps."""
         if step % self.grid_every:
             return 0.0
-        return 1.0 if step < self.grid_warmup else 0.25
+        return 1.0 if step < self.grid_warmup else SHARE_AFTER_WARMUP
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What turns rays into pixels: samplers decide where along rays a field is looked at.
+"""Samplers turn rays into pixels: they decide where along rays a field is queried.
 
 Shape suffixes: R rays, P points, C channels.
 """
@@ -11,8 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from latentfields.cameras import Rays
-from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.rendering import Rendering, Shot
 
 
 class Density(Protocol):
@@ -24,7 +23,7 @@ class Density(Protocol):
 
 
 class RadianceField(Density, Protocol):
-    """What samplers need to know of a field."""
+    """A field as samplers use it."""
 
     def __call__(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Density (P,) and features (P, C) at points (P, 3) seen along unit directions (P, 3)."""
@@ -35,20 +34,10 @@ class Sampler(nn.Module, abc.ABC):
     """Renders rays through a field. Networks that it owns are fitted with the field."""
 
     @abc.abstractmethod
-    def render(
-        self,
-        field: RadianceField,
-        rays: Rays,
-        background: Tensor,
-        *,
-        near: float,
-        far: float,
-        generator: torch.Generator | None,
-    ) -> Rendering:
-        """Render rays (R,) over `background` (C,), within [near, far] and the box [-1, 1]^3.
+    def render(self, field: RadianceField, shot: Shot) -> Rendering:
+        """Render the rays of `shot`, within its distances and the box [-1, 1]^3, over its background.
 
-        Differentiable in the field, the background and the sampler's own networks. `generator` jitters the samples
-        (training); None is deterministic (evaluation).
+        Differentiable in the field, the background and the sampler's own networks; not in the rays.
         """
 
     def update(self, field: Density, *, step: int, generator: torch.Generator) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-Format = Literal["auto", "blender", "igae", "nerfstudio", "colmap"]
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -14,8 +11,8 @@ WHITE = (1.0, 1.0, 1.0)
 class Reading:
     """What `load_scene` is asked for beside the folder and the size of its images."""
 
-    format: Format = "auto"
-    """Layout of the folder."""
+    format: str = "auto"
+    """Name of the folder's reader; auto: the first one that recognises it."""
     use_masks: bool = True
     """Whether masks take the place of the alpha channel."""
     background: tuple[float, float, float] = WHITE

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,13 +19,10 @@ from types import FrameType
 from typing import Any, Protocol
 
 from torch import Tensor
-from tqdm import tqdm
 
 from latentfields.errors import InputError
+from latentfields.progress import progress_bar
 from latentfields.training.checkpoint import load_tensors, save_tensors
-
-QUIET_SECONDS = 10.0
-"""Seconds between updates of the progress bar when nobody watches it in a terminal."""
 
 
 class Trainable(Protocol):
@@ -50,7 +46,7 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How the loop saves and reports."""
+    """Options of the loop: saving, reporting, stopping."""
 
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints."""
@@ -61,7 +57,7 @@ class LoopConfig:
     bit, since the number of steps depends on the machine."""
 
     def out_of_time(self, elapsed: float) -> bool:
-        """Whether `elapsed` seconds of training are all that is allowed."""
+        """True when `elapsed` seconds of training are all that is allowed."""
         return self.seconds is not None and elapsed >= self.seconds
 
 
@@ -73,7 +69,7 @@ class Interrupted(Exception):
 
 
 def checkpoint_path(folder: Path) -> Path:
-    """Where the loop keeps a run's state."""
+    """The file of a run's state."""
     return folder / "state" / "checkpoint.safetensors"
 
 
@@ -98,16 +94,8 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
     """
     position = _resume(trainable, folder)
     log_path(folder).parent.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(
-        total=steps,
-        initial=position.step,
-        desc=label,
-        unit="step",
-        dynamic_ncols=True,
-        mininterval=0.5 if sys.stderr.isatty() else QUIET_SECONDS,
-    )
     with (
-        bar,
+        progress_bar(label, total=steps, initial=position.step, unit="step") as bar,
         open(log_path(folder), "r+" if log_path(folder).exists() else "w+") as log,
         _stop_flag() as stop,
     ):
@@ -149,7 +137,7 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a training is, for its error message."""
+    """The position of a training, for its error message."""
 
     folder: Path
     step: int

@@ -1,4 +1,4 @@
-"""What can be viewed: a finished run (a folder or one file), a scene in training, and IG-AE's latent scenes."""
+"""Sources of the viewer: a finished run (a folder or one file), a scene in training, IG-AE's latent scenes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from latentfields.igae.finetune import JOINT, PRETRAINING, START_STATISTICS_FILE
 from latentfields.igae.scene_training import SceneTraining
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_model import SceneModel, View
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.pages.pictures import LatentProjection
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import load_tensors, without_prefix
@@ -71,7 +72,7 @@ class FittedScene:
 
     @property
     def has_images(self) -> bool:
-        """Whether there are pictures of the training views."""
+        """True when there are pictures of the training views."""
         return self.scene is not None
 
     def images(self, indices: Tensor) -> Tensor:
@@ -79,7 +80,7 @@ class FittedScene:
         assert self.scene is not None
         return self.scene.images(self._train[indices])
 
-    def render(self, cameras: Cameras) -> tuple[Tensor, View]:
+    def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         """As `SceneModel.render`."""
         return self.model.render(cameras)
 
@@ -110,14 +111,13 @@ class LatentScene:
         return self.training.views.images(self.training.views.train[self.index][indices])
 
     @torch.no_grad()
-    def render(self, cameras: Cameras) -> tuple[Tensor, View]:
+    def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         """As `SceneModel.render`, over the code of white that the scenes were trained over."""
         training = self.training
         (active,) = training.scenes.fetch([self.index], training.device)
         grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
         seen = training.render_scene(active, grid, generator=None)
-        images = self.autoencoder.decode_batches(seen.latents).cpu()
-        return images, View(seen.latents.cpu(), seen.opacity.cpu(), seen.depth.cpu())
+        return self.autoencoder.decode_batches(seen.features).cpu(), seen.cpu()
 
     @cached_property
     def projection(self) -> LatentProjection:
@@ -152,7 +152,7 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
 
 
 def _has_latent_scenes(path: Path) -> bool:
-    """Whether `path` is a run of finetune-3d."""
+    """True when `path` is a run of finetune-3d."""
     return run_kind(path) == IgaeRunConfig.kind
 
 

@@ -66,7 +66,7 @@ def test_other_options_need_another_folder(scenes: Path, tmp_path: Path) -> None
     [
         ({"source": "colmap"}, "traced: cannot be read as 'colmap'; it has depth, images"),
         ({"min_points": 0}, "at least 1"),
-        ({"largest_angle": 0.0}, "largest_angle: is 0.0; expected more than 0"),
+        ({"largest_angle": 0.0}, "largest_angle: is 0.0; expected more than 0 and at most 180"),
         ({"min_inlier_ratio": 1.5}, "min_inlier_ratio: is 1.5; expected 0 to 1"),
     ],
 )

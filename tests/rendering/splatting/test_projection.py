@@ -14,9 +14,9 @@ from torch import Tensor
 from helpers.splatting_scenes import cloud, crooked_camera, gradients, straight_camera, tensors, trainable
 from latentfields.cameras import Cameras
 from latentfields.rendering.kernels.backend import kernel_backend
+from latentfields.rendering.splatting.constants import ALPHA_CUT
 from latentfields.rendering.splatting.gaussians import Gaussians, rotation_matrices
 from latentfields.rendering.splatting.projection import (
-    ALPHA_CUT,
     ProjectedGaussians,
     project,
     project_reference,

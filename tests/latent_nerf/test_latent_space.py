@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from helpers.tiny import TINY_FIT
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.fields.triplane import TriPlane
+from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.latent_space import TanhNormalizer
+from latentfields.latent_nerf.model import LatentNerf
+from latentfields.scenes.scene import Scene
+
+TANH = replace(TINY_FIT, normalizer="tanh", subpixels=1)
+
+
+def test_raw_latents_are_squashed_as_in_the_released_code(scene: Scene, autoencoder: Autoencoder) -> None:
+    images = scene.images(torch.tensor([0, 1]))
+    raw, _ = autoencoder.codec.encode(images)
+    squashed = TanhNormalizer().normalize(autoencoder.encode(images), autoencoder)
+    torch.testing.assert_close(squashed, (torch.tanh(0.02 * raw) + 1) / 2)
+
+
+def test_what_was_squashed_comes_back(scene: Scene, autoencoder: Autoencoder) -> None:
+    latents = autoencoder.encode(scene.images(torch.tensor([0, 1])))
+    normalizer = TanhNormalizer()
+    back = normalizer.denormalize(normalizer.normalize(latents, autoencoder), autoencoder)
+    torch.testing.assert_close(back, latents, atol=1e-3, rtol=1e-3)
+    wild = torch.tensor([-5.0, 0.0, 1.0, 7.0]).view(1, 1, 2, 2).expand(1, 8, 2, 2)
+    assert normalizer.denormalize(wild, autoencoder).isfinite().all()
+
+
+def test_the_field_is_fitted_to_squashed_latents_and_shows_latents(
+    scene: Scene, autoencoder: Autoencoder
+) -> None:
+    model, plain = (new_model(scene, autoencoder, c) for c in (TANH, replace(TANH, normalizer="standard")))
+    images = scene.images(torch.tensor([0]))
+    targets = model.space.targets(images)
+    assert 0 < targets.min() < targets.max() < 1
+    torch.testing.assert_close(
+        model.space.latents(targets), plain.space.targets(images), atol=1e-3, rtol=1e-3
+    )
+    torch.testing.assert_close(
+        model.decode(targets), autoencoder.decode(plain.space.targets(images)), atol=1e-3, rtol=0
+    )
+    assert model.field.head.head == "sigmoid"  # type: ignore[union-attr]
+    assert plain.field.head.head == "linear"  # type: ignore[union-attr]
+
+
+def test_nothing_in_view_is_the_background_in_both_spaces(scene: Scene, autoencoder: Autoencoder) -> None:
+    shown = []
+    for config in (TANH, replace(TANH, normalizer="standard")):
+        model = new_model(scene, autoencoder, config)
+        model.sampler.grid.density.zero_()  # type: ignore[union-attr, operator]
+        shown.append(model.render(scene.cameras[:1])[1].features)
+    torch.testing.assert_close(shown[0], shown[1], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("subpixels", [1, 2])
+def test_gradients_of_the_decoded_image_reach_the_field(
+    scene: Scene, autoencoder: Autoencoder, subpixels: int
+) -> None:
+    model = new_model(scene, autoencoder, replace(TANH, subpixels=subpixels))
+    seen = model.render_features(scene.cameras[:1])
+    (model.decode(seen.features) - scene.images(torch.tensor([0]))).square().mean().backward()
+    assert isinstance(model, LatentNerf)
+    assert isinstance(model.field, TriPlane)
+    gradient = model.field.planes.grad
+    assert gradient is not None
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() > 0
