@@ -93,14 +93,17 @@ def test_the_papers_fields_in_rgb_space_are_trained_as_their_authors_do(field: F
     assert rgb.batch_rays == (1024 if field == "vanilla" else 4096)
     differences = {k for k, value in vars(rgb.field).items() if value != getattr(latent.field, k)}
     assert differences == ({"upsample_at"} if field == "tensorf" else set())
-    alike = {
-        "space": latent.space,
-        "field": latent.field,
-        "supervision": latent.supervision,
-        "alignment": latent.alignment,
-        "batch_rays": latent.batch_rays,
-    }
-    assert replace(rgb, **alike) == latent
+    assert (
+        replace(
+            rgb,
+            space="latent",
+            field=latent.field,
+            supervision=latent.supervision,
+            alignment=latent.alignment,
+            batch_rays=latent.batch_rays,
+        )
+        == latent
+    )
 
 
 def test_the_papers_tensorf_is_upsampled_after_the_same_steps_in_both_spaces() -> None:
@@ -150,6 +153,8 @@ def test_table_16(field: FieldName, xi_supervision: float, xi_alignment: float) 
     assert (config.batch_images, config.decoder_learning_rate) == (4, 1e-4)
     assert config.decoder_final_learning_rate ** (1 / 15_000) == pytest.approx(0.9996)
     assert config.subpixels == 1
+    assert config.alignment_objective == "rgb"
+    assert preset(field).alignment_objective == "regularised"
 
 
 @pytest.mark.parametrize("field", RAY_FIELDS)

@@ -22,6 +22,10 @@ from latentfields.rendering.config import (
 Space = Literal["latent", "rgb"]
 """What a field is fitted to: an autoencoder's latents, or pixels as an ordinary NeRF."""
 
+AlignmentObjective = Literal["regularised", "rgb"]
+"""Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
+sampler have of their own; or the error of decoded images alone, which is Eq. 3."""
+
 DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of the decoder while it is trained."""
 
@@ -50,6 +54,8 @@ class FitConfig(Checked):
     """Latent Supervision (Eq. 2). RGB space has one stage, as long as both, with these learning rates."""
     alignment: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(1600, 0.5))
     """RGB Alignment (Eq. 3)."""
+    alignment_objective: AlignmentObjective = "regularised"
+    """Whether RGB Alignment keeps the losses that field and sampler have of their own (Eq. 3 has none)."""
     optimizer_at_alignment: Literal["keep", "reset"] = "reset"
     """Whether the field's optimiser keeps its moments when alignment starts."""
     decoder_learning_rate: float = 1e-3

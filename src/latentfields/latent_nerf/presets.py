@@ -45,7 +45,7 @@ def preset(
         statistics=recipe.statistics,
     )
     if name == "paper":
-        config = replace(config, subpixels=1)
+        config = replace(config, subpixels=1, alignment_objective="rgb")
         if recipe.alignment_steps:
             config = replace(
                 config,

@@ -110,7 +110,9 @@ class LatentNerfTrainer:
         cameras = self.scene.cameras[self.train_indices[chosen]]
         seen = self.model.render_features(cameras, generator=self.generator)
         loss = rgb_alignment_loss(self._decode(seen.features), self.images[chosen])
-        total = loss + self._own_losses(seen)
+        total = loss
+        if self.config.alignment_objective == "regularised":
+            total = total + self._own_losses(seen)
         total.backward()
         self.optimizer.step()
         self.decoder_optimizer.step()
@@ -122,7 +124,7 @@ class LatentNerfTrainer:
             return self.model.decode(features).float()
 
     def _own_losses(self, seen: Rendering) -> Tensor:
-        """The losses that fields and sampler add to both stages' objectives."""
+        """The losses that fields and sampler have of their own."""
         terms = [part.regularisation() for part in self.model.representations().values()]
         if seen.loss is not None:
             terms.append(seen.loss.mean())
