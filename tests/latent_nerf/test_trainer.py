@@ -105,6 +105,7 @@ def test_alignment_by_eq_3_alone_moves_by_its_gradient_alone(scene: Scene, autoe
     """A field whose own losses weigh everything moves as one without any, but only by `rgb`."""
 
     def planes(objective: AlignmentObjective, tv_weight: float) -> torch.Tensor:
+        assert isinstance(TINY_FIT.field, TriPlaneConfig)
         field = replace(TINY_FIT.field, tv_weight=tv_weight)
         config = replace(
             TINY_FIT.with_steps(supervision=0, alignment=2), field=field, alignment_objective=objective
