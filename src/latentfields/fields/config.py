@@ -276,6 +276,10 @@ RayFieldName = Literal["triplane", "kplanes", "tensorf", "instant-ngp", "vanilla
 FieldName = Literal[RayFieldName, "gaussians"]
 
 
+Statistics = Literal["autoencoder", "scene", "scene-min-max"]
+"""What gives latents their scale: an autoencoder's statistics, or the spread or extent of a scene's training views."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A preset of a method: the field, its rendering, and its training.
@@ -299,8 +303,8 @@ class Recipe:
     """Multiplies the field's learning rates in that stage: xi_align."""
     batch_images: int = 4
     """Whole latent images per step."""
-    statistics: Literal["autoencoder", "scene"] = "autoencoder"
-    """What gives latents their unit scale: the autoencoder's statistics, or those of the scene's training views."""
+    statistics: Statistics = "autoencoder"
+    """What gives latents their scale: the autoencoder's statistics, or those of the scene's training views."""
     rgb_steps: int | None = None
     """Steps in RGB space, with the field's own learning rates; None takes those of both stages together."""
     rgb_batch_rays: int = 4096
@@ -457,7 +461,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                 batch_images=2,
                 statistics="scene",
             ),
-            # As the code released with LRF trains them, with the constants of 3DGS.
+            # As the code released with LRF trains them, with the constants of 3DGS, whose rates are for [0, 1].
             "paper": Recipe(
                 GaussiansConfig(
                     initial=100_000,
@@ -479,7 +483,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                 alignment_steps=0,
                 alignment_factor=1.0,
                 batch_images=1,
-                statistics="scene",
+                statistics="scene-min-max",
             ),
         },
     }

@@ -12,6 +12,7 @@ from latentfields.fields.config import (
     FieldConfig,
     GaussiansConfig,
     KPlanesConfig,
+    Statistics,
 )
 from latentfields.rendering.config import (
     GridSamplingConfig,
@@ -68,9 +69,13 @@ class FitConfig(Checked):
     normalizer: Literal["standard", "tanh"] = "standard"
     """What the field is fitted to: latents of unit scale per channel, by a linear head; or tanh(0.02 z) of the raw
     latents z, moved to [0, 1], by a sigmoid head, as the code released with IG-AE does. Not used in RGB space."""
-    statistics: Literal["autoencoder", "scene"] = "autoencoder"
-    """What gives latents their unit scale: the autoencoder's own statistics, where it has any, or those of the scene's
-    training views (LRF App. A.3). Not used in RGB space."""
+    statistics: Statistics = "autoencoder"
+    """What gives latents their scale: the autoencoder's own statistics, where it has any, or those of the scene's
+    training views (LRF App. A.3): their spread, or with scene-min-max their extent, as the code released with LRF has
+    it, which fits fields to [0, 1]. Not used in RGB space."""
+    latents: Literal["mean", "sample"] = "mean"
+    """What a field is fitted to: means of the posterior, or one draw from it per view, as in the code released with
+    IG-AE. Deterministic autoencoders have means alone. Not used in RGB space."""
     batch_images: int = 4
     """Whole latent images per step."""
     batch_rays: int = 4096
@@ -99,6 +104,12 @@ class FitConfig(Checked):
         supervision, alignment = joined(path, "supervision.steps"), joined(path, "alignment.steps")
         if self.supervision.steps + self.alignment.steps < 1:
             raise ArgumentError(supervision, f"is 0, and so is `{alignment}`; expected at least one step")
+        if self.normalizer == "tanh" and self.statistics == "scene-min-max":
+            raise ArgumentError(
+                joined(path, "statistics"),
+                f"is scene-min-max with `{joined(path, 'normalizer')}` tanh, which has a scale of its own; "
+                "expected autoencoder or scene",
+            )
         if self.subpixels != 1 and self.subpixels % 2:
             raise ArgumentError(
                 joined(path, "subpixels"), f"is {self.subpixels}; expected 1 or an even number"

@@ -48,7 +48,9 @@ class LatentNerfTrainer:
         self.train_indices = scene.indices("train")
         self.images = scene.images(self.train_indices).to(model.device)
         # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
-        self.targets = model.space.targets(self.images)
+        # Draws of latents have a generator of their own: a resumed fit makes the same ones.
+        posterior = torch.Generator().manual_seed(config.seed) if config.latents == "sample" else None
+        self.targets = model.space.targets(self.images, posterior=posterior)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.aligning = False
         self.after_supervision: dict[str, float] = {}
