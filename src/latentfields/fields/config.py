@@ -393,12 +393,13 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                         beta2=0.999,
                         eps=1e-12,
                         schedule="cosine",
-                        final_learning_rate=0.0,
+                        final_learning_rate=0.05,
                         schedule_steps=30_000,
                         warmup_steps=512,
                     ),
                 ),
-                ProposalSamplingConfig(),
+                # Nerfstudio means the excess over the intervals, and the total variation over the networks.
+                ProposalSamplingConfig(interlevel_weight=1 / 48, tv_weight=5e-5),
                 xi_supervision=0.1,
                 xi_alignment=0.1,
             ),
@@ -407,7 +408,9 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
             "small": Recipe(TensorfConfig()),
             "paper": _table_16(
                 _TENSORF,
-                HierarchicalSamplingConfig(coarse_samples=200, fine_samples=50, coarse_network="shared"),
+                HierarchicalSamplingConfig(
+                    coarse_samples=200, fine_samples=50, coarse_network="shared", rendered="added"
+                ),
                 xi_supervision=0.01,
                 xi_alignment=0.1,
                 rgb_field=replace(
