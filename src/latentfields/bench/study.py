@@ -113,6 +113,7 @@ class Study(Generic[C]):
         `out` holds a study with other settings.
         """
         from latentfields.bench.page import write_pages
+        from latentfields.measures.standard import image_measures
         from latentfields.pages.report import Report
         from latentfields.process import choose_device
 
@@ -127,6 +128,8 @@ class Study(Generic[C]):
         results = self.measure(config, Workplace(folder, processes, device))
         measured = self.rows(results)
         claims = [] if self.claims is None else self.claims(measured)
+        notes = list(results.get("notes", ())) if isinstance(results, dict) else []
+        notes += [note for note in image_measures()[1] if note not in notes]
         if self.claims is not None:
             results["claims"] = [asdict(claim) for claim in claims]
         write_json(folder / self.results_file, results)
@@ -134,7 +137,7 @@ class Study(Generic[C]):
             results=results,
             claims=tuple(claims),
             tables=tuple(self.all_tables(config, measured, claims)),
-            notes=tuple(results.get("notes", ())) if isinstance(results, dict) else (),
+            notes=tuple(notes),
             page=folder / f"{self.page}.html",
         )
         report = Report(
