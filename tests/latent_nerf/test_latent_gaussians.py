@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from helpers.tiny import TEST_VIEWS, TINY_FIT
 from latentfields import FitConfig, fit
@@ -72,6 +74,23 @@ def test_depth_is_a_distance_along_the_ray_and_far_where_nothing_is(scene: Scene
     expected = opacity * distance + (1 - opacity) * model.far
     assert float(seen.depth[0, 0, 4, 4]) == pytest.approx(expected, rel=1e-3)
     assert float(seen.depth[0, 0, 25, 25]) == pytest.approx(model.far)
+
+
+@torch.no_grad()
+def test_the_splatting_that_is_configured_is_what_renders(scene: Scene) -> None:
+    """A ball far smaller than a pixel: the blur makes it wider, antialiasing then takes away its opacity."""
+
+    def opacity(**changes: float | bool) -> Tensor:
+        splatting = replace(SplattingConfig(), **changes)
+        model = new_model(scene, None, replace(GAUSSIANS, space="rgb", sampling=splatting))
+        assert isinstance(model, LatentGaussians)
+        one_gaussian(model, (0.0, 0.0, 0.0), features=1.0).field.scales.fill_(math.log(1e-3))
+        return model.render_features(scene.cameras[:1]).opacity
+
+    plain = opacity()
+    assert float(plain.max()) > 0.4
+    assert float(opacity(antialiased=True).max()) < 0.01 * float(plain.max())
+    assert float(opacity(blur=3.0).sum()) > 2 * float(plain.sum())
 
 
 @torch.no_grad()
