@@ -22,6 +22,7 @@ CROSS_CUTTING = {
     "latent_nerf/test_resume.py": "every kind of fit dies and goes on",
     "scenes/test_bad_scenes.py": "whatever is wrong with any format",
     "scenes/test_every_layout.py": "every layout of scenes, by every command",
+    "test_golden_presets.py": "presets of every training and scales of every study",
     "test_package.py": "the package as a whole",
     "test_packaged_weights.py": "the promises of model cards",
     "test_stored_files.py": "what the first version wrote still loads",
