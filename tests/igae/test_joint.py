@@ -168,8 +168,14 @@ def test_every_learning_rate_decays_by_what_is_left_after_an_epoch(
 ) -> None:
     """Table 15: encoder, decoder, planes and MLP, each from a rate of its own."""
     rates = {"encoder": 4e-4, "decoder": 3e-4, "planes": 2e-3, "mlp": 1e-3}
-    options = {f"{name}_learning_rate": rate for name, rate in rates.items()}
-    joint = replace(CONFIG.joint, epochs=75.0, final_learning_rate=EPOCH_DECAY**75, **options)
+    joint = replace(
+        CONFIG.joint,
+        encoder_learning_rate=rates["encoder"],
+        decoder_learning_rate=rates["decoder"],
+        planes_learning_rate=rates["planes"],
+        mlp_learning_rate=rates["mlp"],
+        final_learning_rate=EPOCH_DECAY**75,
+    )
     trainer = trainer_of(replace(CONFIG, joint=joint))
     trainer.training.begin_phase(joint)
     of_planes: list[float] = []

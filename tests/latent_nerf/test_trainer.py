@@ -140,6 +140,7 @@ def test_alignment_adds_the_losses_of_field_and_sampler_to_eq_3(
         """The model, the gradient of the first step of alignment, and that of the field's own loss before it."""
         torch.manual_seed(0)
         sampling = ProposalSamplingConfig(proposal_samples=(6,), samples=4, resolutions=(4,))
+        assert isinstance(TINY_FIT.field, TriPlaneConfig)
         config = replace(TINY_FIT, field=replace(TINY_FIT.field, tv_weight=tv_weight), sampling=sampling)
         config = config.with_steps(supervision=1, alignment=1)
         model = new_model(scene, autoencoder, config)

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from helpers.corner_scene import corner_cameras, surface_points, write_colmap_scene, write_pictures
+from helpers.scene_files import sphere_views, write_nerfstudio
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
@@ -163,6 +164,14 @@ def test_small_sets_are_matched_all_with_all_and_larger_ones_in_sequence(
     assert stand_in.match_exhaustive.called == exhaustive
     assert stand_in.match_sequential.called != exhaustive
     assert stand_in.extract_features.call_args.kwargs["image_names"] == [f"{i:02d}.png" for i in range(count)]
+
+
+def test_of_a_scene_only_training_views_are_matched(stand_in: Any, tmp_path: Path) -> None:
+    folder = write_nerfstudio(tmp_path / "ball", sphere_views())
+    with pytest.raises(InputError, match="do not match"):
+        matched_correspondences(folder, CorrespondenceConfig())
+    names = stand_in.extract_features.call_args.kwargs["image_names"]
+    assert names == [name for index, name in enumerate(sphere_views().names) if index % 8]
 
 
 @pytest.mark.parametrize("tree", [False, True])
