@@ -66,11 +66,11 @@ def test_every_format_gives_the_views_that_were_written(tmp_path: Path, format: 
     assert torch.equal(scene.pixels, rgba[:, :3])
     assert scene.alpha is not None
     assert torch.equal(scene.alpha, rgba[:, 3:])
-    expected = views.cameras.transformed(scene.world_to_scene.double()).to(torch.float32)
+    expected = views.cameras.transformed(scene.world_to_scene).to(torch.float32)
     torch.testing.assert_close(scene.cameras.camera_to_world, expected.camera_to_world, atol=1e-5, rtol=0)
     torch.testing.assert_close(scene.cameras.focal, expected.focal)
     torch.testing.assert_close(scene.cameras.principal, expected.principal)
-    middle = scene.world_to_scene @ torch.tensor([*CENTER, 1.0])
+    middle = scene.world_to_scene.float() @ torch.tensor([*CENTER, 1.0])
     assert float(middle[:3].abs().max()) < 0.05
     assert 1 / 1.3 < float(scene.world_to_scene[0, 0]) * RADIUS * MARGIN < 1
     assert 0 < scene.near < scene.far
@@ -242,7 +242,7 @@ def test_undistorted_pictures_agree_with_their_cameras(
     scene = load_scene(folder, max_size=max_size)
     assert (scene.cameras.width < (max_size or 96)) == (k1 > 0 and max_size is None)
     expected = scene.cameras.project(
-        (scene.world_to_scene @ torch.cat([point[0], torch.ones(1)]).float())[None, :3]
+        (scene.world_to_scene.float() @ torch.cat([point[0], torch.ones(1)]).float())[None, :3]
     )[0]
     weight = scene.pixels[:, :1].double()
     rows = torch.arange(scene.size[0])[:, None] + 0.5

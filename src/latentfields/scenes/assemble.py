@@ -1,4 +1,4 @@
-"""From a capture to a scene: pixels on one grid, cameras that follow, the normalised frame."""
+"""From a capture to a scene: pixels on one lattice, cameras that follow, the normalised frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.scenes.normalise import normalise, transform_points
 from latentfields.scenes.readers.capture import Capture
-from latentfields.scenes.readers.decoding import Grid, plan_grid, read_depth_maps, read_pixels
+from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps, read_pixels
 from latentfields.scenes.scene import Scene, scene_name
 
 
@@ -18,10 +18,10 @@ def assemble(capture: Capture, *, max_size: int | None, background: tuple[float,
 
     Raises InputError when pictures cannot be read or differ in size, and when the scene cannot be normalised.
     """
-    grid = plan_grid(capture, max_size=max_size)
-    pixels, alpha = read_pixels(capture, grid)
-    depth = read_depth_maps(capture, grid)
-    cameras = _cameras(capture, grid)
+    plan = plan_pixels(capture, max_size=max_size)
+    pixels, alpha = read_pixels(capture, plan)
+    depth = read_depth_maps(capture, plan)
+    cameras = _cameras(capture, plan)
     splits = {
         name: torch.tensor(list(indices), dtype=torch.int64) for name, indices in capture.splits.items()
     }
@@ -37,7 +37,7 @@ def assemble(capture: Capture, *, max_size: int | None, background: tuple[float,
         background=background,
         near=found.near,
         far=found.far,
-        world_to_scene=found.world_to_scene.float(),
+        world_to_scene=found.world_to_scene,
         image_names=tuple(view.name for view in capture.views),
         points=None if points is None else transform_points(found.world_to_scene, points).float(),
         point_colors=colors,
@@ -45,20 +45,22 @@ def assemble(capture: Capture, *, max_size: int | None, background: tuple[float,
     )
 
 
-def _cameras(capture: Capture, grid: Grid) -> Cameras:
-    """Pinhole cameras of the grid in the world, float64."""
+def _cameras(capture: Capture, plan: PixelPlan) -> Cameras:
+    """Pinhole cameras of the scene's pictures in the world, float64."""
     lenses = [view.lens for view in capture.views]
-    stored = Cameras(
+    offset = torch.tensor([(window.left, window.top) for window in plan.windows], dtype=torch.float64)
+    shown = torch.tensor([(window.width, window.height) for window in plan.windows], dtype=torch.float64)
+    # Intrinsics scale exactly, each axis by itself: windows are whole pixels, so the axes may differ a little.
+    scale = torch.tensor([plan.width, plan.height], dtype=torch.float64) / shown
+    focal = torch.tensor([(lens.fx, lens.fy) for lens in lenses], dtype=torch.float64)
+    principal = torch.tensor([(lens.cx, lens.cy) for lens in lenses], dtype=torch.float64)
+    return Cameras(
         camera_to_world=torch.from_numpy(np.stack([view.pose for view in capture.views])),
-        focal=torch.tensor([(lens.fx, lens.fy) for lens in lenses], dtype=torch.float64),
-        principal=torch.tensor([(lens.cx, lens.cy) for lens in lenses], dtype=torch.float64),
-        width=lenses[0].width,
-        height=lenses[0].height,
+        focal=focal * scale,
+        principal=(principal - offset) * scale,
+        width=plan.width,
+        height=plan.height,
     )
-    cropped = stored.cropped(
-        left=grid.border, top=grid.border, width=grid.cropped_width, height=grid.cropped_height
-    )
-    return cropped.resized(width=grid.width, height=grid.height)
 
 
 def _sparse_points(capture: Capture) -> tuple[Tensor | None, Tensor | None]:

@@ -44,7 +44,8 @@ class Scene:
     far: float
     """Distance along a ray after which there is nothing, in the normalised frame."""
     world_to_scene: Tensor
-    """(4, 4) float32 similarity from the data set's world frame to the normalised frame."""
+    """(4, 4) float64 similarity from the data set's world frame, whose coordinates may be large, to the normalised
+    frame."""
     image_names: tuple[str, ...]
     """N names, relative to the source folder."""
     points: Tensor | None = None

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from latentfields.scenes.readers.capture import Capture, PosedImage, every_eighth, existing_file, path_inside
+from latentfields.scenes.readers.capture import (
+    Capture,
+    PosedImage,
+    every_eighth,
+    existing_file,
+    path_inside,
+    present_views,
+)
 from latentfields.scenes.readers.json_fields import JsonObject, read_json
 from latentfields.scenes.readers.point_cloud import read_ply
 from latentfields.scenes.readers.transforms_json import read_frame
@@ -22,31 +29,33 @@ def read_nerfstudio(folder: Path) -> Capture:
     the file and field at fault.
     """
     meta = read_json(folder / FILE)
-    views = [read_frame(folder, frame, axes="opengl") for frame in meta.objects("frames")]
+    frames = meta.objects("frames")
+    views = present_views(meta.source, frames, lambda frame: read_frame(folder, frame, axes="opengl"))
     views.sort(key=lambda view: view.name)
     points = colors = None
     if "ply_file_path" in meta:
-        name = meta.text("ply_file_path")
-        file = path_inside(folder, meta.source, "ply_file_path", name)
-        points, colors = read_ply(existing_file(file, meta.source, "ply_file_path"))
-    splits = _listed_splits(folder, meta, views) or every_eighth(meta.source, len(views))
+        field = "ply_file_path"
+        points, colors = read_ply(existing_file(folder, meta.source, field, meta.text(field)))
+    splits = _listed_splits(folder, meta, frames, views) or every_eighth(meta.source, len(views))
     return Capture(folder=folder, views=views, splits=splits, points=points, point_colors=colors)
 
 
 def _listed_splits(
-    folder: Path, meta: JsonObject, views: Sequence[PosedImage]
+    folder: Path, meta: JsonObject, frames: Sequence[JsonObject], views: Sequence[PosedImage]
 ) -> Mapping[str, Sequence[int]] | None:
     if not any(f"{split}_filenames" in meta for split in ("train", "val", "test")):
         return None
     index_of = {view.image: index for index, view in enumerate(views)}
+    listed = {path_inside(folder, meta.source, "frames", frame.text("file_path")) for frame in frames}
     splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for split, indices in splits.items():
         field = f"{split}_filenames"
         for name in meta.texts(field) if field in meta else ():
             file = path_inside(folder, meta.source, field, name)
-            if file not in index_of:
+            if file in index_of:
+                indices.append(index_of[file])
+            elif file not in listed:  # Frames whose picture is missing were left out, and counted.
                 raise meta.fail(field, f"{name!r} is not among the frames")
-            indices.append(index_of[file])
     splits["test"] = splits["test"] or splits["val"]
     for split in ("train", "test"):
         if not splits[split]:

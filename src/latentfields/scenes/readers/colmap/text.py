@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,16 +85,47 @@ def _records(path: Path, *, lines_each: int = 1) -> Iterator[tuple[int, list[str
     The second line of an image, its observations, may be blank.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             lines = enumerate(file, start=1)
-            for number, line in lines:
-                if line.strip() and not line.startswith("#"):
-                    others = [next(lines, (0, ""))[1] for _ in range(lines_each - 1)]
-                    yield number, [line.strip(), *others]
+            waiting = next(lines, None)
+            while waiting is not None:
+                number, line = waiting
+                waiting = next(lines, None)
+                if not line.strip() or line.startswith("#"):
+                    continue
+                others: list[str] = []
+                # Editors and scripts drop blank lines: then the next image follows at once.
+                while len(others) < lines_each - 1 and waiting is not None and not _is_image(waiting[1]):
+                    others.append(waiting[1])
+                    waiting = next(lines, None)
+                yield number, [line.strip(), *others, *[""] * (lines_each - 1 - len(others))]
     except UnicodeDecodeError as error:
         raise InputError(path, f"is not UTF-8 text ({error.reason})") from error
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from error
+
+
+def _is_image(line: str) -> bool:
+    """True for the first line of an image: nine numbers and a name, which no line of observations begins with."""
+    words = line.split(maxsplit=9)
+    if len(words) < 10:
+        return False
+    try:
+        numbers = [float(word) for word in words[:9]]
+    except ValueError:
+        return False
+    # Observations come in threes; the third of each is an integer, and so is the tenth word only if it is no name.
+    name = words[9].strip()
+    quaternion = math.hypot(*numbers[1:5])
+    return not _is_number(name.split()[0]) or (len(line.split()) == 10 and abs(quaternion - 1) < 0.01)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager
