@@ -67,8 +67,10 @@ class RunConfig:
             self.scene,
             max_size=self.size,
             format=reading.format,
-            use_masks=reading.use_masks,
+            masks=reading.masks,
             background=reading.background,
+            model=reading.model,
+            follow_links=reading.follow_links,
         )
 
 

@@ -6,6 +6,7 @@ In RGB space there is one stage, through the same code: NeRFs see random pixels 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from latentfields.latent_nerf.optimizers import (
 )
 from latentfields.latent_nerf.precision import uses_bfloat16
 from latentfields.latent_nerf.scene_model import SceneModel, View
-from latentfields.measures.metrics import LATENT_RANGE, psnr
+from latentfields.measures.metrics import LATENT_RANGE, psnr, whole_cells
 from latentfields.rendering.renderer import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
@@ -34,6 +35,13 @@ CURVE_EVERY = 100
 """Steps between points of the test-PSNR curve."""
 CURVE_VIEWS = 4
 """Test views behind a point of that curve."""
+
+
+def _with_targets(seen: View | Rendering, target: Tensor, *, kept: Tensor) -> View | Rendering:
+    """What was seen with the `target` (B, C, h, w) itself where it does not count: no loss, no gradient."""
+    assert isinstance(seen, View)
+    coarse = None if seen.coarse is None else torch.where(kept, seen.coarse, target)
+    return replace(seen, features=torch.where(kept, seen.features, target), coarse=coarse)
 
 
 class LatentNerfTrainer:
@@ -47,6 +55,10 @@ class LatentNerfTrainer:
         self.model, self.scene, self.config = model, scene, config
         self.train_indices = scene.indices("train")
         self.images = scene.images(self.train_indices).to(model.device)
+        kept = scene.kept(self.train_indices)
+        self._kept_pixels = None if kept is None else kept.to(model.device)
+        # A latent counts where all pixels of its cell do.
+        self._kept_features = None if kept is None else whole_cells(kept, model.factor).to(model.device)
         # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
         self.targets = model.targets(self.images)
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -93,6 +105,8 @@ class LatentNerfTrainer:
             cameras = self.scene.cameras[self.train_indices[chosen]]
             seen = self.model.render_features(cameras, generator=self.generator)
             target = self.targets[chosen]
+            if self._kept_features is not None:
+                seen = _with_targets(seen, target, kept=self._kept_features[chosen])
         loss = self.model.supervision_loss(seen.features, target)
         total = loss + self._own_losses(seen)
         if seen.coarse is not None:
@@ -110,7 +124,10 @@ class LatentNerfTrainer:
         chosen = self._batch()
         cameras = self.scene.cameras[self.train_indices[chosen]]
         seen = self.model.render_features(cameras, generator=self.generator)
-        loss = rgb_alignment_loss(self._decode(seen.features), self.images[chosen])
+        decoded, images = self._decode(seen.features), self.images[chosen]
+        if self._kept_pixels is not None:
+            decoded = torch.where(self._kept_pixels[chosen], decoded, images)
+        loss = rgb_alignment_loss(decoded, images)
         total = loss + self._own_losses(seen)
         total.backward()
         self.optimizer.step()
@@ -138,7 +155,12 @@ class LatentNerfTrainer:
         return self.scene.cameras[self.train_indices].to(self.model.device).rays().flatten()
 
     def _pixel_batch(self, rays: Rays) -> tuple[Rays, Tensor]:
-        chosen = torch.randint(len(rays), (self.config.batch_rays,), generator=self.generator)
+        if self._kept_pixels is None:
+            chosen = torch.randint(len(rays), (self.config.batch_rays,), generator=self.generator)
+        else:
+            counted = self._kept_pixels.flatten().nonzero()[:, 0]
+            drawn = torch.randint(len(counted), (self.config.batch_rays,), generator=self.generator)
+            chosen = counted[drawn.to(counted.device)].cpu()
         pixels = self.targets.permute(0, 2, 3, 1).reshape(-1, 3)
         return rays[chosen], pixels[chosen]
 
@@ -181,7 +203,8 @@ class LatentNerfTrainer:
         if views is not None:
             indices = evenly_spread(indices, views)
         images, _ = self.model.render(self.scene.cameras[indices])
-        return float(psnr(images, self.scene.images(indices)).mean())
+        kept = self.scene.kept(indices)
+        return float(psnr(images, self.scene.images(indices), kept=kept).mean())
 
     def test_latent_psnr(self) -> float:
         """Mean PSNR of rendered against encoded normalised latents of the test views."""
@@ -190,7 +213,9 @@ class LatentNerfTrainer:
         _, view = self.model.render(self.scene.cameras[indices])
         images = self.scene.images(indices).to(self.model.device)
         encoded = self.model.autoencoder.encode_batches(images).cpu()
-        return float(psnr(view.features, encoded, data_range=LATENT_RANGE).mean())
+        kept = self.scene.kept(indices)
+        cells = None if kept is None else whole_cells(kept, self.model.factor)
+        return float(psnr(view.features, encoded, data_range=LATENT_RANGE, kept=cells).mean())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Scene, decoder, optimisers and random generator."""

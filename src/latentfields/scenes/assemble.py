@@ -13,20 +13,25 @@ from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_de
 from latentfields.scenes.scene import Scene, scene_name
 
 
-def assemble(capture: Capture, *, max_size: int | None, background: tuple[float, float, float]) -> Scene:
+def assemble(
+    capture: Capture, *, max_size: int | None, background: tuple[float, float, float], ignore: bool
+) -> Scene:
     """The scene of a capture, with the longer side of its images at most `max_size` pixels.
 
-    Raises InputError when pictures cannot be read or differ in size, and when the scene cannot be normalised.
+    What masks leave out is background, or ignored with `ignore`. Raises InputError when pictures cannot be read, and
+    when the scene cannot be normalised.
     """
     plan = plan_pixels(capture, max_size=max_size)
-    pixels, alpha = read_pixels(capture, plan)
+    pixels, alpha, ignored = read_pixels(capture, plan, ignore=ignore)
     depth = read_depth_maps(capture, plan)
     cameras = _cameras(capture, plan)
     splits = {
         name: torch.tensor(list(indices), dtype=torch.int64) for name, indices in capture.splits.items()
     }
     points, colors = _sparse_points(capture)
-    found = normalise(cameras, train=splits["train"], alpha=alpha, points=points, source=capture.folder)
+    found = normalise(
+        cameras, pixels=pixels, train=splits["train"], alpha=alpha, points=points, source=capture.folder
+    )
     return Scene(
         name=scene_name(capture.folder),
         source=str(capture.folder),
@@ -41,6 +46,7 @@ def assemble(capture: Capture, *, max_size: int | None, background: tuple[float,
         image_names=tuple(view.name for view in capture.views),
         points=None if points is None else transform_points(found.world_to_scene, points).float(),
         point_colors=colors,
+        ignored=ignored,
         depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, get_args
 
 from latentfields.errors import InputError
 from latentfields.scenes.assemble import assemble
@@ -12,8 +13,15 @@ from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Format, Reading
+from latentfields.scenes.reading import WHITE, Format, Masks, Reading
 from latentfields.scenes.scene import Scene
+
+
+class ReadCapture(Protocol):
+    """Reads a folder of one format."""
+
+    def __call__(self, folder: Path, *, follow_links: bool) -> Capture:
+        """As `Reader.read`."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class Reader:
     """What its folders are recognised by, for the message about a folder that is none."""
     recognises: Callable[[Path], bool]
     """True for folders of this format, judged by the names of files alone."""
-    read: Callable[[Path], Capture]
+    read: ReadCapture
     """What the files say, without pixels. Raises InputError, naming file and field."""
 
 
@@ -42,7 +50,7 @@ READERS: tuple[Reader, ...] = (
     Reader(
         "colmap",
         f"cameras.bin or .txt in {', '.join(colmap.MODEL_FOLDERS)}",
-        lambda folder: colmap.model_folder(folder) is not None,
+        lambda folder: bool(colmap.model_folders(folder)),
         colmap.read_colmap,
     ),
 )
@@ -54,20 +62,24 @@ def load_scene(
     *,
     format: Format = "auto",
     max_size: int | None = None,
-    use_masks: bool = True,
+    masks: Masks = "object",
     background: tuple[float, float, float] = WHITE,
+    model: str | Path | None = None,
+    follow_links: bool = False,
 ) -> Scene:
     """Read the posed images in a folder and bring them into the normalised frame, [-1, 1]^3.
 
     The format is recognised by these files, in this order; `format` chooses where a folder has several:
     transforms_train.json ("blender": NeRF-synthetic), transforms_opencv.json ("igae"), transforms.json
-    ("nerfstudio"), and a sparse model in sparse/0, sparse or colmap/sparse/0 beside images/ ("colmap").
+    ("nerfstudio"), and a sparse model in sparse/0, sparse or colmap/sparse/0 beside images/ ("colmap"); `model` is
+    the folder of a sparse model elsewhere.
 
     `max_size` shrinks images so that their longer side has at most so many pixels; depth maps are read only
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
-    channel unless `use_masks` is off. `background` is the colour in [0, 1] behind images with alpha. Lens
-    distortion is removed. Raises InputError, one line naming the file and the field, for anything that cannot
-    be used.
+    channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
+    ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
+    lead out of the folder are refused unless `follow_links`. Raises InputError, one line naming the file and the
+    field, for anything that cannot be used.
     """
     folder = Path(path)
     if max_size is not None and max_size < 1:
@@ -76,10 +88,24 @@ def load_scene(
         raise InputError("background", f"expected three numbers between 0 and 1, got {background}")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
-    capture = _reader(folder, format).read(folder)
-    capture = with_folder_masks(capture) if use_masks else without_masks(capture)
-    scene = assemble(capture, max_size=max_size, background=background)
-    reading = Reading(format=format, use_masks=use_masks, background=background)
+    if masks not in get_args(Masks):
+        raise InputError("masks", f"expected {', '.join(get_args(Masks))}, got {masks!r}")
+    if model is None:
+        capture = _reader(folder, format).read(folder, follow_links=follow_links)
+    elif format in ("auto", "colmap"):
+        capture = colmap.read_colmap(folder, model=Path(model), follow_links=follow_links)
+    else:
+        raise InputError("model", f"is a folder of COLMAP's; expected the format colmap, got {format}")
+    with_masks = masks != "none"
+    capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
+    scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    reading = Reading(
+        format=format,
+        masks=masks,
+        background=background,
+        model=None if model is None else str(model),
+        follow_links=follow_links,
+    )
     return replace(scene, reading=reading, read_size=max(scene.size))
 
 

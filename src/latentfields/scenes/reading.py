@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+Masks = Literal["object", "ignore", "none"]
+"""What masks mean: what they leave out is empty space, or was not observed; or they are not read."""
 Format = Literal["auto", "blender", "igae", "nerfstudio", "colmap"]
 
 WHITE = (1.0, 1.0, 1.0)
@@ -16,7 +19,21 @@ class Reading:
 
     format: Format = "auto"
     """Layout of the folder."""
-    use_masks: bool = True
-    """Whether masks take the place of the alpha channel."""
+    masks: Masks = "object"
+    """What masks say of the pixels that they leave out: background, in place of the alpha channel; nothing; or they
+    are not read."""
     background: tuple[float, float, float] = WHITE
     """Colour in [0, 1] behind images with alpha."""
+    model: str | None = None
+    """Folder of a COLMAP model, in the scene's folder or elsewhere; None: where it is looked for."""
+    follow_links: bool = False
+    """Links that lead out of the scene's folder are followed."""
+
+    @staticmethod
+    def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON form of a reading as versions before 0.2 wrote it, brought up to date."""
+        named = {True: "object", False: "none"}
+        return {
+            **{name: value for name, value in values.items() if name != "use_masks"},
+            **({"masks": named.get(values["use_masks"])} if "use_masks" in values else {}),
+        }

@@ -18,7 +18,7 @@ from latentfields.lrf.correspondences.files import (
 from latentfields.lrf.correspondences.matching import matched_correspondences, picture_folder
 from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
 from latentfields.scenes.readers import blender, igae, nerfstudio
-from latentfields.scenes.readers.colmap.folder import model_folder
+from latentfields.scenes.readers.colmap.folder import model_folders
 from latentfields.scenes.scene import scene_name
 
 _FRAME_FILES = (blender.TRAIN_FILE, nerfstudio.FILE, igae.FILE)
@@ -93,7 +93,7 @@ def _kinds(folder: Path) -> list[str]:
     """Which of the sources "depth", "colmap" and "images" a folder has, best first."""
     has = {
         "depth": any(_names_depth_maps(folder / file) for file in _FRAME_FILES),
-        "colmap": model_folder(folder) is not None,
+        "colmap": bool(model_folders(folder)),
         "images": picture_folder(folder) is not None,
     }
     return [source for source, present in has.items() if present]

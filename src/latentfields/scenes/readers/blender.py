@@ -11,7 +11,7 @@ from latentfields.scenes.readers.transforms_json import read_frame
 TRAIN_FILE = "transforms_train.json"
 
 
-def read_blender(folder: Path) -> Capture:
+def read_blender(folder: Path, *, follow_links: bool = False) -> Capture:
     """The capture in a NeRF-synthetic folder; poses in the files are camera-to-world in OpenGL axes.
 
     Without a test file the validation views are the test views; without both, every eighth view of the
@@ -24,7 +24,9 @@ def read_blender(folder: Path) -> Capture:
         if split != "train" and not file.is_file():
             continue
         frames = read_json(file).objects("frames")
-        present = present_views(file, frames, lambda frame: read_frame(folder, frame, axes="opengl"))
+        present = present_views(
+            file, frames, lambda frame: read_frame(folder, frame, axes="opengl", follow_links=follow_links)
+        )
         indices.extend(range(len(views), len(views) + len(present)))
         views += present
     if not splits["test"]:

@@ -7,6 +7,7 @@ coordinates may be large, and precision is only given up after normalisation.
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -175,7 +176,7 @@ def rigid_pose(source: Path, where: str, matrix: Array) -> Array:
     if abs(scale - 1) > _RIGID_TOLERANCE:
         # Exporters of scaled objects leave their scale there; positions have it applied.
         warnings.warn(
-            f"{source}: its rotations are scaled by {scale:.6g}; the scale is removed", stacklevel=2
+            f"{source}: its rotations are scaled by {scale:.4g}; the scale is removed", stacklevel=2
         )
     if np.linalg.det(rotation) < 0:
         raise InputError(source, f"{where}: expected a rigid pose, but its rotation mirrors (determinant -1)")
@@ -224,7 +225,7 @@ def fitted_lens(source: Path, where: str, lens: Lens, picture: Path) -> tuple[Le
     """`lens` on the pixels that `picture` has; and true when it is that of the picture as EXIF turns it.
 
     A picture of the same shape but another size was shrunk or enlarged after it was calibrated: intrinsics are scaled
-    and a warning says so. Raises InputError, naming the picture, when the shapes differ.
+    and a warning says so. Raises InputError, naming the field `where` of `source`, when the shapes differ.
     """
     width, height = image_size(picture)
     if (lens.width, lens.height) == (width, height):
@@ -240,7 +241,8 @@ def fitted_lens(source: Path, where: str, lens: Lens, picture: Path) -> tuple[Le
         return lens.resized(width=width, height=height), False
     turned = "; it was turned after it was calibrated" if (lens.width, lens.height) == (height, width) else ""
     raise InputError(
-        picture, f"is {width}x{height}, but {source.name} says {where}: {lens.width}x{lens.height}{turned}"
+        source,
+        f"{where}: expected the size of {picture.name}, {width}x{height}, got {lens.width}x{lens.height}{turned}",
     )
 
 
@@ -254,30 +256,33 @@ def _same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
     return min(ratios) >= _SHRUNK and lowest <= highest
 
 
-def path_inside(folder: Path, source: Path, where: str, name: str) -> Path:
+def path_inside(folder: Path, source: Path, where: str, name: str, *, follow_links: bool = False) -> Path:
     """The file `name` of `folder`; it need not exist. Backslashes are separators where no file has such a name.
 
-    Raises InputError, naming `source` and the field `where`, when the name, with links followed, leaves the
-    folder.
+    Raises InputError, naming `source` and the field `where`, when the name leaves the folder: by itself, or, unless
+    `follow_links`, through links.
     """
-    path = _path_inside(folder, source, where, name)
-    return (
-        _path_inside(folder, source, where, name.replace("\\", "/"))
-        if "\\" in name and not is_file(path)
-        else path
-    )
+    path = _path_inside(folder, source, where, name, follow_links=follow_links)
+    if "\\" not in name or is_file(path):
+        return path
+    return _path_inside(folder, source, where, name.replace("\\", "/"), follow_links=follow_links)
 
 
-def _path_inside(folder: Path, source: Path, where: str, name: str) -> Path:
+def _path_inside(folder: Path, source: Path, where: str, name: str, *, follow_links: bool) -> Path:
     try:
         root = folder.resolve()
         path = (root / name).resolve()
+        spelled = Path(os.path.normpath(root / name))
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(source, f"{where}: {name[:80]!r} is not a usable file name ({error})") from error
-    if not path.is_relative_to(root):
-        link = " through a link" if (folder / name).is_symlink() else ""
-        raise InputError(source, f"{where}: {name[:80]!r} leaves the data set's folder{link}")
-    return path
+    by_name = spelled.is_relative_to(root)
+    if path.is_relative_to(root):
+        # Links within the folder: the file has one name, whichever way leads to it.
+        return path
+    if by_name and follow_links:
+        return spelled
+    link = " through a link, which only `follow_links` allows" if by_name else ""
+    raise InputError(source, f"{where}: {name[:80]!r} leaves the data set's folder{link}")
 
 
 def is_file(path: Path) -> bool:
@@ -288,18 +293,31 @@ def is_file(path: Path) -> bool:
         return False
 
 
+class MissingFile(InputError):
+    """A file that a data set lists and does not have."""
+
+
 def existing_file(
-    folder: Path, source: Path, where: str, name: str, *, suffixes: Sequence[str] = ("",)
+    folder: Path,
+    source: Path,
+    where: str,
+    name: str,
+    *,
+    suffixes: Sequence[str] = ("",),
+    follow_links: bool = False,
 ) -> Path:
     """The file `name` of `folder`, with the first of the suffixes that there is.
 
-    Raises InputError, naming `source` and the field `where`, when there is no such file.
+    Raises InputError, naming `source` and the field `where`, for names that `path_inside` refuses, and MissingFile
+    when there is no such file.
     """
-    paths = [path_inside(folder, source, where, name + suffix) for suffix in suffixes]
+    paths = [
+        path_inside(folder, source, where, name + suffix, follow_links=follow_links) for suffix in suffixes
+    ]
     for path in paths:
         if is_file(path):
             return path
-    raise InputError(source, f"{where}: there is no file {str(paths[0])[-200:]}")
+    raise MissingFile(source, f"{where}: there is no file {str(paths[0])[-200:]}")
 
 
 class MissingPicture(InputError):
@@ -307,34 +325,42 @@ class MissingPicture(InputError):
 
 
 def existing_picture(
-    folder: Path, source: Path, where: str, name: str, *, suffixes: Sequence[str] = ("",)
+    folder: Path,
+    source: Path,
+    where: str,
+    name: str,
+    *,
+    suffixes: Sequence[str] = ("",),
+    follow_links: bool = False,
 ) -> Path:
     """As `existing_file`; of a picture that is not there it raises MissingPicture."""
-    for suffix in suffixes:
-        path_inside(folder, source, where, name + suffix)
     try:
-        return existing_file(folder, source, where, name, suffixes=suffixes)
-    except InputError as error:
+        return existing_file(folder, source, where, name, suffixes=suffixes, follow_links=follow_links)
+    except MissingFile as error:
         raise MissingPicture(source, error.problem) from None
 
 
 Record = TypeVar("Record")
+View = TypeVar("View")
 
 
-def present_views(
-    source: Path, records: Sequence[Record], read: Callable[[Record], PosedImage]
-) -> list[PosedImage]:
-    """The views of the records whose pictures are there, in order; a warning counts the others.
+def present_views(source: Path, records: Sequence[Record], read: Callable[[Record], View]) -> list[View]:
+    """What `read` makes of the records whose pictures are there, in order; a warning counts the others.
 
-    Raises InputError, naming the first one, when more than half of the pictures are missing, or all but one.
+    `read` raises MissingPicture of the others; what it warns of in many views is said once. Raises InputError, naming
+    the first one, when more than half of the pictures are missing, or all but one.
     """
-    views: list[PosedImage] = []
+    views: list[View] = []
     missing: list[MissingPicture] = []
-    for record in records:
-        try:
-            views.append(read(record))
-        except MissingPicture as error:
-            missing.append(error)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for record in records:
+            try:
+                views.append(read(record))
+            except MissingPicture as error:
+                missing.append(error)
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        warnings.warn(text, stacklevel=2)
     if missing:
         counted = f"{len(missing)} of {len(records)} pictures are missing"
         if 2 * len(missing) > len(records) or len(views) < 2:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from latentfields.errors import InputError
 from latentfields.scenes.depth_files import read_depth
@@ -23,6 +24,13 @@ MAX_SCENE_BYTES = 64 * 2**30
 """Scenes whose pixels need more memory are refused before anything is allocated."""
 _SAMPLES = 2
 """Pictures that are shrunk while they are decoded keep at least so many pixels along each side of a scene's pixel."""
+_KEPT = 128
+"""Pixels are ignored when a mask keeps less of them than this, of 255."""
+_DECODING_BYTES = 2**30
+"""Memory for what is decoded at the same time; a single picture may take more."""
+_BYTES_A_PIXEL, _BYTES_A_REDUCED_PIXEL = 40, 10
+"""About what a stored pixel takes while it is undistorted and resized as it is, or averaged while decoding."""
+_SILENT_SECONDS = 2.0
 _ALIKE = 1.1
 """Pictures at most so many times as wide and high as the smallest are cropped; larger ones are shrunk before."""
 
@@ -121,23 +129,44 @@ def _warn_of_crops(capture: Capture, before: Sequence[Window], after: Sequence[W
         )
 
 
-def read_pixels(capture: Capture, plan: PixelPlan) -> tuple[Tensor, Tensor | None]:
+def read_pixels(
+    capture: Capture, plan: PixelPlan, *, ignore: bool = False
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Colours (N, 3, H, W) and straight alpha (N, 1, H, W), uint8; no alpha when every view is opaque.
 
-    Raises InputError when a picture or a mask cannot be decoded or has another size than its view.
+    Masks take the place of the alpha channel; with `ignore` what they leave out is marked in the third result
+    (N, 1, H, W) bool instead, None where that is nothing: there alpha is full and colours are the mean of the rest.
+    Raises InputError when a picture or a mask cannot be decoded or has another size than its view, and when a mask
+    leaves out the whole of it.
     """
     count = len(capture.views)
     pixels = torch.empty(count, 3, plan.height, plan.width, dtype=torch.uint8)
     alpha = torch.full((count, 1, plan.height, plan.width), 255, dtype=torch.uint8)
+    ignored = torch.zeros(count, 1, plan.height, plan.width, dtype=torch.bool)
 
     def read(index: int) -> None:
-        colors, coverage = _read_view(capture.views[index], plan, index)
+        colors, coverage, kept = _read_view(capture.views[index], plan, index, ignore=ignore)
         pixels[index] = colors
         if coverage is not None:
             alpha[index] = coverage
+        if kept is not None:
+            left_out = kept < _KEPT
+            if left_out.all():
+                raise InputError(capture.views[index].mask or capture.folder, "leaves out the whole picture")
+            ignored[index] = left_out
+            alpha[index].masked_fill_(left_out, 255)
+            mean = pixels[index][:, ~left_out[0]].float().mean(dim=1).round().to(torch.uint8)
+            pixels[index] = torch.where(left_out, mean[:, None, None], pixels[index])
 
-    _in_threads(read, count)
-    return pixels, None if int(alpha.min()) == 255 else alpha
+    _in_threads(read, [_decoding_bytes(view, plan, index) for index, view in enumerate(capture.views)])
+    opaque, complete = int(alpha.min()) == 255, not bool(ignored.any())
+    return pixels, None if opaque else alpha, None if complete else ignored
+
+
+def _decoding_bytes(view: PosedImage, plan: PixelPlan, index: int) -> int:
+    """About the memory that reading a view takes for a while."""
+    each = _BYTES_A_PIXEL if plan.reduction(index) == 1 else _BYTES_A_REDUCED_PIXEL
+    return each * view.lens.width * view.lens.height
 
 
 def read_depth_maps(capture: Capture, plan: PixelPlan) -> Tensor | None:
@@ -154,7 +183,7 @@ def read_depth_maps(capture: Capture, plan: PixelPlan) -> Tensor | None:
     def read(index: int) -> None:
         depth[index] = _read_depth_map(files[index], capture.views[index], plan.windows[index])
 
-    _in_threads(read, len(files))
+    _in_threads(read, [_decoding_bytes(view, plan, index) for index, view in enumerate(capture.views)])
     return depth
 
 
@@ -165,7 +194,13 @@ def _depth_files(capture: Capture, plan: PixelPlan) -> list[DepthFile]:
     return files if len(files) == len(capture.views) and not resized else []
 
 
-def _read_view(view: PosedImage, plan: PixelPlan, index: int) -> tuple[Tensor, Tensor | None]:
+def _read_view(
+    view: PosedImage, plan: PixelPlan, index: int, *, ignore: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Colours (3, H, W), alpha and what the mask keeps (1, H, W), uint8, each of the latter None where there is none.
+
+    Colours are averages of what the mask keeps.
+    """
     reduction = plan.reduction(index)
     picture = torch.from_numpy(read_image(view.image, reduction=reduction, upright=view.turned))
     picture = picture.permute(2, 0, 1)[None]
@@ -173,24 +208,51 @@ def _read_view(view: PosedImage, plan: PixelPlan, index: int) -> tuple[Tensor, T
     if view.mask is not None:
         with open_picture(view.mask) as mask:
             _check_size(view.mask, mask.size, view)
-        alpha = torch.from_numpy(read_mask(view.mask, reduction=reduction))[None, None]
-    window = plan.windows[index]
+        mask_values = torch.from_numpy(read_mask(view.mask, reduction=reduction))[None, None]
+        if ignore:
+            return _read_kept(view, pixels, alpha, mask_values, plan, index)
+        alpha = mask_values
+    pixels, alpha = _brought(pixels, alpha, view.lens, plan, index)
+    return pixels[0], None if alpha is None else alpha[0], None
+
+
+def _read_kept(
+    view: PosedImage, pixels: Tensor, alpha: Tensor | None, mask: Tensor, plan: PixelPlan, index: int
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """As `_read_view`: nothing of what `mask` leaves out goes into any colour or alpha."""
+    # Pixels averaged while decoding are kept where all of them are.
+    kept = torch.where(mask >= (_KEPT if plan.reduction(index) == 1 else 255), 255, 0).to(torch.uint8)
+    if alpha is None:
+        colors, coverage = _brought(pixels, kept, view.lens, plan, index)
+        assert coverage is not None
+        return colors[0], None, coverage[0]
+    weight = torch.where(kept > 0, alpha, 0)
+    colors, _ = _brought(pixels, weight, view.lens, plan, index)
+    alphas, coverage = _brought(alpha.expand(-1, 3, -1, -1), kept, view.lens, plan, index)
+    assert coverage is not None
+    return colors[0], alphas[0, :1], coverage[0]
+
+
+def _brought(
+    pixels: Tensor, alpha: Tensor | None, lens: Lens, plan: PixelPlan, index: int
+) -> tuple[Tensor, Tensor | None]:
+    """Decoded pictures undistorted, cropped and resized as planned for view `index`; as in `resample`."""
+    window, reduction = plan.windows[index], plan.reduction(index)
     if reduction > 1:
         # About one sample for every pixel that decoding left, so that none is passed over.
         samples = -(-window.width // (reduction * plan.width))
-        positions = _sample_positions(view.lens, window, plan, samples=samples) / reduction
-        pixels, alpha = resample(
+        positions = _sample_positions(lens, window, plan, samples=samples) / reduction
+        return resample(
             pixels,
             alpha,
             lambda planes: torch.nn.functional.avg_pool2d(sampled(planes, positions), samples),
         )
-        return pixels[0], None if alpha is None else alpha[0]
-    if view.lens.distortion != PINHOLE:
-        pixels, alpha = resample(pixels, alpha, lambda planes: undistort(planes, view.lens))
+    if lens.distortion != PINHOLE:
+        pixels, alpha = resample(pixels, alpha, lambda planes: undistort(planes, lens))
     pixels, alpha = _cropped(pixels, window), None if alpha is None else _cropped(alpha, window)
     if plan.resizes(index):
         pixels, alpha = resize(pixels, alpha, width=plan.width, height=plan.height)
-    return pixels[0], None if alpha is None else alpha[0]
+    return pixels, alpha
 
 
 def _sample_positions(lens: Lens, window: Window, plan: PixelPlan, *, samples: int) -> Tensor:
@@ -222,11 +284,16 @@ def _cropped(planes: Tensor, window: Window) -> Tensor:
     return planes[..., rows, columns]
 
 
-def _in_threads(read: Callable[[int], None], count: int) -> None:
-    """Call `read` for every index: decoders release the interpreter lock.
+def _in_threads(read: Callable[[int], None], sizes: Sequence[int]) -> None:
+    """Call `read` for the index of every entry of `sizes`, the bytes that it takes: decoders release the interpreter's
+    lock.
 
-    Few threads, because each holds a picture of full size.
+    Few threads, because each holds a picture of full size. A bar says how far it is when it lasts.
     """
-    with quiet_decoding(), ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(read, range(count)):
+    threads = max(1, min(4, os.cpu_count() or 1, _DECODING_BYTES // max(sizes)))
+    with quiet_decoding(), ThreadPoolExecutor(max_workers=threads) as pool:
+        done = pool.map(read, range(len(sizes)))
+        for _ in tqdm(
+            done, total=len(sizes), desc="pictures", unit="picture", delay=_SILENT_SECONDS, leave=False
+        ):
             pass

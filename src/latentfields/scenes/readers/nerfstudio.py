@@ -20,7 +20,7 @@ from latentfields.scenes.readers.transforms_json import read_frame
 FILE = "transforms.json"
 
 
-def read_nerfstudio(folder: Path) -> Capture:
+def read_nerfstudio(folder: Path, *, follow_links: bool = False) -> Capture:
     """The capture in a Nerfstudio folder; poses in the file are camera-to-world in OpenGL axes.
 
     Views are ordered by name. The splits are the lists train_filenames, val_filenames and test_filenames
@@ -30,28 +30,43 @@ def read_nerfstudio(folder: Path) -> Capture:
     """
     meta = read_json(folder / FILE)
     frames = meta.objects("frames")
-    views = present_views(meta.source, frames, lambda frame: read_frame(folder, frame, axes="opengl"))
+    views = present_views(
+        meta.source,
+        frames,
+        lambda frame: read_frame(folder, frame, axes="opengl", follow_links=follow_links),
+    )
     views.sort(key=lambda view: view.name)
     points = colors = None
     if "ply_file_path" in meta:
         field = "ply_file_path"
-        points, colors = read_ply(existing_file(folder, meta.source, field, meta.text(field)))
-    splits = _listed_splits(folder, meta, frames, views) or every_eighth(meta.source, len(views))
+        name = meta.text(field)
+        points, colors = read_ply(existing_file(folder, meta.source, field, name, follow_links=follow_links))
+    listed = _listed_splits(folder, meta, frames, views, follow_links=follow_links)
+    splits = listed or every_eighth(meta.source, len(views))
     return Capture(folder=folder, views=views, splits=splits, points=points, point_colors=colors)
 
 
 def _listed_splits(
-    folder: Path, meta: JsonObject, frames: Sequence[JsonObject], views: Sequence[PosedImage]
+    folder: Path,
+    meta: JsonObject,
+    frames: Sequence[JsonObject],
+    views: Sequence[PosedImage],
+    *,
+    follow_links: bool,
 ) -> Mapping[str, Sequence[int]] | None:
     if not any(f"{split}_filenames" in meta for split in ("train", "val", "test")):
         return None
     index_of = {view.image: index for index, view in enumerate(views)}
-    listed = {path_inside(folder, meta.source, "frames", frame.text("file_path")) for frame in frames}
+
+    def file_of(field: str, name: str) -> Path:
+        return path_inside(folder, meta.source, field, name, follow_links=follow_links)
+
+    listed = {file_of("frames", frame.text("file_path")) for frame in frames}
     splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for split, indices in splits.items():
         field = f"{split}_filenames"
         for name in meta.texts(field) if field in meta else ():
-            file = path_inside(folder, meta.source, field, name)
+            file = file_of(field, name)
             if file in index_of:
                 indices.append(index_of[file])
             elif file not in listed:  # Frames whose picture is missing were left out, and counted.

@@ -33,13 +33,15 @@ _MILLIMETRE = 1e-3
 """The unit of depth maps in metres that state none, as in Nerfstudio."""
 
 
-def read_frame(folder: Path, frame: JsonObject, *, axes: Literal["opengl", "opencv"]) -> PosedImage:
-    """One entry of "frames" whose pose is given in `axes`.
+def read_frame(
+    folder: Path, frame: JsonObject, *, axes: Literal["opengl", "opencv"], follow_links: bool = False
+) -> PosedImage:
+    """One entry of "frames" whose pose is given in `axes`; `follow_links` as for `load_scene`.
 
     Raises InputError when the image is missing, lies outside of `folder` or has not the stated size, when
     the pose is not rigid, and when the intrinsics are missing or impossible.
     """
-    image = _image_file(folder, frame)
+    image = _image_file(folder, frame, follow_links=follow_links)
     lens, turned = read_lens(frame, image)
     pose = rigid_pose(frame.source, frame.place("transform_matrix"), frame.matrix("transform_matrix"))
     return PosedImage(
@@ -47,8 +49,8 @@ def read_frame(folder: Path, frame: JsonObject, *, axes: Literal["opengl", "open
         image=image,
         pose=pose if axes == "opengl" else pose @ OPENCV_TO_OPENGL,
         lens=lens,
-        mask=_side_file(folder, frame, "mask_path"),
-        depth=_depth_file(folder, frame),
+        mask=_side_file(folder, frame, "mask_path", follow_links=follow_links),
+        depth=_depth_file(folder, frame, follow_links=follow_links),
         turned=turned,
     )
 
@@ -78,7 +80,9 @@ def read_lens(frame: JsonObject, image: Path) -> tuple[Lens, bool]:
         cy=frame.number("cy", default=height / 2),
         distortion=_distortion(frame),
     )
-    return fitted_lens(frame.source, frame.where, checked_lens(frame.source, frame.where, lens), image)
+    return fitted_lens(
+        frame.source, frame.place("w, h"), checked_lens(frame.source, frame.where, lens), image
+    )
 
 
 def _distortion(frame: JsonObject) -> Distortion:
@@ -107,20 +111,24 @@ def _focal_from_angle(frame: JsonObject, name: str, size: int) -> float:
     return 0.5 * size / math.tan(0.5 * angle)
 
 
-def _image_file(folder: Path, frame: JsonObject) -> Path:
+def _image_file(folder: Path, frame: JsonObject, *, follow_links: bool) -> Path:
     name = frame.text("file_path")
     # NeRF-synthetic leaves the extension out.
-    return existing_picture(folder, frame.source, frame.place("file_path"), name, suffixes=("", ".png"))
+    where = frame.place("file_path")
+    return existing_picture(
+        folder, frame.source, where, name, suffixes=("", ".png"), follow_links=follow_links
+    )
 
 
-def _side_file(folder: Path, frame: JsonObject, field: str) -> Path | None:
+def _side_file(folder: Path, frame: JsonObject, field: str, *, follow_links: bool) -> Path | None:
     if field not in frame:
         return None
-    return existing_file(folder, frame.source, frame.place(field), frame.text(field))
+    where, name = frame.place(field), frame.text(field)
+    return existing_file(folder, frame.source, where, name, follow_links=follow_links)
 
 
-def _depth_file(folder: Path, frame: JsonObject) -> DepthFile | None:
-    file = _side_file(folder, frame, "depth_file_path")
+def _depth_file(folder: Path, frame: JsonObject, *, follow_links: bool) -> DepthFile | None:
+    file = _side_file(folder, frame, "depth_file_path", follow_links=follow_links)
     if file is None:
         return None
     unit = frame.number("depth_unit_scale_factor", default=_MILLIMETRE)

@@ -49,52 +49,66 @@ def _is_model(folder: Path) -> bool:
     return any((folder / file).is_file() for file in ("cameras.bin", "cameras.txt"))
 
 
-def model_folder(folder: Path) -> Path | None:
-    """The folder of the sparse model of a data set, or None.
+def chosen_model(folder: Path, *, follow_links: bool = False) -> Path:
+    """The folder of the sparse model of a data set.
 
-    COLMAP leaves several where it could not join all pictures: the one with the most pictures is taken. Raises
-    InputError when there are several and one of them is damaged.
+    COLMAP leaves several where it could not join all pictures: the one with the most pictures is taken, and a warning
+    says so. Raises InputError when there is none, and when there are several and one of them is damaged.
     """
     found = model_folders(folder)
-    return max(found, key=_registered) if len(found) > 1 else next(iter(found), None)
+    if not found:
+        raise InputError(
+            folder, f"has no sparse model; looked for cameras.bin or .txt in {', '.join(MODEL_FOLDERS)}"
+        )
+    if len(found) == 1:
+        return found[0]
+    counts = [_registered(model, follow_links=follow_links) for model in found]
+    model = found[counts.index(max(counts))]
+    warnings.warn(
+        f"{folder}: has {len(found)} sparse models; {model.relative_to(folder)}, the one with the most pictures "
+        f"({max(counts)}), is read",
+        stacklevel=2,
+    )
+    return model
 
 
-def _registered(model: Path) -> int:
+def model_elsewhere(folder: Path, model: Path) -> Path:
+    """The folder of a sparse model that was asked for: in the data set's `folder`, or as it is named.
+
+    Raises InputError when it holds none.
+    """
+    for candidate in (folder / model, model):
+        if _is_model(candidate):
+            return candidate
+    raise InputError(model, "has no sparse model; expected cameras.bin or cameras.txt")
+
+
+def _registered(model: Path, *, follow_links: bool) -> int:
     """The number of pictures in a model."""
-    _, images, _ = _files(model)
+    _, images, _ = _files(model, follow_links=follow_links)
     return len((colmap_binary if images.suffix == ".bin" else colmap_text).read_images(images))
 
 
-def _files(model: Path) -> tuple[Path, Path, Path]:
+def _files(model: Path, *, follow_links: bool) -> tuple[Path, Path, Path]:
     """cameras, images and points3D, binary where there are binary ones. Raises InputError when one is missing."""
     suffix = ".bin" if (model / "cameras.bin").is_file() else ".txt"
     cameras, images, points = (
-        existing_file(model, model, "sparse model", f"{name}{suffix}")
+        existing_file(model, model, "sparse model", f"{name}{suffix}", follow_links=follow_links)
         for name in ("cameras", "images", "points3D")
     )
     return cameras, images, points
 
 
-def read_colmap(folder: Path) -> Capture:
+def read_colmap(folder: Path, *, model: Path | None = None, follow_links: bool = False) -> Capture:
     """The capture of the registered images of a COLMAP folder, ordered by name; every eighth is a test view.
 
     Binary files are preferred to text files. Of several models the one with the most pictures is read, and a warning
-    says so. Pictures that are missing are left out, with a warning. Raises InputError naming the file and field at
-    fault.
+    says so, unless `model` names one, which may lie elsewhere. Pictures that are missing are left out, with a warning.
+    Raises InputError naming the file and field at fault.
     """
-    model = model_folder(folder)
-    if model is None:
-        raise InputError(
-            folder, f"has no sparse model; looked for cameras.bin or .txt in {', '.join(MODEL_FOLDERS)}"
-        )
-    others = len(model_folders(folder)) - 1
-    if others:
-        warnings.warn(
-            f"{folder}: has {others + 1} sparse models; {model.relative_to(folder)}, the one with the most pictures "
-            f"({_registered(model)}), is read",
-            stacklevel=2,
-        )
-    files = _files(model)
+    if model is not None:
+        model = model_elsewhere(folder, model)
+    files = _files(model or chosen_model(folder, follow_links=follow_links), follow_links=follow_links)
     parser = colmap_binary if files[0].suffix == ".bin" else colmap_text
     cameras, images, points = (
         parser.read_cameras(files[0]),
@@ -103,7 +117,9 @@ def read_colmap(folder: Path) -> Capture:
     )
     if not images:
         raise InputError(files[1], "has no registered images")
-    views = present_views(files[1], images, lambda image: _posed(folder, files[1], image, cameras))
+    views = present_views(
+        files[1], images, lambda image: _posed(folder, files[1], image, cameras, follow_links=follow_links)
+    )
     views.sort(key=lambda view: view.name)
     return Capture(
         folder=folder,
@@ -114,12 +130,19 @@ def read_colmap(folder: Path) -> Capture:
     )
 
 
-def _posed(folder: Path, source: Path, image: ColmapImage, cameras: Mapping[int, ColmapCamera]) -> PosedImage:
+def _posed(
+    folder: Path,
+    source: Path,
+    image: ColmapImage,
+    cameras: Mapping[int, ColmapCamera],
+    *,
+    follow_links: bool,
+) -> PosedImage:
     where = f"image {image.name[:80]!r}"
     if image.camera_id not in cameras:
         raise InputError(source, f"{where}: refers to camera {image.camera_id}, which the model lacks")
     camera = cameras[image.camera_id]
-    file = existing_picture(folder, source, where, f"{IMAGE_FOLDER}/{image.name}")
+    file = existing_picture(folder, source, where, f"{IMAGE_FOLDER}/{image.name}", follow_links=follow_links)
     values = camera.parameters
     name = f"camera {image.camera_id}"
     stated = Lens(

@@ -106,18 +106,17 @@ def _records(path: Path, *, lines_each: int = 1) -> Iterator[tuple[int, list[str
 
 
 def _is_image(line: str) -> bool:
-    """True for the first line of an image: nine numbers and a name, which no line of observations begins with."""
-    words = line.split(maxsplit=9)
-    if len(words) < 10:
+    """True for the first line of an image: nine numbers, the second to fifth a unit quaternion, and a name.
+
+    Observations are numbers in threes, so that a line with other words, or of another length, is none.
+    """
+    words = line.split()
+    if len(words) < 10 or not all(map(_is_number, words[:9])):
         return False
-    try:
-        numbers = [float(word) for word in words[:9]]
-    except ValueError:
+    if abs(math.hypot(*map(float, words[1:5])) - 1) > 0.01:
         return False
-    # Observations come in threes; the third of each is an integer, and so is the tenth word only if it is no name.
-    name = words[9].strip()
-    quaternion = math.hypot(*numbers[1:5])
-    return not _is_number(name.split()[0]) or (len(line.split()) == 10 and abs(quaternion - 1) < 0.01)
+    # Names may be numbers, such as 0001.
+    return len(words) % 3 != 0 or not all(map(_is_number, words[9:]))
 
 
 def _is_number(word: str) -> bool:
