@@ -79,8 +79,8 @@ def of_33_pixels(folder: Path) -> None:
     [
         (None, {"background": (0, 0, 0)}, None),
         (None, {}, lambda scene: replace(scene, background=(0.2, 0.4, 0.6))),
-        (with_masks, {"use_masks": False}, None),
-        (with_masks, {"use_masks": True}, None),
+        (with_masks, {"masks": "none"}, None),
+        (with_masks, {"masks": "object"}, None),
         (in_another_format, {"format": "nerfstudio"}, None),
         (of_33_pixels, {}, None),
         (of_33_pixels, {}, lambda scene: scene.cropped_to_multiple(8)),

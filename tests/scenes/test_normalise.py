@@ -22,6 +22,7 @@ from latentfields.scenes.normalise import (
 )
 
 SOURCE = Path("scene")
+NO_PIXELS = torch.empty(0, 3, 1, 1, dtype=torch.uint8)
 coordinate = st.floats(-100, 100)
 
 
@@ -63,6 +64,13 @@ def test_parallel_views_stay_near_the_cameras(count: int) -> None:
     cameras = Cameras(
         pose, torch.full((count, 2), 50.0).double(), torch.full((count, 2), 8.0).double(), 16, 16
     )
+    if count > 1:
+        grey = torch.full((count, 3, 16, 16), 128, dtype=torch.uint8)
+        with pytest.raises(InputError, match=r"scene: its cameras all look the same way.* add points"):
+            normalise(
+                cameras, pixels=grey, train=torch.arange(count), alpha=None, points=None, source=SOURCE
+            )
+        return
     found = normalise(
         cameras, pixels=NO_PIXELS, train=torch.arange(count), alpha=None, points=None, source=SOURCE
     )

@@ -34,6 +34,8 @@ _AGREEMENT = 0.04
 """Colours agree when they differ by less, of 1."""
 _DISTINCT = 0.6
 """Differences at the depth that is found, over those at most other depths."""
+_TEXTURE = 0.01
+"""Where other depths differ by less, of 1, pictures have nothing to tell depths by."""
 _SHARE = 0.02
 """Share of the pixels whose depth has to be found."""
 
@@ -95,11 +97,11 @@ def _surface(cameras: Cameras, pictures: Tensor, reference: int) -> Tensor:
     total, count = _patches(difference), _patches(seen)
     # Two neighbours have to see a place, where there are two: with one, everything agrees with something.
     visible = count >= 0.9 * min(2, len(neighbours))
-    cost = torch.where(visible, total / count.clamp(min=1e-6), _DIFFERENCE)
+    cost = torch.where(visible, total / count.clamp(min=1e-6), torch.inf)
     best, plane = cost.min(dim=0)
-    usual = cost.median(dim=0).values
+    usual = torch.where(visible, cost, torch.nan).nanmedian(dim=0).values
     # The first and the last plane stand for all that is nearer or farther.
-    certain = (best < _AGREEMENT) & (best < _DISTINCT * usual) & (plane > 0) & (plane < _PLANES - 1)
+    certain = (best < _AGREEMENT) & (best < _DISTINCT * usual) & (usual > _TEXTURE) & (plane > 0) & (plane < _PLANES - 1)
     points: Tensor = (cameras.centers[reference] + depths[plane][..., None] * directions)[certain]
     return points
 
