@@ -50,7 +50,8 @@ def room_colors(origins: Tensor, directions: Tensor) -> Tensor:
     half_b = (origins * directions).sum(-1)
     discriminant = half_b**2 - origins.square().sum(-1) + BALL**2
     ball = torch.where(discriminant > 0, -half_b - discriminant.clamp(min=0).sqrt(), -1.0)
-    wall = ((directions.sign() * ROOM - origins) / directions).nan_to_num(nan=torch.inf).amin(-1)
+    crossings = torch.where(directions == 0, torch.inf, (directions.sign() * ROOM - origins) / directions)
+    wall = crossings.amin(-1)
     points = origins + torch.where(ball > 0, ball, wall)[..., None] * directions
     return 0.5 + 0.45 * torch.sin(points @ WAVES.T + PHASES)
 
@@ -80,7 +81,7 @@ def save_photographs(folder: Path, photographs: list[Photograph]) -> None:
     for photograph in photographs:
         path = folder / photograph.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(photographed(photograph)).save(path, quality=98)
+        Image.fromarray(photographed(photograph)).save(path, quality=98, **({"subsampling": 0} if path.suffix == ".jpg" else {}))
 
 
 def write_room_nerfstudio(folder: Path, photographs: list[Photograph], **about: object) -> Path:
@@ -134,7 +135,10 @@ def color_errors(scene: Scene) -> list[float]:
         focal=scene.cameras.focal.double(),
         principal=scene.cameras.principal.double(),
     ).transformed(to_world)
-    rays = cameras.rays()
-    colors = room_colors(rays.origins.expand_as(rays.directions), rays.directions)
+    colors = torch.zeros(1, dtype=torch.float64)
+    offsets = (torch.arange(3, dtype=torch.float64) + 0.5) / 3
+    for offset in torch.cartesian_prod(offsets, offsets):
+        rays = cameras.rays(offsets=offset)
+        colors = colors + room_colors(rays.origins.expand_as(rays.directions), rays.directions) / 9
     difference = (scene.pixels.permute(0, 2, 3, 1) / 255.0 - colors).abs()
     return [float(255 * view.mean()) for view in difference]

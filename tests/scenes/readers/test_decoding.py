@@ -26,6 +26,8 @@ from latentfields.scenes.readers.capture import Distortion, Lens
 POSES = ring_poses(4)
 LIMIT = 2.0
 """Of 255: rounding and resampling of a smooth picture cost less than 1."""
+SHRUNK_LIMIT = 3.5
+"""Of 255, in pictures of few pixels: the filter that shrinks is wider than a pixel, and the ball has an edge."""
 
 
 def photographs(lenses: list[Lens], *, ending: str = "png") -> list[Photograph]:
@@ -50,7 +52,7 @@ def test_landscapes_and_portraits(tmp_path: Path, max_size: int | None) -> None:
     with pytest.warns(UserWarning, match=r"have 2 sizes; .* cuts up to 25\.0% off \(images/00\.png\)"):
         scene = load_scene(folder, max_size=max_size)
     assert scene.size == ((72, 72) if max_size is None else (40, 40))
-    assert max(color_errors(scene)) < LIMIT
+    assert max(color_errors(scene)) < (LIMIT if max_size is None else SHRUNK_LIMIT)
 
 
 @pytest.mark.parametrize("max_size", [None, 32])
@@ -58,7 +60,7 @@ def test_much_larger_pictures_are_shrunk(tmp_path: Path, max_size: int | None) -
     folder = write_room_nerfstudio(tmp_path, photographs([pinhole(64, 48, 60.0), pinhole(200, 150, 180.0)]))
     scene = load_scene(folder, max_size=max_size)
     assert scene.size == ((48, 64) if max_size is None else (24, 32))
-    assert max(color_errors(scene)) < LIMIT
+    assert max(color_errors(scene)) < (LIMIT if max_size is None else SHRUNK_LIMIT)
 
 
 def test_pictures_shrunk_after_calibration(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def turned(folder: Path, orientation: int) -> None:
         image = Image.open(file).transpose(stored)
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = orientation
-        image.save(file, exif=exif, quality=98)
+        image.save(file, exif=exif, quality=98, subsampling=0)
 
 
 @pytest.mark.parametrize("orientation", [6, 8])
@@ -110,7 +112,7 @@ def test_a_turned_picture_without_the_word_of_exif_is_refused(tmp_path: Path) ->
 
 LENSES = {
     "OPENCV_FISHEYE": (Distortion(k1=0.02, k2=-0.01, k3=0.003, k4=-0.001, model="fisheye"), "0.02 -0.01 0.003 -0.001"),
-    "FOV": (Distortion(omega=0.6, model="fov"), "0.6"),
+    "FOV": (Distortion(omega=0.9, model="fov"), "0.9"),
     "FULL_OPENCV": (
         Distortion(k1=-0.2, k2=0.05, p1=0.002, p2=-0.001, k3=0.01, k4=0.02, k5=0.01, k6=0.005, model="rational"),
         "-0.2 0.05 0.002 -0.001 0.01 0.02 0.01 0.005",
@@ -129,9 +131,9 @@ def test_lenses_are_undistorted(tmp_path: Path, model: str, max_size: int | None
     lens = replace(pinhole(160, 120, 110.0), distortion=distortion)
     folder = write_room_colmap(tmp_path, photographs([lens]), model=model, coefficients=coefficients)
     scene = load_scene(folder, max_size=max_size)
-    assert max(color_errors(scene)) < LIMIT
+    assert max(color_errors(scene)) < (LIMIT if max_size is None else SHRUNK_LIMIT)
     plain = write_room_colmap(tmp_path / "plain", photographs([lens]))
-    assert max(color_errors(load_scene(plain, max_size=max_size))) > 2 * LIMIT
+    assert max(color_errors(load_scene(plain, max_size=max_size))) > 2 * SHRUNK_LIMIT
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])
@@ -145,10 +147,12 @@ def test_shrinking_while_decoding_gives_the_same_pixels(
     monkeypatch.setattr(decoding.PixelPlan, "reduction", lambda self, index: 1)
     full = load_scene(folder, max_size=31)
     difference = (short.pixels.int() - full.pixels.int()).abs()
-    assert float(difference.float().mean()) < 0.7
-    assert float(difference.float().quantile(0.99)) <= 2
+    assert float(difference.float().mean()) < 0.5
+    # The edge of the ball is where samples are not enough.
+    assert float((difference <= 2).float().mean()) > 0.98
+    assert int(difference.max()) <= 10
     assert torch.equal(short.cameras.focal, full.cameras.focal)
-    assert max(color_errors(short)) < LIMIT
+    assert max(color_errors(short)) < SHRUNK_LIMIT
 
 
 def test_shrinking_while_decoding_keeps_alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from latentfields.scenes.depth_files import read_depth
 from latentfields.scenes.images import open_picture, quiet_decoding, read_image, read_mask
 from latentfields.scenes.readers.capture import PINHOLE, Capture, DepthFile, Lens, PosedImage
 from latentfields.scenes.readers.undistort import blank_border, distorted_positions, sampled, undistort
-from latentfields.scenes.resampling import resample, resize
+from latentfields.scenes.resampling import area_averaged, resample, resize
 
 MAX_SCENE_BYTES = 64 * 2**30
 """Scenes whose pixels need more memory are refused before anything is allocated."""
@@ -245,7 +245,7 @@ def _brought(
         return resample(
             pixels,
             alpha,
-            lambda planes: torch.nn.functional.avg_pool2d(sampled(planes, positions), samples),
+            lambda planes: area_averaged(sampled(planes, positions), width=plan.width, height=plan.height),
         )
     if lens.distortion != PINHOLE:
         pixels, alpha = resample(pixels, alpha, lambda planes: undistort(planes, lens))
