@@ -24,8 +24,8 @@ the current latents at the points of each pair, so that encoders cannot lower th
 class StageOneWeights:
     """Weights of the terms of Eq. 7, beside the absolute reconstruction error, which has weight 1.
 
-    Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results.md), for
-    a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
+    Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results/lrf.md),
+    for a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
     """
 
     correspondence: float = 0.15

@@ -1,0 +1,220 @@
+"""Files that version 0.1.0 wrote (`stored/`): they load, and give the pictures and settings that they gave then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latentfields import Run, evaluate_run, load_autoencoder, load_scene
+from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.config.typed_json import from_json, to_json
+from latentfields.files import read_json
+from latentfields.igae.config import IgaeConfig
+from latentfields.lrf.correspondences.files import open_dataset
+from latentfields.lrf.decoder.config import AlignConfig
+from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import load_tensors
+from latentfields.viewer.source import Source, open_source
+
+STORED = Path(__file__).parent / "stored"
+FIELDS = {
+    "runs/gaussians": "gaussians",
+    "runs/instant-ngp": "instant-ngp",
+    "runs/kplanes": "kplanes",
+    "runs/older-kplanes": "kplanes",
+    "runs/proposal": "triplane",
+    "runs/rgb": "triplane",
+    "runs/tensorf": "tensorf",
+    "runs/vanilla": "vanilla",
+}
+"""Folders of runs, and their fields."""
+FILES = {
+    "files/older-triplane.safetensors": "runs/older-triplane",
+    "files/proposal.safetensors": "runs/proposal",
+    "files/rgb.safetensors": "runs/rgb",
+}
+"""Portable scene files, and the runs that they were written of, of which one is not kept."""
+AUTOENCODERS = (
+    "autoencoders/linear",
+    "autoencoders/patch",
+    "autoencoders/variational",
+    "trainings/align-decoder/autoencoder",
+    "trainings/autoencoder/autoencoder",
+    "trainings/finetune-3d/autoencoder",
+    "trainings/finetune-encoder/autoencoder",
+)
+LATENTS = ":latents"
+LATENT_SCENES = ("trainings/finetune-3d", "trainings/older-finetune-3d")
+
+
+@pytest.fixture(autouse=True)
+def stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths in the files are relative to their folder."""
+    monkeypatch.chdir(STORED)
+
+
+@pytest.fixture(scope="module")
+def sphere() -> Scene:
+    return load_scene(STORED / "scenes" / "sphere")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, Tensor]:
+    """Pictures that version 0.1.0 made of each file, by its path: `viewed`, `latent_scene_view` and `decoded`.
+
+    Under the path and `LATENTS`, the latents, before they are decoded.
+    """
+    return {name: tensor.float() for name, tensor in load_tensors(STORED / "pictures.safetensors")[0].items()}
+
+
+def rendered(path: str, scene: Scene) -> Tensor:
+    """The first test view of a run."""
+    return Run.load(path).render(scene.cameras[scene.indices("test")[:1]])
+
+
+def viewed(path: str, scene: Scene) -> tuple[Tensor, Tensor]:
+    """The same in the viewer, and what it is decoded from: latents, or colours."""
+    (shown,) = opened(path).scenes
+    image, view = shown.render(scene.cameras[scene.indices("test")[:1]])
+    return image, view.features
+
+
+def decoded(path: str, scene: Scene) -> tuple[Tensor, Tensor]:
+    """The first test view through an autoencoder, and its latents."""
+    autoencoder = load_autoencoder(path)
+    latents = autoencoder.encode_batches(scene.images(scene.indices("test")[:1]))
+    return autoencoder.decode_batches(latents), latents
+
+
+def opened(path: str, cache: Path | None = None) -> Source:
+    return open_source(Path(path), scene=None, cache=cache, device=torch.device("cpu"))
+
+
+def latent_scene_view(path: str, cache: Path) -> tuple[Tensor, Tensor]:
+    """The first training view of the second latent scene, in the viewer, and its latents."""
+    shown = opened(path, cache).scenes[1]
+    image, view = shown.render(shown.cameras[[0]])
+    return image, view.features
+
+
+def check_same(image: Tensor, expected: Tensor) -> None:
+    """Equal but for the rounding of another machine, and not by being empty."""
+    torch.testing.assert_close(image, expected, rtol=1e-4, atol=1e-3)
+    assert expected.std() > 0.01
+
+
+def check_both(found: tuple[Tensor, Tensor], pictures: Mapping[str, Tensor], path: str) -> None:
+    check_same(found[0], pictures[path])
+    check_same(found[1], pictures[path + LATENTS])
+
+
+def check_kept(now: Any, stored: Any, where: str = "config") -> None:
+    """Every stored setting is there now, with its value; `now` may have more, which had no name then."""
+    if isinstance(stored, Mapping):
+        for name, value in stored.items():
+            assert name in now, f"{where}.{name}"
+            check_kept(now[name], value, f"{where}.{name}")
+    else:
+        assert now == stored, where
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_a_run_renders_as_it_did(path: str, sphere: Scene, pictures: dict[str, Tensor]) -> None:
+    check_same(rendered(path, sphere), pictures[path])
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_the_settings_of_a_run_are_kept(path: str) -> None:
+    run = Run.load(path)
+    check_kept(run.to_json(), read_json(Path(path) / "config.json"))
+    assert run.config.fit.field.kind == FIELDS[path]
+    assert run.config.scene == Path("scenes/sphere")
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_a_run_scores_as_it_did(path: str) -> None:
+    """Which also finds its scene and its autoencoder to be those that it was fitted to and with."""
+    now, then = evaluate_run(Run.load(path)), read_json(Path(path) / "metrics.json")
+    assert now["test"].keys() == then["test"].keys()
+    for group, scores in then["test"].items():
+        for measure, value in scores["mean"].items():
+            assert now["test"][group]["mean"][measure] == pytest.approx(value, rel=1e-3, abs=1e-3), measure
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_the_viewer_shows_a_run(path: str, sphere: Scene, pictures: dict[str, Tensor]) -> None:
+    source = opened(path)
+    (shown,) = source.scenes
+    assert source.title == f"sphere ({FIELDS[path]})"
+    assert len(shown.cameras) == len(sphere.indices("train"))
+    check_both(viewed(path, sphere), pictures, path)
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_scene_file_renders_as_its_run(path: str, sphere: Scene, pictures: dict[str, Tensor]) -> None:
+    check_both(viewed(path, sphere), pictures, FILES[path])
+    check_same(rendered(path, sphere), pictures[FILES[path]])
+    (shown,) = opened(path).scenes
+    assert not shown.has_images
+    train = sphere.indices("train")
+    torch.testing.assert_close(
+        shown.cameras.camera_to_world, sphere.cameras[train].camera_to_world, rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("path", AUTOENCODERS)
+def test_an_autoencoder_reconstructs_as_it_did(path: str, sphere: Scene, pictures: dict[str, Tensor]) -> None:
+    check_both(decoded(path, sphere), pictures, path)
+    statistics = read_json(Path(path) / "latent_statistics.json")
+    check_kept(to_json(load_autoencoder(path).statistics), statistics)
+
+
+def test_an_autoencoder_without_statistics_has_none() -> None:
+    autoencoder = load_autoencoder("autoencoders/no-statistics")
+    assert not autoencoder.has_statistics
+    weights = load_autoencoder("trainings/autoencoder/autoencoder").codec.encoder_module().state_dict()
+    for name, tensor in autoencoder.codec.encoder_module().state_dict().items():
+        assert torch.equal(tensor, weights[name])
+
+
+@pytest.mark.parametrize("path", LATENT_SCENES)
+def test_the_viewer_shows_latent_scenes(path: str, pictures: dict[str, Tensor], tmp_path: Path) -> None:
+    source = opened(path, tmp_path)
+    assert [scene.name for scene in source.scenes] == ["mug-0", "mug-1"]
+    check_both(latent_scene_view(path, tmp_path), pictures, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "part", "kind"),
+    [
+        ("trainings/align-decoder", None, AlignConfig),
+        ("trainings/autoencoder", "architecture", PatchAutoencoderConfig),
+        ("trainings/autoencoder", "training", AutoencoderTraining),
+        ("trainings/finetune-3d", "training", IgaeConfig),
+        ("trainings/older-finetune-3d", "training", IgaeConfig),
+        ("trainings/finetune-encoder", "training", EncoderFinetuning),
+    ],
+)
+def test_the_settings_of_a_training_are_kept(path: str, part: str | None, kind: type[Any]) -> None:
+    file = Path(path) / "config.json"
+    about = read_json(file)
+    stored = about if part is None else about[part]
+    check_kept(to_json(from_json(kind, stored, source=file)), stored)
+
+
+def test_correspondences_are_read() -> None:
+    (scene,) = open_dataset(Path("correspondences"))
+    assert (scene.name, scene.folder, scene.about["source"]) == ("corner", Path("scenes/corner"), "depth")
+    assert (len(scene.images), len(scene), len(scene.points)) == (4, 6, 572)
+    first = scene.fractions(0)[0]
+    torch.testing.assert_close(first, torch.tensor(FIRST_POINT), rtol=0, atol=1e-4)
+
+
+FIRST_POINT = [[0.04167, 0.05000], [0.05002, 0.06239]]
+"""The first point of the first pair, in both images, as fractions of their sides."""
