@@ -142,6 +142,9 @@ MASKS = {
     "alpha": lambda: Image.merge("RGBA", [Image.fromarray(RAMP)] * 3 + [Image.fromarray(FULL)]),
     "grey and alpha": lambda: Image.merge("LA", [Image.fromarray(RAMP), Image.fromarray(FULL)]),
     "opaque alpha": lambda: Image.fromarray(np.dstack([FULL] * 3 + [np.full_like(FULL, 255)])),
+    "colours of instances": lambda: Image.fromarray(
+        np.dstack([MASK * 128, (LABELS == 3) * 255, (LABELS == 7) * 40]).astype(np.uint8)
+    ),
     "RGB": lambda: Image.fromarray(np.dstack([FULL] * 3)),
     "0 and 255": lambda: Image.fromarray(FULL),
 }

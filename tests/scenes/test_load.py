@@ -156,7 +156,8 @@ def test_a_picture_of_another_size_is_brought_to_the_others(tmp_path: Path) -> N
     save_picture(folder / "images" / "view_00.png", np.asarray(half))
     lens = {name: value / 2 for name, value in intrinsics(views.cameras, 0).items()}
     edit_json(folder / "transforms.json", **{f"frame_{name}": value for name, value in lens.items()})
-    scene = load_scene(folder)
+    with pytest.warns(UserWarning, match=r"2 sizes; all are brought to one, 24x20, that of the smallest"):
+        scene = load_scene(folder)
     assert scene.size == (20, 24)
     torch.testing.assert_close(scene.cameras.focal, views.cameras.focal.float() / 2)
     assert np.array_equal(scene.pixels[0].permute(1, 2, 0).numpy(), np.asarray(half)[..., :3])

@@ -18,6 +18,8 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 80_000_000
 """Larger pictures are refused unread: a small file can claim any size."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+_COLOURED = 32
+"""Channels of grey pictures differ by less, even after JPEG."""
 _ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -62,7 +64,7 @@ def read_image(path: Path, *, reduction: int = 1, upright: bool = False) -> Pixe
             return np.repeat(np.asarray(_reduced(grey, reduction))[:, :, None], 3, axis=2)
         if image.mode == "F":
             raise InputError(path, "expected a picture of 8 or 16 bits a channel, got floating point")
-        reduction //= _draft(image, reduction)
+        reduction //= _draft(image, reduction, whole=upright)
         turned = ImageOps.exif_transpose(image) if upright else image
         has_alpha = turned.mode in _ALPHA_MODES or "transparency" in turned.info
         return np.array(_reduced(turned.convert("RGBA" if has_alpha else "RGB"), reduction))
@@ -97,12 +99,21 @@ def _mask_values(path: Path, image: Image.Image) -> Pixels:
         alpha = np.array(image.convert("RGBA").getchannel("A"))
         if alpha.min() < 255:
             return alpha
+    if image.mode in ("RGB", "RGBA"):
+        colors = np.asarray(image.convert("RGB"))
+        if np.ptp(colors, axis=-1).max() > _COLOURED:
+            # Labels as colours: their brightness says nothing.
+            return np.where(colors.max(axis=-1) > 0, 255, 0).astype(np.uint8)
     return np.array(image.convert("L"))
 
 
-def _draft(image: Image.Image, reduction: int) -> int:
-    """Let the JPEG decoder average blocks of 2, 4 or 8 pixels where that divides `reduction`; returns their side."""
-    factor = next((factor for factor in (8, 4, 2) if reduction % factor == 0), 1)
+def _draft(image: Image.Image, reduction: int, *, whole: bool) -> int:
+    """Let the JPEG decoder average blocks of 2, 4 or 8 pixels where that divides `reduction`; returns their side.
+
+    With `whole` only blocks that leave no part over: of a picture that is turned, it would come to lie first.
+    """
+    sides = (reduction, image.width, image.height) if whole else (reduction,)
+    factor = next((factor for factor in (8, 4, 2) if all(side % factor == 0 for side in sides)), 1)
     if factor == 1 or image.format != "JPEG":
         return 1
     width = image.width

@@ -87,9 +87,9 @@ def plan_pixels(capture: Capture, *, max_size: int | None) -> PixelPlan:
     usable = [_inner(view.lens, borders[view.lens]) for view in capture.views]
     width, height = min(window.width for window in usable), min(window.height for window in usable)
     windows = tuple(_shared(window, width, height) for window in usable)
-    _warn_of_crops(capture, usable, windows)
     scale = 1.0 if max_size is None else min(1.0, max_size / max(width, height))
     plan = PixelPlan(windows, width=max(1, round(width * scale)), height=max(1, round(height * scale)))
+    _warn_of_losses(capture, usable, plan, shrunk=scale == 1)
     bytes_each = 8 if _depth_files(capture, plan) else 4
     needed = bytes_each * plan.width * plan.height * len(capture.views)
     if needed > MAX_SCENE_BYTES:
@@ -115,18 +115,20 @@ def _shared(window: Window, width: int, height: int) -> Window:
     )
 
 
-def _warn_of_crops(capture: Capture, before: Sequence[Window], after: Sequence[Window]) -> None:
+def _warn_of_losses(capture: Capture, before: Sequence[Window], plan: PixelPlan, *, shrunk: bool) -> None:
+    """Say what is lost to pictures of other sizes; `shrunk` when pixels are lost to nothing else."""
+    sizes = len({(view.lens.width, view.lens.height) for view in capture.views})
     cut = [
-        1 - new.width * new.height / (old.width * old.height) for old, new in zip(before, after, strict=True)
+        1 - new.width * new.height / (old.width * old.height)
+        for old, new in zip(before, plan.windows, strict=True)
     ]
+    about = f"{capture.folder}: its pictures have {sizes} sizes; all are brought to one, {plan.width}x{plan.height}"
     if max(cut) > 0:
-        sizes = len({(view.lens.width, view.lens.height) for view in capture.views})
         worst = capture.views[cut.index(max(cut))].name
-        warnings.warn(
-            f"{capture.folder}: its pictures have {sizes} sizes; all are brought to one, which cuts up to "
-            f"{max(cut):.1%} off ({worst})",
-            stacklevel=2,
-        )
+        warnings.warn(f"{about}, which cuts up to {max(cut):.1%} off ({worst})", stacklevel=2)
+    elif shrunk and max(window.width for window in plan.windows) > plan.width:
+        least = min(capture.views, key=lambda view: view.lens.width)
+        warnings.warn(f"{about}, that of the smallest ({least.name})", stacklevel=2)
 
 
 def read_pixels(
