@@ -50,7 +50,10 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
         (changed(1, 1, True), "expected a matrix of numbers"),
         (changed(1, 1, 10**400), "expected finite numbers"),
         (changed(1, 1, 1e300), "expected a rigid pose, but its rotation is not orthonormal"),
-        ((POSE @ np.diag([1, 1.01, 1, 1])).tolist()[:3], "expected a rigid pose, but its rotation is not ortho"),
+        (
+            (POSE @ np.diag([1, 1.01, 1, 1])).tolist()[:3],
+            "expected a rigid pose, but its rotation is not ortho",
+        ),
         (changed(0, 1, 0.9), "expected a rigid pose, but its rotation is not orthonormal"),
         ((POSE * 1e-10).tolist()[:3], "expected a rigid pose, but its rotation is not orthonormal"),
         ((POSE @ np.diag([1, 1, -1, 1])).tolist(), "expected a rigid pose, but its rotation mirrors"),
@@ -126,7 +129,9 @@ def test_malformed_json(folder: Path, text: str) -> None:
 @pytest.mark.parametrize("name", ["images/none.png", "images", "a" * 5000])
 def test_a_missing_picture_is_left_out_and_counted(folder: Path, name: str) -> None:
     edit_json(folder / "transforms.json", frame_file_path=name)
-    with pytest.warns(UserWarning, match=r"1 of 6 pictures are missing and left out, the first: frames\[0\]") as said:
+    with pytest.warns(
+        UserWarning, match=r"1 of 6 pictures are missing and left out, the first: frames\[0\]"
+    ) as said:
         scene = load_scene(folder)
     assert len(said) == 1
     assert scene.image_names == VIEWS.names[1:]
@@ -140,7 +145,8 @@ def test_more_than_half_of_the_pictures_missing(folder: Path) -> None:
         assert len(load_scene(folder)) == 3
     (folder / VIEWS.names[3]).unlink()
     with pytest.raises(
-        InputError, match=r"transforms\.json: frames\[0\]\.file_path: there is no file .*; 4 of 6 pictures are missing"
+        InputError,
+        match=r"transforms\.json: frames\[0\]\.file_path: there is no file .*; 4 of 6 pictures are missing",
     ):
         load_scene(folder)
 
@@ -171,7 +177,9 @@ def test_scaled_rotations_are_made_rigid_and_said_once(folder: Path, scale: floa
         matrix[:3, :3] *= scale
         frame["transform_matrix"] = matrix.tolist()
     file.write_text(json.dumps(value))
-    with pytest.warns(UserWarning, match=rf"rotations are scaled by {scale:.4g}; the scale is removed") as said:
+    with pytest.warns(
+        UserWarning, match=rf"rotations are scaled by {scale:.4g}; the scale is removed"
+    ) as said:
         scene = load_scene(folder)
     assert len(said) == 1
     torch.testing.assert_close(
@@ -205,7 +213,8 @@ def test_links_may_not_leave_the_folder(folder: Path) -> None:
     (folder / "images" / "view_00.png").unlink()
     (folder / "images" / "view_00.png").symlink_to(outside)
     with pytest.raises(
-        InputError, match=r"view_00\.png' leaves the data set's folder through a link, which only `follow_links`"
+        InputError,
+        match=r"view_00\.png' leaves the data set's folder through a link, which only `follow_links`",
     ):
         load_scene(folder)
     scene = load_scene(folder, follow_links=True)

@@ -186,7 +186,9 @@ def test_reduction_averages_blocks(tmp_path: Path, ending: str) -> None:
         assert reduced.shape == (-(-50 // reduction), -(-83 // reduction), 3)
         whole = smooth[: 50 // reduction * reduction, : 83 // reduction * reduction].astype(float)
         blocks = whole.reshape(50 // reduction, reduction, 83 // reduction, reduction, 3).mean((1, 3))
-        assert np.abs(reduced[: len(blocks), : blocks.shape[1]] - blocks).max() < (1 if ending == "png" else 4)
+        assert np.abs(reduced[: len(blocks), : blocks.shape[1]] - blocks).max() < (
+            1 if ending == "png" else 4
+        )
 
 
 def test_reduction_of_masks_counts_coverage_of_labels(tmp_path: Path) -> None:

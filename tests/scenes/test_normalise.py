@@ -67,9 +67,7 @@ def test_parallel_views_stay_near_the_cameras(count: int) -> None:
     if count > 1:
         grey = torch.full((count, 3, 16, 16), 128, dtype=torch.uint8)
         with pytest.raises(InputError, match=r"scene: its cameras all look the same way.* add points"):
-            normalise(
-                cameras, pixels=grey, train=torch.arange(count), alpha=None, points=None, source=SOURCE
-            )
+            normalise(cameras, pixels=grey, train=torch.arange(count), alpha=None, points=None, source=SOURCE)
         return
     found = normalise(
         cameras, pixels=NO_PIXELS, train=torch.arange(count), alpha=None, points=None, source=SOURCE

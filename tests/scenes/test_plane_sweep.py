@@ -54,7 +54,9 @@ def test_points_lie_on_the_surfaces(origin: float) -> None:
 
 
 def test_a_survey_without_points_is_placed(tmp_path: Path) -> None:
-    photographs = [Photograph(pose.numpy(), LENS, f"images/{i:02d}.png") for i, pose in enumerate(survey(side=4))]
+    photographs = [
+        Photograph(pose.numpy(), LENS, f"images/{i:02d}.png") for i, pose in enumerate(survey(side=4))
+    ]
     scene = load_scene(write_room_nerfstudio(tmp_path, photographs))
     corners = torch.linalg.inv(scene.world_to_scene) @ torch.tensor([[-1.0] * 3 + [1], [1.0] * 4]).double().T
     (low, high), half_side = corners[:3].T, 0.5 * float(corners[0, 1] - corners[0, 0])
@@ -68,7 +70,9 @@ def test_a_survey_without_points_is_placed(tmp_path: Path) -> None:
 
 
 def noise(count: int) -> torch.Tensor:
-    return torch.randint(0, 256, (count, 3, 72, 96), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    return torch.randint(0, 256, (count, 3, 72, 96), generator=torch.Generator().manual_seed(0)).to(
+        torch.uint8
+    )
 
 
 @pytest.mark.parametrize("kind", ["noise", "flat", "one place"])
@@ -84,9 +88,13 @@ def test_pictures_that_share_nothing(kind: str) -> None:
 def test_a_survey_that_shares_nothing_is_refused_with_advice(tmp_path: Path) -> None:
     from helpers.scene_files import save_picture
 
-    photographs = [Photograph(pose.numpy(), LENS, f"images/{i:02d}.png") for i, pose in enumerate(survey(side=3))]
+    photographs = [
+        Photograph(pose.numpy(), LENS, f"images/{i:02d}.png") for i, pose in enumerate(survey(side=3))
+    ]
     folder = write_room_nerfstudio(tmp_path, photographs)
     for file, pixels in zip(sorted((folder / "images").iterdir()), noise(9), strict=True):
         save_picture(file, pixels.permute(1, 2, 0).numpy())
-    with pytest.raises(InputError, match="its cameras all look the same way, there are no sparse points.*add points"):
+    with pytest.raises(
+        InputError, match="its cameras all look the same way, there are no sparse points.*add points"
+    ):
         load_scene(folder)

@@ -34,9 +34,7 @@ def rmse(images: Tensor, targets: Tensor, *, kept: Tensor | None = None) -> Tens
     return _mse(images, targets, kept).sqrt()
 
 
-def psnr(
-    images: Tensor, targets: Tensor, *, data_range: float = 1.0, kept: Tensor | None = None
-) -> Tensor:
+def psnr(images: Tensor, targets: Tensor, *, data_range: float = 1.0, kept: Tensor | None = None) -> Tensor:
     """Peak signal-to-noise ratio (B,) in dB of (B, C, H, W), at most `PSNR_CEILING`.
 
     `data_range` is the distance between the smallest and the largest possible value. A NaN in an image makes

@@ -56,7 +56,11 @@ def test_a_point_without_keypoint_in_one_image_is_no_correspondence(colmap_scene
         ("images.txt", None, "no file"),
         ("images.txt", OUTSIDE, "leaves the data set's folder"),
         ("cameras.txt", "# none\n", "refers to camera 1, which the model lacks"),
-        ("cameras.txt", "1 PINHOLE 65 48 70 70 32 24\n", r"expected the size of view_00\.png, 64x48, got 65x48"),
+        (
+            "cameras.txt",
+            "1 PINHOLE 65 48 70 70 32 24\n",
+            r"expected the size of view_00\.png, 64x48, got 65x48",
+        ),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\n1 2 x\n", "line 2: expected triples"),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\n1 2\n", "line 2: expected triples"),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\nnan 2 3\n", "finite positions"),
@@ -150,6 +154,8 @@ def test_pictures_are_those_of_the_reader(colmap_scene):
         shrunk = colmap_correspondences(colmap_scene, CorrespondenceOptions())
     assert shrunk.sizes.tolist() == [[32, 24]] * len(shrunk.images)
     assert int((shrunk.points.int() - expected.points.int()).abs().max()) <= 1
+    for picture in (images / "left").iterdir():
+        Image.open(picture).resize((64, 48)).save(picture)
     (images / "left" / "view_00.png").unlink()
     with pytest.warns(UserWarning, match="pictures are missing"):
         fewer = colmap_correspondences(colmap_scene, CorrespondenceOptions())

@@ -41,7 +41,9 @@ def photographs(lenses: list[Lens], *, ending: str = "png") -> list[Photograph]:
 def test_sizes_that_differ_by_some_pixels_are_cropped(tmp_path: Path) -> None:
     lenses = [pinhole(96 + i % 3, 72 + (i + 1) % 2, 90 + 0.3 * i) for i in range(4)]
     folder = write_room_colmap(tmp_path, photographs(lenses))
-    with pytest.warns(UserWarning, match=r"have 4 sizes; all are brought to one, 96x72, which cuts up to 3\.\d% off"):
+    with pytest.warns(
+        UserWarning, match=r"have 4 sizes; all are brought to one, 96x72, which cuts up to 3\.\d% off"
+    ):
         scene = load_scene(folder)
     assert scene.size == (72, 96)
     assert max(color_errors(scene)) < LIMIT
@@ -60,7 +62,9 @@ def test_landscapes_and_portraits(tmp_path: Path, max_size: int | None) -> None:
 def test_much_larger_pictures_are_shrunk(tmp_path: Path, max_size: int | None) -> None:
     folder = write_room_nerfstudio(tmp_path, photographs([pinhole(64, 48, 60.0), pinhole(200, 150, 180.0)]))
     said = (
-        pytest.warns(UserWarning, match=r"2 sizes; all are brought to one, 64x48, that of the smallest \(images/00")
+        pytest.warns(
+            UserWarning, match=r"2 sizes; all are brought to one, 64x48, that of the smallest \(images/00"
+        )
         if max_size is None
         else nullcontext()
     )
@@ -74,7 +78,9 @@ def test_pictures_shrunk_after_calibration(tmp_path: Path) -> None:
     folder = write_room_colmap(tmp_path, photographs([pinhole(161, 121, 150.0)]))
     for file in (folder / "images").iterdir():
         Image.open(file).resize((80, 60), Image.Resampling.BOX).save(file)
-    with pytest.warns(UserWarning, match=r"are for 161x121 pixels, pictures have 80x60; intrinsics are scaled") as said:
+    with pytest.warns(
+        UserWarning, match=r"are for 161x121 pixels, pictures have 80x60; intrinsics are scaled"
+    ) as said:
         scene = load_scene(folder)
     assert len(said) == 1
     assert scene.size == (60, 80)
@@ -118,10 +124,15 @@ def test_a_turned_picture_without_the_word_of_exif_is_refused(tmp_path: Path) ->
 
 
 LENSES = {
-    "OPENCV_FISHEYE": (Distortion(k1=0.02, k2=-0.01, k3=0.003, k4=-0.001, model="fisheye"), "0.02 -0.01 0.003 -0.001"),
+    "OPENCV_FISHEYE": (
+        Distortion(k1=0.02, k2=-0.01, k3=0.003, k4=-0.001, model="fisheye"),
+        "0.02 -0.01 0.003 -0.001",
+    ),
     "FOV": (Distortion(omega=0.9, model="fov"), "0.9"),
     "FULL_OPENCV": (
-        Distortion(k1=-0.2, k2=0.05, p1=0.002, p2=-0.001, k3=0.01, k4=0.02, k5=0.01, k6=0.005, model="rational"),
+        Distortion(
+            k1=-0.2, k2=0.05, p1=0.002, p2=-0.001, k3=0.01, k4=0.02, k5=0.01, k6=0.005, model="rational"
+        ),
         "-0.2 0.05 0.002 -0.001 0.01 0.02 0.01 0.005",
     ),
     "THIN_PRISM_FISHEYE": (

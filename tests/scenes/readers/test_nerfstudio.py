@@ -153,7 +153,9 @@ def test_masks_named_by_frames(folder: Path) -> None:
 def test_a_mask_for_some_views_only_is_refused(folder: Path) -> None:
     save_picture(folder / "kept.png", np.full((40, 48), 255, np.uint8))
     edit_json(folder / "transforms.json", frame_mask_path="kept.png")
-    with pytest.raises(InputError, match=r"has masks, but none for images/view_01\.png; expected one for every"):
+    with pytest.raises(
+        InputError, match=r"has masks, but none for images/view_01\.png; expected one for every"
+    ):
         load_scene(folder)
     assert len(load_scene(folder, masks="none")) == 12
 

@@ -90,7 +90,9 @@ def test_lens_without_a_usable_picture() -> None:
         blank_border(replace(LENS, distortion=Distortion(k1=8.0)), source=SOURCE)
 
 
-POSITIONS = torch.tensor([[0.3, -0.4], [0.0, 0.0], [-0.05, 0.02], [0.6, 0.1], [1e-9, 0.0]], dtype=torch.float64)
+POSITIONS = torch.tensor(
+    [[0.3, -0.4], [0.0, 0.0], [-0.05, 0.02], [0.6, 0.1], [1e-9, 0.0]], dtype=torch.float64
+)
 
 
 def test_fisheyes_in_closed_form() -> None:

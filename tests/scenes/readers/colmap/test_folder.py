@@ -214,19 +214,25 @@ def test_impossible_focal_length_and_point(binary: Path) -> None:
 
 def test_pictures_of_another_size(binary: Path) -> None:
     patch(binary / "sparse" / "0" / "cameras.bin", 16, struct.pack("<Q", 96))
-    with pytest.raises(InputError, match=r"images\.bin: camera 7: expected the size of view_11\.png, 48x40, got 96x40"):
+    with pytest.raises(
+        InputError, match=r"images\.bin: camera 7: expected the size of view_11\.png, 48x40, got 96x40"
+    ):
         read_colmap(binary)
 
 
 def test_missing_files(binary: Path) -> None:
     (binary / "images" / "view_04.png").unlink()
-    with pytest.warns(UserWarning, match=r"1 of 12 pictures .* the first: image 'view_04\.png': there is no file"):
+    with pytest.warns(
+        UserWarning, match=r"1 of 12 pictures .* the first: image 'view_04\.png': there is no file"
+    ):
         capture = read_colmap(binary)
     assert [view.name for view in capture.views] == [name for name in VIEWS.names if "04" not in name]
     assert capture.splits["test"] == [0, 8]
     for index in range(5, 12):
         (binary / "images" / f"view_{index:02d}.png").unlink()
-    with pytest.raises(InputError, match=r"images\.bin: image 'view_11\.png': there is no file.*; 8 of 12 pictures"):
+    with pytest.raises(
+        InputError, match=r"images\.bin: image 'view_11\.png': there is no file.*; 8 of 12 pictures"
+    ):
         read_colmap(binary)
     (binary / "sparse" / "0" / "points3D.bin").unlink()
     with pytest.raises(InputError, match=r"sparse model: there is no file .*points3D\.bin"):
@@ -291,7 +297,9 @@ def test_the_largest_of_several_models_is_read(binary: Path, other: str) -> None
     model_of_some(binary, "sparse/0", 3)
     (binary / other).parent.mkdir(parents=True, exist_ok=True)
     (binary / "moved").rename(binary / other)
-    with pytest.warns(UserWarning, match=rf"has 2 sparse models; {other}, the one with the most pictures \(12\)"):
+    with pytest.warns(
+        UserWarning, match=rf"has 2 sparse models; {other}, the one with the most pictures \(12\)"
+    ):
         assert len(read_colmap(binary).views) == 12
     assert len(read_colmap(binary, model=Path("sparse/0")).views) == 3
 
@@ -311,7 +319,9 @@ def test_a_model_elsewhere(binary: Path) -> None:
     scene = load_scene(binary, model=elsewhere)
     assert len(scene) == 12
     assert scene.reading.model == str(elsewhere)
-    with pytest.raises(InputError, match=r"images: has no sparse model; expected cameras\.bin or cameras\.txt"):
+    with pytest.raises(
+        InputError, match=r"images: has no sparse model; expected cameras\.bin or cameras\.txt"
+    ):
         load_scene(binary, model="images")
     with pytest.raises(InputError, match="model: is a folder of COLMAP's; expected the format colmap"):
         load_scene(binary, model=elsewhere, format="nerfstudio")
