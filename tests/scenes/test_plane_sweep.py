@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -6,7 +8,6 @@ from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes import load_scene
 from latentfields.scenes.plane_sweep import shared_points
-from pathlib import Path
 
 LENS = pinhole(96, 72, 80.0)
 

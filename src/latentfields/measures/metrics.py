@@ -29,7 +29,8 @@ _WINDOW, _SIGMA = 11, 1.5
 def rmse(images: Tensor, targets: Tensor, *, kept: Tensor | None = None) -> Tensor:
     """Root mean square error (B,) over the channels and pixels of (B, C, H, W), in the unit of the values.
 
-    `kept` (B, 1, H, W) bool marks the pixels that count; by default all do. Not meant as a loss: its gradient is undefined where an image equals its target.
+    `kept` (B, 1, H, W) bool marks the pixels that count; by default all do. Not meant as a loss: its gradient is
+    undefined where an image equals its target.
     """
     return _mse(images, targets, kept).sqrt()
 

@@ -34,8 +34,11 @@ def on_kept_pixels(measures: Mapping[str, Measure], kept: Tensor | None) -> dict
     def composited(measure: Measure) -> Measure:
         return lambda images, targets: measure(torch.where(kept, images, targets), targets)
 
+    def exact(measure: Callable[..., Tensor]) -> Measure:
+        return partial(measure, kept=kept)
+
     return {
-        name: partial(measure, kept=kept) if name in ("psnr", "rmse") else composited(measure)
+        name: exact(measure) if name in ("psnr", "rmse") else composited(measure)
         for name, measure in measures.items()
     }
 
