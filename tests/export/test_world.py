@@ -100,7 +100,7 @@ def test_a_shift_is_of_whole_units_and_only_where_it_is_needed(tmp_path: Path) -
     small = np.array([[EXACT - 1, 0.0, 0.0], [1.0, 2.0, 3.0]])
     assert not world_shift(small).any()
     assert not world_shift(np.empty((0, 3))).any()
-    large = small + [10 * EXACT, 0.0, 0.25]
+    large = small + np.array([10 * EXACT, 0.0, 0.25])
     assert world_shift(large).tolist() == [np.rint(10 * EXACT + EXACT / 2), 1.0, 2.0]
     state_shift(tmp_path / "a.ply", world_shift(large))
     assert shift_file(tmp_path / "a.ply").name == "a.ply.shift.json"

@@ -81,9 +81,8 @@ def save_photographs(folder: Path, photographs: list[Photograph]) -> None:
     for photograph in photographs:
         path = folder / photograph.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(photographed(photograph)).save(
-            path, quality=98, **({"subsampling": 0} if path.suffix == ".jpg" else {})
-        )
+        options = {"quality": 98, "subsampling": 0} if path.suffix == ".jpg" else {}
+        Image.fromarray(photographed(photograph)).save(path, **options)
 
 
 def write_room_nerfstudio(folder: Path, photographs: list[Photograph], **about: object) -> Path:

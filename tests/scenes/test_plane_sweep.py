@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from helpers.room_scene import BALL, ROOM, Photograph, photographed, pinhole, write_room_nerfstudio
+from helpers.scene_files import save_picture
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes import load_scene
@@ -87,8 +88,6 @@ def test_pictures_that_share_nothing(kind: str) -> None:
 
 
 def test_a_survey_that_shares_nothing_is_refused_with_advice(tmp_path: Path) -> None:
-    from helpers.scene_files import save_picture
-
     photographs = [
         Photograph(pose.numpy(), LENS, f"images/{i:02d}.png") for i, pose in enumerate(survey(side=3))
     ]
@@ -96,6 +95,6 @@ def test_a_survey_that_shares_nothing_is_refused_with_advice(tmp_path: Path) -> 
     for file, pixels in zip(sorted((folder / "images").iterdir()), noise(9), strict=True):
         save_picture(file, pixels.permute(1, 2, 0).numpy())
     with pytest.raises(
-        InputError, match="its cameras all look the same way, there are no sparse points.*add points"
+        InputError, match=r"its cameras all look the same way, there are no sparse points.*add points"
     ):
         load_scene(folder)

@@ -101,13 +101,8 @@ def _surface(cameras: Cameras, pictures: Tensor, reference: int) -> Tensor:
     best, plane = cost.min(dim=0)
     usual = torch.where(visible, cost, torch.nan).nanmedian(dim=0).values
     # The first and the last plane stand for all that is nearer or farther.
-    certain = (
-        (best < _AGREEMENT)
-        & (best < _DISTINCT * usual)
-        & (usual > _TEXTURE)
-        & (plane > 0)
-        & (plane < _PLANES - 1)
-    )
+    between = (plane > 0) & (plane < _PLANES - 1)
+    certain = between & (best < _AGREEMENT) & (best < _DISTINCT * usual) & (usual > _TEXTURE)
     points: Tensor = (cameras.centers[reference] + depths[plane][..., None] * directions)[certain]
     return points
 
