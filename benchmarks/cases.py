@@ -22,6 +22,7 @@ from latentfields.fields.config import InstantNgpConfig, TriPlaneConfig
 from latentfields.fields.field import Field
 from latentfields.fields.instant_ngp import InstantNgp
 from latentfields.fields.triplane import TriPlane
+from latentfields.rendering.config import GridSamplingConfig
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.intervals import render_intervals
 from latentfields.rendering.kernels.hash_encoding import (
@@ -33,8 +34,8 @@ from latentfields.rendering.kernels.hash_encoding import (
 from latentfields.rendering.kernels.mlp import mlp_parts_reference, mlp_reference
 from latentfields.rendering.kernels.plane_lookup import plane_lookup, plane_lookup_reference
 from latentfields.rendering.kernels.row_gather import scatter_rows, scatter_rows_reference
-from latentfields.rendering.options import GridSampling
 from latentfields.rendering.renderer import render_rays
+from latentfields.rendering.rendering import Shot
 
 RAYS, SAMPLES, CHANNELS = 1024, 64, 16
 NEAR, FAR = 1.0, 5.0
@@ -93,7 +94,7 @@ def _step_cases() -> list[Case]:
     plain_ngp = _plain(_step(_ngp(LARGE_NGP), rays))
     plain_planes = _plain(_step(_triplane(LARGE_TRIPLANE), rays))
     small_ngp, small_planes = _ngp(InstantNgpConfig()), _triplane(TriPlaneConfig())
-    small, same = GridSampling(), replace(GridSampling(), samples=SAMPLES)
+    small, same = GridSamplingConfig(), replace(GridSamplingConfig(), samples=SAMPLES)
     return [
         Case("Instant-NGP step", _step(_ngp(LARGE_NGP), rays), plain_ngp, 4.0),
         Case("Instant-NGP step, small, skipping", _skipping_step(small_ngp, rays, same), plain_ngp, None),
@@ -139,30 +140,18 @@ def _points(rays: Rays, samples: int) -> Tensor:
 def _step(field: Field, rays: Rays) -> Callable[[], None]:
     """Forward, backward and optimiser with every sample looked at."""
     edges = torch.linspace(2.0, 4.0, SAMPLES + 1).expand(RAYS, -1)
-    background = torch.zeros(CHANNELS)
-    return _training(field, lambda: render_intervals(field, rays, edges, background)[0].features)
+    shot = Shot(rays, torch.zeros(CHANNELS), near=NEAR, far=FAR)
+    return _training(field, lambda: render_intervals(field, shot, edges)[0].features)
 
 
-def _skipping_step(field: Field, rays: Rays, options: GridSampling) -> Callable[[], None]:
+def _skipping_step(field: Field, rays: Rays, options: GridSamplingConfig) -> Callable[[], None]:
     """The same through a density grid that is dense in a ball."""
     grid = DensityGrid(resolution=options.grid_resolution)
     axis = (torch.arange(options.grid_resolution) + 0.5) * (2 / options.grid_resolution) - 1
     grid.restrict(torch.cartesian_prod(axis, axis, axis).norm(dim=-1) < OBJECT_RADIUS)
     generator = torch.Generator().manual_seed(0)
-
-    def render() -> Tensor:
-        return render_rays(
-            field,
-            grid,
-            rays,
-            torch.zeros(CHANNELS),
-            near=NEAR,
-            far=FAR,
-            options=options,
-            generator=generator,
-        ).features
-
-    return _training(field, render)
+    shot = Shot(rays, torch.zeros(CHANNELS), near=NEAR, far=FAR, generator=generator)
+    return _training(field, lambda: render_rays(field, shot, grid, options=options).features)
 
 
 def _training(field: Field, render: Callable[[], Tensor]) -> Callable[[], None]:

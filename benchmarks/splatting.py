@@ -21,6 +21,7 @@ from latentfields.rendering.splatting.projection import ProjectedGaussians, proj
 from latentfields.rendering.splatting.rasterise import rasterise
 
 GAUSSIANS, CHANNELS, SIZE, IMAGES = 10_000, 16, 64, 4
+FAR = 6.0
 
 Projection = Callable[..., ProjectedGaussians]
 
@@ -98,13 +99,13 @@ def _compositing(
 def _step(
     gaussians: Gaussians, features: Tensor, cameras: Cameras, projection: Projection
 ) -> Callable[[], None]:
-    background, gradient = torch.zeros(CHANNELS), torch.randn(CHANNELS, SIZE, SIZE)
+    background, gradient = torch.zeros(CHANNELS), torch.randn(1, CHANNELS, SIZE, SIZE)
 
     def run() -> None:
         for index in range(IMAGES):
-            projected = _project(gaussians, cameras[index : index + 1], projection)
-            image = rasterise(projected, features, background, width=SIZE, height=SIZE)
-            image.features.backward(gradient)
+            camera = cameras[index : index + 1]
+            projected = _project(gaussians, camera, projection)
+            rasterise(projected, features, background, camera, far=FAR).features.backward(gradient)
 
     return run
 

@@ -19,8 +19,8 @@ from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.load import load_scene
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 from latentfields.viewer.server import Address, watched
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _trainer(folder: Path) -> LatentNerfTrainer:
-    render_object_scene(generate_object("vases", 7), folder, options=RenderOptions(views=24), seed=7)
+    render_object_scene(generate_object("vases", 7), folder, options=RenderConfig(views=24), seed=7)
     autoencoder = load_autoencoder("base")
     scene = load_scene(folder).cropped_to_multiple(autoencoder.factor)
     return LatentNerfTrainer(new_model(scene, autoencoder, preset("kplanes")), scene, preset("kplanes"))

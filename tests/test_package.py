@@ -1,6 +1,8 @@
+import inspect
 import pickle
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,38 @@ def test_an_input_error_is_one_line_and_survives_a_process_boundary() -> None:
 def test_memory_tuning_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATENTFIELDS_MALLOC", "default")
     assert not tune_allocator()
+
+
+TRAININGS = ("train_autoencoder", "finetune_3d", "finetune_encoder", "align_decoder", "fit", "correspond")
+SCORES = ("evaluate_run", "score_autoencoder", "evaluate_autoencoder")
+NAMED = {
+    "scene",
+    "scenes",
+    "photos",
+    "correspondences",
+    "held_out",
+    "codec_photos",
+    "autoencoder",
+    "name",
+    "run",
+}
+"""Arguments that are folders, or names of autoencoders."""
+
+
+@pytest.mark.parametrize("name", [*TRAININGS, *SCORES])
+def test_what_is_computed_is_called_from_python_with_typed_arguments(name: str) -> None:
+    assert name in latentfields.__all__
+    signature = inspect.signature(getattr(latentfields, name), eval_str=True)
+    empty = inspect.Parameter.empty
+    assert signature.return_annotation is not empty
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not empty, parameter
+        hint = typing.get_args(parameter.annotation) or (parameter.annotation,)
+        if parameter.name in NAMED:
+            if (name, parameter.name) == ("evaluate_run", "scene"):  # In memory; `scene_folder` names it.
+                continue
+            assert {str, Path} <= set(hint), parameter
+        if parameter.name == "command":
+            assert parameter.default is None
+    if name in TRAININGS:
+        assert signature.parameters["out"].annotation == str | Path

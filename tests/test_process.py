@@ -13,7 +13,7 @@ def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         assert choose_device("auto") == torch.device(automatic)
     assert choose_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(
-        InputError, match="--device: is 'cuda:2'; expected auto or one of cpu, cuda:0, cuda:1, cuda"
+        InputError, match="device: is 'cuda:2'; expected auto or one of cpu, cuda:0, cuda:1, cuda"
     ):
         choose_device("cuda:2")
 
@@ -21,7 +21,7 @@ def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("count", [0, -1])
 def test_threads_are_at_least_one(count: int) -> None:
     before = torch.get_num_threads()
-    with pytest.raises(InputError, match=f"--threads: is {count}; expected at least 1"):
+    with pytest.raises(InputError, match=f"threads: is {count}; expected at least 1"):
         set_threads(count)
     assert torch.get_num_threads() == before
 
@@ -29,5 +29,5 @@ def test_threads_are_at_least_one(count: int) -> None:
 @pytest.mark.parametrize("name", ["cuda", "gpu", ""])
 def test_devices_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(InputError, match=f"--device: is '{name}'; expected auto or one of cpu$"):
+    with pytest.raises(InputError, match=f"device: is '{name}'; expected auto or one of cpu$"):
         choose_device(name)

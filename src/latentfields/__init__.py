@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING
 from latentfields.lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from latentfields.autoencoders.evaluate import evaluate_autoencoder
     from latentfields.autoencoders.load import load_autoencoder
+    from latentfields.autoencoders.score import score_autoencoder
+    from latentfields.autoencoders.train import train_autoencoder
     from latentfields.cameras import Cameras
     from latentfields.errors import InputError
+    from latentfields.igae.finetune import finetune_3d
     from latentfields.latent_nerf.config import FitConfig
     from latentfields.latent_nerf.evaluate import evaluate_run
     from latentfields.latent_nerf.fit import fit
     from latentfields.latent_nerf.presets import preset
     from latentfields.latent_nerf.run import Run
+    from latentfields.lrf.correspondences.make import correspond
+    from latentfields.lrf.decoder.align import align_decoder
+    from latentfields.lrf.encoder.finetune import finetune_encoder
     from latentfields.scenes.load import load_scene
     from latentfields.scenes.scene import Scene
 
@@ -30,11 +37,18 @@ __all__ = [
     "InputError",
     "Run",
     "Scene",
+    "align_decoder",
+    "correspond",
+    "evaluate_autoencoder",
     "evaluate_run",
+    "finetune_3d",
+    "finetune_encoder",
     "fit",
     "load_autoencoder",
     "load_scene",
     "preset",
+    "score_autoencoder",
+    "train_autoencoder",
 ]
 
 __getattr__ = lazy_attributes(
@@ -45,10 +59,17 @@ __getattr__ = lazy_attributes(
         "InputError": "latentfields.errors",
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
+        "align_decoder": "latentfields.lrf.decoder.align",
+        "correspond": "latentfields.lrf.correspondences.make",
+        "evaluate_autoencoder": "latentfields.autoencoders.evaluate",
         "evaluate_run": "latentfields.latent_nerf.evaluate",
+        "finetune_3d": "latentfields.igae.finetune",
+        "finetune_encoder": "latentfields.lrf.encoder.finetune",
         "fit": "latentfields.latent_nerf.fit",
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_scene": "latentfields.scenes.load",
         "preset": "latentfields.latent_nerf.presets",
+        "score_autoencoder": "latentfields.autoencoders.score",
+        "train_autoencoder": "latentfields.autoencoders.train",
     },
 )

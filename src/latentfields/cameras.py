@@ -28,6 +28,10 @@ class Rays:
         """The same rays with all leading dimensions merged into one."""
         return Rays(self.origins.reshape(-1, 3), self.directions.reshape(-1, 3))
 
+    def split(self, size: int) -> list[Rays]:
+        """The same rays, `size` of the first dimension at a time."""
+        return [self[start : start + size] for start in range(0, len(self), size)]
+
     def __getitem__(self, index: Tensor | slice) -> Rays:
         """Select along the first dimension."""
         return Rays(self.origins[index], self.directions[index])

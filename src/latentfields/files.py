@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from latentfields.errors import InputError
 
+Folders = str | Path | Sequence[str | Path]
+"""One folder, or several."""
+
+
+def as_folders(folders: Folders) -> tuple[Path, ...]:
+    """The folder, or folders, as paths."""
+    return (Path(folders),) if isinstance(folders, str | Path) else tuple(map(Path, folders))
+
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary path to write to; on success it becomes `path` in one step, on an error it is removed.
 
-    Folders are made as needed. Whoever reads `path` meanwhile sees the old file or the new one, whole. With `durable`
-    the bytes reach the disk before the new name does, so that a power cut cannot leave an empty file either.
+    What is written there is a file, or a folder where there is none yet. Folders above are made as needed. Whoever
+    reads `path` meanwhile sees the old file or the new one, whole. With `durable` the bytes of a file reach the disk
+    before the new name does, so that a power cut cannot leave an empty file either.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove(temporary)
     try:
         yield temporary
         if durable:
@@ -28,7 +39,15 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
                 os.fsync(handle.fileno())
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

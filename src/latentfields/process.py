@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from latentfields.config.checks import require_at_least
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ def set_threads(count: int) -> None:
     One is the default everywhere: on a busy machine, two threads that wait for each other are slower than one.
     Raises InputError for less than one.
     """
-    require_at_least("--threads", count, 1)
+    require_at_least("threads", count, 1)
     import torch
 
     torch.set_num_threads(count)
@@ -79,5 +79,5 @@ def choose_device(name: str) -> torch.device:
     available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     available += ["cuda"] if len(available) > 1 else []
     if name not in available:
-        raise InputError("--device", f"is '{name}'; expected auto or one of {', '.join(available)}")
+        raise ArgumentError("device", f"is '{name}'; expected auto or one of {', '.join(available)}")
     return torch.device(name)

@@ -11,7 +11,7 @@ from helpers.sphere_scene import SIZE, sphere_scene
 from latentfields.autoencoders import awareness
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.awareness import BANDS, SHIFTS, score_awareness
-from latentfields.autoencoders.score import score_named, summary_lines
+from latentfields.autoencoders.score import score_autoencoder, summary_lines
 from latentfields.errors import InputError
 
 PLAIN = LatentStatistics((0.0,) * 3, (1.0,) * 3)
@@ -128,17 +128,21 @@ def test_scenes_without_depth_or_overlap_are_refused():
 
 
 def test_score_by_name_on_generated_objects(autoencoder_folder):
-    result = score_named(str(autoencoder_folder), scenes=(), objects=1, views=16, size=64)
+    result = score_autoencoder(str(autoencoder_folder), scenes=(), objects=1, views=16, size=64)
     assert result.scenes == 3
     assert 0 < result.pixels.inconsistency < result.latents.inconsistency
-    lines = summary_lines(result, json=False)
+    lines = summary_lines(result)
     assert len(lines) == 4 + len(BANDS) + len(SHIFTS) + 1
     assert f"{result.noise_psnr:.2f} dB" in lines[-2]
     assert f"{result.latents.inconsistency:.4f}" in lines[1]
-    (line,) = summary_lines(result, json=True)
-    assert line.startswith('{"autoencoder"')
 
 
 def test_score_by_name_refuses_sizes_that_do_not_fit(autoencoder_folder):
     with pytest.raises(InputError, match="multiple of the factor"):
-        score_named(str(autoencoder_folder), scenes=(), objects=1, views=4, size=33)
+        score_autoencoder(str(autoencoder_folder), scenes=(), objects=1, views=4, size=33)
+
+
+def test_images_go_where_the_autoencoder_is(autoencoder: Autoencoder) -> None:
+    """To the device `meta`, which refuses tensors of any other; its results cannot be looked at."""
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        score_awareness(autoencoder.clone().to("meta"), [sphere_scene()])

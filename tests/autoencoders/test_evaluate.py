@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +59,13 @@ def test_patterns_and_limits_choose_files(autoencoder_folder: Path, tmp_path: Pa
 def test_sizes_that_cannot_be_scored(
     autoencoder_folder: Path, scene_folder: Path, size: int, problem: str
 ) -> None:
-    with pytest.raises(InputError, match=f"--size: is {size}; .*{problem}"):
+    with pytest.raises(InputError, match=f"size: is {size}; .*{problem}"):
         evaluate(autoencoder_folder, scenes=(scene_folder,), size=size)
 
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_limits_that_leave_nothing(autoencoder_folder: Path, scene_folder: Path, limit: int) -> None:
-    with pytest.raises(InputError, match=f"--limit: is {limit}; expected at least 1"):
+    with pytest.raises(InputError, match=f"limit: is {limit}; expected at least 1"):
         evaluate(autoencoder_folder, scenes=(scene_folder,), limit=limit)
 
 
@@ -77,6 +76,12 @@ def test_nothing_to_score(autoencoder_folder: Path) -> None:
 
 def test_summaries() -> None:
     scores = {"photos": {"psnr": 25.12345, "ssim": 0.5}}
-    assert json.loads("".join(summary_lines(scores, json=True))) == scores
-    (line,) = summary_lines(scores, json=False)
+    (line,) = summary_lines(scores)
     assert line.split() == ["photos", "psnr", "25.12", "ssim", "0.5"]
+
+
+def test_images_go_where_the_autoencoder_is(autoencoder: Autoencoder) -> None:
+    """To the device `meta`, which refuses tensors of any other; its results cannot be looked at."""
+    elsewhere = autoencoder.clone().to("meta")
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        reconstruction_scores(elsewhere, torch.rand(2, 3, 32, 32))

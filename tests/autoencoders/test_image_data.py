@@ -120,7 +120,7 @@ def test_small_photographs_are_left_out_and_none_at_all_is_an_error(tmp_path: Pa
     assert len(load_training_images((folder,), (), size=32).photos) == 1
     with pytest.raises(InputError, match="no photograph is at least 100 pixels"):
         load_training_images((folder,), (), size=100)
-    with pytest.raises(InputError, match="--photos/--scenes"):
+    with pytest.raises(InputError, match="photos: is empty, and so is `scenes`"):
         load_training_images((), (), size=32)
 
 

@@ -8,19 +8,20 @@ from torch import Tensor
 
 from helpers.photo_files import write_photos
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
+from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.autoencoders.train import AutoencoderTrainer, new_autoencoder, train_autoencoder
 from latentfields.errors import InputError
-from latentfields.training.loop import Interrupted, LoopOptions, read_log
+from latentfields.training.loop import Interrupted, LoopConfig, read_log
 
 ARCHITECTURE = PatchAutoencoderConfig(channels=4, patch=2, widths=(8, 12), blocks=(1, 1))
-OPTIONS = AutoencoderTraining(
+OPTIONS = AutoencoderTrainingConfig(
     steps=12, photos_per_batch=2, renders_per_batch=1, size=32, learning_rate=1e-3, warmup_steps=2
 )
-LOOP = LoopOptions(checkpoint_seconds=0, log_every=1)
+LOOP = LoopConfig(checkpoint_seconds=0, log_every=1)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def train(
     out: Path,
     photo_folder: Path,
     scene_folder: Path,
-    options: AutoencoderTraining = OPTIONS,
+    options: AutoencoderTrainingConfig = OPTIONS,
     **changes: object,
 ) -> Autoencoder:
     arguments: dict[str, object] = {
@@ -148,7 +149,7 @@ def test_continuing_from_an_autoencoder_starts_with_its_weights(
     train(tmp_path / "second", photos, scene_folder, frozen, start=start, architecture=None)
     name = "model.safetensors"
     assert (tmp_path / "second" / "autoencoder" / name).read_bytes() == (start / name).read_bytes()
-    with pytest.raises(InputError, match=r"--kl-weight: is 0.1, but the encoder of .* is not variational"):
+    with pytest.raises(InputError, match=r"kl_weight: is 0.1, but the encoder of .* is not variational"):
         train(
             tmp_path / "third",
             photos,
@@ -176,30 +177,42 @@ def test_photographs_or_scenes_alone_are_enough(tmp_path: Path, photos: Path, sc
 @pytest.mark.parametrize(
     ("options", "changes", "problem"),
     [
-        (replace(OPTIONS, size=30), {}, "--size: is 30; expected a multiple of the factor 4"),
-        (OPTIONS, {"photos": (), "scenes": ()}, "--photos/--scenes: name at least one folder"),
-        (OPTIONS, {"architecture": replace(ARCHITECTURE, blocks=(1,))}, "--architecture: widths"),
-        (OPTIONS, {"architecture": replace(ARCHITECTURE, channels=49)}, "--architecture: channels is 49"),
+        (replace(OPTIONS, size=30), {}, "size: is 30; expected a multiple of the factor 4"),
+        (
+            OPTIONS,
+            {"photos": (), "scenes": ()},
+            "photos: is empty, and so is `scenes`; name at least one folder",
+        ),
+        (
+            OPTIONS,
+            {"architecture": replace(ARCHITECTURE, blocks=(1,))},
+            r"architecture.widths: are \(.*, and `architecture.blocks` \(1,\); expected one entry per level",
+        ),
+        (
+            OPTIONS,
+            {"architecture": replace(ARCHITECTURE, channels=49)},
+            "architecture.channels: is 49; expected 1 to 48",
+        ),
         (
             OPTIONS,
             {"start": "nowhere", "architecture": None},
             "nowhere: no such autoencoder; packaged: 'base'",
         ),
-        (OPTIONS, {"start": "base"}, "--architecture: is given beside --start"),
-        (replace(OPTIONS, learning_rate=float("nan")), {}, "--learning-rate: is nan; expected at least 0"),
-        (replace(OPTIONS, perceptual_weight=float("nan")), {}, "--perceptual-weight: is nan"),
-        (replace(OPTIONS, steps=0), {}, "--steps: is 0; expected at least 1"),
-        (replace(OPTIONS, size=0), {}, "--size: is 0; expected at least 1"),
-        (replace(OPTIONS, seed=-1), {}, "--seed: is -1; expected at least 0"),
+        (OPTIONS, {"start": "base"}, "architecture: is given beside `start`"),
+        (replace(OPTIONS, learning_rate=float("nan")), {}, "learning_rate: is nan; expected at least 0"),
+        (replace(OPTIONS, perceptual_weight=float("nan")), {}, "perceptual_weight: is nan"),
+        (replace(OPTIONS, steps=0), {}, "steps: is 0; expected at least 1"),
+        (replace(OPTIONS, size=0), {}, "size: is 0; expected at least 1"),
+        (replace(OPTIONS, seed=-1), {}, "seed: is -1; expected at least 0"),
         (
             replace(OPTIONS, photos_per_batch=0, renders_per_batch=0),
             {},
-            "--photos-per-batch: is 0, and --renders",
+            "photos_per_batch: is 0, and `renders_per_batch`",
         ),
         (
             replace(OPTIONS, photos_per_batch=0),
             {"scenes": ()},
-            "--photos-per-batch: is 0, and --renders-per-ba",
+            "photos_per_batch: is 0, and `renders_per_batch`",
         ),
     ],
 )
@@ -207,7 +220,7 @@ def test_bad_requests_leave_nothing_behind(
     tmp_path: Path,
     photos: Path,
     scene_folder: Path,
-    options: AutoencoderTraining,
+    options: AutoencoderTrainingConfig,
     changes: dict[str, object],
     problem: str,
 ) -> None:
@@ -236,3 +249,18 @@ def test_the_schedule_warms_up_and_decays(photos: Path) -> None:
     assert adam[3:] == sorted(adam[3:], reverse=True)
     assert adam[0] == pytest.approx(options.learning_rate / 4)
     assert 0.1 * options.learning_rate < adam[-1] < 0.2 * options.learning_rate
+
+
+def test_a_step_computes_where_the_network_is(
+    monkeypatch: pytest.MonkeyPatch, photos: Path, scene_folder: Path
+) -> None:
+    """On the device `meta`, which refuses tensors of any other, up to where values are looked at."""
+    plain = torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda values, *, fused, **rates: plain(values, **rates))
+    model = PatchAutoencoder(replace(ARCHITECTURE, variational=True)).to("meta")
+    data = load_training_images((photos,), (scene_folder,), size=OPTIONS.size)
+    options = replace(OPTIONS, perceptual_weight=1.0, kl_weight=1.0)
+    trainer = AutoencoderTrainer(model, data, options)
+    with pytest.raises(RuntimeError, match="item"):
+        trainer.step(0, 0.0)
+    assert all(parameter.grad is not None for parameter in model.parameters())

@@ -77,7 +77,7 @@ def test_train_says_that_an_architecture_beside_a_start_has_no_effect(photos: Pa
         "--start",
         "base",
     ]
-    with pytest.raises(InputError, match="--architecture: is given beside --start"):
+    with pytest.raises(InputError, match="architecture: is given beside `start`"):
         parse([*train, "--architecture.channels", "4"]).run()
     assert not (tmp_path / "run").exists()
     # Options at their defaults count as not given.

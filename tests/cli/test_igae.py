@@ -1,26 +1,23 @@
 import json
 from pathlib import Path
-from typing import Annotated
 
 import pytest
-import tyro
 
 from latentfields.cli.igae import Finetune3D, Score
-from latentfields.errors import InputError
+from latentfields.cli.main import Autoencoders, parse
+from latentfields.errors import ArgumentError, InputError
 from latentfields.igae.config import SMALL, TINY
 
-Commands = (
-    Annotated[Finetune3D, tyro.conf.subcommand("finetune-3d")]
-    | Annotated[Score, tyro.conf.subcommand("score")]
-)
 
-
-def parse(*arguments):
-    return tyro.cli(Commands, args=[str(argument) for argument in arguments])
+def command(*arguments):
+    parsed = parse(["autoencoder", *map(str, arguments)])
+    assert isinstance(parsed, Autoencoders)
+    assert isinstance(parsed.command, Finetune3D | Score)
+    return parsed.command
 
 
 def finetune(*arguments):
-    return parse("finetune-3d", "--out", "run", "--scenes", "scenes", *arguments)
+    return command("finetune-3d", "--out", "run", "--scenes", "scenes", *arguments)
 
 
 def test_the_preset_stands_unless_asked_otherwise():
@@ -36,13 +33,17 @@ def test_options_change_the_preset(tmp_path):
     assert (config.joint.epochs, config.pretraining.epochs) == (2.0, 3.0)
     config = finetune("--settings", settings, "--seed", 0, "--ablation", "none").configuration()
     assert (config.seed, config.ablation) == (0, "none")
+    config = finetune("--preset", "tiny", "--joint.epochs", 2, "--joint.weights.latent", 0.25).configuration()
+    assert (config.joint.epochs, config.joint.weights.latent) == (2.0, 0.25)
+    assert config.joint.weights.rgb == TINY.joint.weights.rgb
 
 
-def test_bad_settings_name_their_file(tmp_path):
-    settings = tmp_path / "settings.json"
-    settings.write_text("[]")
-    with pytest.raises(InputError, match="JSON object"):
-        finetune("--settings", settings).configuration()
+@pytest.mark.parametrize("epochs", [0.0, -1.0, float("nan")])
+def test_no_epochs_are_refused(epochs):
+    with pytest.raises(ArgumentError, match=f"^joint_epochs: is {epochs}; expected more than 0$"):
+        finetune("--joint-epochs", epochs).configuration()
+    with pytest.raises(ArgumentError, match=f"^pretraining_epochs: is {epochs}; expected more than 0$"):
+        finetune("--pretraining-epochs", epochs).configuration()
 
 
 def test_several_folders_can_be_named():
@@ -52,17 +53,17 @@ def test_several_folders_can_be_named():
 
 
 def test_score_prints_json(autoencoder_folder, capsys):
-    parse("score", autoencoder_folder, "--objects", 1, "--views", 16, "--size", 64, "--json").run()
+    command("score", autoencoder_folder, "--objects", 1, "--views", 16, "--size", 64, "--json").run()
     score = json.loads(capsys.readouterr().out)
     assert score["autoencoder"] == str(autoencoder_folder)
     assert 0 < score["latents"]["inconsistency"] < 2
 
 
 def test_score_refuses_no_objects(autoencoder_folder):
-    with pytest.raises(InputError, match="--objects: is 0; expected at least 1"):
-        parse("score", autoencoder_folder, "--objects", 0).run()
+    with pytest.raises(InputError, match="objects: is 0; expected at least 1"):
+        command("score", autoencoder_folder, "--objects", 0).run()
 
 
 def test_score_refuses_scenes_without_depth(autoencoder_folder, scene_folder):
     with pytest.raises(InputError, match="no depth maps"):
-        parse("score", autoencoder_folder, "--scenes", scene_folder).run()
+        command("score", autoencoder_folder, "--scenes", scene_folder).run()

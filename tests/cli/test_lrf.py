@@ -8,11 +8,10 @@ import pytest
 
 from latentfields.cli.lrf import Correspond, FinetuneEncoder
 from latentfields.cli.main import LatentRadianceFields, main, parse
-from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.encoder.config import PAPER, SMALL
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 
 
@@ -30,23 +29,23 @@ def command(*arguments: object) -> Correspond | FinetuneEncoder:
 
 def test_options_of_correspond_reach_their_fields() -> None:
     parsed = command("correspond", "a", "b", "--out", "set", "--source", "colmap", "--min-points", 20)
-    expected = replace(CorrespondenceOptions(), source="colmap", min_points=20)
+    expected = replace(CorrespondenceConfig(), source="colmap", min_points=20)
     assert parsed == Correspond(scenes=(Path("a"), Path("b")), out=Path("set"), options=expected)
 
 
-def test_settings_change_the_preset(tmp_path: Path) -> None:
+def test_settings_change_the_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"weights": {"correspondence": 0.5}, "discriminator": {"start": 9}}))
     basic = ("finetune-encoder", "--out", "run", "--correspondences", "set")
     parsed = command(*basic)
     assert isinstance(parsed, FinetuneEncoder)
-    assert parsed.configuration() == SMALL
+    assert parsed.training == SMALL
     parsed = command(
         *basic, "--preset", "paper", "--settings", settings, "--weighting", "narrow", "--seed", 3
     )
     assert isinstance(parsed, FinetuneEncoder)
     assert PAPER.discriminator is not None
-    assert parsed.configuration() == replace(
+    assert parsed.training == replace(
         PAPER,
         weights=replace(PAPER.weights, correspondence=0.5),
         discriminator=replace(PAPER.discriminator, start=9),
@@ -54,14 +53,15 @@ def test_settings_change_the_preset(tmp_path: Path) -> None:
         seed=3,
     )
     settings.write_text(json.dumps({"weights": {"corespondence": 0.5}}))
-    with pytest.raises(InputError, match=r"unknown field 'weights.corespondence'"):
-        parsed.configuration()
+    with pytest.raises(SystemExit):
+        command(*basic, "--settings", settings)
+    assert f"{settings}: unknown field 'weights.corespondence'" in capsys.readouterr().err
 
 
 def test_from_scenes_to_a_finetuned_autoencoder(
     tmp_path: Path, autoencoder_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = RenderOptions(views=12, size=48, samples=1, min_elevation=20.0, max_elevation=60.0)
+    options = RenderConfig(views=12, size=48, samples=1, min_elevation=20.0, max_elevation=60.0)
     render_object_scene(generate_object("mugs", 0), tmp_path / "mug", options=options, seed=0)
     main(["lrf", "correspond", str(tmp_path / "mug"), "--out", str(tmp_path / "set"), "--spacing", "2"])
     assert capsys.readouterr().out.startswith("mug: ")
@@ -87,9 +87,10 @@ def test_from_scenes_to_a_finetuned_autoencoder(
     )
     assert capsys.readouterr().out == f"{tmp_path / 'run' / 'autoencoder'}\n"
     assert set(json.loads((tmp_path / "run" / "metrics.json").read_text())) == {
-        "seconds",
-        "original",
-        "finetuned",
+        "training_seconds",
+        "device",
+        "before",
+        "after",
     }
 
 

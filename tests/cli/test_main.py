@@ -14,7 +14,7 @@ from latentfields.cli.fit import Fit
 from latentfields.cli.main import main, parse
 from latentfields.cli.reporting import LogLevel
 from latentfields.errors import InputError
-from latentfields.rendering.options import HierarchicalSampling
+from latentfields.rendering.config import HierarchicalSamplingConfig
 from latentfields.training.loop import Interrupted
 
 
@@ -143,7 +143,7 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     assert command.device == "cpu"
     command = parse(["fit", "a", "--sampler", "hierarchical", "--sampling.coarse-network", "shared"])
     assert isinstance(command, Fit)
-    assert command.config == replace(preset(), sampling=HierarchicalSampling(coarse_network="shared"))
+    assert command.config == replace(preset(), sampling=HierarchicalSamplingConfig(coarse_network="shared"))
 
 
 def test_densification_without_gaussians_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

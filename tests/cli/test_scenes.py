@@ -74,9 +74,9 @@ def test_generate_makes_repeatable_scenes(tmp_path):
     ("arguments", "problem"),
     [
         (["sofas"], "sofas: unknown family"),
-        (["vases", "--count", "0"], "--count: expected"),
-        (["vases", "--seed", "-1"], "--seed: expected"),
-        (["vases", "--views", "1"], "--views: expected"),
+        (["vases", "--count", "0"], "count: is 0; expected at least 1"),
+        (["vases", "--seed", "-1"], "seed: is -1; expected at least 0"),
+        (["vases", "--views", "1"], "views: is 1; expected 2 to 100000"),
     ],
 )
 def test_bad_requests(tmp_path, arguments, problem):

@@ -152,7 +152,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
             out,
         ): "no such autoencoder; packaged: 'base', 'base-f4', 'igae'",
         ("fit", scene_folder, "--out", run_folder): "holds a run with other settings",
-        ("fit", scene_folder, "--size", "0", "--out", out): "--size: is 0; expected at least 1 pixel",
+        ("fit", scene_folder, "--size", "0", "--out", out): "--size: is 0; expected at least 1",
         ("evaluate", tmp_path): "is not a run",
         ("render", run_folder, "--views", "orbit", "--frames", "0"): "--frames: is 0; expected at least 1",
         ("autoencoder", "evaluate", "base"): "name at least one folder",

@@ -18,8 +18,8 @@ from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignme
 from latentfields.rendering.intervals import render_intervals, stratified_edges
 from latentfields.rendering.sampling import box_segment
 from latentfields.scenes.load import load_scene
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "minimal.py"
@@ -39,7 +39,7 @@ def minimal() -> ModuleType:
 @pytest.fixture(scope="module")
 def scene_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("minimal") / "mug"
-    render_object_scene(generate_object("mugs", 3), folder, options=RenderOptions(views=20, size=64))
+    render_object_scene(generate_object("mugs", 3), folder, options=RenderConfig(views=20, size=64))
     return folder
 
 

@@ -69,7 +69,7 @@ def test_names_that_differ_in_their_ending_stay_apart(sphere_run: Run, tmp_path:
 
 def test_unusable_options_get_one_line(sphere_run: Run, tmp_path: Path) -> None:
     assert sphere_run.views is not None
-    with pytest.raises(InputError, match="--frames: is 0; expected at least 1"):
+    with pytest.raises(InputError, match="frames: is 0; expected at least 1"):
         export_cameras(sphere_run, sphere_run.views, out=tmp_path, path="orbit", frames=0, pictures=False)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="expected a folder"):

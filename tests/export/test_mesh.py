@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from helpers.analytic_run import CENTER, DENSEST, LEFT, RADIUS, RIGHT, SCALE
 from latentfields.errors import InputError
-from latentfields.export.config import MeshOptions
+from latentfields.export.config import MeshConfig
 from latentfields.export.density_lattice import density_lattice
 from latentfields.export.mesh import export_mesh
 from latentfields.export.surface import extract_surface
@@ -25,7 +25,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.scenes.objects.textures import srgb_to_linear
 
 WORLD_RADIUS = RADIUS / SCALE
-OPTIONS = MeshOptions(resolution=48, threshold=DENSEST / 2, views=10)
+OPTIONS = MeshConfig(resolution=48, threshold=DENSEST / 2, views=10)
 
 
 def read_ply(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -127,16 +127,16 @@ def test_a_surface_is_closed_where_the_box_ends(sphere_run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "name", "problem"),
     [
-        (replace(OPTIONS, resolution=4), "m.ply", "--resolution: is 4; expected 8 to 1024"),
-        (replace(OPTIONS, views=0), "m.ply", "--views: is 0; expected at least 1"),
-        (replace(OPTIONS, threshold=-1.0), "m.ply", "--threshold: is -1.0; expected more than 0"),
-        (replace(OPTIONS, threshold=float("nan")), "m.ply", "--threshold: is nan"),
-        (replace(OPTIONS, threshold=1e6), "m.ply", "--threshold: is 1e.06, but the density is nowhere above"),
+        (replace(OPTIONS, resolution=4), "m.ply", "resolution: is 4; expected 8 to 1024"),
+        (replace(OPTIONS, views=0), "m.ply", "views: is 0; expected at least 1"),
+        (replace(OPTIONS, threshold=-1.0), "m.ply", "threshold: is -1.0; expected more than 0"),
+        (replace(OPTIONS, threshold=float("nan")), "m.ply", "threshold: is nan"),
+        (replace(OPTIONS, threshold=1e6), "m.ply", "threshold: is 1e.06, but the density is nowhere above"),
         (OPTIONS, "m.stl", r"m\.stl: expected a file that ends in \.ply, \.obj, \.glb"),
     ],
 )
 def test_unusable_options_get_one_line(
-    sphere_run: Run, tmp_path: Path, options: MeshOptions, name: str, problem: str
+    sphere_run: Run, tmp_path: Path, options: MeshConfig, name: str, problem: str
 ) -> None:
     assert sphere_run.views is not None
     with pytest.raises(InputError, match=problem):

@@ -18,7 +18,7 @@ from helpers.tiny import TINY_GAUSSIANS
 from latentfields import fit
 from latentfields.cameras import Rays
 from latentfields.errors import InputError
-from latentfields.export.config import PointOptions
+from latentfields.export.config import PointsConfig
 from latentfields.export.points import export_points, merge_in_voxels
 from latentfields.export.visible_surface import SOLID, surface_distance
 from latentfields.fields.gaussians.field import PARAMETERS, GaussianField
@@ -26,7 +26,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.scene import Scene
 
-OPTIONS = PointOptions(resolution=64, stride=1, views=8)
+OPTIONS = PointsConfig(resolution=64, stride=1, views=8)
 
 
 def test_points_lie_on_the_sphere_in_the_world(sphere_run: Run, tmp_path: Path) -> None:
@@ -97,13 +97,13 @@ def test_merging_in_voxels_is_a_mean_by_voxel(count: int, seed: int, side: float
 @pytest.mark.parametrize(
     ("options", "name", "problem"),
     [
-        (replace(OPTIONS, stride=0), "p.ply", "--stride: is 0; expected at least 1"),
-        (replace(OPTIONS, resolution=5000), "p.ply", "--resolution: is 5000; expected 8 to 1024"),
+        (replace(OPTIONS, stride=0), "p.ply", "stride: is 0; expected at least 1"),
+        (replace(OPTIONS, resolution=5000), "p.ply", "resolution: is 5000; expected 8 to 1024"),
         (OPTIONS, "p.las", r"expected a file that ends in \.ply"),
     ],
 )
 def test_unusable_options_get_one_line(
-    sphere_run: Run, tmp_path: Path, options: PointOptions, name: str, problem: str
+    sphere_run: Run, tmp_path: Path, options: PointsConfig, name: str, problem: str
 ) -> None:
     assert sphere_run.views is not None
     with pytest.raises(InputError, match=problem):

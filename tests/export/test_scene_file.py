@@ -20,7 +20,7 @@ from latentfields.errors import InputError
 from latentfields.export.gaussians_ply import export_gaussians
 from latentfields.export.scene_file import export_scene
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import McmcDensification
+from latentfields.fields.densification import McmcDensificationConfig
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.render import render_run, run_views
@@ -78,7 +78,7 @@ def test_gaussians_go_in_and_come_back(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: str
 ) -> None:
     # MCMC adds Gaussians: the file has more of them than the configuration begins with.
-    field = GaussiansConfig(initial=50, densification=McmcDensification(growth=0.5))
+    field = GaussiansConfig(initial=50, densification=McmcDensificationConfig(growth=0.5))
     config = replace(TINY_GAUSSIANS, field=field, space=space).with_steps(supervision=20, alignment=1)
     run = fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
     assert len(run.model.field.means) > 50
@@ -125,7 +125,7 @@ def test_commands_work_without_the_scene_where_they_can(
     render_run(run, out=tmp_path / "png", views="test", frames=1, fps=1)
     assert len(list((tmp_path / "png").iterdir())) == 3
     with pytest.raises(
-        InputError, match="gone: there is no such folder; say with --scene where the scene is now"
+        InputError, match="gone: there is no such folder; say with `scene` where the scene is now"
     ):
         evaluate_run(run)
     assert evaluate_run(run, scene_folder=scene_folder) == evaluate_run(latent_run)
@@ -174,7 +174,7 @@ def fit_of(metadata: dict[str, Any]) -> dict[str, Any]:
         (rewrite(lambda t, m: fit_of(m)["field"].update(kind=[])), r"field 'config\.fit\.field\.kind'"),
         (
             rewrite(lambda t, m: fit_of(m)["sampling"].update(grid_resolution=0)),
-            r"'sampling\.grid-resolution' is 0",
+            r"'sampling\.grid_resolution' is 0",
         ),
     ],
 )

@@ -15,7 +15,7 @@ from helpers.scene_files import sphere_views, write_nerfstudio
 from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
 from latentfields import fit
 from latentfields.export.cameras import export_cameras
-from latentfields.export.config import PointOptions
+from latentfields.export.config import PointsConfig
 from latentfields.export.gaussians_ply import export_gaussians
 from latentfields.export.points import export_points
 from latentfields.export.world import EXACT, points_to_world, shift_file, state_shift, world_shift
@@ -71,7 +71,7 @@ def test_gaussians_and_points_state_a_shift(utm_folder: Path, tmp_path: Path) ->
 
 def test_points_state_a_shift(sphere_run: Run, tmp_path: Path) -> None:
     assert sphere_run.views is not None
-    options = PointOptions(resolution=64, stride=2, views=4)
+    options = PointsConfig(resolution=64, stride=2, views=4)
     near = export_points(sphere_run, sphere_run.views, out=tmp_path / "near.ply", options=options).file
     matrix = torch.tensor(sphere_run.frame.world_to_scene, dtype=torch.float64)
     matrix[:3, 3] -= matrix[0, 0] * torch.from_numpy(UTM)

@@ -11,11 +11,12 @@ from torch import Tensor
 from helpers.tiny import SIZE, TINY_FIT, sphere_cameras
 from latentfields.fields.field import Field
 from latentfields.latent_nerf.build import SceneFrame
+from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.model import LatentNerf
-from latentfields.latent_nerf.run import Run, RunConfig
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.rendering.config import GridSamplingConfig
 from latentfields.rendering.grid_sampler import GridSampler
-from latentfields.rendering.options import GridSampling
 
 RADIUS = 0.6
 SCALE = 0.25
@@ -61,7 +62,7 @@ def analytic_views() -> SceneViews:
 
 
 def analytic_run(folder: Path) -> Run:
-    sampler = GridSampler(GridSampling(samples=48, bins=96, grid_resolution=32))
+    sampler = GridSampler(GridSamplingConfig(samples=48, bins=96, grid_resolution=32))
     field = TwoColoredSphere()
     for _ in range(24):
         sampler.grid.update(field.density, share=1.0, generator=torch.Generator().manual_seed(0))
@@ -73,18 +74,8 @@ def analytic_run(folder: Path) -> Run:
         learn_background=False,
         world_to_scene=world_to_scene().tolist(),
     )
-    model = LatentNerf(
-        field,
-        autoencoder=None,
-        background=torch.ones(3),
-        learn_background=False,
-        near=0.5,
-        far=5.0,
-        sampler=sampler,
-        normalizer=None,
-        projection=None,
-    )
-    config = RunConfig(
+    model = LatentNerf(field, sampler, space=LatentSpace(), background=torch.ones(3), near=0.5, far=5.0)
+    config = FitRunConfig(
         scene=folder / "gone", autoencoder=None, size=None, seconds=None, fit=replace(TINY_FIT, space="rgb")
     )
     return Run(folder, config, model, frame, views=analytic_views())

@@ -11,19 +11,19 @@ from helpers.corner_scene import corner_cameras, write_depth_scene
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.patch import PatchAutoencoder
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.make import correspond
-from latentfields.lrf.encoder.config import EncoderFinetuning, StageOneWeights
-from latentfields.training.loop import LoopOptions
+from latentfields.lrf.encoder.config import EncoderTrainingConfig, EncoderWeightsConfig
+from latentfields.training.loop import LoopConfig
 
-LOOP = LoopOptions(checkpoint_seconds=3600.0, log_every=1)
-CONFIG = EncoderFinetuning(
+LOOP = LoopConfig(checkpoint_seconds=3600.0, log_every=1)
+CONFIG = EncoderTrainingConfig(
     size=32,
     steps=6,
     pairs_per_batch=2,
     points_per_pair=40,
     learning_rate=1e-3,
-    weights=StageOneWeights(correspondence=0.3, original_kl=1e-4),
+    weights=EncoderWeightsConfig(correspondence=0.3, original_kl=1e-4),
 )
 TINY_SCENE = {"width": 48, "height": 40}
 
@@ -46,11 +46,11 @@ def make_dataset(folder: Path, *, names: tuple[str, ...] = ("a", "b")) -> Path:
     for index, name in enumerate(names):
         write_depth_scene(folder / "scenes" / name, corner_cameras(8 + index, **TINY_SCENE))
     out = folder / "correspondences"
-    list(correspond([folder / "scenes"], out=out, options=CorrespondenceOptions()))
+    list(correspond([folder / "scenes"], out=out, options=CorrespondenceConfig()))
     return out
 
 
-def with_weights(**weights: float) -> EncoderFinetuning:
+def with_weights(**weights: float) -> EncoderTrainingConfig:
     """`CONFIG` with every weight zero but those given."""
-    zero = dict.fromkeys(StageOneWeights.__dataclass_fields__, 0.0)
-    return replace(CONFIG, weights=StageOneWeights(**(zero | weights)))
+    zero = dict.fromkeys(EncoderWeightsConfig.__dataclass_fields__, 0.0)
+    return replace(CONFIG, weights=EncoderWeightsConfig(**(zero | weights)))

@@ -8,7 +8,7 @@ import torch
 
 from helpers.igae_data import CONFIG
 from latentfields.igae.finetune import finetune_3d
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
@@ -20,5 +20,5 @@ if __name__ == "__main__":
         photos=[data / "photos"],
         out=out,
         command="",
-        loop=LoopOptions(checkpoint_seconds=3600.0, log_every=1),
+        loop=LoopConfig(checkpoint_seconds=3600.0, log_every=1),
     )

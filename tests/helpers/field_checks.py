@@ -11,11 +11,12 @@ from torch import Tensor
 from helpers.tiny import sphere_cameras, sphere_rgba
 from latentfields.cameras import Rays
 from latentfields.fields.field import Field
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import SamplingOptions
 from latentfields.rendering.renderer import render_rays
+from latentfields.rendering.rendering import Shot
 
-SAMPLING = SamplingOptions(samples=16, bins=32, grid_resolution=16)
+SAMPLING = DensityGridConfig(samples=16, bins=32, grid_resolution=16)
 GRID_EVERY = 16
 RAYS = 512
 TRAIN_VIEWS, TEST_VIEWS = 10, 2
@@ -64,10 +65,8 @@ def fit_sphere(field: Field, *, steps: int) -> float:
     grid = DensityGrid(resolution=SAMPLING.grid_resolution)
 
     def render(rays: Rays, jitter: torch.Generator | None) -> Tensor:
-        white = torch.ones(3)
-        return render_rays(
-            field, grid, rays, white, near=1.0, far=5.0, options=SAMPLING, generator=jitter
-        ).features
+        shot = Shot(rays, torch.ones(3), near=1.0, far=5.0, generator=jitter)
+        return render_rays(field, shot, grid, options=SAMPLING).features
 
     optimizer: torch.optim.Optimizer | None = None
     for step in range(steps):

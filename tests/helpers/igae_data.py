@@ -14,14 +14,14 @@ from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.igae.config import (
     IgaeConfig,
+    IgaeWeightsConfig,
     JointConfig,
     LatentScenesConfig,
-    LossWeights,
     PretrainingConfig,
 )
-from latentfields.rendering.options import SamplingOptions
+from latentfields.rendering.config import DensityGridConfig
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 
 SIZE = 32
@@ -32,7 +32,7 @@ CONFIG = IgaeConfig(
         resolution=8,
         features=4,
         hidden=8,
-        sampling=SamplingOptions(samples=8, bins=12, grid_resolution=8, grid_every=2, grid_warmup=4),
+        sampling=DensityGridConfig(samples=8, bins=12, grid_resolution=8, grid_every=2, grid_warmup=4),
     ),
     pretraining=PretrainingConfig(epochs=2.0, scenes_per_batch=2, views_per_scene=2, mlp_learning_rate=1e-2),
     joint=JointConfig(
@@ -45,15 +45,15 @@ CONFIG = IgaeConfig(
         mlp_learning_rate=1e-3,
         largest_gradient=0.5,
         latent_noise=0.1,
-        weights=LossWeights(latent=0.1),
+        weights=IgaeWeightsConfig(latent=0.1),
     ),
 )
 
 
 def with_weights(**weights: float) -> IgaeConfig:
     """`CONFIG` with every loss weight zero but those given."""
-    zero = dict.fromkeys(LossWeights.__dataclass_fields__, 0.0)
-    return replace(CONFIG, joint=replace(CONFIG.joint, weights=LossWeights(**(zero | weights))))
+    zero = dict.fromkeys(IgaeWeightsConfig.__dataclass_fields__, 0.0)
+    return replace(CONFIG, joint=replace(CONFIG.joint, weights=IgaeWeightsConfig(**(zero | weights))))
 
 
 def small_autoencoder(*, seed: int = 0) -> Autoencoder:
@@ -68,7 +68,7 @@ def small_autoencoder(*, seed: int = 0) -> Autoencoder:
 
 def write_scenes(folder: Path, *, count: int = 3, views: int = 8) -> Path:
     """`count` rendered objects of 32 x 32 pixels: 6 views to train on and 2 to test for every 8."""
-    options = RenderOptions(views=views, size=SIZE, samples=1, test_fraction=0.25, val_fraction=0.0)
+    options = RenderConfig(views=views, size=SIZE, samples=1, test_fraction=0.25, val_fraction=0.0)
     for seed in range(count):
         render_object_scene(generate_object("mugs", seed), folder / f"mug-{seed}", options=options, seed=seed)
     return folder

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
 
 def count_up(path: Path) -> dict[str, Any]:
     """Notes in a file how often it was called."""
@@ -26,3 +28,13 @@ def beat(path: Path) -> dict[str, Any]:
             file.write(".")
         time.sleep(0.05)
     return {}
+
+
+def visible_device(path: Path) -> dict[str, Any]:
+    """Which GPUs and threads the process has. Waits until another such job has begun, so that there are two."""
+    (path.parent / f"{path.name}.begun").touch()
+    end = time.monotonic() + 60
+    while len([*path.parent.glob("*.begun")]) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return {"devices": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": torch.get_num_threads()}

@@ -18,7 +18,7 @@ from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.cameras import Cameras, look_at
 from latentfields.fields.config import GaussiansConfig, TriPlaneConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
-from latentfields.rendering.options import GridSampling, Splatting
+from latentfields.rendering.config import GridSamplingConfig, SplattingConfig
 from latentfields.scenes.scene import Scene
 
 SIZE = 32
@@ -27,7 +27,7 @@ RADIUS = 0.8
 
 TINY_FIT = FitConfig(
     field=TriPlaneConfig(resolution=16, features=8, hidden=16, planes_learning_rate=2e-2),
-    sampling=GridSampling(samples=12, bins=24, grid_resolution=16, grid_every=4, grid_warmup=8),
+    sampling=GridSamplingConfig(samples=12, bins=24, grid_resolution=16, grid_every=4, grid_warmup=8),
     supervision=StageConfig(steps=12, learning_rate_factor=1.0),
     alignment=StageConfig(steps=8, learning_rate_factor=0.3),
     batch_images=2,
@@ -35,7 +35,7 @@ TINY_FIT = FitConfig(
 )
 """A fit of a second or two; tests that need quality raise the numbers."""
 
-TINY_GAUSSIANS = replace(TINY_FIT, field=GaussiansConfig(initial=60), sampling=Splatting())
+TINY_GAUSSIANS = replace(TINY_FIT, field=GaussiansConfig(initial=60), sampling=SplattingConfig())
 """The same with a few Gaussians."""
 
 

@@ -1,7 +1,9 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, IgaeConfig
 
@@ -35,7 +37,7 @@ def test_presets_are_in_range(name):
         ("size", 0, 16),
         ("seed", -1, 0),
         ("scenes.resolution", 1, 2),
-        ("scenes.pixel_samples", 0, 1),
+        ("scenes.hidden", 0, 1),
         ("scenes.sampling.grid_every", 0, 1),
         ("pretraining.scenes_per_batch", 0, 1),
         ("joint.views_per_scene", 0, 1),
@@ -48,6 +50,15 @@ def test_presets_are_in_range(name):
 def test_values_out_of_range_are_named_as_in_a_settings_file(path, value, lowest):
     with pytest.raises(InputError, match=rf"^{path}: is {value}; expected at least {lowest}$"):
         changed(TINY, path, value).check()
+
+
+def test_files_with_one_ray_per_pixel_are_those_of_earlier_versions():
+    stored = to_json(TINY)
+    stored["scenes"]["pixel_samples"] = 1
+    assert from_json(IgaeConfig, stored, source=Path("config.json")) == TINY
+    stored["scenes"]["pixel_samples"] = 2
+    with pytest.raises(InputError, match=r"field 'scenes.pixel_samples' is 2; expected 1"):
+        from_json(IgaeConfig, stored, source=Path("config.json"))
 
 
 def test_presets_grow():

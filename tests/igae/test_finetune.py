@@ -18,9 +18,9 @@ from latentfields.igae import joint, pretrain
 from latentfields.igae.finetune import finetune_3d
 from latentfields.scenes import load_scene
 from latentfields.training.checkpoint import load_tensors
-from latentfields.training.loop import Interrupted, LoopOptions, checkpoint_path, read_log
+from latentfields.training.loop import Interrupted, LoopConfig, checkpoint_path, read_log
 
-LOOP = LoopOptions(checkpoint_seconds=3600.0, log_every=1)
+LOOP = LoopConfig(checkpoint_seconds=3600.0, log_every=1)
 
 
 def finetune(data: Path, out: Path, config=CONFIG, **options):
@@ -85,6 +85,9 @@ def test_the_result_is_an_autoencoder_of_the_same_class_with_statistics_of_its_o
     assert not torch.allclose(result.encode(images), start.encode(images), atol=1e-3)
     metrics = json.loads((finished / "metrics.json").read_text())
     assert metrics["phases"]["joint"]["steps"] == 14
+    phases = [phase["training_seconds"] for phase in metrics["phases"].values()]
+    assert metrics["training_seconds"] == pytest.approx(sum(phases))
+    assert min(phases) > 0
     assert 0 <= metrics["phases"]["joint"]["data_wait_share"] < 1
     assert set(metrics["held_out"]) == {
         "view_autoencoded_psnr",
@@ -213,11 +216,13 @@ def test_latent_scenes_of_other_settings_are_refused(data, tmp_path, finished):
         finetune(data, tmp_path / "run", config, pretrained=finished)
 
 
-def test_without_3d_no_scenes_are_fitted(data, tmp_path):
-    finetune(data, tmp_path / "run", replace(CONFIG, ablation="no-3d"))
+def test_without_3d_no_scenes_are_fitted(data, tmp_path, finished):
+    finetune(data, tmp_path / "run", replace(CONFIG, ablation="no-3d"), command=None)
     assert not (tmp_path / "run" / "pretraining").exists()
     held_out = json.loads((tmp_path / "run" / "metrics.json").read_text())["held_out"]
     assert set(held_out) == {"view_autoencoded_psnr", "view_latent_spread", "photo_autoencoded_psnr"}
+    pages = [(out / "report.html").read_text() for out in (finished, tmp_path / "run")]
+    assert ['<pre class="command' in page for page in pages] == [True, False]
 
 
 def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
@@ -236,8 +241,8 @@ def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
         ({"config": replace(CONFIG, seed=-1)}, "seed: is -1; expected at least 0"),
         ({"scenes": [Path("nosuch")]}, "nosuch: no scenes here"),
         ({"autoencoder": "igea"}, "igea: no such autoencoder"),
-        ({"pretrained": Path("nosuch")}, "nosuch/config.json: no such file"),
-        ({"device": "gpu"}, "--device: is 'gpu'; expected auto or one of"),
+        ({"pretrained": Path("nosuch")}, "nosuch: is not a run; expected a folder with config.json"),
+        ({"device": "gpu"}, "device: is 'gpu'; expected auto or one of"),
     ],
 )
 def test_unusable_requests_leave_nothing_behind(data, tmp_path, options, problem):

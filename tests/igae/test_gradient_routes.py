@@ -140,7 +140,7 @@ def test_the_background_is_that_of_the_start_and_takes_no_gradient(trainer_of):
         trainer.training.renderer.head.geometry[2].bias[0] = -20.0  # empty scenes: only background is seen
         for parameter in trainer.autoencoder.encoder_parameters():
             parameter *= 1.5
-        rendered = trainer._renderings(batch, active).views.latents
+        rendered = trainer._renderings(batch, active).seen.features
         assert not torch.allclose(start, trainer.autoencoder.background_latent(WHITE))
     torch.testing.assert_close(rendered, start.view(1, -1, 1, 1).expand_as(rendered), atol=1e-4, rtol=1e-4)
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from latentfields.igae import losses
-from latentfields.igae.config import LossWeights
+from latentfields.igae.config import IgaeWeightsConfig
 
-WEIGHTS = LossWeights(
+WEIGHTS = IgaeWeightsConfig(
     latent=2.0, rgb=3.0, tv_planes=5.0, ae_synthetic=7.0, ae_real=11.0, perceptual=13.0, tv_latents=17.0
 )
 

@@ -8,17 +8,18 @@ from latentfields.igae.renderer import TriPlaneRenderer
 from latentfields.igae.scenes import LatentScenes
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.renderer import render_rays
+from latentfields.rendering.rendering import Shot
 from latentfields.scenes.objects.placement import sphere_cameras
 
 CPU = torch.device("cpu")
 BACKGROUND = torch.tensor([1.0, -2.0, 0.5])
 
 
-def renderer_and_scenes(**changes):
-    config = replace(CONFIG.scenes, **changes)
+def renderer_and_scenes():
+    config = CONFIG.scenes
     torch.manual_seed(0)
     hulls = torch.ones(2, 8**3, dtype=torch.bool)
-    scenes = LatentScenes(hulls, config.triplane, grid_resolution=8, seed=3)
+    scenes = LatentScenes(hulls, config, seed=3)
     return TriPlaneRenderer(config, channels=3), scenes.fetch([0, 1], CPU)
 
 
@@ -26,9 +27,10 @@ def cameras(size=6):
     return sphere_cameras(2, distance=2.5, size=size, field_of_view=50.0, seed=0)
 
 
-def render(renderer, scene, *, generator=None, **options):
-    options = {"background": BACKGROUND, "near": 0.5, "far": 5.0} | options
-    return renderer.render(scene, cameras(), generator=generator, **options).latents
+def render(renderer, scene, *, through=None, generator=None):
+    through = through or cameras()
+    shot = Shot(through.rays().flatten(), BACKGROUND, near=0.5, far=5.0, generator=generator)
+    return renderer.render(scene, shot).as_images(through).features
 
 
 def test_a_scene_renders_like_a_field_of_its_own():
@@ -36,16 +38,8 @@ def test_a_scene_renders_like_a_field_of_its_own():
     field = TriPlane(CONFIG.scenes.triplane, channels=3, head="linear")
     field.planes.data.copy_(scene.planes.detach())
     field.head.load_state_dict(renderer.head.state_dict())
-    expected = render_rays(
-        field,
-        DensityGrid(resolution=8),
-        cameras().rays().flatten(),
-        BACKGROUND,
-        near=0.5,
-        far=5.0,
-        options=CONFIG.scenes.sampling,
-        generator=None,
-    ).features
+    shot = Shot(cameras().rays().flatten(), BACKGROUND, near=0.5, far=5.0)
+    expected = render_rays(field, shot, DensityGrid(resolution=8), options=CONFIG.scenes.sampling).features
     rendered = render(renderer, scene)
     assert rendered.shape == (2, 3, 6, 6)
     torch.testing.assert_close(rendered.permute(0, 2, 3, 1).reshape(-1, 3), expected)
@@ -64,19 +58,8 @@ def test_rays_that_miss_the_scene_show_the_background():
     renderer, (scene, _) = renderer_and_scenes()
     away = cameras()
     away.camera_to_world[:, :3, :3] *= torch.tensor([-1.0, 1.0, -1.0])  # turned round
-    rendered = renderer.render(scene, away, background=BACKGROUND, near=0.5, far=5.0, generator=None).latents
+    rendered = render(renderer, scene, through=away)
     torch.testing.assert_close(rendered, BACKGROUND.view(1, 3, 1, 1).expand_as(rendered))
-
-
-def test_a_latent_pixel_is_the_mean_over_its_area():
-    """Four rays per pixel are the four pixels of the grid of twice the resolution."""
-    renderer, (scene, _) = renderer_and_scenes(pixel_samples=2)
-    single, _ = renderer_and_scenes()
-    single.load_state_dict(renderer.state_dict())
-    fine = single.render(scene, cameras(12), background=BACKGROUND, near=0.5, far=5.0, generator=None)
-    coarse = renderer.render(scene, cameras(), background=BACKGROUND, near=0.5, far=5.0, generator=None)
-    torch.testing.assert_close(coarse.latents, torch.nn.functional.avg_pool2d(fine.latents, 2))
-    torch.testing.assert_close(coarse.opacity, torch.nn.functional.avg_pool2d(fine.opacity, 2))
 
 
 def test_gradients_reach_planes_and_mlp_and_no_other_scene():
@@ -92,7 +75,7 @@ def test_grids_are_looked_at_again_on_schedule():
     renderer, (scene, _) = renderer_and_scenes()
     changed = []
     for visits in range(4):
-        before = scene.grid.density.clone()
+        before = scene.sampler.grid.density.clone()
         renderer.update_grid(replace(scene, visits=visits), generator=torch.Generator().manual_seed(visits))
-        changed.append(not torch.equal(before, scene.grid.density))
+        changed.append(not torch.equal(before, scene.sampler.grid.density))
     assert changed == [True, False, True, False]

@@ -1,16 +1,21 @@
 import pytest
 import torch
 
-from latentfields.fields.config import TriPlaneConfig
+from latentfields.igae.config import LatentScenesConfig
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
-from latentfields.rendering.density_grid import DensityGrid
+from latentfields.rendering.config import DensityGridConfig
+from latentfields.rendering.grid_sampler import GridSampler
 
 CPU = torch.device("cpu")
 
 
+def sized(*, resolution=5, features=3, grid_resolution=4):
+    sampling = DensityGridConfig(grid_resolution=grid_resolution)
+    return LatentScenesConfig(resolution=resolution, features=features, sampling=sampling)
+
+
 def some_scenes(count=4, *, seed=0):
-    hulls = torch.ones(count, 4**3, dtype=torch.bool)
-    return LatentScenes(hulls, TriPlaneConfig(resolution=5, features=3), grid_resolution=4, seed=seed)
+    return LatentScenes(torch.ones(count, 4**3, dtype=torch.bool), sized(), seed=seed)
 
 
 def visit(scenes, indices, gradient, *, learning_rate=0.1):
@@ -30,9 +35,9 @@ def test_planes_follow_from_the_seed_and_differ_between_scenes():
 def test_absent_scenes_do_not_move_at_all():
     scenes = some_scenes()
     visit(scenes, [1, 2], 1.0)
-    before = {name: tensor.clone() for name, tensor in scenes.state().items()}
+    before = {name: tensor.clone() for name, tensor in scenes.state_dict().items()}
     visit(scenes, [0, 2], -1.0)
-    for name, tensor in scenes.state().items():
+    for name, tensor in scenes.state_dict().items():
         for absent in (1, 3):
             assert torch.equal(tensor[absent], before[name][absent]), name
     for present in (0, 2):
@@ -60,7 +65,7 @@ def test_the_device_holds_the_batch_not_the_set():
     for count in (3, 30):
         active = some_scenes(count).fetch([0, 2], torch.device("meta"))
         for scene in active:
-            tensors = (scene.planes, scene.first_moment, scene.second_moment, scene.grid.density)
+            tensors = (scene.planes, scene.first_moment, scene.second_moment, scene.sampler.grid.density)
             assert {tensor.device.type for tensor in tensors} == {"meta"}
         sizes.append(sum(scene.nbytes for scene in active))
     planes, grid = 3 * 5 * 5 * 3 * 4, 4**3 * 5
@@ -71,7 +76,7 @@ def test_the_device_holds_the_batch_not_the_set():
 def test_memory_as_documented():
     k, f, g = 64, 32, 32
     hulls = torch.ones(2, g**3, dtype=torch.bool)
-    scenes = LatentScenes(hulls, TriPlaneConfig(resolution=k, features=f), grid_resolution=g, seed=0)
+    scenes = LatentScenes(hulls, sized(resolution=k, features=f, grid_resolution=g), seed=0)
     assert scenes.nbytes / 2 == 36 * k**2 * f + 5 * g**3 + 8
     assert scenes.nbytes / 2 == pytest.approx(4.9e6, rel=0.01)
 
@@ -79,14 +84,15 @@ def test_memory_as_documented():
 def test_copies_from_another_device_are_put_back():
     scenes = some_scenes()
     (stored,) = scenes.fetch([2], CPU)
-    grid = DensityGrid(resolution=4)
-    grid.density = stored.grid.density.clone() + 5
+    sampler = GridSampler(sized().sampling)
+    grid = sampler.grid
+    grid.density = stored.sampler.grid.density.clone() + 5
     copy = ActiveScene(
         index=2,
         planes=stored.planes.detach().clone().requires_grad_(),
         first_moment=stored.first_moment.clone(),
         second_moment=stored.second_moment.clone(),
-        grid=grid,
+        sampler=sampler,
         visits=0,
     )
     before = scenes.planes.clone()
@@ -102,10 +108,10 @@ def test_copies_from_another_device_are_put_back():
 def test_nothing_is_dense_outside_of_the_hull():
     hulls = torch.zeros(2, 4**3, dtype=torch.bool)
     hulls[1, 5:9] = True
-    scenes = LatentScenes(hulls, TriPlaneConfig(resolution=5, features=3), grid_resolution=4, seed=0)
+    scenes = LatentScenes(hulls, sized(), seed=0)
     assert torch.equal(scenes.density > 0, hulls)
     (active,) = scenes.fetch([1], CPU)
-    active.grid.update(
+    active.sampler.grid.update(
         lambda points: torch.ones(len(points)), share=1.0, generator=torch.Generator().manual_seed(0)
     )
     assert torch.equal(scenes.density > 0, hulls)
@@ -114,11 +120,11 @@ def test_nothing_is_dense_outside_of_the_hull():
 def test_state_goes_round():
     scenes, other = some_scenes(), some_scenes(seed=1)
     visit(scenes, [0, 3], 0.5)
-    other.restore({name: tensor.clone() for name, tensor in scenes.state().items()})
+    other.load_state_dict({name: tensor.clone() for name, tensor in scenes.state_dict().items()})
     visit(scenes, [3], 0.25)
     visit(other, [3], 0.25)
-    for name, tensor in scenes.state().items():
-        assert torch.equal(tensor, other.state()[name]), name
+    for name, tensor in scenes.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
 
 
 def test_renewed_moments_start_the_optimiser_afresh():

@@ -14,7 +14,7 @@ import torch
 from helpers.igae_data import CONFIG
 from latentfields.igae.finetune import finetune_3d
 from latentfields.training.checkpoint import load_tensors
-from latentfields.training.loop import LoopOptions, checkpoint_path, read_log
+from latentfields.training.loop import LoopConfig, checkpoint_path, read_log
 
 CHILD = Path(__file__).parents[1] / "helpers" / "distributed_child.py"
 
@@ -31,7 +31,7 @@ def both(data, tmp_path_factory):
         photos=[data / "photos"],
         out=folder / "one",
         command="",
-        loop=LoopOptions(checkpoint_seconds=3600.0, log_every=1),
+        loop=LoopConfig(checkpoint_seconds=3600.0, log_every=1),
     )
     environment = {
         **os.environ,

@@ -17,10 +17,10 @@ from latentfields.fields.config import FieldName, KPlanesConfig
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.rendering.options import (
-    GridSampling,
-    HierarchicalSampling,
-    ProposalSampling,
+from latentfields.rendering.config import (
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
     SamplingConfig,
 )
 from latentfields.scenes.scene import Scene
@@ -28,9 +28,9 @@ from latentfields.scenes.scene import Scene
 KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=8, hidden=32)
 SAMPLINGS: dict[str, SamplingConfig] = {
     "grid": TINY_FIT.sampling,
-    "hierarchical": HierarchicalSampling(coarse_samples=12, fine_samples=12),
-    "shared": HierarchicalSampling(coarse_samples=16, fine_samples=12, coarse_network="shared"),
-    "proposal": ProposalSampling(
+    "hierarchical": HierarchicalSamplingConfig(coarse_samples=12, fine_samples=12),
+    "shared": HierarchicalSamplingConfig(coarse_samples=16, fine_samples=12, coarse_network="shared"),
+    "proposal": ProposalSamplingConfig(
         samples=12, proposal_samples=(24,), resolutions=(12,), features=4, hidden=16, anneal_steps=50
     ),
 }
@@ -65,7 +65,7 @@ def test_kplanes_in_latents(scene: Scene, autoencoder: Autoencoder, name: str) -
 def test_every_field_learns(scene: Scene, autoencoder: Autoencoder, field: FieldName, space: str) -> None:
     config = replace(preset(field), space=space, subpixels=1, batch_images=2, batch_rays=256)
     if field != "gaussians":
-        config = replace(config, sampling=GridSampling(samples=12, bins=24, grid_resolution=16))
+        config = replace(config, sampling=GridSamplingConfig(samples=12, bins=24, grid_resolution=16))
     config = config.with_steps(supervision=50, alignment=0)
     model = new_model(scene, autoencoder if space == "latent" else None, config)
     trainer = LatentNerfTrainer(model, scene, config)

@@ -16,7 +16,7 @@ from latentfields.errors import InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.fit import fit_folder
-from latentfields.latent_nerf.run import Run, RunConfig
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
@@ -37,25 +37,25 @@ def with_value(config: Any, path: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("--supervision.steps", -1),
-        ("--alignment.steps", -3),
-        ("--supervision.learning-rate-factor", -0.1),
-        ("--field.optimizer.final-learning-rate", float("nan")),
-        ("--field.resolution", 1),
-        ("--field.features", 0),
-        ("--field.hidden", 0),
-        ("--field.planes-learning-rate", float("inf")),
-        ("--sampling.samples", 0),
-        ("--sampling.bins", 0),
-        ("--sampling.grid-resolution", 0),
-        ("--sampling.grid-every", 0),
-        ("--decoder-learning-rate", -1.0),
-        ("--batch-images", 0),
-        ("--batch-rays", 0),
-        ("--subpixels", 0),
-        ("--subpixels", 3),
-        ("--subpixels", -2),
-        ("--subpixel-width", 0),
+        ("supervision.steps", -1),
+        ("alignment.steps", -3),
+        ("supervision.learning_rate_factor", -0.1),
+        ("field.optimizer.final_learning_rate", float("nan")),
+        ("field.resolution", 1),
+        ("field.features", 0),
+        ("field.hidden", 0),
+        ("field.planes_learning_rate", float("inf")),
+        ("sampling.samples", 0),
+        ("sampling.bins", 0),
+        ("sampling.grid_resolution", 0),
+        ("sampling.grid_every", 0),
+        ("decoder_learning_rate", -1.0),
+        ("batch_images", 0),
+        ("batch_rays", 0),
+        ("subpixels", 0),
+        ("subpixels", 3),
+        ("subpixels", -2),
+        ("subpixel_width", 0),
     ],
 )
 def test_settings_out_of_range_are_named(
@@ -74,7 +74,7 @@ def test_no_steps_at_all_and_no_time_are_refused(
     with pytest.raises(InputError, match="expected at least one step"):
         fit(scene, autoencoder, out=tmp_path / "run", config=nothing)
     for seconds in (0.0, -1.0, float("nan")):
-        with pytest.raises(InputError, match=r"--seconds: is .*; expected more than 0"):
+        with pytest.raises(InputError, match=r"seconds: is .*; expected more than 0"):
             fit(scene, autoencoder, out=tmp_path / "run", config=QUICK, seconds=seconds)
     assert not (tmp_path / "run").exists()
 
@@ -146,13 +146,13 @@ def test_statistics_of_the_scene_can_be_asked_for_and_are_reloaded(
     assert far_off.statistics == own
 
 
-@pytest.mark.parametrize("late", ["evaluate_model", "write_json", "Run.save"])
+@pytest.mark.parametrize("late", ["evaluate_model", "write_metrics", "Run.save"])
 def test_dying_after_the_training_costs_nothing(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     fit(scene, autoencoder, out=tmp_path / "straight", config=QUICK)
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise RuntimeError("the process died here")
 
     with monkeypatch.context() as patch:
@@ -186,7 +186,7 @@ def test_a_time_limit_is_shared_by_both_stages(
 def test_the_folder_of_a_scene_is_all_that_is_needed(
     scene_folder: Path, autoencoder_folder: Path, tmp_path: Path
 ) -> None:
-    config = RunConfig(
+    config = FitRunConfig(
         scene=scene_folder, autoencoder=str(autoencoder_folder), size=16, seconds=None, fit=QUICK
     )
     run = fit_folder(config, out=tmp_path / "run")

@@ -29,9 +29,9 @@ RUNNER = """
 import sys
 import latentfields.latent_nerf.fit as fit
 from latentfields.cli.main import main
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
-fit.LoopOptions = lambda **given: LoopOptions(checkpoint_seconds=0.0, **given)
+fit.LoopConfig = lambda **given: LoopConfig(checkpoint_seconds=0.0, **given)
 main(sys.argv[1:])
 """
 

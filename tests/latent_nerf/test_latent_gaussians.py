@@ -13,7 +13,7 @@ from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import GradientDensification, McmcDensification
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.field import PARAMETERS
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
@@ -21,14 +21,14 @@ from latentfields.latent_nerf.losses import splatting_loss
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.measures.metrics import LATENT_RANGE, ssim
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 
 GAUSSIANS = replace(
     TINY_FIT,
     field=GaussiansConfig(initial=400),
-    sampling=Splatting(),
+    sampling=SplattingConfig(),
     subpixels=1,
     batch_images=1,
     decoder_learning_rate=2e-3,
@@ -66,12 +66,12 @@ def test_depth_is_a_distance_along_the_ray_and_far_where_nothing_is(scene: Scene
     ray = cameras.rays_at(torch.tensor([[[4.5, 4.5]]]))
     distance = 2.5
     mean = (ray.origins + distance * ray.directions)[0, 0]
-    view = one_gaussian(model, tuple(mean.tolist()), features=1.0).render_features(cameras)
-    assert float(view.opacity[0, 0, 4, 4]) > 0.95
-    opacity = float(view.opacity[0, 0, 4, 4])
+    seen = one_gaussian(model, tuple(mean.tolist()), features=1.0).render_features(cameras)
+    assert float(seen.opacity[0, 0, 4, 4]) > 0.95
+    opacity = float(seen.opacity[0, 0, 4, 4])
     expected = opacity * distance + (1 - opacity) * model.far
-    assert float(view.depth[0, 0, 4, 4]) == pytest.approx(expected, rel=1e-3)
-    assert float(view.depth[0, 0, 25, 25]) == pytest.approx(model.far)
+    assert float(seen.depth[0, 0, 4, 4]) == pytest.approx(expected, rel=1e-3)
+    assert float(seen.depth[0, 0, 25, 25]) == pytest.approx(model.far)
 
 
 @torch.no_grad()
@@ -79,9 +79,9 @@ def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Auto
     model = new_model(scene, autoencoder, GAUSSIANS)
     assert isinstance(model, LatentGaussians)
     behind = -10 * scene.cameras.forward[0]
-    view = one_gaussian(model, tuple(behind.tolist()), features=1.0).render_features(scene.cameras[:1])
+    seen = one_gaussian(model, tuple(behind.tolist()), features=1.0).render_features(scene.cameras[:1])
     expected = autoencoder.background_latent(scene.background)
-    torch.testing.assert_close(view.features, expected.view(1, -1, 1, 1).expand_as(view.features))
+    torch.testing.assert_close(seen.features, expected.view(1, -1, 1, 1).expand_as(seen.features))
     assert not isinstance(model.background, torch.nn.Parameter)
     opaque = new_model(replace(scene, alpha=None), autoencoder, GAUSSIANS)
     assert isinstance(opaque.background, torch.nn.Parameter)
@@ -91,11 +91,11 @@ def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Auto
 def test_subpixels_start_as_their_mean(scene: Scene, autoencoder: Autoencoder) -> None:
     model = new_model(scene, autoencoder, replace(GAUSSIANS, subpixels=2))
     cameras = scene.cameras[:2]
-    fine = model.render_grid(cameras.resized(width=16, height=16), None)
-    view = model.render_features(cameras)
-    torch.testing.assert_close(view.features, torch.nn.functional.avg_pool2d(fine.features, 2))
-    assert view.features.shape == (2, 8, 8, 8)
-    assert len(view.splats) == 2
+    fine = model.render_pixels(cameras.resized(width=16, height=16), None)
+    seen = model.render_features(cameras)
+    torch.testing.assert_close(seen.features, torch.nn.functional.avg_pool2d(fine.features, 2))
+    assert seen.features.shape == (2, 8, 8, 8)
+    assert len(seen.splats) == 2
 
 
 def test_the_loss_is_l1_and_d_ssim() -> None:
@@ -117,9 +117,9 @@ def test_a_short_fit_in_rgb(scene: Scene) -> None:
     assert trainer.test_psnr(None) > 25
 
 
-@pytest.mark.parametrize("strategy", [GradientDensification(), McmcDensification()])
+@pytest.mark.parametrize("strategy", [GradientDensificationConfig(), McmcDensificationConfig()])
 def test_a_short_fit_in_latents(
-    scene: Scene, autoencoder: Autoencoder, strategy: GradientDensification | McmcDensification
+    scene: Scene, autoencoder: Autoencoder, strategy: GradientDensificationConfig | McmcDensificationConfig
 ) -> None:
     config = replace(GAUSSIANS, field=GaussiansConfig(initial=400, densification=strategy))
     trainer = trained(scene, autoencoder, config.with_steps(supervision=100, alignment=100))
@@ -185,7 +185,8 @@ def test_the_commands_of_nerfs_are_those_of_gaussians(
 
 def test_a_fit_repeats_its_bytes_and_reloads(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
     field = GaussiansConfig(
-        initial=50, densification=GradientDensification(refinements=2, start=0.2, end=0.5, threshold=1e-6)
+        initial=50,
+        densification=GradientDensificationConfig(refinements=2, start=0.2, end=0.5, threshold=1e-6),
     )
     config = replace(GAUSSIANS, field=field, subpixels=2).with_steps(supervision=8, alignment=3)
     runs = [fit(scene, autoencoder, out=tmp_path / name, config=config) for name in ("a", "b")]

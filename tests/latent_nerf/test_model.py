@@ -27,35 +27,35 @@ def emptied(model: LatentNerf) -> LatentNerf:
 def test_latents_are_rendered_on_the_grid_of_the_autoencoder(scene: Scene, autoencoder: Autoencoder) -> None:
     model = new_model(scene, autoencoder, PAPER)
     cameras = scene.cameras[torch.tensor([0, 3])]
-    view = model.render_features(cameras)
-    assert view.features.shape == (2, 8, 8, 8)
-    assert view.opacity.shape == view.depth.shape == (2, 1, 8, 8)
+    seen = model.render_features(cameras)
+    assert seen.features.shape == (2, 8, 8, 8)
+    assert seen.opacity.shape == seen.depth.shape == (2, 1, 8, 8)
     # One ray through the centre of every latent: row 2, column 5 is at pixel (22, 10).
     ray = cameras.rays_at(torch.tensor([[22.0, 10.0]]).expand(2, 1, 2)).flatten()
     expected = model.render_rays(ray)
-    torch.testing.assert_close(view.features[:, :, 2, 5], expected.features, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(view.depth[:, 0, 2, 5], expected.depth, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(seen.features[:, :, 2, 5], expected.features, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(seen.depth[:, 0, 2, 5], expected.depth, atol=1e-5, rtol=1e-4)
 
 
 def test_pixels_are_rendered_one_by_one_in_rgb(scene: Scene) -> None:
     model = new_model(scene, None, replace(TINY_FIT, space="rgb"))
     assert model.factor == 1
-    images, view = model.render(scene.cameras[:2])
-    assert view.features.shape == (2, 3, 32, 32)
-    assert torch.equal(images, view.features.clamp(0, 1))
+    images, seen = model.render(scene.cameras[:2])
+    assert seen.features.shape == (2, 3, 32, 32)
+    assert torch.equal(images, seen.features.clamp(0, 1))
     ray = scene.cameras[:2].rays_at(torch.tensor([[7.5, 20.5]]).expand(2, 1, 2)).flatten()
-    torch.testing.assert_close(view.features[:, :, 20, 7], model.render_rays(ray).features, atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen.features[:, :, 20, 7], model.render_rays(ray).features, atol=1e-5, rtol=0)
 
 
 def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Autoencoder) -> None:
     model = emptied(new_model(scene, autoencoder, PAPER))
-    images, view = model.render(scene.cameras[:1])
+    images, seen = model.render(scene.cameras[:1])
     with torch.no_grad():
         white = autoencoder.background_latent((1.0, 1.0, 1.0))
         expected = autoencoder.decode(white.view(1, 8, 1, 1).expand(1, 8, 8, 8)).clamp(0, 1)
-    torch.testing.assert_close(view.features, white.view(1, 8, 1, 1).expand_as(view.features))
+    torch.testing.assert_close(seen.features, white.view(1, 8, 1, 1).expand_as(seen.features))
     torch.testing.assert_close(images, expected)
-    assert (view.opacity == 0).all()
+    assert (seen.opacity == 0).all()
     rgb = emptied(new_model(replace(scene, background=(0.2, 0.4, 0.6)), None, replace(TINY_FIT, space="rgb")))
     assert rgb.render(scene.cameras[:1])[0][0, :, 9, 9].tolist() == pytest.approx([0.2, 0.4, 0.6])
 
@@ -65,10 +65,10 @@ def test_several_rays_per_latent_start_as_their_mean(scene: Scene, autoencoder: 
     cameras = scene.cameras[:1]
     fine = model.render_rays(cameras.resized(width=16, height=16).rays().flatten())
     pooled = fine.features.view(8, 2, 8, 2, 8).mean(dim=(1, 3)).permute(2, 0, 1)
-    view = model.render_features(cameras)
-    torch.testing.assert_close(view.features[0], pooled, atol=1e-5, rtol=1e-4)
+    seen = model.render_features(cameras)
+    torch.testing.assert_close(seen.features[0], pooled, atol=1e-5, rtol=1e-4)
     opacity = fine.opacity.view(8, 2, 8, 2).mean(dim=(1, 3))
-    torch.testing.assert_close(view.opacity[0, 0], opacity, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(seen.opacity[0, 0], opacity, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("subpixels", [2, 4])
@@ -88,12 +88,12 @@ def test_batches_and_chunks_do_not_change_the_picture(
 ) -> None:
     model = new_model(scene, autoencoder, TINY_FIT)
     cameras = scene.cameras[:5]
-    images, view = model.render(cameras)
+    images, seen = model.render(cameras)
     monkeypatch.setattr(model_module, "RAYS_PER_CHUNK", 100)
     again, seen = model.render(cameras, batch_size=2)
     torch.testing.assert_close(again, images, atol=1e-4, rtol=0)
-    torch.testing.assert_close(seen.features, view.features, atol=1e-4, rtol=0)
-    torch.testing.assert_close(seen.depth, view.depth, atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen.features, seen.features, atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen.depth, seen.depth, atol=1e-4, rtol=0)
 
 
 def test_the_state_of_the_scene_is_all_but_the_autoencoder(scene: Scene, autoencoder: Autoencoder) -> None:

@@ -18,7 +18,7 @@ from latentfields.fields.triplane import TriPlane
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.optimizers import field_optimizer, schedule_factor
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.rendering.options import HierarchicalSampling, ProposalSampling
+from latentfields.rendering.config import HierarchicalSamplingConfig, ProposalSamplingConfig
 from latentfields.scenes.scene import Scene
 
 
@@ -76,12 +76,12 @@ def test_the_algorithm_and_its_constants_are_those_of_the_field(
 @pytest.mark.parametrize(
     "sampling",
     [
-        HierarchicalSampling(coarse_samples=4, fine_samples=4),
-        ProposalSampling(proposal_samples=(4,), samples=4, resolutions=(4,)),
+        HierarchicalSamplingConfig(coarse_samples=4, fine_samples=4),
+        ProposalSamplingConfig(proposal_samples=(4,), samples=4, resolutions=(4,)),
     ],
 )
 def test_networks_of_the_sampler_are_fitted_too(
-    scene: Scene, autoencoder: Autoencoder, sampling: HierarchicalSampling | ProposalSampling
+    scene: Scene, autoencoder: Autoencoder, sampling: HierarchicalSamplingConfig | ProposalSamplingConfig
 ) -> None:
     config = replace(TINY_FIT, sampling=sampling)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)

@@ -12,17 +12,22 @@ import torch
 
 from latentfields import preset
 from latentfields.config.typed_json import from_json, to_json
-from latentfields.errors import InputError
-from latentfields.fields.config import FieldName, GaussiansConfig, InstantNgpConfig, TensorfConfig
-from latentfields.fields.gaussians.config import (
+from latentfields.errors import ArgumentError, InputError
+from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig, InstantNgpConfig, TensorfConfig
+from latentfields.fields.densification import (
     DensificationName,
-    GradientDensification,
-    McmcDensification,
+    GradientDensificationConfig,
+    McmcDensificationConfig,
 )
 from latentfields.fields.registry import new_field
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.rendering.options import ProposalSampling, SamplerName
+from latentfields.rendering.config import (
+    GridSamplingConfig,
+    ProposalSamplingConfig,
+    SamplerName,
+    SplattingConfig,
+)
 
 FIELDS = get_args(FieldName)
 RAY_FIELDS = [name for name in FIELDS if name != "gaussians"]
@@ -37,6 +42,29 @@ def test_presets_are_in_range_and_reload(field: FieldName, name: PresetName) -> 
     text = json.dumps(to_json(config))
     assert json.loads(text)["field"]["kind"] == field
     assert from_json(FitConfig, json.loads(text), source=Path("config.json")) == config
+
+
+def test_presets_are_what_they_were() -> None:
+    """By the lines of presets.json, which say preset, field, space and densification."""
+    text = (Path(__file__).parents[1] / "stored" / "presets.json").read_text()
+    stored: dict[str, Any] = json.loads(text)
+    made = {
+        "/".join((name, field, space, *([densification] if densification else []))): to_json(
+            preset(field, name, space=space, densification=densification)
+        )
+        for name in get_args(PresetName)
+        for field in FIELDS
+        for space in get_args(Space)
+        for densification in (None, *(get_args(DensificationName) if field == "gaussians" else ()))
+    }
+    assert made == stored
+
+
+def test_every_field_has_every_preset() -> None:
+    assert set(RECIPES) == set(FIELDS)
+    for field, recipes in RECIPES.items():
+        assert set(recipes) == set(get_args(PresetName))
+        assert {recipe.field.kind for recipe in recipes.values()} == {field}
 
 
 @pytest.mark.parametrize("name", get_args(PresetName))
@@ -111,22 +139,31 @@ def test_every_densification_can_be_chosen_for_gaussians(
 
 
 def test_gaussians_alone_are_densified_and_splatted() -> None:
-    with pytest.raises(InputError, match="--densification: is mcmc for the field kplanes"):
+    with pytest.raises(InputError, match="densification: is mcmc for the field kplanes"):
         preset("kplanes", densification="mcmc")
-    for config in (preset("gaussians", sampler="grid"), preset("kplanes", sampler="splatting")):
-        with pytest.raises(InputError, match=r"--sampler: .* expected splatting for gaussians"):
-            config.check()
+    for field, sampler, sampling in (
+        ("gaussians", "grid", GridSamplingConfig()),
+        ("kplanes", "splatting", SplattingConfig()),
+    ):
+        with pytest.raises(
+            ArgumentError, match=rf"^sampler: is {sampler} for the field {field}; expected spl"
+        ):
+            preset(field, sampler=sampler)
+        with pytest.raises(
+            ArgumentError, match=rf"^sampling: is {sampler} for the field {field}; expected spl"
+        ):
+            replace(preset(field), sampling=sampling).check()
 
 
 @pytest.mark.parametrize(
     ("change", "option"),
     [
-        ({"degree": 4}, "--field.degree"),
-        ({"initial_opacity": 1.0}, "--field.initial-opacity"),
-        ({"structure_weight": 1.5}, "--field.structure-weight"),
-        ({"initial": 0}, "--field.initial"),
-        ({"densification": GradientDensification(start=0.5, end=0.4)}, "--field.densification.end"),
-        ({"densification": McmcDensification(growth=-0.1)}, "--field.densification.growth"),
+        ({"degree": 4}, "field.degree"),
+        ({"initial_opacity": 1.0}, "field.initial_opacity"),
+        ({"structure_weight": 1.5}, "field.structure_weight"),
+        ({"initial": 0}, "field.initial"),
+        ({"densification": GradientDensificationConfig(start=0.5, end=0.4)}, "field.densification.end"),
+        ({"densification": McmcDensificationConfig(growth=-0.1)}, "field.densification.growth"),
     ],
 )
 def test_numbers_of_gaussians_are_checked(change: dict[str, Any], option: str) -> None:
@@ -137,21 +174,21 @@ def test_numbers_of_gaussians_are_checked(change: dict[str, Any], option: str) -
 
 def test_numbers_of_every_field_and_sampler_are_checked() -> None:
     config = preset("kplanes", "paper")
-    assert isinstance(config.sampling, ProposalSampling)
+    assert isinstance(config.sampling, ProposalSamplingConfig)
     bad = {
-        "--field.scales": replace(config, field=replace(config.field, scales=(1, 0))),
-        "--field.optimizer.warmup-steps": replace(
+        "field.scales": replace(config, field=replace(config.field, scales=(1, 0))),
+        "field.optimizer.warmup_steps": replace(
             config, field=replace(config.field, optimizer=replace(config.field.optimizer, warmup_steps=-1))
         ),
-        "--sampling.resolutions": replace(config, sampling=replace(config.sampling, resolutions=(1, 8))),
-        "--sampling.proposal-samples": replace(
+        "sampling.resolutions": replace(config, sampling=replace(config.sampling, resolutions=(1, 8))),
+        "sampling.proposal_samples": replace(
             config, sampling=replace(config.sampling, proposal_samples=(8,))
         ),
-        "--sampling.interlevel-weight": replace(
+        "sampling.interlevel_weight": replace(
             config, sampling=replace(config.sampling, interlevel_weight=float("nan"))
         ),
-        "--field.upsample-at": replace(config, field=TensorfConfig(upsample_at=(0.4, 0.2))),
-        "--field.finest": replace(config, field=InstantNgpConfig(coarsest=16, finest=8)),
+        "field.upsample_at": replace(config, field=TensorfConfig(upsample_at=(0.4, 0.2))),
+        "field.finest": replace(config, field=InstantNgpConfig(coarsest=16, finest=8)),
     }
     for option, changed in bad.items():
         with pytest.raises(InputError, match=f"^{option}: "):

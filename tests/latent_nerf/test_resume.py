@@ -18,14 +18,14 @@ from latentfields.fields.config import (
     TensorfConfig,
     VanillaConfig,
 )
-from latentfields.fields.gaussians.config import GradientDensification, McmcDensification
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.rendering.options import HierarchicalSampling, ProposalSampling, Splatting
+from latentfields.rendering.config import HierarchicalSamplingConfig, ProposalSamplingConfig, SplattingConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
-from latentfields.training.loop import LoopOptions, read_log
+from latentfields.training.loop import LoopConfig, read_log
 
 SIX_AND_FOUR = TINY_FIT.with_steps(supervision=6, alignment=4)
 TINY_KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=4, hidden=8)
@@ -34,7 +34,9 @@ TINY_GAUSSIANS = GaussiansConfig(
     initial=60,
     degree=2,
     degree_every=0.3,
-    densification=GradientDensification(refinements=3, start=0.2, end=0.9, opacity_resets=1, threshold=1e-6),
+    densification=GradientDensificationConfig(
+        refinements=3, start=0.2, end=0.9, opacity_resets=1, threshold=1e-6
+    ),
 )
 KINDS: dict[str, FitConfig] = {
     "latent": SIX_AND_FOUR,
@@ -45,22 +47,24 @@ KINDS: dict[str, FitConfig] = {
     "proposals": replace(
         SIX_AND_FOUR,
         field=TINY_KPLANES,
-        sampling=ProposalSampling(
+        sampling=ProposalSamplingConfig(
             samples=6, proposal_samples=(10, 8), resolutions=(4, 8), features=2, hidden=4, anneal_steps=8
         ),
     ),
     "coarse network": replace(
         SIX_AND_FOUR,
         field=VanillaConfig(layers=2, width=8, skip_after=1, optimizer=OptimizerConfig(kind="radam")),
-        sampling=HierarchicalSampling(coarse_samples=6, fine_samples=6),
+        sampling=HierarchicalSamplingConfig(coarse_samples=6, fine_samples=6),
     ),
     "upsampled": replace(SIX_AND_FOUR, field=TINY_TENSORF),
-    "gaussians": replace(SIX_AND_FOUR, field=TINY_GAUSSIANS, sampling=Splatting()),
-    "gaussians in rgb": replace(SIX_AND_FOUR, field=TINY_GAUSSIANS, sampling=Splatting(), space="rgb"),
+    "gaussians": replace(SIX_AND_FOUR, field=TINY_GAUSSIANS, sampling=SplattingConfig()),
+    "gaussians in rgb": replace(SIX_AND_FOUR, field=TINY_GAUSSIANS, sampling=SplattingConfig(), space="rgb"),
     "gaussians by mcmc": replace(
         SIX_AND_FOUR,
-        field=replace(TINY_GAUSSIANS, densification=McmcDensification(refinements=3, start=0.2, end=0.9)),
-        sampling=Splatting(antialiased=True),
+        field=replace(
+            TINY_GAUSSIANS, densification=McmcDensificationConfig(refinements=3, start=0.2, end=0.9)
+        ),
+        sampling=SplattingConfig(antialiased=True),
     ),
     "squashed latents": replace(SIX_AND_FOUR, normalizer="tanh"),
 }
@@ -82,8 +86,8 @@ def dying_at(death: int) -> object:
 def test_died_and_resumed_equals_uninterrupted(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    options = functools.partial(LoopOptions, checkpoint_seconds=0, log_every=1)
-    monkeypatch.setattr(fit_module, "LoopOptions", options)
+    options = functools.partial(LoopConfig, checkpoint_seconds=0, log_every=1)
+    monkeypatch.setattr(fit_module, "LoopConfig", options)
     subject = replace(scene, alpha=None) if kind == "opaque" else scene
     arguments = (subject, None if KINDS[kind].space == "rgb" else autoencoder)
     fit(*arguments, out=tmp_path / "straight", config=KINDS[kind])

@@ -19,13 +19,13 @@ from latentfields.autoencoders import diffusers_codec
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.typed_json import from_json, to_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf.evaluate import evaluate_run, summary_lines
 from latentfields.latent_nerf.fit import fit_folder
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.report import run_label
-from latentfields.latent_nerf.run import Run, RunConfig
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
@@ -226,7 +226,7 @@ def test_the_folder_of_an_autoencoder_is_found_from_everywhere_and_may_move(
     (tmp_path / "elsewhere").mkdir()
     shutil.copytree(autoencoder_folder, tmp_path / "nets" / "mine")
     monkeypatch.chdir(tmp_path)
-    config = RunConfig(scene=scene_folder, autoencoder="nets/mine", size=None, seconds=None, fit=QUICK)
+    config = FitRunConfig(scene=scene_folder, autoencoder="nets/mine", size=None, seconds=None, fit=QUICK)
     for _ in range(2):  # The second time, the run is found finished.
         run = fit_folder(config, out=tmp_path / "run")
         assert run.config.autoencoder == str(tmp_path / "nets" / "mine")
@@ -240,10 +240,10 @@ def test_the_folder_of_an_autoencoder_is_found_from_everywhere_and_may_move(
     for path in (tmp_path / "run", file):
         scores = evaluate_run(Run.load(path))
         assert scores["test"] == {group: stored[group] for group in stored.keys() - SKIPPED}
-        assert "say with --autoencoder where it is now" in summary_lines(scores, json=False)[-1]
+        assert "say with `autoencoder` where it is now" in summary_lines(scores)[-1]
         scores = evaluate_run(Run.load(path), autoencoder=tmp_path / "moved")
         assert scores["test"] == stored
-        assert not any("--autoencoder" in note for note in scores["notes"])
+        assert not any("autoencoder" in note for note in scores["notes"])
         with pytest.raises(InputError, match="base: has other weights"):
             evaluate_run(Run.load(path), autoencoder="base")
         with pytest.raises(InputError, match="nowhere: no such autoencoder"):
@@ -285,8 +285,13 @@ def test_an_autoencoder_is_of_no_use_for_a_run_in_rgb(scene: Scene, tmp_path: Pa
         ),
         (
             {"kind": "autoencoder"},
-            "is a run of the kind 'autoencoder'; expected a run that `latentfields fit`",
+            "is a run of `autoencoder train`; expected a run of `latentfields fit`",
         ),
+        (
+            {"scenes": [], "fit": {}, "training": {}},  # Written by an earlier version, without a kind.
+            "is a run of `lrf align-decoder`; expected a run of `latentfields fit`",
+        ),
+        ({"kind": "other"}, "is a run of the kind 'other'; expected a run of `latentfields fit`"),
         ([], "field 'top level' should be an object"),
     ],
 )
@@ -297,10 +302,10 @@ def test_runs_of_other_commands_are_told_apart(tmp_path: Path, about: Any, probl
 
 
 def test_a_size_of_nothing_names_its_option(scene_folder: Path, tmp_path: Path) -> None:
-    config = RunConfig(
+    config = FitRunConfig(
         scene=scene_folder, autoencoder=None, size=0, seconds=None, fit=replace(QUICK, space="rgb")
     )
-    with pytest.raises(InputError, match=r"^--size: is 0; expected at least 1 pixel$"):
+    with pytest.raises(InputError, match=r"^size: is 0; expected at least 1$"):
         fit_folder(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -314,3 +319,15 @@ def test_readings_of_earlier_versions(tmp_path: Path) -> None:
         assert from_json(Reading, to_json(reading), source=tmp_path) == reading
     with pytest.raises(InputError, match="field 'masks' is None; expected one of object, ignore, none"):
         from_json(Reading, {"use_masks": "yes"}, source=tmp_path)
+
+
+def test_a_run_renders_where_it_is_asked_to(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(scene, None, tmp_path / "run")
+    with pytest.raises(ArgumentError, match=r"^device: is 'abacus'; expected auto or one of "):
+        Run.load(tmp_path / "run", device="abacus")
+    assert Run.load(tmp_path / "run", device="cpu").model.device == torch.device("cpu")
+    monkeypatch.setattr("latentfields.latent_nerf.run.choose_device", torch.device)
+    run = Run.load(tmp_path / "run", device="meta")
+    assert {tensor.device.type for tensor in run.model.state_dict().values()} == {"meta"}

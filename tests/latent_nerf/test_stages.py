@@ -136,5 +136,5 @@ def test_other_settings_in_the_same_folder_are_refused(
 def test_an_odd_number_of_subpixels_is_refused(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="--subpixels: is 3"):
+    with pytest.raises(InputError, match="subpixels: is 3"):
         fit(scene, autoencoder, out=tmp_path / "run", config=replace(TINY_FIT, subpixels=3))

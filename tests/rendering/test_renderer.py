@@ -3,9 +3,10 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.cameras import Cameras, Rays, look_at
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import SamplingOptions
-from latentfields.rendering.renderer import Rendering, render_rays
+from latentfields.rendering.renderer import render_rays
+from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampling import box_segment
 from latentfields.rendering.volume import transmittance_and_weights
 
@@ -62,10 +63,9 @@ def render(
     field: nn.Module, grid: DensityGrid, rays: Rays, *, seed: int | None = None, samples: int = 32
 ) -> Rendering:
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    options = SamplingOptions(samples=samples, bins=64)
-    return render_rays(
-        field, grid, rays, BACKGROUND, near=NEAR, far=FAR, options=options, generator=generator
-    )
+    options = DensityGridConfig(samples=samples, bins=64)
+    shot = Shot(rays, BACKGROUND, near=NEAR, far=FAR, generator=generator)
+    return render_rays(field, shot, grid, options=options)
 
 
 @torch.no_grad()
@@ -175,10 +175,8 @@ def test_gradients_reach_field_and_background() -> None:
     field, rays = Blob(), camera_rays(size=12)
     grid = learned_grid(field)
     background = BACKGROUND.clone().requires_grad_()
-    options = SamplingOptions(samples=32, bins=64)
-    rendering = render_rays(
-        field, grid, rays, background, near=NEAR, far=FAR, options=options, generator=None
-    )
+    options = DensityGridConfig(samples=32, bins=64)
+    rendering = render_rays(field, Shot(rays, background, near=NEAR, far=FAR), grid, options=options)
     rendering.features.sum().backward()
     assert background.grad is not None
     torch.testing.assert_close(background.grad, (1 - rendering.opacity).sum().expand(3))

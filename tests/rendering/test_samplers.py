@@ -7,15 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.cameras import Cameras, Rays, look_at
+from latentfields.rendering.config import (
+    EvenSamplingConfig,
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+)
 from latentfields.rendering.even_sampler import EvenSampler
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
 from latentfields.rendering.intervals import importance_edges, render_intervals, stratified_edges
-from latentfields.rendering.options import EvenSampling, GridSampling, HierarchicalSampling, ProposalSampling
 from latentfields.rendering.proposal import ProposalSampler
-from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Sampler
-from latentfields.rendering.sampling import box_segment, resample_edges, sample_edges
+from latentfields.rendering.sampling import resample_edges, sample_edges
 
 NEAR, FAR = 0.5, 6.0
 BACKGROUND = torch.tensor([0.1, 0.2, 0.3])
@@ -51,12 +56,12 @@ def camera_rays(*, size: int = 12) -> Rays:
 
 def hierarchical(coarse: nn.Module | None, *, scale: int = 1) -> HierarchicalSampler:
     return HierarchicalSampler(
-        HierarchicalSampling(coarse_samples=32 * scale, fine_samples=64 * scale), coarse
+        HierarchicalSamplingConfig(coarse_samples=32 * scale, fine_samples=64 * scale), coarse
     )
 
 
 def proposal(first: Blob, second: Blob, *, anneal_steps: int = 0) -> ProposalSampler:
-    options = ProposalSampling(
+    options = ProposalSamplingConfig(
         samples=64, proposal_samples=(64, 48), resolutions=(2, 2), anneal_steps=anneal_steps
     )
     return ProposalSampler(options, [first, second])
@@ -65,23 +70,28 @@ def proposal(first: Blob, second: Blob, *, anneal_steps: int = 0) -> ProposalSam
 def samplers() -> dict[str, Sampler]:
     # Networks that are wider than the field they guide to: what they learn to be.
     return {
-        "even": EvenSampler(EvenSampling(samples=96)),
+        "even": EvenSampler(EvenSamplingConfig(samples=96)),
         "own": hierarchical(Blob(15.0, 0.15)),
         "shared": hierarchical(None),
         "proposal": proposal(Blob(5.0, 0.3), Blob(15.0, 0.15)),
     }
 
 
+def shot_of(rays: Rays, generator: torch.Generator | None = None) -> Shot:
+    return Shot(rays, BACKGROUND, near=NEAR, far=FAR, generator=generator)
+
+
 def render(sampler: Sampler, field: nn.Module, rays: Rays, *, seed: int | None = None) -> Rendering:
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    return sampler.render(field, rays, BACKGROUND, near=NEAR, far=FAR, generator=generator)  # type: ignore[arg-type]
+    return sampler.render(field, shot_of(rays, generator))  # type: ignore[arg-type]
 
 
 @torch.no_grad()
 def dense(field: Blob, rays: Rays) -> Rendering:
-    enter, leave = box_segment(rays, near=NEAR, far=FAR)
+    shot = shot_of(rays)
+    enter, leave = shot.segment()
     edges = torch.linspace(0, 1, 1500)
-    return render_intervals(field, rays, enter[:, None] + (leave - enter)[:, None] * edges, BACKGROUND)[0]
+    return render_intervals(field, shot, enter[:, None] + (leave - enter)[:, None] * edges)[0]
 
 
 @pytest.mark.parametrize("name", ["even", "own", "shared", "proposal"])
@@ -151,10 +161,10 @@ def test_proposals_learn_from_the_loss_and_the_field_from_both() -> None:
 
 def test_more_samples_go_where_the_weights_are() -> None:
     rays = camera_rays(size=1)
-    edges = stratified_edges(rays, 10, None)
+    edges = stratified_edges(shot_of(rays), 10)
     weights = torch.zeros(1, 10)
     weights[0, 3] = 1.0
-    resampled = importance_edges(rays, edges, weights, 100, None)
+    resampled = importance_edges(shot_of(rays), edges, weights, 100)
     inside = ((resampled >= 0.3) & (resampled <= 0.4)).sum()
     assert 85 <= inside <= 95
     assert resampled[0, 0] == 0
@@ -179,7 +189,7 @@ def test_uneven_bins_are_resampled_as_even_ones(jittered: bool) -> None:
 
 
 def test_the_density_grid_is_looked_at_when_it_is_due() -> None:
-    options = GridSampling(grid_resolution=4, grid_every=3, grid_warmup=4)
+    options = GridSamplingConfig(grid_resolution=4, grid_every=3, grid_warmup=4)
     sampler, generator = GridSampler(options), torch.Generator().manual_seed(0)
     looked: list[int] = []
 

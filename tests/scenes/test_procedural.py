@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 
 from latentfields.errors import InputError
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.meshes import Material
 from latentfields.scenes.objects.object_scenes import framed, object_cameras
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.objects.rendering import MeshRenderer
 from latentfields.scenes.procedural import EVALUATION_FAMILIES, FAMILIES, TRAIN_FAMILIES, generate_object
 from latentfields.scenes.procedural.curves import smooth_curve
 from latentfields.scenes.procedural.palettes import oklch
 from latentfields.scenes.procedural.shapes import ellipsoid, lathe, rounded_box, sweep
 
-OPTIONS = RenderOptions(views=2, size=64)
+OPTIONS = RenderConfig(views=2, size=64)
 WHITE = Material()
 
 

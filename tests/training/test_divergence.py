@@ -11,12 +11,12 @@ import pytest
 from helpers.tiny import TINY_FIT
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 from latentfields.autoencoders.train import train_autoencoder
 from latentfields.errors import InputError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.scenes.scene import Scene
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_fit(scene: Scene, autoencoder: Autoencoder, tmp_path: Path, steps: in
 
 
 def test_an_autoencoder(scene_folder: Path, tmp_path: Path) -> None:
-    options = AutoencoderTraining(steps=4, size=32, learning_rate=1e30, muon_factor=1.0, warmup_steps=0)
+    options = AutoencoderTrainingConfig(steps=4, size=32, learning_rate=1e30, muon_factor=1.0, warmup_steps=0)
     architecture = PatchAutoencoderConfig(channels=4, patch=2, widths=(8, 8), blocks=(1, 1))
     with pytest.raises(InputError, match="the training diverged"):
         train_autoencoder(
@@ -53,6 +53,6 @@ def test_an_autoencoder(scene_folder: Path, tmp_path: Path) -> None:
             scenes=(scene_folder,),
             out=tmp_path / "run",
             architecture=architecture,
-            loop=LoopOptions(),
+            loop=LoopConfig(),
         )
     assert not (tmp_path / "run" / "autoencoder").exists()

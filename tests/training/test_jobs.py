@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.jobs import count_up, fail
-from latentfields.training.jobs import Cell, run_cells
+from helpers.jobs import count_up, fail, visible_device
+from latentfields.training import jobs as jobs_module
+from latentfields.training.jobs import Cell, Job, run_cells, run_jobs, visible_devices
 
 
 def cells(folder: Path, count: int) -> list[Cell]:
@@ -36,6 +37,29 @@ def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, processes: int) 
         run_cells(jobs, tmp_path / "out", processes=processes, label="test")
     results = run_cells(cells(tmp_path, 1), tmp_path / "out", processes=1, label="test")
     assert results["cell-0"]["calls"] == 1
+
+
+def test_every_process_sees_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "visible_devices", lambda: ("4", "7"))
+    found = {}
+    run_jobs(
+        [Job(name, visible_device, tmp_path / name) for name in ("first", "second")],
+        processes=2,
+        label="test",
+        done=lambda job, result: found.update({job.name: result}),
+    )
+    assert {result["devices"] for result in found.values()} == {"4", "7"}
+    assert {result["threads"] for result in found.values()} == {1}
+
+
+def test_gpus_keep_the_names_that_the_process_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_devices() == ("0", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5")
+    assert visible_devices() == ("3", "GPU-5")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert visible_devices() == ()
 
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:

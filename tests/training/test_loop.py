@@ -13,7 +13,7 @@ from latentfields.errors import InputError
 from latentfields.training import loop
 from latentfields.training.loop import (
     Interrupted,
-    LoopOptions,
+    LoopConfig,
     checkpoint_path,
     log_path,
     read_log,
@@ -46,10 +46,10 @@ class Walk:
         self.generator.set_state(tensors["generator"])
 
 
-OFTEN = LoopOptions(checkpoint_seconds=0, log_every=3)
+OFTEN = LoopConfig(checkpoint_seconds=0, log_every=3)
 
 
-def run(walk: Walk, folder: Path, *, steps: int = 20, options: LoopOptions = OFTEN) -> float:
+def run(walk: Walk, folder: Path, *, steps: int = 20, options: LoopConfig = OFTEN) -> float:
     return train(walk, steps=steps, folder=folder, label="walk", options=options)
 
 
@@ -77,7 +77,7 @@ def test_the_log_has_every_third_step_and_the_last(tmp_path: Path) -> None:
 @pytest.mark.parametrize("every", [0.0, 1e9])
 @pytest.mark.parametrize("deaths", [[7], [0], [19], [2, 3, 4, 11]])
 def test_died_and_resumed_equals_uninterrupted(tmp_path: Path, deaths: list[int], every: float) -> None:
-    options = LoopOptions(checkpoint_seconds=every, log_every=3)
+    options = LoopConfig(checkpoint_seconds=every, log_every=3)
     straight = Walk()
     run(straight, tmp_path / "straight", options=options)
     for death in deaths:
@@ -91,7 +91,7 @@ def test_died_and_resumed_equals_uninterrupted(tmp_path: Path, deaths: list[int]
 
 
 def test_log_records_behind_the_checkpoint_are_dropped(tmp_path: Path) -> None:
-    options = LoopOptions(checkpoint_seconds=1e9, log_every=1)
+    options = LoopConfig(checkpoint_seconds=1e9, log_every=1)
     with pytest.raises(Interrupted):
         run(Walk({4: lambda: signal.raise_signal(signal.SIGINT)}), tmp_path, options=options)
     # Many steps more were done and logged, and lost with the process before the next checkpoint.
@@ -110,7 +110,7 @@ def test_log_records_behind_the_checkpoint_are_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, kind: signal.Signals) -> None:
     before = signal.getsignal(kind)
-    options = LoopOptions(checkpoint_seconds=1e9)
+    options = LoopConfig(checkpoint_seconds=1e9)
     with pytest.raises(Interrupted, match=f"interrupted at step 8; run the same command.*{tmp_path}"):
         run(Walk({7: lambda: signal.raise_signal(kind)}), tmp_path, options=options)
     assert signal.getsignal(kind) is before
@@ -142,7 +142,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         time.sleep(1)
 
     with pytest.raises(KeyboardInterrupt):
-        run(Walk({7: twice}), tmp_path, options=LoopOptions(checkpoint_seconds=1e9))
+        run(Walk({7: twice}), tmp_path, options=LoopConfig(checkpoint_seconds=1e9))
     assert signal.getsignal(signal.SIGINT) is before
     assert not checkpoint_path(tmp_path).exists()
 
@@ -187,7 +187,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_with_a_time_limit_progress_follows_the_clock(tmp_path: Path, clock: Clock) -> None:
     walk = Walk(dict.fromkeys(range(1000), clock.tick))
-    options = LoopOptions(seconds=0.75, checkpoint_seconds=1e9)
+    options = LoopConfig(seconds=0.75, checkpoint_seconds=1e9)
     seconds = run(walk, tmp_path, steps=1000, options=options)
     assert [progress for _, progress in walk.calls] == pytest.approx([i * 0.1 / 0.75 for i in range(8)])
     assert seconds == pytest.approx(0.8)
@@ -196,12 +196,12 @@ def test_with_a_time_limit_progress_follows_the_clock(tmp_path: Path, clock: Clo
 
 def test_few_steps_end_before_the_time_limit(tmp_path: Path, clock: Clock) -> None:
     walk = Walk(dict.fromkeys(range(1000), clock.tick))
-    run(walk, tmp_path, steps=4, options=LoopOptions(seconds=100))
+    run(walk, tmp_path, steps=4, options=LoopConfig(seconds=100))
     assert [progress for _, progress in walk.calls] == [0, 0.25, 0.5, 0.75]
 
 
 def test_time_before_an_interruption_counts(tmp_path: Path, clock: Clock) -> None:
-    options = LoopOptions(seconds=1.0, checkpoint_seconds=0)
+    options = LoopConfig(seconds=1.0, checkpoint_seconds=0)
     hooks: dict[int, Callable[[], None]] = dict.fromkeys(range(1000), clock.tick)
     with pytest.raises(RuntimeError):
         run(Walk(hooks | {6: die}), tmp_path, steps=1000, options=options)
@@ -221,7 +221,7 @@ def test_progress_stays_below_one(tmp_path: Path, clock: Clock) -> None:
         clock.now += 0.999999999999
 
     walk = Walk({0: long_step, 1: clock.tick})
-    run(walk, tmp_path, steps=1000, options=LoopOptions(seconds=1.0))
+    run(walk, tmp_path, steps=1000, options=LoopConfig(seconds=1.0))
     assert all(progress < 1 for _, progress in walk.calls)
 
 
@@ -244,7 +244,7 @@ def test_checkpoints_are_spaced_in_time(
         real(path, tensors, metadata)
 
     monkeypatch.setattr(loop, "save_tensors", save)
-    run(Walk(dict.fromkeys(range(20), clock.tick)), tmp_path, options=LoopOptions(checkpoint_seconds=0.55))
+    run(Walk(dict.fromkeys(range(20), clock.tick)), tmp_path, options=LoopConfig(checkpoint_seconds=0.55))
     assert saved == [6, 12, 18, 20]
 
 

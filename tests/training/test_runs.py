@@ -1,11 +1,24 @@
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from latentfields.autoencoders.config import (
+    AutoencoderRunConfig,
+    AutoencoderTrainingConfig,
+    PatchAutoencoderConfig,
+)
+from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
-from latentfields.training.runs import CONFIG_FILE, claim_run
+from latentfields.igae.config import IgaeConfig, IgaeRunConfig
+from latentfields.latent_nerf.presets import preset
+from latentfields.latent_nerf.run import FitRunConfig
+from latentfields.lrf.decoder.config import DecoderRunConfig, DecoderTrainingConfig, latent_field_config
+from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderRunConfig, EncoderTrainingConfig
+from latentfields.training.runs import CONFIG_FILE, KINDS, RunConfig, claim_run, read_run, run_kind
 
 CONFIG: dict[str, Any] = {"scene": "chair", "fit": {"steps": 10, "rates": (0.1, 0.2)}}
 
@@ -62,3 +75,82 @@ def test_a_damaged_configuration_is_reported(tmp_path: Path) -> None:
     (tmp_path / CONFIG_FILE).write_text("{")
     with pytest.raises(InputError, match=r"config\.json: malformed JSON"):
         claim_run(tmp_path, CONFIG)
+
+
+FIT = preset("triplane")
+RUNS = (
+    FitRunConfig(scene=Path("chair"), autoencoder="base", size=64, seconds=None, fit=FIT),
+    AutoencoderRunConfig(
+        photos=(Path("photos"),),
+        scenes=(),
+        start=None,
+        architecture=PatchAutoencoderConfig(),
+        training=AutoencoderTrainingConfig(),
+    ),
+    IgaeRunConfig(
+        autoencoder="base",
+        scenes=(Path("a"), Path("b")),
+        photos=(Path("photos"),),
+        pretrained=Path("other"),
+        training=IgaeConfig(),
+    ),
+    EncoderRunConfig(
+        autoencoder="base",
+        correspondences=(Path("set"),),
+        held_out=(),
+        photos=(),
+        training=EncoderTrainingConfig(discriminator=DiscriminatorConfig()),
+    ),
+    DecoderRunConfig(
+        scenes=(Path("a"),),
+        autoencoder="base",
+        size=None,
+        fit=latent_field_config("gaussians"),
+        training=DecoderTrainingConfig(),
+    ),
+)
+"""One of each kind."""
+
+
+def test_every_kind_of_run_is_known() -> None:
+    assert {run.kind for run in RUNS} == set(KINDS)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.kind)
+def test_a_folder_tells_its_run(tmp_path: Path, run: RunConfig) -> None:
+    claim_run(tmp_path / "run", run)
+    assert read_run(type(run), tmp_path / "run") == run
+    assert run_kind(tmp_path / "run") == run.kind
+    claim_run(tmp_path / "run", run)
+    other = next(other for other in RUNS if other.kind != run.kind)
+    with pytest.raises(
+        InputError, match=rf"run: is {re.escape(KINDS[run.kind])}; expected {KINDS[other.kind]}"
+    ):
+        read_run(type(other), tmp_path / "run")
+    with pytest.raises(InputError, match="holds a run with other settings"):
+        claim_run(tmp_path / "run", other)
+
+
+@pytest.mark.parametrize("run", [RUNS[0], RUNS[-1]], ids=lambda run: run.kind)
+def test_runs_that_an_earlier_version_wrote_without_a_kind_are_the_same(
+    tmp_path: Path, run: RunConfig
+) -> None:
+    about = to_json(run)
+    del about["kind"]
+    assert about.pop("reading" if run.kind == "fit" else "photos") in (None, [])
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(about))
+    assert run_kind(tmp_path) == run.kind
+    assert read_run(type(run), tmp_path) == run
+    claim_run(tmp_path, run)
+    with pytest.raises(InputError, match=r"\(size: .* there, 63 now\)"):
+        claim_run(tmp_path, replace(run, size=63))  # type: ignore[type-var]
+
+
+def test_folders_without_a_run(tmp_path: Path) -> None:
+    assert run_kind(tmp_path) is None
+    with pytest.raises(InputError, match=r"is not a run; expected a folder with config\.json"):
+        read_run(FitRunConfig, tmp_path)
+    (tmp_path / CONFIG_FILE).write_text('{"objects": 3}')
+    assert run_kind(tmp_path) is None
+    with pytest.raises(InputError, match="unknown field 'objects'"):
+        read_run(FitRunConfig, tmp_path)

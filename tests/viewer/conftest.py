@@ -13,12 +13,12 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.igae.config import IgaeConfig, JointConfig, LatentScenesConfig, PretrainingConfig
 from latentfields.igae.finetune import finetune_3d
-from latentfields.rendering.options import SamplingOptions
+from latentfields.rendering.config import DensityGridConfig
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import generate_object
 from latentfields.scenes.scene import Scene
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
 IGAE = IgaeConfig(
     size=32,
@@ -26,7 +26,7 @@ IGAE = IgaeConfig(
         resolution=16,
         features=8,
         hidden=16,
-        sampling=SamplingOptions(samples=8, bins=12, grid_resolution=8, grid_every=2, grid_warmup=4),
+        sampling=DensityGridConfig(samples=8, bins=12, grid_resolution=8, grid_every=2, grid_warmup=4),
     ),
     pretraining=PretrainingConfig(epochs=30.0, scenes_per_batch=2, views_per_scene=2, mlp_learning_rate=1e-2),
     joint=JointConfig(epochs=1.0, scenes_per_batch=2),
@@ -49,7 +49,7 @@ def latent_run(
 def igae_run(autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two latent scenes, trained from an autoencoder without statistics."""
     folder = tmp_path_factory.mktemp("igae")
-    options = RenderOptions(views=8, size=32, samples=1, test_fraction=0.25, val_fraction=0.0)
+    options = RenderConfig(views=8, size=32, samples=1, test_fraction=0.25, val_fraction=0.0)
     for seed in range(2):
         made = generate_object("vases", seed)
         render_object_scene(made, folder / "scenes" / f"vase-{seed}", options=options, seed=seed)
@@ -63,6 +63,6 @@ def igae_run(autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory)
         photos=[],
         out=folder / "run",
         command="",
-        loop=LoopOptions(checkpoint_seconds=3600.0),
+        loop=LoopConfig(checkpoint_seconds=3600.0),
     )
     return folder / "run"

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from helpers.tiny import RADIUS, SIZE, sphere_cameras
 from latentfields.cameras import Cameras
-from latentfields.latent_nerf.scene_model import View
 from latentfields.pages.pictures import LatentProjection, to_pixels
+from latentfields.rendering.rendering import Rendering
 from latentfields.viewer.frames import (
     BEHIND_ALL,
     Choice,
@@ -43,7 +43,7 @@ class Sphere:
     def images(self, indices: Tensor) -> Tensor:
         return self.render(self.cameras[indices])[0] + self.error
 
-    def render(self, cameras: Cameras) -> tuple[Tensor, View]:
+    def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
         rays = grid.rays()
         half_b = (rays.origins * rays.directions).sum(-1)
@@ -54,7 +54,7 @@ class Sphere:
         image = 0.2 + 0.5 * torch.nn.functional.interpolate(opacity, scale_factor=self.factor).expand(
             -1, 3, -1, -1
         )
-        return image, View(features, opacity, depth)
+        return image, Rendering(features, opacity, depth)
 
 
 @pytest.fixture

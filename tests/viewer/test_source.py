@@ -138,9 +138,9 @@ def test_what_cannot_be_opened(igae_run: Path, latent_run: Path, tmp_path: Path)
         opened(tmp_path / "list")
     with pytest.raises(InputError, match="is a run of `autoencoder finetune-3d`"):
         Run.load(igae_run)
-    with pytest.raises(InputError, match="--scene: is of no use"):
+    with pytest.raises(InputError, match="scene: is of no use"):
         opened(igae_run, scene=tmp_path)
-    with pytest.raises(InputError, match="--cache: is of no use"):
+    with pytest.raises(InputError, match="cache: is of no use"):
         opened(latent_run, cache=tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(igae_run, copy)

@@ -15,7 +15,7 @@ import torch
 from helpers.tiny import TINY_FIT
 from latentfields.errors import InputError
 from latentfields.latent_nerf.fit import fit_folder
-from latentfields.latent_nerf.run import MODEL_FILE, RunConfig
+from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.training.loop import Trainable
 from latentfields.viewer.gate import TrainingGate
@@ -25,8 +25,8 @@ from latentfields.viewer.source import open_source, training_source
 LOCAL = Address("127.0.0.1", 0)
 
 
-def config(scene_folder: Path, autoencoder_folder: Path) -> RunConfig:
-    return RunConfig(scene_folder, str(autoencoder_folder), size=None, seconds=None, fit=TINY_FIT)
+def config(scene_folder: Path, autoencoder_folder: Path) -> FitRunConfig:
+    return FitRunConfig(scene_folder, str(autoencoder_folder), size=None, seconds=None, fit=TINY_FIT)
 
 
 @contextmanager
@@ -96,8 +96,8 @@ def test_a_viewer_takes_the_next_free_port(latent_run: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        (Address("127.0.0.1", 70_000), "--port: is 70000; expected 0 to 65535"),
-        (Address("192.0.2.1", 0), r"--host: is '192\.0\.2\.1'; cannot listen there"),
+        (Address("127.0.0.1", 70_000), "port: is 70000; expected 0 to 65535"),
+        (Address("192.0.2.1", 0), r"host: is '192\.0\.2\.1'; cannot listen there"),
     ],
 )
 def test_addresses_that_nobody_can_listen_at(latent_run: Path, address: Address, problem: str) -> None:

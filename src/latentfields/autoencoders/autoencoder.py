@@ -7,7 +7,7 @@ network inside expects. Shape suffixes: B batch, C latent channels, H, W image s
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from latentfields.autoencoders.losses import sampled
 from latentfields.files import write_json
 
 STATISTICS_FILE = "latent_statistics.json"
@@ -62,9 +63,9 @@ class LatentStatistics:
     std: tuple[float, ...]
 
     @classmethod
-    def of(cls, latents: Tensor) -> LatentStatistics:
-        """Statistics of raw latents (B, C, h, w)."""
-        values = latents.double().transpose(0, 1).flatten(1)
+    def of(cls, *latents: Tensor) -> LatentStatistics:
+        """Statistics of raw latents (B, C, h, w), those of several sizes together."""
+        values = torch.cat([part.double().transpose(0, 1).flatten(1) for part in latents], dim=1)
         return cls(tuple(values.mean(1).tolist()), tuple(values.std(1).clamp(min=1e-6).tolist()))
 
 
@@ -96,6 +97,11 @@ class Autoencoder(nn.Module):
         return self.codec.factor
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.latent_mean.device
+
+    @property
     def statistics(self) -> LatentStatistics:
         """The statistics that latents are normalised with."""
         return LatentStatistics(tuple(self.latent_mean.tolist()), tuple(self.latent_std.tolist()))
@@ -108,10 +114,20 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def measure_statistics(self, images: Tensor, *, batch_size: int = 8) -> LatentStatistics:
-        """Statistics of the raw latents of images (B, 3, H, W) in [0, 1]; does not set them."""
+        """Statistics of the raw latents of images (B, 3, H, W) in [0, 1], on any device; does not set them."""
+        chunks = images.split(batch_size)
         return LatentStatistics.of(
-            torch.cat([self.codec.encode(chunk)[0] for chunk in images.split(batch_size)])
+            torch.cat([self.codec.encode(chunk.to(self.device))[0] for chunk in chunks])
         )
+
+    def renew_statistics(self, images: Tensor) -> None:
+        """Normalise latents with their statistics on images (B, 3, H, W) in [0, 1] from now on."""
+        self.set_statistics(self.measure_statistics(images))
+
+    def ensure_statistics(self, images: Callable[[], Tensor]) -> None:
+        """Measure the statistics on the images (B, 3, H, W) that are read then, unless there are some."""
+        if not self.has_statistics:
+            self.renew_statistics(images())
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean and log-variance of the normalised latents, (B, C, h, w), of images (B, 3, H, W) in [0, 1].
@@ -122,10 +138,21 @@ class Autoencoder(nn.Module):
         assert height % self.factor == 0, (height, self.factor)
         assert width % self.factor == 0, (width, self.factor)
         mean, log_variance = self.codec.encode(images)
-        mean = (mean - self._per_channel(self.latent_mean)) / self._per_channel(self.latent_std)
         if log_variance is not None:
-            log_variance = log_variance - 2 * self._per_channel(self.latent_std).log()
-        return mean, log_variance
+            log_variance = log_variance - 2 * _per_channel(self.latent_std).log()
+        return self.normalized(mean), log_variance
+
+    def normalized(self, raw: Tensor) -> Tensor:
+        """Latents (B, C, h, w) as everything outside of this class has them, of raw ones."""
+        return (raw - _per_channel(self.latent_mean)) / _per_channel(self.latent_std)
+
+    def raw(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, h, w) as the network has them, of normalised ones."""
+        return latents * _per_channel(self.latent_std) + _per_channel(self.latent_mean)
+
+    def raw_posterior(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, C, h, w) of raw latents, of those of normalised ones."""
+        return self.raw(mean), log_variance + 2 * _per_channel(self.latent_std).log()
 
     def encode(self, images: Tensor) -> Tensor:
         """Posterior means: normalised latents (B, C, h, w) of images (B, 3, H, W) in [0, 1]."""
@@ -134,16 +161,11 @@ class Autoencoder(nn.Module):
     def sample(self, images: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """A draw from the posterior; the mean for deterministic autoencoders."""
         mean, log_variance = self.posterior(images)
-        if log_variance is None:
-            return mean
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
-        return mean + noise * (0.5 * log_variance).exp()
+        return mean if log_variance is None else sampled(mean, log_variance, generator=generator)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Images (B, 3, H, W) of normalised latents (B, C, h, w); nominally in [0, 1], not clamped."""
-        return self.codec.decode(
-            latents * self._per_channel(self.latent_std) + self._per_channel(self.latent_mean)
-        )
+        return self.codec.decode(self.raw(latents))
 
     @torch.no_grad()
     def encode_batches(self, images: Tensor, *, batch_size: int = 8) -> Tensor:
@@ -186,6 +208,6 @@ class Autoencoder(nn.Module):
         statistics = self.statistics
         write_json(folder / STATISTICS_FILE, {"mean": statistics.mean, "std": statistics.std})
 
-    @staticmethod
-    def _per_channel(values: Tensor) -> Tensor:
-        return values.view(1, -1, 1, 1)
+
+def _per_channel(values: Tensor) -> Tensor:
+    return values.view(1, -1, 1, 1)

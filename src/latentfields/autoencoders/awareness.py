@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -117,17 +118,16 @@ class AwarenessScore:
 def score_awareness(autoencoder: Autoencoder, scenes: Sequence[Scene]) -> AwarenessScore:
     """Score an autoencoder on rendered objects; latents are posterior means.
 
-    Without latent statistics, those of the scenes' views are taken. Raises InputError when a scene has no depth, or
+    It computes on the autoencoder's device, and all else on the CPU. Without latent statistics, those of the scenes'
+    views are taken. Raises InputError when a scene has no depth, or
     its views share no surface.
     """
     factor = autoencoder.factor
     objects = [_object(scene.cropped_to_multiple(factor), factor) for scene in scenes]
-    if not autoencoder.has_statistics:
-        images = torch.cat([item.images for item in objects])
-        autoencoder.set_statistics(autoencoder.measure_statistics(images))
+    autoencoder.ensure_statistics(lambda: torch.cat([item.images for item in objects]))
     return AwarenessScore(
         autoencoder=autoencoder.name,
-        latents=_consistency(autoencoder.encode_batches, objects, factor),
+        latents=_consistency(partial(_encoded, autoencoder), objects, factor),
         pixels=_consistency(lambda images: avg_pool2d(images, factor), objects, factor),
         noise_psnr=_mean([_noise_psnr(autoencoder, item.images) for item in objects]),
         scenes=len(objects),
@@ -234,10 +234,18 @@ def _scale_error(code: Code, images: Tensor, *, factor: int) -> float:
     return _relative(code(shrunk(images, factor)) - shrunk(original, 1), original)
 
 
+def _encoded(autoencoder: Autoencoder, images: Tensor) -> Tensor:
+    """Latents of images, both on the CPU, by an autoencoder on any device."""
+    return autoencoder.encode_batches(images.to(autoencoder.latent_mean.device)).cpu()
+
+
 def _noise_psnr(autoencoder: Autoencoder, images: Tensor) -> float:
-    latents = autoencoder.encode_batches(images).cpu()
+    latents = _encoded(autoencoder, images)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
-    clean, noisy = (autoencoder.decode_batches(values) for values in (latents, latents + NOISE * noise))
+    clean, noisy = (
+        autoencoder.decode_batches(values.to(autoencoder.latent_mean.device)).cpu()
+        for values in (latents, latents + NOISE * noise)
+    )
     return float(psnr(noisy, clean).mean())
 
 

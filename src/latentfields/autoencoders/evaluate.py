@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,13 +10,15 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.image_data import centre_square, load_renders, photo_paths, read_photo
+from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo, renders_on_white
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
+from latentfields.files import Folders, as_folders
 from latentfields.measures.metrics import Scores, psnr, ssim
 from latentfields.measures.perceptual import multiscale_gmsd
+from latentfields.process import choose_device
 
 BATCH = 16
 SMALLEST_SIZE = 16
@@ -25,43 +26,43 @@ SMALLEST_SIZE = 16
 
 
 def evaluate_autoencoder(
-    name: str,
+    name: str | Path,
     *,
-    photos: tuple[Path, ...],
-    scenes: tuple[Path, ...],
-    pattern: str,
-    limit: int | None,
-    size: int,
-    codec_photos: tuple[Path, ...],
+    photos: Folders = (),
+    scenes: Folders = (),
+    pattern: str = "*",
+    limit: int | None = None,
+    size: int = 128,
+    codec_photos: Folders = (),
+    device: str = "auto",
 ) -> dict[str, dict[str, float]]:
     """Mean scores per kind of image ("photos", "scenes") and method (the autoencoder; the linear codec).
 
-    Photographs are cropped to their central square and downscaled to `size`; views of scenes are composited on white.
-    Raises InputError for unusable images or numbers.
+    Of folders of `photos`, those whose file names match the `pattern` are cropped to their central square and
+    downscaled to `size`; views of `scenes` (or folders of them) are composited on white. At most `limit` of each, the
+    first by name, are scored. The linear codec is fitted to `codec_photos`, and left out without them.
+    `device` is as for `fit`. Raises InputError for unusable images or numbers.
     """
     if limit is not None:
-        require_at_least("--limit", limit, 1)
-    autoencoder = load_autoencoder(name)
+        require_at_least("limit", limit, 1)
+    autoencoder = load_autoencoder(name).to(choose_device(device))
     if size < SMALLEST_SIZE or size % autoencoder.factor:
-        raise InputError(
-            "--size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
+        raise ArgumentError(
+            "size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"
         )
     sets: dict[str, Tensor] = {}
-    if photos:
-        paths = [p for p in photo_paths(photos) if fnmatch(p.name, pattern)][:limit]
+    if folders := as_folders(photos):
+        paths = [p for p in photo_paths(folders) if fnmatch(p.name, pattern)][:limit]
         if not paths:
-            raise InputError(photos[0], f"no photograph matches '{pattern}'")
+            raise InputError(folders[0], f"no photograph matches '{pattern}'")
         sets["photos"] = torch.stack([centre_square(read_photo(path), size=size) for path in paths])
-    if scenes:
-        rgba = load_renders(scenes, size=size)[:limit].float() / 255
-        sets["scenes"] = rgba[:, :3] * rgba[:, 3:] + 1 - rgba[:, 3:]
+    if roots := as_folders(scenes):
+        sets["scenes"] = renders_on_white(roots, size=size, limit=limit)
     if not sets:
-        raise InputError("--photos/--scenes", "name at least one folder of photographs or scenes to score")
+        raise ArgumentError("photos", "is empty, and so is `scenes`; name at least one folder to score")
     scores = {kind: reconstruction_scores(autoencoder, images) for kind, images in sets.items()}
-    if codec_photos:
-        fitted = torch.stack(
-            [centre_square(read_photo(path), size=size) for path in photo_paths(codec_photos)]
-        )
+    if others := as_folders(codec_photos):
+        fitted = torch.stack([centre_square(read_photo(path), size=size) for path in photo_paths(others)])
         mean, basis = principal_components(fitted, factor=autoencoder.factor, channels=autoencoder.channels)
         for kind, images in sets.items():
             decoded = linear_reconstruction(images, mean, basis).clamp(0, 1)
@@ -70,9 +71,13 @@ def evaluate_autoencoder(
 
 
 def reconstruction_scores(autoencoder: Autoencoder, images: Tensor) -> dict[str, float]:
-    """Mean scores of encoding and decoding images (B, 3, H, W) in [0, 1]."""
+    """Mean scores of encoding and decoding images (B, 3, H, W) in [0, 1], on the autoencoder's device."""
+    target = autoencoder.latent_mean.device
     decoded = torch.cat(
-        [autoencoder.decode_batches(autoencoder.encode_batches(chunk)) for chunk in images.split(BATCH)]
+        [
+            autoencoder.decode_batches(autoencoder.encode_batches(chunk.to(target))).cpu()
+            for chunk in images.split(BATCH)
+        ]
     )
     return _scores(decoded, images).means
 
@@ -86,10 +91,8 @@ def _scores(decoded: Tensor, images: Tensor) -> Scores:
     return Scores.gather([str(i) for i in range(len(images))], batches)
 
 
-def summary_lines(scores: Mapping[str, Mapping[str, float]], *, json: bool) -> list[str]:
-    """One line per kind of image, or one line of JSON."""
-    if json:
-        return [json_format.dumps(scores)]
+def summary_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """One line per kind of image."""
     return [
         f"{kind:24s} " + "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         for kind, values in scores.items()

@@ -14,8 +14,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.resampling import composited
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 WHITE_BACKGROUND_SHARE = 0.6
@@ -87,9 +88,9 @@ class TrainingImages:
 
     def _render(self, renders: Tensor, generator: torch.Generator) -> Tensor:
         rgba = renders[random_integer(len(renders), generator)].float() / 255
-        white, colour = torch.rand(1, generator=generator), torch.rand(3, 1, 1, generator=generator)
-        background = torch.ones(3, 1, 1) if white < WHITE_BACKGROUND_SHARE else colour
-        return _flip(rgba[:3] * rgba[3:] + background * (1 - rgba[3:]), generator)
+        white, colour = torch.rand(1, generator=generator), torch.rand(3, generator=generator)
+        background = torch.ones(3) if white < WHITE_BACKGROUND_SHARE else colour
+        return _flip(composited(rgba[:3], rgba[3:], background), generator)
 
 
 def random_integer(high: int, generator: torch.Generator) -> int:
@@ -114,8 +115,14 @@ def load_training_images(
         raise InputError(photo_folders[0], f"no photograph is at least {size} pixels wide and high")
     renders = load_renders(scene_folders, size=size) if scene_folders else None
     if not photos and renders is None:
-        raise InputError("--photos/--scenes", "name at least one folder of photographs or scenes to train on")
+        raise ArgumentError("photos", "is empty, and so is `scenes`; name at least one folder to train on")
     return TrainingImages(photos=photos, renders=renders, size=size)
+
+
+def renders_on_white(roots: tuple[Path, ...], *, size: int, limit: int | None = None) -> Tensor:
+    """The first `limit` views, or all, of `load_renders` on white: (N, 3, size, size) float32 in [0, 1]."""
+    rgba = load_renders(roots, size=size)[:limit].float() / 255
+    return composited(rgba[:, :3], rgba[:, 3:], (1.0, 1.0, 1.0))
 
 
 def load_renders(roots: tuple[Path, ...], *, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses of autoencoders that more than one training uses: reconstruction, perceptual distance, KL, noise on latents.
+"""Losses of autoencoders that more than one training uses: reconstruction, perceptual distance, KL, draws and noise.
 
 Shape suffixes: B images, C latent channels, H, W image size, h, w latent size.
 """
@@ -28,6 +28,12 @@ def reconstruction_loss(images: Tensor, targets: Tensor, *, kind: Literal["mse",
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL divergence of diagonal Gaussians (B, C, h, w) to the standard normal, in nats, averaged over the batch."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1).mean()
+
+
+def sampled(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """A draw (B, C, h, w) from diagonal Gaussians; noise is drawn on the CPU, whatever device they are on."""
+    noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
+    return mean + noise * (0.5 * log_variance).exp()
 
 
 def perceptual_loss(kind: Perceptual, device: torch.device) -> PerceptualLoss:

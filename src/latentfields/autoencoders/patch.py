@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.config import PatchAutoencoderConfig
+from latentfields.config.checks import check_stored
 from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
@@ -174,8 +175,7 @@ class PatchAutoencoder(nn.Module):
         if isinstance(values, dict):
             values.pop(CLASS_FIELD, None)
         config = from_json(PatchAutoencoderConfig, values, source=source)
-        if problem := config.problem():
-            raise InputError(source, problem)
+        check_stored(config, source)
         model = cls(config)
         tensors, _ = load_tensors(folder / WEIGHTS_FILE)
         try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_format
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from latentfields.autoencoders.awareness import (
@@ -17,10 +15,12 @@ from latentfields.autoencoders.awareness import (
 )
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
+from latentfields.files import Folders, as_folders
+from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import EVALUATION_FAMILIES, generate_object
 from latentfields.scenes.scene import Scene
 
@@ -28,28 +28,37 @@ FIRST_SEED = 9000
 """Seed of the first generated object of each family: far from those of examples and benchmarks."""
 
 
-def score_named(name: str, *, scenes: Sequence[Path], objects: int, views: int, size: int) -> AwarenessScore:
-    """Score the autoencoder `name` on scenes with depth maps, or on generated objects where none are given.
+def score_autoencoder(
+    name: str | Path,
+    *,
+    scenes: Folders = (),
+    objects: int = 2,
+    views: int = 24,
+    size: int = 128,
+    device: str = "auto",
+) -> AwarenessScore:
+    """Score the autoencoder `name` (or folder) on scenes with depth maps, or on generated objects if there are none.
 
     `scenes` are scene folders or folders of them; their views keep their size. Otherwise `objects` objects of every
-    evaluation family are rendered, `views` views of `size` pixels each. Raises InputError for unusable input.
+    evaluation family are rendered, `views` views of `size` pixels each. `device` is cpu, cuda, cuda:1 and so
+    on, or auto: the first GPU, if any. Raises InputError for unusable input.
     """
-    autoencoder = load_autoencoder(name)
-    if scenes:
-        folders = [folder for root in scenes for folder in scene_folders_below(root)]
+    autoencoder = load_autoencoder(name).to(choose_device(device))
+    if roots := as_folders(scenes):
+        folders = [folder for root in roots for folder in scene_folders_below(root)]
         return score_awareness(autoencoder, [load_scene(folder) for folder in folders])
     if size % autoencoder.factor:
-        raise InputError("--size", f"{size} is not a multiple of the factor {autoencoder.factor}")
+        raise ArgumentError("size", f"is {size}; expected a multiple of the factor {autoencoder.factor}")
     return score_awareness(autoencoder, generated_scenes(objects=objects, views=views, size=size))
 
 
 def generated_scenes(*, objects: int, views: int, size: int) -> tuple[Scene, ...]:
     """`objects` objects of every evaluation family, which no training of this package uses, with depth.
 
-    Raises InputError for less than one object, and as `RenderOptions.check`.
+    Raises InputError for less than one object, and as `RenderConfig.check`.
     """
-    require_at_least("--objects", objects, 1)
-    options = RenderOptions(views=views, size=size, test_fraction=0.0, val_fraction=0.0)
+    require_at_least("objects", objects, 1)
+    options = RenderConfig(views=views, size=size, test_fraction=0.0, val_fraction=0.0)
     scenes = []
     with tempfile.TemporaryDirectory(prefix="latentfields-") as folder:
         for family in EVALUATION_FAMILIES:
@@ -60,10 +69,8 @@ def generated_scenes(*, objects: int, views: int, size: int) -> tuple[Scene, ...
     return tuple(scenes)
 
 
-def summary_lines(score: AwarenessScore, *, json: bool) -> list[str]:
-    """A table of what the score says, or one line of JSON."""
-    if json:
-        return [json_format.dumps(score.to_json())]
+def summary_lines(score: AwarenessScore) -> list[str]:
+    """A table of what the score says."""
     rows = [("0 is perfect, 1 is chance", "latents", "pixels (floor)")]
     rows += [
         (label, f"{latents:.4f}", f"{pixels:.4f}")

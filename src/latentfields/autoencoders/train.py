@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,19 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import (
+    AutoencoderRunConfig,
+    AutoencoderTrainingConfig,
+    PatchAutoencoderConfig,
+)
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
+from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss, sampled
 from latentfields.autoencoders.patch import PatchAutoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
+from latentfields.files import Folders, as_folders
 from latentfields.measures.perceptual import gradient_similarity_loss
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
-from latentfields.training.loop import LoopOptions, train
+from latentfields.process import choose_device
+from latentfields.training.loop import LoopConfig, train
 from latentfields.training.muon import Muon
-from latentfields.training.runs import claim_run
-from latentfields.training.schedules import cosine_decay
+from latentfields.training.recipe import begin, finish
+from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
+from latentfields.training.state import Parts
 
 STATISTICS_IMAGES = 512
 """Images that the stored latent statistics are measured on."""
@@ -46,27 +52,40 @@ def new_autoencoder(config: PatchAutoencoderConfig, data: TrainingImages, *, see
 
 
 class AutoencoderTrainer:
-    """Trains one network; a `Trainable` for `training.loop.train`."""
+    """Trains one network; a `Trainable` for `training.loop.train`.
 
-    def __init__(self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTraining) -> None:
+    Random numbers are drawn on the CPU, whatever device the network is on.
+    """
+
+    def __init__(
+        self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTrainingConfig
+    ) -> None:
         self.model = model
         self.data = data
         self.options = options
+        self.device = next(model.parameters()).device
+        # On the CPU, so that every device sees the same batches and the same noise.
         self.generator = torch.Generator().manual_seed(options.seed)
         stride_one = (m for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (1, 1))
         kernels = [cast(nn.Parameter, module.weight) for module in stride_one]
         chosen = {id(p) for p in kernels}
         others = [p for p in model.parameters() if id(p) not in chosen]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "muon": Muon(kernels, lr=options.learning_rate * options.muon_factor),
-            "adam": torch.optim.AdamW(others, lr=options.learning_rate, weight_decay=0.0, fused=True),
+            "muon": with_peaks(Muon(kernels, lr=options.learning_rate * options.muon_factor)),
+            "adam": with_peaks(
+                torch.optim.AdamW(others, lr=options.learning_rate, weight_decay=0.0, fused=True)
+            ),
         }
-        self.peaks = {name: float(opt.param_groups[0]["lr"]) for name, opt in self.optimizers.items()}
+        self._parts = Parts(
+            modules={"model": model},
+            optimizers=self.optimizers,
+            generators={"generator": self.generator},
+        )
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
-        for name, optimizer in self.optimizers.items():
-            optimizer.param_groups[0]["lr"] = self.peaks[name] * self._schedule(index, progress)
+        for optimizer in self.optimizers.values():
+            set_learning_rates(optimizer, self._schedule(index, progress))
             optimizer.zero_grad()
         options = self.options
         images = self.data.batch(
@@ -74,7 +93,7 @@ class AutoencoderTrainer:
             renders=options.renders_per_batch,
             generator=self.generator,
         )
-        loss, parts = self._loss(images)
+        loss, parts = self._loss(images.to(self.device))
         loss.backward()
         for optimizer in self.optimizers.values():
             optimizer.step()
@@ -83,9 +102,7 @@ class AutoencoderTrainer:
     def _loss(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         options = self.options
         mean, log_variance = self.model.encode(images)
-        latents = mean
-        if log_variance is not None:
-            latents = mean + torch.randn(mean.shape, generator=self.generator) * (0.5 * log_variance).exp()
+        latents = mean if log_variance is None else sampled(mean, log_variance, generator=self.generator)
         decoded = self.model.decode(latents)
         loss = reconstruction_loss(decoded, images, kind=options.reconstruction)
         parts = {"reconstruction": loss}
@@ -103,24 +120,16 @@ class AutoencoderTrainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights, optimisers and the random generator."""
-        tensors = with_prefix("model", self.model.state_dict())
-        tensors["generator"] = self.generator.get_state()
-        groups = {}
-        for name, optimizer in self.optimizers.items():
-            packed, groups[name] = pack_optimizer(optimizer, name)
-            tensors.update(packed)
+        tensors, groups = self._parts.pack()
         return tensors, {"groups": groups}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
-        self.model.load_state_dict(without_prefix("model", tensors))
-        self.generator.set_state(tensors["generator"])
-        for name, optimizer in self.optimizers.items():
-            unpack_optimizer(optimizer, name, tensors, metadata["groups"][name])
+        self._parts.unpack(tensors, metadata["groups"])
 
     def finished(self, *, name: str) -> Autoencoder:
-        """The trained network with the statistics of its latents on the training images."""
-        autoencoder = Autoencoder(self.model.eval(), None, name=name)
+        """The trained network, on its device, with the statistics of its latents on the training images."""
+        autoencoder = Autoencoder(self.model.eval(), None, name=name).to(self.device)
         generator = torch.Generator().manual_seed(self.options.seed)
         share = self.options.photos_per_batch / (
             self.options.photos_per_batch + self.options.renders_per_batch
@@ -128,85 +137,88 @@ class AutoencoderTrainer:
         photos = round(STATISTICS_IMAGES * share) if self.data.renders is not None else STATISTICS_IMAGES
         photos = photos if self.data.photos else 0
         images = self.data.batch(photos=photos, renders=STATISTICS_IMAGES - photos, generator=generator)
-        autoencoder.set_statistics(autoencoder.measure_statistics(images))
+        autoencoder.renew_statistics(images)
         return autoencoder
 
 
 def train_autoencoder(
-    options: AutoencoderTraining,
+    training: AutoencoderTrainingConfig | None = None,
     *,
-    photos: tuple[Path, ...],
-    scenes: tuple[Path, ...],
-    out: Path,
+    photos: Folders = (),
+    scenes: Folders = (),
+    out: str | Path,
     architecture: PatchAutoencoderConfig | None = None,
     start: str | Path | None = None,
-    loop: LoopOptions,
+    device: str = "auto",
+    loop: LoopConfig | None = None,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
     `start` is the packaged name or the folder of a `PatchAutoencoder` to continue from, which has an architecture;
     without it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`.
     The encoder is variational where its architecture, or without `start` a positive `kl_weight`, says so.
+    `device` is as for `fit`; the result is on the CPU.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
-    options.check()
+    training, out = training or AutoencoderTrainingConfig(), Path(out)
+    training.check()
+    target = choose_device(device)
     if start is not None and architecture is not None:
-        raise InputError("--architecture", "is given beside --start, which has one; expected one of both")
+        raise ArgumentError("architecture", "is given beside `start`, which has one; expected one of both")
     model = None if start is None else _network(start)
-    config = _new_architecture(architecture, options) if model is None else model.config
-    if options.kl_weight > 0 and not config.variational:
-        raise InputError(
-            "--kl-weight", f"is {options.kl_weight}, but the encoder of {start} is not variational"
+    config = _new_architecture(architecture, training) if model is None else model.config
+    if training.kl_weight > 0 and not config.variational:
+        raise ArgumentError(
+            "kl_weight", f"is {training.kl_weight}, but the encoder of {start} is not variational"
         )
-    if options.size % config.factor:
-        raise InputError("--size", f"is {options.size}; expected a multiple of the factor {config.factor}")
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
-    data = load_training_images(photos, scenes, size=options.size)
-    _require_batches(options, data)
-    claim_run(
-        out,
-        {
-            "kind": "autoencoder",
-            "photos": [*map(str, photos)],
-            "scenes": [*map(str, scenes)],
-            "start": None if start is None else str(start),
-            "architecture": asdict(config),
-            "training": asdict(options),
-        },
+    if training.size % config.factor:
+        raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {config.factor}")
+    run = AutoencoderRunConfig(
+        photos=as_folders(photos),
+        scenes=as_folders(scenes),
+        start=None if start is None else str(start),
+        architecture=config,
+        training=training,
     )
-    if model is None:
-        model = new_autoencoder(config, data, seed=options.seed)
-    trainer = AutoencoderTrainer(model, data, options)
-    train(trainer, steps=options.steps, folder=out, label="autoencoder", options=loop)
-    autoencoder = trainer.finished(name=out.name)
-    autoencoder.save(out / "autoencoder")
-    return autoencoder
+    data = begin(run, out, lambda: _data(run))
+    model = model or new_autoencoder(config, data, seed=training.seed)
+    # Weights are drawn on the CPU: the same ones for every device.
+    trainer = AutoencoderTrainer(model.to(target), data, training)
+    seconds = train(
+        trainer, steps=training.steps, folder=out, label="autoencoder", options=loop or LoopConfig()
+    )
+    result = trainer.finished(name=out.name).cpu()
+    return finish(out, result, {"steps": training.steps}, seconds=seconds, device=target)
+
+
+def _data(run: AutoencoderRunConfig) -> TrainingImages:
+    """What is trained on. Raises InputError when batches would be empty: what is asked for is not among it."""
+    training = run.training
+    data = load_training_images(run.photos, run.scenes, size=training.size)
+    photos = training.photos_per_batch if data.photos else 0
+    renders = training.renders_per_batch if data.renders is not None else 0
+    if photos + renders < 1:
+        raise ArgumentError(
+            "photos_per_batch",
+            f"is {training.photos_per_batch}, and `renders_per_batch` {training.renders_per_batch}; of the images that "
+            "were given, expected at least one in a batch",
+        )
+    return data
 
 
 def _network(start: str | Path) -> PatchAutoencoder:
     """The network of an autoencoder of this package. Raises InputError for others."""
     codec = load_autoencoder(start).codec
     if not isinstance(codec, PatchAutoencoder):
-        raise InputError("--start", f"{start} is not a PatchAutoencoder, the kind that this command trains")
+        raise ArgumentError(
+            "start", f"is {start}; expected a PatchAutoencoder, the only kind that is trained here"
+        )
     return codec
 
 
 def _new_architecture(
-    wanted: PatchAutoencoderConfig | None, options: AutoencoderTraining
+    wanted: PatchAutoencoderConfig | None, options: AutoencoderTrainingConfig
 ) -> PatchAutoencoderConfig:
     config = wanted or PatchAutoencoderConfig()
-    if problem := config.problem():
-        raise InputError("--architecture", problem)
+    config.check("architecture")
     return replace(config, variational=config.variational or options.kl_weight > 0)
-
-
-def _require_batches(options: AutoencoderTraining, data: TrainingImages) -> None:
-    """Raise InputError when batches would be empty: what is asked for is not among the data."""
-    photos = options.photos_per_batch if data.photos else 0
-    renders = options.renders_per_batch if data.renders is not None else 0
-    if photos + renders < 1:
-        raise InputError(
-            "--photos-per-batch",
-            f"is {options.photos_per_batch}, and --renders-per-batch {options.renders_per_batch}; of the images that "
-            "were given, expected at least one in a batch",
-        )

@@ -19,7 +19,7 @@ from latentfields.bench.training_data import TrainingData, generated_training_da
 from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.files import write_json
-from latentfields.igae.input_checks import require_data
+from latentfields.igae.data import require_data
 from latentfields.pages.report import Table
 from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run, is_claimed

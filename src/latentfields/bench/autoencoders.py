@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.train import train_autoencoder
@@ -18,7 +18,7 @@ from latentfields.bench.training_data import TrainingData, generated_training_da
 from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.training.jobs import Cell, run_cells
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 from latentfields.training.runs import claim_run, is_claimed
 
 FOLDER = "autoencoders"
@@ -76,7 +76,7 @@ class TrainingJob:
     """One autoencoder to train from scratch."""
 
     architecture: PatchAutoencoderConfig
-    training: AutoencoderTraining
+    training: AutoencoderTrainingConfig
     data: TrainingData
     folder: Path
 
@@ -89,6 +89,6 @@ def train(job: TrainingJob) -> dict[str, Any]:
         scenes=job.data.scenes,
         out=job.folder,
         architecture=job.architecture,
-        loop=LoopOptions(checkpoint_seconds=120.0),
+        loop=LoopConfig(checkpoint_seconds=120.0),
     )
     return {"autoencoder": str(job.folder / "autoencoder")}

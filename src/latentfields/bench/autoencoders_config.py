@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
 from latentfields.bench.igae_config import Scale
 
 ARCHITECTURES: Mapping[str, PatchAutoencoderConfig] = MappingProxyType(
@@ -19,11 +19,11 @@ ARCHITECTURES: Mapping[str, PatchAutoencoderConfig] = MappingProxyType(
 )
 """Autoencoders of factor 4, 8 and 16. All keep one value in twelve: what differs is how many pixels share a latent."""
 
-TRAININGS: Mapping[Scale, AutoencoderTraining] = MappingProxyType(
+TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = MappingProxyType(
     {
-        "tiny": AutoencoderTraining(steps=10, photos_per_batch=2, renders_per_batch=2, size=32),
-        "small": AutoencoderTraining(steps=3000),
-        "paper": AutoencoderTraining(),
+        "tiny": AutoencoderTrainingConfig(steps=10, photos_per_batch=2, renders_per_batch=2, size=32),
+        "small": AutoencoderTrainingConfig(steps=3000),
+        "paper": AutoencoderTrainingConfig(),
     }
 )
 """How they are trained. The paper takes trained ones (kl-f4, kl-f8, kl-f16), which can be named instead."""

@@ -14,7 +14,7 @@ from latentfields.bench.grid import grid_fits, run_fit_grid
 from latentfields.bench.grid_config import FitGrid
 from latentfields.bench.nvs import FitJob, fit_and_score
 from latentfields.files import write_json
-from latentfields.rendering.options import EvenSampling
+from latentfields.rendering.config import EvenSamplingConfig
 from latentfields.training.jobs import Cell, run_cells, start_worker
 
 FAST, PLAIN = "fast", "plain"
@@ -47,7 +47,7 @@ def run_convergence(config: FitGrid, out: Path, *, plain: bool, processes: int) 
 
 
 def _plain(job: FitJob, folder: Path) -> FitJob:
-    config = replace(job.config, sampling=EvenSampling(), decoder_precision="float32")
+    config = replace(job.config, sampling=EvenSamplingConfig(), decoder_precision="float32")
     return replace(job, config=config, folder=folder, picture=job.picture.with_name(f"{folder.name}.png"))
 
 

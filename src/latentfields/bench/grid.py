@@ -99,7 +99,7 @@ def _objects(config: FitGrid, out: Path) -> list[BenchObject]:
 
 
 def _check(config: FitGrid, processes: int) -> None:
-    for option, value in (("--seeds", config.seeds), ("--processes", processes)):
+    for option, value in (("seeds", config.seeds), ("processes", processes)):
         require_at_least(option, value, 1)
     for option, names in (("--fields", config.fields), ("--spaces", config.spaces)):
         if not names:

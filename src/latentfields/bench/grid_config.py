@@ -11,7 +11,7 @@ from latentfields.bench.igae_config import Scale
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.presets import PresetName, preset
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.scenes.objects.config import RenderConfig
 
 PAPER_FIELDS: tuple[FieldName, ...] = ("vanilla", "instant-ngp", "tensorf", "kplanes")
 """The NeRFs of the paper's tables."""
@@ -21,7 +21,7 @@ PAPER_FIELDS: tuple[FieldName, ...] = ("vanilla", "instant-ngp", "tensorf", "kpl
 class GridScale:
     """Sizes of the benchmark."""
 
-    views: RenderOptions
+    views: RenderConfig
     """How the objects are rendered."""
     preset: PresetName
     """Which settings of a field are taken."""
@@ -53,17 +53,17 @@ class GridScale:
 GRID_SCALES: Mapping[Scale, GridScale] = MappingProxyType(
     {
         "tiny": GridScale(
-            views=RenderOptions(views=16, size=64, samples=2, test_fraction=0.25, val_fraction=0.0),
+            views=RenderConfig(views=16, size=64, samples=2, test_fraction=0.25, val_fraction=0.0),
             preset="small",
             steps=(10, 10),
             batch_images=2,
             subpixels=1,
         ),
         "small": GridScale(
-            views=RenderOptions(), preset="small", steps=(400, 600), batch_images=2, subpixels=2
+            views=RenderConfig(), preset="small", steps=(400, 600), batch_images=2, subpixels=2
         ),
         "paper": GridScale(
-            views=RenderOptions(views=300), preset="paper", steps=None, batch_images=4, subpixels=1
+            views=RenderConfig(views=300), preset="paper", steps=None, batch_images=4, subpixels=1
         ),
     }
 )

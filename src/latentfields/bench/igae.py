@@ -26,7 +26,7 @@ from latentfields.bench.training_data import TrainingData, generated_training_da
 from latentfields.config.checks import require_at_least
 from latentfields.config.typed_json import to_json
 from latentfields.files import write_json
-from latentfields.igae.input_checks import require_data
+from latentfields.igae.data import require_data
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
 from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run, is_claimed
@@ -41,7 +41,7 @@ def run_igae_bench(config: IgaeBench, out: Path, *, processes: int) -> dict[str,
 
     Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
     """
-    for option, value in (("--seeds", config.seeds), ("--processes", processes)):
+    for option, value in (("seeds", config.seeds), ("processes", processes)):
         require_at_least(option, value, 1)
     config.fit(seed=0).check()
     scale = SCALES[config.scale]

@@ -12,7 +12,7 @@ from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import PAPER, SMALL, TINY, IgaeConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.presets import PresetName, preset
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.scenes.objects.config import RenderConfig
 
 Scale = Literal["tiny", "small", "paper"]
 
@@ -23,7 +23,7 @@ class IgaeScale:
 
     training: IgaeConfig
     """How autoencoders are trained that are not given."""
-    views: RenderOptions
+    views: RenderConfig
     """How the objects are rendered that latent NeRFs are fitted to."""
     preset: PresetName
     """Which settings of a field are taken."""
@@ -45,7 +45,7 @@ SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
                 pretraining=replace(TINY.pretraining, epochs=1.0),
                 joint=replace(TINY.joint, epochs=1.0),
             ),
-            views=RenderOptions(views=16, size=64, samples=2, test_fraction=0.25, val_fraction=0.0),
+            views=RenderConfig(views=16, size=64, samples=2, test_fraction=0.25, val_fraction=0.0),
             preset="small",
             steps=(40, 40),
             batch_images=2,
@@ -54,7 +54,7 @@ SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
         ),
         "small": IgaeScale(
             training=SMALL,
-            views=RenderOptions(),
+            views=RenderConfig(),
             preset="small",
             steps=(400, 600),
             batch_images=2,
@@ -63,7 +63,7 @@ SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
         ),
         "paper": IgaeScale(
             training=PAPER,
-            views=RenderOptions(views=178),
+            views=RenderConfig(views=178),
             preset="paper",
             steps=None,
             batch_images=4,

@@ -11,7 +11,7 @@ from latentfields.bench.training_data import TrainingData
 from latentfields.igae.config import Ablation, IgaeConfig
 from latentfields.igae.finetune import finetune_3d
 from latentfields.training.jobs import Cell, run_cells
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
 ABLATIONS: dict[str, Ablation] = {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
 """What the roles leave out."""
@@ -68,6 +68,6 @@ def train(job: TrainingJob) -> dict[str, Any]:
         pretrained=None,
         device="cpu",
         command=job.command,
-        loop=LoopOptions(checkpoint_seconds=120.0),
+        loop=LoopConfig(checkpoint_seconds=120.0),
     )
     return {"autoencoder": trained_folder(job.folder, job.role)}

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from latentfields.autoencoders.evaluate import reconstruction_scores
-from latentfields.autoencoders.image_data import centre_square, load_renders, photo_paths, read_photo
+from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo, renders_on_white
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.autoencoders.score import generated_scenes, score_named
+from latentfields.autoencoders.score import generated_scenes, score_autoencoder
 from latentfields.errors import InputError
 
 VIEWS = 24
@@ -78,8 +78,7 @@ class ViewsJob:
 def reconstruct_views(job: ViewsJob) -> dict[str, Any]:
     """The same measures of autoencoded views of objects on white."""
     if job.scenes:
-        rgba = load_renders(job.scenes, size=job.size).float() / 255
-        images = rgba[:, :3] * rgba[:, 3:] + 1 - rgba[:, 3:]
+        images = renders_on_white(job.scenes, size=job.size)
     else:
         scenes = generated_scenes(objects=job.objects, views=VIEWS, size=job.size)
         images = torch.cat([scene.images(torch.arange(len(scene))) for scene in scenes])
@@ -100,5 +99,5 @@ class ScoreJob:
 
 def score(job: ScoreJob) -> dict[str, Any]:
     """The 3D-awareness score (`autoencoders.awareness`)."""
-    result = score_named(job.autoencoder, scenes=(), objects=job.objects, views=VIEWS, size=job.size)
+    result = score_autoencoder(job.autoencoder, scenes=(), objects=job.objects, views=VIEWS, size=job.size)
     return result.to_json()

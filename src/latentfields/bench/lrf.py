@@ -30,7 +30,7 @@ from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.files import write_json
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.lrf.decoder.config import AlignConfig, latent_field_config
+from latentfields.lrf.decoder.config import DecoderRunConfig, latent_field_config
 from latentfields.measures.standard import image_measures
 from latentfields.scenes.load import scene_folders_below
 from latentfields.training.jobs import Cell, run_cells
@@ -124,8 +124,8 @@ class _Bench:
         given |= {name.removeprefix("train-"): done["autoencoder"] for name, done in trained.items()}
         return {role: name for role in STAGES if (name := given[role]) is not None}
 
-    def _alignment(self, autoencoder: str, scenes: tuple[Path, ...]) -> AlignConfig:
-        return AlignConfig(
+    def _alignment(self, autoencoder: str, scenes: tuple[Path, ...]) -> DecoderRunConfig:
+        return DecoderRunConfig(
             scenes=scenes,
             autoencoder=autoencoder,
             size=self.scale.size,

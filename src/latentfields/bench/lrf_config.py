@@ -10,9 +10,9 @@ from types import MappingProxyType
 from latentfields.bench.igae_config import Scale
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.decoder.config import AlignTraining
-from latentfields.lrf.encoder.config import PAPER, SMALL, TINY, EncoderFinetuning
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.lrf.decoder.config import DecoderTrainingConfig
+from latentfields.lrf.encoder.config import PAPER, SMALL, TINY, EncoderTrainingConfig
+from latentfields.scenes.objects.config import RenderConfig
 
 FEW = 3
 """Training views of the few-shot fits (LRF Table 2)."""
@@ -37,7 +37,7 @@ ENCODER_OF: Mapping[str, str] = MappingProxyType(
 class LrfScale:
     """Sizes of the benchmark."""
 
-    views: RenderOptions
+    views: RenderConfig
     """How objects are rendered, to test on and to train on."""
     size: int
     """Longer side of the images of captured scenes, in pixels, at most."""
@@ -51,16 +51,16 @@ class LrfScale:
     """Steps of every fit; None takes the preset's."""
     divisors: tuple[int, ...]
     """Image-space fits beside the one at the latents' resolution: the full resolution by these."""
-    encoder: EncoderFinetuning
+    encoder: EncoderTrainingConfig
     """Stage I."""
-    decoder: AlignTraining
+    decoder: DecoderTrainingConfig
     """Stage III."""
 
 
 LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
     {
         "tiny": LrfScale(
-            views=RenderOptions(views=10, size=128, samples=1, test_fraction=0.2, val_fraction=0.0),
+            views=RenderConfig(views=10, size=128, samples=1, test_fraction=0.2, val_fraction=0.0),
             size=256,
             families=("vases",),
             training_objects=1,
@@ -68,10 +68,10 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
             fit_steps=10,
             divisors=(1,),
             encoder=replace(TINY, steps=6),
-            decoder=AlignTraining(steps=6),
+            decoder=DecoderTrainingConfig(steps=6),
         ),
         "small": LrfScale(
-            views=RenderOptions(),
+            views=RenderConfig(),
             size=256,
             families=("vases", "hats", "bags"),
             training_objects=8,
@@ -79,10 +79,10 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
             fit_steps=None,
             divisors=(4, 2, 1),
             encoder=SMALL,
-            decoder=AlignTraining(),
+            decoder=DecoderTrainingConfig(),
         ),
         "paper": LrfScale(
-            views=RenderOptions(views=200, size=512),
+            views=RenderConfig(views=200, size=512),
             size=512,
             families=("vases", "hats", "bags"),
             training_objects=11,
@@ -90,7 +90,9 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
             fit_steps=None,
             divisors=(4, 2, 1),
             encoder=PAPER,
-            decoder=AlignTraining(steps=100_000, crop=512, learning_rate=4.5e-6, final_learning_rate=1.0),
+            decoder=DecoderTrainingConfig(
+                steps=100_000, crop=512, learning_rate=4.5e-6, final_learning_rate=1.0
+            ),
         ),
     }
 )

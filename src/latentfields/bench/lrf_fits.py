@@ -18,14 +18,15 @@ from latentfields.bench.timing import milliseconds
 from latentfields.cameras import Cameras
 from latentfields.files import read_json
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.fit import METRICS_FILE, fit
+from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.run import MODEL_FILE, Run
-from latentfields.lrf.decoder.align_fit import fit_latent_field
+from latentfields.lrf.decoder.pairs import fit_latent_field
 from latentfields.measures.metrics import Scores
 from latentfields.measures.standard import image_measures
 from latentfields.pages.pictures import save_png, to_pixels
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
+from latentfields.training.recipe import METRICS_FILE
 
 TIMED_VIEWS = 8
 """Test views that are rendered, and decoded, to time it."""

@@ -10,13 +10,12 @@ import torch
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
 from latentfields.lrf.correspondences.make import correspond
 from latentfields.lrf.decoder.align import align_decoder
-from latentfields.lrf.decoder.config import AlignConfig
-from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.lrf.decoder.config import DecoderRunConfig
+from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
-from latentfields.training.loop import LoopOptions
+from latentfields.training.loop import LoopConfig
 
 CHECKPOINT_SECONDS = 120.0
 
@@ -29,7 +28,7 @@ class EncoderJob:
     """Name or folder of the plain autoencoder."""
     scenes: tuple[Path, ...]
     photos: tuple[Path, ...]
-    config: EncoderFinetuning
+    config: EncoderTrainingConfig
     out: Path
     """Folder of the correspondences and of the training."""
 
@@ -37,8 +36,7 @@ class EncoderJob:
 def train_encoder(job: EncoderJob) -> dict[str, Any]:
     """Find correspondences and fine-tune the encoder on them; says in which folder the result is."""
     correspondences = job.out / "correspondences"
-    for _ in correspond(job.scenes, out=correspondences, options=CorrespondenceOptions()):
-        pass
+    correspond(job.scenes, out=correspondences)
     finetune_encoder(
         job.config,
         autoencoder=job.autoencoder,
@@ -47,7 +45,7 @@ def train_encoder(job: EncoderJob) -> dict[str, Any]:
         photos=job.photos,
         out=job.out / "training",
         device="auto",
-        loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS),
+        loop=LoopConfig(checkpoint_seconds=CHECKPOINT_SECONDS),
     )
     return {"autoencoder": str(job.out / "training" / "autoencoder")}
 
@@ -56,14 +54,24 @@ def train_encoder(job: EncoderJob) -> dict[str, Any]:
 class DecoderJob:
     """Stage III."""
 
-    config: AlignConfig
+    config: DecoderRunConfig
     out: Path
     """Folder of the training."""
 
 
 def train_decoder(job: DecoderJob) -> dict[str, Any]:
     """Align the decoder; says in which folder the result is."""
-    align_decoder(job.config, out=job.out, loop=LoopOptions(checkpoint_seconds=CHECKPOINT_SECONDS))
+    config = job.config
+    align_decoder(
+        config.training,
+        scenes=config.scenes,
+        autoencoder=config.autoencoder,
+        photos=config.photos,
+        fit=config.fit,
+        size=config.size,
+        out=job.out,
+        loop=LoopConfig(checkpoint_seconds=CHECKPOINT_SECONDS),
+    )
     return {"autoencoder": str(job.out / "autoencoder")}
 
 

@@ -18,12 +18,13 @@ from latentfields.bench.timing import milliseconds
 from latentfields.cameras import Cameras
 from latentfields.files import read_json
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.fit import METRICS_FILE, fit
+from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.run import Run
 from latentfields.pages.pictures import to_pixels
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
+from latentfields.training.recipe import METRICS_FILE
 
 TIMED_VIEWS = 7
 """Test views that are rendered one by one to time it."""

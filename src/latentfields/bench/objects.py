@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.errors import InputError
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.mesh_files import load_mesh
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import FAMILIES, generate_object
 from latentfields.training.jobs import Cell
 
@@ -30,7 +30,7 @@ class BenchObject:
     """File of the mesh; None generates it."""
     scene: Path
     """Folder of the scene, which need not exist yet."""
-    options: RenderOptions
+    options: RenderConfig
     """How it is rendered."""
 
     @property
@@ -45,7 +45,7 @@ def bench_objects(
     families: Sequence[str],
     meshes: Sequence[Path],
     seeds: Sequence[int],
-    options: RenderOptions,
+    options: RenderConfig,
 ) -> list[BenchObject]:
     """One object per family and seed. `meshes` are one more family: seed number i takes mesh number i, cyclically."""
     objects = []

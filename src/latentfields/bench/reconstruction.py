@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from latentfields.autoencoders.evaluate import SMALLEST_SIZE
 from latentfields.autoencoders.image_data import load_renders
@@ -17,12 +17,12 @@ from latentfields.bench.jobs import (
     reconstruct_views,
     require_autoencoders,
 )
-from latentfields.config.checks import check_numbers, require_at_least
+from latentfields.config.checks import Range, check_fields, require_at_least
 from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.files import write_json
 from latentfields.pages.report import Table
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.procedural import EVALUATION_FAMILIES
 from latentfields.training.jobs import Cell, run_cells
 from latentfields.training.runs import claim_run
@@ -46,15 +46,15 @@ class ReconstructionBench:
     """Scenes, or folders of them; views of generated objects are reconstructed in any case."""
     objects: int
     """Generated objects per evaluation family."""
-    size: int
+    size: Annotated[int, Range(low=SMALLEST_SIZE)]
     """Side of all images, in pixels."""
 
     def check(self) -> None:
         """Raise InputError when a value is out of range, or something that is named cannot be used."""
         if not self.autoencoders:
             raise InputError("autoencoders", "name at least one")
-        check_numbers(self, lowest={"size": SMALLEST_SIZE})
-        RenderOptions(size=self.size).check()
+        check_fields(self)
+        RenderConfig(size=self.size).check()
         require_autoencoders(self.autoencoders, size=self.size)
         matching_photos(self.photos, self.pattern)
         if self.scenes:
@@ -66,7 +66,7 @@ def run_reconstruction_bench(config: ReconstructionBench, out: Path, *, processe
 
     Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
     """
-    require_at_least("--processes", processes, 1)
+    require_at_least("processes", processes, 1)
     # Input is read before the folder is claimed: bad input leaves nothing behind.
     config.check()
     claim_run(out, to_json(config))

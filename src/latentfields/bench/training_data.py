@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import TRAIN_FAMILIES, generate_object
 from latentfields.scenes.procedural.painting import POTTERY, painted
 from latentfields.training.jobs import Cell, run_cells
@@ -35,7 +35,7 @@ class TrainingData:
 
 
 def generated_training_data(
-    folder: Path, options: RenderOptions, out: Path, *, processes: int
+    folder: Path, options: RenderConfig, out: Path, *, processes: int
 ) -> TrainingData:
     """Scenes and pictures made in `folder`, by cells of the benchmark `out`, where the user has none at hand.
 
@@ -47,7 +47,7 @@ def generated_training_data(
     return TrainingData((folder / "scenes",), (folder / "photos",))
 
 
-def training_scene_cells(folder: Path, *, objects: int, options: RenderOptions) -> list[Cell]:
+def training_scene_cells(folder: Path, *, objects: int, options: RenderConfig) -> list[Cell]:
     """Cells that render one object of each of the first `objects` training families into `folder`."""
     jobs = [
         SceneJob(family, seed=0, options=options, folder=folder / family)
@@ -62,7 +62,7 @@ class SceneJob:
 
     family: str
     seed: int
-    options: RenderOptions
+    options: RenderConfig
     folder: Path
 
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from latentfields.autoencoders.config import AutoencoderTraining, PatchAutoencoderConfig
+from latentfields.autoencoders.config import (
+    PRESETS,
+    AutoencoderPreset,
+    AutoencoderTrainingConfig,
+    PatchAutoencoderConfig,
+)
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
+from latentfields.cli.reporting import print_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +43,30 @@ class Train:
     start: str | None = None
     """Packaged name or folder of an autoencoder to continue from, whose architecture stays, instead of the best
     linear codec."""
-    threads: int = 1
-    """Threads inside tensor operations."""
+    preset: AutoencoderPreset = "small"
+    """Scale of the training: a minute or a few hours of one CPU core."""
+    settings: Settings = None
+    checkpoint_seconds: CheckpointSeconds = 30.0
+    device: Device = "auto"
+    threads: Threads = 1
     architecture: PatchAutoencoderConfig = field(default_factory=PatchAutoencoderConfig)
-    training: Annotated[AutoencoderTraining, tyro.conf.arg(name="")] = field(
-        default_factory=AutoencoderTraining
+    training: Annotated[AutoencoderTrainingConfig, tyro.conf.arg(name="")] = field(
+        default_factory=AutoencoderTrainingConfig
     )
+
+    @classmethod
+    def starting_point(cls, arguments: Sequence[str]) -> Train:
+        """The training that --preset and --settings describe."""
+        known = chosen(arguments, {"preset": AutoencoderPreset, "settings": Path})
+        training = with_settings(PRESETS[known.get("preset", "small")], known.get("settings"))
+        return cls(out=tyro.MISSING, training=training, **known)
 
     def run(self) -> None:
         """Train and say where the result is."""
         from latentfields.autoencoders.train import train_autoencoder
-        from latentfields.process import set_threads
-        from latentfields.training.loop import LoopOptions
+        from latentfields.training.loop import LoopConfig
 
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         train_autoencoder(
             self.training,
             photos=self.photos,
@@ -48,7 +74,8 @@ class Train:
             out=self.out,
             architecture=None if self.architecture == PatchAutoencoderConfig() else self.architecture,
             start=self.start,
-            loop=LoopOptions(),
+            device=self.device,
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
         )
         print(self.out / "autoencoder")
 
@@ -71,6 +98,7 @@ class Evaluate:
     """Side of the images, in pixels."""
     codec_photos: tuple[Path, ...] = ()
     """Folders of the photographs that the linear codec is fitted on; without them it is left out."""
+    device: Device = "auto"
     json: bool = False
     """Print JSON."""
 
@@ -86,6 +114,6 @@ class Evaluate:
             limit=self.limit,
             size=self.size,
             codec_photos=self.codec_photos,
+            device=self.device,
         )
-        for line in summary_lines(scores, json=self.json):
-            print(line)
+        print_result(scores, summary_lines(scores), json=self.json)

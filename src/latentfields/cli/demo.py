@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentfields.cli.command_line import command_line
+from latentfields.cli.options import Device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Demo:
     """Training time of each fit."""
     views: int = 120
     """Rendered views of the object, all splits together."""
+    device: Device = "auto"
 
     def run(self) -> None:
         """Generate, fit both, report."""
@@ -39,6 +41,7 @@ class Demo:
             autoencoder=self.autoencoder,
             seconds=self.seconds,
             views=self.views,
+            device=self.device,
             command=command_line(),
         )
         for line in report:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import tyro
 
+from latentfields.cli.options import Device
+from latentfields.cli.reporting import flags_in, print_result
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
@@ -18,15 +21,16 @@ class Evaluate:
     """Where the scene is now; by default where it was fitted from."""
     autoencoder: str | None = None
     """Where the autoencoder is now that the scene was fitted with; by default where it was then."""
+    device: Device = "auto"
     json: bool = False
     """Print the averages as JSON."""
 
     def run(self) -> None:
         """Evaluate and print."""
-        from latentfields.latent_nerf.evaluate import evaluate_run, summary_lines
+        from latentfields.latent_nerf.evaluate import evaluate_run, mean_scores, summary_lines
         from latentfields.latent_nerf.run import Run
 
-        run = Run.load(self.run_folder)
+        run = Run.load(self.run_folder, device=self.device)
         scores = evaluate_run(run, scene_folder=self.scene, autoencoder=self.autoencoder)
-        for line in summary_lines(scores, json=self.json):
-            print(line)
+        lines = [flags_in(line, self) for line in summary_lines(scores)]
+        print_result(mean_scores(scores), lines, json=self.json)

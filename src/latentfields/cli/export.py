@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from latentfields.export.config import MeshOptions, PointOptions
+from latentfields.cli.options import Device
+from latentfields.export.config import MeshConfig, PointsConfig
 
 if TYPE_CHECKING:
     from latentfields.latent_nerf.run import Run
@@ -26,6 +27,7 @@ class _Export(abc.ABC):
     """Folder of the run, or a file written by `latentfields export scene`."""
     out: Path | None = None
     """What to write."""
+    device: Device = "auto"
     json: bool = False
     """Print what was written as JSON."""
 
@@ -38,7 +40,7 @@ class _Export(abc.ABC):
         from latentfields.config.typed_json import to_json
         from latentfields.latent_nerf.run import Run
 
-        summary = self.export(Run.load(self.run_folder))
+        summary = self.export(Run.load(self.run_folder, device=self.device))
         if self.json:
             print(json_format.dumps(to_json(summary)))
             return
@@ -78,7 +80,7 @@ class Mesh(_ExportWithViews):
 
     out: Path | None = None
     """File to write, ending in .ply, .obj or .glb; by default RUN/exports/mesh.ply."""
-    options: Annotated[MeshOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=MeshOptions)
+    options: Annotated[MeshConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=MeshConfig)
 
     def export(self, run: Run) -> Any:
         """As `export_mesh`."""
@@ -93,7 +95,7 @@ class Points(_ExportWithViews):
 
     out: Path | None = None
     """File to write, ending in .ply; by default RUN/exports/points.ply."""
-    options: Annotated[PointOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=PointOptions)
+    options: Annotated[PointsConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=PointsConfig)
 
     def export(self, run: Run) -> Any:
         """As `export_points`."""

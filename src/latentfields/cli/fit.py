@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json as json_format
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import tyro
 
 from latentfields.cli.command_line import command_line
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
 from latentfields.fields.config import FieldName
-from latentfields.fields.gaussians.config import DensificationName
+from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
-from latentfields.latent_nerf.presets import PresetName, preset, require_gaussians
-from latentfields.rendering.options import SamplerName
+from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import Masks, Reading
 
 
@@ -27,7 +35,7 @@ class Fit:
     """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder or in RGB.
 
     Run the same command again to resume a fit that was interrupted. The options after --field, --preset, --space,
-    --sampler and --densification, and their defaults, are those of what is chosen there.
+    --sampler, --densification and --settings, and their defaults, are those of what is chosen there.
     """
 
     scene: tyro.conf.Positional[Path]
@@ -44,6 +52,7 @@ class Fit:
     """How rays are sampled; by default as in the preset. Gaussians are splatted."""
     densification: DensificationName | None = None
     """How Gaussians are added and removed: by gradients, as in 3DGS, or by MCMC; by default as in the preset."""
+    settings: Settings = None
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
     masks: Masks = "object"
@@ -54,10 +63,9 @@ class Fit:
     """Read files of the scene that are links to places outside of its folder, as in caches of data sets."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
-    device: str = "auto"
-    """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
-    threads: int = 1
-    """Threads inside tensor operations."""
+    checkpoint_seconds: CheckpointSeconds = 30.0
+    device: Device = "auto"
+    threads: Threads = 1
     json: bool = False
     """Print the run's folder, its report, the training time in seconds and the scores on the test views as JSON."""
     viewer: bool = False
@@ -68,16 +76,28 @@ class Fit:
         default_factory=FitConfig
     )
 
+    @classmethod
+    def starting_point(cls, arguments: Sequence[str]) -> Fit:
+        """The fit that --field, --preset and so on describe."""
+        options = {"field": FieldName, "preset": PresetName, "sampler": SamplerName}
+        known = chosen(arguments, options | {"densification": DensificationName, "settings": Path})
+        config = preset(
+            known.get("field", "kplanes"),
+            known.get("preset", "small"),
+            space=chosen(arguments, {"space": Space}).get("space", "latent"),
+            sampler=known.get("sampler"),
+            densification=known.get("densification"),
+        )
+        return cls(scene=tyro.MISSING, config=with_settings(config, known.get("settings")), **known)
+
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
         from latentfields.cli.view import viewer_watch
         from latentfields.latent_nerf.fit import fit_folder
         from latentfields.latent_nerf.report import write_run_report
-        from latentfields.latent_nerf.run import RunConfig
-        from latentfields.process import set_threads
+        from latentfields.latent_nerf.run import FitRunConfig
 
-        require_gaussians(self.field, self.densification)
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
         autoencoder = self.autoencoder if self.config.space == "latent" else None
@@ -86,7 +106,7 @@ class Fit:
             model=None if self.model is None else str(self.model),
             follow_links=self.follow_links,
         )
-        config = RunConfig(
+        config = FitRunConfig(
             scene=self.scene,
             autoencoder=autoencoder,
             size=self.size,
@@ -95,48 +115,22 @@ class Fit:
             reading=None if reading == Reading() else reading,
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
-        run = fit_folder(config, out=out, device=self.device, watch=watch)
+        run = fit_folder(
+            config, out=out, device=self.device, watch=watch, checkpoint_seconds=self.checkpoint_seconds
+        )
         report = write_run_report((run,), title=name, command=command_line())
         print(json_format.dumps(_results(out, report)) if self.json else report)
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:
     from latentfields.files import read_json
-    from latentfields.latent_nerf.fit import METRICS_FILE
+    from latentfields.latent_nerf.evaluate import mean_scores
+    from latentfields.training.recipe import METRICS_FILE
 
     metrics = read_json(out / METRICS_FILE)
-    means = {group: scores["mean"] for group, scores in metrics["test"].items()}
     return {
         "run": str(out),
         "report": str(report),
         "training_seconds": metrics["training_seconds"],
-        "test": means,
+        "test": mean_scores(metrics),
     }
-
-
-def starting_point(arguments: Sequence[str]) -> Fit:
-    """Defaults of the options, which depend on what --field, --preset and so on are in `arguments`.
-
-    Values that do not exist are passed over here: the parser proper names them.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    choices = {
-        "field": get_args(FieldName),
-        "preset": get_args(PresetName),
-        "sampler": get_args(SamplerName),
-        "densification": get_args(DensificationName),
-        "space": get_args(Space),
-    }
-    for name in choices:
-        parser.add_argument(f"--{name}", nargs="?")
-    chosen: dict[str, Any] = vars(parser.parse_known_args(arguments)[0])
-    known = {name: value for name, value in chosen.items() if value in choices[name]}
-    field: FieldName = known.get("field", "kplanes")
-    config = preset(
-        field,
-        known.get("preset", "small"),
-        space=known.pop("space", "latent"),
-        sampler=known.get("sampler"),
-        densification=known.get("densification") if field == "gaussians" else None,
-    )
-    return Fit(scene=tyro.MISSING, config=config, **known)

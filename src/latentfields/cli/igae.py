@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated
 
 import tyro
 
 from latentfields.cli.command_line import command_line
-from latentfields.igae.config import Ablation
-
-if TYPE_CHECKING:
-    from latentfields.igae.config import IgaeConfig
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
+from latentfields.cli.reporting import print_result
+from latentfields.config.checks import Range, require
+from latentfields.igae.config import PRESETS, SMALL, IgaeConfig, IgaePreset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +29,7 @@ class Finetune3D:
     """Train an autoencoder together with latent scenes, so that its latents become 3D-consistent (IG-AE).
 
     Run the same command again to resume a training that was interrupted. Under torchrun, all processes share the work.
+    Latent scenes that are not in a batch stay in host memory.
     """
 
     out: Path
@@ -30,37 +40,37 @@ class Finetune3D:
     """Folders of photographs. Only the ablation no-preservation needs none."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder to start from."""
-    preset: Literal["tiny", "small", "paper"] = "small"
+    preset: IgaePreset = "small"
     """Scale of the training: minutes, half an hour of a CPU core, or the paper's (Table 15)."""
-    ablation: Ablation | None = None
-    """Leave out a part: the latent scenes, the preservation of the autoencoder, or the scenes' further training."""
+    settings: Settings = None
     pretraining_epochs: float | None = None
-    """Passes over all views that latent scenes are fitted for, instead of the preset's."""
+    """Another name of --pretraining.epochs."""
     joint_epochs: float | None = None
-    """Passes over all views of the joint phase, instead of the preset's."""
-    settings: Path | None = None
-    """JSON file of settings that differ from the preset, as in "training" of a run's config.json."""
+    """Another name of --joint.epochs."""
     pretrained: Path | None = None
     """Another run whose latent scenes are taken over, instead of fitting them again."""
     cache: Path | None = None
     """Folder of decoded images, which runs can share; by default OUT/cache."""
-    seed: int | None = None
-    """Seed of scenes, batches and jitter; by default the preset's, 0."""
-    device: str = "cpu"
-    """Where to train: cpu, cuda, cuda:1, or auto: the first GPU if there is one. Latent scenes that are not in a batch
-    stay in host memory."""
-    checkpoint_seconds: float = 120.0
-    """Seconds between checkpoints."""
-    threads: int = 1
-    """Threads inside tensor operations."""
+    checkpoint_seconds: CheckpointSeconds = 120.0
+    device: Device = "auto"
+    threads: Threads = 1
+    training: Annotated[IgaeConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = field(
+        default_factory=lambda: SMALL
+    )
+
+    @classmethod
+    def starting_point(cls, arguments: Sequence[str]) -> Finetune3D:
+        """The training that --preset and --settings describe."""
+        known = chosen(arguments, {"preset": IgaePreset, "settings": Path})
+        training = with_settings(PRESETS[known.get("preset", "small")], known.get("settings"))
+        return cls(out=tyro.MISSING, scenes=tyro.MISSING, training=training, **known)
 
     def run(self) -> None:
         """Train both phases and say where the result is."""
         from latentfields.igae.finetune import finetune_3d
-        from latentfields.process import set_threads
-        from latentfields.training.loop import LoopOptions
+        from latentfields.training.loop import LoopConfig
 
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         finetune_3d(
             self.configuration(),
             autoencoder=self.autoencoder,
@@ -71,21 +81,20 @@ class Finetune3D:
             pretrained=self.pretrained,
             device=self.device,
             command=command_line(),
-            loop=LoopOptions(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
         )
         print(self.out / "autoencoder")
 
     def configuration(self) -> IgaeConfig:
-        """The preset with everything that was asked for. Raises InputError for settings that do not fit."""
-        from latentfields.files import read_json
-        from latentfields.igae.settings import configuration, with_epochs
-
-        changes = {} if self.settings is None else read_json(self.settings)
-        config = configuration(self.preset, changes, source=self.settings or Path("settings"))
-        config = with_epochs(config, pretraining=self.pretraining_epochs, joint=self.joint_epochs)
-        if self.ablation is not None:
-            config = replace(config, ablation=self.ablation)
-        return config if self.seed is None else replace(config, seed=self.seed)
+        """The training with the lengths of its phases that were asked for by their other names."""
+        config = self.training
+        if self.pretraining_epochs is not None:
+            require("pretraining_epochs", self.pretraining_epochs, Range(above=0))
+            config = replace(config, pretraining=replace(config.pretraining, epochs=self.pretraining_epochs))
+        if self.joint_epochs is not None:
+            require("joint_epochs", self.joint_epochs, Range(above=0))
+            config = replace(config, joint=replace(config.joint, epochs=self.joint_epochs))
+        return config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,19 +111,23 @@ class Score:
     """Views of each generated object."""
     size: int = 128
     """Side of the generated views, in pixels."""
-    threads: int = 1
-    """Threads inside tensor operations."""
+    device: Device = "auto"
+    threads: Threads = 1
     json: bool = False
     """Print JSON."""
 
     def run(self) -> None:
         """Score and print."""
-        from latentfields.autoencoders.score import score_named, summary_lines
+        from latentfields.autoencoders.score import score_autoencoder, summary_lines
         from latentfields.process import set_threads
 
         set_threads(self.threads)
-        score = score_named(
-            self.name, scenes=self.scenes, objects=self.objects, views=self.views, size=self.size
+        score = score_autoencoder(
+            self.name,
+            scenes=self.scenes,
+            objects=self.objects,
+            views=self.views,
+            size=self.size,
+            device=self.device,
         )
-        for line in summary_lines(score, json=self.json):
-            print(line)
+        print_result(score.to_json(), summary_lines(score), json=self.json)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from latentfields.lrf.correspondences.config import CorrespondenceOptions, Weighting
-
-if TYPE_CHECKING:
-    from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
+from latentfields.lrf.encoder.config import PRESETS, EncoderPreset, EncoderTrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +34,15 @@ class Correspond:
     """Scenes, or folders of them."""
     out: Path
     """Folder of the data set; it gets one file per scene."""
-    options: Annotated[CorrespondenceOptions, tyro.conf.arg(name="")] = field(
-        default_factory=CorrespondenceOptions
+    options: Annotated[CorrespondenceConfig, tyro.conf.arg(name="")] = field(
+        default_factory=CorrespondenceConfig
     )
 
     def run(self) -> None:
         """Find the correspondences of one scene after the other, and print how many there are."""
-        from latentfields.lrf.correspondences.make import correspond
+        from latentfields.lrf.correspondences.make import correspond_one_by_one
 
-        for scene in correspond(self.scenes, out=self.out, options=self.options):
+        for scene in correspond_one_by_one(self.scenes, out=self.out, options=self.options):
             print(
                 f"{scene.name}: {len(scene.points)} points in {len(scene)} pairs of {len(scene.images)} images "
                 f"({scene.about['source']})"
@@ -58,50 +66,37 @@ class FinetuneEncoder:
     """Folders of photographs to go on reconstructing; without them, only what the scenes show is kept."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder to start from."""
-    preset: Literal["tiny", "small", "paper"] = "small"
+    preset: EncoderPreset = "small"
     """Scale of the training: a minute, an hour or less on one CPU core, or the paper's."""
-    weighting: Weighting | None = None
-    """Whether wide baselines weigh more, as in the paper, or narrow ones, instead of the preset's."""
-    settings: Path | None = None
-    """JSON file of settings that differ from the preset, as in "training" of a run's config.json."""
-    steps: int | None = None
-    """Optimiser steps, instead of the preset's."""
-    seed: int | None = None
-    """Seed of batches and noise; by default the preset's, 0."""
-    device: str = "cpu"
-    """Where to train: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
-    checkpoint_seconds: float = 120.0
-    """Seconds between checkpoints."""
-    threads: int = 1
-    """Threads inside tensor operations."""
+    settings: Settings = None
+    checkpoint_seconds: CheckpointSeconds = 120.0
+    device: Device = "auto"
+    threads: Threads = 1
+    training: Annotated[EncoderTrainingConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = field(
+        default_factory=EncoderTrainingConfig
+    )
+
+    @classmethod
+    def starting_point(cls, arguments: Sequence[str]) -> FinetuneEncoder:
+        """The training that --preset and --settings describe."""
+        known = chosen(arguments, {"preset": EncoderPreset, "settings": Path})
+        training = with_settings(PRESETS[known.get("preset", "small")], known.get("settings"))
+        return cls(out=tyro.MISSING, correspondences=tyro.MISSING, training=training, **known)
 
     def run(self) -> None:
         """Train and say where the result is."""
         from latentfields.lrf.encoder.finetune import finetune_encoder
-        from latentfields.process import set_threads
-        from latentfields.training.loop import LoopOptions
+        from latentfields.training.loop import LoopConfig
 
-        set_threads(self.threads)
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         finetune_encoder(
-            self.configuration(),
+            self.training,
             autoencoder=self.autoencoder,
             correspondences=self.correspondences,
             held_out=self.held_out,
             photos=self.photos,
             out=self.out,
             device=self.device,
-            loop=LoopOptions(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
         )
         print(self.out / "autoencoder")
-
-    def configuration(self) -> EncoderFinetuning:
-        """The preset with everything that was asked for. Raises InputError for settings that do not fit."""
-        from latentfields.config.typed_json import with_changes
-        from latentfields.files import read_json
-        from latentfields.lrf.encoder.config import PRESETS
-
-        config = PRESETS[self.preset]
-        if self.settings is not None:
-            config = with_changes(config, read_json(self.settings), source=self.settings)
-        asked = {"weighting": self.weighting, "steps": self.steps, "seed": self.seed}
-        return replace(config, **{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]

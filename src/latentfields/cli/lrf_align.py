@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from latentfields.cli.options import (
+    CheckpointSeconds,
+    Device,
+    Settings,
+    Threads,
+    chosen,
+    set_up,
+    with_settings,
+)
+from latentfields.config.checks import require_at_least
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.decoder.config import AlignConfig, AlignTraining, latent_field_config
+from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,31 +47,42 @@ class AlignDecoder:
     """Representation of the scenes."""
     preset: PresetName = "small"
     """Settings of the fits: `small` for one CPU core, `paper` for a GPU."""
+    settings: Settings = None
     fit_steps: int | None = None
     """Steps of every fit; by default all those of the preset."""
     subpixels: int = 1
     """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
-    device: str = "auto"
-    """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
-    threads: int = 1
-    """Threads inside tensor operations."""
-    training: Annotated[AlignTraining, tyro.conf.arg(name="")] = dataclasses.field(
-        default_factory=AlignTraining
+    processes: int = 1
+    """Scenes that are fitted at once; of several, each is fitted on another GPU where there are some."""
+    checkpoint_seconds: CheckpointSeconds = 30.0
+    device: Device = "auto"
+    threads: Threads = 1
+    training: Annotated[DecoderTrainingConfig, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=DecoderTrainingConfig
     )
+
+    @classmethod
+    def starting_point(cls, arguments: Sequence[str]) -> AlignDecoder:
+        """The alignment that --settings describes."""
+        known = chosen(arguments, {"settings": Path})
+        training = with_settings(DecoderTrainingConfig(), known.get("settings"))
+        return cls(scenes=tyro.MISSING, out=tyro.MISSING, training=training, **known)
 
     def run(self) -> None:
         """Fit, train, and say where the result is."""
         from latentfields.lrf.decoder.align import align_decoder
-        from latentfields.process import set_threads
+        from latentfields.training.loop import LoopConfig
 
-        set_threads(self.threads)
-        config = AlignConfig(
+        set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
+        if self.fit_steps is not None:
+            require_at_least("fit_steps", self.fit_steps, 1)
+        align_decoder(
+            self.training,
             scenes=self.scenes,
             autoencoder=self.autoencoder,
             size=self.size,
-            training=self.training,
             photos=self.photos,
             fit=latent_field_config(
                 self.field,
@@ -69,6 +91,9 @@ class AlignDecoder:
                 subpixels=self.subpixels,
                 seed=self.training.seed,
             ),
+            out=self.out,
+            device=self.device,
+            processes=self.processes,
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
         )
-        align_decoder(config, out=self.out, device=self.device)
         print(self.out / "autoencoder")

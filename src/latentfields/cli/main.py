@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, NoReturn, Protocol, TypeVar, cast
 
 import tyro
 
@@ -14,14 +14,17 @@ from latentfields.cli import autoencoder, bench, bench_grids, bench_igae, bench_
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
-from latentfields.cli.fit import Fit, starting_point
+from latentfields.cli.fit import Fit
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.cli.ns import Ns
+from latentfields.cli.options import StartsSomewhere
 from latentfields.cli.render import Render
 from latentfields.cli.reporting import LOG_LEVEL_HELP, LogLevel, one_line, reporting, with_flags
 from latentfields.cli.view import View
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
+
+T = TypeVar("T")
 
 EXIT_DEFECT = 1
 EXIT_INPUT = 2
@@ -127,6 +130,16 @@ class Exports:
         self.command.run()
 
 
+AUTOENCODER_TRAININGS: Mapping[str, type[StartsSomewhere]] = {
+    "train": autoencoder.Train,
+    "finetune-3d": igae.Finetune3D,
+}
+LRF_TRAININGS: Mapping[str, type[StartsSomewhere]] = {
+    "finetune-encoder": lrf.FinetuneEncoder,
+    "align-decoder": AlignDecoder,
+}
+
+
 class CommandLine(Protocol):
     """Everything that was asked for."""
 
@@ -155,22 +168,29 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
     # Options after `ns` are Nerfstudio's.
     if len(arguments) > 1 and arguments[0] == "ns" and arguments[1] not in ("-h", "--help"):
         return _PassedOn(Ns(tuple(arguments[1:])))
-    fit = tyro.conf.subcommand("fit", default=starting_point(arguments))
+    try:
+        fit = _subcommand(
+            "fit", Fit.starting_point(arguments) if "fit" in arguments else Fit.starting_point(())
+        )
+        trainings = _subcommand("autoencoder", _started(Autoencoders, arguments, AUTOENCODER_TRAININGS))
+        lrf_stages = _subcommand("lrf", _started(LatentRadianceFields, arguments, LRF_TRAININGS))
+    except InputError as error:
+        _refuse(error)
     commands = (
         Annotated[Demo, tyro.conf.subcommand("demo")]
         | Annotated[Scenes, tyro.conf.subcommand("scenes")]
-        | Annotated[Autoencoders, tyro.conf.subcommand("autoencoder")]
+        | Annotated[Autoencoders, trainings]
         | Annotated[Fit, fit]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
-        | Annotated[LatentRadianceFields, tyro.conf.subcommand("lrf")]
+        | Annotated[LatentRadianceFields, lrf_stages]
         | Annotated[View, tyro.conf.subcommand("view")]
         | Annotated[Exports, tyro.conf.subcommand("export")]
         | Annotated[Benchmarks, tyro.conf.subcommand("bench")]
         | Annotated[Ns, tyro.conf.subcommand("ns")]
         | Annotated[Completion, tyro.conf.subcommand("completion")]
     )
-    # Made here, since where the options of `fit` start depends on the arguments.
+    # Made here, since where the options of trainings start depends on the arguments.
     line = make_dataclass(
         "Line",
         [
@@ -189,6 +209,28 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         description="Radiance fields in the latent space of image autoencoders.",
     )
     return cast(CommandLine, parsed)
+
+
+def _started(
+    group: Callable[[Any], T], arguments: Sequence[str], trainings: Mapping[str, type[StartsSomewhere]]
+) -> T | None:
+    """The group of commands with the one of `trainings` that is called, its defaults set; None for others."""
+    called = next((name for name in arguments if name in trainings), None)
+    return None if called is None else group(trainings[called].starting_point(arguments))
+
+
+def _subcommand(name: str, default: object | None) -> Any:
+    """Tyro's description of a subcommand, which has defaults of its own class or the `default`."""
+    return tyro.conf.subcommand(name) if default is None else tyro.conf.subcommand(name, default=default)
+
+
+def _refuse(error: InputError, command: object = None) -> NoReturn:
+    """Say in one line what is wrong, and exit."""
+    # The command of a group is what has the options.
+    while (inner := getattr(command, "command", None)) is not None:
+        command = inner
+    print(f"error: {with_flags(error, command)}", file=sys.stderr)
+    raise SystemExit(EXIT_INPUT) from None
 
 
 def parse(arguments: Sequence[str] | None = None) -> Command:
@@ -215,8 +257,7 @@ def _run(command: Command, *, show_defects: bool) -> None:
     try:
         command.run()
     except InputError as error:
-        print(f"error: {with_flags(error)}", file=sys.stderr)
-        raise SystemExit(EXIT_INPUT) from None
+        _refuse(error, command)
     except (SystemExit, BrokenPipeError):
         raise
     except BaseException as error:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import tyro
 
+from latentfields.cli.options import Device
+
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
@@ -27,6 +29,7 @@ class Render:
     """Views of the orbit, from 1."""
     fps: int = 20
     """Frames per second of a film; GIF plays at most 50."""
+    device: Device = "auto"
 
     def run(self) -> None:
         """Render and say where the result is."""
@@ -34,7 +37,7 @@ class Render:
         from latentfields.latent_nerf.render import render_path, render_run
         from latentfields.latent_nerf.run import Run
 
-        run = Run.load(self.run_folder)
+        run = Run.load(self.run_folder, device=self.device)
         out = self.out or run.home / "renders"
         if self.path is not None:
             print(render_path(run, load_path(self.path), out=out))

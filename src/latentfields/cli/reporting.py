@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json as json_format
 import logging
 import os
 import re
 import sys
+import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
+
+import tyro
 
 from latentfields.errors import ArgumentError, InputError
 
@@ -58,13 +63,49 @@ def one_line(error: Exception) -> str:
     return f"a defect: {type(error).__name__}: {text}; --log-level debug shows the traceback"
 
 
-def with_flags(error: InputError) -> str:
-    """The message of `error` as someone at a shell knows it: `supervision.steps` is --supervision.steps there."""
-    if not isinstance(error, ArgumentError):
-        return str(error)
-    problem = re.sub(r"`([a-z0-9_.]+)`", lambda name: _flag(name[1]), error.problem)
-    return f"{_flag(error.source)}: {problem}"
+def print_result(result: Any, lines: Sequence[str], *, json: bool) -> None:
+    """Print what a command found: as one line of JSON, or as the lines that say the same."""
+    for line in [json_format.dumps(result)] if json else lines:
+        print(line)
 
 
-def _flag(argument: str) -> str:
+def with_flags(error: InputError, command: object = None) -> str:
+    """The message of `error` as someone at a shell knows it: `supervision.steps` is --supervision.steps there.
+
+    `command` is the command that ran, whose fields are the options: those that a configuration without a name in
+    front of them holds, and positional arguments, look different at the shell. Words in backticks in the message about
+    a file are options where the command has such.
+    """
+    if isinstance(error, ArgumentError):
+        problem = re.sub(_QUOTED, lambda name: _flag(name[1], command), error.problem)
+        return f"{_flag(error.source, command)}: {problem}"
+    return f"{error.source}: {flags_in(error.problem, command)}"
+
+
+def flags_in(text: str, command: object) -> str:
+    """The text with the names of the command's options, in backticks, as flags."""
+    known = _fields(command)
+    return re.sub(_QUOTED, lambda name: _flag(name[1], command) if name[1] in known else name[0], text)
+
+
+_QUOTED = r"`([a-z0-9_.]+)`"
+
+
+def _flag(argument: str, command: object) -> str:
+    first, _, rest = argument.partition(".")
+    marks = _fields(command).get(first, ())
+    if tyro.conf.Positional in marks:
+        return argument
+    if rest and any(getattr(mark, "name", None) == "" for mark in marks):
+        argument = rest
     return "--" + argument.replace("_", "-")
+
+
+def _fields(command: object) -> dict[str, tuple[Any, ...]]:
+    """The fields of a command, by name, with what the command line is told of them."""
+    if not dataclasses.is_dataclass(command):
+        return {}
+    hints = typing.get_type_hints(type(command), include_extras=True)
+    return {
+        field.name: getattr(hints[field.name], "__metadata__", ()) for field in dataclasses.fields(command)
+    }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfields.errors import InputError
-from latentfields.scenes.objects.render_options import RenderOptions
+from latentfields.config.checks import require_at_least
+from latentfields.errors import ArgumentError, InputError
+from latentfields.scenes.objects.config import RenderConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,14 +32,14 @@ class Render:
     """The up axis of the mesh files; scenes have z up."""
     overwrite: bool = False
     """Replace scenes that exist."""
-    options: Annotated[RenderOptions, tyro.conf.arg(name="")] = field(default_factory=RenderOptions)
+    options: Annotated[RenderConfig, tyro.conf.arg(name="")] = field(default_factory=RenderConfig)
 
     def run(self) -> None:
         """Render all meshes; raises InputError for the first that cannot be."""
         from latentfields.scenes.objects.mesh_files import load_mesh
 
         if not self.meshes:
-            raise InputError("meshes", "expected at least one mesh file")
+            raise ArgumentError("meshes", "expected at least one mesh file")
         names = [path.stem for path in self.meshes]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
@@ -66,16 +67,14 @@ class Generate:
     """Seed of the first object; the others follow. It also places the cameras."""
     overwrite: bool = False
     """Replace scenes that exist."""
-    options: Annotated[RenderOptions, tyro.conf.arg(name="")] = field(default_factory=RenderOptions)
+    options: Annotated[RenderConfig, tyro.conf.arg(name="")] = field(default_factory=RenderConfig)
 
     def run(self) -> None:
         """Generate and render all objects."""
         from latentfields.scenes.procedural import FAMILIES, generate_object
 
-        if self.count < 1:
-            raise InputError("--count", f"expected an integer >= 1, found {self.count}")
-        if self.seed < 0:
-            raise InputError("--seed", f"expected an integer >= 0, found {self.seed}")
+        require_at_least("count", self.count, 1)
+        require_at_least("seed", self.seed, 0)
         if self.family not in (*FAMILIES, "all"):
             raise InputError(self.family, f"unknown family; expected one of {', '.join(FAMILIES)}, or all")
         families = list(FAMILIES) if self.family == "all" else [self.family]
@@ -88,7 +87,7 @@ class Generate:
 
 
 def _render_all(
-    jobs: Iterable[tuple[Mesh, Path, int]], count: int, options: RenderOptions, *, overwrite: bool
+    jobs: Iterable[tuple[Mesh, Path, int]], count: int, options: RenderConfig, *, overwrite: bool
 ) -> None:
     """Render (mesh, folder, seed) jobs one after the other, with one progress bar for all views."""
     from tqdm import tqdm

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from latentfields.cli.options import Device, Threads
 from latentfields.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,10 +40,8 @@ class View:
     """Interface to serve on; by default only this machine can connect. 0.0.0.0 lets everybody in, unencrypted."""
     port: int = 8080
     """Port to serve on; the next free one if it is taken, 0 for any."""
-    device: str = "auto"
-    """Where to render: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
-    threads: int = 1
-    """Threads inside tensor operations."""
+    device: Device = "auto"
+    threads: Threads = 1
 
     def run(self) -> None:
         """Print the address and serve."""

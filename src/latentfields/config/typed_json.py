@@ -31,7 +31,8 @@ def to_json(value: Any) -> Any:
 def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     """Rebuild a dataclass of type `kind`. Raises InputError naming the file and the field that does not fit.
 
-    Where several dataclasses are possible, each has a class attribute `kind: ClassVar[str]` that tells them apart.
+    Where several dataclasses are possible, each has a class attribute `kind: ClassVar[str]` that tells them apart. A
+    class attribute `retired` names fields of earlier versions, each with the one value that still means the same.
     """
     if not isinstance(value, dict):
         raise InputError(source, f"field '{field or 'top level'}' should be an object")
@@ -42,6 +43,7 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     # Classes that were written in another form once know how to read it.
     if (earlier := getattr(kind, "from_earlier", None)) is not None:
         value = earlier(value)
+    value = _without_retired(kind, value, source, field)
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in value:
@@ -60,6 +62,14 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
         raise InputError(source, f"field '{field or 'top level'}': {error}") from None
 
 
+def _without_retired(kind: type, value: dict[str, Any], source: Path, field: str) -> dict[str, Any]:
+    """`value` without the fields that `kind` no longer has. Raises InputError where one asks for what is gone."""
+    retired: Mapping[str, Any] = getattr(kind, "retired", {})
+    for name, only in retired.items():
+        _require(value.get(name, only) == only, value.get(name), source, _join(field, name), repr(only))
+    return {name: item for name, item in value.items() if name not in retired}
+
+
 def with_changes(value: T, changes: Any, *, source: Path) -> T:
     """The dataclass `value` with nested `changes`, as in its JSON form, put in their places.
 
@@ -74,6 +84,8 @@ def _merged(base: Any, changes: Any) -> Any:
     """`base` with `changes` in their places, where both are objects; otherwise `changes`."""
     if not isinstance(base, Mapping) or not isinstance(changes, Mapping):
         return changes
+    if base.get("kind") != changes.get("kind", base.get("kind")):
+        return changes  # Of another class, whose fields have nothing to do with those of `base`.
     return {**base, **{name: _merged(base.get(name), value) for name, value in changes.items()}}
 
 

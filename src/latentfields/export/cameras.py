@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from latentfields.cameras import Cameras
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.export.world import cameras_to_world
 from latentfields.files import write_json
 from latentfields.latent_nerf.render import orbit, orbit_frames
@@ -48,7 +48,7 @@ def export_cameras(
         raise InputError(out, f"expected a folder for {FILE}, found a file")
     if path == "orbit":
         if frames < 1:
-            raise InputError("--frames", f"is {frames}; expected at least 1")
+            raise ArgumentError("frames", f"is {frames}; expected at least 1")
         cameras = orbit(views.training_cameras, frames=frames)
         names = tuple(f"orbit_{index:04d}" for index in range(frames))
         splits = {"train": torch.arange(frames)}

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.errors import InputError
-from latentfields.export.config import MeshOptions
+from latentfields.errors import ArgumentError, InputError
+from latentfields.export.config import MeshConfig
 from latentfields.export.density_lattice import density_field, density_lattice
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
 from latentfields.export.vertex_colors import blend_views
@@ -21,8 +21,8 @@ from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_model import View
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.selection import evenly_spread
 
@@ -43,7 +43,7 @@ class MeshSummary:
     """Density of the surface, per unit length of the normalised frame."""
 
 
-def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshOptions) -> MeshSummary:
+def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshConfig) -> MeshSummary:
     """Write the surface of a run's density as PLY, OBJ or GLB, by the end of the name, replaced in one step.
 
     Vertices are in the capture's coordinates and axes, less the shift that a file beside states where those are large
@@ -56,11 +56,11 @@ def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshOptions)
     density_field(run)
     require_marching_cubes()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
-    images, view = run.model.render(cameras)
-    threshold = options.threshold or surface_density(run, cameras, view)
+    images, seen = run.model.render(cameras)
+    threshold = options.threshold or surface_density(run, cameras, seen)
     lattice = density_lattice(run, resolution=options.resolution)
     surface = extract_surface(lattice, threshold=threshold)
-    colors = blend_views(surface, cameras, images, view.opacity, slack=2 * lattice.step)
+    colors = blend_views(surface, cameras, images, seen.opacity, slack=2 * lattice.step)
     vertices = points_to_world(run.frame, surface.vertices)
     shift = world_shift(vertices)
     write_mesh(out, Surface(vertices - shift, surface.faces), colors)
@@ -69,15 +69,15 @@ def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshOptions)
 
 
 @torch.no_grad()
-def surface_density(run: Run, cameras: Cameras, view: View) -> float:
+def surface_density(run: Run, cameras: Cameras, seen: Rendering) -> float:
     """The default threshold: `LEVEL` times the median density where the rays of rendered views stop.
 
     Raises InputError when no ray is stopped.
     """
-    rays, distance = rendered_distance(run, cameras, depth=view.depth, opacity=view.opacity)
+    rays, distance = rendered_distance(run, cameras, seen)
     hit = distance.isfinite()
     if not hit.any():
-        raise InputError("--threshold", "no training view shows anything solid; give a density")
+        raise ArgumentError("threshold", "no training view shows anything solid; give a density")
     points: Tensor = rays.origins[hit] + rays.directions[hit] * distance[hit][:, None]
     densities = density_field(run).density(points.to(run.model.device))
     return LEVEL * float(densities.median())

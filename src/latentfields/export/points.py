@@ -16,7 +16,7 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.export.config import PointOptions
+from latentfields.export.config import PointsConfig
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
@@ -38,7 +38,7 @@ class PointSummary:
     points: int
 
 
-def export_points(run: Run, views: SceneViews, *, out: Path, options: PointOptions) -> PointSummary:
+def export_points(run: Run, views: SceneViews, *, out: Path, options: PointsConfig) -> PointSummary:
     """Write a point cloud with colours as a PLY file, replaced in one step.
 
     Points are in the capture's coordinates and axes, less the shift that a file beside states where those are large
@@ -74,8 +74,8 @@ def _points_of(run: Run, cameras: Cameras, *, stride: int) -> tuple[Tensor, Tens
     width, height = max(1, cameras.width // stride), max(1, cameras.height // stride)
     # A picture whose latents lie as close as the points shall.
     fine = cameras.resized(width=width * run.model.factor, height=height * run.model.factor)
-    view = run.model.render_features(fine)
-    rays, distance = rendered_distance(run, cameras, depth=view.depth.cpu(), opacity=view.opacity.cpu())
+    seen = run.model.render_features(fine).cpu()
+    rays, distance = rendered_distance(run, cameras, seen)
     kept = distance.isfinite() & ~_torn(distance)
     colors = torch.nn.functional.interpolate(images, size=(height, width), mode="area").movedim(1, -1)
     return rays.origins[kept] + rays.directions[kept] * distance[kept][:, None], colors[kept]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.export.density_lattice import DensityLattice
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,9 @@ def extract_surface(lattice: DensityLattice, *, threshold: float) -> Surface:
 
     highest = float(lattice.density.max())
     if not highest > threshold:
-        raise InputError("--threshold", f"is {threshold:.4g}, but the density is nowhere above {highest:.4g}")
+        raise ArgumentError(
+            "threshold", f"is {threshold:.4g}, but the density is nowhere above {highest:.4g}"
+        )
     vertices, faces, _, _ = marching_cubes(
         np.pad(lattice.density, 1), level=threshold, gradient_direction="ascent"
     )

@@ -11,6 +11,7 @@ from torch import Tensor
 from latentfields.cameras import Cameras, Rays
 from latentfields.fields.field import DensityField
 from latentfields.latent_nerf.run import Run
+from latentfields.rendering.rendering import Rendering
 from latentfields.rendering.sampling import box_segment
 
 SOLID = 0.8
@@ -30,12 +31,12 @@ def surface_distance(run: Run, rays: Rays, *, depth: Tensor, opacity: Tensor) ->
     return torch.where(opacity >= SOLID, distance, torch.inf)
 
 
-def rendered_distance(run: Run, cameras: Cameras, *, depth: Tensor, opacity: Tensor) -> tuple[Rays, Tensor]:
+def rendered_distance(run: Run, cameras: Cameras, seen: Rendering) -> tuple[Rays, Tensor]:
     """Rays (N, h, w) of a depth map's cells, and `surface_distance` (N, h, w) along them.
 
-    `depth` and `opacity` (N, 1, h, w) are as a model renders them for `cameras`.
+    `seen` is what a model renders for `cameras`, on the CPU.
     """
-    height, width = depth.shape[-2:]
+    height, width = seen.depth.shape[-2:]
     rays = cameras.resized(width=width, height=height).rays()
-    flat = surface_distance(run, rays.flatten(), depth=depth.flatten(), opacity=opacity.flatten())
-    return rays, flat.view(depth[:, 0].shape)
+    flat = surface_distance(run, rays.flatten(), depth=seen.depth.flatten(), opacity=seen.opacity.flatten())
+    return rays, flat.view(seen.depth[:, 0].shape)

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
 
-from latentfields.fields.gaussians.config import DensificationConfig, GradientDensification
+from latentfields.config.checks import ANY, Checked, NonNegative, Range, Share, joined
+from latentfields.errors import ArgumentError
+from latentfields.fields.densification import (
+    DENSIFICATIONS,
+    DensificationConfig,
+    GradientDensificationConfig,
+    PresetName,
+)
+from latentfields.rendering.config import (
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+    RaySampling,
+    SamplingConfig,
+    SplattingConfig,
+)
+
+Resolution = Annotated[int, Range(low=2)]
+"""Cells along one side."""
+Signed = Annotated[float, ANY]
+"""A number of either sign."""
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
+class OptimizerConfig(Checked):
     """A field's optimiser, and the course of its learning rates over a stage."""
 
     kind: Literal["adam", "radam"] = "adam"
@@ -24,12 +47,12 @@ class OptimizerConfig:
     """Fraction of the peak at the end of the schedule."""
     schedule_steps: int | None = None
     """Steps from the start of a stage to the end of the schedule; by default the stage's steps."""
-    warmup_steps: int = 0
+    warmup_steps: NonNegative = 0
     """Steps at the start of a stage over which the learning rates rise from zero."""
 
 
 @dataclass(frozen=True)
-class _RadianceConfig:
+class _RadianceConfig(Checked):
     """What all fields have."""
 
     view_dependent: bool = False
@@ -43,7 +66,7 @@ class TriPlaneConfig(_RadianceConfig):
     """Size and optimisation of a Tri-Plane. It sees directions through polynomials of degrees 1 and 2."""
 
     kind: ClassVar[str] = "triplane"
-    resolution: int = 64
+    resolution: Resolution = 64
     """Cells per side of each plane."""
     features: int = 32
     """Features per cell."""
@@ -62,7 +85,7 @@ class KPlanesConfig(_RadianceConfig):
     """Size and optimisation of K-Planes, static and hybrid. They see directions through spherical harmonics."""
 
     kind: ClassVar[str] = "kplanes"
-    resolution: int = 32
+    resolution: Resolution = 32
     """Cells per side of the coarsest planes."""
     scales: tuple[int, ...] = (1, 2)
     """Multiples of that resolution, one set of three planes each; their features are concatenated."""
@@ -86,11 +109,11 @@ class TensorfConfig(_RadianceConfig):
     """Size and optimisation of a TensoRF in vector-matrix form."""
 
     kind: ClassVar[str] = "tensorf"
-    initial_resolution: int = 32
+    initial_resolution: Resolution = 32
     """Cells of the factors along each axis at the start."""
-    final_resolution: int = 64
+    final_resolution: Resolution = 64
     """Cells along each axis after the last upsampling; the steps between are log-spaced."""
-    upsample_at: tuple[float, ...] = (0.2, 0.4)
+    upsample_at: Annotated[tuple[float, ...], Range(low=0, high=1)] = (0.2, 0.4)
     """Moments of upsampling, ascending, as fractions of the stage that fits the field to its targets."""
     density_components: int = 8
     """Components of the density per mode."""
@@ -100,11 +123,11 @@ class TensorfConfig(_RadianceConfig):
     """Features that the basis matrix makes of all appearance components."""
     hidden: int = 64
     """Hidden units of the decoder's two layers."""
-    feature_octaves: int = 0
+    feature_octaves: NonNegative = 0
     """Octaves of the encoding of those features."""
-    direction_octaves: int = 2
+    direction_octaves: NonNegative = 2
     """Octaves of the encoding of the direction."""
-    density_shift: float = -3.0
+    density_shift: Signed = -3.0
     """Added to the components' sum before the softplus; negative values start with a thin fog."""
     density_scale: float = 25.0
     """Density per unit length of a softplus of one."""
@@ -119,6 +142,14 @@ class TensorfConfig(_RadianceConfig):
     appearance_tv_weight: float = 1e-3
     """Weight of the total variation of the appearance's planes, (p, q) = (2, 2)."""
 
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and for moments that do not ascend."""
+        super().check(path)
+        if list(self.upsample_at) != sorted(self.upsample_at):
+            raise ArgumentError(
+                joined(path, "upsample_at"), f"are {list(self.upsample_at)}; expected them ascending"
+            )
+
 
 @dataclass(frozen=True)
 class VanillaConfig(_RadianceConfig):
@@ -129,18 +160,18 @@ class VanillaConfig(_RadianceConfig):
     """Hidden layers of the trunk."""
     width: int = 64
     """Units of those layers."""
-    skip_after: int = 2
+    skip_after: NonNegative = 2
     """Hidden layers after which the encoded position enters once more; 0 never."""
-    position_octaves: int = 6
+    position_octaves: NonNegative = 6
     """Octaves of the encoding of positions."""
-    direction_octaves: int = 4
+    direction_octaves: NonNegative = 4
     """Octaves of the encoding of the direction."""
     branch_width: int = 32
     """Hidden units of the layer that sees the direction."""
-    density_shift: float = -3.0
+    density_shift: Signed = -3.0
     """Added to the density's output before the softplus. A fit that starts in thick fog first makes all of space empty,
     because one bias does that, and takes long to come back."""
-    hull_density_shift: float = 3.0
+    hull_density_shift: Signed = 3.0
     """Added to it at the start where the training images' alpha says what is empty and the sampler skips that: inside
     of the visual hull, thick fog becomes a surface sooner than thin fog does."""
     density_scale: float = 10.0
@@ -176,17 +207,26 @@ class InstantNgpConfig(_RadianceConfig):
     weight_decay: float = 1e-6
     """L2 regularisation of the MLPs' weights."""
 
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and for levels that do not get finer."""
+        super().check(path)
+        if self.finest < self.coarsest:
+            coarsest = joined(path, "coarsest")
+            raise ArgumentError(
+                joined(path, "finest"), f"is {self.finest}; expected at least `{coarsest}`, {self.coarsest}"
+            )
+
 
 @dataclass(frozen=True)
-class GaussiansConfig:
+class GaussiansConfig(Checked):
     """Number, appearance, loss and optimisation of 3D Gaussians. Lengths are those of the normalised frame."""
 
     kind: ClassVar[str] = "gaussians"
     initial: int = 2000
     """Gaussians at the start, where the scene has no sparse points: drawn in the visual hull, or in the box."""
-    initial_opacity: float = 0.1
+    initial_opacity: Annotated[float, Range(above=0, below=1)] = 0.1
     """Opacity of every Gaussian at the start."""
-    degree: int = 0
+    degree: Annotated[int, Range(low=0, high=3)] = 0
     """Highest degree of the spherical harmonics of the viewing direction, from 0 to 3."""
     degree_every: float = 0.1
     """One more degree is fitted after every such share of the stage that fits the field to its targets."""
@@ -204,9 +244,9 @@ class GaussiansConfig:
     """Learning rate of the harmonics of degree 0."""
     harmonics_learning_rate: float = 5e-3
     """Learning rate of the harmonics of higher degrees."""
-    structure_weight: float = 0.2
+    structure_weight: Share = 0.2
     """Share of D-SSIM in the loss; that of L1 is the rest (Eq. 10 of the LRF paper)."""
-    densification: DensificationConfig = field(default_factory=GradientDensification)
+    densification: DensificationConfig = field(default_factory=GradientDensificationConfig)
     """How Gaussians are added and removed."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(beta2=0.999))
     """Optimiser and schedule."""
@@ -217,3 +257,183 @@ RayFieldConfig = TriPlaneConfig | KPlanesConfig | TensorfConfig | InstantNgpConf
 FieldConfig = RayFieldConfig | GaussiansConfig
 RayFieldName = Literal["triplane", "kplanes", "tensorf", "instant-ngp", "vanilla"]
 FieldName = Literal[RayFieldName, "gaussians"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a preset says of a method: the field, what renders it, and how it is trained.
+
+    Everything else of a fit is the same for all methods (`latent_nerf/presets.py`).
+    """
+
+    field: FieldConfig
+    """The field, its optimiser and its regularisers."""
+    sampling: SamplingConfig = dataclasses.field(default_factory=GridSamplingConfig)
+    """How it is rendered."""
+    rgb_field: FieldConfig | None = None
+    """The field in RGB space, where it differs there."""
+    supervision_steps: int = 400
+    """Steps of Latent Supervision."""
+    supervision_factor: float = 1.0
+    """Multiplies the field's learning rates in that stage: xi_LS."""
+    alignment_steps: int = 1600
+    """Steps of RGB Alignment; without any, no decoder is aligned to one scene alone."""
+    alignment_factor: float = 0.5
+    """Multiplies the field's learning rates in that stage: xi_align."""
+    batch_images: int = 4
+    """Whole latent images per step."""
+    statistics: Literal["autoencoder", "scene"] = "autoencoder"
+    """What gives latents their unit scale: the autoencoder's statistics, or those of the scene's training views."""
+
+
+def _table_16(
+    field: RayFieldConfig, sampling: RaySampling, *, xi_supervision: float, xi_alignment: float
+) -> Recipe:
+    """A method with what IG-AE's Table 16 has for all: iterations, and images per step."""
+    return Recipe(
+        field,
+        sampling,
+        supervision_steps=10_000,
+        supervision_factor=xi_supervision,
+        alignment_steps=15_000,
+        alignment_factor=xi_alignment,
+        batch_images=4,
+    )
+
+
+RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
+    {
+        "triplane": {
+            "small": Recipe(TriPlaneConfig()),
+            # Table 16 has no Tri-Plane: its size is that of the latent scenes in the code released with IG-AE.
+            "paper": _table_16(
+                TriPlaneConfig(hidden=64, planes_learning_rate=2e-2),
+                GridSamplingConfig(samples=96, bins=128),
+                xi_supervision=1.0,
+                xi_alignment=1.0,
+            ),
+        },
+        "kplanes": {
+            # Thousands of pixels a view hold planes better than hundreds of rays.
+            "small": Recipe(KPlanesConfig(), rgb_field=KPlanesConfig(tv_weight=1e-3)),
+            "paper": _table_16(
+                KPlanesConfig(
+                    resolution=128,
+                    scales=(1, 2, 4),
+                    features=32,
+                    view_dependent=True,
+                    planes_learning_rate=1e-2,
+                    mlp_learning_rate=1e-2,
+                    tv_weight=1e-2,
+                    optimizer=OptimizerConfig(
+                        beta2=0.999,
+                        eps=1e-12,
+                        schedule="cosine",
+                        final_learning_rate=0.0,
+                        schedule_steps=30_000,
+                        warmup_steps=512,
+                    ),
+                ),
+                ProposalSamplingConfig(),
+                xi_supervision=0.1,
+                xi_alignment=0.1,
+            ),
+        },
+        "tensorf": {
+            "small": Recipe(TensorfConfig()),
+            "paper": _table_16(
+                TensorfConfig(
+                    initial_resolution=128,
+                    final_resolution=300,
+                    upsample_at=(0.2, 0.3, 0.4, 0.55, 0.7),
+                    density_components=16,
+                    appearance_components=48,
+                    hidden=128,
+                    view_dependent=True,
+                    feature_octaves=2,
+                    density_shift=-10.0,
+                    factors_learning_rate=2e-2,
+                    network_learning_rate=1e-3,
+                    # Nerfstudio's 1e-3 and 1e-4, times a factor 2 in its total variation.
+                    density_tv_weight=2e-3,
+                    appearance_tv_weight=2e-4,
+                    optimizer=OptimizerConfig(beta2=0.999, eps=1e-8, schedule_steps=30_000),
+                ),
+                HierarchicalSamplingConfig(coarse_samples=200, fine_samples=50, coarse_network="shared"),
+                xi_supervision=0.01,
+                xi_alignment=0.1,
+            ),
+        },
+        "instant-ngp": {
+            "small": Recipe(InstantNgpConfig()),
+            "paper": _table_16(
+                InstantNgpConfig(
+                    levels=16,
+                    log2_table_size=19,
+                    finest=2048,
+                    view_dependent=True,
+                    table_learning_rate=1e-2,
+                    optimizer=OptimizerConfig(beta2=0.999, final_learning_rate=0.01, schedule_steps=200_000),
+                ),
+                GridSamplingConfig(samples=64, bins=256, grid_resolution=128, grid_warmup=256),
+                xi_supervision=0.001,
+                xi_alignment=0.1,
+            ),
+        },
+        "vanilla": {
+            "small": Recipe(VanillaConfig()),
+            "paper": _table_16(
+                VanillaConfig(
+                    layers=8,
+                    width=256,
+                    skip_after=5,
+                    position_octaves=10,
+                    view_dependent=True,
+                    branch_width=128,
+                    density_scale=1.0,
+                    density_shift=0.0,
+                    learning_rate=5e-4,
+                    optimizer=OptimizerConfig(kind="radam", beta2=0.999, eps=1e-8, schedule="constant"),
+                ),
+                HierarchicalSamplingConfig(),
+                xi_supervision=0.1,
+                xi_alignment=1.0,
+            ),
+        },
+        "gaussians": {
+            # Splatting many views costs as much as splatting one many times: more, smaller steps get farther. Fitted to
+            # the statistics of all images an autoencoder has seen, Gaussians end 1.5 dB lower.
+            "small": Recipe(
+                GaussiansConfig(),
+                SplattingConfig(),
+                batch_images=2,
+                statistics="scene",
+            ),
+            # As the code released with LRF trains them, with the constants of 3DGS.
+            "paper": Recipe(
+                GaussiansConfig(
+                    initial=100_000,
+                    degree=3,
+                    degree_every=1 / 30,
+                    means_learning_rate=6.4e-4,
+                    means_decay=0.01,
+                    scales_learning_rate=5e-3,
+                    rotations_learning_rate=1e-3,
+                    opacities_learning_rate=5e-2,
+                    features_learning_rate=2.5e-3,
+                    harmonics_learning_rate=1.25e-4,
+                    densification=DENSIFICATIONS["paper"]["gradient"],
+                    optimizer=OptimizerConfig(beta2=0.999, schedule="constant"),
+                ),
+                SplattingConfig(),
+                supervision_steps=30_000,
+                supervision_factor=1.0,
+                alignment_steps=0,
+                alignment_factor=1.0,
+                batch_images=1,
+                statistics="scene",
+            ),
+        },
+    }
+)
+"""Where fits with each field start out, by its name and the preset's."""

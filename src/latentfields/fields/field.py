@@ -1,11 +1,12 @@
 """What a radiance field is to the rest of the package, and how to add one.
 
-A representation is one file in `fields/`, a frozen configuration in `fields/config.py`, which `FieldConfig` and
-`FieldName` there mention, one line in `fields/registry.py`, and its presets in `latent_nerf/presets.py`:
+A representation is one file in `fields/`, a frozen configuration in `fields/config.py`, which `FieldConfig`,
+`FieldName` and, with its presets, `RECIPES` there mention, and one line in `fields/registry.py`:
 
 - `class MyFieldConfig` in `config.py`, free of torch, with `kind: ClassVar[str] = "my-field"` (the name on the
   command line and in config.json), its sizes, learning rates and regularisers, and `optimizer: OptimizerConfig`
-  (Adam or RAdam and the schedule of the learning rates, as data). Defaults are the `small` preset, for a CPU.
+  (Adam or RAdam and the schedule of the learning rates, as data). Limits of numbers stand in their annotations, where
+  they are not those of all counts (at least 1) and rates (at least 0). Defaults suit a CPU, as the preset `small`.
 - `class MyField(Field)` with `__init__(self, config, *, channels, head)`. Weights are drawn from torch's global
   generator, which the caller has seeded.
 

@@ -99,7 +99,7 @@ class KPlanesProposal(DensityField):
     def __init__(
         self, *, resolution: int, features: int, hidden: int, learning_rate: float, tv_weight: float
     ) -> None:
-        """Sizes as in `ProposalSampling`; weights are drawn from the global generator."""
+        """Sizes as in `ProposalSamplingConfig`; weights are drawn from the global generator."""
         super().__init__()
         self.learning_rate, self.tv_weight = learning_rate, tv_weight
         self.planes = new_planes(resolution, features)

@@ -14,6 +14,9 @@ from latentfields.fields.total_variation import total_variation
 from latentfields.rendering.kernels.mlp import mlp, mlp_parts
 from latentfields.rendering.kernels.plane_lookup import plane_lookup
 
+PLANES_SPREAD = 0.1
+"""Standard deviation of new planes' features."""
+
 
 class TriPlaneHead(nn.Module):
     """Plane features (and a direction) to density and C channels. IG-AE shares one among all its scenes."""
@@ -57,16 +60,16 @@ def direction_features(directions: Tensor) -> Tensor:
     return torch.stack([x, y, z, x * y, y * z, x * z, x * x - y * y, 3 * z * z - 1], dim=-1)
 
 
-class TriPlane(Field):
-    """One scene's planes and MLP."""
+class TriPlaneFeatures(nn.Module):
+    """Planes seen through a head, whoever they belong to: all that samplers need (a `RadianceField`)."""
 
-    def __init__(self, config: TriPlaneConfig, *, channels: int, head: Head) -> None:
+    planes: Tensor
+
+    def __init__(self, planes: Tensor, head: TriPlaneHead) -> None:
+        """`planes` (3, K, K, F) are this module's own if they are a parameter; otherwise they are only looked at."""
         super().__init__()
-        self.config = config
-        self.channels = channels
-        k, f = config.resolution, config.features
-        self.planes = nn.Parameter(0.1 * torch.randn(3, k, k, f))
-        self.head = TriPlaneHead(config, channels, head)
+        self.planes = planes
+        self.head = head
 
     def density(self, points: Tensor) -> Tensor:
         """Density (P,) at points (P, 3)."""
@@ -76,6 +79,17 @@ class TriPlane(Field):
         """Density (P,) and features (P, C) at points (P, 3) seen along directions (P, 3)."""
         out: tuple[Tensor, Tensor] = self.head(plane_lookup(self.planes, points), directions)
         return out
+
+
+class TriPlane(TriPlaneFeatures, Field):
+    """One scene with planes and an MLP of its own."""
+
+    def __init__(self, config: TriPlaneConfig, *, channels: int, head: Head) -> None:
+        k, f = config.resolution, config.features
+        planes = nn.Parameter(PLANES_SPREAD * torch.randn(3, k, k, f))
+        super().__init__(planes, TriPlaneHead(config, channels, head))
+        self.config = config
+        self.channels = channels
 
     def regularisation(self) -> Tensor:
         """Total variation of the planes."""

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
-from latentfields.config.checks import check_numbers
+from latentfields.config.checks import Checked, NonNegative, Range, Seed
 from latentfields.fields.config import TriPlaneConfig
-from latentfields.rendering.options import SamplingOptions
+from latentfields.rendering.config import DensityGridConfig
 
 Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
 """What is left out: nothing; L_3D; L_ae; or the update of the latent scenes in the joint phase."""
@@ -31,19 +32,20 @@ of the current latents over the object in each view, so that encoders cannot low
 
 
 @dataclass(frozen=True)
-class LatentScenesConfig:
+class LatentScenesConfig(Checked):
     """Size of the latent scenes and how they are rendered."""
 
-    resolution: int = 64
+    retired: ClassVar[Mapping[str, object]] = MappingProxyType({"pixel_samples": 1})
+    """Rays per latent pixel and side, of earlier versions: one is what there is."""
+
+    resolution: Annotated[int, Range(low=2)] = 64
     """Cells per side of each plane (K)."""
     features: int = 32
     """Features per cell (F)."""
     hidden: int = 64
     """Hidden units of the shared MLP's layers."""
-    pixel_samples: int = 1
-    """Rays per latent pixel and side (2 means 4 rays), averaged."""
-    sampling: SamplingOptions = field(
-        default_factory=lambda: SamplingOptions(
+    sampling: DensityGridConfig = field(
+        default_factory=lambda: DensityGridConfig(
             samples=24, bins=48, grid_resolution=32, grid_every=8, grid_warmup=32
         )
     )
@@ -56,7 +58,7 @@ class LatentScenesConfig:
 
 
 @dataclass(frozen=True)
-class PretrainingConfig:
+class PretrainingConfig(Checked):
     """First phase: latent scenes are fitted to the frozen autoencoder's latents."""
 
     epochs: float = 50.0
@@ -76,7 +78,7 @@ class PretrainingConfig:
 
 
 @dataclass(frozen=True)
-class LossWeights:
+class IgaeWeightsConfig(Checked):
     """The lambdas of Eqs. 8, 10 and 11."""
 
     latent: float = 1.0
@@ -96,7 +98,7 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
-class JointConfig:
+class JointConfig(Checked):
     """Second phase: autoencoder and latent scenes are trained together."""
 
     epochs: float = 75.0
@@ -105,7 +107,7 @@ class JointConfig:
     """Different scenes in a batch."""
     views_per_scene: int = 1
     """Views of each of them."""
-    photos_per_batch: int = 3
+    photos_per_batch: NonNegative = 3
     """Photographs in a batch."""
     encoder_learning_rate: float = 5e-5
     """Adam learning rate of the encoder."""
@@ -124,16 +126,16 @@ class JointConfig:
     latent_noise: float = 0.0
     """Strongest noise added to encoded latents before L_ae decodes them (Eqs. 9, 10): for every image a standard
     deviation from 0 to this, in units of the starting autoencoder's latents. 0 adds none, as the paper."""
-    weights: LossWeights = field(default_factory=LossWeights)
+    weights: IgaeWeightsConfig = field(default_factory=IgaeWeightsConfig)
     """Weights of the loss terms."""
 
 
 @dataclass(frozen=True)
-class IgaeConfig:
+class IgaeConfig(Checked):
     """Everything that determines the training, beside the autoencoder it starts from and the data."""
 
-    size: int = 128
-    """Side of all images, in pixels."""
+    size: Annotated[int, Range(low=16)] = 128
+    """Side of all images, in pixels: smaller ones have too few scales for L_p."""
     scenes: LatentScenesConfig = field(default_factory=LatentScenesConfig)
     """The latent scenes."""
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
@@ -144,12 +146,8 @@ class IgaeConfig:
     """The perceptual term."""
     ablation: Ablation = "none"
     """What is left out of the joint phase."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the latent scenes, of batches and of the jitter."""
-
-    def check(self) -> None:
-        """Raise InputError, naming the setting as in a settings file, when a value is out of range."""
-        check_numbers(self, lowest=_LOWEST, name=str)
 
     @property
     def has_3d(self) -> bool:
@@ -167,10 +165,7 @@ class IgaeConfig:
         return self.ablation in ("none", "no-preservation")
 
 
-_LOWEST = {"size": 16, "resolution": 2, "photos_per_batch": 0, "grid_warmup": 0}
-"""Lowest values of numbers other than counts, rates and weights. Smaller images have too few scales for L_p."""
-
-SMALL_WEIGHTS = LossWeights(latent=0.5, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
+SMALL_WEIGHTS = IgaeWeightsConfig(latent=0.5, rgb=0.7, ae_synthetic=1.5, ae_real=3.0, perceptual=0.01)
 """Weights of `small` and `tiny`."""
 
 TINY = IgaeConfig(
@@ -179,7 +174,7 @@ TINY = IgaeConfig(
         resolution=24,
         features=12,
         hidden=32,
-        sampling=SamplingOptions(samples=16, bins=24, grid_resolution=16, grid_every=4, grid_warmup=16),
+        sampling=DensityGridConfig(samples=16, bins=24, grid_resolution=16, grid_every=4, grid_warmup=16),
     ),
     pretraining=PretrainingConfig(epochs=8.0, scenes_per_batch=4, mlp_learning_rate=5e-3),
     joint=JointConfig(
@@ -230,5 +225,24 @@ PAPER = IgaeConfig(
 )
 """Table 15. The first phase, which the table leaves out but for its epochs, is as in the released code."""
 
-PRESETS: Mapping[str, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
+IgaePreset = Literal["tiny", "small", "paper"]
+
+PRESETS: Mapping[IgaePreset, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
 """Configurations by name."""
+
+
+@dataclass(frozen=True)
+class IgaeRunConfig:
+    """What a run of `finetune_3d` computes."""
+
+    kind: ClassVar[str] = "igae"
+    autoencoder: str
+    """Name or folder of the autoencoder to start from."""
+    scenes: tuple[Path, ...]
+    """Scenes, or folders of them."""
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    pretrained: Path | None
+    """Folder of the run whose latent scenes are taken over, or None."""
+    training: IgaeConfig
+    """How it is trained."""

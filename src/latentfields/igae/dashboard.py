@@ -42,9 +42,9 @@ class Dashboard:
         photos: Photos | None,
         config: IgaeConfig,
         *,
-        command: str,
+        command: str | None,
     ) -> None:
-        """`out` is the run's folder; `command` repeats the run."""
+        """`out` is the run's folder; `command`, if there was one, repeats the run."""
         self.out, self.autoencoder, self.training, self.photos = out, autoencoder, training, photos
         self.config, self.command = config, command
         self.pretraining_steps = 0

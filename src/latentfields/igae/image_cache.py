@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,7 @@ from torch import Tensor
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, photo_paths, read_photo
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.files import read_json, write_json
+from latentfields.files import read_json, replacing, write_json
 from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
@@ -140,17 +138,13 @@ def _fingerprint(kind: str, folders: Sequence[Path], options: dict[str, object])
 def _cached(folder: Path, write: Callable[[Path], None]) -> Path:
     """`folder`, filled by `write` unless it is there already."""
     if not folder.is_dir():
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
         try:
-            write(temporary)
-            os.replace(temporary, folder)
+            with replacing(folder) as temporary:
+                temporary.mkdir()
+                write(temporary)
         except OSError:
             if not folder.is_dir():  # Otherwise another run that shares the cache was faster.
                 raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

@@ -25,6 +25,7 @@ from latentfields.igae.objective import (
     TERM_SYNTHETIC,
     TERMS_3D,
     TERMS_REAL,
+    Pictures,
     SceneRenderings,
     loss_terms,
     total_loss,
@@ -32,9 +33,10 @@ from latentfields.igae.objective import (
 from latentfields.igae.pretrain import EVALUATE_EVERY, Observer
 from latentfields.igae.scene_training import SceneTraining, planes_total_variation
 from latentfields.igae.scenes import ActiveScene
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
 from latentfields.training.distributed import Processes
 from latentfields.training.prefetch import Prefetcher
+from latentfields.training.schedules import set_learning_rates, with_peaks
+from latentfields.training.state import Parts
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,8 @@ class JointBatch:
     """The global batch."""
     mine: BatchPlan
     """This process's part of it."""
-    images: Tensor
-    """(B, 3, H, W) scene views, in [0, 1]."""
-    photos: Tensor
-    """(P, 3, H, W) photographs, in [0, 1]."""
-    noise: Tensor | None
-    """(B + P, C, h, w) noise for the latents of both, in this order, or None."""
+    pictures: Pictures
+    """What the autoencoder sees of it, on the CPU."""
 
     @property
     def scene_share(self) -> float:
@@ -92,18 +90,13 @@ class JointTrainer:
         )
         self.batches = Prefetcher(self._load)
         # One optimiser, two groups: encoder and decoder have learning rates of their own, and clipped norms.
-        self.optimizer = torch.optim.Adam(
-            [
-                {
-                    "params": list(autoencoder.encoder_parameters()),
-                    "peak": options.encoder_learning_rate,
-                },
-                {
-                    "params": list(autoencoder.decoder_parameters()),
-                    "peak": options.decoder_learning_rate,
-                },
-            ],
-            fused=True,
+        groups = [
+            {"params": list(autoencoder.encoder_parameters()), "lr": options.encoder_learning_rate},
+            {"params": list(autoencoder.decoder_parameters()), "lr": options.decoder_learning_rate},
+        ]
+        self.optimizer = with_peaks(torch.optim.Adam(groups, fused=True))
+        self._parts = Parts(
+            modules={"autoencoder": autoencoder}, optimizers={"autoencoder_optimizer": self.optimizer}
         )
 
     @property
@@ -116,17 +109,15 @@ class JointTrainer:
         mine = whole.part(
             self.processes.share(len(whole.scenes)), self.processes.share(len(whole.photo_seeds))
         )
-        size = self.config.size
+        nothing = torch.empty(0, 3, self.config.size, self.config.size)
         return JointBatch(
             whole=whole,
             mine=mine,
-            images=self.training.views.images(torch.cat(mine.views))
-            if mine.views
-            else torch.empty(0, 3, size, size),
-            photos=torch.empty(0, 3, size, size)
-            if self.photos is None
-            else photo_crops(self.photos.train, mine.photo_seeds),
-            noise=self._noise(mine),
+            pictures=Pictures(
+                images=self.training.views.images(torch.cat(mine.views)) if mine.views else nothing,
+                photos=nothing if self.photos is None else photo_crops(self.photos.train, mine.photo_seeds),
+                noise=self._noise(mine),
+            ),
         )
 
     def _noise(self, mine: BatchPlan) -> Tensor | None:
@@ -153,17 +144,11 @@ class JointTrainer:
             # Each group by itself: a rough step of the decoder does not slow the encoder down.
             if options.largest_gradient is not None:
                 torch.nn.utils.clip_grad_norm_(group["params"], options.largest_gradient)
-            group["lr"] = group["peak"] * decay
+        set_learning_rates(self.optimizer, decay)
         self.optimizer.step()
         # After the autoencoder's step, but with gradients from before it: everything moves at once, as in Eq. 12.
         if self.config.moves_scenes:
-            self.training.update(
-                active,
-                batch.whole.scenes,
-                planes_learning_rate=options.planes_learning_rate * decay,
-                mlp_learning_rate=options.mlp_learning_rate * decay,
-                processes=self.processes,
-            )
+            self.training.update(active, batch.whole.scenes, decay=decay, processes=self.processes)
         values = self.processes.sum_values(values) | {"data_wait_seconds": waited}
         if self.observer is not None and (index + 1) % EVALUATE_EVERY == 0:
             values |= self.observer(index + 1)
@@ -178,10 +163,8 @@ class JointTrainer:
         renderings = self._renderings(batch, active) if self.config.has_3d and active else None
         terms = loss_terms(
             self.autoencoder,
-            batch.images.to(device),
-            batch.photos.to(device),
+            batch.pictures.to(device),
             renderings,
-            noise=None if batch.noise is None else batch.noise.to(device),
             config=self.config,
             perceptual=self.perceptual,
         )
@@ -196,8 +179,8 @@ class JointTrainer:
         moves = self.config.moves_scenes
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
-            views = self.training.render(active, batch.mine, update_grids=moves)
-            return SceneRenderings(views, planes_total_variation(active))
+            seen = self.training.render(active, batch.mine, update_grids=moves)
+            return SceneRenderings(seen, planes_total_variation(active))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:
         """For every term, how much this process's mean counts in the mean over the global batch."""
@@ -210,13 +193,11 @@ class JointTrainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Autoencoder, scenes and all optimisers."""
-        tensors, metadata = self.training.state()
-        optimizer, groups = pack_optimizer(self.optimizer, "autoencoder_optimizer")
-        tensors |= optimizer | with_prefix("autoencoder", self.autoencoder.state_dict())
-        return tensors, {"scenes": metadata, "groups": groups}
+        tensors, groups = self._parts.pack()
+        scenes, metadata = self.training.state()
+        return scenes | tensors, {"scenes": metadata, "groups": groups["autoencoder_optimizer"]}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
         self.training.restore(tensors, metadata["scenes"])
-        self.autoencoder.load_state_dict(without_prefix("autoencoder", tensors))
-        unpack_optimizer(self.optimizer, "autoencoder_optimizer", tensors, metadata["groups"])
+        self._parts.unpack(tensors, {"autoencoder_optimizer": metadata["groups"]})

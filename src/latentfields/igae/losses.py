@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from latentfields.fields.total_variation import total_variation
-from latentfields.igae.config import LossWeights
+from latentfields.igae.config import IgaeWeightsConfig
 
 SMALLEST_VARIANCE = 0.02
 """Added to an object's variance, so that views of plain surfaces do not outweigh all others."""
@@ -44,7 +44,7 @@ def rgb_loss(images: Tensor, decoded_renderings: Tensor) -> Tensor:
     return (images - decoded_renderings).square().mean()
 
 
-def regularisation_3d(latent: Tensor, rgb: Tensor, tv_planes: Tensor, weights: LossWeights) -> Tensor:
+def regularisation_3d(latent: Tensor, rgb: Tensor, tv_planes: Tensor, weights: IgaeWeightsConfig) -> Tensor:
     """L_3D(phi, psi, tau), Eq. 8, with the planes' total variation that App. B.3 adds to it."""
     return weights.latent * latent + weights.rgb * rgb + weights.tv_planes * tv_planes
 
@@ -65,13 +65,13 @@ def latent_total_variation(latents: Tensor) -> Tensor:
 
 
 def real_autoencoder_loss(
-    reconstruction: Tensor, perceptual: Tensor, tv_latents: Tensor, weights: LossWeights
+    reconstruction: Tensor, perceptual: Tensor, tv_latents: Tensor, weights: IgaeWeightsConfig
 ) -> Tensor:
     """L_ae^(real)(phi, psi), Eq. 10, from its three terms."""
     return reconstruction + weights.perceptual * perceptual + weights.tv_latents * tv_latents
 
 
-def preservation_loss(synthetic: Tensor, real: Tensor, weights: LossWeights) -> Tensor:
+def preservation_loss(synthetic: Tensor, real: Tensor, weights: IgaeWeightsConfig) -> Tensor:
     """L_ae(phi, psi), Eq. 11. Moves encoder and decoder only."""
     return weights.ae_synthetic * synthetic + weights.ae_real * real
 

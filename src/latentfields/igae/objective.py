@@ -15,7 +15,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
 from latentfields.igae import losses
 from latentfields.igae.config import IgaeConfig
-from latentfields.igae.renderer import RenderedLatents
+from latentfields.rendering.rendering import Rendering
 
 TERMS_3D = ("latent", "rgb", "tv_planes")
 """Names in the log of the terms of L_3D (Eq. 8): means over the scenes of a batch."""
@@ -26,41 +26,56 @@ TERMS_REAL = ("ae_real", "perceptual", "tv_latents")
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """What the autoencoder sees in one step."""
+
+    images: Tensor
+    """(B, 3, H, W) scene views, in [0, 1]."""
+    photos: Tensor
+    """(P, 3, H, W) photographs, in [0, 1]."""
+    noise: Tensor | None = None
+    """(B + P, C, h, w) added to the latents of both, in this order, where L_ae decodes them, and there alone."""
+
+    def to(self, device: torch.device) -> Pictures:
+        """The same on another device."""
+        noise = None if self.noise is None else self.noise.to(device)
+        return Pictures(self.images.to(device), self.photos.to(device), noise)
+
+
+@dataclass(frozen=True)
 class SceneRenderings:
     """What the latent scenes of a batch look like."""
 
-    views: RenderedLatents
-    """z~ of the batch's B views."""
+    seen: Rendering
+    """z~ of the batch's B views, (B, C, h, w)."""
     planes_variation: Tensor
     """L_TV^3D of the batch's planes, a scalar."""
 
 
 def loss_terms(
     autoencoder: Autoencoder,
-    images: Tensor,
-    photos: Tensor,
+    pictures: Pictures,
     renderings: SceneRenderings | None,
     *,
-    noise: Tensor | None = None,
     config: IgaeConfig,
     perceptual: PerceptualLoss,
 ) -> dict[str, Tensor]:
-    """Unweighted terms by name, for scene views (B, 3, H, W) and photographs (P, 3, H, W) in [0, 1].
+    """Unweighted terms by name, for scene views and photographs.
 
     Everything is encoded in one pass and decoded in one pass. Terms that the ablation leaves out, and terms about
-    images that this batch has none of, are absent. `renderings` is None without L_3D. `noise` (B + P, C, h, w) is
-    added to encoded latents where L_ae decodes them, and there alone.
+    images that this batch has none of, are absent. `renderings` is None without L_3D.
     """
+    images, photos, noise = pictures.images, pictures.photos, pictures.noise
     latents = autoencoder.encode(torch.cat([images, photos]))
     encoded, photo_latents = latents.tensor_split([len(images)])
-    rendered = [] if renderings is None else [renderings.views.latents]
+    rendered = [] if renderings is None else [renderings.seen.features]
     noisy = latents if noise is None else latents + noise
     preserved = list(noisy.tensor_split([len(images)])) if config.has_preservation else [latents[:0]] * 2
     parts = [*rendered, *preserved]
     decoded = autoencoder.decode(torch.cat(parts)).split([len(part) for part in parts])
     terms: dict[str, Tensor] = {}
     if renderings is not None and len(images):
-        terms["latent"] = _latent_term(encoded, renderings.views, config)
+        terms["latent"] = _latent_term(encoded, renderings.seen, config)
         terms["rgb"] = losses.rgb_loss(images, decoded[0])
         terms["tv_planes"] = renderings.planes_variation
     if config.has_preservation and len(images):
@@ -72,10 +87,10 @@ def loss_terms(
     return terms
 
 
-def _latent_term(encoded: Tensor, views: RenderedLatents, config: IgaeConfig) -> Tensor:
+def _latent_term(encoded: Tensor, seen: Rendering, config: IgaeConfig) -> Tensor:
     if config.joint.latent_unit == "object":
-        return losses.relative_latent_loss(encoded, views.latents, views.opacity.detach())
-    return losses.latent_loss(encoded, views.latents)
+        return losses.relative_latent_loss(encoded, seen.features, seen.opacity.detach())
+    return losses.latent_loss(encoded, seen.features)
 
 
 def total_loss(terms: Mapping[str, Tensor], config: IgaeConfig) -> dict[str, Tensor]:

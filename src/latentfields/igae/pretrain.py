@@ -5,7 +5,6 @@ Shape suffixes: T views of all scenes, B views in a batch, C latent channels, h,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.files import replacing
 from latentfields.igae.batches import BatchPlan, BatchSchedule
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import CachedViews
@@ -31,20 +31,17 @@ Observer = Callable[[int], Mapping[str, float]]
 """Called with the number of steps done; returns values to log."""
 
 
-def cache_latents(autoencoder: Autoencoder, views: CachedViews, path: Path, *, device: torch.device) -> None:
+def cache_latents(autoencoder: Autoencoder, views: CachedViews, path: Path) -> None:
     """Write the normalised latents (T, C, h, w) of all views to `path`, float16, unless it is there already.
 
     Half precision costs 0.0005 of a latent's value, far below what a scene can fit.
     """
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         for indices in torch.arange(len(views.cameras)).split(16):
-            latents = autoencoder.encode_batches(views.images(indices).to(device))
+            latents = autoencoder.encode_batches(views.images(indices).to(autoencoder.device))
             file.write(latents.half().cpu().numpy().tobytes())
-    os.replace(temporary, path)
 
 
 def open_latents(autoencoder: Autoencoder, views: CachedViews, path: Path) -> NDArray[np.float16]:
@@ -99,7 +96,7 @@ class ScenePretrainer:
         values = {"latent": 0.0, "tv_planes": 0.0}
         if active:
             rendered = training.render(active, mine, update_grids=True)
-            latent = latent_loss(latents.to(training.device), rendered.latents)
+            latent = latent_loss(latents.to(training.device), rendered.features)
             variation = planes_total_variation(active)
             (share * (latent + options.tv_weight * variation)).backward()
             values = {
@@ -107,13 +104,7 @@ class ScenePretrainer:
                 "tv_planes": share * float(variation.detach()),
             }
         decay = options.final_learning_rate**progress
-        training.update(
-            active,
-            whole.scenes,
-            planes_learning_rate=options.planes_learning_rate * decay,
-            mlp_learning_rate=options.mlp_learning_rate * decay,
-            processes=self.processes,
-        )
+        training.update(active, whole.scenes, decay=decay, processes=self.processes)
         values = self.processes.sum_values(values) | {"data_wait_seconds": waited}
         if self.observer is not None and (index + 1) % EVALUATE_EVERY == 0:
             values |= self.observer(index + 1)

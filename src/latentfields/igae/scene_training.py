@@ -12,12 +12,14 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
 from latentfields.fields.total_variation import total_variation
 from latentfields.igae.batches import BatchPlan
-from latentfields.igae.config import IgaeConfig
+from latentfields.igae.config import IgaeConfig, JointConfig, PretrainingConfig
 from latentfields.igae.image_cache import CachedViews
-from latentfields.igae.renderer import RenderedLatents, TriPlaneRenderer
+from latentfields.igae.renderer import TriPlaneRenderer
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.training.distributed import Processes
+from latentfields.training.schedules import set_learning_rates, with_peaks
+from latentfields.training.state import Parts
 
 WHITE = (1.0, 1.0, 1.0)
 """What all scenes are rendered on."""
@@ -42,24 +44,26 @@ class SceneTraining:
         self.cameras = views.cameras.resized(
             width=views.cameras.width // factor, height=views.cameras.height // factor
         )
-        sampling = config.scenes.sampling
-        self.scenes = LatentScenes(
-            views.hulls, config.scenes.triplane, grid_resolution=sampling.grid_resolution, seed=config.seed
-        )
+        self.scenes = LatentScenes(views.hulls, config.scenes, seed=config.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.renderer = TriPlaneRenderer(config.scenes, channels=autoencoder.channels).to(device)
-        self.renew_optimizers()
+        self.begin_phase(config.pretraining)
 
-    def renew_optimizers(self) -> None:
-        """Forget all moments. The phases weigh the same losses very differently: moments of the first would keep
-        the planes from moving for hundreds of batches of the second."""
+    def begin_phase(self, phase: PretrainingConfig | JointConfig) -> None:
+        """Take the learning rates of `phase` and forget all moments.
+
+        The phases weigh the same losses very differently: moments of the first would keep the planes from moving for
+        hundreds of batches of the second.
+        """
+        self.phase = phase
         self.scenes.renew_moments()
-        self.optimizer = torch.optim.Adam(self.renderer.parameters(), betas=BETAS, eps=EPSILON, fused=True)
+        adam = torch.optim.Adam(
+            self.renderer.parameters(), lr=phase.mlp_learning_rate, betas=BETAS, eps=EPSILON, fused=True
+        )
+        self.optimizer = with_peaks(adam)
 
-    def render(
-        self, active: Sequence[ActiveScene], plan: BatchPlan, *, update_grids: bool
-    ) -> RenderedLatents:
+    def render(self, active: Sequence[ActiveScene], plan: BatchPlan, *, update_grids: bool) -> Rendering:
         """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes."""
         parts = []
         for scene, indices, seed in zip(active, plan.views, plan.scene_seeds, strict=True):
@@ -67,60 +71,63 @@ class SceneTraining:
             if update_grids:
                 self.renderer.update_grid(scene, generator=generator)
             parts.append(self.render_scene(scene, self.cameras[indices], generator=generator))
-        return RenderedLatents.joined(parts)
+        return Rendering.joined(parts)
 
     @torch.no_grad()
     def render_views(self, scene: int, indices: Tensor) -> Tensor:
         """z~ (B, C, h, w) of some views of one scene, without jitter or gradients: for evaluation."""
         (active,) = self.scenes.fetch([scene], self.device)
-        return self.render_scene(active, self.cameras[indices], generator=None).latents
+        return self.render_scene(active, self.cameras[indices], generator=None).features
 
     def render_scene(
         self, scene: ActiveScene, cameras: Cameras, *, generator: torch.Generator | None
-    ) -> RenderedLatents:
+    ) -> Rendering:
         """One scene through cameras of the latent grid; `generator` jitters the samples along rays."""
-        return self.renderer.render(
-            scene,
-            cameras.to(self.device),
-            background=self.background,
-            near=self.views.near[scene.index],
-            far=self.views.far[scene.index],
-            generator=generator,
-        )
+        cameras = cameras.to(self.device)
+        near, far = self.views.near[scene.index], self.views.far[scene.index]
+        shot = Shot(cameras.rays().flatten(), self.background, near, far, generator)
+        return self.renderer.render(scene, shot).as_images(cameras)
 
     def update(
         self,
         active: Sequence[ActiveScene],
         batch: Sequence[int],
         *,
-        planes_learning_rate: float,
-        mlp_learning_rate: float,
+        decay: float,
         processes: Processes,
     ) -> None:
-        """Step the shared MLP and the planes of `active`, this process's part of the `batch` of scenes."""
+        """Step the shared MLP and the planes of `active`, this process's part of the `batch` of scenes.
+
+        `decay` is the fraction of the phase's learning rates.
+        """
         processes.sum_gradients(self.renderer.parameters())
-        self.optimizer.param_groups[0]["lr"] = mlp_learning_rate
+        set_learning_rates(self.optimizer, decay)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if active:
-            self.scenes.update(active, learning_rate=planes_learning_rate)
+            self.scenes.update(active, learning_rate=self.phase.planes_learning_rate * decay)
         processes.send_from_owners([self.scenes.record(index) for index in batch])
+
+    @property
+    def parts(self) -> Parts:
+        """Planes with their moments, MLP and the MLP's optimiser."""
+        return Parts(
+            modules={"scenes": self.scenes, "mlp": self.renderer},
+            optimizers={"mlp_optimizer": self.optimizer},
+        )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Planes, MLP and optimisers."""
-        optimizer, groups = pack_optimizer(self.optimizer, "mlp_optimizer")
-        tensors = with_prefix("scenes", self.scenes.state()) | with_prefix("mlp", self.renderer.state_dict())
-        return tensors | optimizer, {"groups": groups}
+        tensors, groups = self.parts.pack()
+        return tensors, {"groups": groups["mlp_optimizer"]}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
-        self.restore_scenes(tensors)
-        unpack_optimizer(self.optimizer, "mlp_optimizer", tensors, metadata["groups"])
+        self.parts.unpack(tensors, {"mlp_optimizer": metadata["groups"]})
 
     def restore_scenes(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over scenes and MLP from `state`, but not the MLP's optimiser."""
-        self.scenes.restore(without_prefix("scenes", tensors))
-        self.renderer.load_state_dict(without_prefix("mlp", tensors))
+        Parts(modules=self.parts.modules).unpack(tensors, {})
 
 
 def planes_total_variation(active: Sequence[ActiveScene]) -> Tensor:

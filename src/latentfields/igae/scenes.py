@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from latentfields.fields.config import TriPlaneConfig
-from latentfields.rendering.density_grid import DensityGrid
+from latentfields.fields.triplane import PLANES_SPREAD
+from latentfields.igae.config import LatentScenesConfig
+from latentfields.rendering.grid_sampler import GridSampler
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-15
@@ -39,33 +40,34 @@ class ActiveScene:
     """(3, K, K, F) running mean of gradients."""
     second_moment: Tensor
     """(3, K, K, F) running mean of squared gradients."""
-    grid: DensityGrid
-    """Where the scene is dense."""
+    sampler: GridSampler
+    """Knows where the scene is dense."""
     visits: int
     """Batches that the scene was part of before, since its moments were last renewed."""
 
     @property
     def nbytes(self) -> int:
         """Bytes on the device, without gradients."""
-        grid = self.grid.density.nbytes + self.grid.candidates.nbytes
-        return self.planes.nbytes + self.first_moment.nbytes + self.second_moment.nbytes + grid
+        grid = self.sampler.grid
+        planes = self.planes.nbytes + self.first_moment.nbytes + self.second_moment.nbytes
+        return planes + grid.density.nbytes + grid.candidates.nbytes
 
 
 class LatentScenes:
     """All scenes."""
 
-    def __init__(self, hulls: Tensor, config: TriPlaneConfig, *, grid_resolution: int, seed: int) -> None:
+    def __init__(self, hulls: Tensor, config: LatentScenesConfig, *, seed: int) -> None:
         """One scene for each of the `hulls` (N, G^3), bool: cells that may hold something; planes by `seed`."""
         k, f = config.resolution, config.features
-        self.grid_resolution = grid_resolution
+        self.sampling = config.sampling
         self.hulls = hulls
         self.planes = torch.empty(len(hulls), 3, k, k, f)
         generator = torch.Generator().manual_seed(seed)
         for planes in self.planes:
-            planes.normal_(std=0.1, generator=generator)
+            planes.normal_(std=PLANES_SPREAD, generator=generator)
         self.first_moment = torch.zeros_like(self.planes)
         self.second_moment = torch.zeros_like(self.planes)
-        self.density = DensityGrid(resolution=grid_resolution).density * hulls
+        self.density = GridSampler(self.sampling).grid.density * hulls
         self.visits = torch.zeros(len(hulls), dtype=torch.int64)
 
     def __len__(self) -> int:
@@ -74,21 +76,22 @@ class LatentScenes:
     @property
     def nbytes(self) -> int:
         """Bytes of host memory."""
-        return self.hulls.nbytes + sum(tensor.nbytes for tensor in self._tensors().values())
+        return self.hulls.nbytes + sum(tensor.nbytes for tensor in self.state_dict().values())
 
     def fetch(self, indices: Sequence[int], device: torch.device) -> list[ActiveScene]:
         """The chosen scenes on `device`."""
         return [self._fetch(index, device) for index in indices]
 
     def _fetch(self, index: int, device: torch.device) -> ActiveScene:
-        grid = DensityGrid(resolution=self.grid_resolution)
+        sampler = GridSampler(self.sampling)
+        grid = sampler.grid
         grid.density, grid.candidates = self.density[index].to(device), self.hulls[index].to(device)
         return ActiveScene(
             index=index,
             planes=self.planes[index].detach().to(device).requires_grad_(),
             first_moment=self.first_moment[index].to(device),
             second_moment=self.second_moment[index].to(device),
-            grid=grid,
+            sampler=sampler,
             visits=int(self.visits[index]),
         )
 
@@ -122,7 +125,7 @@ class LatentScenes:
             (self.planes, scene.planes.detach()),
             (self.first_moment, scene.first_moment),
             (self.second_moment, scene.second_moment),
-            (self.density, scene.grid.density),
+            (self.density, scene.sampler.grid.density),
         ):
             row = stored[scene.index]
             if row.data_ptr() != current.data_ptr():
@@ -136,18 +139,15 @@ class LatentScenes:
 
     def record(self, index: int) -> list[Tensor]:
         """Everything about one scene, as views of the stored tensors: what processes send each other."""
-        return [tensor[index] for tensor in self._tensors().values()]
+        return [tensor[index] for tensor in self.state_dict().values()]
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything about all scenes."""
-        return self._tensors()
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> None:
+        """Continue from `state_dict`."""
+        for name, tensor in self.state_dict().items():
+            tensor.copy_(state_dict[name])
 
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continue from `state`."""
-        for name, tensor in self._tensors().items():
-            tensor.copy_(tensors[name])
-
-    def _tensors(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything about all scenes: the stored tensors themselves."""
         return {
             "planes": self.planes,
             "first_moment": self.first_moment,

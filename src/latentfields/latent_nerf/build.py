@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import GaussiansConfig, RayFieldConfig
@@ -18,21 +18,21 @@ from latentfields.fields.vanilla import Vanilla
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
+from latentfields.latent_nerf.latent_space import LatentSpace, TanhNormalizer
 from latentfields.latent_nerf.model import LatentNerf
-from latentfields.latent_nerf.normalizer import TanhNormalizer
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.rendering.config import (
+    EvenSamplingConfig,
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+    RaySampling,
+    SplattingConfig,
+)
 from latentfields.rendering.even_sampler import EvenSampler
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
-from latentfields.rendering.options import (
-    EvenSampling,
-    GridSampling,
-    HierarchicalSampling,
-    ProposalSampling,
-    RaySampling,
-    Splatting,
-)
 from latentfields.rendering.proposal import ProposalSampler
 from latentfields.rendering.sampler import Sampler
 from latentfields.scenes.scene import Scene
@@ -67,17 +67,10 @@ class SceneFrame:
 
 def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) -> SceneModel:
     """An untrained model for `scene`, on the CPU; `autoencoder` is copied, its decoder will be aligned."""
-    background = torch.tensor(scene.background)
-    if autoencoder is not None:
-        autoencoder = autoencoder.clone().cpu()
-        with torch.no_grad():
-            background = autoencoder.background_latent(scene.background)
-            if config.normalizer == "tanh":
-                squashed = TanhNormalizer().normalize(background.view(1, -1, 1, 1), autoencoder)
-                background = squashed.flatten()
+    space = new_space(config, None if autoencoder is None else autoencoder.clone().cpu())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = build_model(config, autoencoder, background, SceneFrame.of(scene))
+        model = build_model(config, space, space.background(scene.background), SceneFrame.of(scene))
     if isinstance(model, LatentGaussians):
         initialise(model.field, scene, generator=torch.Generator().manual_seed(config.seed))
     elif isinstance(model, LatentNerf) and isinstance(model.sampler, GridSampler):
@@ -99,60 +92,54 @@ def _restrict_to_hull(sampler: GridSampler, scene: Scene) -> bool:
     return True
 
 
-def build_model(
-    config: FitConfig, autoencoder: Autoencoder | None, background: Tensor, frame: SceneFrame
-) -> SceneModel:
+def new_space(config: FitConfig, autoencoder: Autoencoder | None) -> LatentSpace:
+    """The space of `autoencoder`, or of colours, without a projection, which has weights of its own."""
+    squashed = autoencoder is not None and config.normalizer == "tanh"
+    return LatentSpace(autoencoder, normalizer=TanhNormalizer() if squashed else None)
+
+
+def build_model(config: FitConfig, space: LatentSpace, background: Tensor, frame: SceneFrame) -> SceneModel:
     """A model with weights from torch's global generator; `background` (C,) is in the field's space.
 
     `config` has been checked: Gaussians are splatted, all other fields are looked at along rays.
     """
-    latent = autoencoder is not None
-    squashed = latent and config.normalizer == "tanh"
+    latent = space.autoencoder is not None
     channels = len(background)
-    head: Head = "sigmoid" if squashed or not latent else "linear"
-    normalizer = TanhNormalizer() if squashed else None
+    # Squashed latents and colours lie in [0, 1].
+    head: Head = "linear" if latent and space.normalizer is None else "sigmoid"
     # Before a projection, the background is a feature that only the projection makes a latent of.
-    learn_background = frame.learn_background or (latent and config.subpixels > 1)
+    if frame.learn_background or (latent and config.subpixels > 1):
+        background = nn.Parameter(background)
+    # The field before the projection before the sampler: seeded weights are drawn one after the other.
     if isinstance(config.field, GaussiansConfig):
-        assert isinstance(config.sampling, Splatting)
+        assert isinstance(config.sampling, SplattingConfig)
+        gaussians = GaussianField(config.field, channels=channels, head=head)
+        space = _with_projection(space, config, channels)
         return LatentGaussians(
-            GaussianField(config.field, channels=channels, head=head),
-            splatting=config.sampling,
-            projection=_new_projection(config, channels) if latent else None,
-            normalizer=normalizer,
-            autoencoder=autoencoder,
-            background=background,
-            learn_background=learn_background,
-            near=frame.near,
-            far=frame.far,
+            gaussians, config.sampling, space=space, background=background, near=frame.near, far=frame.far
         )
-    assert not isinstance(config.sampling, Splatting)
-    return LatentNerf(
-        new_field(config.field, channels=channels, head=head),
-        projection=_new_projection(config, channels) if latent else None,
-        sampler=new_sampler(config.sampling, config.field, channels, head),
-        normalizer=normalizer,
-        autoencoder=autoencoder,
-        background=background,
-        learn_background=learn_background,
-        near=frame.near,
-        far=frame.far,
-    )
+    assert not isinstance(config.sampling, SplattingConfig)
+    field = new_field(config.field, channels=channels, head=head)
+    space = _with_projection(space, config, channels)
+    sampler = new_sampler(config.sampling, config.field, channels, head)
+    return LatentNerf(field, sampler, space=space, background=background, near=frame.near, far=frame.far)
 
 
-def _new_projection(config: FitConfig, channels: int) -> SubpixelProjection | None:
-    if config.subpixels == 1:
-        return None
-    return SubpixelProjection(channels, subpixels=config.subpixels, width=config.subpixel_width)
+def _with_projection(space: LatentSpace, config: FitConfig, channels: int) -> LatentSpace:
+    """The space with a new projection, where latents are rendered finer than they are."""
+    if space.autoencoder is None or config.subpixels == 1:
+        return space
+    width = config.subpixel_width
+    return replace(space, projection=SubpixelProjection(channels, subpixels=config.subpixels, width=width))
 
 
 def new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head: Head) -> Sampler:
     """The configured sampler for a `field` with `channels` outputs; a coarse network of its own has the same head."""
-    if isinstance(options, GridSampling):
+    if isinstance(options, GridSamplingConfig):
         return GridSampler(options)
-    if isinstance(options, EvenSampling):
+    if isinstance(options, EvenSamplingConfig):
         return EvenSampler(options)
-    if isinstance(options, HierarchicalSampling):
+    if isinstance(options, HierarchicalSamplingConfig):
         own = options.coarse_network == "own"
         return HierarchicalSampler(options, new_field(field, channels=channels, head=head) if own else None)
     return ProposalSampler(
@@ -160,7 +147,7 @@ def new_sampler(options: RaySampling, field: RayFieldConfig, channels: int, head
     )
 
 
-def _new_proposal(options: ProposalSampling, resolution: int) -> KPlanesProposal:
+def _new_proposal(options: ProposalSamplingConfig, resolution: int) -> KPlanesProposal:
     return KPlanesProposal(
         resolution=resolution,
         features=options.features,

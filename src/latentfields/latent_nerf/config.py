@@ -6,16 +6,18 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from latentfields.config.checks import check_numbers
-from latentfields.errors import InputError
+from latentfields.config.checks import Checked, NonNegative, Seed, joined
+from latentfields.errors import ArgumentError
 from latentfields.fields.config import (
     FieldConfig,
     GaussiansConfig,
-    InstantNgpConfig,
     KPlanesConfig,
-    TensorfConfig,
 )
-from latentfields.rendering.options import GridSampling, ProposalSampling, SamplingConfig, Splatting
+from latentfields.rendering.config import (
+    GridSamplingConfig,
+    SamplingConfig,
+    SplattingConfig,
+)
 
 Space = Literal["latent", "rgb"]
 """What a field is fitted to: an autoencoder's latents, or pixels as an ordinary NeRF."""
@@ -25,24 +27,24 @@ DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
-class StageConfig:
+class StageConfig(Checked):
     """One stage of the latent NeRF pipeline (IG-AE Sec. 3.2; factors and iterations as in Table 16)."""
 
-    steps: int
+    steps: NonNegative
     """Optimiser steps of this stage."""
     learning_rate_factor: float
     """Multiplies the field's own learning rates (xi_LS or xi_align)."""
 
 
 @dataclass(frozen=True)
-class FitConfig:
+class FitConfig(Checked):
     """Everything that determines a fit, beside the scene and the autoencoder."""
 
     space: Space = "latent"
     """Fit the field to the autoencoder's latents, or to pixels as an ordinary NeRF (no alignment stage then)."""
     field: FieldConfig = dataclasses.field(default_factory=KPlanesConfig)
     """The field, its optimiser and its regularisers."""
-    sampling: SamplingConfig = dataclasses.field(default_factory=GridSampling)
+    sampling: SamplingConfig = dataclasses.field(default_factory=GridSamplingConfig)
     """How rays are sampled; Gaussians are splatted."""
     supervision: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(400, 1.0))
     """Latent Supervision (Eq. 2). RGB space has one stage, as long as both, with these learning rates."""
@@ -74,7 +76,7 @@ class FitConfig:
     """Hidden channels of that projection."""
     subpixel_learning_rate: float = 3e-3
     """Adam learning rate of that projection and of the background before it."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of weights, batches and jitter."""
 
     def with_steps(self, *, supervision: int, alignment: int) -> FitConfig:
@@ -85,70 +87,19 @@ class FitConfig:
             alignment=dataclasses.replace(self.alignment, steps=alignment),
         )
 
-    def check(self) -> None:
-        """Raise InputError, naming the option, when a value is out of range."""
-        check_numbers(self, lowest=_LOWEST)
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and for values that do not go together."""
+        super().check(path)
+        supervision, alignment = joined(path, "supervision.steps"), joined(path, "alignment.steps")
         if self.supervision.steps + self.alignment.steps < 1:
-            raise InputError(
-                "--supervision.steps", "is 0, and so is --alignment.steps; expected at least one step"
-            )
+            raise ArgumentError(supervision, f"is 0, and so is `{alignment}`; expected at least one step")
         if self.subpixels != 1 and self.subpixels % 2:
-            raise InputError("--subpixels", f"is {self.subpixels}; expected 1 or an even number")
-        if isinstance(self.field, GaussiansConfig) != isinstance(self.sampling, Splatting):
-            raise InputError(
-                "--sampler",
+            raise ArgumentError(
+                joined(path, "subpixels"), f"is {self.subpixels}; expected 1 or an even number"
+            )
+        if isinstance(self.field, GaussiansConfig) != isinstance(self.sampling, SplattingConfig):
+            raise ArgumentError(
+                joined(path, "sampling"),
                 f"is {self.sampling.kind} for the field {self.field.kind}; expected splatting for gaussians, "
                 "and for them alone",
             )
-        _check_field(self.field)
-        if isinstance(self.sampling, ProposalSampling):
-            networks = len(self.sampling.resolutions)
-            if not networks or len(self.sampling.proposal_samples) != networks:
-                raise InputError(
-                    "--sampling.proposal-samples",
-                    f"are {len(self.sampling.proposal_samples)} for the {networks} networks of "
-                    "--sampling.resolutions; expected one for each of one or more networks",
-                )
-
-
-def _check_field(field: FieldConfig) -> None:
-    """Raise InputError for values of a field that do not go together or are too high."""
-    if isinstance(field, TensorfConfig):
-        moments = field.upsample_at
-        if list(moments) != sorted(moments) or any(moment > 1 for moment in moments):
-            raise InputError(
-                "--field.upsample-at", f"are {list(moments)}; expected ascending fractions from 0 to 1"
-            )
-    if isinstance(field, InstantNgpConfig) and field.finest < field.coarsest:
-        raise InputError(
-            "--field.finest", f"is {field.finest}; expected at least --field.coarsest, {field.coarsest}"
-        )
-    if isinstance(field, GaussiansConfig):
-        _check_gaussians(field)
-
-
-def _check_gaussians(field: GaussiansConfig) -> None:
-    if field.degree > 3:
-        raise InputError("--field.degree", f"is {field.degree}; expected 0 to 3")
-    if not 0 < field.initial_opacity < 1:
-        raise InputError(
-            "--field.initial-opacity", f"is {field.initial_opacity}; expected more than 0 and less than 1"
-        )
-    if field.structure_weight > 1:
-        raise InputError("--field.structure-weight", f"is {field.structure_weight}; expected 0 to 1")
-    options = field.densification
-    if not options.start <= options.end <= 1:
-        raise InputError(
-            "--field.densification.end",
-            f"is {options.end}; expected --field.densification.start, {options.start}, to 1",
-        )
-
-
-_LOWEST = {
-    **dict.fromkeys(("steps", "warmup_steps", "anneal_steps", "grid_warmup", "skip_after"), 0),
-    **dict.fromkeys(("feature_octaves", "position_octaves", "direction_octaves"), 0),
-    **dict.fromkeys(("degree", "refinements", "opacity_resets"), 0),
-    **dict.fromkeys(("resolution", "resolutions", "initial_resolution", "final_resolution"), 2),
-    **dict.fromkeys(("density_shift", "hull_density_shift"), -float("inf")),
-}
-"""Lowest values of numbers other than counts, rates and weights."""

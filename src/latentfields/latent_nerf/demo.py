@@ -9,14 +9,15 @@ import time
 from pathlib import Path
 
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
-from latentfields.latent_nerf.fit import METRICS_FILE
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import Run
+from latentfields.process import choose_device
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.procedural import FAMILIES, generate_object
+from latentfields.training.recipe import METRICS_FILE
 
 SMALL_BATCH = ("--batch-images", "2")
 """Half the paper's batch: twice the steps in the same time."""
@@ -29,21 +30,30 @@ PIXELS_PER_RAY = 4
 
 
 def run_demo(
-    out: Path, *, family: str, seed: int, autoencoder: str, seconds: float, views: int, command: str
+    out: Path,
+    *,
+    family: str,
+    seed: int,
+    autoencoder: str,
+    seconds: float,
+    views: int,
+    device: str = "auto",
+    command: str,
 ) -> list[str]:
     """Run the demo in the folder `out`; returns the lines to print. Raises InputError for unusable options."""
+    choose_device(device)
     if family not in FAMILIES:
-        raise InputError("--family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
+        raise ArgumentError("family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
     subpixels = rays_per_side(load_autoencoder(autoencoder).factor)
     scene = out / f"{family}-{seed:04d}-{views}"
     started = time.perf_counter()
     if not scene.exists():
         logging.getLogger(__name__).info("Generating %d views of a %s ...", views, family.removesuffix("s"))
         render_object_scene(
-            generate_object(family, seed), scene, options=RenderOptions(views=views), seed=seed
+            generate_object(family, seed), scene, options=RenderConfig(views=views), seed=seed
         )
     latent, rgb = out / "latent", out / "rgb"
-    limit = ["--seconds", str(seconds), *STEPS]
+    limit = ["--seconds", str(seconds), "--device", device, *STEPS]
     space = ["--autoencoder", autoencoder, "--subpixels", str(subpixels), *SMALL_BATCH]
     _fit_side_by_side(
         [str(scene), "--out", str(latent), *space, *limit],

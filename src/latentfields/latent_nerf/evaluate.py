@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
@@ -48,12 +47,12 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
         truth, kept = scene.images(chunk), scene.kept(chunk)
         cells = None if kept is None else whole_cells(kept, model.factor)
         here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)
-        images, view = model.render(scene.cameras[chunk])
+        images, seen = model.render(scene.cameras[chunk])
         add("images", here, images, truth)
         if original is not None:
             encoded = original.encode(truth.to(model.device))
             autoencoded = original.decode(encoded).clamp(0, 1).cpu()
-            add("latents", latents, view.features, encoded.cpu())
+            add("latents", latents, seen.features, encoded.cpu())
             add("against_autoencoded", here, images, autoencoded)
             add("autoencoder", here, autoencoded, truth)
     scores = {group: Scores.gather(names, parts) for group, parts in batches.items()}
@@ -61,13 +60,13 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
 
 
 def evaluate_run(
-    run: Run,
+    run: Run | str | Path,
     *,
     scene: Scene | None = None,
     scene_folder: str | Path | None = None,
     autoencoder: Autoencoder | str | Path | None = None,
 ) -> dict[str, Any]:
-    """Scores of a finished run on the test views of its scene: `evaluate_model`, as JSON.
+    """Scores of a finished run, or of that in a folder or file, on the test views of its scene: `evaluate_model`.
 
     `["test"][group]` has the "mean" of every measure and its values per view; `["notes"]` says what is missing. The
     scene is read from where it was fitted from; `scene_folder` says where it is now, and `scene` is one in memory, as
@@ -75,10 +74,11 @@ def evaluate_run(
     nor the one that the run names can be had, the groups that need it are left out, with a note. Raises InputError
     when the scene or the autoencoder is not what the run was fitted to and with.
     """
+    run = run if isinstance(run, Run) else Run.load(run)
     if scene is None:
         scene = load_run_scene(run, None if scene_folder is None else Path(scene_folder))
     elif scene_folder is not None:
-        raise InputError("scene", "is given beside `scene_folder`; expected one of both")
+        raise ArgumentError("scene", "is given beside `scene_folder`; expected one of both")
     else:
         scene = run.check_scene(scene)
     original, notes = _original(run, autoencoder)
@@ -90,7 +90,7 @@ def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoenc
     """The autoencoder before alignment, with the run's statistics, on its device; None and a note if it is gone."""
     if run.model.autoencoder is None:
         if given is not None:
-            raise InputError("autoencoder", f"is of no use for {run.folder}, which was fitted in RGB")
+            raise ArgumentError("autoencoder", f"is of no use for {run.folder}, which was fitted in RGB")
         return None, []
     if isinstance(given, Autoencoder):
         original = given.clone()
@@ -102,20 +102,22 @@ def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoenc
             original = load_autoencoder(run.config.autoencoder)
         except InputError as error:
             missing = "Scores that need the autoencoder before alignment were left out"
-            return None, [f"{missing}; say with --autoencoder where it is now. {error}."]
+            return None, [f"{missing}; say with `autoencoder` where it is now. {error}."]
     if run.frame.fingerprint is not None:
         run.frame.fingerprint.check_autoencoder(original)
     original.set_statistics(run.model.autoencoder.statistics)
     return original.to(run.model.device), []
 
 
-def summary_lines(scores: Mapping[str, Any], *, json: bool) -> list[str]:
-    """Averages over the test views as text, or as one line of JSON."""
-    means = {group: values["mean"] for group, values in scores["test"].items()}
-    if json:
-        return [json_format.dumps(means)]
+def mean_scores(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Averages over the test views, by group and measure, of what `evaluate_run` returns, or `metrics.json` holds."""
+    return {group: values["mean"] for group, values in scores["test"].items()}
+
+
+def summary_lines(scores: Mapping[str, Any]) -> list[str]:
+    """Averages over the test views as text."""
     lines = [
         f"{group:20s} " + "  ".join(f"{name} {value:.4g}" for name, value in mean.items())
-        for group, mean in means.items()
+        for group, mean in mean_scores(scores).items()
     ]
     return lines + list(scores["notes"])

@@ -11,34 +11,33 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder, located
-from latentfields.config.typed_json import to_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
-from latentfields.files import write_json
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.presets import preset
-from latentfields.latent_nerf.run import MODEL_FILE, Run, RunConfig
+from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
+from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
-from latentfields.training.loop import LoopOptions, Trainable, train
+from latentfields.training.loop import LoopConfig, Trainable, train
+from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import claim_run
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
 
-METRICS_FILE = "metrics.json"
 SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
 
 def fit(
-    scene: Scene,
-    autoencoder: Autoencoder | None,
+    scene: Scene | str | Path,
+    autoencoder: Autoencoder | str | Path | None,
     *,
     out: str | Path,
     field: FieldName | None = None,
@@ -46,7 +45,7 @@ def fit(
     seconds: float | None = None,
     device: str = "auto",
 ) -> Run:
-    """Fit a scene that is in memory, in the latent space of `autoencoder`, or in RGB when that is None.
+    """Fit a scene, in memory or a folder, in the latent space of `autoencoder`, or in RGB when that is None.
 
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
     included (see `latentfields.preset`). `out` is the run's folder; a run that was interrupted there is resumed.
@@ -57,14 +56,17 @@ def fit(
     one of another scene.
     """
     if field is not None and config is not None:
-        raise InputError(
+        raise ArgumentError(
             "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
         )
+    scene = scene if isinstance(scene, Scene) else load_scene(scene)
+    if isinstance(autoencoder, str | Path):
+        autoencoder = load_autoencoder(autoencoder)
     space: Space = "rgb" if autoencoder is None else "latent"
     config = replace(config or preset(field or "kplanes", space=space), space=space)
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
-    run_config = RunConfig(
+    run_config = FitRunConfig(
         scene=Path(scene.source),
         autoencoder=None if autoencoder is None else autoencoder.name,
         size=scene.read_size or max(scene.size),
@@ -72,45 +74,91 @@ def fit(
         fit=config,
         reading=None if reading == Reading() else reading,
     )
-    run = _fit(lambda: (scene, autoencoder), run_config, Path(out), device, nullcontext)
-    run.check_scene(scene)
-    return run
+    run_config, target = _checked(run_config, device)
+    if is_finished(Path(out)):
+        run = _reloaded(run_config, Path(out), device=device)
+        run.check_scene(scene)
+        return run
+    return _fit(scene, autoencoder, run_config, Path(out), target)
 
 
-def fit_folder(config: RunConfig, *, out: Path, device: str = "auto", watch: Watch = nullcontext) -> Run:
+def fit_folder(
+    config: FitRunConfig,
+    *,
+    out: Path,
+    device: str = "auto",
+    watch: Watch = nullcontext,
+    checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+) -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
-    `watch` sees the training, unless it is finished already. Raises InputError for unusable input, too.
+    `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
+    Raises InputError for unusable input, too.
     """
+    config, target = _checked(config, device)
+    if is_finished(out):
+        return _reloaded(config, out, device=device)
+    autoencoder = None if config.autoencoder is None else load_autoencoder(config.autoencoder)
+    return _fit(
+        config.load_scene(), autoencoder, config, out, target, watch, checkpoint_seconds=checkpoint_seconds
+    )
 
-    def load() -> tuple[Scene, Autoencoder | None]:
-        return config.load_scene(), None if config.autoencoder is None else load_autoencoder(
-            config.autoencoder
-        )
 
-    return _fit(load, config, out, device, watch)
+def is_finished(out: Path) -> bool:
+    """True when the run in the folder `out` was fitted and scored; its report may be missing."""
+    return (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
+
+
+def _checked(config: FitRunConfig, device: str) -> tuple[FitRunConfig, torch.device]:
+    """The configuration, with the autoencoder's folder as a whole path, and the device, once both are found good."""
+    # Fields of the fit go by their own names, those that `FitConfig` has.
+    config.fit.check()
+    chosen = choose_device(device)
+    config.check()
+    if config.autoencoder is not None:
+        config = replace(config, autoencoder=located(config.autoencoder))
+    return config, chosen
+
+
+def _reloaded(config: FitRunConfig, out: Path, *, device: str) -> Run:
+    """The finished run in `out`. Raises InputError when it has other settings."""
+    claim_run(out, config)
+    return Run.load(out, device=device)
 
 
 def _fit(
-    load: Callable[[], tuple[Scene, Autoencoder | None]],
-    config: RunConfig,
+    given: Scene,
+    space: Autoencoder | None,
+    config: FitRunConfig,
     out: Path,
-    device: str,
-    watch: Watch,
+    device: torch.device,
+    watch: Watch = nullcontext,
+    *,
+    checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
 ) -> Run:
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
-    config.fit.check()
-    chosen = choose_device(device)
-    if config.seconds is not None and not config.seconds > 0:
-        raise InputError("--seconds", f"is {config.seconds}; expected more than 0")
-    if config.size is not None and config.size < 1:
-        raise InputError("--size", f"is {config.size}; expected at least 1 pixel")
-    if config.autoencoder is not None:
-        config = replace(config, autoencoder=located(config.autoencoder))
-    finished = (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
-    inputs = None if finished else _prepared(*load(), config.fit)
-    claim_run(out, to_json(config))
-    return Run.load(out) if inputs is None else _fit_scene(*inputs, config, out, chosen, watch)
+    """Fit a scene, or go on with what was begun in `out`; save and score it."""
+    scene, autoencoder = begin(config, out, lambda: _prepared(given, space, config.fit))
+    # Weights are drawn on the CPU: the same ones for every device.
+    model = new_model(scene, autoencoder, config.fit).to(device)
+    trainer = LatentNerfTrainer(model, scene, config.fit)
+    with watch(trainer) as trainable:
+        seconds = train(
+            trainable,
+            steps=trainer.total_steps,
+            folder=out,
+            label=f"{scene.name} [{config.fit.space}]",
+            options=LoopConfig(seconds=config.seconds, checkpoint_seconds=checkpoint_seconds),
+        )
+    run = Run.save(out, config, model, scene, autoencoder)
+    original = None if autoencoder is None else autoencoder.clone().to(device)
+    measured = {
+        "after_supervision": trainer.after_supervision,
+        "kernels": kernel_backend(),
+        **evaluate_model(model, original, scene),
+    }
+    # Last: with it, the run is finished.
+    write_metrics(out, measured, seconds=seconds, device=device)
+    return run
 
 
 def _prepared(
@@ -121,41 +169,9 @@ def _prepared(
         scene = scene.cropped_to_multiple(autoencoder.factor)
         if config.statistics == "scene" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().cpu()
-            images = scene.images(scene.indices("train"))
-            autoencoder.set_statistics(autoencoder.measure_statistics(images))
+            autoencoder.renew_statistics(scene.images(scene.indices("train")))
     if min(scene.size) < SMALLEST_SIDE:
         raise InputError(
             scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
         )
     return scene, autoencoder
-
-
-def _fit_scene(
-    scene: Scene,
-    autoencoder: Autoencoder | None,
-    config: RunConfig,
-    out: Path,
-    device: torch.device,
-    watch: Watch,
-) -> Run:
-    # Weights are drawn on the CPU: the same ones for every device.
-    model = new_model(scene, autoencoder, config.fit).to(device)
-    trainer = LatentNerfTrainer(model, scene, config.fit)
-    with watch(trainer) as trainable:
-        seconds = train(
-            trainable,
-            steps=trainer.total_steps,
-            folder=out,
-            label=f"{scene.name} [{config.fit.space}]",
-            options=LoopOptions(seconds=config.seconds),
-        )
-    run = Run.save(out, config, model, scene, autoencoder)
-    metrics = {
-        "training_seconds": seconds,
-        "after_supervision": trainer.after_supervision,
-        "device": str(device),
-        "kernels": kernel_backend(),
-    }
-    original = None if autoencoder is None else autoencoder.clone().to(device)
-    write_json(out / METRICS_FILE, metrics | evaluate_model(model, original, scene))
-    return run

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
+from latentfields.fields.densification import GradientDensificationConfig
 from latentfields.fields.gaussians.adaptive_control import AdaptiveControl
-from latentfields.fields.gaussians.config import GradientDensification
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.markov_chain import MarkovChain
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy
+from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.losses import splatting_loss
-from latentfields.latent_nerf.normalizer import TanhNormalizer
-from latentfields.latent_nerf.scene_model import SceneModel, View
-from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import LATENT_RANGE
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
+from latentfields.rendering.rendering import Rendering
+from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.rendering.splatting.projection import project
 from latentfields.rendering.splatting.rasterise import rasterise
 from latentfields.training.checkpoint import without_prefix
@@ -34,64 +34,41 @@ class LatentGaussians(SceneModel):
     def __init__(
         self,
         field: GaussianField,
+        splatting: SplattingConfig,
         *,
-        autoencoder: Autoencoder | None,
+        space: LatentSpace,
         background: Tensor,
-        learn_background: bool,
         near: float,
         far: float,
-        splatting: Splatting,
-        normalizer: TanhNormalizer | None,
-        projection: SubpixelProjection | None,
     ) -> None:
-        """Gaussians whose centres are nearer than `near` are not seen; where nothing is, the depth is `far`."""
-        super().__init__(
-            autoencoder=autoencoder,
-            background=background,
-            learn_background=learn_background,
-            normalizer=normalizer,
-            projection=projection,
-        )
+        """As `SceneModel`; Gaussians whose centres are nearer than `near` are not seen."""
+        super().__init__(space, background, near=near, far=far)
         self.field = field
         self.splatting = splatting
-        self.near, self.far = near, far
         options = field.config.densification
         self.strategy: Strategy = (
-            AdaptiveControl(options) if isinstance(options, GradientDensification) else MarkovChain(options)
+            AdaptiveControl(options)
+            if isinstance(options, GradientDensificationConfig)
+            else MarkovChain(options)
         )
 
-    def render_grid(self, grid: Cameras, generator: torch.Generator | None) -> View:
-        """As `SceneModel.render_grid`; there is nothing to jitter."""
+    def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
+        """As `SceneModel.render_pixels`; there is nothing to jitter."""
         gaussians = self.field.gaussians()
-        features, opacities, depths, splats = [], [], [], []
-        for index in range(len(grid)):
-            camera = grid[index : index + 1]
-            projected = project(
-                gaussians,
-                camera,
-                near=self.near,
-                blur=self.splatting.blur,
-                antialiased=self.splatting.antialiased,
-            )
-            if projected.means_2d.requires_grad:
-                projected.means_2d.retain_grad()
-            seen = rasterise(
-                projected,
-                self.field.features(camera.centers[0]),
-                self.background,
-                width=grid.width,
-                height=grid.height,
-            )
-            features.append(seen.features)
-            opacities.append(seen.opacity)
-            depths.append(self._along_rays(seen.depth, seen.opacity, camera))
-            splats.append(projected)
-        return View(torch.stack(features), torch.stack(opacities), torch.stack(depths), splats=tuple(splats))
+        each = (cameras[index : index + 1] for index in range(len(cameras)))
+        return Rendering.joined([self._splat(gaussians, camera) for camera in each])
 
-    def _along_rays(self, depth: Tensor, opacity: Tensor, camera: Cameras) -> Tensor:
-        """Depths (1, h, w) along the viewing axis as distances along the rays, what is transparent being `far`."""
-        cosines = (camera.rays().directions * camera.forward[:, None, None]).sum(dim=-1)
-        return opacity * depth / cosines + (1 - opacity) * self.far
+    def _splat(self, gaussians: Gaussians, camera: Cameras) -> Rendering:
+        """What one camera sees."""
+        options = self.splatting
+        projected = project(
+            gaussians, camera, near=self.near, blur=options.blur, antialiased=options.antialiased
+        )
+        # Densification asks how much the loss wants each centre to move in the image.
+        if projected.means_2d.requires_grad:
+            projected.means_2d.retain_grad()
+        features = self.field.features(camera.centers[0])
+        return rasterise(projected, features, self.background, camera, far=self.far)
 
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
         """Eq. 10's L1 and D-SSIM."""
@@ -104,10 +81,15 @@ class LatentGaussians(SceneModel):
         return 1.0 if self.field.head == "sigmoid" else LATENT_RANGE
 
     def after_step(
-        self, seen: View, optimizer: torch.optim.Optimizer, *, progress: float, generator: torch.Generator
+        self,
+        seen: Rendering,
+        optimizer: torch.optim.Optimizer,
+        *,
+        progress: float,
+        generator: torch.Generator,
     ) -> None:
         """Add and remove Gaussians."""
-        k = 1 if self.projection is None else self.projection.subpixels
+        k = self.space.subpixels
         height, width = seen.features.shape[-2:]
         step = SplattedStep(
             seen.splats, width=k * width, height=k * height, value_range=self.value_range, progress=progress

@@ -8,7 +8,7 @@ from torch import nn
 from latentfields.fields.config import OptimizerConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.scene_model import SceneModel
-from latentfields.training.schedules import cosine_decay
+from latentfields.training.schedules import cosine_decay, with_peaks
 
 
 def field_optimizer(model: SceneModel, config: FitConfig, stage: StageConfig) -> torch.optim.Optimizer:
@@ -39,13 +39,6 @@ def decoder_optimizer(model: SceneModel, config: FitConfig) -> torch.optim.Optim
     return with_peaks(torch.optim.Adam(parameters, lr=config.decoder_learning_rate, fused=True))
 
 
-def with_peaks(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The same optimiser, the learning rates of its groups noted as their peaks."""
-    for group in optimizer.param_groups:
-        group["peak"] = group["lr"]
-    return optimizer
-
-
 def rebuilt_optimizer(
     model: SceneModel, config: FitConfig, stage: StageConfig, old: torch.optim.Optimizer
 ) -> torch.optim.Optimizer:
@@ -56,12 +49,6 @@ def rebuilt_optimizer(
             if parameter in old.state:
                 optimizer.state[parameter] = old.state[parameter]
     return optimizer
-
-
-def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float, *, progress: float) -> None:
-    """Multiply the peaks of all groups by `factor`, and by their own "decay" as far as the stage's `progress` is."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor * group.get("decay", 1.0) ** progress
 
 
 def schedule_factor(options: OptimizerConfig, *, progress: float, steps: int) -> float:

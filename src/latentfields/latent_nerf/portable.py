@@ -34,7 +34,7 @@ class PortableRun:
     """What is in the file."""
 
     config: Any
-    """JSON of a `RunConfig`."""
+    """JSON of a `FitRunConfig`."""
     frame: Any
     """JSON of a `SceneFrame`."""
     state: Mapping[str, Tensor]

@@ -12,7 +12,7 @@ import torch
 
 from latentfields.camera_path import CameraPath
 from latentfields.cameras import Cameras, look_at
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
@@ -71,7 +71,7 @@ def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
     """
     config = run.config if folder is None else replace(run.config, scene=folder)
     if not config.scene.is_dir():
-        raise InputError(config.scene, "there is no such folder; say with --scene where the scene is now")
+        raise InputError(config.scene, "there is no such folder; say with `scene` where the scene is now")
     return run.check_scene(config.load_scene())
 
 
@@ -103,17 +103,19 @@ def render_run(
     if kind.startswith(("video/", "image/")) and out.suffix not in FILMS:
         raise InputError(out, f"expected a folder, or a file that ends in {' or '.join(FILMS)}")
     if fps < 1:
-        raise InputError("--fps", f"is {fps}; expected at least 1")
+        raise ArgumentError("fps", f"is {fps}; expected at least 1")
     known = run_views(run, scene_folder)
     if views == "orbit":
         if frames < 1:
-            raise InputError("--frames", f"is {frames}; expected at least 1")
+            raise ArgumentError("frames", f"is {frames}; expected at least 1")
         cameras = orbit(known.training_cameras, frames=frames)
         names = [f"orbit_{index:04d}" for index in range(frames)]
     else:
         test = known.splits["test"]
         if len(test) == 0:
-            raise InputError(run.folder, "the scene has no test views; expected --views orbit")
+            raise ArgumentError(
+                "views", f"is test, but the scene of {run.folder} has no test views; expected orbit"
+            )
         cameras = known.cameras[test]
         names = [Path(known.names[int(index)]).stem for index in test]
     return _write_pictures(run, cameras, names, out=out, fps=fps)

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from latentfields.files import read_json
-from latentfields.latent_nerf.fit import METRICS_FILE
 from latentfields.latent_nerf.render import load_run_scene, orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_model import View
 from latentfields.pages.charts import Chart, Level, Series, Stage
 from latentfields.pages.pictures import (
     LatentProjection,
@@ -33,9 +31,11 @@ from latentfields.pages.report import (
     write_report,
 )
 from latentfields.pages.video import write_mp4
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.loop import read_log
+from latentfields.training.recipe import METRICS_FILE
 
 REPORT_FILE = "report.html"
 SHOWN_VIEWS = 4
@@ -192,8 +192,8 @@ def _picture_groups(runs: Sequence[Run], scene: Scene) -> tuple[PictureGroup, ..
     groups = []
     for i, index in enumerate(chosen):
         rows = [
-            _row(run, images[i], view, i, truth[i], projection)
-            for run, (images, view) in zip(runs, rendered, strict=True)
+            _row(run, images[i], seen, i, truth[i], projection)
+            for run, (images, seen) in zip(runs, rendered, strict=True)
         ]
         groups.append(PictureGroup(f"Test view {Path(scene.image_names[int(index)]).stem}", tuple(rows)))
     return tuple(groups)
@@ -208,9 +208,9 @@ def _projection(runs: Sequence[Run], scene: Scene) -> LatentProjection | None:
 
 
 def _row(
-    run: Run, image: Tensor, view: View, i: int, truth: Tensor, projection: LatentProjection | None
+    run: Run, image: Tensor, seen: Rendering, i: int, truth: Tensor, projection: LatentProjection | None
 ) -> PictureRow:
-    depth = torch.where(view.opacity > OPAQUE, view.depth, torch.inf)
+    depth = torch.where(seen.opacity > OPAQUE, seen.depth, torch.inf)
     near, far = depth_range(depth)
     pictures: list[Picture | None] = [
         Picture("Ground truth", to_pixels(truth[None])[0]),
@@ -223,7 +223,7 @@ def _row(
         encoded = run.model.encode(truth[None])
         pictures += [
             Picture("Encoded latents", projection.pixels(encoded)[0]),
-            Picture("Rendered latents", projection.pixels(view.features[i : i + 1])[0]),
+            Picture("Rendered latents", projection.pixels(seen.features[i : i + 1])[0]),
         ]
     else:
         pictures += [None, None]

@@ -17,43 +17,46 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras
+from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
-from latentfields.files import read_json
-from latentfields.latent_nerf.build import SceneFrame, build_model
+from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
-from latentfields.training.runs import CONFIG_FILE
+from latentfields.training.runs import CONFIG_FILE, is_claimed, read_run
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """What a run computes."""
+class FitRunConfig(Checked):
+    """What a run of `fit` computes."""
+
+    kind: ClassVar[str] = "fit"
 
     scene: Path
     """Folder of the scene."""
     autoencoder: str | None
     """Name or folder of the autoencoder; None in RGB space."""
-    size: int | None
+    size: Annotated[int | None, Range(low=1)]
     """Longer side that images are resized to, in pixels; None keeps them."""
-    seconds: float | None
+    seconds: Annotated[float | None, Range(above=0)]
     """Limit on the training time, in seconds; None trains all steps."""
     fit: FitConfig
     """How the scene is fitted."""
@@ -80,7 +83,7 @@ class Run:
     def __init__(
         self,
         folder: Path,
-        config: RunConfig,
+        config: FitRunConfig,
         model: SceneModel,
         frame: SceneFrame,
         *,
@@ -90,24 +93,28 @@ class Run:
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
 
     @classmethod
-    def load(cls, path: str | Path) -> Run:
+    def load(cls, path: str | Path, *, device: str = "auto") -> Run:
         """Read a finished run: its folder, or the one file that `write_file` made of it.
 
-        Raises InputError when `path` is neither.
+        `device` is where it renders: cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. Raises InputError
+        when there is no such device, and when `path` is neither a run's folder nor its file.
         """
-        path = Path(path)
+        target = choose_device(device)
+        run = cls._read(Path(path))
+        run.model.to(target)
+        return run
+
+    @classmethod
+    def _read(cls, path: Path) -> Run:
         if path.is_file():
             stored = read_portable(path)
-            config = from_json(RunConfig, stored.config, source=path, field="config")
+            config = from_json(FitRunConfig, stored.config, source=path, field="config")
             frame = from_json(SceneFrame, stored.frame, source=path, field="frame")
             model = _restored(config, stored.autoencoder, stored.state, frame, source=path)
             return cls(path, config, model, frame, views=stored.views)
-        if not (path / CONFIG_FILE).is_file():
+        if not is_claimed(path):
             raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
-        about = read_json(path / CONFIG_FILE)
-        if isinstance(about, dict) and "kind" in about:
-            raise InputError(path, f"{_what(about['kind'])}; expected a run that `latentfields fit` wrote")
-        config = from_json(RunConfig, about, source=path / CONFIG_FILE)
+        config = read_run(FitRunConfig, path)
         if not (path / MODEL_FILE).is_file():
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
@@ -125,13 +132,14 @@ class Run:
 
     @classmethod
     def save(
-        cls, folder: Path, config: RunConfig, model: SceneModel, scene: Scene, original: Autoencoder | None
+        cls, folder: Path, config: FitRunConfig, model: SceneModel, scene: Scene, original: Autoencoder | None
     ) -> Run:
         """Write a finished model into its run folder; `original` is the autoencoder before alignment."""
         frame = replace(SceneFrame.of(scene), fingerprint=Fingerprint.of(scene, original))
         if model.autoencoder is not None:
             model.autoencoder.save(folder / DECODER_FOLDER)
-        save_tensors(folder / MODEL_FILE, model.scene_state(), to_json(frame))
+        state = model.scene_state()
+        save_tensors(folder / MODEL_FILE, state, to_json(frame))
         return cls(folder, config, model, frame)
 
     def write_file(self, path: Path, views: SceneViews) -> None:
@@ -182,15 +190,8 @@ class Run:
         return config
 
 
-def _what(kind: object) -> str:
-    """What a folder is whose configuration is of another `kind` than a fit's."""
-    if kind == "igae":
-        return "is a run of `autoencoder finetune-3d`, whose scenes `latentfields view` shows"
-    return f"is a run of the kind '{kind}'"
-
-
 def _restored(
-    config: RunConfig,
+    config: FitRunConfig,
     autoencoder: Autoencoder | None,
     state: Mapping[str, Tensor],
     frame: SceneFrame,
@@ -202,7 +203,7 @@ def _restored(
         _check(config, frame, source)
         if (config.fit.space == "latent") != (autoencoder is not None):
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
-        model = build_model(config.fit, autoencoder, state["background"], frame)
+        model = build_model(config.fit, new_space(config.fit, autoencoder), state["background"], frame)
         model.load_scene_state(state)
     except (KeyError, RuntimeError) as error:
         detail = " ".join(str(error).split())[:200]
@@ -210,16 +211,13 @@ def _restored(
     return model
 
 
-def _check(config: RunConfig, frame: SceneFrame, source: Path) -> None:
+def _check(config: FitRunConfig, frame: SceneFrame, source: Path) -> None:
     """Raise InputError, naming `source`, for values that no run and no scene has."""
     if (config.autoencoder is None) != (config.fit.space == "rgb"):
         raise InputError(
             source, f"field 'autoencoder' is {config.autoencoder!r} in the space '{config.fit.space}'"
         )
-    try:
-        config.fit.check()
-    except InputError as error:
-        raise InputError(source, f"field '{error.source.removeprefix('--')}' {error.problem}") from None
+    check_stored(config.fit, source)
     rows = frame.world_to_scene
     if [len(row) for row in rows] != [4] * 4 or not all(
         math.isfinite(value) for row in rows for value in row

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import DecoderPrecision, FitConfig, StageConfig
 from latentfields.latent_nerf.losses import rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import (
@@ -21,15 +21,15 @@ from latentfields.latent_nerf.optimizers import (
     field_optimizer,
     rebuilt_optimizer,
     schedule_factor,
-    set_learning_rates,
 )
-from latentfields.latent_nerf.precision import uses_bfloat16
-from latentfields.latent_nerf.scene_model import SceneModel, View
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import LATENT_RANGE, psnr, whole_cells
-from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
+from latentfields.training.checkpoint import with_prefix, without_prefix
+from latentfields.training.schedules import set_learning_rates
+from latentfields.training.state import Parts
 
 CURVE_EVERY = 100
 """Steps between points of the test-PSNR curve."""
@@ -37,9 +37,8 @@ CURVE_VIEWS = 4
 """Test views behind a point of that curve."""
 
 
-def _with_targets(seen: View | Rendering, target: Tensor, *, kept: Tensor) -> View | Rendering:
+def _with_targets(seen: Rendering, target: Tensor, *, kept: Tensor) -> Rendering:
     """What was seen with the `target` (B, C, h, w) itself where it does not count: no loss, no gradient."""
-    assert isinstance(seen, View)
     coarse = None if seen.coarse is None else torch.where(kept, seen.coarse, target)
     return replace(seen, features=torch.where(kept, seen.features, target), coarse=coarse)
 
@@ -60,7 +59,7 @@ class LatentNerfTrainer:
         # A latent counts where all pixels of its cell do.
         self._kept_features = None if kept is None else whole_cells(kept, model.factor).to(model.device)
         # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
-        self.targets = model.targets(self.images)
+        self.targets = model.space.targets(self.images)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.aligning = False
         self.after_supervision: dict[str, float] = {}
@@ -99,7 +98,7 @@ class LatentNerfTrainer:
         if self._rays is not None:
             rays, target = self._pixel_batch(self._rays)
             assert isinstance(self.model, LatentNerf)
-            seen: Rendering | View = self.model.render_rays(rays, generator=self.generator)
+            seen = self.model.render_rays(rays, generator=self.generator)
         else:
             chosen = self._batch()
             cameras = self.scene.cameras[self.train_indices[chosen]]
@@ -113,8 +112,7 @@ class LatentNerfTrainer:
             total = total + self.model.supervision_loss(seen.coarse, target)
         total.backward()
         self.optimizer.step()
-        if isinstance(seen, View):
-            self.model.after_step(seen, self.optimizer, progress=progress, generator=self.generator)
+        self.model.after_step(seen, self.optimizer, progress=progress, generator=self.generator)
         return {"loss": float(loss.detach()), "stage": "supervision"}
 
     def _alignment_step(self) -> dict[str, float | str]:
@@ -139,7 +137,7 @@ class LatentNerfTrainer:
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self._half_decoder):
             return self.model.decode(features).float()
 
-    def _own_losses(self, seen: Rendering | View) -> Tensor:
+    def _own_losses(self, seen: Rendering) -> Tensor:
         """What fields and sampler add to both stages' objectives."""
         terms = [part.regularisation() for part in self.model.representations().values()]
         if seen.loss is not None:
@@ -210,27 +208,28 @@ class LatentNerfTrainer:
         """Mean PSNR of rendered against encoded normalised latents of the test views."""
         assert self.model.autoencoder is not None
         indices = self.scene.indices("test")
-        _, view = self.model.render(self.scene.cameras[indices])
+        _, seen = self.model.render(self.scene.cameras[indices])
         images = self.scene.images(indices).to(self.model.device)
         encoded = self.model.autoencoder.encode_batches(images).cpu()
         kept = self.scene.kept(indices)
         cells = None if kept is None else whole_cells(kept, self.model.factor)
-        return float(psnr(view.features, encoded, data_range=LATENT_RANGE, kept=cells).mean())
+        return float(psnr(seen.features, encoded, data_range=LATENT_RANGE, kept=cells).mean())
+
+    def _parts(self) -> Parts:
+        """What is saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
+        generators = {"generator": self.generator}
+        if self.decoder_optimizer is None or self.model.autoencoder is None:
+            return Parts(optimizers={"field": self.optimizer}, generators=generators)
+        return Parts(
+            modules={"decoder_weights": self.model.autoencoder.codec.decoder_module()},
+            optimizers={"field": self.optimizer, "decoder": self.decoder_optimizer},
+            generators=generators,
+        )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Scene, decoder, optimisers and random generator."""
-        tensors = with_prefix("scene", self.model.scene_state()) | {"generator": self.generator.get_state()}
-        optimizers = {"field": self.optimizer}
-        if self.decoder_optimizer is not None and self.model.autoencoder is not None:
-            optimizers["decoder"] = self.decoder_optimizer
-            tensors |= with_prefix(
-                "decoder_weights", self.model.autoencoder.codec.decoder_module().state_dict()
-            )
-        groups = {}
-        for name, optimizer in optimizers.items():
-            packed, groups[name] = pack_optimizer(optimizer, name)
-            tensors |= packed
-        return tensors, {
+        tensors, groups = self._parts().pack()
+        return tensors | with_prefix("scene", self.model.scene_state()), {
             "groups": groups,
             "aligning": self.aligning,
             "after_supervision": self.after_supervision,
@@ -241,17 +240,22 @@ class LatentNerfTrainer:
         self.model.load_scene_state(without_prefix("scene", tensors))
         # Fields may have replaced parameters.
         self.optimizer = field_optimizer(self.model, self.config, self.config.supervision)
-        self.generator.set_state(tensors["generator"])
         self.aligning = metadata["aligning"]
         self.after_supervision = metadata["after_supervision"]
-        optimizers = {"field": self.optimizer}
         if self.aligning:
             self._make_alignment_optimizers()
-            assert self.decoder_optimizer is not None
-            assert self.model.autoencoder is not None
-            self.model.autoencoder.codec.decoder_module().load_state_dict(
-                without_prefix("decoder_weights", tensors)
-            )
-            optimizers = {"field": self.optimizer, "decoder": self.decoder_optimizer}
-        for name, optimizer in optimizers.items():
-            unpack_optimizer(optimizer, name, tensors, metadata["groups"][name])
+        self._parts().unpack(tensors, metadata["groups"])
+
+
+def uses_bfloat16(precision: DecoderPrecision, device: torch.device) -> bool:
+    """True when the decoder computes in bfloat16 on `device`; "auto" does where that is faster."""
+    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """True when the device has instructions for products in bfloat16; emulated ones would be slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # PyTorch tells only in newer versions; older ones keep to float32.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

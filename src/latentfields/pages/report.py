@@ -95,8 +95,8 @@ class Report:
 
     title: str
     subtitle: str
-    command: str
-    """The exact command line that repeats the run."""
+    command: str | None
+    """The exact command line that repeats the run; None where there was none."""
     status: str = ""
     """Such as "step 1200 of 5000" or "finished after 12 min"."""
     headlines: tuple[Headline, ...] = ()

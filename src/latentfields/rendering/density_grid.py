@@ -27,6 +27,21 @@ this bound, a ray through the empty part of a cell that a surface cuts would get
 BLOCK = 4
 """Cells per side of the blocks that rays are tested against first; with a margin of one cell around them."""
 
+SIDE = 2.0
+"""Of the box [-1, 1]^3 that the grid divides."""
+
+CELLS_PER_PROBE = 2
+"""Cells between the points at which a ray is tested: a ray through an occupied cell spends as much in its margin."""
+
+UNKNOWN = 2.0
+"""Density of cells before the field was looked at, in units of the highest threshold: nothing is skipped at first."""
+
+POINTS_PER_CHUNK = 65_536
+"""Points whose densities are looked at at a time: bounds the memory that a field takes for them."""
+
+SMALLEST_WEIGHT = 1e-6
+"""Added to every bin's weight: a ray on which nothing is dense is sampled evenly, instead of dividing by zero."""
+
 
 class DensityGrid(nn.Module):
     """Running maximum of densities on a G^3 grid over [-1, 1]^3."""
@@ -39,10 +54,10 @@ class DensityGrid(nn.Module):
         super().__init__()
         self.resolution = resolution
         self.decay = decay
-        cell = 2.0 / resolution
+        cell = SIDE / resolution
+        # Thin media: the opacity over a length is the density times it.
         self.highest_threshold = skip_below / cell
-        # Everything is dense at first: nothing is skipped before the field was looked at.
-        self.register_buffer("density", torch.full((resolution**3,), self.highest_threshold * 2))
+        self.register_buffer("density", torch.full((resolution**3,), self.highest_threshold * UNKNOWN))
         self.register_buffer("candidates", torch.ones(resolution**3, dtype=torch.bool))
 
     @property
@@ -72,14 +87,16 @@ class DensityGrid(nn.Module):
             -1,
         )
         jitter = torch.rand(count, 3, generator=generator).to(self.density.device)
-        points = (index + jitter) * (2.0 / self.resolution) - 1.0
-        values = torch.cat([density(chunk) for chunk in points.split(65_536)])
+        points = (index + jitter) * (SIDE / self.resolution) - 1.0
+        values = torch.cat([density(chunk) for chunk in points.split(POINTS_PER_CHUNK)])
+        # A random position may miss what is dense in a cell: the maximum remembers it, and the decay lets a field that
+        # has become thinner be seen as such after some looks.
         self.density[cells] = torch.maximum(self.density[cells] * self.decay, values)
 
     @torch.no_grad()
     def at(self, points: Tensor) -> Tensor:
         """Cached density (...) at points (..., 3)."""
-        index = ((points + 1.0) * (self.resolution / 2)).long().clamp(0, self.resolution - 1)
+        index = ((points + 1.0) * (self.resolution / SIDE)).long().clamp(0, self.resolution - 1)
         flat = (index[..., 0] * self.resolution + index[..., 1]) * self.resolution + index[..., 2]
         return self.density[flat]
 
@@ -93,17 +110,19 @@ class DensityGrid(nn.Module):
 
         Returns the indices (A,) of the rays that meet a block at all, and where they enter and leave, (A,) each.
         """
+        # Blocks instead of cells: a ray meets few of them, so few probes find all. The pooling's window is a block and
+        # its margin, which lets probes fall beside a cell that the ray only touches.
         cube = (self.resolution,) * 3
         occupied = (self.density > self.threshold).float().view(1, 1, *cube)
         pool = torch.nn.functional.max_pool3d(occupied, BLOCK + 2, stride=BLOCK, padding=1, ceil_mode=True)
         blocks = pool[0, 0] > 0
-        # A ray through an occupied cell spends two cells in its margin: probes that close, on the box's diagonal.
-        probes = math.ceil(self.resolution * 3**0.5 / 2)
+        # As many probes as the box's diagonal needs.
+        probes = math.ceil(self.resolution * 3**0.5 / CELLS_PER_PROBE)
         step = (leave - enter) / probes
         probe = torch.arange(probes, device=enter.device) + 0.5
         distance = enter[:, None] + step[:, None] * probe
         points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
-        index = ((points + 1.0) * (self.resolution / 2)).long().clamp(0, self.resolution - 1) // BLOCK
+        index = ((points + 1.0) * (self.resolution / SIDE)).long().clamp(0, self.resolution - 1) // BLOCK
         hit = blocks[index[..., 0], index[..., 1], index[..., 2]]
         active = hit.any(dim=1).nonzero()[:, 0]
         hit, step = hit[active].byte(), step[active]
@@ -126,8 +145,9 @@ class DensityGrid(nn.Module):
         points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
         density = self.at(points)
         density = torch.where(density > self.threshold, density, torch.zeros_like(density))
-        density = density.clamp(max=HIGHEST_OPTICAL_DEPTH * self.resolution / 2)
+        density = density.clamp(max=HIGHEST_OPTICAL_DEPTH * self.resolution / SIDE)
         _, weights = transmittance_and_weights(density, (length / bins).expand_as(density))
+        # The largest of three neighbours, at the ends of two.
         padded = torch.nn.functional.pad(weights[:, None], (1, 1), mode="replicate")[:, 0]
         blurred = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), padded[:, 1:-1])
-        return blurred + EXPLORATION * blurred.sum(dim=1, keepdim=True) / bins + 1e-6
+        return blurred + EXPLORATION * blurred.sum(dim=1, keepdim=True) / bins + SMALLEST_WEIGHT

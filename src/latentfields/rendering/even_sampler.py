@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-from latentfields.cameras import Rays
+from latentfields.rendering.config import EvenSamplingConfig
 from latentfields.rendering.intervals import along_box, render_intervals, stratified_edges
-from latentfields.rendering.options import EvenSampling
-from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import RadianceField, Sampler
 
 
 class EvenSampler(Sampler):
     """Stratified sampling of the part of a ray inside the box (Mildenhall et al. 2020, Eq. 2)."""
 
-    def __init__(self, options: EvenSampling) -> None:
+    def __init__(self, options: EvenSamplingConfig) -> None:
         super().__init__()
         self.options = options
 
-    def render(
-        self,
-        field: RadianceField,
-        rays: Rays,
-        background: Tensor,
-        *,
-        near: float,
-        far: float,
-        generator: torch.Generator | None,
-    ) -> Rendering:
+    def render(self, field: RadianceField, shot: Shot) -> Rendering:
         """As `Sampler.render`."""
-        edges = stratified_edges(rays, self.options.samples, generator)
-        distances = along_box(rays, near=near, far=far)(edges)
-        return render_intervals(field, rays, distances, background)[0]
+        edges = stratified_edges(shot, self.options.samples)
+        return render_intervals(field, shot, along_box(shot)(edges))[0]

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from latentfields.cameras import Rays
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import GridSampling
-from latentfields.rendering.renderer import Rendering, render_rays
+from latentfields.rendering.renderer import render_rays
+from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Density, RadianceField, Sampler
 
 
 class GridSampler(Sampler):
     """`render_rays` through a density grid of the field (Mueller et al. 2022, App. C)."""
 
-    def __init__(self, options: GridSampling) -> None:
+    def __init__(self, options: DensityGridConfig) -> None:
         super().__init__()
         self.options = options
         self.grid = DensityGrid(resolution=options.grid_resolution)
 
-    def render(
-        self,
-        field: RadianceField,
-        rays: Rays,
-        background: Tensor,
-        *,
-        near: float,
-        far: float,
-        generator: torch.Generator | None,
-    ) -> Rendering:
+    def render(self, field: RadianceField, shot: Shot) -> Rendering:
         """As `Sampler.render`."""
-        return render_rays(
-            field, self.grid, rays, background, near=near, far=far, options=self.options, generator=generator
-        )
+        return render_rays(field, shot, self.grid, options=self.options)
 
     def update(self, field: Density, *, step: int, generator: torch.Generator) -> None:
         """Look at the field's densities again, every few steps."""

@@ -11,18 +11,21 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Density, RadianceField
-from latentfields.rendering.sampling import box_segment, resample_edges
+from latentfields.rendering.sampling import resample_edges
 from latentfields.rendering.volume import transmittance_and_weights
 
 EXPLORATION = 0.1
 """Share of the samples, relative to an opaque ray, that are spread evenly, so that mistakes can be corrected."""
 
+SMALLEST_WEIGHT = 1e-9
+"""Added to every interval's weight: intervals without length, of rays that miss the box, would divide by zero."""
 
-def along_box(rays: Rays, *, near: float, far: float) -> Callable[[Tensor], Tensor]:
+
+def along_box(shot: Shot) -> Callable[[Tensor], Tensor]:
     """Distances of edges (R, S + 1): at 0 a ray enters the box [-1, 1]^3 within [near, far], at 1 it leaves."""
-    enter, leave = box_segment(rays, near=near, far=far)
+    enter, leave = shot.segment()
     return lambda edges: enter[:, None] + (leave - enter)[:, None] * edges
 
 
@@ -39,49 +42,39 @@ def interval_weights(field: Density, rays: Rays, distances: Tensor) -> Tensor:
     return transmittance_and_weights(density, lengths)[1]
 
 
-def render_intervals(
-    field: RadianceField, rays: Rays, distances: Tensor, background: Tensor
-) -> tuple[Rendering, Tensor]:
-    """Render rays (R,) in the intervals between `distances` (R, S + 1), over `background` (C,).
+def render_intervals(field: RadianceField, shot: Shot, distances: Tensor) -> tuple[Rendering, Tensor]:
+    """Render the rays of `shot` in the intervals between `distances` (R, S + 1), over its background.
 
     Returns the rendering and the weights (R, S). The field is looked at once per interval, in its middle.
     """
     lengths = distances.diff(dim=1)
-    directions = rays.directions.repeat_interleave(lengths.shape[1], dim=0)
-    density, features = field(_midpoints(rays, distances), directions)
+    directions = shot.rays.directions.repeat_interleave(lengths.shape[1], dim=0)
+    density, features = field(_midpoints(shot.rays, distances), directions)
     rest, weights = transmittance_and_weights(density.view_as(lengths), lengths)
     seen = torch.einsum("rs,rsc->rc", weights, features.view(*lengths.shape, -1))
     middle = (distances[:, 1:] + distances[:, :-1]) / 2
     rendering = Rendering(
-        features=seen + rest[:, None] * background,
+        features=seen + rest[:, None] * shot.background,
         opacity=1 - rest,
         depth=(weights * middle).sum(dim=1) + rest * distances[:, -1],
     )
     return rendering, weights
 
 
-def stratified_edges(rays: Rays, count: int, generator: torch.Generator | None) -> Tensor:
-    """Edges (R, count + 1) in [0, 1] of even intervals; `generator` moves the inner ones within half their spacing."""
-    edges = torch.linspace(0, 1, count + 1, device=rays.origins.device).expand(len(rays), -1)
-    if generator is None:
+def stratified_edges(shot: Shot, count: int) -> Tensor:
+    """Edges (R, count + 1) in [0, 1] of even intervals; jitter moves the inner ones within half their spacing."""
+    edges = torch.linspace(0, 1, count + 1, device=shot.rays.origins.device).expand(len(shot.rays), -1)
+    jitter = shot.jitter(count - 1)
+    if jitter is None:
         return edges
-    jitter = _jitter(rays, count, generator) / count
-    return torch.cat([edges[:, :1], edges[:, 1:-1] + jitter, edges[:, -1:]], dim=1)
+    return torch.cat([edges[:, :1], edges[:, 1:-1] + jitter / count, edges[:, -1:]], dim=1)
 
 
 @torch.no_grad()
-def importance_edges(
-    rays: Rays, edges: Tensor, weights: Tensor, count: int, generator: torch.Generator | None
-) -> Tensor:
+def importance_edges(shot: Shot, edges: Tensor, weights: Tensor, count: int) -> Tensor:
     """Edges (R, count + 1) in [0, 1] of intervals where `weights` (R, S) between `edges` (R, S + 1) are large.
 
     The weights are not negative; a small floor explores the rest of the ray.
     """
-    floored = weights + EXPLORATION * edges.diff(dim=1) + 1e-9
-    jitter = None if generator is None else _jitter(rays, count, generator)
-    return resample_edges(edges, floored, count, jitter=jitter)
-
-
-def _jitter(rays: Rays, count: int, generator: torch.Generator) -> Tensor:
-    """Numbers (R, count - 1) in [-0.5, 0.5), drawn on the CPU so that they do not depend on the device."""
-    return (torch.rand(len(rays), count - 1, generator=generator) - 0.5).to(rays.origins.device)
+    floored = weights + EXPLORATION * edges.diff(dim=1) + SMALLEST_WEIGHT
+    return resample_edges(edges, floored, count, jitter=shot.jitter(count - 1))

@@ -6,12 +6,13 @@ Shape suffixes: R rays, S intervals.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from latentfields.cameras import Rays
+from latentfields.rendering.config import ProposalSamplingConfig
 from latentfields.rendering.intervals import (
     along_box,
     importance_edges,
@@ -19,9 +20,8 @@ from latentfields.rendering.intervals import (
     render_intervals,
     stratified_edges,
 )
-from latentfields.rendering.options import ProposalSampling
 from latentfields.rendering.proposal_losses import distortion_loss, interlevel_loss
-from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Density, RadianceField, Sampler
 
 ANNEAL_SLOPE = 10.0
@@ -31,7 +31,7 @@ ANNEAL_SLOPE = 10.0
 class ProposalSampler(Sampler):
     """Every proposal network says where the next one is looked at, and the last where the field is."""
 
-    def __init__(self, options: ProposalSampling, proposals: Iterable[nn.Module]) -> None:
+    def __init__(self, options: ProposalSamplingConfig, proposals: Iterable[nn.Module]) -> None:
         """`proposals` have a `density` and are as many as the options say, from the first and coarsest to the last."""
         super().__init__()
         self.options = options
@@ -43,30 +43,21 @@ class ProposalSampler(Sampler):
         share = min(step / max(self.options.anneal_steps, 1), 1.0)
         self._influence = ANNEAL_SLOPE * share / ((ANNEAL_SLOPE - 1) * share + 1)
 
-    def render(
-        self,
-        field: RadianceField,
-        rays: Rays,
-        background: Tensor,
-        *,
-        near: float,
-        far: float,
-        generator: torch.Generator | None,
-    ) -> Rendering:
+    def render(self, field: RadianceField, shot: Shot) -> Rendering:
         """As `Sampler.render`; `loss` of the result is that of every ray, where gradients are recorded."""
-        distances = along_box(rays, near=near, far=far)
+        distances = along_box(shot)
         # Evaluation does not depend on how far the training is.
-        influence = self._influence if generator is not None else 1.0
+        influence = self._influence if shot.generator is not None else 1.0
         counts = (*self.options.proposal_samples[1:], self.options.samples)
-        edges = stratified_edges(rays, self.options.proposal_samples[0], generator)
+        edges = stratified_edges(shot, self.options.proposal_samples[0])
         proposed: list[tuple[Tensor, Tensor]] = []
         for proposal, count in zip(self.proposals, counts, strict=True):
-            weights = interval_weights(cast(Density, proposal), rays, distances(edges))
+            weights = interval_weights(cast(Density, proposal), shot.rays, distances(edges))
             proposed.append((edges, weights))
-            edges = importance_edges(rays, edges, weights.detach() ** influence, count, generator)
-        rendering, weights = render_intervals(field, rays, distances(edges), background)
+            edges = importance_edges(shot, edges, weights.detach() ** influence, count)
+        rendering, weights = render_intervals(field, shot, distances(edges))
         loss = self._loss(edges, weights, proposed) if torch.is_grad_enabled() else None
-        return Rendering(rendering.features, rendering.opacity, rendering.depth, loss=loss)
+        return replace(rendering, loss=loss)
 
     def _loss(self, edges: Tensor, weights: Tensor, proposed: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         """Eqs. 13 and 15 of every ray (R,), for the field's weights (R, S) and the proposals' edges and weights."""

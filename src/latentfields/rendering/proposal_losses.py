@@ -8,6 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SMALLEST_WEIGHT = 1e-7
+"""Added to weights that are divided by: intervals in empty space have none."""
+
 
 def interlevel_loss(edges: Tensor, weights: Tensor, proposed_edges: Tensor, proposed: Tensor) -> Tensor:
     """Eq. 13: what the field's weights exceed a proposal's by, (R,): sum_i max(0, w_i - bound_i)^2 / w_i.
@@ -24,7 +27,7 @@ def interlevel_loss(edges: Tensor, weights: Tensor, proposed_edges: Tensor, prop
     last = last.clamp(max=proposed.shape[1])
     # An interval without length overlaps nothing; its weight is zero as well.
     bound = cumulative.gather(1, last) - cumulative.gather(1, torch.minimum(first.clamp(min=0), last))
-    return ((weights - bound).clamp(min=0).square() / (weights + 1e-7)).sum(dim=1)
+    return ((weights - bound).clamp(min=0).square() / (weights + SMALLEST_WEIGHT)).sum(dim=1)
 
 
 def distortion_loss(edges: Tensor, weights: Tensor) -> Tensor:

@@ -5,90 +5,80 @@ Shape suffixes: R rays, S intervals, M occupied samples, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from latentfields.cameras import Rays
+from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
-from latentfields.rendering.options import SamplingOptions
-from latentfields.rendering.sampling import box_segment, sample_edges
+from latentfields.rendering.rendering import Rendering, Shot
+from latentfields.rendering.sampler import RadianceField
+from latentfields.rendering.sampling import sample_edges
 from latentfields.rendering.volume import composite_packed, transmittance_and_weights
 
 
-@dataclass(frozen=True)
-class Rendering:
-    """What was seen along R rays."""
-
-    features: Tensor
-    """(R, C) composited output."""
-    opacity: Tensor
-    """(R,) in [0, 1]."""
-    depth: Tensor
-    """(R,) expected distance where the ray is opaque; the far end where nothing was hit."""
-    coarse: Tensor | None = None
-    """(R, C) output of a coarse network that is to be fitted to the same targets, or None."""
-    loss: Tensor | None = None
-    """(R,) the sampler's own loss of each ray, weighted, or None."""
-
-
 def render_rays(
-    field: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-    grid: DensityGrid,
-    rays: Rays,
-    background: Tensor,
-    *,
-    near: float,
-    far: float,
-    options: SamplingOptions,
-    generator: torch.Generator | None,
+    field: RadianceField, shot: Shot, grid: DensityGrid, *, options: DensityGridConfig
 ) -> Rendering:
-    """Render rays (R,) over `background` (C,). Differentiable in the field and the background.
+    """Render the rays of `shot` through `field`, which is looked at where `grid` holds something.
 
-    `field` gives density (M,) and features (M, C) at points (M, 3) seen along unit directions (M, 3), like a `Field`.
-    `generator` jitters the samples (training); None is deterministic (evaluation).
+    Contract: the grid has been looked at the field (`DensityGrid.update`), or is new, and then skips nothing. Each ray
+    is rendered by itself: what others are in the shot changes no more than the last bits. Without a generator in the
+    shot the result is deterministic.
+
+    Differentiable in the field and the background. No gradient reaches the rays, nor where the samples lie: the grid
+    decides that, and it is a constant to the field.
+
+    Note: samples in cells that the grid holds for empty are not looked at, and count as empty. That is what makes this
+    fast, and what it costs: up to the grid's `threshold` times the length of the ray in optical depth.
+
+    Returns:
+        `features` (R, C), `opacity` (R,) and `depth` (R,); a ray that meets nothing has the background, 0, and the
+        distance at which it leaves the box.
+
+    Example, one camera's picture without jitter::
+
+        rays = camera.rays().flatten()
+        shot = Shot(rays, background=torch.ones(3), near=0.1, far=4.0)
+        picture = render_rays(field, shot, grid, options=DensityGridConfig()).as_images(camera).features  # (1, 3, h, w)
     """
-    enter, leave = box_segment(rays, near=near, far=far)
-    active, start, end = grid.occupied_range(rays, enter, leave)
-    features = background.expand(len(rays), -1)
+    enter, leave = shot.segment()
+    active, start, end = grid.occupied_range(shot.rays, enter, leave)
+    features = shot.background.expand(len(shot.rays), -1)
     if len(active) == 0:
         return Rendering(features=features, opacity=torch.zeros_like(leave), depth=leave)
-    part = _render_active(field, grid, rays[active], background, start, end, options, generator)
+    part = _render_active(field, shot[active], grid, start, end, options)
     return Rendering(
         features=features.index_copy(0, active, part.features),
         opacity=torch.zeros_like(leave).index_copy(0, active, part.opacity),
+        # The part is empty from `end` on, the ray goes on to `leave`: what passes through ends there.
         depth=leave.index_copy(0, active, part.depth + (1 - part.opacity) * (leave[active] - end)),
     )
 
 
 def _render_active(
-    field: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    field: RadianceField,
+    shot: Shot,
     grid: DensityGrid,
-    rays: Rays,
-    background: Tensor,
     enter: Tensor,
     leave: Tensor,
-    options: SamplingOptions,
-    generator: torch.Generator | None,
+    options: DensityGridConfig,
 ) -> Rendering:
     """Render rays of which everything that is not empty lies between `enter` and `leave` (R,)."""
+    rays = shot.rays
     weights = grid.sampling_weights(rays, enter, leave, bins=options.bins)
-    jitter = None
-    if generator is not None:
-        jitter = (torch.rand(len(rays), options.samples - 1, generator=generator) - 0.5).to(enter.device)
-    edges = sample_edges(weights, options.samples, jitter=jitter)
+    edges = sample_edges(weights, options.samples, jitter=shot.jitter(options.samples - 1))
     distances = enter[:, None] + (leave - enter)[:, None] * edges
     lengths = distances.diff(dim=1)
     middle = (distances[:, 1:] + distances[:, :-1]) / 2
     points = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
+    # Only samples that may hold something are looked at: the field is what costs time. They are packed (M,), and the
+    # densities of all others stay zero, which is exact for the compositing.
     ray, sample = (grid.occupied(points) & (lengths > 0)).nonzero(as_tuple=True)
     density_packed, features = field(points[ray, sample], rays.directions[ray])
     density = torch.zeros_like(middle).index_put((ray, sample), density_packed)
     rest, weight = transmittance_and_weights(density, lengths)
     return Rendering(
-        features=composite_packed(weight[ray, sample], features, ray, rest, background),
+        features=composite_packed(weight[ray, sample], features, ray, rest, shot.background),
         opacity=1 - rest,
         depth=(weight * middle).sum(dim=1) + rest * leave,
     )

@@ -11,8 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from latentfields.cameras import Rays
-from latentfields.rendering.renderer import Rendering
+from latentfields.rendering.rendering import Rendering, Shot
 
 
 class Density(Protocol):
@@ -35,20 +34,10 @@ class Sampler(nn.Module, abc.ABC):
     """Renders rays through a field. Networks that it owns are fitted with the field."""
 
     @abc.abstractmethod
-    def render(
-        self,
-        field: RadianceField,
-        rays: Rays,
-        background: Tensor,
-        *,
-        near: float,
-        far: float,
-        generator: torch.Generator | None,
-    ) -> Rendering:
-        """Render rays (R,) over `background` (C,), within [near, far] and the box [-1, 1]^3.
+    def render(self, field: RadianceField, shot: Shot) -> Rendering:
+        """Render the rays of `shot`, within its distances and the box [-1, 1]^3, over its background.
 
-        Differentiable in the field, the background and the sampler's own networks. `generator` jitters the samples
-        (training); None is deterministic (evaluation).
+        Differentiable in the field, the background and the sampler's own networks; not in the rays.
         """
 
     def update(self, field: Density, *, step: int, generator: torch.Generator) -> None:

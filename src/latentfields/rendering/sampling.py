@@ -10,15 +10,21 @@ from torch import Tensor
 
 from latentfields.cameras import Rays
 
+SMALLEST_SLOPE = 1e-9
+"""Of a ray along an axis: rays along a face of the box are taken for leaving it very far away, not at infinity, whose
+products with zero are not numbers."""
+
+SMALLEST_MASS = 1e-9
+"""Of a bin: one without mass gets no quantile, and its fraction does not matter."""
+
 
 def box_segment(rays: Rays, *, near: float, far: float) -> tuple[Tensor, Tensor]:
     """Distances (R,), (R,) at which rays enter and leave the box [-1, 1]^3, within [near, far].
 
     A ray that misses the box gets an empty segment: both distances are equal.
     """
-    inverse = 1.0 / torch.where(
-        rays.directions.abs() < 1e-9, torch.full_like(rays.directions, 1e-9), rays.directions
-    )
+    smallest = torch.full_like(rays.directions, SMALLEST_SLOPE)
+    inverse = 1.0 / torch.where(rays.directions.abs() < SMALLEST_SLOPE, smallest, rays.directions)
     first, second = (-1.0 - rays.origins) * inverse, (1.0 - rays.origins) * inverse
     enter = torch.minimum(first, second).amax(dim=-1).clamp(min=near, max=far)
     leave = torch.maximum(first, second).amin(dim=-1).clamp(max=far)
@@ -51,6 +57,7 @@ def _quantiles(weights: Tensor, count: int, jitter: Tensor | None) -> tuple[Tens
     cumulative = torch.nn.functional.pad(cumulative / cumulative[:, -1:], (1, 0))
     quantiles = torch.arange(1, count, device=weights.device, dtype=weights.dtype).expand(len(weights), -1)
     quantiles = (quantiles if jitter is None else quantiles + jitter) / count
+    # Every quantile lies between the edges of one bin; rounding may put the last ones past the end.
     above = torch.searchsorted(cumulative, quantiles.contiguous(), right=True).clamp(1, weights.shape[-1])
     low, high = cumulative.gather(1, above - 1), cumulative.gather(1, above)
-    return above, (quantiles - low) / (high - low).clamp(min=1e-9)
+    return above, (quantiles - low) / (high - low).clamp(min=SMALLEST_MASS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
 
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
@@ -83,9 +83,9 @@ def load_scene(
     """
     folder = Path(path)
     if max_size is not None and max_size < 1:
-        raise InputError("max_size", f"expected at least 1 pixel, got {max_size}")
+        raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):
-        raise InputError("background", f"expected three numbers between 0 and 1, got {background}")
+        raise ArgumentError("background", f"is {background}; expected three numbers from 0 to 1")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
     if masks not in get_args(Masks):
@@ -143,4 +143,4 @@ def _reader(folder: Path, format: Format) -> Reader:
     for reader in READERS:
         if reader.name == format:
             return reader
-    raise InputError("format", f"expected auto, {', '.join(r.name for r in READERS)}, got {format!r}")
+    raise ArgumentError("format", f"is {format!r}; expected auto, {', '.join(r.name for r in READERS)}")

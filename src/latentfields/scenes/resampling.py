@@ -1,11 +1,17 @@
-"""Resampling 8-bit pictures with straight alpha."""
+"""Pictures with straight alpha: resampled, and composited on a colour."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+
+def composited(colors: Tensor, alpha: Tensor, background: Tensor | Sequence[float]) -> Tensor:
+    """Pictures (..., 3, H, W) float with straight `alpha` (..., 1, H, W) in [0, 1] over a colour (3,)."""
+    behind = torch.as_tensor(background, dtype=colors.dtype, device=colors.device).view(3, 1, 1)
+    return colors * alpha + behind * (1 - alpha)
 
 
 def resample(

@@ -15,7 +15,7 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.reading import Reading
-from latentfields.scenes.resampling import resize
+from latentfields.scenes.resampling import composited, resize
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Scene:
         if self.alpha is None:
             return rgb
         alpha = self.alpha[indices].float() / 255
-        return rgb * alpha + rgb.new_tensor(self.background).view(1, 3, 1, 1) * (1 - alpha)
+        return composited(rgb, alpha, self.background)
 
     def cropped_to_multiple(self, factor: int) -> Scene:
         """Centre-crop so that both sides are multiples of `factor`; the principal points follow."""

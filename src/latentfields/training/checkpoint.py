@@ -60,14 +60,16 @@ def unpack_optimizer(
 ) -> None:
     """Restore what `pack_optimizer` split; moments get the memory layout of their parameters.
 
-    Files keep no layout, and fused optimisers walk through parameter and moments in the order of memory.
+    Files keep no layout, and fused optimisers walk through parameter and moments in the order of memory. Options of a
+    group that the file does not know, as those of an earlier version, stay as they are.
     """
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(prefix + "."):
             index, key = name[len(prefix) + 1 :].split(".", 1)
             state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    known = [{**now, **then} for now, then in zip(optimizer.param_groups, groups, strict=True)]
+    optimizer.load_state_dict({"state": state, "param_groups": known})
     for parameter, entry in optimizer.state.items():
         for key, value in entry.items():
             if value.shape == parameter.shape:

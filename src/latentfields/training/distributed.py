@@ -1,8 +1,8 @@
 """Several processes, started by torchrun, that do the work of one.
 
-Every process holds the same autoencoder, shared MLP and latent scenes, and takes its share of the same global batch.
-Gradients of what is shared are summed; a latent scene is in one share only, so its owner updates it and sends the
-others the result. The first process alone writes files and decides when to stop.
+Every process holds the whole state and takes its share of the same global batch. Gradients of what all shares use are
+summed; what is in one share only is updated by the process that has it, its owner, which sends the others the result.
+The first process alone writes files and decides when to stop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from latentfields.process import choose_device
 from latentfields.training.checkpoint import load_tensors
-from latentfields.training.loop import Interrupted, LoopOptions, Trainable, checkpoint_path, train
+from latentfields.training.loop import Interrupted, LoopConfig, Trainable, checkpoint_path, train
 
 _FINISHED, _STEP, _INTERRUPTED = 0.0, 1.0, 2.0
 
@@ -86,7 +86,7 @@ class Processes:
             dist.barrier()
 
     def train(
-        self, trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopOptions
+        self, trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopConfig
     ) -> None:
         """`training.loop.train` by all processes; the first one keeps log, checkpoints and clock.
 

@@ -1,13 +1,15 @@
-"""Cells of a benchmark: independent jobs in parallel processes, each done once and kept as a JSON file."""
+"""Independent jobs in parallel processes, one device for each process; and cells: jobs whose results are kept."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
@@ -16,17 +18,49 @@ from latentfields.process import end_with_parent, set_threads, tune_allocator
 
 CELLS_FOLDER = "cells"
 
+_VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+
+A = TypeVar("A")
+R = TypeVar("R")
+
 
 @dataclass(frozen=True)
-class Cell:
-    """One job of a benchmark."""
+class Job(Generic[A, R]):
+    """A function and what it is called with."""
 
     name: str
-    """Unique in the benchmark, and good as a file name."""
-    job: Callable[[Any], dict[str, Any]]
-    """A function of a module, so that other processes can import it. Its result is JSON."""
-    arguments: Any
-    """What it is called with."""
+    """Unique among those that run together, and good as a file name."""
+    job: Callable[[A], R]
+    """A function of a module, so that other processes can import it."""
+    arguments: A
+    """What it is called with; other processes get a copy."""
+
+
+class Cell(Job[Any, dict[str, Any]]):
+    """A job whose result is JSON, done once and kept as a file."""
+
+
+def run_jobs(
+    jobs: Sequence[Job[A, R]],
+    *,
+    processes: int,
+    label: str,
+    done: Callable[[Job[A, R], R], None] = lambda job, result: None,
+    finished: int = 0,
+) -> None:
+    """Run all jobs, `processes` at a time, and call `done` here with each and its result, as they end.
+
+    One process does the jobs here, in order; of several, each uses one thread and sees one GPU, in turn where there
+    are fewer, so that the device "auto" is another one in each. The bar also counts `finished` jobs of before. A job
+    that fails ends everything with its error, once those that are running have ended.
+    """
+    with tqdm(total=finished + len(jobs), initial=finished, desc=label, unit="job", disable=None) as progress:
+        if processes == 1:
+            for job in jobs:
+                done(job, job.job(job.arguments))
+                progress.update()
+        else:
+            _run_in_parallel(jobs, processes, done, progress)
 
 
 def run_cells(
@@ -34,49 +68,63 @@ def run_cells(
 ) -> dict[str, dict[str, Any]]:
     """Results by cell name, in the order of `cells`; finished ones are read from `folder`, not computed again.
 
-    Every process uses one thread. A cell that fails ends the benchmark with its error, once those that are running
-    have ended; what was finished is kept. Run again to go on.
+    Cells run as `run_jobs` says. What was finished before an error is kept. Run again to go on.
     """
     missing = [cell for cell in cells if not _path(folder, cell).exists()]
-    progress = tqdm(
-        total=len(cells), initial=len(cells) - len(missing), desc=label, unit="cell", disable=None
+    run_jobs(
+        missing,
+        processes=processes,
+        label=label,
+        done=lambda cell, result: write_json(_path(folder, cell), result),
+        finished=len(cells) - len(missing),
     )
-    with progress:
-        if processes == 1:
-            for cell in missing:
-                _keep(folder, cell, cell.job(cell.arguments))
-                progress.update()
-        else:
-            _run_in_parallel(missing, folder, processes, progress)
     return {cell.name: read_json(_path(folder, cell)) for cell in cells}
 
 
-def _run_in_parallel(cells: Sequence[Cell], folder: Path, processes: int, progress: tqdm[Any]) -> None:
+def _run_in_parallel(
+    jobs: Sequence[Job[A, R]], processes: int, done: Callable[[Job[A, R], R], None], progress: tqdm[Any]
+) -> None:
     # Forked children would share the state of the parent's threads; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker) as pool:
-        futures: dict[Future[dict[str, Any]], Cell] = {
-            pool.submit(cell.job, cell.arguments): cell for cell in cells
-        }
+    slots = context.Queue()
+    for slot in range(processes):
+        slots.put(slot)
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_start_in_slot, initargs=(slots, visible_devices())
+    ) as pool:
+        futures: dict[Future[R], Job[A, R]] = {pool.submit(job.job, job.arguments): job for job in jobs}
         try:
             for future in as_completed(futures):
-                _keep(folder, futures[future], future.result())
+                done(futures[future], future.result())
                 progress.update()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
+def visible_devices() -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = os.environ.get(_VISIBLE_DEVICES)
+    return tuple(map(str, range(count))) if named is None else tuple(named.split(",")[:count])
+
+
 def start_worker() -> None:
-    """Settings of a process that runs cells."""
+    """Settings of a process that runs jobs."""
     end_with_parent()
     tune_allocator()
     set_threads(1)
 
 
-def _keep(folder: Path, cell: Cell, result: dict[str, Any]) -> None:
-    write_json(_path(folder, cell), result)
+def _start_in_slot(slots: Queue[int], devices: Sequence[str]) -> None:
+    """Settings of the process of the next free slot, which sees one of the devices."""
+    if devices:
+        # Read when CUDA is first used, which nothing has done here yet.
+        os.environ[_VISIBLE_DEVICES] = devices[slots.get() % len(devices)]
+    start_worker()
 
 
-def _path(folder: Path, cell: Cell) -> Path:
+def _path(folder: Path, cell: Job[Any, Any]) -> Path:
     return folder / CELLS_FOLDER / f"{cell.name}.json"

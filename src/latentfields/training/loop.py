@@ -49,7 +49,7 @@ class Trainable(Protocol):
 
 
 @dataclass(frozen=True)
-class LoopOptions:
+class LoopConfig:
     """How the loop saves and reports."""
 
     checkpoint_seconds: float = 30.0
@@ -89,7 +89,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopOptions) -> float:
+def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopConfig) -> float:
     """Run `trainable` up to `steps` steps, resuming when `folder` has a checkpoint.
 
     Returns the training time in seconds, that of earlier, interrupted sessions included.

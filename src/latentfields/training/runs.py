@@ -1,32 +1,87 @@
-"""A run is a folder. Its `config.json` says what is computed there; other settings need another folder."""
+"""A run is a folder. Its `config.json` says what is computed there; other settings need another folder.
+
+Every training describes itself by a frozen dataclass with a class attribute `kind`, which `config.json` holds whole.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
 
+
+class RunConfig(Protocol):
+    """A dataclass that describes a run."""
+
+    kind: ClassVar[str]
+    """One of `KINDS`."""
+
+
+T = TypeVar("T", bound=RunConfig)
+
 CONFIG_FILE = "config.json"
+
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "fit": "a run of `latentfields fit`",
+        "autoencoder": "a run of `autoencoder train`",
+        "igae": "a run of `autoencoder finetune-3d`, whose scenes `latentfields view` shows",
+        "correspondence-aware autoencoder": "a run of `lrf finetune-encoder`",
+        "aligned decoder": "a run of `lrf align-decoder`",
+    }
+)
+"""What a folder is, by the `kind` in its configuration."""
+
+_FIELDS_BEFORE_KINDS = {"fit": {"scene", "fit"}, "aligned decoder": {"scenes", "fit", "training"}}
+"""Fields that tell what folders are that earlier versions wrote without a kind."""
+
+
+def run_kind(folder: Path) -> str | None:
+    """The kind of the run in `folder`; None where there is none, or one that tells no kind.
+
+    Raises InputError when its configuration cannot be read.
+    """
+    return _kind(read_json(folder / CONFIG_FILE)) if is_claimed(folder) else None
+
+
+def read_run(config: type[T], folder: Path) -> T:
+    """The description, of the dataclass `config`, of the run in `folder`.
+
+    Raises InputError when there is no run, when it is of another kind, or when its configuration does not fit.
+    """
+    expected = KINDS[config.kind]
+    if not is_claimed(folder):
+        raise InputError(folder, f"is not a run; expected a folder with {CONFIG_FILE}, {expected}")
+    about = read_json(folder / CONFIG_FILE)
+    kind = _kind(about)
+    if kind is not None and kind != config.kind:
+        raise InputError(folder, f"is {KINDS.get(kind, f'a run of the kind {kind!r}')}; expected {expected}")
+    return from_json(config, about, source=folder / CONFIG_FILE)
 
 
 def is_claimed(folder: Path) -> bool:
     """Whether a run was started in `folder`. Its input was read and found good then."""
-    return (folder / CONFIG_FILE).exists()
+    return (folder / CONFIG_FILE).is_file()
 
 
-def claim_run(folder: Path, config: dict[str, Any]) -> None:
+def claim_run(folder: Path, config: Any) -> None:
     """Start a run in `folder`, or find that the same one was started there before.
 
-    Raises InputError, naming the first field that differs, when the folder holds a run with other settings.
+    `config` describes it: a dataclass, or its JSON form. What an earlier version wrote is the same run where it means
+    the same: it may lack the kind, and fields with their defaults. Raises InputError, naming the first field that
+    differs, when the folder holds a run with other settings.
     """
     path = folder / CONFIG_FILE
-    wanted = json.loads(json.dumps(config))
+    wanted = json.loads(json.dumps(to_json(config)))
     if is_claimed(folder):
-        difference = next(_differences(read_json(path), wanted, ""), None)
+        difference = next(_differences(_completed(config, read_json(path), path), wanted, ""), None)
         if difference is not None:
             raise InputError(
                 folder, f"holds a run with other settings ({difference}); choose another folder or delete it"
@@ -35,6 +90,25 @@ def claim_run(folder: Path, config: dict[str, Any]) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(folder, "exists and is not a run; choose an empty or new folder")
     write_json(path, wanted)
+
+
+def _kind(about: Any) -> str | None:
+    """The kind of the run that a configuration is of."""
+    if not isinstance(about, dict):
+        return None
+    if "kind" in about:
+        return str(about["kind"])
+    return next((kind for kind, fields in _FIELDS_BEFORE_KINDS.items() if fields <= about.keys()), None)
+
+
+def _completed(config: Any, stored: Any, path: Path) -> Any:
+    """The `stored` configuration with everything that `config` says, where it is one of the same kind."""
+    if not dataclasses.is_dataclass(config):
+        return stored
+    try:
+        return json.loads(json.dumps(to_json(from_json(type(config), stored, source=path))))
+    except InputError:
+        return stored
 
 
 def _differences(old: Any, new: Any, where: str) -> Iterator[str]:

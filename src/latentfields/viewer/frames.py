@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.latent_nerf.scene_model import View
 from latentfields.measures.metrics import LATENT_RANGE, psnr
 from latentfields.pages.pictures import (
     LatentProjection,
@@ -26,6 +25,7 @@ from latentfields.pages.pictures import (
     error_to_pixels,
     to_pixels,
 )
+from latentfields.rendering.rendering import Rendering
 
 Kind = Literal["RGB", "Latent components", "Latent channel", "Depth", "Error"]
 """What is shown: the (decoded) image; latents by three principal components; one channel of the latents; distance
@@ -85,7 +85,7 @@ class ViewedScene(Protocol):
         """Training views (B, 3, H, W) in [0, 1]; only where there are pictures."""
         ...
 
-    def render(self, cameras: Cameras) -> tuple[Tensor, View]:
+    def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         """Images (B, 3, H, W) in [0, 1] and what they were decoded from, on the CPU."""
         ...
 
@@ -125,12 +125,12 @@ def draw(scene: ViewedScene, camera: Cameras, choice: Choice, *, aspect: float) 
     """The picture of a scene that one `camera` takes; for "Error", that of the nearest training camera."""
     if choice.kind == "Error":
         return _draw_error(scene, camera, aspect=aspect)
-    images, view = scene.render(camera)
-    depth = surface_depth(view, camera)
+    images, seen = scene.render(camera)
+    depth = surface_depth(seen, camera)
     if choice.kind == "RGB":
         return Frame(_first(to_pixels(images)), depth)
     # The browser would blur the cells of latents into each other.
-    return Frame(enlarge(_cells(scene, view, choice), factor=scene.factor), depth, cells=scene.factor > 1)
+    return Frame(enlarge(_cells(scene, seen, choice), factor=scene.factor), depth, cells=scene.factor > 1)
 
 
 def nearest_view(cameras: Cameras, camera: Cameras) -> int:
@@ -140,15 +140,15 @@ def nearest_view(cameras: Cameras, camera: Cameras) -> int:
     return int((apart + turned).argmin())
 
 
-def surface_depth(view: View, camera: Cameras) -> NDArray[np.float32]:
+def surface_depth(seen: Rendering, camera: Cameras) -> NDArray[np.float32]:
     """Depth (h, w) along the optical axis of what one camera sees; `BEHIND_ALL` where it sees no surface.
 
     Between rendered features, which are coarser than pixels where the scene is latent, it is interpolated.
     """
-    height, width = view.depth.shape[-2:]
+    height, width = seen.depth.shape[-2:]
     rays = camera.resized(width=width, height=height).rays()
     along_axis = (rays.directions[0] * camera.forward[0]).sum(-1)
-    maps = torch.cat([view.depth * along_axis, view.opacity], dim=1)
+    maps = torch.cat([seen.depth * along_axis, seen.opacity], dim=1)
     rows = min(DEPTH_ROWS, camera.height)
     fine = torch.nn.functional.interpolate(
         maps, size=(rows, round(rows * camera.width / camera.height)), mode="bilinear"
@@ -158,13 +158,13 @@ def surface_depth(view: View, camera: Cameras) -> NDArray[np.float32]:
     return out
 
 
-def _cells(scene: ViewedScene, view: View, choice: Choice) -> Pixels:
+def _cells(scene: ViewedScene, seen: Rendering, choice: Choice) -> Pixels:
     if choice.kind == "Latent components":
-        return _first(scene.projection.pixels(view.features))
+        return _first(scene.projection.pixels(seen.features))
     if choice.kind == "Latent channel":
-        grey = view.features[:, choice.channel, None] / LATENT_RANGE + 0.5
+        grey = seen.features[:, choice.channel, None] / LATENT_RANGE + 0.5
         return _first(to_pixels(grey.expand(-1, 3, -1, -1)))
-    depth = torch.where(view.opacity > OPAQUE, view.depth, torch.inf)[0, 0]
+    depth = torch.where(seen.opacity > OPAQUE, seen.depth, torch.inf)[0, 0]
     near, far = depth_range(depth)
     return depth_to_pixels(depth, near=near, far=far)
 

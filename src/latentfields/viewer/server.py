@@ -15,7 +15,7 @@ from types import FrameType
 
 import viser
 
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError
 from latentfields.latent_nerf.render import orbit
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.training.loop import Trainable
@@ -134,13 +134,13 @@ def watched(trainer: LatentNerfTrainer, *, folder: Path, address: Address) -> It
 def _check(address: Address) -> None:
     """Raise InputError for what the server would wait for without end: addresses that nobody can listen at."""
     if not 0 <= address.port < 2**16:
-        raise InputError("--port", f"is {address.port}; expected 0 to {2**16 - 1}")
+        raise ArgumentError("port", f"is {address.port}; expected 0 to {2**16 - 1}")
     try:
         family = socket.getaddrinfo(address.host, None, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.bind((address.host, 0))
     except OSError as error:
-        raise InputError("--host", f"is '{address.host}'; cannot listen there ({error.strerror})") from None
+        raise ArgumentError("host", f"is '{address.host}'; cannot listen there ({error.strerror})") from None
 
 
 @contextmanager

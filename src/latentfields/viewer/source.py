@@ -14,23 +14,24 @@ from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.typed_json import from_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
-from latentfields.igae.config import IgaeConfig
-from latentfields.igae.finetune import START_STATISTICS_FILE
-from latentfields.igae.image_cache import CachedViews, cache_scenes
-from latentfields.igae.scene_training import WHITE, SceneTraining
+from latentfields.igae.config import IgaeRunConfig
+from latentfields.igae.data import cached_views
+from latentfields.igae.finetune import JOINT, PRETRAINING, START_STATISTICS_FILE
+from latentfields.igae.scene_training import SceneTraining
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_model import SceneModel, View
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.pages.pictures import LatentProjection
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import load_tensors, without_prefix
 from latentfields.training.loop import checkpoint_path
-from latentfields.training.runs import CONFIG_FILE
+from latentfields.training.runs import read_run, run_kind
 from latentfields.viewer.frames import ViewedScene
 from latentfields.viewer.gate import Gate, OpenGate, TrainingGate
 
@@ -79,7 +80,7 @@ class FittedScene:
         assert self.scene is not None
         return self.scene.images(self._train[indices])
 
-    def render(self, cameras: Cameras) -> tuple[Tensor, View]:
+    def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         """As `SceneModel.render`."""
         return self.model.render(cameras)
 
@@ -110,14 +111,13 @@ class LatentScene:
         return self.training.views.images(self.training.views.train[self.index][indices])
 
     @torch.no_grad()
-    def render(self, cameras: Cameras) -> tuple[Tensor, View]:
+    def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         """As `SceneModel.render`, over the code of white that the scenes were trained over."""
         training = self.training
         (active,) = training.scenes.fetch([self.index], training.device)
         grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
         seen = training.render_scene(active, grid, generator=None)
-        images = self.autoencoder.decode_batches(seen.latents).cpu()
-        return images, View(seen.latents.cpu(), seen.opacity.cpu(), seen.depth.cpu())
+        return self.autoencoder.decode_batches(seen.features).cpu(), seen.cpu()
 
     @cached_property
     def projection(self) -> LatentProjection:
@@ -136,10 +136,12 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
     """
     if _has_latent_scenes(path):
         if scene is not None:
-            raise InputError("--scene", f"is of no use for {path}, which has several; move them back instead")
+            raise ArgumentError(
+                "scene", f"is of no use for {path}, which has several; move them back instead"
+            )
         return _open_latent_scenes(path, cache or path / "cache", device)
     if cache is not None:
-        raise InputError("--cache", f"is of no use for {path}; only finetune-3d decodes images in advance")
+        raise ArgumentError("cache", f"is of no use for {path}; only finetune-3d decodes images in advance")
     run = Run.load(path)
     run.model.to(device)
     if run.views is not None and scene is None:
@@ -151,10 +153,7 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
 
 def _has_latent_scenes(path: Path) -> bool:
     """Whether `path` is a run of finetune-3d."""
-    if not (path / CONFIG_FILE).is_file():
-        return False
-    about = read_json(path / CONFIG_FILE)
-    return isinstance(about, dict) and about.get("kind") == "igae"
+    return run_kind(path) == IgaeRunConfig.kind
 
 
 def training_source(trainer: LatentNerfTrainer, gate: TrainingGate, folder: Path) -> Source:
@@ -164,18 +163,18 @@ def training_source(trainer: LatentNerfTrainer, gate: TrainingGate, folder: Path
 
 
 def _open_latent_scenes(folder: Path, cache: Path, device: torch.device) -> Source:
-    about = read_json(folder / CONFIG_FILE)
-    config = from_json(IgaeConfig, about["training"], source=folder / CONFIG_FILE, field="training")
+    run = read_run(IgaeRunConfig, folder)
+    config = run.training
     if not config.has_3d:
         raise InputError(
             folder, "was trained without latent scenes (ablation no-3d); there is nothing to view"
         )
-    autoencoder = load_autoencoder(about["autoencoder"])
+    autoencoder = load_autoencoder(run.autoencoder)
     if not autoencoder.has_statistics:
         file = folder / START_STATISTICS_FILE
         autoencoder.set_statistics(from_json(LatentStatistics, read_json(file), source=file))
     autoencoder.to(device)
-    training = SceneTraining(config, _views(about, config, cache), autoencoder, device=device)
+    training = SceneTraining(config, cached_views(config, run.scenes, cache), autoencoder, device=device)
     tensors = _latest_scenes(folder)
     autoencoder.load_state_dict(without_prefix("autoencoder", tensors) or autoencoder.state_dict())
     training.restore_scenes(tensors)
@@ -185,13 +184,7 @@ def _open_latent_scenes(folder: Path, cache: Path, device: torch.device) -> Sour
 
 def _latest_scenes(folder: Path) -> dict[str, Tensor]:
     """The last checkpoint of the phase that was last begun; that of the joint phase has the autoencoder, too."""
-    for phase in ("joint", "pretraining"):
+    for phase in (JOINT, PRETRAINING):
         if checkpoint_path(folder / phase).is_file():
             return load_tensors(checkpoint_path(folder / phase))[0]
     raise InputError(folder, "has no checkpoint yet; wait until the training has written one")
-
-
-def _views(about: dict[str, list[str]], config: IgaeConfig, cache: Path) -> CachedViews:
-    grid = config.scenes.sampling.grid_resolution
-    folders = [Path(scene) for scene in about["scenes"]]
-    return cache_scenes(folders, size=config.size, background=WHITE, grid_resolution=grid, cache=cache)

@@ -9,7 +9,7 @@ import torch
 
 from helpers.tiny import RADIUS
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import GradientDensification, McmcDensification
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.field import HARMONIC_0, PARAMETERS, GaussianField
 from latentfields.fields.gaussians.initialisation import initialise, nearest_distances
 from latentfields.fields.spherical_harmonics import spherical_harmonics
@@ -78,7 +78,7 @@ def test_every_parameter_has_one_group_and_only_means_decay() -> None:
 def test_only_mcmc_regularises() -> None:
     field = random_field(9)
     assert float(field.regularisation()) == 0
-    options = McmcDensification(opacity_weight=0.3, scale_weight=0.7)
+    options = McmcDensificationConfig(opacity_weight=0.3, scale_weight=0.7)
     field.config = replace(field.config, densification=options)
     expected = 0.3 * torch.sigmoid(field.opacities).mean() + 0.7 * field.scales.exp().mean()
     torch.testing.assert_close(field.regularisation(), expected)
@@ -120,7 +120,7 @@ def test_gaussians_start_at_the_sparse_points_of_the_scene(scene: Scene) -> None
     torch.testing.assert_close(field.features(torch.zeros(3)).detach(), colors.float() / 255)
     torch.testing.assert_close(field.gaussians().scales[:, 0].detach(), nearest_distances(points))
     torch.testing.assert_close(field.gaussians().opacities.detach(), torch.full((50,), 0.1))
-    few = start(sparse, GaussiansConfig(densification=GradientDensification(most=20)))
+    few = start(sparse, GaussiansConfig(densification=GradientDensificationConfig(most=20)))
     assert len(few) == 20
     assert all((points == mean).all(-1).any() for mean in few.means)
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from latentfields.fields.config import GaussiansConfig
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.adaptive_control import SPLIT_FACTOR, AdaptiveControl
-from latentfields.fields.gaussians.config import GradientDensification, McmcDensification
 from latentfields.fields.gaussians.field import PARAMETERS, GaussianField
 from latentfields.fields.gaussians.markov_chain import MarkovChain, share, shared_shape
 from latentfields.fields.gaussians.rows import forget_moments, take_rows
 from latentfields.fields.gaussians.strategy import SplattedStep, moments_passed
 from latentfields.rendering.splatting.projection import ProjectedGaussians
 
-ADAPTIVE = GradientDensification(
+ADAPTIVE = GradientDensificationConfig(
     refinements=1, start=0.0, end=0.0, threshold=1.0, clone_scale=0.1, most=100, opacity_resets=0
 )
 
@@ -228,7 +228,7 @@ def test_sharing_changes_the_chosen_alone() -> None:
     assert (moments(optimizer, field.opacities)[1] != 0).all()
 
 
-MCMC = McmcDensification(refinements=1, start=0.0, end=0.0, growth=0.5, noise=0.0, most=100)
+MCMC = McmcDensificationConfig(refinements=1, start=0.0, end=0.0, growth=0.5, noise=0.0, most=100)
 
 
 def test_transparent_gaussians_move_onto_opaque_ones_and_the_number_grows() -> None:

@@ -18,7 +18,7 @@ from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import StageConfig
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.rendering.options import HierarchicalSampling
+from latentfields.rendering.config import HierarchicalSamplingConfig
 from latentfields.scenes.load import load_scene
 
 pytest.importorskip("nerfstudio", reason="Nerfstudio has an environment of its own: make test-nerfstudio")
@@ -47,7 +47,7 @@ def own_trainer(scene_folder: Path, autoencoder_folder: Path) -> LatentNerfTrain
             final_resolution=stock["final_resolution"],
             upsample_at=(stock["upsampling_iters"][0] / STEPS,),
         ),
-        sampling=HierarchicalSampling(stock["num_uniform_samples"], stock["num_samples"], "shared"),
+        sampling=HierarchicalSamplingConfig(stock["num_uniform_samples"], stock["num_samples"], "shared"),
         supervision=StageConfig(STEPS, factor),
         alignment=StageConfig(STEPS, 0.5 * factor),
         decoder_learning_rate=1e-3,

@@ -6,7 +6,7 @@ import torch
 from helpers.corner_scene import corner_cameras, surface_points, write_depth_scene, write_pictures
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.depth import depth_correspondences
 
 CAMERAS = corner_cameras(9)
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(folder):
-    return depth_correspondences(folder, CorrespondenceOptions())
+    return depth_correspondences(folder, CorrespondenceConfig())
 
 
 def positions(found, pair):
@@ -64,7 +64,7 @@ def fundamental_matrix(cameras: Cameras) -> torch.Tensor:
 
 
 def test_only_views_within_the_angle_are_paired(folder, found):
-    narrow = depth_correspondences(folder, CorrespondenceOptions(largest_angle=15.0))
+    narrow = depth_correspondences(folder, CorrespondenceConfig(largest_angle=15.0))
     cosine = CAMERAS.forward[TRAIN] @ CAMERAS.forward[TRAIN].T
     near = {(i, j) for i in range(7) for j in range(i + 1, 7) if cosine[i, j] > 0.9659}
     assert {(i, j) for i, j in narrow.pairs.tolist()} == near
@@ -72,7 +72,7 @@ def test_only_views_within_the_angle_are_paired(folder, found):
 
 
 def test_finer_spacing_gives_more_points(folder, found):
-    fine = depth_correspondences(folder, CorrespondenceOptions(spacing=2))
+    fine = depth_correspondences(folder, CorrespondenceConfig(spacing=2))
     assert 3 < len(fine.points) / len(found.points) < 5
 
 
@@ -83,9 +83,9 @@ def test_a_scene_without_depth_is_refused(folder, tmp_path):
         del frame["depth_file_path"]
     (tmp_path / "transforms.json").write_text(json.dumps(meta))
     with pytest.raises(InputError, match="no depth maps"):
-        depth_correspondences(tmp_path, CorrespondenceOptions())
+        depth_correspondences(tmp_path, CorrespondenceConfig())
 
 
 def test_views_that_share_too_little_are_refused(folder):
     with pytest.raises(InputError, match="no two of its 7 images share 5000 points"):
-        depth_correspondences(folder, CorrespondenceOptions(min_points=5000))
+        depth_correspondences(folder, CorrespondenceConfig(min_points=5000))

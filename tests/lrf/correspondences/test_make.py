@@ -4,7 +4,7 @@ from helpers.corner_scene import corner_cameras, write_colmap_scene, write_depth
 from helpers.correspondence_data import TINY_SCENE
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences import make as module
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.make import correspond
 
 CAMERAS = corner_cameras(6, **TINY_SCENE)
@@ -18,7 +18,7 @@ def scenes(tmp_path):
 
 
 def made(scenes, out, **options):
-    return {s.name: s for s in correspond([scenes], out=out, options=CorrespondenceOptions(**options))}
+    return {s.name: s for s in correspond([scenes], out=out, options=CorrespondenceConfig(**options))}
 
 
 def test_every_scene_is_read_by_what_it_has(scenes, tmp_path):
@@ -60,8 +60,8 @@ def test_other_options_need_another_folder(scenes, tmp_path):
     [
         ({"source": "colmap"}, "traced: cannot be read as 'colmap'; it has depth, images"),
         ({"min_points": 0}, "at least 1"),
-        ({"largest_angle": 0.0}, "above 0"),
-        ({"min_inlier_ratio": 1.5}, "from 0 to 1"),
+        ({"largest_angle": 0.0}, "largest_angle: is 0.0; expected more than 0"),
+        ({"min_inlier_ratio": 1.5}, "min_inlier_ratio: is 1.5; expected 0 to 1"),
     ],
 )
 def test_bad_options_leave_nothing_behind(scenes, tmp_path, options, message):
@@ -90,9 +90,9 @@ def test_folders_without_scenes_are_refused(scenes, tmp_path):
         with pytest.raises(InputError, match=message):
             made(root, tmp_path / "out")
     with pytest.raises(InputError, match="name at least one scene"):
-        list(correspond([], out=tmp_path / "out", options=CorrespondenceOptions()))
+        list(correspond([], out=tmp_path / "out", options=CorrespondenceConfig()))
     with pytest.raises(InputError, match="the same name"):
-        list(correspond([scenes, scenes], out=tmp_path / "out", options=CorrespondenceOptions()))
+        list(correspond([scenes, scenes], out=tmp_path / "out", options=CorrespondenceConfig()))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is not a folder"):
         made(scenes, tmp_path / "file")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from helpers.corner_scene import corner_cameras, surface_points, write_colmap_scene, write_pictures
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.matching import matched_correspondences
 from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
 
@@ -35,7 +35,7 @@ def surface_distance(found, cameras, views) -> torch.Tensor:
 
 
 def test_images_that_see_one_sparse_point_correspond(colmap_scene):
-    found = colmap_correspondences(colmap_scene, CorrespondenceOptions())
+    found = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     assert found.images == tuple(f"view_{view:02d}.png" for view in TRAIN)
     assert len(found) == 10
     assert float(surface_distance(found, CAMERAS, TRAIN).max()) < 1e-2
@@ -43,7 +43,7 @@ def test_images_that_see_one_sparse_point_correspond(colmap_scene):
 
 def test_a_point_without_keypoint_in_one_image_is_no_correspondence(colmap_scene):
     """Image i misses the points p with (p + i) divisible by 5; all are inside of all pictures."""
-    found = colmap_correspondences(colmap_scene, CorrespondenceOptions())
+    found = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     for pair, (first, second) in enumerate(found.pairs.tolist()):
         views = (TRAIN[first], TRAIN[second])
         expected = sum(all((point + view) % 5 for view in views) for point in range(60))
@@ -72,14 +72,14 @@ def test_bad_models_name_their_file(colmap_scene, file, content, message):
     path = colmap_scene / "sparse" / file
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(InputError, match=message):
-        colmap_correspondences(colmap_scene, CorrespondenceOptions())
+        colmap_correspondences(colmap_scene, CorrespondenceConfig())
 
 
 def test_a_single_training_view_is_refused(colmap_scene):
     file = colmap_scene / "sparse" / "images.txt"
     file.write_text("\n".join(file.read_text().splitlines()[:4]) + "\n")
     with pytest.raises(InputError, match="has 1 usable view; correspondences need two"):
-        colmap_correspondences(colmap_scene, CorrespondenceOptions())
+        colmap_correspondences(colmap_scene, CorrespondenceConfig())
 
 
 def test_cameras_in_one_place_are_refused(colmap_scene):
@@ -89,7 +89,7 @@ def test_cameras_in_one_place_are_refused(colmap_scene):
         lines[index] = f"{index + 1} 1 0 0 0 0 0 3 1 view_{index // 2:02d}.png"
     file.write_text("\n".join(lines) + "\n")
     with pytest.raises(InputError, match="degenerate poses"):
-        colmap_correspondences(colmap_scene, CorrespondenceOptions())
+        colmap_correspondences(colmap_scene, CorrespondenceConfig())
 
 
 @needs_pycolmap
@@ -98,7 +98,7 @@ def test_plain_images_are_matched_and_reconstructed(tmp_path, exhaustive_up_to):
     """All with all, and in sequence; the surface is known exactly, COLMAP finds it from pictures alone."""
     cameras = corner_cameras(5, width=256, height=192)
     write_pictures(tmp_path / "corner", cameras, detail=40.0)
-    options = CorrespondenceOptions(exhaustive_up_to=exhaustive_up_to, overlap=3)
+    options = CorrespondenceConfig(exhaustive_up_to=exhaustive_up_to, overlap=3)
     found = matched_correspondences(tmp_path / "corner", options)
     assert len(found.images) >= 4
     assert len(found.points) > 200
@@ -114,49 +114,49 @@ def test_images_without_matches_are_refused(tmp_path):
     for index, colour in enumerate(("red", "blue", "green")):
         Image.new("RGB", (64, 48), colour).save(tmp_path / f"{index}.png")
     with pytest.raises(InputError, match="do not match"):
-        matched_correspondences(tmp_path, CorrespondenceOptions())
+        matched_correspondences(tmp_path, CorrespondenceConfig())
 
 
 def test_a_single_image_is_refused(tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "0.png")
     with pytest.raises(InputError, match="has 1 image; correspondences need two views"):
-        matched_correspondences(tmp_path, CorrespondenceOptions())
+        matched_correspondences(tmp_path, CorrespondenceConfig())
 
 
 def test_a_missing_vocabulary_tree_is_refused(tmp_path):
     write_pictures(tmp_path / "images", CAMERAS)
     with pytest.raises(InputError, match="expected a vocabulary tree"):
-        matched_correspondences(tmp_path, CorrespondenceOptions(vocabulary_tree=tmp_path / "tree.bin"))
+        matched_correspondences(tmp_path, CorrespondenceConfig(vocabulary_tree=tmp_path / "tree.bin"))
 
 
 def test_without_pycolmap_the_extra_is_named(tmp_path, monkeypatch):
     write_pictures(tmp_path / "images", CAMERAS)
     monkeypatch.setitem(sys.modules, "pycolmap", None)
     with pytest.raises(InputError, match=r"pip install 'latentfields\[colmap\]'"):
-        matched_correspondences(tmp_path, CorrespondenceOptions())
+        matched_correspondences(tmp_path, CorrespondenceConfig())
 
 
 def test_pictures_are_those_of_the_reader(colmap_scene):
     """Missing ones are left out of the split, backslashes are separators, shrunk ones keep their positions."""
-    expected = colmap_correspondences(colmap_scene, CorrespondenceOptions())
+    expected = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     images = colmap_scene / "images"
     (images / "left").mkdir()
     for file in list(images.glob("*.png")):
         file.rename(images / "left" / file.name)
     file = colmap_scene / "sparse" / "images.txt"
     file.write_text(file.read_text().replace("view_", "left\\view_"))
-    found = colmap_correspondences(colmap_scene, CorrespondenceOptions())
+    found = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     assert found.images == tuple(f"left/{name}" for name in expected.images)
     assert torch.equal(found.points, expected.points)
     for picture in (images / "left").iterdir():
         Image.open(picture).resize((32, 24)).save(picture)
     with pytest.warns(UserWarning, match="pictures have 32x24; intrinsics are scaled"):
-        shrunk = colmap_correspondences(colmap_scene, CorrespondenceOptions())
+        shrunk = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     assert shrunk.sizes.tolist() == [[32, 24]] * len(shrunk.images)
     assert int((shrunk.points.int() - expected.points.int()).abs().max()) <= 1
     for picture in (images / "left").iterdir():
         Image.open(picture).resize((64, 48)).save(picture)
     (images / "left" / "view_00.png").unlink()
     with pytest.warns(UserWarning, match="pictures are missing"):
-        fewer = colmap_correspondences(colmap_scene, CorrespondenceOptions())
+        fewer = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     assert "left/view_01.png" not in fewer.images

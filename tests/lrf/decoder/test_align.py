@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,14 +23,14 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.errors import InputError
 from latentfields.lrf.decoder.align import align_decoder
-from latentfields.lrf.decoder.align_scores import score_pairs
-from latentfields.lrf.decoder.config import AlignConfig, AlignTraining
-from latentfields.lrf.decoder.pairs import Pairs
+from latentfields.lrf.decoder.config import DecoderRunConfig, DecoderTrainingConfig
+from latentfields.lrf.decoder.pairs import Pairs, score_pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
-from latentfields.training.loop import LoopOptions
+from latentfields.training.checkpoint import load_tensors
+from latentfields.training.loop import LoopConfig
 
 FIT = replace(TINY_FIT.with_steps(supervision=100, alignment=0), subpixels=1)
-TRAINING = AlignTraining(
+TRAINING = DecoderTrainingConfig(
     steps=90, training_views=2, novel_views=2, crop=24, learning_rate=3e-3, preservation_weight=2.0
 )
 RESULT = ("model.safetensors", "config.json", "latent_statistics.json")
@@ -45,8 +46,8 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def config(scenes: Path, autoencoder_folder: Path) -> AlignConfig:
-    return AlignConfig(
+def config(scenes: Path, autoencoder_folder: Path) -> DecoderRunConfig:
+    return DecoderRunConfig(
         scenes=(scenes,),
         autoencoder=str(autoencoder_folder),
         size=None,
@@ -56,10 +57,24 @@ def config(scenes: Path, autoencoder_folder: Path) -> AlignConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(config: AlignConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(config: DecoderRunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("aligned") / "run"
-    align_decoder(config, out=out, device="cpu")
+    align(config, out=out)
     return out
+
+
+def align(run: DecoderRunConfig, **options: Any) -> Autoencoder:
+    """`align_decoder` with what `run` says, on the CPU."""
+    return align_decoder(
+        run.training,
+        scenes=run.scenes,
+        autoencoder=run.autoencoder,
+        photos=run.photos,
+        fit=run.fit,
+        size=run.size,
+        device="cpu",
+        **options,
+    )
 
 
 def result(out: Path) -> dict[str, bytes]:
@@ -159,7 +174,7 @@ class _Stopped(Exception):
 
 
 def test_interrupted_anywhere_it_ends_with_the_same_bytes(
-    config: AlignConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: DecoderRunConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, fitted = tmp_path / "run", []
     fit = align_module.fit_latent_field
@@ -172,7 +187,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bytes(
 
     monkeypatch.setattr(align_module, "fit_latent_field", fit_once)
     with pytest.raises(_Stopped):
-        align_decoder(config, out=out, device="cpu")
+        align(config, out=out)
 
     step = align_module.DecoderAlignment.step
 
@@ -183,17 +198,27 @@ def test_interrupted_anywhere_it_ends_with_the_same_bytes(
 
     monkeypatch.setattr(align_module.DecoderAlignment, "step", stop_at_step)
     with pytest.raises(_Stopped):
-        align_decoder(config, out=out, device="cpu", loop=LoopOptions(checkpoint_seconds=0.0))
+        align(config, out=out, loop=LoopConfig(checkpoint_seconds=0.0))
     assert fitted == ["one", "two", "two"]
 
     monkeypatch.setattr(align_module.DecoderAlignment, "step", step)
-    align_decoder(config, out=out, device="cpu")
+    align(config, out=out)
     assert fitted == ["one", "two", "two"]
     assert result(out) == result(finished)
 
 
+def test_several_processes_fit_the_same_fields(
+    config: DecoderRunConfig, finished: Path, tmp_path: Path
+) -> None:
+    align(replace(config, training=replace(TRAINING, steps=1)), out=tmp_path / "run", processes=2)
+    for pairs in (finished / "pairs").iterdir():
+        (ours, _), (theirs, _) = (load_tensors(path) for path in (tmp_path / "run/pairs" / pairs.name, pairs))
+        assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
+    assert not (tmp_path / "run" / "fits").exists()
+
+
 def test_an_autoencoder_without_statistics_gets_those_of_the_scenes(
-    config: AlignConfig, autoencoder_folder: Path, autoencoder: Autoencoder, tmp_path: Path
+    config: DecoderRunConfig, autoencoder_folder: Path, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
@@ -205,29 +230,30 @@ def test_an_autoencoder_without_statistics_gets_those_of_the_scenes(
         fit=replace(FIT, supervision=replace(FIT.supervision, steps=1)),
         training=replace(TRAINING, steps=1),
     )
-    aligned = align_decoder(shortest, out=tmp_path / "run", device="cpu")
+    aligned = align(shortest, out=tmp_path / "run")
     for a, b in zip(aligned.statistics.std, autoencoder.statistics.std, strict=True):
         assert 0.7 * b < a < 1.4 * b
 
 
-def problem(config: AlignConfig, out: Path) -> str:
+def problem(config: DecoderRunConfig, out: Path, **options: Any) -> str:
     with pytest.raises(InputError) as error:
-        align_decoder(config, out=out, device="cpu")
+        align(config, out=out, **options)
     return str(error.value)
 
 
-def test_bad_input_leaves_nothing_behind(config: AlignConfig, tmp_path: Path) -> None:
+def test_bad_input_leaves_nothing_behind(config: DecoderRunConfig, tmp_path: Path) -> None:
     out, empty = tmp_path / "run", tmp_path / "empty"
     empty.mkdir()
     single = write_sphere_scene(tmp_path / "single", views=4)
     (single / "transforms_test.json").unlink()
     aligning = replace(config, fit=TINY_FIT)
+    assert "processes: is 0; expected at least 1" in problem(config, out, processes=0)
     assert "scenes: name at least one" in problem(replace(config, scenes=()), out)
     assert f"{empty}: no scenes here" in problem(replace(config, scenes=(empty,)), out)
     assert "single" in problem(replace(config, scenes=(single,)), out)
     assert "images of 8x8; expected 16 or more" in problem(replace(config, size=8), out)
     assert "fit: aligns a decoder to each scene alone" in problem(aligning, out)
-    assert "--crop: is 3; expected at least the factor 4" in problem(
+    assert "training.crop: is 3; expected at least the factor 4" in problem(
         replace(config, training=replace(TRAINING, crop=3)), out
     )
     assert "no photographs here" in problem(replace(config, photos=(empty,)), out)
@@ -236,7 +262,7 @@ def test_bad_input_leaves_nothing_behind(config: AlignConfig, tmp_path: Path) ->
     assert not out.exists()
 
 
-def test_other_settings_need_another_folder(config: AlignConfig, finished: Path) -> None:
+def test_other_settings_need_another_folder(config: DecoderRunConfig, finished: Path) -> None:
     other = replace(config, training=replace(TRAINING, seed=1))
     assert "holds a run with other settings (training.seed: 0 there, 1 now)" in problem(other, finished)
 

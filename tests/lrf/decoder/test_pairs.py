@@ -9,8 +9,7 @@ import torch
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.errors import InputError
-from latentfields.lrf.decoder.align_fit import fit_latent_field, renormalised
-from latentfields.lrf.decoder.pairs import Pairs, novel_views, write_pairs
+from latentfields.lrf.decoder.pairs import Pairs, fit_latent_field, novel_views, write_pairs
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
@@ -112,7 +111,7 @@ def test_latents_decode_alike_in_either_unit(scene: Scene, autoencoder: Autoenco
         LatentStatistics(tuple(0.1 * c for c in range(8)), tuple(0.5 + 0.1 * c for c in range(8)))
     )
     latents = torch.randn(2, 8, 3, 4, generator=torch.Generator().manual_seed(0))
-    moved = renormalised(latents, given=autoencoder, wanted=other)
+    moved = other.normalized(autoencoder.raw(latents))
     assert (moved - latents).abs().max() > 0.1
     torch.testing.assert_close(other.decode(moved), autoencoder.decode(latents))
 

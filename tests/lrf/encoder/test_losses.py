@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentfields.lrf.encoder.config import StageOneWeights
+from latentfields.lrf.encoder.config import EncoderWeightsConfig
 from latentfields.lrf.encoder.losses import (
     SMALLEST_SPREAD,
     correspondence_loss,
@@ -107,7 +107,7 @@ def test_a_step_down_the_regularisation_comes_closer_to_the_original():
     original = (normal(1, 2, 3, 3), normal(1, 2, 3, 3, seed=1))
     mean = normal(1, 2, 3, 3, seed=2).requires_grad_()
     zero = torch.zeros((), dtype=torch.float64)
-    weights = StageOneWeights(original_kl=1.0)
+    weights = EncoderWeightsConfig(original_kl=1.0)
     before = kl_to_original(mean, original[1], original).mean()
     stage_one_loss(zero, zero, before, weights, variational=True).backward()
     after = kl_to_original(mean.detach() - 0.01 * mean.grad, original[1], original).mean()
@@ -124,7 +124,7 @@ def test_distance_and_kl_agree_up_to_a_constant_for_a_fixed_variance():
 
 @pytest.mark.parametrize(("variational", "expected"), [(False, 1 + 0.5 * 10 + 2 * 100), (True, 1 + 5 + 300)])
 def test_every_kind_of_autoencoder_has_its_own_lambda_2(variational, expected):
-    weights = StageOneWeights(correspondence=0.5, original_distance=2.0, original_kl=3.0)
+    weights = EncoderWeightsConfig(correspondence=0.5, original_distance=2.0, original_kl=3.0)
     one, ten, hundred = torch.tensor(1.0), torch.tensor(10.0), torch.tensor(100.0)
     loss = stage_one_loss(one, ten, hundred, weights, variational=variational)
     assert float(loss) == pytest.approx(expected)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from latentfields.lrf.encoder.config import DiscriminatorConfig, StageOneWeights
+from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderWeightsConfig
 from latentfields.lrf.encoder.discriminator import (
     PatchDiscriminator,
     adaptive_weight,
@@ -42,7 +42,7 @@ def test_kl_is_divided_by_the_values_of_an_image():
 
 def test_vae_loss_is_the_weighted_sum():
     terms = [torch.tensor(value) for value in (1.0, 10.0, 100.0, 1000.0)]
-    assert float(vae_loss(*terms, StageOneWeights(perceptual=0.5, kl=0.25))) == 1 + 5 + 25 + 1000
+    assert float(vae_loss(*terms, EncoderWeightsConfig(perceptual=0.5, kl=0.25))) == 1 + 5 + 25 + 1000
 
 
 def test_hinge_losses_by_hand():

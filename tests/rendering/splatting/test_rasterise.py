@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -14,15 +15,33 @@ from helpers.splatting_scenes import cloud, crooked_camera, gradients, straight_
 from latentfields.cameras import Cameras
 from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.rendering.splatting.projection import project
-from latentfields.rendering.splatting.rasterise import Splatted, rasterise
+from latentfields.rendering.splatting.rasterise import rasterise
 
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["kernels", "twins"])
 
 
-def draw(gaussians: Gaussians, features: Tensor, background: Tensor, camera: Cameras) -> Splatted:
+FAR = 7.0
+
+
+@dataclass(frozen=True)
+class Image:
+    """The one image of a rendering."""
+
+    features: Tensor
+    """(C, h, w)."""
+    opacity: Tensor
+    """(1, h, w)."""
+    depth: Tensor
+    """(1, h, w)."""
+
+
+def draw(gaussians: Gaussians, features: Tensor, background: Tensor, camera: Cameras) -> Image:
     camera = camera.to(features.dtype)
     projected = project(gaussians, camera, near=0.2, blur=0.3, antialiased=False)
-    return rasterise(projected, features, background, width=camera.width, height=camera.height)
+    seen = rasterise(projected, features, background, camera, far=FAR)
+    assert seen.features.shape[0] == seen.opacity.shape[0] == seen.depth.shape[0] == 1
+    assert seen.splats == (projected,)
+    return Image(seen.features[0], seen.opacity[0], seen.depth[0])
 
 
 def balls(*, depths: list[float], opacities: list[float], dtype: torch.dtype) -> Gaussians:
@@ -49,7 +68,8 @@ def test_one_ball_is_a_bell(dtype: torch.dtype) -> None:
     assert float(alpha[0, 0]) == 0
     torch.testing.assert_close(image.opacity[0], alpha, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(image.features, feature[0, :, None, None] * alpha, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(image.depth[0], 4.0 * (alpha > 0).to(dtype), rtol=1e-5, atol=1e-6)
+    along_ray = 4.0 * (squared / 40.0**2 + 1).sqrt()
+    torch.testing.assert_close(image.depth[0], alpha * along_ray + (1 - alpha) * FAR, rtol=1e-5, atol=1e-6)
     assert float(image.opacity[0, 16, 16]) == pytest.approx(0.8, rel=1e-5)
 
 
@@ -63,7 +83,7 @@ def test_what_is_in_front_hides_what_is_behind(dtype: torch.dtype) -> None:
     weights = (0.6, 0.4 * 0.9)
     assert middle[0] == pytest.approx(weights[0] * 10 + weights[1] * 1 + 0.4 * 0.1 * 100, rel=1e-5)
     assert middle[1] == pytest.approx(sum(weights), rel=1e-5)
-    assert middle[2] == pytest.approx((weights[0] * 3 + weights[1] * 5) / sum(weights), rel=1e-5)
+    assert middle[2] == pytest.approx(weights[0] * 3 + weights[1] * 5 + 0.4 * 0.1 * FAR, rel=1e-5)
 
 
 @dtypes
@@ -87,7 +107,7 @@ def test_nothing_in_view_shows_the_background(count: int, dtype: torch.dtype) ->
     image = draw(gaussians, torch.ones(count, 2, dtype=dtype), background, camera)
     assert torch.equal(image.features, background.detach()[:, None, None].expand(2, 9, 9))
     assert not image.opacity.any()
-    assert not image.depth.any()
+    assert (image.depth == FAR).all()
     image.features.sum().backward()
     assert background.grad is not None
     assert background.grad.tolist() == [81.0, 81.0]
@@ -192,7 +212,7 @@ def test_the_gradients_of_projected_centres_can_be_kept(dtype: torch.dtype) -> N
     projected = project(gaussians, camera, near=0.2, blur=0.3, antialiased=False)
     projected.means_2d.retain_grad()
     features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
-    image = rasterise(projected, features, torch.zeros(3, dtype=dtype), width=22, height=17)
+    image = rasterise(projected, features, torch.zeros(3, dtype=dtype), camera, far=FAR)
     image.features.square().sum().backward()
     slopes = projected.means_2d.grad
     assert slopes is not None

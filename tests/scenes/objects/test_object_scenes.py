@@ -10,12 +10,12 @@ from helpers.mesh_samples import cube, glowing, mesh_of, quad, sphere, world_poi
 from latentfields.errors import InputError
 from latentfields.scenes.depth_files import depth_unit, read_depth, write_depth
 from latentfields.scenes.load import load_scene
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.meshes import Material
 from latentfields.scenes.objects.object_scenes import framed, object_cameras, render_object_scene
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.objects.rendering import MeshRenderer
 
-SMALL = RenderOptions(views=10, size=32, samples=2, test_fraction=0.2, val_fraction=0.1)
+SMALL = RenderConfig(views=10, size=32, samples=2, test_fraction=0.2, val_fraction=0.1)
 
 
 def test_the_folder_has_the_nerf_synthetic_layout(tmp_path):
@@ -153,16 +153,16 @@ def test_every_view_is_reported(tmp_path):
 @pytest.mark.parametrize(
     ("change", "option"),
     [
-        ({"views": 1}, "--views"),
-        ({"size": 4}, "--size"),
-        ({"test_fraction": 0.95}, "--test-fraction"),
-        ({"test_fraction": 0.6, "val_fraction": 0.6}, "--test-fraction"),
-        ({"val_fraction": -0.1}, "--val-fraction"),
-        ({"distance": 0.0}, "--distance"),
-        ({"distance": math.nan}, "--distance"),
-        ({"field_of_view": 180.0}, "--field-of-view"),
-        ({"min_elevation": 30.0, "max_elevation": 10.0}, "--max-elevation"),
-        ({"samples": 0}, "--samples"),
+        ({"views": 1}, "views"),
+        ({"size": 4}, "size"),
+        ({"test_fraction": 0.95}, "test_fraction"),
+        ({"test_fraction": 0.6, "val_fraction": 0.6}, "test_fraction"),
+        ({"val_fraction": -0.1}, "val_fraction"),
+        ({"distance": 0.0}, "distance"),
+        ({"distance": math.nan}, "distance"),
+        ({"field_of_view": 180.0}, "field_of_view"),
+        ({"min_elevation": 30.0, "max_elevation": 10.0}, "max_elevation"),
+        ({"samples": 0}, "samples"),
     ],
 )
 def test_options_out_of_range(tmp_path, change, option):
@@ -173,7 +173,7 @@ def test_options_out_of_range(tmp_path, change, option):
 
 @pytest.mark.parametrize("views", [2, 3, 4, 10, 57, 100])
 def test_split_sizes_add_up(views):
-    sizes = RenderOptions(views=views).split_sizes()
+    sizes = RenderConfig(views=views).split_sizes()
     assert sum(sizes.values()) == views
     assert sizes["train"] >= 1
     assert sizes["test"] >= 1

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from latentfields.fields.gaussians.config import GradientDensification
+from latentfields.fields.densification import GradientDensificationConfig
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.rows import forget_moments, take_rows
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy, moments_passed
@@ -35,7 +35,7 @@ class AdaptiveControl(Strategy):
     resets: Tensor
     """() int64: resets of the opacities that were done."""
 
-    def __init__(self, options: GradientDensification) -> None:
+    def __init__(self, options: GradientDensificationConfig) -> None:
         super().__init__()
         self.options = options
         self.register_buffer("gradients", torch.zeros(0))

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.fields.config import GaussiansConfig
+from latentfields.fields.densification import McmcDensificationConfig
 from latentfields.fields.field import Head, Representation
-from latentfields.fields.gaussians.config import McmcDensification
 from latentfields.fields.spherical_harmonics import spherical_harmonics
 from latentfields.rendering.splatting.gaussians import Gaussians
 
@@ -82,7 +82,7 @@ class GaussianField(Representation):
     def regularisation(self) -> Tensor:
         """Mean opacity and mean scale, weighted, with MCMC (Kheradmand et al. 2024, Sec. 4.4); otherwise zero."""
         options = self.config.densification
-        if not isinstance(options, McmcDensification):
+        if not isinstance(options, McmcDensificationConfig):
             return self.means.new_zeros(())
         opacity, scale = torch.sigmoid(self.opacities).mean(), self.scales.exp().mean()
         return options.opacity_weight * opacity + options.scale_weight * scale

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from latentfields.fields.gaussians.config import McmcDensification
+from latentfields.fields.densification import McmcDensificationConfig
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.rows import forget_moments, take_rows
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy, moments_passed
@@ -27,7 +27,7 @@ _OPACITY_RANGE = (1e-4, 1 - 1e-4)
 class MarkovChain(Strategy):
     """The strategy of 3DGS-MCMC."""
 
-    def __init__(self, options: McmcDensification) -> None:
+    def __init__(self, options: McmcDensificationConfig) -> None:
         super().__init__()
         self.options = options
 

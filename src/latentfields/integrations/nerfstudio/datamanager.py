@@ -19,6 +19,7 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.integrations.nerfstudio.views import cropped, latent_views, rows
+from latentfields.scenes.resampling import composited
 
 
 @dataclass
@@ -170,5 +171,4 @@ def _composited(image: Tensor, background: tuple[float, float, float]) -> Tensor
     values = values.float() / 255 if values.dtype == torch.uint8 else values
     if len(values) == 3:
         return values
-    color = values.new_tensor(background).view(3, 1, 1)
-    return values[:3] * values[3:] + color * (1 - values[3:])
+    return composited(values[:3], values[3:], background)

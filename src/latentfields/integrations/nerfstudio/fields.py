@@ -21,7 +21,8 @@ from latentfields.integrations.nerfstudio.own_model import OwnModel, supervision
 from latentfields.latent_nerf.build import new_sampler
 from latentfields.latent_nerf.losses import latent_supervision_loss
 from latentfields.latent_nerf.presets import PresetName, preset
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
+from latentfields.rendering.rendering import Shot
 
 
 @dataclass
@@ -50,7 +51,7 @@ class FieldModel(OwnModel):
         super().populate_modules()
         settings = preset(self.config.field, self.config.preset)
         assert not isinstance(settings.field, GaussiansConfig)
-        assert not isinstance(settings.sampling, Splatting)
+        assert not isinstance(settings.sampling, SplattingConfig)
         self.schedule = settings.field.optimizer
         channels = len(self.renderer.background)
         self.field = new_field(settings.field, channels=channels, head="linear")
@@ -76,14 +77,14 @@ class FieldModel(OwnModel):
             origins=(ray_bundle.origins - self.scene_center) / self.half_side,
             directions=ray_bundle.directions,
         )
-        seen = self.sampler.render(
-            self.field,
+        shot = Shot(
             rays,
             self.renderer.background,
             near=self.config.near_plane / self.half_side,
             far=float("inf"),
             generator=torch.default_generator if self.training else None,
         )
+        seen = self.sampler.render(self.field, shot)
         outputs = {
             "rgb": seen.features,
             "accumulation": seen.opacity[:, None],

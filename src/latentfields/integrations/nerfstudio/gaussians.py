@@ -21,16 +21,17 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.fields.config import GaussiansConfig
-from latentfields.fields.gaussians.config import DensificationName
+from latentfields.fields.densification import DensificationName
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.initialisation import place
 from latentfields.fields.gaussians.strategy import SplattedStep
 from latentfields.integrations.nerfstudio.own_model import OwnModel, supervision_progress
 from latentfields.integrations.nerfstudio.views import maps, pinhole_cameras, rows
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
+from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.presets import PresetName, preset
-from latentfields.latent_nerf.scene_model import View
-from latentfields.rendering.options import Splatting
+from latentfields.rendering.config import SplattingConfig
+from latentfields.rendering.rendering import Rendering
 from latentfields.training.checkpoint import without_prefix
 
 
@@ -60,23 +61,20 @@ class GaussianModel(OwnModel):
         super().populate_modules()
         settings = preset("gaussians", self.config.preset, densification=self.config.densification)
         assert isinstance(settings.field, GaussiansConfig)
-        assert isinstance(settings.sampling, Splatting)
+        assert isinstance(settings.sampling, SplattingConfig)
         self.schedule = settings.field.optimizer
         background = self.renderer.background
         self.scene = LatentGaussians(
             GaussianField(settings.field, channels=len(background), head="linear"),
-            autoencoder=None,
-            background=background.detach(),
-            learn_background=False,
+            settings.sampling,
+            # The pipeline decodes, and here latents are what colours are elsewhere.
+            space=LatentSpace(),
+            # The renderer's very parameter, where it is learned.
+            background=background,
             near=self.config.near_plane / self.half_side,
             far=self.config.far_plane / self.half_side,
-            splatting=settings.sampling,
-            normalizer=None,
-            projection=None,
         )
-        # The very parameter, where it is learned.
-        self.scene.background = background
-        self._seen: list[View] = []
+        self._seen: list[Rendering] = []
 
     def resize_to(self, state: Mapping[str, Tensor]) -> None:
         """As many Gaussians as in `state`, and what their strategy knows of them."""
@@ -124,27 +122,29 @@ class GaussianModel(OwnModel):
     def _after_step(self, steps: int, optimizer: torch.optim.Optimizer, step: int) -> None:
         """Add and remove Gaussians, in the optimiser as well, after what it did for the views that were seen."""
         height, width = self._seen[0].features.shape[-2:]
-        splats = [projected for view in self._seen for projected in view.splats]
-        for view, projected in zip(self._seen, splats, strict=True):
+        splats = [projected for seen in self._seen for projected in seen.splats]
+        for seen, projected in zip(self._seen, splats, strict=True):
             # Strategies mean halves of the picture's size, and views of a step may differ in theirs.
-            own_height, own_width = view.features.shape[-2:]
+            own_height, own_width = seen.features.shape[-2:]
             gradient = projected.means_2d.grad
             if gradient is not None:
                 gradient *= gradient.new_tensor([own_width / width, own_height / height])
-        seen = SplattedStep(
+        splatted = SplattedStep(
             splats,
             width=width,
             height=height,
             value_range=self.scene.value_range,
             progress=supervision_progress(step, steps),
         )
-        self.scene.strategy.after_step(self.scene.field, optimizer, seen, generator=torch.default_generator)
+        self.scene.strategy.after_step(
+            self.scene.field, optimizer, splatted, generator=torch.default_generator
+        )
         self._seen = []
 
-    def _render(self, views: Cameras) -> list[View]:
+    def _render(self, views: Cameras) -> list[Rendering]:
         """Every one of B views by itself, as sizes may differ."""
         cameras = pinhole_cameras(views, center=self.scene_center, scale=1 / self.half_side)
-        return [self.scene.render_grid(camera, None) for camera in cameras]
+        return [self.scene.render_pixels(camera, None) for camera in cameras]
 
     def get_outputs(self, views: Cameras) -> dict[str, Tensor]:
         """Latents (R, C) of views on the latent grid as `rgb`, `accumulation` (R, 1) and `depth` (R, 1)."""
@@ -153,11 +153,11 @@ class GaussianModel(OwnModel):
             self._seen = seen
         return self._outputs(seen)
 
-    def _outputs(self, seen: Sequence[View]) -> dict[str, Tensor]:
+    def _outputs(self, seen: Sequence[Rendering]) -> dict[str, Tensor]:
         return {
-            "rgb": torch.cat([rows(view.features[0]) for view in seen]),
-            "accumulation": torch.cat([rows(view.opacity[0]) for view in seen]),
-            "depth": self.half_side * torch.cat([rows(view.depth[0]) for view in seen]),
+            "rgb": torch.cat([rows(part.features[0]) for part in seen]),
+            "accumulation": torch.cat([rows(part.opacity[0]) for part in seen]),
+            "depth": self.half_side * torch.cat([rows(part.depth[0]) for part in seen]),
         }
 
     @torch.no_grad()

@@ -1,12 +1,13 @@
 """Nerfstudio's methods with the paper's settings (IG-AE Table 16), under the names that its commands list.
 
-Where Table 16 says "Nerfstudio default", the values are those of Nerfstudio 1.1.5. A method that is not here needs a
+Numbers of Table 16 come from the recipes of the package's own fields (`fields/config.py`). Where the table says
+"Nerfstudio default", the values are those of Nerfstudio 1.1.5. A method that is not here needs a
 configuration of its stock model and a call of `latent_method`; docs/nerfstudio.md shows one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
@@ -20,6 +21,14 @@ from nerfstudio.models.tensorf import TensoRFModelConfig
 from nerfstudio.models.vanilla_nerf import VanillaModelConfig
 from nerfstudio.plugins.types import MethodSpecification
 
+from latentfields.fields.config import (
+    RECIPES,
+    InstantNgpConfig,
+    OptimizerConfig,
+    Recipe,
+    TensorfConfig,
+    VanillaConfig,
+)
 from latentfields.integrations.nerfstudio.datamanager import LatentDatamanagerConfig
 from latentfields.integrations.nerfstudio.fields import FieldModelConfig
 from latentfields.integrations.nerfstudio.gaussians import GaussianModelConfig
@@ -28,13 +37,14 @@ from latentfields.integrations.nerfstudio.pipeline import LatentPipelineConfig
 from latentfields.integrations.nerfstudio.schedule import SCHEDULE, LearningRateSchedule
 from latentfields.integrations.nerfstudio.tensorf import BackgroundFreeTensoRF
 from latentfields.latent_nerf.config import StageConfig
+from latentfields.latent_nerf.presets import preset
 
-SUPERVISION_STEPS, ALIGNMENT_STEPS = 10_000, 15_000
-DECODER_LEARNING_RATE, DECODER_DECAY = 1e-4, 0.9996
-"""The decoder's Adam, and what its learning rate is multiplied with in each step of RGB Alignment."""
+SHARED = preset("kplanes", "paper")
+"""What Table 16 has for all methods alike: iterations, and the decoder's optimiser."""
 PLANES = {"near_plane": 0.2, "far_plane": 4.0}
 """Near and far of models with fixed ones, for the unit cube to which Nerfstudio's data parser scales the cameras."""
 
+F = TypeVar("F")
 Groups = dict[str, dict[str, Any]]
 
 
@@ -61,10 +71,11 @@ def latent_method(
     background are added. `xi_supervision` and `xi_alignment` multiply their learning rates in the two stages.
     Without a `datamanager`, steps have four images of data in Nerfstudio's own format.
     """
-    decoder = LearningRateSchedule("exponential", final_learning_rate=DECODER_DECAY**ALIGNMENT_STEPS)
+    supervision, alignment = SHARED.supervision.steps, SHARED.alignment.steps
+    decoder = LearningRateSchedule("exponential", final_learning_rate=SHARED.decoder_final_learning_rate)
     config = TrainerConfig(
         method_name=name,
-        max_num_iterations=SUPERVISION_STEPS + ALIGNMENT_STEPS,
+        max_num_iterations=supervision + alignment,
         steps_per_save=1000,
         steps_per_eval_batch=500,
         steps_per_eval_image=500,
@@ -74,13 +85,13 @@ def latent_method(
         pipeline=LatentPipelineConfig(
             datamanager=datamanager or LatentDatamanagerConfig(dataparser=NerfstudioDataParserConfig()),
             model=LatentModelConfig(ray_model=ray_model),
-            supervision=StageConfig(SUPERVISION_STEPS, xi_supervision),
-            alignment=StageConfig(ALIGNMENT_STEPS, xi_alignment),
+            supervision=StageConfig(supervision, xi_supervision),
+            alignment=StageConfig(alignment, xi_alignment),
         ),
         optimizers=optimizers
         | {
             "background": group(AdamOptimizerConfig(lr=1e-3)),
-            "decoder": group(AdamOptimizerConfig(lr=DECODER_LEARNING_RATE), decoder),
+            "decoder": group(AdamOptimizerConfig(lr=SHARED.decoder_learning_rate), decoder),
         },
         viewer=ViewerConfig(num_rays_per_chunk=1 << 15),
         # The viewer listens on all interfaces and holds evaluation back: not without being asked.
@@ -93,22 +104,51 @@ def _exponential(final: float, steps: int) -> LearningRateSchedule:
     return LearningRateSchedule("exponential", final_learning_rate=final, steps=steps)
 
 
+def _scheduled(optimizer: OptimizerConfig) -> LearningRateSchedule:
+    """The same course, as Nerfstudio's optimisers have it beside them."""
+    if optimizer.schedule == "constant":
+        return LearningRateSchedule()
+    return LearningRateSchedule(
+        optimizer.schedule,
+        final_learning_rate=optimizer.final_learning_rate,
+        steps=optimizer.schedule_steps,
+        warmup_steps=optimizer.warmup_steps,
+    )
+
+
+def _field(recipe: Recipe, kind: type[F]) -> F:
+    assert isinstance(recipe.field, kind)
+    return recipe.field
+
+
+PAPER = {name: recipes["paper"] for name, recipes in RECIPES.items()}
+VANILLA = _field(PAPER["vanilla"], VanillaConfig)
+INSTANT_NGP = _field(PAPER["instant-ngp"], InstantNgpConfig)
+TENSORF = _field(PAPER["tensorf"], TensorfConfig)
+SPLATTED = RECIPES["gaussians"]["small"]
+"""Fitted to a decoder that follows, as in `latentfields fit`; the `paper` preset aligns none."""
+
 METHODS: dict[str, MethodSpecification] = {
     "latent-vanilla-nerf": latent_method(
         "latent-vanilla-nerf",
         "Vanilla NeRF in the latent space of an autoencoder.",
         VanillaModelConfig(collider_params=dict(PLANES)),
-        {"fields": group(RAdamOptimizerConfig(lr=5e-4, eps=1e-8))},
-        xi_supervision=0.1,
-        xi_alignment=1.0,
+        {"fields": group(RAdamOptimizerConfig(lr=VANILLA.learning_rate, eps=VANILLA.optimizer.eps))},
+        xi_supervision=PAPER["vanilla"].supervision_factor,
+        xi_alignment=PAPER["vanilla"].alignment_factor,
     ),
     "latent-instant-ngp": latent_method(
         "latent-instant-ngp",
         "Instant-NGP in the latent space of an autoencoder. Needs CUDA.",
         InstantNGPModelConfig(eval_num_rays_per_chunk=8192, far_plane=PLANES["far_plane"]),
-        {"fields": group(AdamOptimizerConfig(lr=1e-2, eps=1e-15), _exponential(0.01, 200_000))},
-        xi_supervision=0.001,
-        xi_alignment=0.1,
+        {
+            "fields": group(
+                AdamOptimizerConfig(lr=INSTANT_NGP.table_learning_rate, eps=INSTANT_NGP.optimizer.eps),
+                _scheduled(INSTANT_NGP.optimizer),
+            )
+        },
+        xi_supervision=PAPER["instant-ngp"].supervision_factor,
+        xi_alignment=PAPER["instant-ngp"].alignment_factor,
         mixed_precision=True,
     ),
     "latent-tensorf": latent_method(
@@ -120,11 +160,15 @@ METHODS: dict[str, MethodSpecification] = {
             camera_optimizer=CameraOptimizerConfig(mode="off"),
         ),
         {
-            "fields": group(AdamOptimizerConfig(lr=1e-3), _exponential(0.1, 30_000)),
-            "encodings": group(AdamOptimizerConfig(lr=2e-2), _exponential(0.1, 30_000)),
+            "fields": group(
+                AdamOptimizerConfig(lr=TENSORF.network_learning_rate), _scheduled(TENSORF.optimizer)
+            ),
+            "encodings": group(
+                AdamOptimizerConfig(lr=TENSORF.factors_learning_rate), _scheduled(TENSORF.optimizer)
+            ),
         },
-        xi_supervision=0.01,
-        xi_alignment=0.1,
+        xi_supervision=PAPER["tensorf"].supervision_factor,
+        xi_alignment=PAPER["tensorf"].alignment_factor,
     ),
     # Not in Table 16; the factor of 0.1 in both stages is that of the code released with IG-AE.
     "latent-nerfacto": latent_method(
@@ -154,19 +198,20 @@ METHODS: dict[str, MethodSpecification] = {
             "fields_adam": {"optimizer": AdamOptimizerConfig(lr=1.0), "scheduler": None},
             "fields_radam": {"optimizer": RAdamOptimizerConfig(lr=1.0), "scheduler": None},
         },
-        xi_supervision=0.1,
-        xi_alignment=0.1,
+        xi_supervision=PAPER["kplanes"].supervision_factor,
+        xi_alignment=PAPER["kplanes"].alignment_factor,
     ),
-    # Not in Table 16; the factors are those of `latentfields fit`, one image per step that of 3DGS.
+    # Not in Table 16; one image per step is 3DGS's.
     "latent-splatfacto": latent_method(
         "latent-splatfacto",
         "3D Gaussians, latentfields' own, in the latent space of an autoencoder.",
         GaussianModelConfig(),
         {"fields_adam": {"optimizer": AdamOptimizerConfig(lr=1.0), "scheduler": None}},
-        xi_supervision=1.0,
-        xi_alignment=0.5,
+        xi_supervision=SPLATTED.supervision_factor,
+        xi_alignment=SPLATTED.alignment_factor,
         datamanager=LatentDatamanagerConfig(
-            dataparser=NerfstudioDataParserConfig(load_3D_points=True), batch_images=1
+            dataparser=NerfstudioDataParserConfig(load_3D_points=True),
+            batch_images=PAPER["gaussians"].batch_images,
         ),
     ),
 }

@@ -74,9 +74,8 @@ class LatentPipeline(VanillaPipeline):
         autoencoder = load_autoencoder(config.autoencoder).to(device).eval()
         self.datamanager = config.datamanager.setup(device=device, test_mode=test_mode)
         self.datamanager.encode_with(autoencoder, COLORS.get(config.model.background, COLORS["white"]))
-        if not autoencoder.has_statistics and test_mode == "val":
-            images = torch.stack(self.datamanager.images("train")[1]).to(device)
-            autoencoder.set_statistics(autoencoder.measure_statistics(images))
+        if test_mode == "val":
+            autoencoder.ensure_statistics(lambda: torch.stack(self.datamanager.images("train")[1]))
         self._original = (autoencoder,)
         dataset = self.datamanager.train_dataset
         self._model: LatentModel = config.model.setup(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from latentfields.config.checks import Checked, NonNegative, Range, Share
 
 Source = Literal["auto", "depth", "colmap", "images"]
 """Where correspondences come from: depth maps, a COLMAP model, or plain images that pycolmap matches; auto takes the
@@ -16,24 +18,24 @@ proportion to its inverse."""
 
 
 @dataclass(frozen=True)
-class CorrespondenceOptions:
+class CorrespondenceConfig(Checked):
     """How correspondences are found; the defaults for images are LRF App. A.2."""
 
     source: Source = "auto"
     """Depth maps (depth), a COLMAP model (colmap), plain images (images), or the first of these that there is."""
     min_points: int = 15
     """Image pairs with fewer points are left out: the paper's minimum number of inliers."""
-    min_inlier_ratio: float = 0.25
+    min_inlier_ratio: Share = 0.25
     """Images: share of a pair's matches that have to agree with one epipolar geometry."""
     overlap: int = 10
     """Images: each one is matched with so many that follow it, and with those 2, 4, 8, ... 2^overlap places on."""
-    exhaustive_up_to: int = 40
+    exhaustive_up_to: NonNegative = 40
     """Images: sets of at most so many are matched all with all instead, which closes all loops."""
     vocabulary_tree: Path | None = None
     """Images: COLMAP's vocabulary tree file; with it, loops are looked for in larger sets."""
     spacing: int = 4
     """Depth: pixels between neighbouring points."""
-    largest_angle: float = 60.0
+    largest_angle: Annotated[float, Range(above=0, high=180)] = 60.0
     """Depth: degrees between the directions of two views up to which they are paired."""
 
     def about(self, source: str) -> dict[str, Any]:
@@ -47,11 +49,3 @@ class CorrespondenceOptions:
         if source == "images" and self.vocabulary_tree is not None:
             values["vocabulary_tree"] = str(self.vocabulary_tree)
         return values
-
-    def problem(self) -> str | None:
-        """Why no correspondences can be found with these values, or None."""
-        if self.min_points < 1 or self.overlap < 1 or self.spacing < 1 or self.exhaustive_up_to < 0:
-            return "min_points, overlap and spacing should be at least 1, and exhaustive_up_to at least 0"
-        if not 0 <= self.min_inlier_ratio <= 1 or not 0 < self.largest_angle <= 180:
-            return "min_inlier_ratio should be from 0 to 1, and largest_angle above 0 and at most 180 degrees"
-        return None

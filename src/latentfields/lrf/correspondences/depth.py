@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.files import PointPair, SceneCorrespondences, gathered
 from latentfields.lrf.correspondences.pose_error import unit_spread
 from latentfields.measures.warping import correspondences, covered_cells, neighbouring_views
@@ -15,7 +15,7 @@ from latentfields.scenes.images import image_size
 from latentfields.scenes.load import load_scene
 
 
-def depth_correspondences(folder: Path, options: CorrespondenceOptions) -> SceneCorrespondences:
+def depth_correspondences(folder: Path, options: CorrespondenceConfig) -> SceneCorrespondences:
     """Correspondences between the training views of a scene with depth maps.
 
     Points are the centres of squares of `options.spacing` pixels that lie wholly on the surface, where another view

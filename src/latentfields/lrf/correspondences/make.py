@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from latentfields.errors import InputError
-from latentfields.files import read_json
-from latentfields.lrf.correspondences.config import CorrespondenceOptions, Source
+from latentfields.errors import ArgumentError, InputError
+from latentfields.files import Folders, as_folders, read_json
+from latentfields.lrf.correspondences.config import CorrespondenceConfig, Source
 from latentfields.lrf.correspondences.depth import depth_correspondences
 from latentfields.lrf.correspondences.files import (
     SceneCorrespondences,
@@ -30,17 +30,24 @@ _FINDERS = {
 
 
 def correspond(
-    roots: Sequence[Path], *, out: Path, options: CorrespondenceOptions
-) -> Iterator[SceneCorrespondences]:
-    """Write the correspondences of every scene in or directly below `roots` into the data set `out`, one by one.
+    scenes: Folders, *, out: str | Path, options: CorrespondenceConfig | None = None
+) -> tuple[SceneCorrespondences, ...]:
+    """Write the correspondences of every scene in or directly below the folders `scenes` into the data set `out`.
 
     Scenes that `out` holds already, made with the same options, are only read. Raises InputError for unusable input,
     when two scenes have one name, and when `out` holds other correspondences under it; what is written is complete.
     """
-    if problem := options.problem():
-        raise InputError("options", problem)
+    return tuple(correspond_one_by_one(scenes, out=out, options=options))
+
+
+def correspond_one_by_one(
+    scenes: Folders, *, out: str | Path, options: CorrespondenceConfig | None = None
+) -> Iterator[SceneCorrespondences]:
+    """Do what `correspond` does, scene by scene as they are asked for: to show progress, or to keep none in memory."""
+    roots, out, options = as_folders(scenes), Path(out), options or CorrespondenceConfig()
+    options.check()
     if not roots:
-        raise InputError("scenes", "name at least one scene, or folder of scenes")
+        raise ArgumentError("scenes", "name at least one scene, or folder of scenes")
     if out.exists() and not out.is_dir():
         raise InputError(out, "is not a folder")
     folders: dict[str, Path] = {}
@@ -54,7 +61,7 @@ def correspond(
         yield _made(folder, sources[name], out=out, options=options)
 
 
-def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceOptions) -> SceneCorrespondences:
+def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceConfig) -> SceneCorrespondences:
     file = scene_file(out, scene_name(folder))
     if not file.exists():
         scene = _FINDERS[source](folder, options)

@@ -9,7 +9,7 @@ from typing import Any
 
 from latentfields.autoencoders.image_data import PHOTO_SUFFIXES
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.files import SceneCorrespondences
 from latentfields.lrf.correspondences.sparse_points import correspondences_of_tracks
 from latentfields.scenes.images import image_size
@@ -27,7 +27,7 @@ def picture_folder(folder: Path) -> Path | None:
     return None
 
 
-def matched_correspondences(folder: Path, options: CorrespondenceOptions) -> SceneCorrespondences:
+def matched_correspondences(folder: Path, options: CorrespondenceConfig) -> SceneCorrespondences:
     """Correspondences between plain images: SIFT features, matches by LRF App. A.2, incremental reconstruction.
 
     Small sets are matched all with all; larger ones in the order of their names, with `overlap` neighbours and
@@ -91,7 +91,7 @@ def _extract(colmap: Any, database: Path, images: Path, names: list[str]) -> Non
     )
 
 
-def _match(colmap: Any, database: Path, count: int, options: CorrespondenceOptions) -> None:
+def _match(colmap: Any, database: Path, count: int, options: CorrespondenceConfig) -> None:
     verification = colmap.TwoViewGeometryOptions(
         min_num_inliers=options.min_points, min_inlier_ratio=options.min_inlier_ratio
     )

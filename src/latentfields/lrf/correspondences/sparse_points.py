@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceOptions
+from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.files import PointPair, SceneCorrespondences, gathered
 from latentfields.lrf.correspondences.pose_error import unit_spread
 from latentfields.scenes.readers.capture import (
@@ -31,7 +31,7 @@ from latentfields.scenes.readers.colmap.tracks import TrackedImage, read_tracks
 from latentfields.scenes.scene import scene_name
 
 
-def colmap_correspondences(folder: Path, options: CorrespondenceOptions) -> SceneCorrespondences:
+def colmap_correspondences(folder: Path, options: CorrespondenceConfig) -> SceneCorrespondences:
     """Correspondences between the training views of a COLMAP folder: all images but every eighth.
 
     Raises InputError when the model is missing, damaged or has no points, and for a single view.

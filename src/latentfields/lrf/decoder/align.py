@@ -2,7 +2,7 @@
 
 config.json     what was computed
 fits/           the latent field that is being fitted; deleted when its pairs are written
-pairs/          rendered latents and images of every scene (`align_pairs`)
+pairs/          rendered latents and images of every scene (`pairs`)
 log.jsonl       losses while the decoder is trained
 state/          checkpoint for resuming
 metrics.json    scores on the pairs, before and after
@@ -13,98 +13,103 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.config.typed_json import to_json
-from latentfields.errors import InputError
-from latentfields.files import write_json
-from latentfields.latent_nerf.fit import METRICS_FILE, SMALLEST_SIDE
-from latentfields.lrf.decoder.align_fit import fit_latent_field
-from latentfields.lrf.decoder.align_scores import score_pairs
-from latentfields.lrf.decoder.config import AlignConfig
-from latentfields.lrf.decoder.pairs import Pairs, novel_views, write_pairs
+from latentfields.config.checks import require_at_least
+from latentfields.errors import ArgumentError, InputError
+from latentfields.files import Folders, as_folders
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.fit import SMALLEST_SIDE
+from latentfields.lrf.decoder.config import DecoderRunConfig, DecoderTrainingConfig, latent_field_config
+from latentfields.lrf.decoder.pairs import Pairs, fit_latent_field, novel_views, score_pairs, write_pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.loop import LoopOptions, train
-from latentfields.training.runs import claim_run, is_claimed
+from latentfields.training.jobs import Job, run_jobs
+from latentfields.training.loop import LoopConfig, train
+from latentfields.training.recipe import begin, finish
+from latentfields.training.runs import is_claimed
 
 STATISTICS_VIEWS = 8
 """Training views of every scene that latent statistics are measured on, where the autoencoder has none."""
 
 
 def align_decoder(
-    config: AlignConfig, *, out: Path, device: str = "auto", loop: LoopOptions | None = None
+    training: DecoderTrainingConfig | None = None,
+    *,
+    scenes: Folders,
+    autoencoder: str | Path = "base",
+    photos: Folders = (),
+    fit: FitConfig | None = None,
+    size: int | None = None,
+    out: str | Path,
+    device: str = "auto",
+    processes: int = 1,
+    loop: LoopConfig | None = None,
 ) -> Autoencoder:
     """Fit a latent field to every scene, render the pairs, and train the decoder on all of them (Eq. 11).
 
-    Returns the autoencoder, on the CPU, that `out/autoencoder` holds: only its decoder differs from the one that
-    `config` names. Training and novel views are defined in `align_pairs`. Run again after an interruption, it
-    continues. `device` is as for `fit`.
+    `scenes` are scenes or folders of them, whose images are resized to a longer side of `size` pixels if that is
+    given; `fit` says how fields are fitted (by default `latent_field_config("gaussians")`), so many `processes` at a
+    time: of several, each uses another GPU where there are some and `device` is auto. `photos` are folders of
+    photographs that the decoder is to go on decoding as before.
+    Returns the autoencoder, on the CPU, that `out/autoencoder` holds: only its decoder differs from `autoencoder`, a
+    name or folder. Training and novel views are defined in `pairs`. Run again after an interruption, it continues.
+    `device` is as for `fit`.
     Raises InputError for unusable scenes or options, or when `out` holds a run with other settings.
     """
-    config.check()
+    out = Path(out)
+    run = DecoderRunConfig(
+        scenes=as_folders(scenes),
+        autoencoder=str(autoencoder),
+        size=size,
+        fit=fit or latent_field_config("gaussians"),
+        training=training or DecoderTrainingConfig(),
+        photos=as_folders(photos),
+    )
+    run.check()
+    require_at_least("processes", processes, 1)
     target = choose_device(device)
-    autoencoder = load_autoencoder(config.autoencoder)
-    folders = [folder for root in config.scenes for folder in scene_folders_below(root)]
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
-    if config.training.crop < autoencoder.factor:
-        raise InputError(
-            "--crop", f"is {config.training.crop}; expected at least the factor {autoencoder.factor}"
+    model = load_autoencoder(autoencoder)
+    if run.training.crop < model.factor:
+        raise ArgumentError(
+            "training.crop", f"is {run.training.crop}; expected at least the factor {model.factor}"
         )
-    _prepare(folders, autoencoder, config)
-    if not is_claimed(out):
-        _photos(config, size=config.training.crop)
-    claim_run(out, to_json(config))
-    autoencoder = autoencoder.to(target)
-    paths = [
-        _scene_pairs(folder, f"{number:04d}-{folder.resolve().name}", autoencoder, config, out, device)
-        for number, folder in enumerate(folders)
-    ]
-    shutil.rmtree(out / "fits", ignore_errors=True)
-    pairs = Pairs(paths, factor=autoencoder.factor, crop=config.training.crop)
-    photos = _photos(config, size=autoencoder.factor * pairs.cells)
-    trainer = DecoderAlignment(autoencoder, pairs, config.training, photos=photos)
+    folders = begin(run, out, lambda: _prepared(run, model, first=not is_claimed(out)))
+    paths = _written_pairs(folders, run, model.statistics, out=out, device=device, processes=processes)
+    model = model.to(target)
+    pairs = Pairs(paths, factor=model.factor, crop=run.training.crop)
+    trainer = DecoderAlignment(
+        model, pairs, run.training, photos=_photos(run, size=model.factor * pairs.cells)
+    )
     seconds = train(
-        trainer, steps=config.training.steps, folder=out, label="decoder", options=loop or LoopOptions()
+        trainer, steps=run.training.steps, folder=out, label="decoder", options=loop or LoopConfig()
     )
-    scores = {"before": score_pairs(trainer.original, pairs), "after": score_pairs(autoencoder, pairs)}
-    write_json(
-        out / METRICS_FILE,
-        {
-            "scenes": len(paths),
-            "training_views": len(pairs.training),
-            "novel_views": len(pairs.novel),
-            "training_seconds": seconds,
-            **scores,
-        },
-    )
-    autoencoder = autoencoder.cpu()
-    autoencoder.save(out / "autoencoder")
-    return autoencoder
+    measured = {
+        "scenes": len(paths),
+        "training_views": len(pairs.training),
+        "novel_views": len(pairs.novel),
+        "before": score_pairs(trainer.original, pairs),
+        "after": score_pairs(model, pairs),
+    }
+    return finish(out, model.cpu(), measured, seconds=seconds, device=target)
 
 
-def _scene(folder: Path, autoencoder: Autoencoder, config: AlignConfig) -> Scene:
-    return load_scene(folder, max_size=config.size).cropped_to_multiple(autoencoder.factor)
+def _prepared(run: DecoderRunConfig, autoencoder: Autoencoder, *, first: bool) -> Sequence[Path]:
+    """The folders of all scenes, which can be used; the autoencoder gets statistics where it has none.
 
-
-def _photos(config: AlignConfig, *, size: int) -> TrainingImages | None:
-    """The photographs that are large enough, if any were asked for."""
-    return load_training_images(config.photos, (), size=size) if config.photos else None
-
-
-def _prepare(folders: Sequence[Path], autoencoder: Autoencoder, config: AlignConfig) -> None:
-    """Check that every scene can be used, and give the autoencoder statistics where it has none."""
+    At the `first` start photographs are read, too. Raises InputError for scenes and photographs of no use.
+    """
+    folders = [folder for root in run.scenes for folder in scene_folders_below(root)]
     latents = []
     for folder in folders:
-        scene = _scene(folder, autoencoder, config)
+        scene = _scene(folder, autoencoder, run)
         novel_views(scene)
         training = scene.indices("train")
         if min(scene.size) < SMALLEST_SIDE:
@@ -113,20 +118,68 @@ def _prepare(folders: Sequence[Path], autoencoder: Autoencoder, config: AlignCon
             )
         if not autoencoder.has_statistics:
             views = scene.images(evenly_spread(training, STATISTICS_VIEWS))
-            latents.append(autoencoder.encode_batches(views).transpose(0, 1).flatten(1))
+            latents.append(autoencoder.encode_batches(views))
     if latents:
-        autoencoder.set_statistics(LatentStatistics.of(torch.cat(latents, dim=1)[None, :, None]))
+        autoencoder.set_statistics(LatentStatistics.of(*latents))
+    if first:
+        _photos(run, size=run.training.crop)
+    return folders
 
 
-def _scene_pairs(
-    folder: Path, name: str, autoencoder: Autoencoder, config: AlignConfig, out: Path, device: str
-) -> Path:
-    """File of a scene's pairs, made unless it is there."""
-    path = out / "pairs" / f"{name}.safetensors"
-    if not path.is_file():
-        scene = _scene(folder, autoencoder, config)
-        run = fit_latent_field(scene, autoencoder, out=out / "fits" / name, config=config.fit, device=device)
-        run.model.to(autoencoder.latent_mean.device)
-        write_pairs(path, run, scene, autoencoder)
-        shutil.rmtree(run.folder)
-    return path
+def _scene(folder: Path, autoencoder: Autoencoder, run: DecoderRunConfig) -> Scene:
+    return load_scene(folder, max_size=run.size).cropped_to_multiple(autoencoder.factor)
+
+
+def _photos(run: DecoderRunConfig, *, size: int) -> TrainingImages | None:
+    """The photographs that are large enough, if any were asked for."""
+    return load_training_images(run.photos, (), size=size) if run.photos else None
+
+
+@dataclass(frozen=True)
+class PairsJob:
+    """A scene that a latent field is fitted to."""
+
+    folder: Path
+    """Folder of the scene."""
+    run: DecoderRunConfig
+    statistics: LatentStatistics
+    """Of the autoencoder's latents."""
+    device: str
+    work: Path
+    """Folder of the fit."""
+    path: Path
+    """File for the pairs."""
+
+
+def fit_pairs(job: PairsJob) -> None:
+    """Fit a latent field to a scene and write its pairs."""
+    autoencoder = load_autoencoder(job.run.autoencoder)
+    autoencoder.set_statistics(job.statistics)
+    scene = _scene(job.folder, autoencoder, job.run)
+    run = fit_latent_field(scene, autoencoder, out=job.work, config=job.run.fit, device=job.device)
+    device = choose_device(job.device)
+    run.model.to(device)
+    write_pairs(job.path, run, scene, autoencoder.to(device))
+    shutil.rmtree(run.folder)
+
+
+def _written_pairs(
+    folders: Sequence[Path],
+    run: DecoderRunConfig,
+    statistics: LatentStatistics,
+    *,
+    out: Path,
+    device: str,
+    processes: int,
+) -> list[Path]:
+    """Files of the pairs of all scenes, made unless they are there."""
+    jobs = []
+    for number, folder in enumerate(folders):
+        name = f"{number:04d}-{folder.resolve().name}"
+        path = out / "pairs" / f"{name}.safetensors"
+        details = PairsJob(folder, run, statistics, device, work=out / "fits" / name, path=path)
+        jobs.append(Job(name, fit_pairs, details))
+    missing = [job for job in jobs if not job.arguments.path.is_file()]
+    run_jobs(missing, processes=processes, label="latent fields", finished=len(jobs) - len(missing))
+    shutil.rmtree(out / "fits", ignore_errors=True)
+    return [job.arguments.path for job in jobs]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
-from latentfields.config.checks import check_numbers, require_at_least
-from latentfields.errors import InputError
+from latentfields.config.checks import Checked, Seed, joined, require_at_least
+from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.presets import PresetName, preset
 
 
 @dataclass(frozen=True)
-class AlignTraining:
+class DecoderTrainingConfig(Checked):
     """Fine-tuning of one decoder on the renderings of many latent fields.
 
     Of these values the paper gives the two weights of Eq. 11 only.
@@ -42,12 +43,8 @@ class AlignTraining:
     """Peak Adam learning rate of the decoder; cosine decay."""
     final_learning_rate: float = 0.05
     """Fraction of the peak that the decay ends at."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the batches."""
-
-    def check(self) -> None:
-        """Raise InputError, naming the option, when a value is out of range."""
-        check_numbers(self)
 
 
 def latent_field_config(
@@ -62,10 +59,10 @@ def latent_field_config(
 
     `steps` are those of the fit; by default as many as both stages of the preset have together. `subpixels` are
     rendered features per latent along one side: one, as in the paper, unless a projection is to be learned with every
-    field. Raises InputError for less than one step.
+    field. Raises ArgumentError for less than one step.
     """
     if steps is not None:
-        require_at_least("--fit-steps", steps, 1)
+        require_at_least("steps", steps, 1)
     config = preset(field, name)
     total = config.supervision.steps + config.alignment.steps if steps is None else steps
     return replace(
@@ -78,8 +75,10 @@ def latent_field_config(
 
 
 @dataclass(frozen=True)
-class AlignConfig:
-    """What a run computes."""
+class DecoderRunConfig(Checked):
+    """What a run of `align_decoder` computes."""
+
+    kind: ClassVar[str] = "aligned decoder"
 
     scenes: tuple[Path, ...]
     """Scenes, or folders of them."""
@@ -89,18 +88,18 @@ class AlignConfig:
     """Longer side that images are resized to, in pixels; None keeps them."""
     fit: FitConfig
     """How every latent field is fitted (`latent_field_config`)."""
-    training: AlignTraining
+    training: DecoderTrainingConfig
     """How the decoder is trained."""
     photos: tuple[Path, ...] = ()
     """Folders of photographs that the decoder is to go on decoding as before."""
 
-    def check(self) -> None:
-        """Raise InputError, naming the option, when a value is out of range."""
-        self.fit.check()
-        self.training.check()
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and for fits that are not to latents alone."""
+        super().check(path)
         if not self.scenes:
-            raise InputError("scenes", "name at least one scene, or folder of scenes")
+            raise ArgumentError(joined(path, "scenes"), "name at least one scene, or folder of scenes")
         if self.fit.space != "latent" or self.fit.alignment.steps:
-            raise InputError(
-                "fit", "aligns a decoder to each scene alone; expected latent space, without RGB alignment"
+            raise ArgumentError(
+                joined(path, "fit"),
+                "aligns a decoder to each scene alone; expected latent space, without RGB alignment",
             )

@@ -11,7 +11,7 @@ Shape suffixes: N views of a scene, B views of a batch, C latent channels, H, W 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,28 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import random_integer
 from latentfields.errors import InputError
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.run import Run
-from latentfields.lrf.decoder.align_fit import renormalised
+from latentfields.measures.metrics import Scores
+from latentfields.measures.standard import image_measures
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import save_tensors
 
 BATCH = 8
+SCORED_VIEWS = 48
+"""Views of each kind, at most, evenly spread over all scenes, that a decoder is scored on."""
+
+
+def fit_latent_field(
+    scene: Scene, autoencoder: Autoencoder, *, out: Path, config: FitConfig, device: str = "auto"
+) -> Run:
+    """`fit`, with latents normalised by statistics of the scene's own training views (LRF App. A.3).
+
+    So encoders are compared in one unit, whatever images their own statistics were measured on.
+    """
+    return fit(scene, autoencoder, out=out, config=replace(config, statistics="scene"), device=device)
 
 
 def novel_views(scene: Scene) -> Tensor:
@@ -53,7 +69,7 @@ def write_pairs(path: Path, run: Run, scene: Scene, autoencoder: Autoencoder) ->
     for chunk in torch.cat([training, novel]).split(BATCH):
         views = scene.images(chunk)
         latents = run.model.render(scene.cameras[chunk])[1].features.to(device)
-        rendered.append(renormalised(latents, given=own, wanted=autoencoder).cpu().half())
+        rendered.append(autoencoder.normalized(own.raw(latents)).cpu().half())
         encoded.append(autoencoder.encode_batches(views.to(device)).cpu().half())
         images.append((255 * views).round().to(torch.uint8))
     tensors = {
@@ -127,3 +143,32 @@ class Pairs:
             file.get_slice("encoded")[latents].float(),
             file.get_slice("images")[pixels].float() / 255,
         )
+
+
+@torch.no_grad()
+def score_pairs(autoencoder: Autoencoder, pairs: Pairs) -> dict[str, dict[str, float]]:
+    """Mean image measures of decoded latents: rendered ones of "training" and "novel" views, and encoded ones of the
+    novel views ("reconstruction"). Of pairs that a decoder was trained on, this says how well it fits, not more.
+    """
+    training, novel = (_spread(views) for views in (pairs.training, pairs.novel))
+    return {
+        "training": _score(autoencoder, pairs, training, latents="rendered"),
+        "novel": _score(autoencoder, pairs, novel, latents="rendered"),
+        "reconstruction": _score(autoencoder, pairs, novel, latents="encoded"),
+    }
+
+
+def _score(
+    autoencoder: Autoencoder, pairs: Pairs, views: Sequence[tuple[int, int]], *, latents: str
+) -> dict[str, float]:
+    measures, _ = image_measures()
+    values = []
+    for batch in pairs.whole(views):
+        chosen = batch.rendered if latents == "rendered" else batch.encoded
+        decoded = autoencoder.decode_batches(chosen.to(autoencoder.device)).cpu()
+        values.append({name: measure(decoded, batch.images) for name, measure in measures.items()})
+    return Scores.gather([str(view) for view in views], values).means
+
+
+def _spread(views: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    return [views[index] for index in evenly_spread(torch.arange(len(views)), SCORED_VIEWS).tolist()]

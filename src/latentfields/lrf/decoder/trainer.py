@@ -11,12 +11,12 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.lrf.decoder.align_losses import alignment_loss, preservation_loss, view_loss
-from latentfields.lrf.decoder.config import AlignTraining
+from latentfields.lrf.decoder.config import DecoderTrainingConfig
+from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.decoder.pairs import PairBatch, Pairs
 from latentfields.measures.perceptual import gradient_similarity_loss
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
-from latentfields.training.schedules import cosine_decay
+from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
+from latentfields.training.state import Parts
 
 
 class DecoderAlignment:
@@ -29,7 +29,7 @@ class DecoderAlignment:
         self,
         autoencoder: Autoencoder,
         pairs: Pairs,
-        options: AlignTraining,
+        options: DecoderTrainingConfig,
         *,
         photos: TrainingImages | None = None,
     ) -> None:
@@ -38,18 +38,21 @@ class DecoderAlignment:
         `photos` have the size of the pairs' crops.
         """
         self.autoencoder, self.pairs, self.options, self.photos = autoencoder, pairs, options, photos
-        self.decoder = autoencoder.codec.decoder_module()
-        self.device = autoencoder.latent_mean.device
+        self.device = autoencoder.device
         self.original = autoencoder.clone().requires_grad_(False)
         self.generator = torch.Generator().manual_seed(options.seed)
         parameters = list(autoencoder.decoder_parameters())
-        self.optimizer = torch.optim.Adam(parameters, lr=options.learning_rate, fused=True)
+        self.optimizer = with_peaks(torch.optim.Adam(parameters, lr=options.learning_rate, fused=True))
+        self._parts = Parts(
+            modules={"decoder": autoencoder.codec.decoder_module()},
+            optimizers={"optimizer": self.optimizer},
+            generators={"generator": self.generator},
+        )
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
         options = self.options
-        decay = cosine_decay(progress, final=options.final_learning_rate)
-        self.optimizer.param_groups[0]["lr"] = options.learning_rate * decay
+        set_learning_rates(self.optimizer, cosine_decay(progress, final=options.final_learning_rate))
         batch = self.pairs.batch(
             training=options.training_views, novel=options.novel_views, generator=self.generator
         )
@@ -94,12 +97,9 @@ class DecoderAlignment:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Decoder, optimiser and random generator."""
-        tensors, groups = pack_optimizer(self.optimizer, "optimizer")
-        tensors |= with_prefix("decoder", self.decoder.state_dict())
-        return tensors | {"generator": self.generator.get_state()}, {"groups": groups}
+        tensors, groups = self._parts.pack()
+        return tensors, {"groups": groups["optimizer"]}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
-        self.decoder.load_state_dict(without_prefix("decoder", tensors))
-        self.generator.set_state(tensors["generator"])
-        unpack_optimizer(self.optimizer, "optimizer", tensors, metadata["groups"])
+        self._parts.unpack(tensors, {"optimizer": metadata["groups"]})

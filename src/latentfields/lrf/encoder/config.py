@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
+from latentfields.config.checks import Checked, NonNegative, Range, Seed, Share
+from latentfields.errors import ArgumentError
 from latentfields.lrf.correspondences.config import Weighting
+
+SMALLEST_SIZE, SMALLEST_JUDGED_SIZE = 16, 24
+"""Pixels: smaller images have too few scales for the perceptual term, or vanish in the discriminator's layers."""
 
 CorrespondenceUnit = Literal["reference", "pair"]
 """Unit of L_corres: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the spread of
@@ -21,7 +27,7 @@ the current latents at the points of each pair, so that encoders cannot lower th
 
 
 @dataclass(frozen=True)
-class StageOneWeights:
+class EncoderWeightsConfig(Checked):
     """Weights of the terms of Eq. 7, beside the absolute reconstruction error, which has weight 1.
 
     Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results/lrf.md),
@@ -41,10 +47,10 @@ class StageOneWeights:
 
 
 @dataclass(frozen=True)
-class DiscriminatorConfig:
+class DiscriminatorConfig(Checked):
     """The adversarial part of L_VAE."""
 
-    start: int = 501
+    start: NonNegative = 501
     """Step, counted from 1, at which it sets in."""
     weight: float = 0.5
     """Norm of its gradient at the decoded images, relative to that of the reconstruction terms."""
@@ -53,7 +59,7 @@ class DiscriminatorConfig:
 
 
 @dataclass(frozen=True)
-class EncoderFinetuning:
+class EncoderTrainingConfig(Checked):
     """The first stage: an autoencoder becomes correspondence-aware."""
 
     size: int = 128
@@ -64,12 +70,12 @@ class EncoderFinetuning:
     """Image pairs in a batch."""
     points_per_pair: int = 512
     """At most so many correspondences of each pair."""
-    photos_per_batch: int = 4
+    photos_per_batch: NonNegative = 4
     """Photographs in a batch beside the pairs, for all terms but L_corres, where photographs are given. Not of the
     paper: what few scenes do not show is kept by them."""
-    learning_rate: float = 5e-4
+    learning_rate: Annotated[float, Range(above=0)] = 5e-4
     """Of Adam with betas (0.5, 0.9), for the autoencoder and for the discriminator."""
-    final_learning_rate: float = 0.05
+    final_learning_rate: Share = 0.05
     """Fraction of it that a cosine decay ends at; 1 keeps it constant."""
     weighting: Weighting = "wide"
     """Which image pairs weigh more: wide baselines (Eq. 12) or narrow ones (its inverse)."""
@@ -80,47 +86,61 @@ class EncoderFinetuning:
     deviation from 0 to this, in units of the starting autoencoder's latents. Variational ones have their posterior."""
     perceptual: Perceptual = "gradient-similarity"
     """Perceptual term of L_VAE: multi-scale gradient similarity, which needs no weights, or LPIPS."""
-    weights: StageOneWeights = field(default_factory=StageOneWeights)
+    weights: EncoderWeightsConfig = field(default_factory=EncoderWeightsConfig)
     """Weights of the terms."""
     discriminator: DiscriminatorConfig | None = None
     """The adversarial part of L_VAE, or none."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of batches, posterior noise and discriminator."""
 
-    def problem(self, *, factor: int) -> str | None:
-        """Why an autoencoder with so many pixels per latent cannot be trained with these values, or None."""
-        smallest = max(2 * factor, 16 if self.discriminator is None else 24)
+    def check_factor(self, factor: int) -> None:
+        """Raise ArgumentError where images of this size cannot train an autoencoder with so many pixels per latent."""
+        smallest = max(2 * factor, SMALLEST_SIZE if self.discriminator is None else SMALLEST_JUDGED_SIZE)
         if self.size < smallest or self.size % factor:
-            return f"size is {self.size}; expected a multiple of the factor {factor}, at least {smallest}"
-        if min(self.steps, self.pairs_per_batch, self.points_per_pair) < 1:
-            return "steps, pairs_per_batch and points_per_pair should be at least 1"
-        if min(self.seed, self.photos_per_batch) < 0:
-            return "seed and photos_per_batch should be 0 or more"
-        if not 0 <= self.latent_noise < float("inf"):
-            return f"latent_noise is {self.latent_noise}; expected 0 or more"
-        if not self.learning_rate > 0 or not 0 <= self.final_learning_rate <= 1:
-            return "learning_rate should be positive, and final_learning_rate from 0 to 1"
-        return None
+            raise ArgumentError(
+                "size", f"is {self.size}; expected a multiple of the factor {factor}, at least {smallest}"
+            )
 
 
-SMALL = EncoderFinetuning()
+SMALL = EncoderTrainingConfig()
 """Minutes on one core, for packaged autoencoders."""
 
-TINY = EncoderFinetuning(size=64, steps=150)
+TINY = EncoderTrainingConfig(size=64, steps=150)
 """A minute on one core."""
 
-PAPER = EncoderFinetuning(
+PAPER = EncoderTrainingConfig(
     size=512,
     steps=100_000,
     learning_rate=4.5e-6,
     final_learning_rate=1.0,
     unit="reference",
     perceptual="lpips",
-    weights=StageOneWeights(perceptual=0.5, kl=5e-7),
+    weights=EncoderWeightsConfig(perceptual=0.5, kl=5e-7),
     discriminator=DiscriminatorConfig(),
 )
 """LRF App. A.3, for a latent diffusion model's autoencoder; steps, batch and lambdas are not given there and not
 measured here. Halved weights of LPIPS and KL make up for images in [0, 1], where the paper's are in [-1, 1]."""
 
-PRESETS: Mapping[str, EncoderFinetuning] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
+EncoderPreset = Literal["tiny", "small", "paper"]
+
+PRESETS: Mapping[EncoderPreset, EncoderTrainingConfig] = MappingProxyType(
+    {"tiny": TINY, "small": SMALL, "paper": PAPER}
+)
 """Configurations by name."""
+
+
+@dataclass(frozen=True)
+class EncoderRunConfig:
+    """What a run of `finetune_encoder` computes."""
+
+    kind: ClassVar[str] = "correspondence-aware autoencoder"
+    autoencoder: str
+    """Name or folder of the autoencoder to start from."""
+    correspondences: tuple[Path, ...]
+    """Data sets of correspondences."""
+    held_out: tuple[Path, ...]
+    """Data sets that the result is scored on."""
+    photos: tuple[Path, ...]
+    """Folders of photographs."""
+    training: EncoderTrainingConfig
+    """How it is trained."""

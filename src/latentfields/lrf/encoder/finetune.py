@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.image_data import load_training_images
+from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.errors import InputError
-from latentfields.files import write_json
+from latentfields.errors import ArgumentError
+from latentfields.files import Folders, as_folders
 from latentfields.lrf.correspondences.files import open_dataset
-from latentfields.lrf.encoder.config import EncoderFinetuning
+from latentfields.lrf.encoder.config import EncoderRunConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.lrf.encoder.view_consistency import view_consistency
 from latentfields.process import choose_device
-from latentfields.training.loop import LoopOptions, train
-from latentfields.training.runs import claim_run
+from latentfields.training.loop import LoopConfig, train
+from latentfields.training.recipe import begin, finish
 
 HELD_OUT_PAIRS = 128
 """Image pairs of the held-out data sets that are scored."""
@@ -29,69 +30,94 @@ _STATISTICS_PAIRS = 128
 
 
 def finetune_encoder(
-    config: EncoderFinetuning,
+    training: EncoderTrainingConfig | None = None,
     *,
-    autoencoder: str | Path,
-    correspondences: Sequence[Path],
-    held_out: Sequence[Path],
-    photos: Sequence[Path] = (),
-    out: Path,
-    device: str = "cpu",
-    loop: LoopOptions,
+    autoencoder: str | Path = "base",
+    correspondences: Folders,
+    held_out: Folders = (),
+    photos: Folders = (),
+    out: str | Path,
+    device: str = "auto",
+    loop: LoopConfig | None = None,
 ) -> Autoencoder:
     """Train `autoencoder` (a name or folder) on data sets of correspondences; `out/autoencoder` holds the result.
 
     `photos` are folders of photographs, of any content, that it is to go on reconstructing.
-    `out/metrics.json` compares the original with the result on the `held_out` data sets, where there are any. The
-    result has statistics of its own latents. Run again after an interruption, it continues. Raises InputError for
-    unusable input, before anything is written, or when `out` holds a run with other settings.
+    `out/metrics.json` compares the autoencoder before with that after the training on the `held_out` data sets, where
+    there are any. The result has statistics of its own latents. Run again after an interruption, it continues.
+    `device` is as for `fit`. Raises InputError for unusable input, before anything is written, or when `out` holds a
+    run with other settings.
     """
+    training, out = training or EncoderTrainingConfig(), Path(out)
+    run = EncoderRunConfig(
+        autoencoder=str(autoencoder),
+        correspondences=as_folders(correspondences),
+        held_out=as_folders(held_out),
+        photos=as_folders(photos),
+        training=training,
+    )
+    training.check()
     target = choose_device(device)
     model = load_autoencoder(autoencoder)
-    if problem := config.problem(factor=model.factor):
-        raise InputError("settings", problem)
-    pairs = _pair_images(correspondences, config, factor=model.factor, option="--correspondences")
-    scored = _pair_images(held_out, config, factor=model.factor, option="--held-out") if held_out else None
-    kept = load_training_images(tuple(photos), (), size=config.size) if photos else None
-    model = model.to(target)
-    if not model.has_statistics:
-        model.set_statistics(model.measure_statistics(_statistics_images(pairs, config).to(target)))
-    trainer = EncoderTrainer(model, pairs, config, photos=kept, device=target)
-    claim_run(
-        out,
-        {
-            "kind": "correspondence-aware autoencoder",
-            "autoencoder": str(autoencoder),
-            "correspondences": [*map(str, correspondences)],
-            "held_out": [*map(str, held_out)],
-            "photos": [*map(str, photos)],
-            "training": asdict(config),
-        },
-    )
-    seconds = train(trainer, steps=config.steps, folder=out, label="encoder", options=loop)
-    model.set_statistics(model.measure_statistics(_statistics_images(pairs, config).to(target)))
-    metrics: dict[str, object] = {"seconds": round(seconds, 1)}
-    if scored is not None:
-        for name, candidate in (("original", trainer.original), ("finetuned", model)):
-            metrics[name] = asdict(view_consistency(candidate, scored, count=HELD_OUT_PAIRS, device=target))
-    write_json(out / "metrics.json", metrics)
-    model = model.to("cpu")
-    model.save(out / "autoencoder")
-    return model
+    training.check_factor(model.factor)
+    data, trainer = begin(run, out, lambda: _prepared(run, model.to(target)))
+    seconds = train(trainer, steps=training.steps, folder=out, label="encoder", options=loop or LoopConfig())
+    model.renew_statistics(data.statistics_images())
+    return finish(out, model.cpu(), data.scores(trainer), seconds=seconds, device=target)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a run trains on, and is scored on."""
+
+    pairs: PairImages
+    held_out: PairImages | None
+    photos: TrainingImages | None
+    seed: int
+
+    @classmethod
+    def of(cls, run: EncoderRunConfig, *, factor: int) -> _Data:
+        """Read the data of `run`. Raises InputError when there is nothing usable."""
+
+        def read(datasets: Sequence[Path], name: str) -> PairImages:
+            return _pair_images(datasets, run.training, factor=factor, name=name)
+
+        photos, size = run.photos, run.training.size
+        return cls(
+            pairs=read(run.correspondences, "correspondences"),
+            held_out=read(run.held_out, "held_out") if run.held_out else None,
+            photos=load_training_images(photos, (), size=size) if photos else None,
+            seed=run.training.seed,
+        )
+
+    def statistics_images(self) -> Tensor:
+        """Images (B, 3, S, S) of a number of pairs."""
+        return self.pairs.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=self.seed).images
+
+    def scores(self, trainer: EncoderTrainer) -> dict[str, Any]:
+        """How well views agree before and after the training, where there are held-out pairs."""
+        if self.held_out is None:
+            return {}
+        return {
+            name: asdict(view_consistency(candidate, self.held_out, count=HELD_OUT_PAIRS))
+            for name, candidate in (("before", trainer.original), ("after", trainer.autoencoder))
+        }
+
+
+def _prepared(run: EncoderRunConfig, model: Autoencoder) -> tuple[_Data, EncoderTrainer]:
+    """The data and the trainer of `model`, which gets statistics where it has none."""
+    data = _Data.of(run, factor=model.factor)
+    model.ensure_statistics(data.statistics_images)
+    return data, EncoderTrainer(model, data.pairs, run.training, photos=data.photos)
 
 
 def _pair_images(
-    datasets: Sequence[Path], config: EncoderFinetuning, *, factor: int, option: str
+    datasets: Sequence[Path], config: EncoderTrainingConfig, *, factor: int, name: str
 ) -> PairImages:
     """The pairs of all data sets together; one batch is drawn to see that there are usable ones."""
     if not datasets:
-        raise InputError(option, "name at least one folder written by `lrf correspond`")
+        raise ArgumentError(name, "name at least one folder written by `lrf correspond`")
     scenes = [scene for folder in datasets for scene in open_dataset(folder)]
     pairs = PairImages(scenes, size=config.size, factor=factor)
     pairs.batch(0, pairs=1, points=1, seed=config.seed)
     return pairs
-
-
-def _statistics_images(pairs: PairImages, config: EncoderFinetuning) -> Tensor:
-    """Images (B, 3, S, S) of a number of pairs."""
-    return pairs.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=config.seed).images

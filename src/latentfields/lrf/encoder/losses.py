@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentfields.lrf.encoder.config import StageOneWeights
+from latentfields.lrf.encoder.config import EncoderWeightsConfig
 
 
 def latents_at(latents: Tensor, positions: Tensor, *, factor: int) -> Tensor:
@@ -80,7 +80,7 @@ def stage_one_loss(
     vae: Tensor,
     correspondence: Tensor,
     regularisation: Tensor,
-    weights: StageOneWeights,
+    weights: EncoderWeightsConfig,
     *,
     variational: bool,
 ) -> Tensor:

@@ -21,7 +21,7 @@ from latentfields.errors import InputError
 from latentfields.lrf.correspondences.files import SceneCorrespondences
 from latentfields.lrf.correspondences.pose_error import absolute_pose_error
 from latentfields.scenes.images import read_image
-from latentfields.scenes.resampling import resize
+from latentfields.scenes.resampling import composited, resize
 
 _CACHE_BYTES = 1 << 30
 """Decoded pictures are kept up to about so much memory."""
@@ -142,8 +142,8 @@ class PairImages:
         colours, alpha = resize(pixels[:, :3], alpha, width=width, height=height)
         if alpha is None:
             return colours[0]
-        coverage = alpha[0].float() / 255
-        return (colours[0] * coverage + 255 * (1 - coverage)).round().to(torch.uint8)
+        white = composited(colours[0].float(), alpha[0].float() / 255, (255.0, 255.0, 255.0))
+        return white.round().to(torch.uint8)
 
 
 def _window(anchor: float, length: int, size: int, margin: float, generator: torch.Generator) -> int:

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.autoencoders.losses import latent_noise, perceptual_loss
+from latentfields.autoencoders.losses import latent_noise, perceptual_loss, sampled
 from latentfields.lrf.correspondences.pose_error import pair_weights
-from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderFinetuning
+from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.discriminator import (
     PatchDiscriminator,
     adaptive_weight,
@@ -33,8 +33,8 @@ from latentfields.lrf.encoder.losses import (
 )
 from latentfields.lrf.encoder.pair_batches import PairBatch, PairImages, seeded_generator
 from latentfields.lrf.encoder.vae_loss import kl_per_value, reconstruction_terms, vae_loss
-from latentfields.training.checkpoint import pack_optimizer, unpack_optimizer, with_prefix, without_prefix
-from latentfields.training.schedules import cosine_decay
+from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
+from latentfields.training.state import Parts
 
 _BETAS = (0.5, 0.9)
 _POSTERIOR_NOISE = 1
@@ -48,36 +48,37 @@ class EncoderTrainer:
         self,
         autoencoder: Autoencoder,
         pairs: PairImages,
-        config: EncoderFinetuning,
+        config: EncoderTrainingConfig,
         *,
         photos: TrainingImages | None = None,
-        device: torch.device,
     ) -> None:
-        """`autoencoder`, with statistics and on `device`, is changed in place; a copy stays as the original.
+        """`autoencoder`, with statistics and on the device to compute on, is changed in place; a copy is the original.
 
         `photos` have the size of the pairs' windows. Raises InputError when LPIPS is asked for and cannot be had.
         """
         self.autoencoder, self.pairs, self.config = autoencoder, pairs, config
-        self.photos, self.device = photos, device
+        self.photos, self.device = photos, autoencoder.device
         self.original = autoencoder.clone().requires_grad_(False)
-        self.perceptual = perceptual_loss(config.perceptual, device)
-        self.optimizer = torch.optim.Adam(autoencoder.parameters(), lr=config.learning_rate, betas=_BETAS)
+        self.perceptual = perceptual_loss(config.perceptual, self.device)
+        self.optimizer = _adam(autoencoder, config)
         self.adversary = (
-            None if config.discriminator is None else _Adversary(config.discriminator, config, device=device)
+            None
+            if config.discriminator is None
+            else _Adversary(config.discriminator, config, device=self.device)
         )
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
         config = self.config
         batch = self._batch(index).to(self.device)
-        rate = config.learning_rate * cosine_decay(progress, final=config.final_learning_rate)
-        self.optimizer.param_groups[0]["lr"] = rate
+        decay = cosine_decay(progress, final=config.final_learning_rate)
+        set_learning_rates(self.optimizer, decay)
         self.optimizer.zero_grad()
         loss, terms, decoded = self.loss(batch, index)
         loss.backward()
         self.optimizer.step()
         if self.adversary is not None and self.adversary.plays(index):
-            terms["discriminator"] = self.adversary.step(batch.images, decoded.detach(), rate)
+            terms["discriminator"] = self.adversary.step(batch.images, decoded.detach(), decay)
         return {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
 
     def _batch(self, index: int) -> PairBatch:
@@ -107,7 +108,9 @@ class EncoderTrainer:
         if log_variance is None or original[1] is None:
             terms["original"] = distance_to_original(mean, original[0])
         else:
-            terms["kl"] = kl = kl_per_value(*self._raw(mean, log_variance), batch.images)
+            # The prior of L_VAE is about latents that are not normalised.
+            raw = autoencoder.raw_posterior(mean, log_variance)
+            terms["kl"] = kl = kl_per_value(*raw, batch.images)
             divergence = kl_to_original(mean, log_variance, (original[0], original[1])).mean()
             terms["original"] = divergence / batch.images[0].numel()
         if self.adversary is not None and self.adversary.plays(index):
@@ -133,13 +136,7 @@ class EncoderTrainer:
             return mean + latent_noise(shape, strongest=self.config.latent_noise, generator=generator).to(
                 mean
             )
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
-        return mean + noise * (0.5 * log_variance).exp()
-
-    def _raw(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
-        """The posterior as the network gives it: the prior of L_VAE is about latents that are not normalised."""
-        std = self.autoencoder.latent_std.view(1, -1, 1, 1)
-        return mean * std + self.autoencoder.latent_mean.view(1, -1, 1, 1), log_variance + 2 * std.log()
+        return sampled(mean, log_variance, generator=generator)
 
     def _correspondence(self, latents: Tensor, batch: PairBatch) -> Tensor:
         """L_corres (Eq. 6) of the posterior means (2 B, C, h, w) of the pairs, which radiance fields are fitted to."""
@@ -151,35 +148,40 @@ class EncoderTrainer:
         term = relative_correspondence_loss if self.config.unit == "pair" else correspondence_loss
         return term(first, second, batch.shared, weights)
 
+    def _parts(self) -> Parts:
+        modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
+        optimizers = {"adam": self.optimizer}
+        if self.adversary is not None:
+            modules["adversary.network"] = self.adversary.network
+            optimizers["adversary.adam"] = self.adversary.optimizer
+        return Parts(modules=modules, optimizers=optimizers)
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and optimisers."""
-        tensors, groups = pack_optimizer(self.optimizer, "adam")
-        tensors |= with_prefix("autoencoder", self.autoencoder.state_dict())
-        metadata: dict[str, Any] = {"adam": groups}
-        if self.adversary is not None:
-            others, metadata["adversary"] = self.adversary.state()
-            tensors |= with_prefix("adversary", others)
-        return tensors, metadata
+        tensors, groups = self._parts().pack()
+        return tensors, {name.removesuffix(".adam"): group for name, group in groups.items()}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
-        self.autoencoder.load_state_dict(without_prefix("autoencoder", tensors))
-        unpack_optimizer(self.optimizer, "adam", tensors, metadata["adam"])
-        if self.adversary is not None:
-            self.adversary.restore(without_prefix("adversary", tensors), metadata["adversary"])
+        parts = self._parts()
+        parts.unpack(tensors, {name: metadata[name.removesuffix(".adam")] for name in parts.optimizers})
+
+
+def _adam(module: nn.Module, config: EncoderTrainingConfig) -> torch.optim.Optimizer:
+    return with_peaks(torch.optim.Adam(module.parameters(), lr=config.learning_rate, betas=_BETAS))
 
 
 class _Adversary:
     """The discriminator with its optimiser."""
 
     def __init__(
-        self, config: DiscriminatorConfig, training: EncoderFinetuning, *, device: torch.device
+        self, config: DiscriminatorConfig, training: EncoderTrainingConfig, *, device: torch.device
     ) -> None:
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             self.network = PatchDiscriminator(config).to(device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=training.learning_rate, betas=_BETAS)
+        self.optimizer = _adam(self.network, training)
 
     def plays(self, index: int) -> bool:
         """Whether it takes part in step `index`."""
@@ -190,19 +192,11 @@ class _Adversary:
         generator = generator_loss(self.network(decoded))
         return self.config.weight * adaptive_weight(reconstruction, generator, decoded) * generator
 
-    def step(self, images: Tensor, decoded: Tensor, rate: float) -> Tensor:
-        """Train the discriminator on images and decoded images; returns its loss."""
-        self.optimizer.param_groups[0]["lr"] = rate
+    def step(self, images: Tensor, decoded: Tensor, decay: float) -> Tensor:
+        """Train the discriminator on images and decoded images, at `decay` of its rate; returns its loss."""
+        set_learning_rates(self.optimizer, decay)
         self.optimizer.zero_grad()
         loss = discriminator_loss(self.network(images), self.network(decoded))
         loss.backward()
         self.optimizer.step()
         return loss
-
-    def state(self) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        tensors, groups = pack_optimizer(self.optimizer, "adam")
-        return tensors | with_prefix("network", self.network.state_dict()), groups
-
-    def restore(self, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]) -> None:
-        self.network.load_state_dict(without_prefix("network", tensors))
-        unpack_optimizer(self.optimizer, "adam", tensors, groups)

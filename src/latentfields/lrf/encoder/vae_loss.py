@@ -12,7 +12,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
-from latentfields.lrf.encoder.config import StageOneWeights
+from latentfields.lrf.encoder.config import EncoderWeightsConfig
 
 
 def reconstruction_terms(
@@ -28,7 +28,7 @@ def kl_per_value(mean: Tensor, log_variance: Tensor, images: Tensor) -> Tensor:
 
 
 def vae_loss(
-    absolute: Tensor, perceptual: Tensor, kl: Tensor, adversarial: Tensor, weights: StageOneWeights
+    absolute: Tensor, perceptual: Tensor, kl: Tensor, adversarial: Tensor, weights: EncoderWeightsConfig
 ) -> Tensor:
     """L_VAE from its scalar terms; `adversarial` is weighted already. Terms that are not used are zero."""
     return absolute + weights.perceptual * perceptual + weights.kl * kl + adversarial

@@ -31,15 +31,13 @@ class ViewConsistency:
 
 
 @torch.no_grad()
-def view_consistency(
-    autoencoder: Autoencoder, pairs: PairImages, *, count: int, device: torch.device
-) -> ViewConsistency:
+def view_consistency(autoencoder: Autoencoder, pairs: PairImages, *, count: int) -> ViewConsistency:
     """Scores on `count` image pairs, rounded up to fours: always the same ones of a data set."""
     first: list[Tensor] = []
     second: list[Tensor] = []
     quality: list[Tensor] = []
     for number in range(-(-count // _BATCH_PAIRS)):
-        batch = pairs.batch(number, pairs=_BATCH_PAIRS, points=_POINTS, seed=_SEED).to(device)
+        batch = pairs.batch(number, pairs=_BATCH_PAIRS, points=_POINTS, seed=_SEED).to(autoencoder.device)
         latents = autoencoder.encode(batch.images)
         for side, (values, half) in enumerate(zip((first, second), latents.chunk(2), strict=True)):
             found = latents_at(half, batch.positions[:, :, side], factor=autoencoder.factor)

@@ -24,7 +24,12 @@ from torch import Tensor
 from latentfields.rendering.kernels.backend import launch, points_per_thread, runs_on_warp
 
 PRIMES = (1, 2_654_435_761, 805_459_861)
-"""Factors of the coordinates in the spatial hash (Eq. 4)."""
+"""Factors of the coordinates in the spatial hash (Eq. 4). The first is one, so that neighbours along x stay neighbours
+in memory."""
+
+_DECIMALS = 6
+"""Digits that resolutions are rounded to before they are cut to whole numbers, so that the last level is the finest and
+not one cell coarser."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,7 @@ def pyramid(*, levels: int, coarsest: int, finest: int, table_size: int) -> tupl
     out: list[Level] = []
     first_row = 0
     for index in range(levels):
-        # Rounded first, so that the last level is the finest, not one cell coarser.
-        resolution = math.floor(round(coarsest * growth**index, 6))
+        resolution = math.floor(round(coarsest * growth**index, _DECIMALS))
         rows = min((resolution + 1) ** 3, table_size)
         out.append(Level(resolution, first_row, rows))
         first_row += rows
@@ -74,6 +78,7 @@ def cell_corners(points: Tensor, level: Level) -> tuple[Tensor, Tensor]:
     """
     cells = level.resolution
     position = ((points + 1.0) * (cells / 2)).clamp(0, cells)
+    # A point on the far side belongs to the last cell, with the fraction 1.
     low = position.floor().clamp(max=cells - 1)
     fraction = position - low
     step = torch.cartesian_prod(*[torch.arange(2, device=points.device)] * 3).flip(1)
@@ -81,6 +86,7 @@ def cell_corners(points: Tensor, level: Level) -> tuple[Tensor, Tensor]:
     x, y, z = (low.long()[:, None] + step).unbind(-1)
     if level.dense:
         return x + (cells + 1) * (y + (cells + 1) * z), weight
+    # int64 does not overflow here: the low bits, which the remainder keeps, are those that 32 bits would have.
     return (x * PRIMES[0] ^ y * PRIMES[1] ^ z * PRIMES[2]) % level.rows, weight
 
 
@@ -115,7 +121,7 @@ class _HashEncoding(torch.autograd.Function):
         ctx.save_for_backward(points)
         ctx.levels, ctx.shape = levels, table.shape
         out = table.new_empty(len(points), len(levels) * table.shape[1])
-        _launch(encode_kernel(table.shape[1]), table.contiguous(), points, out, levels)
+        _launch(encode_kernel(table.shape[1], primes=PRIMES), table.contiguous(), points, out, levels)
         return out
 
     @staticmethod
@@ -125,12 +131,18 @@ class _HashEncoding(torch.autograd.Function):
         (gradient,) = gradients
         (points,) = ctx.saved_tensors
         out = gradient.new_zeros(ctx.shape)
-        _launch(encode_backward_kernel(ctx.shape[1]), out, points, gradient.contiguous(), ctx.levels)
+        _launch(
+            encode_backward_kernel(ctx.shape[1], primes=PRIMES),
+            out,
+            points,
+            gradient.contiguous(),
+            ctx.levels,
+        )
         return out, None, None
 
 
 def _launch(kernel: Any, table: Tensor, points: Tensor, encoding: Tensor, levels: tuple[Level, ...]) -> None:
-    """Run one of the kernels, which share their arguments."""
+    """Run one of the kernels, which share their arguments: a logical thread for each block of points and level."""
     block = points_per_thread(points)
     grid = _level_table(levels, points.device)
     size = (-(-len(points) // block), len(levels))

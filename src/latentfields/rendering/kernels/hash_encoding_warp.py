@@ -13,15 +13,18 @@ import warp as wp
 
 LANES = """
     constexpr int features = {features};
+    // A thread of CUDA has one point anyway; on the CPU loops over lanes become vector instructions.
 #if defined(__CUDA_ARCH__)
     constexpr int lanes = 1;
 #else
     constexpr int lanes = 16;
 #endif
-    const unsigned y_stride = dense ? resolution + 1u : 2654435761u;
-    const unsigned z_stride = dense ? (resolution + 1u) * (resolution + 1u) : 805459861u;
+    // What a step along y and z is worth: rows of a dense level, factors of the hash otherwise.
+    const unsigned y_stride = dense ? resolution + 1u : {y_prime}u;
+    const unsigned z_stride = dense ? (resolution + 1u) * (resolution + 1u) : {z_prime}u;
     for (int start = first; start < last; start += lanes) {{
         const int used = last - start < lanes ? last - start : lanes;
+        // The cell of every point, and where in it the point lies. Lanes past the end repeat the last point.
         float fraction[3][lanes];
         unsigned low[3][lanes];
         for (int axis = 0; axis < 3; ++axis)
@@ -33,6 +36,8 @@ LANES = """
                 low[axis][i] = cell < resolution - 1 ? cell : resolution - 1;
                 fraction[axis][i] = position - low[axis][i];
             }}
+        // Of the eight corners, bit 0 is the step along x, bit 1 along y, bit 2 along z. Table sizes are powers of two,
+        // so the remainder of the hash is a mask.
         unsigned row[8][lanes];
         float weight[8][lanes];
         for (int corner = 0; corner < 8; ++corner) {{
@@ -45,6 +50,7 @@ LANES = """
                     * (dz ? fraction[2][i] : 1.0f - fraction[2][i]);
             }}
         }}
+        // Gathering rows is no vector work: point by point.
         for (int i = 0; i < used; ++i) {{
             const long long column = ((start + i) * (long long)levels + level) * features;
             {point}
@@ -72,15 +78,22 @@ ENCODE_BACKWARD = """
 
 
 @functools.cache
-def encode_kernel(features: int) -> Any:
-    """Writes the encoding of points under a table of rows of `features`."""
-    return _kernel(LANES.format(features=features, point=ENCODE))
+def encode_kernel(features: int, *, primes: tuple[int, int, int]) -> Any:
+    """Writes the encoding of points under a table of rows of `features`; `primes` are the factors of the hash."""
+    return _kernel(_snippet(features, primes, ENCODE))
 
 
 @functools.cache
-def encode_backward_kernel(features: int) -> Any:
+def encode_backward_kernel(features: int, *, primes: tuple[int, int, int]) -> Any:
     """Adds to the table's gradient what the encoding's gradient says."""
-    return _kernel(LANES.format(features=features, point=ENCODE_BACKWARD))
+    return _kernel(_snippet(features, primes, ENCODE_BACKWARD))
+
+
+def _snippet(features: int, primes: tuple[int, int, int], point: str) -> str:
+    """The C++ body that does `point` for every point."""
+    x_prime, y_prime, z_prime = primes
+    assert x_prime == 1, x_prime  # The body leaves it out.
+    return LANES.format(features=features, y_prime=y_prime, z_prime=z_prime, point=point)
 
 
 def _kernel(snippet: str) -> Any:

@@ -19,11 +19,9 @@ from torch import Tensor
 
 from latentfields.rendering.kernels.backend import launch, runs_on_warp
 from latentfields.rendering.splatting.compositing_gsplat import composite_gsplat, gsplat_wanted
-from latentfields.rendering.splatting.projection import ALPHA_CUT, ProjectedGaussians
+from latentfields.rendering.splatting.constants import ALPHA_CAP, ALPHA_CUT, LEAST_TRANSMITTANCE
+from latentfields.rendering.splatting.projection import ProjectedGaussians
 from latentfields.rendering.splatting.tiles import tile_lists, tile_lists_reference
-
-ALPHA_CAP = 0.99
-LEAST_TRANSMITTANCE = 1e-4
 
 TILE = 8
 """Pixels per side of the twin's tiles."""
@@ -82,6 +80,7 @@ def _weights(projected: ProjectedGaussians, members: Tensor, pixels: Tensor) -> 
     exponent = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
     alpha = (projected.opacities[members] * torch.exp(-exponent)).clamp(max=ALPHA_CAP)
     alpha = alpha * (alpha >= ALPHA_CUT)
+    # Where the light ends is a decision, not a function: no gradient goes through it.
     alpha = alpha * (torch.cumprod(1 - alpha.detach(), dim=-1) > LEAST_TRANSMITTANCE)
     passing = torch.cumprod(torch.nn.functional.pad(1 - alpha, (1, 0), value=1.0), dim=-1)
     return passing[:, :-1] * alpha, passing[:, -1]
@@ -91,14 +90,6 @@ def _assemble(tiles: Tensor, rows: int, columns: int) -> Tensor:
     """An image (C, rows TILE, columns TILE) of tiles (rows columns, P, C)."""
     grid = tiles.view(rows, columns, TILE, TILE, -1)
     return grid.permute(4, 0, 2, 1, 3).reshape(-1, rows * TILE, columns * TILE)
-
-
-def kernel_constants(channels: int) -> str:
-    """What the bodies of all compositing kernels begin with."""
-    return f"""
-    constexpr int channels = {channels};
-    constexpr float cap = {ALPHA_CAP}f, cut = {ALPHA_CUT}f, least = {LEAST_TRANSMITTANCE}f;
-"""
 
 
 def _bodies(device: torch.device) -> ModuleType:

@@ -5,14 +5,33 @@ Its pixels are the sixteen lanes of vectors, which warp's own language does not 
 
 from __future__ import annotations
 
-from latentfields.rendering.splatting.compositing import kernel_constants
+import math
+
+from latentfields.rendering.splatting.constants import compositing_constants
 
 TILE = 4
 """Pixels per side of a tile: as many pixels as lanes, and few, because Gaussians cover few pixels of latents."""
 
+FARTHEST_EXPONENT = 5.6
+"""Exponents above are taken for this: alpha, at most exp(-5.6) = 1 / 270, is under its cut of 1 / 255 there."""
+NEAREST_EXPONENT = -1.0
+"""Exponents below are taken for this. They are not negative but for rounding; what counts is that the polynomial below
+is never far outside of where it holds."""
+MIDDLE_EXPONENT = FARTHEST_EXPONENT / 2
+"""Where the polynomial for exp(-exponent) is best."""
+
+EXPONENTIAL = f"""
+    constexpr float farthest = {FARTHEST_EXPONENT}f, nearest = {NEAREST_EXPONENT}f, middle = {MIDDLE_EXPONENT}f;
+    constexpr float eighth = 0.125f, exp_of_minus_middle = {math.exp(-MIDDLE_EXPONENT):.10g}f;
+"""
+"""exp(-t), with vector operations alone: exp(middle - t) exp(-middle), the first being exp((middle - t) / 8) to the
+eighth power, three squarings of it. |middle - t| / 8 is at most 0.35 for t from 0 to 5.6: there, seven terms of the
+exponential series are good to 2e-6 of the value, far below what alpha's cut drops."""
+
 SETUP = """
     typedef float lanes __attribute__((ext_vector_type(16)));
     typedef int mask __attribute__((ext_vector_type(16)));
+    // Places of the sixteen pixels in their tile, row by row, from its middle.
     const lanes across = {-1.5f, -0.5f, 0.5f, 1.5f, -1.5f, -0.5f, 0.5f, 1.5f,
                           -1.5f, -0.5f, 0.5f, 1.5f, -1.5f, -0.5f, 0.5f, 1.5f};
     const lanes down = {-1.5f, -1.5f, -1.5f, -1.5f, -0.5f, -0.5f, -0.5f, -0.5f,
@@ -29,24 +48,26 @@ LOOP = """
         const float xx = conics[3 * g], xy = conics[3 * g + 1], yy = conics[3 * g + 2], opacity = opacities[g];
         const lanes dx = x - means[2 * g], dy = y - means[2 * g + 1];
         const lanes exponent = 0.5f * (xx * dx * dx + yy * dy * dy) + xy * dx * dy;
-        const lanes bounded = __builtin_elementwise_min(__builtin_elementwise_max(exponent, (lanes)-1.0f), (lanes)5.6f);
-        const lanes e = 0.35f - 0.125f * bounded;
+        const lanes bounded = __builtin_elementwise_min(
+            __builtin_elementwise_max(exponent, (lanes)nearest), (lanes)farthest);
+        // The series of exp(e), by Horner's rule, then its eighth power.
+        const lanes e = eighth * middle - eighth * bounded;
         lanes shape = 1.0f + e * (1.0f + e * (1 / 2.0f + e * (1 / 6.0f + e * (1 / 24.0f
             + e * (1 / 120.0f + e * (1 / 720.0f))))));
         shape *= shape;
         shape *= shape;
-        shape *= 0.06081006263f * shape;
+        shape *= exp_of_minus_middle * shape;
         const lanes raw = opacity * shape, alpha = __builtin_elementwise_min(raw, (lanes)cap);
         mask hit = alive & (alpha >= (lanes)cut);
+        // Lists are those of whole tiles: many a Gaussian touches a tile's box, but none of its pixels.
         if (!__builtin_reduce_or(hit)) continue;
         const lanes behind = passing * (1.0f - alpha);
+        // A pixel whose light would end here is done, and this Gaussian is not in it.
         alive &= ~(hit & (behind <= (lanes)least));
         hit &= alive;
         const lanes weight = hit ? alpha * passing : (lanes)0.0f;
 """
-"""Front to back through the tile's Gaussians, as `composite_reference` does. Alpha is under its cut where the exponent
-is over 5.6, so that exp(-exponent) may be a polynomial: that of an eighth of 2.8 - exponent, to the eighth power, times
-exp(-2.8)."""
+"""Front to back through the tile's Gaussians, as `composite_reference` does."""
 
 NEXT = """
         passing = hit ? behind : passing;
@@ -59,6 +80,7 @@ BEGIN_FORWARD = "lanes sum[channels] = {};"
 PAIR_FORWARD = "for (int c = 0; c < channels; ++c) sum[c] += weight * values[(long long)g * channels + c];"
 
 END_FORWARD = """
+    // Tiles at the right and lower border reach past the image.
     for (int i = 0; i < 16; ++i) {
         if (left + i % 4 >= width || top + i / 4 >= height) continue;
         const int pixel = (top + i / 4) * width + left + i % 4;
@@ -70,6 +92,8 @@ END_FORWARD = """
 BEGIN_BACKWARD = """
     typedef float unaligned __attribute__((ext_vector_type(16), aligned(4)));
     typedef float eight __attribute__((ext_vector_type(8)));
+    // The image's gradient twice: one vector of pixels per channel, and one vector of channels per pixel, as many as
+    // fill whole vectors. The suffix is what is seen behind the current Gaussian times that gradient, at first all.
     constexpr int blocks = channels / 16;
     lanes by_channel[channels] = {}, by_pixel[16 * blocks + 1] = {}, suffix = 0.0f;
     eight powers[16];
@@ -91,25 +115,30 @@ BEGIN_BACKWARD = """
 PAIR_BACKWARD = """
         const float* value = &values[(long long)g * channels];
         float* d_value = &d_values[(long long)g * channels];
+        // What the gradient says of this Gaussian's values, in every pixel.
         lanes along = 0.0f;
         for (int c = 0; c < channels; ++c) along += by_channel[c] * value[c];
         suffix -= weight * along;
+        // Gradients of values: sums over the pixels, sixteen channels at a time.
         for (int b = 0; b < blocks; ++b) {
             unaligned* target = (unaligned*)(d_value + 16 * b);
             lanes total = *target;
             for (int i = 0; i < 16; ++i) total += weight[i] * by_pixel[16 * b + i];
             *target = total;
         }
+        // The channels that are left, one at a time, added up lane by lane.
         for (int c = 16 * blocks; c < channels; ++c) {
             const lanes part = weight * by_channel[c];
             const eight half = part.lo + part.hi;
             const auto quarter = half.lo + half.hi;
             d_value[c] += (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]);
         }
+        // More alpha shows more of this Gaussian and less of all that is behind; a capped alpha has no slope.
         const lanes d_alpha = passing * along - suffix / (1.0f - alpha);
         const lanes d_exponent = (hit & (raw < (lanes)cap)) ? -alpha * d_alpha : (lanes)0.0f;
         eight moments = 0.0f;
         for (int i = 0; i < 16; ++i) moments += d_exponent[i] * powers[i];
+        // (dx, dy) = (u, v) + a pixel's place in the tile: their moments from those of the places.
         const float u = left + 2.0f - means[2 * g], v = top + 2.0f - means[2 * g + 1];
         const float d_u = u * moments[0] + moments[1], d_v = v * moments[0] + moments[2];
         d_means[2 * g] -= xx * d_u + xy * d_v;
@@ -131,7 +160,16 @@ def threads(*, width: int, height: int) -> int:
 
 def forward_body(channels: int) -> str:
     """Writes the sums of values of so many channels, and the transmittance."""
-    return kernel_constants(channels) + SETUP + BEGIN_FORWARD + LOOP + PAIR_FORWARD + NEXT + END_FORWARD
+    return (
+        compositing_constants(channels)
+        + EXPONENTIAL
+        + SETUP
+        + BEGIN_FORWARD
+        + LOOP
+        + PAIR_FORWARD
+        + NEXT
+        + END_FORWARD
+    )
 
 
 def backward_body(channels: int) -> str:
@@ -139,4 +177,6 @@ def backward_body(channels: int) -> str:
 
     Front to back again, so that nothing is kept per pair: what lies behind is the whole less what came before.
     """
-    return kernel_constants(channels) + SETUP + BEGIN_BACKWARD + LOOP + PAIR_BACKWARD + NEXT
+    return (
+        compositing_constants(channels) + EXPONENTIAL + SETUP + BEGIN_BACKWARD + LOOP + PAIR_BACKWARD + NEXT
+    )

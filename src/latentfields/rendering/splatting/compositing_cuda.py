@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latentfields.rendering.splatting.compositing import kernel_constants
+from latentfields.rendering.splatting.constants import compositing_constants
 
 TILE = 8
 """Pixels per side of a tile, all of which go through one list of Gaussians."""
@@ -22,6 +22,7 @@ LOOP = """
         const float raw = opacity * wp::exp(-(0.5f * (xx * dx * dx + yy * dy * dy) + xy * dx * dy));
         const float alpha = wp::min(raw, cap);
         if (!(alpha >= cut)) continue;
+        // All that follows is darker still: this pixel is done.
         const float behind = passing * (1.0f - alpha);
         if (behind <= least) break;
         const float weight = alpha * passing;
@@ -44,6 +45,7 @@ END_FORWARD = """
 """
 
 BEGIN_BACKWARD = """
+    // What is seen behind the current Gaussian, times the image's gradient: at first everything.
     float gradient[channels], suffix = transmittance[index] * d_transmittance[index];
     for (int c = 0; c < channels; ++c) {
         gradient[c] = d_summed[c * height * width + index];
@@ -58,6 +60,7 @@ PAIR_BACKWARD = """
             wp::atomic_add(&d_values[(long long)g * channels + c], weight * gradient[c]);
         }
         suffix -= weight * along;
+        // A capped alpha has no slope. Otherwise: more alpha shows more of this Gaussian and less of what is behind.
         if (raw < cap) {
             const float d_alpha = passing * along - suffix / (1.0f - alpha), d_exponent = -alpha * d_alpha;
             wp::atomic_add(&d_means[2 * g], -d_exponent * (xx * dx + xy * dy));
@@ -77,9 +80,9 @@ def threads(*, width: int, height: int) -> int:
 
 def forward_body(channels: int) -> str:
     """Writes the sums of values of so many channels, and the transmittance."""
-    return kernel_constants(channels) + SETUP + BEGIN_FORWARD + LOOP + PAIR_FORWARD + NEXT + END_FORWARD
+    return compositing_constants(channels) + SETUP + BEGIN_FORWARD + LOOP + PAIR_FORWARD + NEXT + END_FORWARD
 
 
 def backward_body(channels: int) -> str:
     """Adds to the gradients of the Gaussians; front to back again, like that for the CPU."""
-    return kernel_constants(channels) + SETUP + BEGIN_BACKWARD + LOOP + PAIR_BACKWARD + NEXT
+    return compositing_constants(channels) + SETUP + BEGIN_BACKWARD + LOOP + PAIR_BACKWARD + NEXT

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LEAST_LENGTH = 1e-6
-"""Of a quaternion, so that the gradient of its normalisation is bounded."""
+from latentfields.rendering.splatting.constants import LEAST_LENGTH
 
 
 @dataclass(frozen=True)

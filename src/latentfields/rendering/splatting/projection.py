@@ -18,20 +18,13 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.rendering.kernels.backend import launch, points_per_thread, runs_on_warp
+from latentfields.rendering.splatting.constants import (
+    ALPHA_CUT,
+    FRUSTUM_MARGIN,
+    LEAST_COMPENSATION,
+    WIDEST,
+)
 from latentfields.rendering.splatting.gaussians import Gaussians, rotation_matrices
-
-ALPHA_CUT = 1 / 255
-"""A Gaussian contributes nothing to a pixel where its alpha is less."""
-
-FRUSTUM_MARGIN = 0.3
-"""How far outside the image, in halves of its size, centres still have their own Jacobian: farther out, where the
-linearisation fails, they get that of the margin (the factor of 1.3 of Kerbl et al. 2023's implementation)."""
-
-WIDEST = 1e8
-"""Standard deviation, in pixels, beyond which a Gaussian is not drawn: its square's square has no float32."""
-
-LEAST_COMPENSATION = 1e-6
-"""Where the factor for antialiasing ends, whose slope would grow without bound."""
 
 
 @dataclass(frozen=True)

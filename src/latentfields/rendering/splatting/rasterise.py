@@ -1,43 +1,35 @@
 """Images of projected Gaussians over a background.
 
-Shape suffixes: N Gaussians, C channels, H height, W width.
+Shape suffixes: N Gaussians, C channels, h height, w width.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from latentfields.cameras import Cameras
+from latentfields.rendering.rendering import Rendering
 from latentfields.rendering.splatting.compositing import composite
-from latentfields.rendering.splatting.projection import ALPHA_CUT, ProjectedGaussians
-
-
-@dataclass(frozen=True)
-class Splatted:
-    """What one camera sees."""
-
-    features: Tensor
-    """(C, H, W) composited over the background."""
-    opacity: Tensor
-    """(1, H, W) in [0, 1]."""
-    depth: Tensor
-    """(1, H, W) expected depth along the viewing axis of what the Gaussians show, that is divided by the opacity; 0
-    where there is none."""
+from latentfields.rendering.splatting.constants import ALPHA_CUT
+from latentfields.rendering.splatting.projection import ProjectedGaussians
 
 
 def rasterise(
-    projected: ProjectedGaussians, features: Tensor, background: Tensor, *, width: int, height: int
-) -> Splatted:
-    """Composite Gaussians with features (N, C) over `background` (C,) to `width` x `height` pixels.
+    projected: ProjectedGaussians, features: Tensor, background: Tensor, camera: Cameras, *, far: float
+) -> Rendering:
+    """Composite Gaussians with features (N, C), projected into one `camera`, over `background` (C,).
 
-    Differentiable in all but the extents and radii.
+    Returns one image: `features` (1, C, h, w), `opacity` and `depth` (1, 1, h, w), and what was splatted. What passes
+    through all Gaussians has the distance `far`. Differentiable in all but the Gaussians' extents and radii.
     """
     values = torch.cat([features, projected.depths[:, None]], dim=1)
-    summed, transmittance = composite(projected, values, width=width, height=height)
-    opacity = 1 - transmittance
+    summed, transmittance = composite(projected, values, width=camera.width, height=camera.height)
+    opacity = (1 - transmittance)[None]
     # Where anything contributes at all, the opacity is at least the cut: this only avoids 0 / 0.
-    depth = summed[-1] / opacity.clamp(min=ALPHA_CUT)
+    along_axis = summed[-1] / opacity.clamp(min=ALPHA_CUT)
     seen = summed[:-1] + transmittance * background[:, None, None]
-    return Splatted(features=seen, opacity=opacity[None], depth=depth[None])
+    # Gaussians are sorted and composited by their depths along the viewing axis; rays to the side are longer.
+    cosines = (camera.rays().directions * camera.forward[:, None, None]).sum(dim=-1)
+    depth = opacity * along_axis / cosines + (1 - opacity) * far
+    return Rendering(features=seen[None], opacity=opacity[None], depth=depth[None], splats=(projected,))

@@ -72,7 +72,7 @@ def require_absent(folder: Path, *, overwrite: bool) -> None:
             folder, f"holds '{found}', which is no part of a rendered scene; choose another folder"
         )
     if names and not overwrite:
-        raise InputError(folder, "exists already; choose another folder or pass --overwrite")
+        raise InputError(folder, "exists already; choose another folder, or replace it by `overwrite`")
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import numpy as np
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.objects.blender_writer import require_absent, write_blender_scene
+from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.meshes import Mesh, normalised
 from latentfields.scenes.objects.placement import framed_radius, sphere_cameras
-from latentfields.scenes.objects.render_options import RenderOptions
 from latentfields.scenes.objects.rendering import MeshRenderer, RenderedView
 
 _MIN_COVERAGE = 0.005
@@ -32,7 +32,7 @@ class RenderSummary:
     """Mean share of the pixels in which the object is seen."""
 
 
-def framed(mesh: Mesh, *, options: RenderOptions) -> Mesh:
+def framed(mesh: Mesh, *, options: RenderConfig) -> Mesh:
     """The mesh centred and scaled so that every camera of `options` sees it whole, as large as possible.
 
     Raises InputError, naming the mesh, when it cannot be rendered (see `meshes.normalised`).
@@ -41,8 +41,8 @@ def framed(mesh: Mesh, *, options: RenderOptions) -> Mesh:
     return normalised(mesh, radius=radius)
 
 
-def object_cameras(options: RenderOptions, *, seed: int) -> Cameras:
-    """The cameras of a scene: the first are for training, see `RenderOptions.split_sizes`."""
+def object_cameras(options: RenderConfig, *, seed: int) -> Cameras:
+    """The cameras of a scene: the first are for training, see `RenderConfig.split_sizes`."""
     return sphere_cameras(
         options.views,
         distance=options.distance,
@@ -58,7 +58,7 @@ def render_object_scene(
     mesh: Mesh,
     folder: Path,
     *,
-    options: RenderOptions,
+    options: RenderConfig,
     seed: int = 0,
     overwrite: bool = False,
     on_view: Callable[[], object] = lambda: None,

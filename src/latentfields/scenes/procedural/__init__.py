@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.objects.meshes import Mesh, concatenate
 from latentfields.scenes.procedural.animals import animal
 from latentfields.scenes.procedural.bags import bag
@@ -65,6 +65,6 @@ def generate_object(family: str, seed: int) -> Mesh:
     if family not in FAMILIES:
         raise InputError(family, f"unknown family of objects; expected one of {', '.join(FAMILIES)}")
     if seed < 0:
-        raise InputError("seed", f"expected an integer >= 0, found {seed}")
+        raise ArgumentError("seed", f"is {seed}; expected at least 0")
     random = np.random.default_rng([zlib.crc32(family.encode()), seed])
     return concatenate(f"{family}-{seed:04d}", FAMILIES[family](random))

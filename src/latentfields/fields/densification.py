@@ -6,22 +6,27 @@ Lengths are those of the normalised frame.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Literal
+
+from latentfields.config.checks import Checked, NonNegative, joined
+from latentfields.errors import ArgumentError
 
 
 @dataclass(frozen=True)
-class GradientDensification:
+class GradientDensificationConfig(Checked):
     """Clone and split where gradients on the screen are large, prune what is transparent (Kerbl et al. 2023)."""
 
     kind: ClassVar[str] = "gradient"
-    refinements: int = 12
+    refinements: NonNegative = 12
     """Times that Gaussians are added and removed, evenly spread from `start` to `end`."""
     start: float = 0.08
     """Moment of the first refinement."""
     end: float = 0.6
     """Moment of the last refinement."""
-    opacity_resets: int = 0
+    opacity_resets: NonNegative = 0
     """Times that all opacities are lowered to 0.01, evenly spread between `start` and `end`."""
     threshold: float = 6e-4
     """Gaussians are added where the loss, as a share of the features' range, changes by more than this as one moves by
@@ -35,13 +40,18 @@ class GradientDensification:
     most: int = 20_000
     """Gaussians at most; of the sparse points, too, no more are taken."""
 
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and for moments that are not in their order."""
+        super().check(path)
+        _check_moments(self.start, self.end, path)
+
 
 @dataclass(frozen=True)
-class McmcDensification:
+class McmcDensificationConfig(Checked):
     """Move transparent Gaussians onto opaque ones and add some, explore by noise (Kheradmand et al. 2024)."""
 
     kind: ClassVar[str] = "mcmc"
-    refinements: int = 30
+    refinements: NonNegative = 30
     """Times that Gaussians are moved and added, evenly spread from `start` to `end`."""
     start: float = 0.05
     """Moment of the first refinement."""
@@ -60,6 +70,42 @@ class McmcDensification:
     most: int = 20_000
     """Gaussians at most; of the sparse points, too, no more are taken."""
 
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and for moments that are not in their order."""
+        super().check(path)
+        _check_moments(self.start, self.end, path)
 
-DensificationConfig = GradientDensification | McmcDensification
+
+def _check_moments(start: float, end: float, path: str) -> None:
+    if not start <= end <= 1:
+        raise ArgumentError(
+            joined(path, "end"), f"is {end}; expected `{joined(path, 'start')}`, {start}, to 1"
+        )
+
+
+DensificationConfig = GradientDensificationConfig | McmcDensificationConfig
 DensificationName = Literal["gradient", "mcmc"]
+PresetName = Literal["small", "paper"]
+
+DENSIFICATIONS: Mapping[PresetName, Mapping[DensificationName, DensificationConfig]] = MappingProxyType(
+    {
+        "small": {"gradient": GradientDensificationConfig(), "mcmc": McmcDensificationConfig()},
+        # Of 30 000 steps: every 100 from 500 to 15 000, or to 25 000. Lengths are shares of 4, the cameras' extent.
+        "paper": {
+            "gradient": GradientDensificationConfig(
+                refinements=146,
+                start=1 / 60,
+                end=0.5,
+                opacity_resets=4,
+                threshold=2e-4,
+                clone_scale=0.04,
+                largest_scale=0.4,
+                most=1_000_000,
+            ),
+            "mcmc": McmcDensificationConfig(
+                refinements=246, start=1 / 60, end=5 / 6, noise=5e5, most=1_000_000
+            ),
+        },
+    }
+)
+"""What every preset has for each kind of densification."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from latentfields.lrf.decoder.config import AlignTraining
+from latentfields.lrf.decoder.config import DecoderTrainingConfig
 
 
 def view_loss(decoded: Tensor, images: Tensor) -> Tensor:
@@ -15,7 +15,7 @@ def view_loss(decoded: Tensor, images: Tensor) -> Tensor:
     return (decoded - images).abs().mean()
 
 
-def alignment_loss(training: Tensor, novel: Tensor, options: AlignTraining) -> Tensor:
+def alignment_loss(training: Tensor, novel: Tensor, options: DecoderTrainingConfig) -> Tensor:
     """L_StageIII, Eq. 11, from the losses of views that fields were fitted to, and of novel views."""
     return options.train_weight * training + options.novel_weight * novel
 

@@ -6,7 +6,7 @@ import torch
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.latent_nerf.build import new_model
-from latentfields.latent_nerf.normalizer import TanhNormalizer
+from latentfields.latent_nerf.latent_space import TanhNormalizer
 from latentfields.scenes.scene import Scene
 
 TANH = replace(TINY_FIT, normalizer="tanh", subpixels=1)
@@ -33,23 +33,25 @@ def test_the_field_is_fitted_to_squashed_latents_and_shows_latents(
 ) -> None:
     model, plain = (new_model(scene, autoencoder, c) for c in (TANH, replace(TANH, normalizer="standard")))
     images = scene.images(torch.tensor([0]))
-    targets = model.targets(images)
+    targets = model.space.targets(images)
     assert 0 < targets.min() < targets.max() < 1
-    torch.testing.assert_close(model.latents(targets), plain.targets(images), atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(
-        model.decode(targets), autoencoder.decode(plain.targets(images)), atol=1e-3, rtol=0
+        model.space.latents(targets), plain.space.targets(images), atol=1e-3, rtol=1e-3
+    )
+    torch.testing.assert_close(
+        model.decode(targets), autoencoder.decode(plain.space.targets(images)), atol=1e-3, rtol=0
     )
     assert model.field.head.head == "sigmoid"  # type: ignore[union-attr]
     assert plain.field.head.head == "linear"  # type: ignore[union-attr]
 
 
 def test_nothing_in_view_is_the_background_in_both_spaces(scene: Scene, autoencoder: Autoencoder) -> None:
-    views = []
+    shown = []
     for config in (TANH, replace(TANH, normalizer="standard")):
         model = new_model(scene, autoencoder, config)
         model.sampler.grid.density.zero_()  # type: ignore[union-attr, operator]
-        views.append(model.render(scene.cameras[:1])[1].features)
-    torch.testing.assert_close(views[0], views[1], atol=1e-3, rtol=1e-3)
+        shown.append(model.render(scene.cameras[:1])[1].features)
+    torch.testing.assert_close(shown[0], shown[1], atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("subpixels", [1, 2])
@@ -57,8 +59,8 @@ def test_gradients_of_the_decoded_image_reach_the_field(
     scene: Scene, autoencoder: Autoencoder, subpixels: int
 ) -> None:
     model = new_model(scene, autoencoder, replace(TANH, subpixels=subpixels))
-    view = model.render_features(scene.cameras[:1])
-    (model.decode(view.features) - scene.images(torch.tensor([0]))).square().mean().backward()
+    seen = model.render_features(scene.cameras[:1])
+    (model.decode(seen.features) - scene.images(torch.tensor([0]))).square().mean().backward()
     gradient = model.field.planes.grad  # type: ignore[union-attr]
     assert gradient.isfinite().all()  # type: ignore[operator]
     assert gradient.abs().max() > 0  # type: ignore[operator, union-attr]

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentfields.errors import InputError
-from latentfields.lrf.decoder.align_losses import alignment_loss, preservation_loss, view_loss
-from latentfields.lrf.decoder.config import AlignTraining, latent_field_config
+from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
+from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
 
 
 def test_view_loss_is_the_mean_absolute_error() -> None:
@@ -18,13 +18,13 @@ def test_view_loss_is_the_mean_absolute_error() -> None:
 
 @given(training=st.floats(0, 1), novel=st.floats(0, 1), first=st.floats(0, 2), second=st.floats(0, 2))
 def test_equation_11(training: float, novel: float, first: float, second: float) -> None:
-    options = AlignTraining(train_weight=first, novel_weight=second)
+    options = DecoderTrainingConfig(train_weight=first, novel_weight=second)
     loss = alignment_loss(torch.tensor(training), torch.tensor(novel), options)
     assert float(loss) == pytest.approx(first * training + second * novel, abs=1e-6)
 
 
 def test_the_paper_weighs_both_kinds_of_views_by_a_half() -> None:
-    assert (AlignTraining().train_weight, AlignTraining().novel_weight) == (0.5, 0.5)
+    assert (DecoderTrainingConfig().train_weight, DecoderTrainingConfig().novel_weight) == (0.5, 0.5)
 
 
 def test_preservation_is_the_mean_squared_distance() -> None:
@@ -46,13 +46,13 @@ def test_preservation_is_the_mean_squared_distance() -> None:
     ],
 )
 def test_values_out_of_range_are_named(field: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"--{field.replace('_', '-')}: is {value}; expected at least"):
-        dataclasses.replace(AlignTraining(), **{field: value}).check()
+    with pytest.raises(InputError, match=f"^{field}: is {value}; expected at least"):
+        dataclasses.replace(DecoderTrainingConfig(), **{field: value}).check()
 
 
 @pytest.mark.parametrize("steps", [0, -5])
 def test_fits_without_steps_are_refused_by_their_own_option(steps: int) -> None:
-    with pytest.raises(InputError, match=f"^--fit-steps: is {steps}; expected at least 1$"):
+    with pytest.raises(InputError, match=f"^steps: is {steps}; expected at least 1$"):
         latent_field_config("gaussians", steps=steps)
 
 

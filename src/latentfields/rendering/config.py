@@ -5,12 +5,21 @@ Free of heavy imports, for the command line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
+
+from latentfields.config.checks import Checked, NonNegative, Range, joined
+from latentfields.errors import ArgumentError
+
+SHARE_AFTER_WARMUP = 0.25
+"""Share of the density grid's cells that an update looks at once it knows the field: all of them cost more than they
+tell."""
 
 
 @dataclass(frozen=True)
-class SamplingOptions:
+class DensityGridConfig(Checked):
     """How densely rays are sampled through a density grid."""
 
     samples: int = 16
@@ -21,25 +30,25 @@ class SamplingOptions:
     """Cells per side of the density grid."""
     grid_every: int = 16
     """Steps between updates of the density grid."""
-    grid_warmup: int = 128
-    """Steps during which every cell is updated, instead of a quarter of them."""
+    grid_warmup: NonNegative = 128
+    """Steps during which every cell is updated, instead of a quarter of them (`SHARE_AFTER_WARMUP`)."""
 
     def updated_share(self, step: int) -> float:
         """Share of the grid's cells that step `step`, from 0, looks at: none in most steps."""
         if step % self.grid_every:
             return 0.0
-        return 1.0 if step < self.grid_warmup else 0.25
+        return 1.0 if step < self.grid_warmup else SHARE_AFTER_WARMUP
 
 
 @dataclass(frozen=True)
-class GridSampling(SamplingOptions):
+class GridSamplingConfig(DensityGridConfig):
     """A density grid that skips empty space and guides the samples; cells outside of the visual hull stay empty."""
 
     kind: ClassVar[str] = "grid"
 
 
 @dataclass(frozen=True)
-class EvenSampling:
+class EvenSamplingConfig(Checked):
     """Even intervals, all of which are looked at: the plain rendering that others are compared with."""
 
     kind: ClassVar[str] = "even"
@@ -48,7 +57,7 @@ class EvenSampling:
 
 
 @dataclass(frozen=True)
-class HierarchicalSampling:
+class HierarchicalSamplingConfig(Checked):
     """A coarse pass that guides a fine one (Mildenhall et al. 2020, Sec. 5.2)."""
 
     kind: ClassVar[str] = "hierarchical"
@@ -61,7 +70,7 @@ class HierarchicalSampling:
 
 
 @dataclass(frozen=True)
-class ProposalSampling:
+class ProposalSamplingConfig(Checked):
     """Proposal networks that learn where the field is dense (Barron et al. 2022), as K-Planes uses them."""
 
     kind: ClassVar[str] = "proposal"
@@ -69,7 +78,7 @@ class ProposalSampling:
     """Intervals per ray in which the field is looked at."""
     proposal_samples: tuple[int, ...] = (256, 128)
     """Intervals per ray in which each proposal network is looked at, from first to last."""
-    resolutions: tuple[int, ...] = (128, 256)
+    resolutions: Annotated[tuple[int, ...], Range(low=2)] = (128, 256)
     """Cells per side of each proposal network's planes."""
     features: int = 8
     """Features per cell of the proposal networks' planes."""
@@ -83,12 +92,23 @@ class ProposalSampling:
     """Weight of the loss that makes proposals cover the field's weights (mip-NeRF 360, Eq. 13)."""
     distortion_weight: float = 0.01
     """Weight of the loss that gathers the field's weights along rays (mip-NeRF 360, Eq. 15)."""
-    anneal_steps: int = 1000
+    anneal_steps: NonNegative = 1000
     """Steps over which proposals gain their full influence (mip-NeRF 360, Eq. 18 and the text around it)."""
+
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and unless every network has its number of samples."""
+        super().check(path)
+        networks = len(self.resolutions)
+        if not networks or len(self.proposal_samples) != networks:
+            raise ArgumentError(
+                joined(path, "proposal_samples"),
+                f"are {len(self.proposal_samples)} for the {networks} networks of `{joined(path, 'resolutions')}`; "
+                "expected one for each of one or more networks",
+            )
 
 
 @dataclass(frozen=True)
-class Splatting:
+class SplattingConfig(Checked):
     """Gaussians projected and blended from front to back (Kerbl et al. 2023): no rays."""
 
     kind: ClassVar[str] = "splatting"
@@ -98,6 +118,17 @@ class Splatting:
     """Lower the opacities of Gaussians that the blur makes larger (Yu et al. 2024, the 2D Mip filter)."""
 
 
-RaySampling = GridSampling | EvenSampling | HierarchicalSampling | ProposalSampling
-SamplingConfig = RaySampling | Splatting
+RaySampling = GridSamplingConfig | EvenSamplingConfig | HierarchicalSamplingConfig | ProposalSamplingConfig
+SamplingConfig = RaySampling | SplattingConfig
 SamplerName = Literal["grid", "even", "hierarchical", "proposal", "splatting"]
+
+SAMPLINGS: Mapping[SamplerName, type[SamplingConfig]] = MappingProxyType(
+    {
+        "grid": GridSamplingConfig,
+        "even": EvenSamplingConfig,
+        "hierarchical": HierarchicalSamplingConfig,
+        "proposal": ProposalSamplingConfig,
+        "splatting": SplattingConfig,
+    }
+)
+"""Configurations by the name of what renders."""

@@ -1,0 +1,107 @@
+"""What is to be seen along rays, and what was seen: the two values that travel between scenes and renderers.
+
+Shape suffixes: R rays, C channels, B images of h x w pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from latentfields.cameras import Cameras, Rays
+from latentfields.rendering.sampling import box_segment
+
+if TYPE_CHECKING:
+    from latentfields.rendering.splatting.projection import ProjectedGaussians
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Everything about a render that is not the field: what a `Sampler` is asked for."""
+
+    rays: Rays
+    """R rays in the scene's normalised frame, directions of unit length."""
+    background: Tensor
+    """(C,) what lies behind the scene, in the field's space."""
+    near: float
+    """Distance along the rays before which nothing is looked at."""
+    far: float
+    """Distance along the rays behind which nothing is looked at; may be infinite, as the box ends rays, too."""
+    generator: torch.Generator | None = None
+    """Jitters the samples (training); None is deterministic (evaluation)."""
+
+    def __getitem__(self, index: Tensor | slice) -> Shot:
+        """Select rays."""
+        return replace(self, rays=self.rays[index])
+
+    def segment(self) -> tuple[Tensor, Tensor]:
+        """Distances (R,), (R,) at which rays enter and leave the box, within [near, far]; equal for rays that miss."""
+        return box_segment(self.rays, near=self.near, far=self.far)
+
+    def jitter(self, count: int) -> Tensor | None:
+        """Numbers (R, count) in [-0.5, 0.5), or None without a generator.
+
+        They are drawn on the CPU, so that they do not depend on the device.
+        """
+        if self.generator is None:
+            return None
+        drawn = torch.rand(len(self.rays), count, generator=self.generator) - 0.5
+        return drawn.to(self.rays.origins.device)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What is seen of a scene: along R rays, or in B images.
+
+    A sampler returns one value per ray; scenes, which are asked for what cameras see, return images (`as_images`).
+    """
+
+    features: Tensor
+    """(R, C), or (B, C, h, w): latents or colours, composited over the background."""
+    opacity: Tensor
+    """(R,), or (B, 1, h, w), in [0, 1]."""
+    depth: Tensor
+    """(R,), or (B, 1, h, w): expected distance along the ray, in the normalised frame; where nothing was hit, the end
+    of what was looked at."""
+    coarse: Tensor | None = None
+    """As `features`, of a sampler's coarse network that is to be fitted to the same targets; None without one."""
+    loss: Tensor | None = None
+    """As `opacity`, one value per ray: the sampler's own loss, weighted; None without one."""
+    splats: tuple[ProjectedGaussians, ...] = ()
+    """Splatted in each of the B images; after a backward pass their `means_2d` have gradients. Empty for rays."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rendering]) -> Rendering:
+        """All parts, in order: one rendering of all their rays, or of all their images. All are of one kind."""
+        coarse = [part.coarse for part in parts if part.coarse is not None]
+        losses = [part.loss for part in parts if part.loss is not None]
+        return cls(
+            features=torch.cat([part.features for part in parts]),
+            opacity=torch.cat([part.opacity for part in parts]),
+            depth=torch.cat([part.depth for part in parts]),
+            coarse=torch.cat(coarse) if coarse else None,
+            loss=torch.cat(losses) if losses else None,
+            splats=tuple(projected for part in parts for projected in part.splats),
+        )
+
+    def cpu(self) -> Rendering:
+        """Features, opacity and depth on the CPU, without what only a training needs."""
+        return Rendering(self.features.cpu(), self.opacity.cpu(), self.depth.cpu())
+
+    def as_images(self, cameras: Cameras) -> Rendering:
+        """What the rays of all pixels of B `cameras` saw, in the order of `Cameras.rays`, as images."""
+
+        def images(values: Tensor) -> Tensor:
+            return values.view(len(cameras), cameras.height, cameras.width, -1).permute(0, 3, 1, 2)
+
+        return Rendering(
+            features=images(self.features),
+            opacity=images(self.opacity),
+            depth=images(self.depth),
+            coarse=None if self.coarse is None else images(self.coarse),
+            loss=None if self.loss is None else images(self.loss),
+        )

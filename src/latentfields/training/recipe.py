@@ -1,0 +1,64 @@
+"""What is around every training, once: how it begins, and how its results are written.
+
+A training is a function of typed arguments that
+
+1. describes itself by a frozen dataclass with a `kind` (`training.runs`),
+2. begins: reads its inputs and then claims its folder (`begin`),
+3. trains (`training.loop.train`),
+4. finishes: writes `metrics.json` and the autoencoder that it trained (`finish`; a fit writes a model of its own).
+
+Called again with the same arguments, it goes on where it was interrupted. Steps and losses are each training's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from latentfields.files import write_json
+from latentfields.training.runs import claim_run
+
+METRICS_FILE = "metrics.json"
+"""In a run's folder: `training_seconds`, `device`, and what was measured."""
+AUTOENCODER_FOLDER = "autoencoder"
+"""In a run's folder: the autoencoder that was trained."""
+
+T = TypeVar("T")
+
+
+class Trained(Protocol):
+    """An autoencoder, as far as it is saved."""
+
+    def save(self, folder: Path) -> None:
+        """Write it to `folder`."""
+        ...
+
+
+Result = TypeVar("Result", bound=Trained)
+
+
+def begin(config: Any, out: Path, read: Callable[[], T]) -> T:
+    """Read the inputs of the run that `config` describes, then claim `out` for it: bad input leaves nothing behind.
+
+    Raises InputError as `read`, and when `out` holds a run with other settings.
+    """
+    inputs = read()
+    claim_run(out, config)
+    return inputs
+
+
+def write_metrics(out: Path, measured: Mapping[str, Any], *, seconds: float, device: torch.device) -> None:
+    """Write the metrics of a run: what was `measured`, and in how many seconds of training on which device."""
+    write_json(out / METRICS_FILE, {"training_seconds": seconds, "device": str(device), **measured})
+
+
+def finish(
+    out: Path, result: Result, measured: Mapping[str, Any], *, seconds: float, device: torch.device
+) -> Result:
+    """Write metrics and the autoencoder of a run, and return the latter."""
+    write_metrics(out, measured, seconds=seconds, device=device)
+    result.save(out / AUTOENCODER_FOLDER)
+    return result
