@@ -1,20 +1,29 @@
+from __future__ import annotations
+
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.photo_files import write_photos
-from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
-from latentfields.autoencoders.image_data import load_training_images
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.image_data import TrainingImages, load_training_images
+from latentfields.autoencoders.load import CLASSES, load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss
 from latentfields.autoencoders.patch import PatchAutoencoder
-from latentfields.autoencoders.train import AutoencoderTrainer, new_autoencoder, train_autoencoder
+from latentfields.autoencoders.train import (
+    AutoencoderTrainer,
+    new_network,
+    starting_images,
+    train_autoencoder,
+)
 from latentfields.errors import InputError
+from latentfields.files import write_json
+from latentfields.training.checkpoint import load_tensors, save_tensors
 from latentfields.training.loop import Interrupted, LoopConfig, read_log
 
 ARCHITECTURE = PatchAutoencoderConfig(channels=4, patch=2, widths=(8, 12), blocks=(1, 1))
@@ -46,6 +55,13 @@ def train(
     return train_autoencoder(options, **(arguments | changes))  # type: ignore[arg-type]
 
 
+def linear_network(data: TrainingImages) -> PatchAutoencoder:
+    """What a training starts from."""
+    network = new_network(ARCHITECTURE, seed=0)
+    network.initialise(starting_images(data, seed=0))
+    return network
+
+
 def losses(folder: Path, name: str = "reconstruction") -> list[float]:
     return [record[name] for record in read_log(folder)]
 
@@ -69,7 +85,7 @@ def test_kl_is_that_of_gaussians() -> None:
 def test_training_gets_better_than_the_linear_codec_it_starts_from(photos: Path, scene_folder: Path) -> None:
     data = load_training_images((photos,), (scene_folder,), size=32)
     options = replace(OPTIONS, steps=60, photos_per_batch=4, renders_per_batch=2)
-    trainer = AutoencoderTrainer(new_autoencoder(ARCHITECTURE, data, seed=0), data, options)
+    trainer = AutoencoderTrainer(linear_network(data), data, options)
     images = data.batch(photos=12, renders=6, generator=torch.Generator().manual_seed(99))
 
     def error() -> float:
@@ -229,6 +245,86 @@ def test_bad_requests_leave_nothing_behind(
     assert not (tmp_path / "run").exists()
 
 
+@dataclass(frozen=True)
+class PooledConfig:
+    """Sizes of a `Pooled` codec."""
+
+    factor: int = 4
+
+
+class Pooled(TrainableCodec):
+    """Mean colours of squares, scaled by three numbers: no convolution, and no way to be variational."""
+
+    channels, variational = 3, False
+
+    def __init__(self, config: PooledConfig = PooledConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.scale = nn.Parameter(torch.zeros(3, 1, 1))
+        self.initialised_from: torch.Size | None = None
+
+    @property
+    def factor(self) -> int:
+        return self.config.factor
+
+    def initialise(self, images: Tensor) -> None:
+        self.initialised_from = images.shape
+        nn.init.constant_(self.scale, 0.5)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, None]:
+        return nn.functional.avg_pool2d(images, self.factor), None
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return (latents * self.scale).repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
+
+    def encoder_module(self) -> nn.Module:
+        return nn.Module()
+
+    def decoder_module(self) -> nn.Module:
+        return self
+
+    def save(self, folder: Path) -> None:
+        save_tensors(folder / "scale.safetensors", self.state_dict(), {})
+        write_json(folder / "config.json", {"_class_name": "Pooled", "factor": self.factor})
+
+    @classmethod
+    def load(cls, folder: Path) -> Pooled:
+        codec = cls()
+        codec.load_state_dict(load_tensors(folder / "scale.safetensors")[0])
+        return codec
+
+
+def test_a_codec_of_ones_own_is_trained_resumed_and_loaded(
+    tmp_path: Path, photos: Path, scene_folder: Path
+) -> None:
+    options = replace(OPTIONS, steps=40, learning_rate=0.05)
+    codec = Pooled()
+    trained = train(tmp_path / "run", photos, scene_folder, options, architecture=codec)
+    assert trained.codec is codec
+    assert codec.initialised_from == (6, 3, 32, 32)
+    lowest, highest = codec.scale.detach().flatten().aminmax()
+    assert 0.5 < lowest < highest < 1.2
+    again = train(tmp_path / "run", photos, scene_folder, options, architecture=Pooled())
+    assert torch.equal(again.codec.scale, codec.scale)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"architecture\.factor: 4 there"):
+        train(tmp_path / "run", photos, scene_folder, options)
+    with pytest.raises(InputError, match="'Pooled'; expected one of PatchAutoencoder, AutoencoderKL"):
+        load_autoencoder(tmp_path / "run" / "autoencoder")
+    loaded = load_autoencoder(tmp_path / "run" / "autoencoder", classes={**CLASSES, "Pooled": Pooled.load})
+    assert loaded.statistics == trained.statistics
+    assert torch.equal(loaded.codec.scale, codec.scale)  # type: ignore[attr-defined]
+
+
+def test_what_a_codec_cannot_do_is_named(tmp_path: Path, photos: Path, scene_folder: Path) -> None:
+    for options, problem in (
+        (replace(OPTIONS, kl_weight=1.0), "the encoder of Pooled is not variational"),
+        (replace(OPTIONS, size=30), "expected a multiple of the factor 4"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            train(tmp_path / "run", photos, scene_folder, options, architecture=Pooled())
+    assert not (tmp_path / "run").exists()
+
+
 def test_other_settings_need_another_folder(tmp_path: Path, photos: Path, scene_folder: Path) -> None:
     train(tmp_path, photos, scene_folder, replace(OPTIONS, steps=1))
     with pytest.raises(InputError, match=r"training\.steps: 1 there, 2 now"):
@@ -238,7 +334,7 @@ def test_other_settings_need_another_folder(tmp_path: Path, photos: Path, scene_
 def test_the_schedule_warms_up_and_decays(photos: Path) -> None:
     data = load_training_images((photos,), (), size=32)
     options = replace(OPTIONS, warmup_steps=4, final_learning_rate=0.1)
-    trainer = AutoencoderTrainer(new_autoencoder(ARCHITECTURE, data, seed=0), data, options)
+    trainer = AutoencoderTrainer(linear_network(data), data, options)
     rates: list[Tensor] = []
     for index in range(10):
         trainer.step(index, index / 10)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from latentfields.autoencoders.load import packaged_autoencoders
-from latentfields.bench.training_data import paint_pictures
+from latentfields.bench.scenes import paint_pictures
 from latentfields.cli.main import main
 
 FITS = ["--scale", "tiny", "--seeds", "1", "--fields", "triplane", "--families", "vases"]
@@ -44,8 +44,10 @@ def test_every_role_has_fits_and_reconstructions(finished: Path) -> None:
 def test_what_is_done_is_printed_again_and_other_tables_share_it(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("latentfields.bench.nvs.fit", None)
-    monkeypatch.setattr("latentfields.bench.igae_training.finetune_3d", None)
+    monkeypatch.setattr("latentfields.bench.fits.fit", None)
+    monkeypatch.setattr(
+        "latentfields.igae.finetune.finetune_3d", lambda *_, **__: pytest.fail("trains again")
+    )
     main(command(finished.parent))
     printed = capsys.readouterr().out
     titles = [line for line in printed.splitlines() if line.startswith("**")]

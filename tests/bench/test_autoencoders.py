@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latentfields.bench.autoencoders_config import ARCHITECTURES
+from latentfields.bench.autoencoders import ARCHITECTURES
 from latentfields.cli.main import main
 
 COMMAND = [

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentfields.bench.convergence import time_to
-from latentfields.bench.convergence_report import charts, tables
-from latentfields.bench.nvs import quality_curve
+from latentfields.bench import ConvergenceStudyConfig
+from latentfields.bench.convergence import CONVERGENCE, time_to
 from latentfields.cli.main import main
+from latentfields.pages.charts import Chart
+from latentfields.pages.report import Table
 
 
 def curve(*psnrs: float, cpu: float = 2.0) -> list[dict[str, float]]:
@@ -40,18 +41,6 @@ def test_the_first_crossing_counts() -> None:
     assert time_to(curve(20, 24.9), 25, measure="seconds") is None
 
 
-def test_a_curve_is_what_was_logged_and_ends_with_all_test_views() -> None:
-    records: list[dict[str, Any]] = [
-        {"step": 90, "seconds": 9.0, "cpu_seconds": 5.0, "loss": 0.1, "stage": "supervision"},
-        {"step": 100, "seconds": 10.0, "cpu_seconds": 6.0, "loss": 0.1, "test_psnr": 21.0},
-        {"step": 120, "seconds": 12.0, "cpu_seconds": 7.0, "loss": 0.1},
-    ]
-    assert quality_curve(records, final_psnr=22.0) == [
-        {"step": 100, "seconds": 10.0, "cpu_seconds": 6.0, "psnr": 21.0},
-        {"step": 120, "seconds": 12.0, "cpu_seconds": 7.0, "psnr": 22.0},
-    ]
-
-
 def fits(*, plain_cpu: float) -> list[dict[str, Any]]:
     """Two objects, of which the second takes one step longer."""
     found: list[dict[str, Any]] = []
@@ -62,6 +51,7 @@ def fits(*, plain_cpu: float) -> list[dict[str, Any]]:
                 {
                     "field": "kplanes",
                     "space": "base",
+                    "seed": len(found) % 2,
                     "path": path,
                     "curve": points,
                     "psnr": psnrs[-1],
@@ -69,6 +59,14 @@ def fits(*, plain_cpu: float) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def tables(fits: list[dict[str, Any]], *, quality: float) -> list[Table]:
+    return CONVERGENCE.all_tables(ConvergenceStudyConfig(quality=quality), CONVERGENCE.rows(fits), [])
+
+
+def charts(fits: list[dict[str, Any]], *, quality: float) -> list[Chart]:
+    return CONVERGENCE.charts(ConvergenceStudyConfig(quality=quality), CONVERGENCE.rows(fits))
 
 
 @pytest.mark.parametrize(("plain_cpu", "share", "holds"), [(7.0, "0.29", "yes"), (5.0, "0.40", "NO")])

@@ -1,11 +1,17 @@
-"""The whole benchmark at its smallest scale, as a user runs it: it trains, fits, judges, and goes on where it was."""
+"""Claims from results that were made up, and the whole study at its smallest scale, as a user runs it."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from latentfields.bench import IgaeStudyConfig
+from latentfields.bench.igae import HEADLINE, IGAE, claims
+from latentfields.bench.page import markdown
+from latentfields.bench.rows import Claim
 from latentfields.cli.main import main
+from latentfields.pages.report import Table
 
 COMMAND = ["bench", "igae", "--scale", "tiny", "--seeds", "1", "--processes", "2", "--out"]
 
@@ -38,7 +44,7 @@ def test_run_again_it_reads_its_cells(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (finished / "results.json").read_bytes()
-    monkeypatch.setattr("latentfields.bench.nvs.fit", None)
+    monkeypatch.setattr("latentfields.bench.fits.fit", None)
     main([*COMMAND, str(finished)])
     assert (finished / "results.json").read_bytes() == before
     assert "| no-preservation |" in capsys.readouterr().out
@@ -48,7 +54,7 @@ def test_other_settings_need_another_folder(finished: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit) as stop:
         main([*COMMAND, str(finished), "--base", "igae"])
     assert stop.value.code == 2
-    assert "holds a run with other settings (start: 'base' there" in capsys.readouterr().err
+    assert "holds a run with other settings (base: 'base' there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -69,3 +75,111 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
     assert not (tmp_path / "bench").exists()
+
+
+PSNR = {"base": 20.0, "igae": 22.0, "no-3d": 20.1, "no-preservation": 22.5}
+LATENT = {"base": 25.0, "igae": 32.0, "no-3d": 24.9, "no-preservation": 33.0}
+PHOTOS = {"base": 28.0, "igae": 27.8, "no-3d": 28.1, "no-preservation": 22.0}
+SCORE = {"base": 0.2, "igae": 0.1, "no-3d": 0.21, "no-preservation": 0.09}
+
+
+def results(**changes: dict[str, float]) -> dict[str, Any]:
+    """What the benchmark would measure if everything were as in the paper, but for the changes."""
+    psnr, latent = PSNR | changes.get("psnr", {}), LATENT | changes.get("latent", {})
+    photos, score = PHOTOS | changes.get("photos", {}), SCORE | changes.get("score", {})
+    bags = changes.get("bags", {})
+    return {
+        "autoencoders": {role: role for role in PSNR},
+        "fits": [
+            {
+                "autoencoder": role,
+                "family": family,
+                "seed": seed,
+                "psnr": psnr[role] + 0.1 * seed + (bags.get(role, 0.0) if family == "bags" else 0.0),
+                "supervision_psnr": psnr[role] - 2,
+                "supervision_latent_psnr": latent[role],
+                "autoencoder_psnr": photos[role] + 5,
+            }
+            for role in PSNR
+            for family in ("vases", "bags")
+            for seed in (0, 1)
+        ],
+        "photos": {role: {"images": 3, "psnr": photos[role], "ssim": 0.9, "ms_gmsd": 0.03} for role in PSNR},
+        "score": {role: {"latents": {"inconsistency": score[role]}, "noise_psnr": 30.0} for role in PSNR},
+        "notes": [],
+    }
+
+
+def tables(measured: dict[str, Any]) -> dict[str, Table]:
+    rows = IGAE.rows(measured)
+    return {table.title: table for table in IGAE.all_tables(IgaeStudyConfig(), rows, claims(rows))}
+
+
+def judged(**changes: dict[str, float]) -> dict[str, Claim]:
+    return {claim.statement: claim for claim in claims(IGAE.rows(results(**changes)))}
+
+
+def failing(**changes: dict[str, float]) -> set[str]:
+    return {statement.split(" ")[0] for statement, claim in judged(**changes).items() if not claim.holds}
+
+
+def test_everything_holds_when_the_numbers_are_the_papers() -> None:
+    assert failing() == set()
+    gain = judged()["Latent NeRFs gain by 3D-consistency (decoded test PSNR)"]
+    assert gain.measured == "+2.00 ± 0.00 dB"
+    assert gain.required == ">= +1.50 dB"
+
+
+@pytest.mark.parametrize(
+    ("changes", "fails"),
+    [
+        ({"psnr": {"igae": 21.4}}, {"Latent", "Without"}),
+        ({"bags": {"igae": -2.5}}, {"Latent", "They", "Without"}),
+        ({"latent": {"igae": 30.9}}, {"Latents"}),
+        ({"photos": {"igae": 27.5}}, {"Photographs", "Objects"}),
+        ({"photos": {"no-preservation": 25.0}}, {"Without"}),
+        ({"score": {"igae": 0.19}}, {"The"}),
+    ],
+)
+def test_each_claim_fails_by_its_own_number(changes: dict[str, dict[str, float]], fails: set[str]) -> None:
+    assert failing(**changes) == fails
+
+
+def test_autoencoders_that_are_missing_are_not_judged() -> None:
+    measured = results()
+    measured["autoencoders"] = {"base": "base", "igae": "igae"}
+    measured["fits"] = [fit for fit in measured["fits"] if fit["autoencoder"] in ("base", "igae")]
+    measured["score"] = {role: measured["score"][role] for role in ("base", "igae")}
+    statements = [claim.statement for claim in claims(IGAE.rows(measured))]
+    assert len(statements) == 6
+    assert not any("Without" in statement or "preserved" in statement for statement in statements)
+
+
+def test_tables_have_a_row_per_autoencoder_and_a_column_per_family() -> None:
+    novel = tables(results())["Decoded novel views after RGB Alignment (PSNR, dB)"]
+    assert novel.columns == ("autoencoder", "vases", "bags", "all")
+    assert novel.rows[0] == ("base", "20.05 ± 0.07", "20.05 ± 0.07", "20.05 ± 0.06")
+    assert markdown(novel).splitlines()[2:4] == ["| autoencoder | vases | bags | all |", "|---|---|---|---|"]
+
+
+def test_several_fields_have_rows_each_but_for_the_autoencoder_alone() -> None:
+    measured = results()
+    measured["fits"] = [
+        fit | {"field": field} for field in ("kplanes", "tensorf") for fit in measured["fits"]
+    ]
+    found = tables(measured)
+    novel = found["Decoded novel views after RGB Alignment (PSNR, dB)"]
+    assert novel.columns == ("NeRF", "autoencoder", "vases", "bags", "all")
+    assert [row[:2] for row in novel.rows[3:5]] == [("kplanes", "no-preservation"), ("tensorf", "base")]
+    assert [row[:2] for row in found["The same: SSIM"].rows] == [row[:2] for row in novel.rows]
+    assert "The same: SSIM" not in tables(results())
+    alone = found["The same views through the autoencoder alone (PSNR, dB)"]
+    assert alone.columns == ("autoencoder", "vases", "bags", "all")
+    assert len(alone.rows) == 4
+
+
+def test_the_headline_is_the_gain_whatever_else_is_claimed() -> None:
+    measured = IGAE.rows(results())
+    (headline,) = IGAE.headlines(measured, list(reversed(claims(measured))))
+    assert (headline.label, headline.value, headline.unit) == (HEADLINE, "+2.00", "dB")
+    assert IGAE.headlines(measured, []) == []

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from latentfields.bench.training_data import paint_pictures
+from latentfields.bench.scenes import paint_pictures
 from latentfields.cli.main import main
 
 
@@ -25,7 +25,7 @@ def test_a_table_of_photographs_and_of_generated_objects(
     [
         (["base", "--size", "60"], "base: has the factor 8, of which images of 60 pixels are no multiple"),
         (["base", "--size", "8"], "--size: is 8; expected at least 16"),
-        (["base", "--size", "4096"], "--size: expected an integer from 8 to 2048"),
+        (["base", "--size", "4096"], "--size: is 4096; expected 8 to 2048"),
         (["base", "--processes", "0"], "--processes: is 0; expected at least 1"),
         (["base", "--objects", "0"], "--objects: is 0; expected at least 1"),
         (["base", "--limit", "0"], "--limit: is 0; expected at least 1"),
@@ -48,4 +48,5 @@ def test_no_autoencoder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as stop:
         main(["bench", "reconstruction", "--out", str(tmp_path / "out")])
     assert stop.value.code == 2
+    assert capsys.readouterr().err == "error: autoencoders: name at least one\n"
     assert not (tmp_path / "out").exists()

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from latentfields.bench import (
-    ablations,
-    convergence_report,
-    grid_tables,
-    igae_report,
-    lrf_report,
-    reconstruction,
-)
-from latentfields.bench.ablations import run_ablations
-from latentfields.bench.ablations_config import Ablations
-from latentfields.bench.autoencoders import run_autoencoder_bench
-from latentfields.bench.autoencoders_config import AutoencoderBench
-from latentfields.bench.convergence import run_convergence
-from latentfields.bench.grid import run_fit_grid
-from latentfields.bench.grid_config import FitGrid
-from latentfields.bench.igae import run_igae_bench
-from latentfields.bench.igae_config import IgaeBench
-from latentfields.bench.lrf import run_lrf_bench
-from latentfields.bench.lrf_config import LrfBench
-from latentfields.bench.markdown import markdown
-from latentfields.bench.reconstruction import ReconstructionBench, run_reconstruction_bench
+from latentfields.bench import ConvergenceStudyConfig
+from latentfields.bench.ablations import ABLATIONS
+from latentfields.bench.autoencoders import AUTOENCODERS
+from latentfields.bench.convergence import CONVERGENCE
+from latentfields.bench.fields import FIELDS, LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES
+from latentfields.bench.igae import IGAE
+from latentfields.bench.lrf import LRF
+from latentfields.bench.page import markdown
+from latentfields.bench.reconstruction import RECONSTRUCTION
+from latentfields.bench.rows import Pivot
+from latentfields.bench.study import Study
 from latentfields.config.typed_json import from_json
 from latentfields.files import read_json
 from latentfields.pages.report import Table
@@ -51,60 +42,61 @@ class Stored:
     """Goes on with the benchmark in a folder, as its command does."""
 
 
-def grid(out: Path) -> FitGrid:
-    return from_json(FitGrid, read_json(out / "config.json"), source=out)
+def tables(study: Study[Any], config: Any = None) -> Callable[[Any], Sequence[Table]]:
+    """Return the function that makes the study's tables of its results."""
+
+    def made(results: Any) -> Sequence[Table]:
+        rows = study.rows(results)
+        claims = [] if study.claims is None else study.claims(rows)
+        return study.all_tables(config, rows, claims)
+
+    return made
 
 
-def rerun_ablations(out: Path) -> Any:
-    file = out / "ablations" / "config.json"
-    return run_ablations(from_json(Ablations, read_json(file), source=file), grid(out), out, processes=1)
+def again(study: Study[Any], *more: str, **changes: Any) -> Callable[[Path], Any]:
+    """Return the function that goes on with a study: of config.json, and those in the folders `more`, and `changes`."""
+    known = {entry.name for entry in dataclasses.fields(study.config)}
+
+    def run(out: Path) -> Any:
+        settings: dict[str, Any] = {}
+        for folder in (out, *(out / name for name in more)):
+            settings |= study.upgrade(read_json(folder / "config.json"))
+        settings = {name: value for name, value in settings.items() if name in known}
+        return study.run(from_json(study.config, settings | changes, source=out), out=out).results
+
+    return run
 
 
-def rerun_autoencoders(out: Path) -> Any:
-    config = AutoencoderBench(spaces=grid(out).spaces, training_scenes=(), training_photos=())
-    return run_autoencoder_bench(config, grid(out), out, processes=1)
-
-
-def rerun_igae(out: Path) -> Any:
-    file = out / "config.json"
-    return run_igae_bench(from_json(IgaeBench, read_json(file), source=file), out, processes=1)
-
-
-def rerun_lrf(out: Path) -> Any:
-    file = out / "config.json"
-    return run_lrf_bench(from_json(LrfBench, read_json(file), source=file), out, processes=1)
-
-
-def rerun_reconstruction(out: Path) -> Any:
-    file = out / "config.json"
-    config = from_json(ReconstructionBench, read_json(file), source=file)
-    return run_reconstruction_bench(config, out, processes=1)
+def part(*shown: Pivot) -> Callable[[Any], Sequence[Table]]:
+    return tables(replace(FIELDS, tables=shown))
 
 
 BENCHMARKS = {
-    "ablations": Stored("ablations/results.json", {"tables.md": ablations.tables}, rerun_ablations),
-    "autoencoders": Stored("printed.json", {"tables.md": grid_tables.by_autoencoder}, rerun_autoencoders),
+    "ablations": Stored(
+        "ablations/results.json", {"tables.md": tables(ABLATIONS)}, again(ABLATIONS, "ablations")
+    ),
+    "autoencoders": Stored("printed.json", {"tables.md": tables(AUTOENCODERS)}, again(AUTOENCODERS)),
     "convergence": Stored(
         "convergence.json",
         {
-            "tables-8.md": lambda fits: convergence_report.tables(fits, quality=8.0),
-            "tables-25.md": lambda fits: convergence_report.tables(fits, quality=25.0),
+            "tables-8.md": tables(CONVERGENCE, ConvergenceStudyConfig(quality=8.0)),
+            "tables-25.md": tables(CONVERGENCE, ConvergenceStudyConfig(quality=25.0)),
         },
-        lambda out: run_convergence(grid(out), out, plain=True, processes=1),
+        again(CONVERGENCE, plain=True),
     ),
     "fields": Stored(
         "results.json",
         {
-            "table1.md": grid_tables.novel_views,
-            "table4.md": grid_tables.stages,
-            "latent-nvs.md": grid_tables.latent_novel_views,
-            "rgb-vs-latent.md": grid_tables.against_rgb,
+            "table1.md": part(*NOVEL_VIEWS),
+            "table4.md": part(STAGES),
+            "latent-nvs.md": part(LATENT_NOVEL_VIEWS),
+            "rgb-vs-latent.md": part(TIMES),
         },
-        lambda out: run_fit_grid(grid(out), out, processes=1),
+        again(FIELDS),
     ),
-    "igae": Stored("results.json", {"tables.md": igae_report.tables}, rerun_igae),
-    "lrf": Stored("results.json", {"tables.md": lrf_report.tables}, rerun_lrf),
-    "reconstruction": Stored("results.json", {"tables.md": reconstruction.tables}, rerun_reconstruction),
+    "igae": Stored("results.json", {"tables.md": tables(IGAE)}, again(IGAE)),
+    "lrf": Stored("results.json", {"tables.md": tables(LRF)}, again(LRF)),
+    "reconstruction": Stored("results.json", {"tables.md": tables(RECONSTRUCTION)}, again(RECONSTRUCTION)),
 }
 
 

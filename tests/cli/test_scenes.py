@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from latentfields.errors import InputError
 from latentfields.scenes.load import load_scene
 
 TRIANGLES = "v 0 0 0\nv 1 0 0\nv 0 2 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\n"
+SMALL = ("--views", 4, "--size", 32, "--samples", 1)
 Commands = (
     Annotated[Render, tyro.conf.subcommand("render")] | Annotated[Generate, tyro.conf.subcommand("generate")]
 )
@@ -26,20 +28,56 @@ def mesh(tmp_path):
 
 
 def test_render_makes_a_scene(tmp_path, mesh, capsys):
-    out = tmp_path / "out"
-    parse("render", mesh, "--out", out, "--views", 4, "--size", 32, "--samples", 1).run()
-    scene = load_scene(out)
+    parse("render", mesh, "--out", tmp_path / "out", *SMALL).run()
+    folder = tmp_path / "out" / "shape"
+    scene = load_scene(folder)
     assert scene.size == (32, 32)
     assert {name: len(index) for name, index in scene.splits.items()} == {"train": 3, "val": 0, "test": 1}
-    assert "4 views, the object covers" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert said.out == f"{folder}\n"
+    assert "shape: 100%" in said.err
+    assert re.search(r"4/4 .*covers \d+% of the frame", said.err)
 
 
-def test_several_meshes_get_a_folder_each(tmp_path, mesh):
+def test_a_scene_that_out_is_named_after_is_out_itself(tmp_path, mesh, capsys):
+    """As in `render chair.glb --out data/chair` and `generate vases --out data/vases-0000`."""
+    for arguments, out in (
+        (("render", mesh), tmp_path / "data" / "shape"),
+        (("render", mesh, "--name", "chair"), tmp_path / "data" / "chair"),
+        (("generate", "rocks", "--seed", 3), tmp_path / "data" / "rocks-0003"),
+    ):
+        parse(*arguments, "--out", out, *SMALL).run()
+        assert load_scene(out).size == (32, 32)
+        assert capsys.readouterr().out == f"{out}\n"
+
+
+def test_a_single_mesh_is_given_a_name(tmp_path, mesh, capsys):
+    parse("render", mesh, "--name", "chair", "--out", tmp_path / "data", *SMALL).run()
+    assert capsys.readouterr().out == f"{tmp_path / 'data' / 'chair'}\n"
+    for name, meshes in (
+        ("a/b", [mesh]),
+        ("", [mesh]),
+        ("..", [mesh]),
+        ("chair", [mesh, tmp_path / "other.obj"]),
+    ):
+        with pytest.raises(InputError, match=r"name: .*expected the name of a folder, and a single mesh"):
+            parse("render", *meshes, "--name", name, "--out", tmp_path / "none", *SMALL).run()
+
+
+def test_no_scene_is_written_into_another_one(tmp_path, mesh):
+    scene = tmp_path / "data" / "shape"
+    parse("render", mesh, "--out", scene, *SMALL).run()
+    with pytest.raises(InputError, match="shape: is a scene itself; expected a folder for rocks-0000"):
+        parse("generate", "rocks", "--out", scene, "--overwrite", *SMALL).run()
+
+
+def test_several_meshes_get_a_folder_each(tmp_path, mesh, capsys):
     other = tmp_path / "other.obj"
     other.write_text(TRIANGLES)
     out = tmp_path / "out"
-    parse("render", mesh, other, "--out", out, "--views", 4, "--size", 32, "--samples", 1).run()
+    parse("render", mesh, other, "--out", out, *SMALL).run()
     assert sorted(path.name for path in out.iterdir()) == ["other", "shape"]
+    assert capsys.readouterr().out.splitlines() == [str(out / "shape"), str(out / "other")]
 
 
 def test_meshes_of_one_name_are_refused(tmp_path, mesh):

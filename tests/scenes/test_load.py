@@ -107,9 +107,9 @@ def test_what_is_not_a_scene(tmp_path: Path) -> None:
     ):
         load_scene(tmp_path)
     with pytest.raises(
-        InputError, match="format: expected auto, blender, igae, nerfstudio, colmap, got 'obj'"
+        InputError, match="format: is 'obj'; expected auto, blender, igae, nerfstudio, colmap"
     ):
-        load_scene(tmp_path, format="obj")  # type: ignore[arg-type]
+        load_scene(tmp_path, format="obj")
     with pytest.raises(InputError, match="has no sparse model"):
         load_scene(tmp_path, format="colmap")
     with pytest.raises(InputError, match=r"transforms_train\.json: cannot be read"):
@@ -117,9 +117,11 @@ def test_what_is_not_a_scene(tmp_path: Path) -> None:
 
 
 def test_options_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="max_size: expected at least 1"):
+    with pytest.raises(InputError, match="max_size: is 0; expected at least 1"):
         load_scene(tmp_path, max_size=0)
-    with pytest.raises(InputError, match="background: expected three numbers between 0 and 1"):
+    with pytest.raises(
+        InputError, match=r"background: is \(0.0, 255.0, 0.0\); expected three numbers from 0 to 1"
+    ):
         load_scene(tmp_path, background=(0.0, 255.0, 0.0))
 
 

@@ -6,11 +6,12 @@ network inside expects. Shape suffixes: B batch, C latent channels, H, W image s
 
 from __future__ import annotations
 
+import abc
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,65 @@ class Codec(Protocol):
     def save(self, folder: Path) -> None:
         """Write the network in its own format."""
         ...
+
+
+class TrainableCodec(nn.Module, abc.ABC):
+    """A `Codec` that `train_autoencoder` can train. To add one:
+
+    - a file in `autoencoders/` with a subclass, whose `save` writes a `config.json` that names the class in the field
+      "_class_name";
+    - its line in `autoencoders/load.py:CLASSES`, which makes its folders autoencoders for every command.
+
+    One that is not part of the package is passed instead: to `train_autoencoder(architecture=...)`, in an `Autoencoder`
+    to `fit`, and as `classes` to what loads it (`examples/04_own_autoencoder.py`).
+    """
+
+    config: Any
+    """Frozen dataclass of sizes; a training is only resumed with the same ones."""
+
+    @property
+    @abc.abstractmethod
+    def channels(self) -> int:
+        """Latent channels."""
+
+    @property
+    @abc.abstractmethod
+    def factor(self) -> int:
+        """Pixels per latent along one side."""
+
+    @property
+    @abc.abstractmethod
+    def variational(self) -> bool:
+        """True where `encode` gives a log-variance, which a KL term then looks at."""
+
+    @abc.abstractmethod
+    def initialise(self, images: Tensor) -> None:
+        """Start from training images (B, 3, H, W) in [0, 1], or leave the weights as they were drawn."""
+
+    @abc.abstractmethod
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Posterior mean and log-variance (None if deterministic), (B, C, h, w), of images in [0, 1]."""
+
+    @abc.abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (B, 3, H, W), nominally in [0, 1], not clamped, of raw latents."""
+
+    @abc.abstractmethod
+    def encoder_module(self) -> nn.Module:
+        """The part with the encoder's parameters."""
+
+    @abc.abstractmethod
+    def decoder_module(self) -> nn.Module:
+        """The part with the decoder's parameters."""
+
+    @abc.abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the network in its own format."""
+
+    @classmethod
+    @abc.abstractmethod
+    def load(cls, folder: Path) -> TrainableCodec:
+        """Read what `save` wrote. Raises InputError for missing or unfitting files."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,8 @@ class AutoencoderRunConfig:
     start: str | None
     """Name or folder of the autoencoder to continue from, or None."""
     architecture: PatchAutoencoderConfig
-    """What is trained."""
+    """Sizes of what is trained; of another codec, a dataclass of its own."""
     training: AutoencoderTrainingConfig
     """How it is trained."""
+    codec: str = "PatchAutoencoder"
+    """Class of what is trained."""

@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from torch import nn
+
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, Codec, LatentStatistics
+from latentfields.autoencoders.diffusers_codec import SUPPORTED_CLASSES, load_diffusers
 from latentfields.autoencoders.patch import CLASS_FIELD, CONFIG_FILE, PatchAutoencoder
 from latentfields.errors import InputError
 from latentfields.files import read_json
+
+Loader = Callable[[Path], Codec]
+"""Reads the network in a folder. Raises InputError for missing or unfitting files."""
+
+
+def _load_diffusers_folder(folder: Path) -> Codec:
+    return load_diffusers(str(folder))[0]
+
+
+CLASSES: Mapping[str, Loader] = MappingProxyType(
+    {
+        PatchAutoencoder.__name__: PatchAutoencoder.load,
+        **dict.fromkeys(SUPPORTED_CLASSES, _load_diffusers_folder),
+    }
+)
+"""The loader of every class of autoencoders, by its name in config.json."""
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
@@ -29,22 +50,21 @@ def located(name: str) -> str:
     return str(Path(name).resolve())
 
 
-def load_autoencoder(name: str | Path) -> Autoencoder:
+def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSES) -> Autoencoder:
     """Load an autoencoder for inference or fine-tuning, on the CPU.
 
     `name` is a packaged name (`base`), a folder written by this package or by diffusers, or, as a string, a Hub id
     such as `ostris/vae-kl-f8-d16`: a `Path`, or what starts with . or /, is never looked for on the Hub. Channels,
     factor and value range are found from the model itself; latent statistics come from the folder or the model's
-    configuration, and are left unset when neither has them.
+    configuration, and are left unset when neither has them. `classes` are those that folders may name: with
+    `{**CLASSES, "Mine": load_mine}` a class of one's own, too.
     Raises InputError, listing what is available, when nothing is found.
     """
     packaged = packaged_autoencoders()
     folder = packaged.get(str(name), Path(name))
     if folder.is_dir():
-        codec, config = _load_folder(folder)
+        codec, config = _load_folder(folder, classes)
     elif isinstance(name, str) and _HUB_ID.fullmatch(name):
-        from latentfields.autoencoders.diffusers_codec import load_diffusers
-
         try:
             codec, config = load_diffusers(name)
         except InputError as error:
@@ -59,25 +79,21 @@ def _available(packaged: dict[str, Path]) -> str:
     return f"packaged: {names}; or give a folder, or the Hub id of a diffusers autoencoder"
 
 
-def _load_folder(folder: Path) -> tuple[Codec, dict[str, Any]]:
-    if not (folder / CONFIG_FILE).is_file():
+def _load_folder(folder: Path, classes: Mapping[str, Loader]) -> tuple[Codec, dict[str, Any]]:
+    """The network in a folder, ready to use, and its configuration."""
+    source = folder / CONFIG_FILE
+    if not source.is_file():
         raise InputError(folder, f"has no {CONFIG_FILE}; expected an autoencoder's folder")
-    config = read_json(folder / CONFIG_FILE)
+    config = read_json(source)
     class_name = config.get(CLASS_FIELD) if isinstance(config, dict) else None
     if not isinstance(class_name, str):
+        raise InputError(source, f"field '{CLASS_FIELD}' is missing; expected the autoencoder's class")
+    if class_name not in classes:
         raise InputError(
-            folder / CONFIG_FILE, f"field '{CLASS_FIELD}' is missing; expected the autoencoder's class"
+            source, f"field '{CLASS_FIELD}' is '{class_name}'; expected one of {', '.join(classes)}"
         )
-    if class_name == PatchAutoencoder.__name__:
-        return PatchAutoencoder.load(folder).eval(), config
-    from latentfields.autoencoders.diffusers_codec import SUPPORTED_CLASSES, load_diffusers
-
-    if class_name not in SUPPORTED_CLASSES:
-        known = ", ".join((PatchAutoencoder.__name__, *SUPPORTED_CLASSES))
-        raise InputError(
-            folder / CONFIG_FILE, f"field '{CLASS_FIELD}' is '{class_name}'; expected one of {known}"
-        )
-    return load_diffusers(str(folder))
+    codec = classes[class_name](folder)
+    return codec.eval() if isinstance(codec, nn.Module) else codec, config
 
 
 def _statistics(folder: Path, config: dict[str, Any], channels: int) -> LatentStatistics | None:

@@ -16,7 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from latentfields.autoencoders.autoencoder import TrainableCodec
 from latentfields.autoencoders.config import PatchAutoencoderConfig
+from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.config.checks import check_stored
 from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
@@ -94,8 +96,10 @@ class Decoder(nn.Module):
         return out
 
 
-class PatchAutoencoder(nn.Module):
+class PatchAutoencoder(TrainableCodec):
     """An encoder and a decoder of matching architecture."""
+
+    config: PatchAutoencoderConfig
 
     def __init__(self, config: PatchAutoencoderConfig) -> None:
         super().__init__()
@@ -116,6 +120,12 @@ class PatchAutoencoder(nn.Module):
         """Images (B, 3, H, W) of latents (B, C, h, w); nominally in [0, 1], not clamped."""
         out: Tensor = self.decoder(latents.contiguous(memory_format=torch.channels_last))
         return out
+
+    def initialise(self, images: Tensor) -> None:
+        """Start as the best linear patch codec of images (B, 3, H, W)."""
+        channels = self.config.channels
+        mean, basis = principal_components(images, factor=self.config.factor, channels=channels)
+        self.initialise_linear(mean, torch.einsum("cd,dxyz->cxyz", balanced_rotation(channels), basis))
 
     @torch.no_grad()
     def initialise_linear(self, mean: Tensor, basis: Tensor) -> None:
@@ -143,6 +153,11 @@ class PatchAutoencoder(nn.Module):
             nn.init.zeros_(last.bias)
         if self.config.variational:
             self.encoder.linear.bias[channels:] = -6.0
+
+    @property
+    def variational(self) -> bool:
+        """True where the encoder predicts a log-variance, too."""
+        return self.config.variational
 
     @property
     def channels(self) -> int:

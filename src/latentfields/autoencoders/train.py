@@ -10,14 +10,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.config import (
     AutoencoderRunConfig,
     AutoencoderTrainingConfig,
     PatchAutoencoderConfig,
 )
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
-from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss, sampled
 from latentfields.autoencoders.patch import PatchAutoencoder
@@ -35,20 +34,18 @@ STATISTICS_IMAGES = 512
 """Images that the stored latent statistics are measured on."""
 
 
-def new_autoencoder(config: PatchAutoencoderConfig, data: TrainingImages, *, seed: int) -> PatchAutoencoder:
-    """A network that starts as the best linear patch codec of the training images."""
+def new_network(config: PatchAutoencoderConfig, *, seed: int) -> PatchAutoencoder:
+    """A network with random weights, before `initialise`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = PatchAutoencoder(config)
+        return PatchAutoencoder(config)
+
+
+def starting_images(data: TrainingImages, *, seed: int) -> Tensor:
+    """Images (B, 3, S, S) that a network is initialised from: all photographs, or renders where there are none."""
     if data.photos:
-        images = torch.stack([centre_square(photo, size=data.size) for photo in data.photos])
-    else:
-        images = data.batch(
-            photos=0, renders=STATISTICS_IMAGES, generator=torch.Generator().manual_seed(seed)
-        )
-    mean, basis = principal_components(images, factor=config.factor, channels=config.channels)
-    model.initialise_linear(mean, torch.einsum("cd,dxyz->cxyz", balanced_rotation(config.channels), basis))
-    return model
+        return torch.stack([centre_square(photo, size=data.size) for photo in data.photos])
+    return data.batch(photos=0, renders=STATISTICS_IMAGES, generator=torch.Generator().manual_seed(seed))
 
 
 class AutoencoderTrainer:
@@ -58,7 +55,7 @@ class AutoencoderTrainer:
     """
 
     def __init__(
-        self, model: PatchAutoencoder, data: TrainingImages, options: AutoencoderTrainingConfig
+        self, model: TrainableCodec, data: TrainingImages, options: AutoencoderTrainingConfig
     ) -> None:
         self.model = model
         self.data = data
@@ -70,12 +67,15 @@ class AutoencoderTrainer:
         kernels = [cast(nn.Parameter, module.weight) for module in stride_one]
         chosen = {id(p) for p in kernels}
         others = [p for p in model.parameters() if id(p) not in chosen]
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "muon": with_peaks(Muon(kernels, lr=options.learning_rate * options.muon_factor)),
-            "adam": with_peaks(
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        if kernels:
+            self.optimizers["muon"] = with_peaks(
+                Muon(kernels, lr=options.learning_rate * options.muon_factor)
+            )
+        if others:
+            self.optimizers["adam"] = with_peaks(
                 torch.optim.AdamW(others, lr=options.learning_rate, weight_decay=0.0, fused=True)
-            ),
-        }
+            )
         self._parts = Parts(
             modules={"model": model},
             optimizers=self.optimizers,
@@ -147,16 +147,17 @@ def train_autoencoder(
     photos: Folders = (),
     scenes: Folders = (),
     out: str | Path,
-    architecture: PatchAutoencoderConfig | None = None,
+    architecture: PatchAutoencoderConfig | TrainableCodec | None = None,
     start: str | Path | None = None,
     device: str = "auto",
     loop: LoopConfig | None = None,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
-    `start` is the packaged name or the folder of a `PatchAutoencoder` to continue from, which has an architecture;
-    without it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`.
-    The encoder is variational where its architecture, or without `start` a positive `kl_weight`, says so.
+    `start` is the packaged name or the folder of an autoencoder to continue from, which has an architecture; without
+    it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`, or from a
+    `TrainableCodec` of one's own, once that was initialised from the training images. The encoder of a
+    `PatchAutoencoder` is variational where its architecture, or without `start` a positive `kl_weight`, says so.
     `device` is as for `fit`; the result is on the CPU.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
@@ -165,23 +166,25 @@ def train_autoencoder(
     target = choose_device(device)
     if start is not None and architecture is not None:
         raise ArgumentError("architecture", "is given beside `start`, which has one; expected one of both")
-    model = None if start is None else _network(start)
-    config = _new_architecture(architecture, training) if model is None else model.config
-    if training.kl_weight > 0 and not config.variational:
+    model = _network(architecture, training) if start is None else _trained(start)
+    if training.kl_weight > 0 and not model.variational:
         raise ArgumentError(
-            "kl_weight", f"is {training.kl_weight}, but the encoder of {start} is not variational"
+            "kl_weight",
+            f"is {training.kl_weight}, but the encoder of {start or type(model).__name__} is not variational",
         )
-    if training.size % config.factor:
-        raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {config.factor}")
+    if training.size % model.factor:
+        raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {model.factor}")
     run = AutoencoderRunConfig(
         photos=as_folders(photos),
         scenes=as_folders(scenes),
         start=None if start is None else str(start),
-        architecture=config,
+        architecture=model.config,
         training=training,
+        codec=type(model).__name__,
     )
     data = begin(run, out, lambda: _data(run))
-    model = model or new_autoencoder(config, data, seed=training.seed)
+    if start is None:
+        model.initialise(starting_images(data, seed=training.seed))
     # Weights are drawn on the CPU: the same ones for every device.
     trainer = AutoencoderTrainer(model.to(target), data, training)
     seconds = train(
@@ -206,19 +209,23 @@ def _data(run: AutoencoderRunConfig) -> TrainingImages:
     return data
 
 
-def _network(start: str | Path) -> PatchAutoencoder:
-    """The network of an autoencoder of this package. Raises InputError for others."""
+def _trained(start: str | Path) -> TrainableCodec:
+    """The network of an autoencoder that can be trained on. Raises InputError for others."""
     codec = load_autoencoder(start).codec
-    if not isinstance(codec, PatchAutoencoder):
+    if not isinstance(codec, TrainableCodec):
         raise ArgumentError(
-            "start", f"is {start}; expected a PatchAutoencoder, the only kind that is trained here"
+            "start", f"is {start}, a {type(codec).__name__}; expected a kind that is trained here"
         )
     return codec
 
 
-def _new_architecture(
-    wanted: PatchAutoencoderConfig | None, options: AutoencoderTrainingConfig
-) -> PatchAutoencoderConfig:
-    config = wanted or PatchAutoencoderConfig()
+def _network(
+    architecture: PatchAutoencoderConfig | TrainableCodec | None, options: AutoencoderTrainingConfig
+) -> TrainableCodec:
+    """A network that was not trained yet."""
+    if isinstance(architecture, TrainableCodec):
+        return architecture
+    config = architecture or PatchAutoencoderConfig()
     config.check("architecture")
-    return replace(config, variational=config.variational or options.kl_weight > 0)
+    config = replace(config, variational=config.variational or options.kl_weight > 0)
+    return new_network(config, seed=options.seed)

@@ -1,1 +1,24 @@
-"""The tables of the papers as commands: benchmarks at several scales, resumable cell by cell."""
+"""Studies: the tables of the papers at several scales, each one configuration, one folder and one command.
+
+Free of heavy imports, for the command line.
+"""
+
+from latentfields.bench.autoencoders import AutoencodersStudyConfig
+from latentfields.bench.convergence import ConvergenceStudyConfig
+from latentfields.bench.fields import FieldsStudyConfig
+from latentfields.bench.igae import IgaeStudyConfig
+from latentfields.bench.lrf import LrfStudyConfig
+from latentfields.bench.reconstruction import ReconstructionStudyConfig
+from latentfields.bench.studies import run_study
+from latentfields.bench.study import Findings
+
+__all__ = [
+    "AutoencodersStudyConfig",
+    "ConvergenceStudyConfig",
+    "FieldsStudyConfig",
+    "Findings",
+    "IgaeStudyConfig",
+    "LrfStudyConfig",
+    "ReconstructionStudyConfig",
+    "run_study",
+]

@@ -1,94 +1,166 @@
-"""`latentfields bench autoencoders` (IG-AE Table 14): the same NeRFs in latent spaces of several resolutions."""
+"""The same fields in latent spaces of several resolutions: Table 14 of IG-AE."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
-from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
-from latentfields.autoencoders.image_data import load_training_images
-from latentfields.autoencoders.load import load_autoencoder
-from latentfields.autoencoders.train import train_autoencoder
-from latentfields.bench.autoencoders_config import ARCHITECTURES, TRAININGS, AutoencoderBench
-from latentfields.bench.grid import claim_grid, run_fit_grid
-from latentfields.bench.grid_config import GRID_SCALES, FitGrid
-from latentfields.bench.training_data import TrainingData, generated_training_data
+from latentfields.autoencoders.config import PatchAutoencoderConfig
+from latentfields.bench.fields import (
+    NERF_AND_SPACE,
+    FieldsStudyConfig,
+    first_pictures,
+    fit_rows,
+    measure_fits,
+)
+from latentfields.bench.rows import Measured, Pivot, Record, Value
+from latentfields.bench.scales import AUTOENCODER_TRAININGS, FIELDS_SCALES
+from latentfields.bench.study import Study, Workplace
 from latentfields.config.typed_json import to_json
-from latentfields.errors import InputError
-from latentfields.training.jobs import Cell, run_cells
-from latentfields.training.loop import LoopConfig
-from latentfields.training.runs import claim_run, is_claimed
+from latentfields.errors import ArgumentError
+from latentfields.training.runs import is_claimed
+
+ARCHITECTURES: Mapping[str, PatchAutoencoderConfig] = MappingProxyType(
+    {
+        "f4": PatchAutoencoderConfig(channels=4, widths=(64,), blocks=(4,)),
+        "f8": PatchAutoencoderConfig(channels=16, widths=(64, 128), blocks=(2, 2)),
+        "f16": PatchAutoencoderConfig(channels=64, widths=(64, 128, 128), blocks=(2, 2, 2)),
+    }
+)
+"""Autoencoders of factor 4, 8 and 16. All keep one value in twelve: what differs is how many pixels share a latent."""
 
 FOLDER = "autoencoders"
-"""In the benchmark's folder: what was trained."""
+"""In the study's folder: what was trained."""
 
 
-def run_autoencoder_bench(
-    config: AutoencoderBench, grid: FitGrid, out: Path, *, processes: int
-) -> list[dict[str, Any]]:
-    """Train what was not given, and fit `grid` in every space: scores of `run_fit_grid`, with factor and channels.
+@dataclass(frozen=True, kw_only=True)
+class AutoencodersStudyConfig(FieldsStudyConfig):
+    """Compare NeRFs in latent spaces of several resolutions: quality and times (IG-AE Table 14).
 
-    `spaces` of the grid are replaced by the autoencoders, so that its other tables can be made of the same folder.
-    Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
+    Without --spaces, small autoencoders of factor 4, 8 and 16 are trained here, which keep as many values each.
     """
+
+    kind: ClassVar[str] = "bench autoencoders"
+    spaces: tuple[str, ...] = ()
+    """Names or folders of autoencoders; trained here if none are given."""
+    training_scenes: tuple[Path, ...] = ()
+    """Scenes to train on. The scale tiny generates some if none are given."""
+    training_photos: tuple[Path, ...] = ()
+    """Photographs to train on. The scale tiny paints pictures if none are given."""
+
+    @property
+    def generates(self) -> bool:
+        """True where data to train on is made here."""
+        return self.scale == "tiny" and not self.training_scenes
+
+    def named(self, out: Path) -> dict[str, str]:
+        """Return names of the autoencoders, by name or folder."""
+        trained = {str(out / FOLDER / name / "autoencoder"): name for name in ARCHITECTURES}
+        return {name: name for name in self.spaces} or trained
+
+
+def _read_inputs(config: AutoencodersStudyConfig, out: Path) -> None:
+    from latentfields.autoencoders.image_data import load_training_images
+
+    if "rgb" in config.spaces:
+        raise ArgumentError("spaces", "has rgb, which is no autoencoder; see bench fields")
+    if not config.spaces and not config.generates:
+        if not (config.training_scenes and config.training_photos):
+            raise ArgumentError(
+                "spaces",
+                "name autoencoders, or give `training_scenes` and `training_photos` to train some on",
+            )
+        if not is_claimed(out):
+            size = AUTOENCODER_TRAININGS[config.scale].size
+            load_training_images(config.training_photos, config.training_scenes, size=size)
+    config.fits(config.named(out)).check()
+    config.read_inputs(config.spaces)
+
+
+def _settings(config: AutoencodersStudyConfig, out: Path) -> dict[Path, Any]:
+    fits: dict[Path, Any] = {out: config.fits(config.named(out))}
     if config.spaces:
-        if "rgb" in config.spaces:
-            raise InputError("--spaces", "has rgb, which is no autoencoder; see bench rgb-vs-latent")
-        named = {name: name for name in config.spaces}
-        return _fits(named, replace(grid, spaces=config.spaces), out, processes=processes)
-    folder = out / FOLDER
-    data = TrainingData(config.training_scenes, config.training_photos)
-    generates = grid.scale == "tiny" and not data.scenes
-    if not generates and not data.complete:
-        raise InputError(
-            "--spaces", "name autoencoders, or give --training-scenes and --training-photos to train some on"
-        )
-    named = {str(folder / name / "autoencoder"): name for name in ARCHITECTURES}
-    grid = replace(grid, spaces=tuple(named))
-    if not generates and not is_claimed(out):
-        # Read before the folders are claimed: bad input leaves nothing behind.
-        load_training_images(data.photos, data.scenes, size=TRAININGS[grid.scale].size)
-    claim_grid(grid, out, given=(), processes=processes)
-    claim_run(folder, to_json(config))
-    if generates:
-        data = generated_training_data(folder, GRID_SCALES[grid.scale].views, out, processes=processes)
-    cells = [
-        Cell(f"train-{name}", train, TrainingJob(architecture, TRAININGS[grid.scale], data, folder / name))
-        for name, architecture in ARCHITECTURES.items()
-    ]
-    run_cells(cells, out, processes=processes, label="autoencoders")
-    return _fits(named, grid, out, processes=processes)
+        return fits
+    names = ("spaces", "training_scenes", "training_photos")
+    return fits | {out / FOLDER: {name: to_json(getattr(config, name)) for name in names}}
 
 
-def _fits(named: Mapping[str, str], grid: FitGrid, out: Path, *, processes: int) -> list[dict[str, Any]]:
-    """Fits in the spaces that `named` has as keys, labelled by its values and the autoencoders' sizes."""
+def _measure(config: AutoencodersStudyConfig, place: Workplace) -> list[dict[str, Any]]:
+    """Return the scores of every fit, labelled by names and sizes of the autoencoders, trained where none are given."""
+    from latentfields.autoencoders.load import load_autoencoder
+
+    named = config.named(place.out)
+    if not config.spaces:
+        _train(config, place)
     labels = {}
     for space, name in named.items():
         autoencoder = load_autoencoder(space)
         labels[space] = {"space": name, "factor": autoencoder.factor, "channels": autoencoder.channels}
-    return [fit | labels[fit["space"]] for fit in run_fit_grid(grid, out, processes=processes)]
+    return [fit | labels[fit["space"]] for fit in measure_fits(config.fits(named), place)]
 
 
-@dataclass(frozen=True)
-class TrainingJob:
-    """One autoencoder to train from scratch."""
+def _train(config: AutoencodersStudyConfig, place: Workplace) -> None:
+    from latentfields.autoencoders.train import train_autoencoder
+    from latentfields.bench.scenes import generated_data
+    from latentfields.bench.trainings import LOOP, train
 
-    architecture: PatchAutoencoderConfig
-    training: AutoencoderTrainingConfig
-    data: TrainingData
-    folder: Path
-
-
-def train(job: TrainingJob) -> dict[str, Any]:
-    """Train, or go on with a training that was interrupted."""
-    train_autoencoder(
-        job.training,
-        photos=job.data.photos,
-        scenes=job.data.scenes,
-        out=job.folder,
-        architecture=job.architecture,
-        loop=LoopConfig(checkpoint_seconds=120.0),
+    folder = place.out / FOLDER
+    scenes, photos = config.training_scenes, config.training_photos
+    if config.generates:
+        place.run(generated_data(folder, FIELDS_SCALES[config.scale].views), label="training data")
+        scenes, photos = (folder / "scenes",), (folder / "photos",)
+    training = partial(
+        train_autoencoder,
+        AUTOENCODER_TRAININGS[config.scale],
+        photos=photos,
+        scenes=scenes,
+        device=place.device,
+        loop=LOOP,
     )
-    return {"autoencoder": str(job.folder / "autoencoder")}
+    cells = {}
+    for name, architecture in ARCHITECTURES.items():
+        out = folder / name
+        cells[f"train-{name}"] = partial(
+            train, partial(training, architecture=architecture, out=out), out=out
+        )
+    place.run(cells, label="autoencoders")
+
+
+def _rows(records: list[Record]) -> Measured:
+    named = [
+        {**record, "factor": f"{record['factor']}", "channels": f"{record['channels']}"} for record in records
+    ]
+    return fit_rows(named)
+
+
+AUTOENCODERS = Study(
+    name="autoencoders",
+    config=AutoencodersStudyConfig,
+    title="Autoencoders of several resolutions",
+    about="The same fields, of objects that nothing was trained on, in latent spaces of several resolutions.",
+    read_inputs=_read_inputs,
+    settings=_settings,
+    measure=_measure,
+    rows=_rows,
+    tables=(
+        Pivot(
+            "Decoded novel views (PSNR) and times, by autoencoder",
+            {**NERF_AND_SPACE, "factor": "factor", "channels": "channels"},
+            (
+                Value("autoencoder_psnr", "autoencoder alone, dB"),
+                Value("supervision_psnr", "after Latent Supervision, dB"),
+                Value("psnr", "after RGB Alignment, dB"),
+                Value("cpu_seconds", "training, CPU s"),
+                Value("render_milliseconds", "rendering, ms"),
+                Value("frame_milliseconds", "with decoding, ms"),
+            ),
+        ),
+    ),
+    pictures=first_pictures,
+    results_file="autoencoders.json",
+    page="autoencoders",
+)

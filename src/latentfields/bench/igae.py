@@ -1,4 +1,4 @@
-"""`latentfields bench igae`: does the evidence of IG-AE (Tables 1, 2, 4, 11, 12) show here?
+"""Does the evidence of IG-AE show here, and what is each part of its training worth? Tables 1, 2, 4, 10, 11 and 12.
 
 Latent NeRFs are fitted, through the paper's pipeline, to objects that nothing was trained on, in the spaces of the
 plain autoencoder, of its 3D-aware version, and of the ablations without L_3D and without L_ae.
@@ -6,151 +6,420 @@ plain autoencoder, of its 3D-aware version, and of the ablations without L_3D an
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.igae_claims import claims
-from latentfields.bench.igae_config import SCALES, IgaeBench, IgaeScale
-from latentfields.bench.igae_training import train_roles, trained_folder
-from latentfields.bench.jobs import (
-    PhotosJob,
-    ScoreJob,
-    matching_photos,
-    reconstruct,
-    require_autoencoders,
-    score,
+from latentfields.bench.fields import ObjectsConfig, fit_work, picture_of
+from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows, reconstruction_table
+from latentfields.bench.rows import (
+    Claim,
+    Measured,
+    Pivot,
+    Record,
+    Row,
+    Spread,
+    Value,
+    at_least,
+    distinct,
+    gains,
+    select,
+    values,
 )
-from latentfields.bench.nvs import FitJob, fit_and_score
-from latentfields.bench.objects import BenchObject, bench_objects, rendering_cell, require_objects
-from latentfields.bench.training_data import TrainingData, generated_training_data
-from latentfields.config.checks import require_at_least
-from latentfields.config.typed_json import to_json
-from latentfields.files import write_json
-from latentfields.igae.data import require_data
-from latentfields.scenes.procedural import EVALUATION_FAMILIES
-from latentfields.training.jobs import Cell, run_cells
-from latentfields.training.runs import claim_run, is_claimed
+from latentfields.bench.scales import IGAE_SCALES
+from latentfields.bench.study import Labels, Study, Work, Workplace
+from latentfields.fields.config import RayFieldName
+from latentfields.igae.config import Ablation
+from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.training.runs import is_claimed
 
-RESULTS_FILE = "results.json"
+if TYPE_CHECKING:
+    from latentfields.bench.scenes import StudyScene
+    from latentfields.pages.report import Headline, PictureGroup, Table
+
 FIRST_SEED = 500
 """Number of the first object of each family: none of the score's objects, nor of those in the examples."""
 
+NVS_GAIN = 1.5
+"""dB that latent NeRFs gain in the space of an IG-AE (Table 1's mean)."""
+LATENT_GAIN = 6.0
+"""dB between rendered and encoded latents; Table 11 has about 9."""
+PRESERVATION_LOSS = 0.5
+"""dB of reconstruction that 3D-consistency may cost."""
+SEVERAL = 3.0
+"""What "several dB" means."""
+CLEARLY = 0.75
+"""Share of the plain autoencoder's inconsistency that a clearly better score stays below."""
 
-def run_igae_bench(config: IgaeBench, out: Path, *, processes: int) -> dict[str, Any]:
-    """Run what is missing in the folder `out`, write its results and return them.
+ABLATIONS: Mapping[str, Ablation] = MappingProxyType(
+    {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
+)
+"""What the trainings of the roles leave out."""
 
-    Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
-    """
-    for option, value in (("seeds", config.seeds), ("processes", processes)):
-        require_at_least(option, value, 1)
-    config.fit(seed=0).check()
-    scale = SCALES[config.scale]
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
-    require_autoencoders(filter(None, config.given().values()), size=scale.views.size)
-    require_objects((), config.meshes)
-    matching_photos(config.test_photos, config.test_pattern)
-    data = TrainingData(config.training_scenes, config.training_photos)
-    if None in config.given().values() and data.complete and not is_claimed(out):
-        require_data(scale.training, data.scenes, data.photos)
-    claim_run(out, to_json(config))
-    objects = bench_objects(
-        out / "objects",
-        families=EVALUATION_FAMILIES,
-        meshes=config.meshes,
-        seeds=range(FIRST_SEED, FIRST_SEED + config.seeds),
-        options=scale.views,
-    )
-    bench = _Bench(config, scale, out, objects, data, processes)
-    bench.run_cells([rendering_cell(item) for item in objects], label="objects")
-    autoencoders, notes = bench.autoencoders()
-    results = bench.measure(autoencoders)
-    results |= {"notes": notes, "claims": [to_json(claim) for claim in claims(results)]}
-    write_json(out / RESULTS_FILE, results)
-    return results
+HEADLINE = "Latent NeRFs gain by 3D-consistency (decoded test PSNR)"
+"""The claim that the page begins with."""
 
 
-class _Bench:
-    """The cells of one benchmark."""
+@dataclass(frozen=True, kw_only=True)
+class RolesConfig(ObjectsConfig):
+    """A plain autoencoder, its 3D-aware version and the ablations: given, or trained on data that is given."""
 
-    def __init__(
-        self,
-        config: IgaeBench,
-        scale: IgaeScale,
-        out: Path,
-        objects: list[BenchObject],
-        data: TrainingData,
-        processes: int,
-    ) -> None:
-        self.config, self.scale, self.out = config, scale, out
-        self.objects, self.data, self.processes = objects, data, processes
+    base: str = "base"
+    """The plain autoencoder."""
+    igae: str | None = None
+    """Its 3D-aware version, such as igae; trained here if not given."""
+    no_3d: str | None = None
+    """Fine-tuned as long without the 3D regularisation; trained here if not given."""
+    no_preservation: str | None = None
+    """Fine-tuned without preservation; trained here if not given."""
+    training_scenes: tuple[Path, ...] = ()
+    """Scenes to train on. The scale tiny generates some if none are given."""
+    training_photos: tuple[Path, ...] = ()
+    """Photographs to train on. The scale tiny paints pictures if none are given."""
+    test_photos: tuple[Path, ...] = ()
+    """Folders of photographs that nothing was trained on, to measure reconstruction on."""
+    test_pattern: str = "*"
+    """Pattern of the names of those that count."""
 
-    def run_cells(self, cells: list[Cell], *, label: str) -> dict[str, dict[str, Any]]:
-        """Results by name."""
-        return run_cells(cells, self.out, processes=self.processes, label=label)
-
-    def autoencoders(self) -> tuple[dict[str, str], list[str]]:
-        """Names or folders by role, trained where they were not given; and what is missing, in sentences."""
-        given = self.config.given()
-        missing = [role for role, name in given.items() if name is None]
-        data = self.data
-        folder = self.out / "training"
-        if missing and self.config.scale == "tiny" and not data.scenes:
-            data = generated_training_data(folder, self.scale.views, self.out, processes=self.processes)
-        notes = []
-        if missing and not data.complete:
-            notes = [f"{role} is left out: neither it nor data to train it on was given." for role in missing]
-            missing = []
-        train_roles(
-            missing,
-            self.out,
-            start=self.config.start,
-            config=self.scale.training,
-            data=data,
-            folder=folder,
-            command="latentfields bench igae",
-            processes=self.processes,
-        )
-        folders = {role: trained_folder(folder, role) for role in missing}
-        return {role: name for role in given if (name := given[role] or folders.get(role))}, notes
-
-    def measure(self, autoencoders: dict[str, str]) -> dict[str, Any]:
-        """Everything about the autoencoders: `fits` one by one, `photos` and `score` by role."""
-        fits = {
-            (role, item): self._fit(role, name, item)
-            for role, name in autoencoders.items()
-            for item in self.objects
-        }
-        photos = {
-            role: self._photos(role, name) for role, name in autoencoders.items() if self.config.test_photos
-        }
-        scores = {role: self._score(role, name) for role, name in autoencoders.items()}
-        done = self.run_cells([*photos.values(), *scores.values(), *fits.values()], label="measurements")
+    @property
+    def given(self) -> dict[str, str | None]:
+        """Autoencoders by their roles."""
         return {
-            "autoencoders": autoencoders,
-            "fits": [
-                {"autoencoder": role, "family": item.family, "seed": item.seed, **done[cell.name]}
-                for (role, item), cell in fits.items()
-            ],
-            "photos": {role: done[cell.name] for role, cell in photos.items()},
-            "score": {role: done[cell.name] for role, cell in scores.items()},
+            "base": self.base,
+            "igae": self.igae,
+            "no-3d": self.no_3d,
+            "no-preservation": self.no_preservation,
         }
 
-    def _fit(self, role: str, autoencoder: str, item: BenchObject) -> Cell:
-        name = f"fit-{role}-{item.name}"
-        config = self.config.fit(item.seed)
-        picture = self.out / "pictures" / f"{name}.png"
-        return Cell(
-            name, fit_and_score, FitJob(item.scene, autoencoder, config, self.out / "fits" / name, picture)
-        )
+    @property
+    def missing(self) -> list[str]:
+        """Roles that no autoencoder was given for."""
+        return [role for role, name in self.given.items() if name is None]
 
-    def _photos(self, role: str, autoencoder: str) -> Cell:
-        options = self.config
-        job = PhotosJob(
-            autoencoder, options.test_photos, options.test_pattern, self.scale.photos, self.scale.views.size
-        )
-        return Cell(f"photos-{role}", reconstruct, job)
+    @property
+    def generates(self) -> bool:
+        """True where data to train on is made here."""
+        return bool(self.missing) and self.scale == "tiny" and not self.training_scenes
 
-    def _score(self, role: str, autoencoder: str) -> Cell:
-        return Cell(
-            f"score-{role}", score, ScoreJob(autoencoder, self.scale.score_objects, self.scale.views.size)
-        )
+    @property
+    def trains(self) -> bool:
+        """True where what is missing can be trained."""
+        return bool(self.missing) and (self.generates or bool(self.training_scenes and self.training_photos))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IgaeStudyConfig(RolesConfig):
+    """Test the evidence of IG-AE: novel views, consistency, preservation, and what each part of the training is worth.
+
+    Fits latent NeRFs, as the paper does, to vases, hats, bags and given meshes, in the spaces of up to four
+    autoencoders. Those that are not given are trained here from the plain one, if there is data to train on.
+    Run the same command again to go on after an interruption.
+    """
+
+    kind: ClassVar[str] = "bench igae"
+    fields: tuple[RayFieldName, ...] = ("kplanes",)
+    """The NeRFs that are fitted to every object."""
+    subpixels: int = 1
+    """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
+    alignment_factor: float | None = None
+    """Multiplies the field's learning rates during RGB Alignment (xi_align), instead of the preset's factor."""
+    decoder_learning_rate: float | None = None
+    """Adam learning rate of the decoder during RGB Alignment, instead of the preset's."""
+
+    def fit(self, field: RayFieldName, *, seed: int) -> FitConfig:
+        """Return how a field is fitted to the object with this seed."""
+        config = replace(IGAE_SCALES[self.scale].fits.fit(field, seed=seed), subpixels=self.subpixels)
+        if self.alignment_factor is not None:
+            config = replace(config, alignment=StageConfig(config.alignment.steps, self.alignment_factor))
+        if self.decoder_learning_rate is not None:
+            config = replace(config, decoder_learning_rate=self.decoder_learning_rate)
+        return config
+
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError, naming the argument, when a value is out of range."""
+        super().check(path)
+        self.fit(self.fields[0], seed=0).check()
+
+
+def read_role_inputs(config: RolesConfig, *, claimed: bool) -> None:
+    """Raise InputError for autoencoders, objects, photographs and training data that cannot be used."""
+    from latentfields.bench.images import matching_photos
+    from latentfields.igae.data import require_data
+
+    config.read_inputs(filter(None, config.given.values()))
+    matching_photos(config.test_photos, config.test_pattern)
+    if config.trains and not config.generates and not claimed:
+        require_data(IGAE_SCALES[config.scale].training, config.training_scenes, config.training_photos)
+
+
+def train_roles(config: RolesConfig, place: Workplace, folder: Path, *, command: str) -> dict[str, str]:
+    """Return names or folders of the autoencoders by role; those not given are trained in `folder`, if they can be."""
+    from latentfields.bench.scenes import generated_data
+    from latentfields.bench.trainings import LOOP, train
+    from latentfields.igae.finetune import finetune_3d
+
+    scale, scenes, photos = IGAE_SCALES[config.scale], config.training_scenes, config.training_photos
+    names = {role: name for role, name in config.given.items() if name is not None}
+    if not config.trains:
+        return names
+    if config.generates:
+        place.run(generated_data(folder, scale.fits.views), label="training data")
+        scenes, photos = (folder / "scenes",), (folder / "photos",)
+    training = partial(
+        finetune_3d,
+        autoencoder=config.base,
+        scenes=scenes,
+        photos=photos,
+        cache=folder / "cache",
+        device=place.device,
+        command=command,
+        loop=LOOP,
+    )
+    cells = {}
+    for role in config.missing:
+        out, settings = folder / role, replace(scale.training, ablation=ABLATIONS[role])
+        cells[f"train-{role}"] = partial(train, partial(training, settings, out=out), out=out)
+    done = place.run(cells, label="autoencoders")
+    return {role: names.get(role) or done[f"train-{role}"]["autoencoder"] for role in config.given}
+
+
+def photo_cells(config: RolesConfig, autoencoders: Mapping[str, str], place: Workplace) -> dict[str, Work]:
+    """Return the cells that reconstruct the photographs, by role; none without photographs."""
+    from latentfields.bench.images import reconstruct_photos
+
+    scale = IGAE_SCALES[config.scale]
+    reconstruct = partial(
+        reconstruct_photos,
+        photos=config.test_photos,
+        pattern=config.test_pattern,
+        limit=scale.photos,
+        size=scale.fits.views.size,
+        device=place.device,
+    )
+    return {role: partial(reconstruct, name) for role, name in autoencoders.items() if config.test_photos}
+
+
+def _read_inputs(config: IgaeStudyConfig, out: Path) -> None:
+    config.check()
+    read_role_inputs(config, claimed=is_claimed(out))
+
+
+def _measure(config: IgaeStudyConfig, place: Workplace) -> dict[str, Any]:
+    """Return `fits` one by one, `photos` and `score` by role, the autoencoders and notes on what is missing."""
+    from latentfields.bench.images import score
+    from latentfields.bench.scenes import rendering
+
+    scale = IGAE_SCALES[config.scale]
+    scenes = config.scenes(place.out, first_seed=FIRST_SEED)
+    place.run(rendering(scenes, scale.fits.views), label="objects")
+    command = "latentfields bench igae"
+    autoencoders = train_roles(config, place, place.out / "training", command=command)
+    take = partial(score, objects=scale.score_objects, size=scale.fits.views.size, device=place.device)
+    by_role: dict[str, dict[str, Work]] = {
+        "photos": photo_cells(config, autoencoders, place),
+        "score": {role: partial(take, name) for role, name in autoencoders.items()},
+    }
+    fits = _fits(config, autoencoders, scenes, place)
+    cells: dict[str, Work] = {
+        f"{kind}-{role}": work for kind, works in by_role.items() for role, work in works.items()
+    }
+    done = place.run(cells | {name: work for name, (_, work) in fits.items()}, label="measurements")
+    left_out = [role for role in config.missing if role not in autoencoders]
+    return {
+        "autoencoders": autoencoders,
+        "fits": [{**labels, **done[name]} for name, (labels, _) in fits.items()],
+        **{kind: {role: done[f"{kind}-{role}"] for role in works} for kind, works in by_role.items()},
+        "notes": [f"{role} is left out: neither it nor data to train it on was given." for role in left_out],
+    }
+
+
+def _fits(
+    config: IgaeStudyConfig, autoencoders: Mapping[str, str], scenes: Iterable[StudyScene], place: Workplace
+) -> dict[str, tuple[Labels, Work]]:
+    """Labels and work of all fits. Fields are named where there are several."""
+    found: dict[str, tuple[Labels, Work]] = {}
+    for field in config.fields:
+        several = {"field": field} if len(config.fields) > 1 else {}
+        for role, autoencoder in autoencoders.items():
+            for scene in scenes:
+                labels = {**several, "autoencoder": role, "family": scene.kind, "seed": scene.seed}
+                name, fit = _fit_name(labels), config.fit(field, seed=scene.seed)
+                found[name] = labels, fit_work(place, name, scene, autoencoder, fit)
+    return found
+
+
+def _fit_name(labels: Labels) -> str:
+    """The name of a fit's cell and picture."""
+    field = [labels["field"]] if "field" in labels else []
+    return "-".join(["fit", *field, labels["autoencoder"], labels["family"], f"{labels['seed']:04d}"])
+
+
+def _rows(results: Record) -> Measured:
+    """Rows of the fits, of the same views through the autoencoders alone, of photographs, and of the score."""
+    fits = [
+        Row.of({"field": "", **fit}, seed=fit["seed"], picture=picture_of(_fit_name(fit)))
+        for fit in results["fits"]
+    ]
+    scores = {
+        role: {"inconsistency": score["latents"]["inconsistency"], "noise_psnr": score["noise_psnr"]}
+        for role, score in results["score"].items()
+    }
+    return {
+        "fits": fits,
+        # What an autoencoder does alone depends on no field.
+        "alone": select(fits, field=fits[0].labels["field"]),
+        PHOTOGRAPHS: autoencoder_rows(results["photos"]),
+        "score": autoencoder_rows(scores),
+    }
+
+
+def claims(measured: Measured) -> list[Claim]:
+    """Return all claims that can be judged by the autoencoders and photographs that were measured."""
+    known, photographs = distinct(measured["fits"], "autoencoder"), bool(measured[PHOTOGRAPHS])
+    if "igae" not in known:
+        return []
+    gain = partial(_gain, measured)
+    fits = select(measured["fits"], autoencoder="igae")
+    aligned = gains(values(fits, "psnr"), values(fits, "supervision_psnr"))
+    latents = gain("supervision_latent_psnr")
+    found = [
+        at_least(HEADLINE, gain("psnr"), NVS_GAIN),
+        _every_family(measured),
+        at_least("Latents are 3D-consistent (rendered against encoded)", latents, LATENT_GAIN),
+        at_least("RGB Alignment matters (after it, against before)", aligned, 0.0),
+        *_score(measured),
+    ]
+    if "no-3d" in known:
+        lost, kept = gain("psnr", over="no-3d"), gain("autoencoder_psnr", over="no-3d")
+        statement = "Objects never seen are preserved, against training without L_3D"
+        found += [
+            at_least("Without L_3D, novel views are lost (decoded test PSNR)", lost, NVS_GAIN),
+            at_least(statement, kept, -PRESERVATION_LOSS),
+        ]
+    if "no-3d" in known and photographs:
+        kept = gain("psnr", over="no-3d", kind=PHOTOGRAPHS)
+        statement = "Photographs are preserved, against training without L_3D"
+        found.append(at_least(statement, kept, -PRESERVATION_LOSS))
+    if "no-preservation" in known and photographs:
+        lost = gain("psnr", over="no-preservation", kind=PHOTOGRAPHS)
+        found.append(at_least("Without preservation, photographs are lost", lost, SEVERAL))
+    return found
+
+
+def _gain(
+    measured: Measured, measure: str, *, over: str = "base", kind: str = "fits", **labels: str
+) -> list[float]:
+    """What is gained in the space of the IG-AE, row by row."""
+    ours, theirs = (values(measured[kind], measure, autoencoder=role, **labels) for role in ("igae", over))
+    return gains(ours, theirs)
+
+
+def _every_family(measured: Measured) -> Claim:
+    by_family = {
+        family: Spread.of(_gain(measured, "psnr", family=family)).mean
+        for family in distinct(measured["fits"], "family")
+    }
+    worst = min(by_family, key=by_family.__getitem__)
+    gained = by_family[worst]
+    return Claim("They gain on every family", "> 0 dB", f"{gained:+.2f} dB ({worst})", gained > 0)
+
+
+def _score(measured: Measured) -> list[Claim]:
+    scores = {row.labels["autoencoder"]: row.values["inconsistency"] for row in measured["score"]}
+    latent = {
+        role: Spread.of(values(measured["fits"], "supervision_latent_psnr", autoencoder=role)).mean
+        for role in scores
+    }
+    ratio = scores["igae"] / scores["base"]
+    agreeing = [(scores[a] < scores[b]) == (latent[a] > latent[b]) for a, b in combinations(scores, 2)]
+    pairs = f"{sum(agreeing)} of {len(agreeing)} pairs"
+    apart = "The 3D-awareness score tells them apart (inconsistency, share of the plain one)"
+    order = "The score orders autoencoders as latent novel views do"
+    return [
+        Claim(apart, f"<= {CLEARLY:.2f}", f"{ratio:.2f}", ratio <= CLEARLY),
+        Claim(order, "all pairs", pairs, all(agreeing)),
+    ]
+
+
+def _headlines(measured: Measured, found: Sequence[Claim]) -> list[Headline]:
+    from latentfields.pages.report import Headline
+
+    shown = (claim for claim in found if claim.statement == HEADLINE)
+    return [Headline(claim.statement, claim.measured.split()[0], "dB") for claim in shown]
+
+
+def _pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
+    from latentfields.bench.page import first_views
+
+    return first_views(measured["fits"], folder, groups=("family", "seed"), methods=("field", "autoencoder"))
+
+
+def photograph_table(config: Any, measured: Measured) -> Table | None:
+    """Return the reconstruction of photographs, where there are any."""
+    return reconstruction_table(PHOTOGRAPHS, measured[PHOTOGRAPHS])
+
+
+def _by_family(measure: str, title: str, *, kind: str = "fits") -> Pivot:
+    return Pivot(
+        title,
+        {"field": "NeRF", "autoencoder": "autoencoder"},
+        (Value(measure, "all"),),
+        columns="family",
+        kind=kind,
+        only_several=("field",),
+    )
+
+
+def _ssim(config: Any, measured: Measured) -> Table | None:
+    """Of several NeRFs, as Table 10 has it."""
+    several = len(distinct(measured["fits"], "field")) > 1
+    return _by_family("ssim", "The same: SSIM").table(measured) if several else None
+
+
+def _upgrade(stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings of versions that took one field."""
+    if "start" not in stored or "field" not in stored:
+        return stored
+    kept = {name: value for name, value in stored.items() if name not in ("start", "field")}
+    return kept | {"base": stored["start"], "fields": [stored["field"]]}
+
+
+IGAE = Study(
+    name="igae",
+    config=IgaeStudyConfig,
+    title="IG-AE: does the evidence show?",
+    about="Latent NeRFs of objects that nothing was trained on, by autoencoder.",
+    read_inputs=_read_inputs,
+    measure=_measure,
+    rows=_rows,
+    claims=claims,
+    headlines=_headlines,
+    tables=(
+        _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
+        _ssim,
+        _by_family("supervision_psnr", "Decoded novel views after Latent Supervision (PSNR, dB)"),
+        _by_family(
+            "supervision_latent_psnr",
+            "Rendered against encoded latents after Latent Supervision (PSNR, dB)",
+        ),
+        _by_family(
+            "autoencoder_psnr", "The same views through the autoencoder alone (PSNR, dB)", kind="alone"
+        ),
+        photograph_table,
+        Pivot(
+            "3D-awareness score",
+            {"autoencoder": "autoencoder"},
+            (
+                Value("inconsistency", "inconsistency (lower is better)", ".4f"),
+                Value("noise_psnr", "decoded with noise (PSNR, dB)"),
+            ),
+            kind="score",
+        ),
+    ),
+    pictures=_pictures,
+    upgrade=_upgrade,
+)

@@ -1,4 +1,4 @@
-"""`latentfields bench lrf`: does the evidence of LRF (Tables 1 to 5) show here?
+"""Does the evidence of LRF show here? Its Tables 1 to 5.
 
 Fields are fitted to scenes that neither stage was trained on: in the latent spaces of the plain autoencoder and of its
 correspondence-aware version (stage I), each decoded by its own decoder and by one aligned to latent fields (stage III);
@@ -7,206 +7,440 @@ and, as baselines, to images of the latents' resolution and above.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.autoencoders.image_data import photo_paths
-from latentfields.autoencoders.load import load_autoencoder
-from latentfields.bench.lrf_claims import claims
-from latentfields.bench.lrf_config import ENCODER_OF, FEW, LRF_SCALES, STAGES, LrfBench, views_prefix
-from latentfields.bench.lrf_fits import ImageFitJob, LatentFitJob, fit_images, fit_latents
-from latentfields.bench.lrf_reconstruction import ReconstructionJob, reconstruct
-from latentfields.bench.lrf_scenes import TestScene, captured_scenes, rendered_scenes
-from latentfields.bench.lrf_training import (
-    DecoderJob,
-    EncoderJob,
-    require_same_encoder,
-    train_decoder,
-    train_encoder,
+from latentfields.bench.rows import (
+    Claim,
+    Measured,
+    Pivot,
+    Record,
+    Row,
+    Spread,
+    Value,
+    above_zero,
+    at_least,
+    gains,
+    grouped,
+    select,
+    values,
 )
-from latentfields.bench.objects import bench_objects, rendering_cell
-from latentfields.bench.training_data import training_scene_cells
-from latentfields.config.typed_json import to_json
-from latentfields.errors import InputError
-from latentfields.files import write_json
+from latentfields.bench.scales import LRF_SCALES, LrfScale, Scale
+from latentfields.bench.study import Labels, Study, Work, Workplace
+from latentfields.config.checks import Checked
+from latentfields.errors import ArgumentError
+from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.lrf.decoder.config import DecoderRunConfig, latent_field_config
-from latentfields.measures.standard import image_measures
-from latentfields.scenes.load import scene_folders_below
-from latentfields.training.jobs import Cell, run_cells
-from latentfields.training.runs import claim_run
 
-RESULTS_FILE = "results.json"
+if TYPE_CHECKING:
+    from latentfields.bench.scenes import StudyScene
+    from latentfields.pages.report import Headline, PictureGroup
+
 FIRST_SEED = 500
 """Number of the first rendered object of each family."""
 
+FEW = 3
+"""Training views of the few-shot fits (LRF Table 2)."""
 
-def run_lrf_bench(config: LrfBench, out: Path, *, processes: int) -> dict[str, Any]:
-    """Run what is missing in the folder `out`, write its results and return them.
+STAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "base": "plain VAE",
+        "encoder": "encoder only (stage I)",
+        "decoder": "decoder only (stage III)",
+        "both": "both (LRF)",
+    }
+)
+"""The rows of LRF Table 3, by role: what of the autoencoder was fine-tuned."""
 
-    Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
+ENCODER_OF: Mapping[str, str] = MappingProxyType(
+    {"base": "base", "encoder": "encoder", "decoder": "base", "both": "encoder"}
+)
+"""The role whose encoder a role shares, and with it the latent fields."""
+
+PLAIN_LATENTS, LOW_IMAGES = "latents of the plain VAE", "images of the latents' resolution"
+"""What LRF is compared with."""
+
+RECONSTRUCTION_LOSS = 0.3
+"""dB of reconstruction that both stages may cost; in Table 4 it is up to 1.34."""
+STORAGE = 0.1
+"""Share of the storage of an image-space field of the same quality."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LrfStudyConfig(Checked):
+    """Test the evidence of LRF (its Tables 1 to 5): both stages, against the plain VAE and against image space.
+
+    Fits fields to vases, hats, bags and given scenes: to the latents of two encoders, each decoded by two decoders,
+    and to images of the latents' resolution and above; to all training views, and to three. Every eighth view of a
+    scene without splits is for testing. Autoencoders that are not given are trained here from the plain one.
+    Run the same command again to go on after an interruption.
     """
-    for option, value in (("--seeds", config.seeds), ("--processes", processes)):
-        if value < 1:
-            raise InputError(option, f"is {value}; expected at least 1")
-    bench = _Bench(config, out, processes)
-    claim_run(out, to_json(config))
-    autoencoders = bench.autoencoders()
-    results = bench.measure(autoencoders)
-    results["claims"] = [to_json(claim) for claim in claims(results)]
-    write_json(out / RESULTS_FILE, results)
-    return results
+
+    kind: ClassVar[str] = "bench lrf"
+    scale: Scale = "small"
+    """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
+    seeds: int = 3
+    """Objects per family, each fitted with its own seed; given scenes are fitted with every seed."""
+    field: FieldName = "gaussians"
+    """Representation of all scenes."""
+    subpixels: int = 1
+    """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection.
+    Decoders that are given should have been aligned to renderings of the same kind."""
+    base: str = "base"
+    """The plain autoencoder."""
+    encoder: str | None = None
+    """The result of `lrf finetune-encoder` on it; trained here if not given."""
+    decoder: str | None = None
+    """The result of `lrf align-decoder` on the plain autoencoder; trained here if not given."""
+    both: str | None = None
+    """The result of `lrf align-decoder` on that of `lrf finetune-encoder`; trained here if not given."""
+    training_scenes: tuple[Path, ...] = ()
+    """Scenes to train on, or folders of them, with depth maps or COLMAP models. None renders objects."""
+    training_photos: tuple[Path, ...] = ()
+    """Folders of photographs that autoencoders trained here go on reconstructing; none keeps to the scenes."""
+    scenes: tuple[Path, ...] = ()
+    """Captured scenes that nothing was trained on, or folders of them, to test on beside the rendered ones."""
+
+    @property
+    def given(self) -> dict[str, str | None]:
+        """Autoencoders by their roles, `STAGES`."""
+        return {"base": self.base, "encoder": self.encoder, "decoder": self.decoder, "both": self.both}
+
+    @property
+    def sizes(self) -> LrfScale:
+        """Sizes of the scale."""
+        return LRF_SCALES[self.scale]
+
+    def fit(self, seed: int) -> FitConfig:
+        """Return how a scene is fitted with this seed."""
+        return self.sizes.fit(self.field, subpixels=self.subpixels, seed=seed)
 
 
-class _Bench:
-    """The cells of one benchmark. Making one checks all input."""
+def _training_folders(config: LrfStudyConfig) -> list[Path]:
+    from latentfields.scenes.load import scene_folders_below
 
-    def __init__(self, config: LrfBench, out: Path, processes: int) -> None:
-        self.config, self.out, self.processes = config, out, processes
-        self.scale = LRF_SCALES[config.scale]
-        self.training = [f for root in config.training_scenes for f in scene_folders_below(root)]
-        photo_paths(config.training_photos)
-        self.factor = self._factor()
-        seeds = range(config.seeds)
-        self.objects = bench_objects(
-            out / "objects",
-            families=self.scale.families,
-            meshes=(),
-            options=self.scale.views,
-            seeds=[FIRST_SEED + seed for seed in seeds],
-        )
-        captured = captured_scenes(
-            config.scenes, training=self.training, seeds=seeds, size=self.scale.size, factor=self.factor
-        )
-        self.scenes = [*rendered_scenes(self.objects, size=self.scale.size), *captured]
+    return [folder for root in config.training_scenes for folder in scene_folders_below(root)]
 
-    def _factor(self) -> int:
-        given = {role: name for role, name in self.config.given().items() if name is not None}
-        for role in given:
-            other = ENCODER_OF[role]
-            if other != role and other in given:
-                require_same_encoder(f"--{role}", given[role], given[other])
-        if "both" in given and "encoder" not in given:
-            raise InputError("--both", "is given without --encoder, which it was made from")
-        factors = {load_autoencoder(name).factor for name in given.values()}
-        if len(factors) > 1:
-            raise InputError(
-                "--encoder", f"and the others have factors {sorted(factors)}; expected one factor"
+
+def _captured(config: LrfStudyConfig, factor: int) -> list[StudyScene]:
+    from latentfields.bench.scenes import captured_scenes
+
+    training, seeds = _training_folders(config), range(config.seeds)
+    size = config.sizes.size
+    return captured_scenes(config.scenes, training=training, seeds=seeds, size=size, factor=factor)
+
+
+def _factor(config: LrfStudyConfig) -> int:
+    """Pixels per latent. Raises InputError for autoencoders that do not belong together."""
+    from latentfields.autoencoders.load import load_autoencoder
+    from latentfields.bench.trainings import require_same_encoder
+
+    given = {role: name for role, name in config.given.items() if name is not None}
+    for role in given:
+        other = ENCODER_OF[role]
+        if other != role and other in given:
+            require_same_encoder(role, given[role], given[other])
+    if "both" in given and "encoder" not in given:
+        raise ArgumentError("both", "is given without `encoder`, which it was made from")
+    factors = {load_autoencoder(name).factor for name in given.values()}
+    if len(factors) > 1:
+        raise ArgumentError("encoder", f"and the others have factors {sorted(factors)}; expected one factor")
+    return factors.pop()
+
+
+def _read_inputs(config: LrfStudyConfig, out: Path) -> None:
+    from latentfields.autoencoders.image_data import photo_paths
+
+    config.check()
+    photo_paths(config.training_photos)
+    _captured(config, _factor(config))
+    config.fit(0).check()
+
+
+def _train(config: LrfStudyConfig, place: Workplace) -> dict[str, str]:
+    """Names or folders of the autoencoders by role, trained where they were not given."""
+    from latentfields.bench.scenes import training_scenes
+    from latentfields.bench.trainings import LOOP, train, train_encoder
+    from latentfields.lrf.decoder.align import align_decoder
+
+    given, sizes = config.given, config.sizes
+    folder, scenes = place.out / "training", tuple(_training_folders(config))
+    if not scenes and None in given.values():
+        scenes = (folder / "scenes",)
+        cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
+        place.run(cells, label="training scenes")
+    if given["encoder"] is None:
+        stage = partial(train_encoder, sizes.encoder, autoencoder=config.base, out=folder / "encoder")
+        work = partial(stage, scenes=scenes, photos=config.training_photos, device=place.device)
+        given["encoder"] = place.run({"train-encoder": work}, label="stage I")["train-encoder"]["autoencoder"]
+    align = partial(align_decoder, sizes.decoder, fit=config.fit(0), size=sizes.size)
+    align = partial(align, scenes=scenes, photos=config.training_photos, device=place.device, loop=LOOP)
+    trainings = {}
+    for role in ("decoder", "both"):
+        out, start = folder / role, given[ENCODER_OF[role]]
+        if given[role] is None and start is not None:
+            trainings[f"train-{role}"] = partial(train, partial(align, autoencoder=start, out=out), out=out)
+    trained = place.run(trainings, label="stage III")
+    given |= {name.removeprefix("train-"): done["autoencoder"] for name, done in trained.items()}
+    return {role: name for role in STAGES if (name := given[role]) is not None}
+
+
+def _measure(config: LrfStudyConfig, place: Workplace) -> dict[str, Any]:
+    """Return `fits` one by one, and the `reconstruction` of each scene's test views by role."""
+    from latentfields.bench.images import reconstruct_test_views
+    from latentfields.bench.scenes import rendered_scenes, rendering
+    from latentfields.measures.standard import image_measures
+
+    factor, sizes = _factor(config), config.sizes
+    autoencoders = _train(config, place)
+    seeds = range(FIRST_SEED, FIRST_SEED + config.seeds)
+    objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
+    place.run(rendering(objects, sizes.views), label="objects")
+    scenes = [*objects, *_captured(config, factor)]
+    fits: dict[str, tuple[Labels, Work]] = {}
+    for scene in scenes:
+        for views in (None, FEW):
+            fits |= _fits(config, scene, views, factor, autoencoders, place)
+    take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
+    cells: dict[str, Work] = {
+        f"reconstruction-{role}": partial(take, name) for role, name in autoencoders.items()
+    }
+    done = place.run(cells | {name: work for name, (_, work) in fits.items()}, label="measurements")
+    return {
+        "field": config.field,
+        "factor": factor,
+        "autoencoders": autoencoders,
+        "fits": [{**labels, **done[name]} for name, (labels, _) in fits.items()],
+        "reconstruction": {role: done[f"reconstruction-{role}"]["scenes"] for role in autoencoders},
+        "notes": image_measures()[1],
+    }
+
+
+def _fits(
+    config: LrfStudyConfig,
+    scene: StudyScene,
+    views: int | None,
+    factor: int,
+    autoencoders: Mapping[str, str],
+    place: Workplace,
+) -> dict[str, tuple[Labels, Work]]:
+    """One fit for every encoder, decoded by all decoders that belong to it, and the baselines in image space.
+
+    There is one baseline at the latents' resolution; with all views, also those of higher resolutions.
+    """
+    from latentfields.bench.fits import fit_and_compare
+
+    ending, fits = f"{_prefix(views)}{scene.name}", place.out / "fits"
+    labels = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
+    compare = partial(
+        fit_and_compare,
+        scene=scene,
+        factor=factor,
+        training_views=views,
+        device=place.device,
+        pictures=place.out / "pictures" / ending,
+    )
+    found: dict[str, tuple[Labels, Work]] = {}
+    fit = config.fit(scene.seed)
+    # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
+    latent = replace(fit, statistics="scene")
+    for encoder in dict.fromkeys(ENCODER_OF.values()):
+        name, autoencoder = f"latents-{encoder}-{ending}", autoencoders[encoder]
+        decoders = [(role, autoencoders[role]) for role in STAGES if ENCODER_OF[role] == encoder]
+        work = partial(compare, autoencoder=autoencoder, decoders=decoders, config=latent, folder=fits / name)
+        found[name] = labels | {"encoder": encoder}, work
+    for divisor in (factor, *config.sizes.divisors) if views is None else (factor,):
+        name = f"images-{divisor}-{ending}"
+        work = partial(compare, autoencoder=None, divisor=divisor, config=fit, folder=fits / name)
+        found[name] = labels | {"divisor": divisor}, work
+    return found
+
+
+def _prefix(views: int | None) -> str:
+    """What names of fits to so many training views begin with; None stands for all views."""
+    return "" if views is None else f"{views}-views-"
+
+
+def rows(results: Record) -> Measured:
+    """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
+    found: dict[str, list[Row]] = {"all views": [], "few views": [], "fits": [], "reconstruction": []}
+    for fit in results["fits"]:
+        kind = "all views" if fit["training_views"] is None else "few views"
+        scene = {"scene": fit["scene"], "seed": fit["seed"]}
+        baseline = "yes" if fit.get("divisor") == results["factor"] else "no"
+        for method, scores in fit["methods"].items():
+            found[kind].append(Row.of(scores, **_named(method), baseline=baseline, **scene))
+        if kind == "all views":
+            fitted = f"image/{fit['divisor']}" if "divisor" in fit else f"latents of {STAGES[fit['encoder']]}"
+            psnr = {method: scores["psnr"] for method, scores in fit["methods"].items()}
+            quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
+            found["fits"].append(Row.of({**fit, **quality}, fitted=fitted, **scene))
+    for role, scenes in results["reconstruction"].items():
+        found["reconstruction"] += [Row.of(scores, **_named(role)) for scores in scenes]
+    # Image space first, then the stages in their order.
+    places = {role: place for place, role in enumerate(STAGES, start=1)}
+    for kind in ("all views", "few views"):
+        found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
+    return found
+
+
+def _named(method: str) -> dict[str, str]:
+    return {"method": method, "title": STAGES.get(method, method)}
+
+
+def claims(measured: Measured) -> list[Claim]:
+    """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
+    fits, few = measured["all views"], measured["few views"]
+    base, encoder, decoder, both = (values(fits, "psnr", method=role) for role in STAGES)
+    alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
+    gmsd, few_psnr = values(fits, "ms_gmsd", method="both"), values(few, "psnr", method="both")
+    better = "LRF is better than"
+    before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
+    share = Spread.of([ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])])
+    small = "A scene is small (share of an image-space field of the same PSNR)"
+    kept = "Reconstruction is kept (test views, against the plain VAE)"
+    return [
+        above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
+        above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
+        above_zero("Both together help most (against the better one alone)", gains(both, alone)),
+        *(
+            above_zero(f"{better} {other} (PSNR)", gains(both, theirs))
+            for other, theirs in _others(fits, "psnr").items()
+        ),
+        *(
+            above_zero(
+                f"{better} {other} (MS-GMSD, lower is better)", gains(theirs, gmsd), unit="", spec=".4f"
             )
-        return factors.pop()
+            for other, theirs in _others(fits, "ms_gmsd").items()
+        ),
+        *(
+            above_zero(f"With {FEW} views, {better} {other} (PSNR)", gains(few_psnr, theirs))
+            for other, theirs in _others(few, "psnr").items()
+        ),
+        at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
+        Claim(small, f"<= {STORAGE:.2f}", str(share), share.mean <= STORAGE),
+    ]
 
-    def run_cells(self, cells: list[Cell], *, label: str) -> dict[str, dict[str, Any]]:
-        """Results by name."""
-        return run_cells(cells, self.out, processes=self.processes, label=label)
 
-    def autoencoders(self) -> dict[str, str]:
-        """Names or folders by role, trained where they were not given."""
-        given = self.config.given()
-        folder, scenes = self.out / "training", tuple(self.training)
-        if not scenes and None in given.values():
-            cells = training_scene_cells(
-                folder / "scenes", objects=self.scale.training_objects, options=self.scale.views
+def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
+    """Both baselines, fit by fit."""
+    plain = values(fits, measure, method="base")
+    return {PLAIN_LATENTS: plain, LOW_IMAGES: image_baseline(fits, measure)}
+
+
+def image_baseline(fits: Sequence[Row], measure: str) -> list[float]:
+    """Return the baseline at the latents' resolution, fit by fit: the better of rendering large and interpolating."""
+    best = max if measure in ("psnr", "ssim") else min
+    pairs = grouped(select(fits, baseline="yes"), ("scene", "seed")).values()
+    return [best(values(pair, measure)) for pair in pairs]
+
+
+def same_quality_bytes(fits: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return bytes of LRF's scene, and of the smallest image-space field of at least its PSNR, by scene and seed.
+
+    Where no image-space field is as good, the best one stands for it: one of that quality would hardly be smaller.
+    """
+    pairs = []
+    for group in grouped(fits, ("scene", "seed")).values():
+        ours = next(row.values for row in group if "both_psnr" in row.values)
+        ladder = [(row.values["best_psnr"], row.values["bytes"]) for row in group if "divisor" in row.values]
+        enough = [size for psnr, size in ladder if psnr >= ours["both_psnr"]]
+        pairs.append((ours["bytes"], min(enough) if enough else max(ladder)[1]))
+    return pairs
+
+
+def _headlines(measured: Measured, found: Sequence[Claim]) -> list[Headline]:
+    from latentfields.pages.report import Headline
+
+    fits = measured["all views"]
+    means = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
+    return [
+        Headline(name, f"{Spread.of(measured).mean:.2f}", "dB", "novel views")
+        for name, measured in means.items()
+    ]
+
+
+def _pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
+    """The first test view of every scene by every method."""
+    from latentfields.bench.page import read_picture
+    from latentfields.pages.report import PictureGroup, PictureRow
+
+    groups = []
+    for scene, seed in grouped(measured["fits"], ("scene", "seed")):
+        shown = []
+        for kind, views in (("all views", None), ("few views", FEW)):
+            place = folder / "pictures" / f"{_prefix(views)}{scene}-{int(seed):04d}"
+            methods = {"truth": "truth"}
+            methods |= {row.labels["method"]: row.labels["title"] for row in measured[kind]}
+            pictures = tuple(
+                read_picture(title, place / f"{method.replace('/', '-')}.png")
+                for method, title in methods.items()
             )
-            self.run_cells(cells, label="training scenes")
-            scenes = (folder / "scenes",)
-        if given["encoder"] is None:
-            job = EncoderJob(
-                self.config.base, scenes, self.config.training_photos, self.scale.encoder, folder / "encoder"
-            )
-            done = self.run_cells([Cell("train-encoder", train_encoder, job)], label="stage I")
-            given["encoder"] = done["train-encoder"]["autoencoder"]
-        cells = [
-            Cell(f"train-{role}", train_decoder, DecoderJob(self._alignment(name, scenes), folder / role))
-            for role in ("decoder", "both")
-            if given[role] is None and (name := given[ENCODER_OF[role]]) is not None
-        ]
-        trained = self.run_cells(cells, label="stage III")
-        given |= {name.removeprefix("train-"): done["autoencoder"] for name, done in trained.items()}
-        return {role: name for role in STAGES if (name := given[role]) is not None}
-
-    def _alignment(self, autoencoder: str, scenes: tuple[Path, ...]) -> DecoderRunConfig:
-        return DecoderRunConfig(
-            scenes=scenes,
-            autoencoder=autoencoder,
-            size=self.scale.size,
-            fit=self._fit_config(0),
-            training=self.scale.decoder,
-            photos=self.config.training_photos,
-        )
-
-    def _fit_config(self, seed: int) -> FitConfig:
-        return latent_field_config(
-            self.config.field,
-            self.scale.preset,
-            steps=self.scale.fit_steps,
-            subpixels=self.config.subpixels,
-            seed=seed,
-        )
-
-    def measure(self, autoencoders: dict[str, str]) -> dict[str, Any]:
-        """`fits` one by one, and the `reconstruction` of each scene's test views by role."""
-        self.run_cells([rendering_cell(item) for item in self.objects], label="objects")
-        fits = [
-            fit
-            for scene in self.scenes
-            for views in (None, FEW)
-            for fit in (*self._latent_fits(scene, views, autoencoders), *self._image_fits(scene, views))
-        ]
-        reconstruction = {
-            role: Cell(f"reconstruction-{role}", reconstruct, ReconstructionJob(name, tuple(self.scenes)))
-            for role, name in autoencoders.items()
-        }
-        cells = [cell for _, cell in fits]
-        done = self.run_cells([*reconstruction.values(), *cells], label="measurements")
-        return {
-            "field": self.config.field,
-            "factor": self.factor,
-            "autoencoders": autoencoders,
-            "fits": [labels | done[cell.name] for labels, cell in fits],
-            "reconstruction": {role: done[cell.name]["scenes"] for role, cell in reconstruction.items()},
-            "notes": image_measures()[1],
-        }
-
-    def _latent_fits(
-        self, scene: TestScene, views: int | None, autoencoders: dict[str, str]
-    ) -> list[tuple[dict[str, Any], Cell]]:
-        """One fit for every encoder, decoded by all decoders that belong to it."""
-        fits = []
-        for encoder in dict.fromkeys(ENCODER_OF.values()):
-            name = f"latents-{encoder}-{views_prefix(views)}{scene.name}"
-            job = LatentFitJob(
-                scene=scene,
-                encoder=autoencoders[encoder],
-                training_views=views,
-                decoders=tuple((role, autoencoders[role]) for role in STAGES if ENCODER_OF[role] == encoder),
-                config=self._fit_config(scene.seed),
-                folder=self.out / "fits" / name,
-                pictures=self._pictures(scene, views),
-            )
-            fits.append((_labels(scene, views) | {"encoder": encoder}, Cell(name, fit_latents, job)))
-        return fits
-
-    def _image_fits(self, scene: TestScene, views: int | None) -> list[tuple[dict[str, Any], Cell]]:
-        """The baseline at the latents' resolution; with all views, also those of higher resolutions."""
-        divisors = (self.factor, *self.scale.divisors) if views is None else (self.factor,)
-        fits = []
-        for divisor in divisors:
-            name = f"images-{divisor}-{views_prefix(views)}{scene.name}"
-            job = ImageFitJob(
-                scene=scene,
-                factor=self.factor,
-                divisor=divisor,
-                training_views=views,
-                config=self._fit_config(scene.seed),
-                folder=self.out / "fits" / name,
-                pictures=self._pictures(scene, views),
-            )
-            fits.append((_labels(scene, views) | {"divisor": divisor}, Cell(name, fit_images, job)))
-        return fits
-
-    def _pictures(self, scene: TestScene, views: int | None) -> Path:
-        return self.out / "pictures" / f"{views_prefix(views)}{scene.name}"
+            shown.append(PictureRow(kind if views is None else f"{views} views", pictures))
+        groups.append(PictureGroup(f"{scene}, seed {seed}", tuple(shown)))
+    return groups
 
 
-def _labels(scene: TestScene, views: int | None) -> dict[str, Any]:
-    return {"scene": scene.kind, "seed": scene.seed, "training_views": views}
+_QUALITY = (
+    Value("psnr", "PSNR, dB"),
+    Value("ssim", "SSIM", ".3f", optional=True),
+    Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
+    Value("lpips", "LPIPS", ".3f", optional=True),
+)
+_NOVEL_VIEWS = Pivot(
+    "Decoded novel views",
+    {"title": "method"},
+    _QUALITY,
+    kind="all views",
+    note="image/N: a field fitted to images of 1/N of the resolution. Upsampled: rendered there, interpolated; "
+    "enlarged: rendered at the full resolution.",
+)
+
+LRF = Study(
+    name="lrf",
+    config=LrfStudyConfig,
+    title="LRF: does the evidence show?",
+    about="Latent radiance fields of scenes that nothing was trained on.",
+    read_inputs=_read_inputs,
+    measure=_measure,
+    rows=rows,
+    claims=claims,
+    headlines=_headlines,
+    tables=(
+        # Tables 1 and 3; 2; 4; 5.
+        _NOVEL_VIEWS,
+        Pivot(
+            "Decoded novel views by scene (PSNR, dB)",
+            {"title": "method"},
+            _QUALITY[:1],
+            columns="scene",
+            total=False,
+            kind="all views",
+        ),
+        replace(_NOVEL_VIEWS, title=f"Decoded novel views of fits to {FEW} views", kind="few views"),
+        Pivot(
+            "Test views through the autoencoder alone",
+            {"title": "autoencoder"},
+            _QUALITY,
+            kind="reconstruction",
+        ),
+        Pivot(
+            "What a scene costs",
+            {"fitted": "fitted to"},
+            (
+                Value("seconds", "training, s", ".1f", spread=False),
+                Value("memory", "memory, MiB", ".0f", spread=False),
+                Value("bytes", "storage, MB", spread=False, unit=1e-6),
+                Value("rendering_milliseconds", "rendering, ms", ".1f", spread=False),
+                Value("decoding_milliseconds", "decoding, ms", ".1f", spread=False),
+            ),
+            note="Memory: peak during the fit and its scoring, less that before. Storage: the scene's own file; the "
+            "decoder is stored once for all scenes. Times are per view.",
+        ),
+    ),
+    pictures=_pictures,
+)

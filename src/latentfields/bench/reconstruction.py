@@ -1,101 +1,123 @@
-"""`latentfields bench reconstruction` (IG-AE Table 12): images that nothing was trained on, through autoencoders."""
+"""Images that nothing was trained on, through autoencoders: Table 12 of IG-AE."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.autoencoders.evaluate import SMALLEST_SIZE
-from latentfields.autoencoders.image_data import load_renders
-from latentfields.bench.jobs import (
-    PhotosJob,
-    ViewsJob,
-    matching_photos,
-    reconstruct,
-    reconstruct_views,
-    require_autoencoders,
-)
-from latentfields.config.checks import Range, check_fields, require_at_least
-from latentfields.config.typed_json import to_json
-from latentfields.errors import InputError
-from latentfields.files import write_json
-from latentfields.pages.report import Table
+from latentfields.bench.rows import Measured, Pivot, Record, Row, Value
+from latentfields.bench.scales import FAMILIES
+from latentfields.bench.study import Study, Workplace
+from latentfields.config.checks import Checked, require_at_least
+from latentfields.errors import ArgumentError
 from latentfields.scenes.objects.config import RenderConfig
-from latentfields.scenes.procedural import EVALUATION_FAMILIES
-from latentfields.training.jobs import Cell, run_cells
-from latentfields.training.runs import claim_run
 
-MEASURES = ("psnr", "ssim", "ms_gmsd")
+if TYPE_CHECKING:
+    from latentfields.pages.report import Table
+
+OBJECTS, SCENES, PHOTOGRAPHS = "generated objects", "scenes", "photographs"
+"""Kinds of images."""
 
 
-@dataclass(frozen=True)
-class ReconstructionBench:
-    """What is reconstructed by what."""
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionStudyConfig(Checked):
+    """Measure how well autoencoders reconstruct images that nothing was trained on (IG-AE Table 12)."""
 
+    kind: ClassVar[str] = "bench reconstruction"
     autoencoders: tuple[str, ...]
-    """Names or folders."""
-    photos: tuple[Path, ...]
+    """Packaged names, folders, or Hub ids of diffusers autoencoders."""
+    photos: tuple[Path, ...] = ()
     """Folders of photographs."""
-    pattern: str
-    """Names of those that count."""
-    limit: int
-    """At most so many photographs, the first by name."""
-    scenes: tuple[Path, ...]
+    pattern: str = "*"
+    """Pattern of the names of those that count."""
+    limit: int = 5000
+    """Photographs at most, the first by name."""
+    scenes: tuple[Path, ...] = ()
     """Scenes, or folders of them; views of generated objects are reconstructed in any case."""
-    objects: int
-    """Generated objects per evaluation family."""
-    size: Annotated[int, Range(low=SMALLEST_SIZE)]
+    objects: int = 6
+    """Generated objects of each of the families vases, hats and bags."""
+    size: int = 128
     """Side of all images, in pixels."""
 
-    def check(self) -> None:
-        """Raise InputError when a value is out of range, or something that is named cannot be used."""
-        if not self.autoencoders:
-            raise InputError("autoencoders", "name at least one")
-        check_fields(self)
-        RenderConfig(size=self.size).check()
-        require_autoencoders(self.autoencoders, size=self.size)
-        matching_photos(self.photos, self.pattern)
-        if self.scenes:
-            load_renders(self.scenes, size=self.size)
 
+def _read_inputs(config: ReconstructionStudyConfig, out: Path) -> None:
+    from latentfields.autoencoders.evaluate import SMALLEST_SIZE
+    from latentfields.autoencoders.image_data import load_renders
+    from latentfields.bench.images import matching_photos, require_autoencoders
 
-def run_reconstruction_bench(config: ReconstructionBench, out: Path, *, processes: int) -> dict[str, Any]:
-    """Scores by kind of image and autoencoder; what `out` has already is not computed again.
-
-    Raises InputError for unusable input, and when `out` holds a benchmark with other settings.
-    """
-    require_at_least("processes", processes, 1)
-    # Input is read before the folder is claimed: bad input leaves nothing behind.
+    if not config.autoencoders:
+        raise ArgumentError("autoencoders", "name at least one")
     config.check()
-    claim_run(out, to_json(config))
-    cells: dict[tuple[str, str], Cell] = {}
-    for number, name in enumerate(config.autoencoders):
-        views = ViewsJob(name, (), config.objects, config.size)
-        cells["generated objects", name] = Cell(f"generated-{number}", reconstruct_views, views)
-        if config.scenes:
-            views = ViewsJob(name, config.scenes, config.objects, config.size)
-            cells["scenes", name] = Cell(f"scenes-{number}", reconstruct_views, views)
-        if config.photos:
-            photos = PhotosJob(name, config.photos, config.pattern, config.limit, config.size)
-            cells["photographs", name] = Cell(f"photographs-{number}", reconstruct, photos)
-    done = run_cells(list(cells.values()), out, processes=processes, label="reconstructions")
-    results: dict[str, Any] = {}
-    for (kind, name), cell in cells.items():
-        results.setdefault(kind, {})[name] = done[cell.name]
-    write_json(out / "results.json", results)
-    return results
+    require_at_least("size", config.size, SMALLEST_SIZE)
+    RenderConfig(size=config.size).check()
+    require_autoencoders(config.autoencoders, size=config.size)
+    matching_photos(config.photos, config.pattern)
+    if config.scenes:
+        load_renders(config.scenes, size=config.size)
 
 
-def tables(results: dict[str, Any]) -> list[Table]:
-    """One table for every kind of image."""
-    return [reconstruction_table(kind, rows) for kind, rows in results.items()]
+def _measure(config: ReconstructionStudyConfig, place: Workplace) -> dict[str, dict[str, Any]]:
+    """Return scores by kind of image and autoencoder."""
+    from latentfields.bench.images import reconstruct_photos, reconstruct_views
+
+    size, device = config.size, place.device
+    views = partial(reconstruct_views, objects=config.objects, size=size, device=device)
+    photos = partial(reconstruct_photos, photos=config.photos, size=size, device=device)
+    photos = partial(photos, pattern=config.pattern, limit=config.limit)
+    methods: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
+        OBJECTS: ("generated", partial(views, scenes=()))
+    }
+    if config.scenes:
+        methods[SCENES] = ("scenes", partial(views, scenes=config.scenes))
+    if config.photos:
+        methods[PHOTOGRAPHS] = ("photographs", photos)
+    names = list(enumerate(config.autoencoders))
+    cells = {
+        f"{method}-{number}": partial(reconstruct, name)
+        for number, name in names
+        for method, reconstruct in methods.values()
+    }
+    done = place.run(cells, label="reconstructions")
+    return {
+        kind: {name: done[f"{method}-{number}"] for number, name in names}
+        for kind, (method, _) in methods.items()
+    }
 
 
-def reconstruction_table(kind: str, rows: Mapping[str, Any]) -> Table:
-    """Scores of autoencoders (`bench.jobs`), by name, on images of one kind."""
-    count = next(iter(rows.values()))["images"]
-    families = f" ({', '.join(EVALUATION_FAMILIES)})" if kind.startswith("generated") else ""
-    cells = tuple((name, *(f"{v[measure]:.4g}" for measure in MEASURES)) for name, v in rows.items())
-    return Table(f"{kind}{families}: {count} images", ("autoencoder", "PSNR", "SSIM", "MS-GMSD"), cells)
+def autoencoder_rows(scores: Record) -> list[Row]:
+    """Return the rows of scores by autoencoder."""
+    return [Row.of(record, autoencoder=name) for name, record in scores.items()]
+
+
+def reconstruction_table(kind: str, rows: Sequence[Row]) -> Table | None:
+    """Return the scores of autoencoders on images of one kind; None where there are none."""
+    if not rows:
+        return None
+    families = f" ({', '.join(FAMILIES)})" if kind == OBJECTS else ""
+    measures = (("psnr", "PSNR"), ("ssim", "SSIM"), ("ms_gmsd", "MS-GMSD"))
+    pivot = Pivot(
+        f"{kind}{families}: {rows[0].values['images']:.0f} images",
+        {"autoencoder": "autoencoder"},
+        tuple(Value(name, title, ".4g") for name, title in measures),
+        kind=kind,
+    )
+    return pivot.table({kind: rows})
+
+
+def _table(config: ReconstructionStudyConfig, measured: Measured, *, kind: str) -> Table | None:
+    return reconstruction_table(kind, measured.get(kind, ()))
+
+
+RECONSTRUCTION = Study(
+    name="reconstruction",
+    config=ReconstructionStudyConfig,
+    title="Reconstruction of images that nothing was trained on",
+    about="Images through autoencoders: what the decoder makes of the encoder's latents, against the image.",
+    read_inputs=_read_inputs,
+    measure=_measure,
+    rows=lambda results: {kind: autoencoder_rows(scores) for kind, scores in results.items()},
+    tables=tuple(partial(_table, kind=kind) for kind in (OBJECTS, SCENES, PHOTOGRAPHS)),
+)

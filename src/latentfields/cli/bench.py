@@ -1,205 +1,122 @@
-"""`latentfields bench`: the papers' tables as commands."""
+"""`latentfields bench`: a command for every study, made from the configuration that the study takes."""
 
 from __future__ import annotations
 
-import abc
+import dataclasses
+import functools
 import json as json_format
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import operator
+import sys
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 
-from latentfields.bench.grid_config import PAPER_FIELDS, FitGrid
-from latentfields.bench.igae_config import Scale
+from latentfields.bench.studies import ALIASES, STUDIES, Alias
+from latentfields.bench.study import Study
 from latentfields.cli.command_line import command_line
-from latentfields.fields.config import FieldName
 
-if TYPE_CHECKING:
-    from latentfields.pages.charts import Chart
-    from latentfields.pages.report import Table
-
-
-def print_results(results: Any, tables: Sequence[Table], *, json: bool, page: Path | None = None) -> None:
-    """Print `results` as JSON, or the tables and where their page is."""
-    from latentfields.bench.markdown import markdown
-
-    if json:
-        print(json_format.dumps(results))
-        return
-    print("\n\n".join(map(markdown, tables)))
-    if page is not None:
-        print(f"\nReport: {page.resolve()}")
+_MARKERS: Mapping[str, Mapping[str, Any]] = {
+    "reconstruction": {"autoencoders": tyro.conf.Positional},
+    # Its name when only one could be given.
+    "igae": {"fields": tyro.conf.arg(aliases=("--field",))},
+}
+"""How the command line shows some options otherwise than as a flag of their name, by study."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruction:
-    """How well autoencoders reconstruct images that nothing was trained on (IG-AE Table 12)."""
+class StudyCommand:
+    """Options that every study has."""
 
-    autoencoders: tyro.conf.Positional[tuple[str, ...]]
-    """Packaged names, folders, or Hub ids of diffusers autoencoders."""
-    out: Path
-    """Folder of the benchmark: results.json and every finished cell."""
-    photos: tuple[Path, ...] = ()
-    """Folders of photographs."""
-    pattern: str = "*"
-    """Pattern of the names of those that count."""
-    limit: int = 5000
-    """Photographs at most, the first by name."""
-    scenes: tuple[Path, ...] = ()
-    """Scenes, or folders of them."""
-    objects: int = 6
-    """Generated objects of each of the families vases, hats and bags."""
-    size: int = 128
-    """Side of all images, in pixels."""
-    processes: int = 1
-    """Cells that run at the same time, with one thread each."""
-    json: bool = False
-    """Print results.json instead of tables."""
+    study: ClassVar[Study[Any]]
+    now: ClassVar[str] = ""
+    """Today's name, where this is a former one."""
 
-    def run(self) -> None:
-        """Run what is missing and print the tables."""
-        from latentfields.bench.reconstruction import ReconstructionBench, run_reconstruction_bench, tables
-
-        config = ReconstructionBench(
-            autoencoders=self.autoencoders,
-            photos=self.photos,
-            pattern=self.pattern,
-            limit=self.limit,
-            scenes=self.scenes,
-            objects=self.objects,
-            size=self.size,
-        )
-        results = run_reconstruction_bench(config, self.out, processes=self.processes)
-        print_results(results, tables(results), json=self.json)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GridCommand(abc.ABC):
-    """NeRFs fitted in several spaces to the same objects; each table reads its part of the scores."""
+    if TYPE_CHECKING:
+        config: Any
 
     out: Path
-    """Folder of the benchmark: results.json, pictures, a page, and every finished cell. Tables of the same fits can
-    share it: scale, seeds, fields, families, meshes, and spaces in the same order."""
-    scale: Scale = "small"
-    """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
-    seeds: int = 3
-    """Objects per family; each is fitted with its own seed."""
-    fields: tuple[FieldName, ...] = PAPER_FIELDS
-    """Representations."""
-    families: tuple[str, ...] = ("vases", "hats", "bags")
-    """Families of generated objects."""
-    meshes: tuple[Path, ...] = ()
-    """Mesh files, such as scans: one more family of objects."""
+    """Folder of the study: results, a page with pictures, a Markdown page, and every finished cell. Studies of the same
+    fits can share it: scale, seeds, fields, families, meshes, and spaces in the same order."""
     processes: int = 1
-    """Cells that run at the same time, with one thread each. Use 1 where times matter."""
+    """Cells that run at the same time, with one thread each. Use 1 where times and memory matter."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
     json: bool = False
     """Print the results as JSON instead of tables."""
 
-    def grid(self, spaces: tuple[str, ...]) -> FitGrid:
-        """What is fitted."""
-        return FitGrid(
-            scale=self.scale,
-            seeds=self.seeds,
-            fields=self.fields,
-            spaces=spaces,
-            families=self.families,
-            meshes=self.meshes,
-        )
-
-    def show(
-        self,
-        name: str,
-        results: Any,
-        fits: Sequence[Mapping[str, Any]],
-        tables: Sequence[Table],
-        charts: Sequence[Chart] = (),
-    ) -> None:
-        """Write the page `name`.html of `fits`, and print the tables, or `results` as JSON."""
-        from latentfields.bench.grid_page import write_grid_page
-
-        page = self.out / f"{name}.html"
-        write_grid_page(
-            page, fits, title=f"Benchmark: {name}", tables=tables, charts=charts, command=command_line()
-        )
-        print_results(results, tables, json=self.json, page=page)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SpacesTable(GridCommand):
-    """One table of fits in named spaces."""
-
-    spaces: tuple[str, ...] = ("base", "igae")
-    """Names or folders of autoencoders; rgb fits colours."""
-
     @property
-    @abc.abstractmethod
-    def name(self) -> str:
-        """Of the page."""
-
-    @abc.abstractmethod
-    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
-        """What is printed."""
+    def settings(self) -> Any:
+        """The study's configuration, without the marks that the command line has put on its class."""
+        names = [entry.name for entry in dataclasses.fields(self.study.config)]
+        return self.study.config(**{name: getattr(self.config, name) for name in names})
 
     def run(self) -> None:
-        """Run what is missing and print the tables."""
-        from latentfields.bench.grid import run_fit_grid
+        """Run what is missing, and print the tables and where their page is."""
+        from latentfields.bench.page import markdown
 
-        fits = run_fit_grid(self.grid(self.spaces), self.out, processes=self.processes)
-        self.show(self.name, fits, fits, self.tables(fits))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table1(_SpacesTable):
-    """Novel views of every NeRF in the space of a plain and of a 3D-aware autoencoder (IG-AE Tables 1, 5 to 9)."""
-
-    name = "table1"
-
-    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
-        """Decoded novel views."""
-        from latentfields.bench.grid_tables import novel_views
-
-        return novel_views(fits)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table4(_SpacesTable):
-    """What RGB Alignment is worth: novel views after each stage (IG-AE Table 4)."""
-
-    name = "table4"
-
-    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
-        """Decoded novel views after each stage."""
-        from latentfields.bench.grid_tables import stages
-
-        return stages(fits)
+        findings = self.study.run(
+            self.settings,
+            out=self.out,
+            processes=self.processes,
+            device=self.device,
+            command=command_line(),
+        )
+        if self.json:
+            print(json_format.dumps(findings.results))
+        else:
+            print("\n\n".join(map(markdown, findings.tables)))
+            print(f"\nReport: {findings.page.resolve()}")
+        if self.now:
+            message = (
+                f"`bench {self.study.name}` is now `bench {self.now}`; the next release knows only that name"
+            )
+            print(message, file=sys.stderr)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LatentNvs(_SpacesTable):
-    """Rendered against encoded latents (IG-AE Table 11)."""
+def _command(study: Study[Any], alias: Alias | None = None) -> Any:
+    """The subcommand of a study; under a former name, with the defaults that it had."""
+    about = study.config.__doc__ if alias is None else f"Former name of `bench {alias.now}`: {alias.about}."
+    options = _marked(study.config, _MARKERS.get(study.name, {}))
+    start = options(**alias.defaults) if alias is not None else MISSING
+    made = make_dataclass(
+        f"{study.config.__name__}Command",
+        [("config", Annotated[options, tyro.conf.arg(name="")], field(default=start))],
+        bases=(StudyCommand,),
+        namespace={"study": study, "now": alias.now if alias is not None else "", "__doc__": about},
+        frozen=True,
+        kw_only=True,
+    )
+    return Annotated[made, tyro.conf.subcommand(study.name)]
 
-    name = "latent-nvs"
 
-    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
-        """Latent novel views."""
-        from latentfields.bench.grid_tables import latent_novel_views
+def _marked(config: type[Any], markers: Mapping[str, Any]) -> type[Any]:
+    """The configuration with markers for tyro at some of its fields."""
+    hints = typing.get_type_hints(config)
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(config)}
+    fields = [
+        (name, Annotated[hints[name], marker], field(default=defaults[name]))
+        for name, marker in markers.items()
+    ]
+    return make_dataclass(config.__name__, fields, bases=(config,), frozen=True, kw_only=True)
 
-        return latent_novel_views(fits)
+
+COMMANDS: Any = functools.reduce(
+    operator.or_,
+    [*map(_command, STUDIES), *(_command(alias.study, alias) for alias in ALIASES)],
+)
+"""All subcommands, as tyro takes them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RgbVsLatent(_SpacesTable):
-    """Time and quality of NeRFs in latent and in RGB space (IG-AE Table 13)."""
+@dataclass(frozen=True)
+class Benchmarks:
+    """Repeat the papers' tables, at the scale that a machine allows."""
 
-    spaces: tuple[str, ...] = ("rgb", "base")
-    """Names or folders of autoencoders; rgb fits colours."""
+    command: Annotated[COMMANDS, tyro.conf.arg(name="")]
 
-    name = "rgb-vs-latent"
-
-    def tables(self, fits: Sequence[Mapping[str, Any]]) -> list[Table]:
-        """Times and quality."""
-        from latentfields.bench.grid_tables import against_rgb
-
-        return against_rgb(fits)
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()

@@ -10,7 +10,8 @@ from typing import Annotated, Any, NoReturn, Protocol, TypeVar, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, bench, bench_grids, bench_igae, bench_lrf, export, igae, lrf, scenes
+from latentfields.cli import autoencoder, export, igae, lrf, scenes
+from latentfields.cli.bench import Benchmarks
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
 from latentfields.cli.evaluate import Evaluate
@@ -81,29 +82,6 @@ class LatentRadianceFields:
         Annotated[lrf.Correspond, tyro.conf.subcommand("correspond")]
         | Annotated[lrf.FinetuneEncoder, tyro.conf.subcommand("finetune-encoder")]
         | Annotated[AlignDecoder, tyro.conf.subcommand("align-decoder")],
-        tyro.conf.arg(name=""),
-    ]
-
-    def run(self) -> None:
-        """Run the chosen command."""
-        self.command.run()
-
-
-@dataclass(frozen=True)
-class Benchmarks:
-    """Repeat the papers' tables, at the scale that a machine allows."""
-
-    command: Annotated[
-        Annotated[bench_igae.Igae, tyro.conf.subcommand("igae")]
-        | Annotated[bench.Table1, tyro.conf.subcommand("table1")]
-        | Annotated[bench.Table4, tyro.conf.subcommand("table4")]
-        | Annotated[bench.LatentNvs, tyro.conf.subcommand("latent-nvs")]
-        | Annotated[bench.RgbVsLatent, tyro.conf.subcommand("rgb-vs-latent")]
-        | Annotated[bench.Reconstruction, tyro.conf.subcommand("reconstruction")]
-        | Annotated[bench_grids.Ablations, tyro.conf.subcommand("ablations")]
-        | Annotated[bench_grids.Autoencoders, tyro.conf.subcommand("autoencoders")]
-        | Annotated[bench_grids.Convergence, tyro.conf.subcommand("convergence")]
-        | Annotated[bench_lrf.Lrf, tyro.conf.subcommand("lrf")],
         tyro.conf.arg(name=""),
     ]
 

@@ -102,10 +102,13 @@ def _flag(argument: str, command: object) -> str:
 
 
 def _fields(command: object) -> dict[str, tuple[Any, ...]]:
-    """The fields of a command, by name, with what the command line is told of them."""
+    """The fields of a command, by name, with what the command line is told of them; also those of unnamed parts."""
     if not dataclasses.is_dataclass(command):
         return {}
     hints = typing.get_type_hints(type(command), include_extras=True)
-    return {
-        field.name: getattr(hints[field.name], "__metadata__", ()) for field in dataclasses.fields(command)
-    }
+    found: dict[str, tuple[Any, ...]] = {}
+    for field in dataclasses.fields(command):
+        found[field.name] = marks = getattr(hints[field.name], "__metadata__", ())
+        if any(getattr(mark, "name", None) == "" for mark in marks):
+            found = _fields(getattr(command, field.name)) | found
+    return found

@@ -13,19 +13,25 @@ from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.objects.config import RenderConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from latentfields.scenes.objects.meshes import Mesh
 
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Render mesh files (GLB, glTF, OBJ, PLY, STL) to scenes of posed RGBA pictures and depth maps."""
+    """Render mesh files (GLB, glTF, OBJ, PLY, STL) to scenes of posed RGBA pictures and depth maps.
+
+    Prints the folder of every scene. Each appears complete or not at all.
+    """
 
     meshes: tyro.conf.Positional[tuple[Path, ...]]
-    """Mesh files. One mesh becomes the scene OUT; several become OUT/<file name without suffix>."""
+    """Mesh files."""
     out: Path
-    """Folder to write; each scene appears complete or not at all."""
+    """Folder of scenes: each becomes OUT/NAME, after its file. A single scene that OUT is named after already, as in
+    `chair.glb --out data/chair`, becomes OUT itself."""
+    name: str | None = None
+    """Name of the scene of a single mesh, instead of its file's without suffix."""
     seed: int = 0
     """Places the cameras; all meshes get the same ones."""
     up: Literal["y", "z"] = "y"
@@ -40,11 +46,17 @@ class Render:
 
         if not self.meshes:
             raise ArgumentError("meshes", "expected at least one mesh file")
-        names = [path.stem for path in self.meshes]
+        if self.name is not None:
+            is_name = self.name not in ("", "..") and Path(self.name).name == self.name
+            if len(self.meshes) > 1 or not is_name:
+                raise ArgumentError(
+                    "name", f"is '{self.name}'; expected the name of a folder, and a single mesh"
+                )
+        names = [path.stem if self.name is None else self.name for path in self.meshes]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise InputError(repeated[0], "two mesh files of this name would be written to one folder")
-        folders = [self.out] if len(self.meshes) == 1 else [self.out / name for name in names]
+        folders = scene_folders(self.out, names)
         jobs = (
             (load_mesh(path, up=self.up), folder, self.seed)
             for path, folder in zip(self.meshes, folders, strict=True)
@@ -54,13 +66,17 @@ class Render:
 
 @dataclass(frozen=True, kw_only=True)
 class Generate:
-    """Make scenes of procedural textured objects: no download, same seed, same bytes."""
+    """Make scenes of procedural textured objects: no download, same seed, same bytes.
+
+    Prints the folder of every scene. Each appears complete or not at all.
+    """
 
     family: tyro.conf.Positional[str]
     """Kind of object: vases, hats, bags (never trained on), animals, books, cakes, chairs, fish, houses,
     lamps, mugs, mushrooms, rocks, teapots; or "all"."""
     out: Path
-    """Folder to write; scenes are OUT/<family>-<seed>."""
+    """Folder of scenes: each becomes OUT/FAMILY-SEED, as in vases-0003. A single scene that OUT is named after already
+    becomes OUT itself."""
     count: int = 1
     """Objects per family."""
     seed: int = 0
@@ -79,28 +95,41 @@ class Generate:
             raise InputError(self.family, f"unknown family; expected one of {', '.join(FAMILIES)}, or all")
         families = list(FAMILIES) if self.family == "all" else [self.family]
         wanted = [(family, seed) for family in families for seed in range(self.seed, self.seed + self.count)]
+        folders = scene_folders(self.out, [f"{family}-{seed:04d}" for family, seed in wanted])
         jobs = (
-            (generate_object(family, seed), self.out / f"{family}-{seed:04d}", seed)
-            for family, seed in wanted
+            (generate_object(family, seed), folder, seed)
+            for (family, seed), folder in zip(wanted, folders, strict=True)
         )
         _render_all(jobs, len(wanted), self.options, overwrite=self.overwrite)
+
+
+def scene_folders(out: Path, names: Sequence[str]) -> list[Path]:
+    """Where scenes called `names` are written to: `out`/NAME, or `out` where that is the name of a single one.
+
+    Raises InputError when `out` is another scene.
+    """
+    from latentfields.scenes.load import is_scene
+
+    if len(names) == 1 and out.resolve().name == names[0]:
+        return [out]
+    if is_scene(out):
+        raise InputError(out, f"is a scene itself; expected a folder for {', '.join(names[:3])}")
+    return [out / name for name in names]
 
 
 def _render_all(
     jobs: Iterable[tuple[Mesh, Path, int]], count: int, options: RenderConfig, *, overwrite: bool
 ) -> None:
-    """Render (mesh, folder, seed) jobs one after the other, with one progress bar for all views."""
-    from tqdm import tqdm
-
+    """Render (mesh, folder, seed) jobs one after the other, and print the folder of each when it is there."""
+    from latentfields.progress import progress_bar
     from latentfields.scenes.objects.object_scenes import render_object_scene
 
     options.check()
-    with tqdm(total=count * options.views, unit="view") as bar:
+    with progress_bar("scenes", total=count * options.views, unit="view") as bar:
         for mesh, folder, seed in jobs:
-            bar.set_description(mesh.name)
+            bar.set_description(mesh.name, refresh=False)
             summary = render_object_scene(
                 mesh, folder, options=options, seed=seed, overwrite=overwrite, on_view=bar.update
             )
-            tqdm.write(
-                f"{folder}: {summary.views} views, the object covers {summary.coverage:.0%} of the frame"
-            )
+            bar.set_postfix_str(f"covers {summary.coverage:.0%} of the frame", refresh=False)
+            bar.write(str(folder))

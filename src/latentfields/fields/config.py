@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from latentfields.config.checks import ANY, Checked, NonNegative, Range, Share, joined
 from latentfields.errors import ArgumentError
@@ -24,6 +24,9 @@ from latentfields.rendering.config import (
     SamplingConfig,
     SplattingConfig,
 )
+
+if TYPE_CHECKING:
+    from latentfields.fields.field import Field, Head
 
 Resolution = Annotated[int, Range(low=2)]
 """Cells along one side."""
@@ -250,6 +253,20 @@ class GaussiansConfig(Checked):
     """How Gaussians are added and removed."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(beta2=0.999))
     """Optimiser and schedule."""
+
+
+@dataclass(frozen=True)
+class OwnFieldConfig(_RadianceConfig):
+    """Base of the configuration of a field that is not part of the package: `fit(..., field=MyFieldConfig())`.
+
+    A subclass is a frozen dataclass of numbers and texts with a `kind` of its own, and says what it configures.
+    """
+
+    kind: ClassVar[str] = "own"
+
+    def new_field(self, *, channels: int, head: Head) -> Field:
+        """Return an untrained field with C = `channels`; weights are drawn from torch's global generator."""
+        raise NotImplementedError
 
 
 RayFieldConfig = TriPlaneConfig | KPlanesConfig | TensorfConfig | InstantNgpConfig | VanillaConfig

@@ -10,6 +10,9 @@ A representation is one file in `fields/`, a frozen configuration in `fields/con
 - `class MyField(Field)` with `__init__(self, config, *, channels, head)`. Weights are drawn from torch's global
   generator, which the caller has seeded.
 
+One that is not part of the package needs none of that: its configuration is an `OwnFieldConfig`, which makes it, for
+`fit(..., field=...)` (`examples/02_own_field.py`).
+
 Such a field knows nothing of rays: where it is looked at is a sampler's matter (`rendering/sampler.py`), and every
 field works with every sampler. A second, coarse network is a second instance that the hierarchical sampler owns. 3D
 Gaussians (`gaussians.py`) are splatted instead: they are a `Representation`, which is all that training needs.

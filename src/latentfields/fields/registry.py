@@ -7,6 +7,7 @@ from collections.abc import Callable
 from latentfields.fields.config import (
     InstantNgpConfig,
     KPlanesConfig,
+    OwnFieldConfig,
     RayFieldConfig,
     TensorfConfig,
     TriPlaneConfig,
@@ -29,6 +30,8 @@ FIELDS: dict[type, Callable[..., Field]] = {
 """The field that each configuration describes."""
 
 
-def new_field(config: RayFieldConfig, *, channels: int, head: Head) -> Field:
+def new_field(config: RayFieldConfig | OwnFieldConfig, *, channels: int, head: Head) -> Field:
     """An untrained field with C = `channels`; weights are drawn from torch's global generator."""
+    if isinstance(config, OwnFieldConfig):
+        return config.new_field(channels=channels, head=head)
     return FIELDS[type(config)](config, channels=channels, head=head)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.load import load_autoencoder, located
+from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
+from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
 from latentfields.errors import ArgumentError, InputError
-from latentfields.fields.config import FieldName
+from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
@@ -40,7 +40,7 @@ def fit(
     autoencoder: Autoencoder | str | Path | None,
     *,
     out: str | Path,
-    field: FieldName | None = None,
+    field: FieldName | OwnFieldConfig | None = None,
     config: FitConfig | None = None,
     seconds: float | None = None,
     device: str = "auto",
@@ -48,22 +48,27 @@ def fit(
     """Fit a scene, in memory or a folder, in the latent space of `autoencoder`, or in RGB when that is None.
 
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
-    included (see `latentfields.preset`). `out` is the run's folder; a run that was interrupted there is resumed.
+    included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
+    default with the `small` preset of K-Planes. `out` is the run's folder; a run that was interrupted there is resumed.
     `seconds` limits the training time. `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any.
     `Run.load(out)` reads the run again, and `evaluate_run` scores it. The report with pictures and a film is written
     by the command `latentfields fit` alone.
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
     one of another scene.
     """
-    if field is not None and config is not None:
+    own = field if isinstance(field, OwnFieldConfig) else None
+    named = None if isinstance(field, OwnFieldConfig) else field
+    if named is not None and config is not None:
         raise ArgumentError(
-            "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
+            "field", f"is '{named}' beside `config`, which has a field itself; expected one of both"
         )
     scene = scene if isinstance(scene, Scene) else load_scene(scene)
     if isinstance(autoencoder, str | Path):
         autoencoder = load_autoencoder(autoencoder)
     space: Space = "rgb" if autoencoder is None else "latent"
-    config = replace(config or preset(field or "kplanes", space=space), space=space)
+    config = replace(config or preset(named or "kplanes", space=space), space=space)
+    if own is not None:
+        config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
     run_config = FitRunConfig(
@@ -76,7 +81,9 @@ def fit(
     )
     run_config, target = _checked(run_config, device)
     if is_finished(Path(out)):
-        run = _reloaded(run_config, Path(out), device=device)
+        codec = None if autoencoder is None else autoencoder.codec
+        classes = {type(codec).__name__: type(codec).load} if isinstance(codec, TrainableCodec) else {}
+        run = _reloaded(run_config, Path(out), device=device, classes={**CLASSES, **classes})
         run.check_scene(scene)
         return run
     return _fit(scene, autoencoder, run_config, Path(out), target)
@@ -120,10 +127,17 @@ def _checked(config: FitRunConfig, device: str) -> tuple[FitRunConfig, torch.dev
     return config, chosen
 
 
-def _reloaded(config: FitRunConfig, out: Path, *, device: str) -> Run:
-    """The finished run in `out`. Raises InputError when it has other settings."""
+def _reloaded(
+    config: FitRunConfig, out: Path, *, device: str, classes: Mapping[str, Loader] = CLASSES
+) -> Run:
+    """The finished run in `out`, of a field or an autoencoder of one's own as well.
+
+    Raises InputError when it has other settings.
+    """
     claim_run(out, config)
-    return Run.load(out, device=device)
+    field = config.fit.field
+    fields = (type(field),) if isinstance(field, OwnFieldConfig) else ()
+    return Run.load(out, device=device, fields=fields, classes=classes)
 
 
 def _fit(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
@@ -74,8 +74,11 @@ def write_portable(path: Path, run: PortableRun) -> None:
     save_tensors(path, tensors, metadata)
 
 
-def read_portable(path: Path) -> PortableRun:
-    """Read what `write_portable` wrote. Raises InputError for other, damaged or inconsistent files."""
+def read_portable(path: Path, *, classes: Mapping[str, Loader] = CLASSES) -> PortableRun:
+    """Read what `write_portable` wrote; `classes` are as for `load_autoencoder`.
+
+    Raises InputError for other, damaged or inconsistent files.
+    """
     tensors, metadata = load_tensors(path)
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise InputError(path, f"is not a scene file; expected the format '{FORMAT}' in its metadata")
@@ -83,7 +86,7 @@ def read_portable(path: Path) -> PortableRun:
         config=metadata.get("config"),
         frame=metadata.get("frame"),
         state=without_prefix("model", tensors),
-        autoencoder=_unpacked(path, tensors, metadata.get("autoencoder")),
+        autoencoder=_unpacked(path, tensors, metadata.get("autoencoder"), classes),
         views=_views(path, tensors, metadata.get("views")),
     )
 
@@ -101,7 +104,9 @@ def _packed(autoencoder: Autoencoder | None) -> tuple[dict[str, Tensor], dict[st
     return tensors, files
 
 
-def _unpacked(path: Path, tensors: Mapping[str, Tensor], files: Any) -> Autoencoder | None:
+def _unpacked(
+    path: Path, tensors: Mapping[str, Tensor], files: Any, classes: Mapping[str, Loader]
+) -> Autoencoder | None:
     if not isinstance(files, dict):
         raise InputError(path, "metadata field 'autoencoder' should be an object")
     if not files:
@@ -118,7 +123,7 @@ def _unpacked(path: Path, tensors: Mapping[str, Tensor], files: Any) -> Autoenco
             # The metadata is what readers of other libraries look for.
             save_tensors(Path(folder) / name, without_prefix(_AUTOENCODER + name, tensors), {})
         try:
-            autoencoder = load_autoencoder(Path(folder))
+            autoencoder = load_autoencoder(Path(folder), classes=classes)
         except InputError as error:
             raise InputError(path, f"autoencoder: {Path(error.source).name}: {error.problem}") from None
     autoencoder.name = str(path)

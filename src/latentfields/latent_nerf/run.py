@@ -14,7 +14,7 @@ The single file holds what rendering needs of that, and the scene's cameras (`po
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -22,11 +22,12 @@ from typing import Annotated, Any, ClassVar
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
+from latentfields.fields.config import OwnFieldConfig
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
@@ -38,7 +39,7 @@ from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
-from latentfields.training.runs import CONFIG_FILE, is_claimed, read_run
+from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"
@@ -93,28 +94,37 @@ class Run:
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "auto") -> Run:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        fields: Sequence[type[OwnFieldConfig]] = (),
+        classes: Mapping[str, Loader] = CLASSES,
+    ) -> Run:
         """Read a finished run: its folder, or the one file that `write_file` made of it.
 
-        `device` is where it renders: cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. Raises InputError
-        when there is no such device, and when `path` is neither a run's folder nor its file.
+        `device` is where it renders: cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. `fields` are
+        configurations of fields of one's own, `classes` as for `load_autoencoder`. Raises InputError when there is no
+        such device, and when `path` is neither a run's folder nor its file.
         """
         target = choose_device(device)
-        run = cls._read(Path(path))
+        run = cls._read(Path(path), fields, classes)
         run.model.to(target)
         return run
 
     @classmethod
-    def _read(cls, path: Path) -> Run:
+    def _read(cls, path: Path, fields: Sequence[type[OwnFieldConfig]], classes: Mapping[str, Loader]) -> Run:
         if path.is_file():
-            stored = read_portable(path)
-            config = from_json(FitRunConfig, stored.config, source=path, field="config")
+            stored = read_portable(path, classes=classes)
+            config = _run_config(stored.config, fields, source=path, field="config")
             frame = from_json(SceneFrame, stored.frame, source=path, field="frame")
             model = _restored(config, stored.autoencoder, stored.state, frame, source=path)
             return cls(path, config, model, frame, views=stored.views)
         if not is_claimed(path):
             raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
-        config = read_run(FitRunConfig, path)
+        about = read_description(FitRunConfig, path)
+        config = _run_config(about, fields, source=path / CONFIG_FILE)
         if not (path / MODEL_FILE).is_file():
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
@@ -125,7 +135,7 @@ class Run:
                 raise InputError(
                     path / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder"
                 )
-            autoencoder = load_autoencoder(path / DECODER_FOLDER)
+            autoencoder = load_autoencoder(path / DECODER_FOLDER, classes=classes)
         return cls(
             path, config, _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE), frame
         )
@@ -188,6 +198,23 @@ class Run:
         """The run's configuration."""
         config: dict[str, Any] = to_json(self.config)
         return config
+
+
+def _run_config(
+    about: Any, fields: Sequence[type[OwnFieldConfig]], *, source: Path, field: str = ""
+) -> FitRunConfig:
+    """The configuration in JSON, whose field may be one of `fields`. Raises InputError as `from_json`."""
+    fit: Any = about.get("fit") if isinstance(about, dict) else None
+    stored = fit.get("field") if isinstance(fit, dict) else None
+    name = stored.get("kind") if isinstance(stored, dict) else None
+    own = next((kind for kind in fields if kind.kind == name), None)
+    if own is None:
+        return from_json(FitRunConfig, about, source=source, field=field)
+    place = f"{field}.fit.field" if field else "fit.field"
+    mine: Any = from_json(own, stored, source=source, field=place)
+    others = {**about, "fit": {name: value for name, value in fit.items() if name != "field"}}
+    config = from_json(FitRunConfig, others, source=source, field=field)
+    return replace(config, fit=replace(config.fit, field=mine))
 
 
 def _restored(

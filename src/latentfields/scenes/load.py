@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
@@ -13,23 +13,22 @@ from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Format, Masks, Reading
+from latentfields.scenes.reading import WHITE, Masks, Reading
 from latentfields.scenes.scene import Scene
 
 
 class ReadCapture(Protocol):
     """Reads a folder of one format."""
 
-    def __call__(self, folder: Path, *, follow_links: bool) -> Capture:
+    def __call__(self, folder: Path, *, follow_links: bool = ...) -> Capture:
         """As `Reader.read`."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One format of scene folders. To add one: its reader in `scenes/readers/`, its place in `READERS`, its name in
-    `scenes.reading.Format`."""
+    """One format of scene folders. To add one: its reader in `scenes/readers/`, and its place in `READERS`."""
 
-    name: Format
+    name: str
     """What `load_scene(format=...)` calls it."""
     looks_for: str
     """What its folders are recognised by, for the message about a folder that is none."""
@@ -60,12 +59,13 @@ READERS: tuple[Reader, ...] = (
 def load_scene(
     path: str | Path,
     *,
-    format: Format = "auto",
+    format: str = "auto",
     max_size: int | None = None,
     masks: Masks = "object",
     background: tuple[float, float, float] = WHITE,
     model: str | Path | None = None,
     follow_links: bool = False,
+    readers: Sequence[Reader] = READERS,
 ) -> Scene:
     """Read the posed images in a folder and bring them into the normalised frame, [-1, 1]^3.
 
@@ -78,8 +78,9 @@ def load_scene(
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
     channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
     ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
-    lead out of the folder are refused unless `follow_links`. Raises InputError, one line naming the file and the
-    field, for anything that cannot be used.
+    lead out of the folder are refused unless `follow_links`. `readers` are the formats that are known, in the order
+    in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the
+    file and the field, for anything that cannot be used.
     """
     folder = Path(path)
     if max_size is not None and max_size < 1:
@@ -89,13 +90,15 @@ def load_scene(
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
     if masks not in get_args(Masks):
-        raise InputError("masks", f"expected {', '.join(get_args(Masks))}, got {masks!r}")
+        raise ArgumentError("masks", f"is {masks!r}; expected {', '.join(get_args(Masks))}")
     if model is None:
-        capture = _reader(folder, format).read(folder, follow_links=follow_links)
+        capture = find_reader(folder, format=format, readers=readers).read(
+            folder, follow_links=follow_links
+        )
     elif format in ("auto", "colmap"):
         capture = colmap.read_colmap(folder, model=Path(model), follow_links=follow_links)
     else:
-        raise InputError("model", f"is a folder of COLMAP's; expected the format colmap, got {format}")
+        raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
     with_masks = masks != "none"
     capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
     scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
@@ -119,28 +122,33 @@ def scene_folders_below(root: Path) -> list[Path]:
 
     Raises InputError when there are none.
     """
-    if is_scene(root):
-        return [root]
-    found = sorted(child for child in root.iterdir() if is_scene(child)) if root.is_dir() else []
+    found = [root] if is_scene(root) else _children_with_scenes(root)
     if not found:
         raise InputError(
-            root, f"no scenes here; expected a scene folder or a folder of them, with {_looks_for()}"
+            root, f"no scenes here; expected a scene folder or a folder of them, with {_looks_for(READERS)}"
         )
     return found
 
 
-def _looks_for() -> str:
-    *others, last = (reader.looks_for for reader in READERS)
-    return f"{', '.join(others)} or {last}"
+def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader] = READERS) -> Reader:
+    """The reader called `format`, or with "auto" the first that recognises the folder.
 
-
-def _reader(folder: Path, format: Format) -> Reader:
-    if format == "auto":
-        for reader in READERS:
-            if reader.recognises(folder):
-                return reader
-        raise InputError(folder, f"is not a scene; looked for {_looks_for()}")
-    for reader in READERS:
-        if reader.name == format:
+    Raises InputError for names of no reader, and for a folder that none recognises.
+    """
+    for reader in readers:
+        if reader.name == format or (format == "auto" and reader.recognises(folder)):
             return reader
-    raise ArgumentError("format", f"is {format!r}; expected auto, {', '.join(r.name for r in READERS)}")
+    if format != "auto":
+        raise ArgumentError("format", f"is {format!r}; expected auto, {', '.join(r.name for r in readers)}")
+    if below := _children_with_scenes(folder):
+        raise InputError(folder, f"is a folder of scenes; expected one of them, such as {below[0]}")
+    raise InputError(folder, f"is not a scene; looked for {_looks_for(readers)}")
+
+
+def _children_with_scenes(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if is_scene(child)) if folder.is_dir() else []
+
+
+def _looks_for(readers: Sequence[Reader]) -> str:
+    *others, last = (reader.looks_for for reader in readers)
+    return f"{', '.join(others)} or {last}" if others else last

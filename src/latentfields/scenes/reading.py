@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 Masks = Literal["object", "ignore", "none"]
 """What masks mean: what they leave out is empty space, or was not observed; or they are not read."""
-Format = Literal["auto", "blender", "igae", "nerfstudio", "colmap"]
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -17,8 +16,8 @@ WHITE = (1.0, 1.0, 1.0)
 class Reading:
     """What `load_scene` is asked for beside the folder and the size of its images."""
 
-    format: Format = "auto"
-    """Layout of the folder."""
+    format: str = "auto"
+    """Name of the folder's reader; auto: the first one that recognises it."""
     masks: Masks = "object"
     """What masks say of the pixels that they leave out: background, in place of the alpha channel; nothing; or they
     are not read."""

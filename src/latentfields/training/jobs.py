@@ -9,12 +9,14 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from latentfields.files import read_json, write_json
 from latentfields.process import end_with_parent, set_threads, tune_allocator
+from latentfields.progress import progress_bar
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 CELLS_FOLDER = "cells"
 
@@ -54,7 +56,8 @@ def run_jobs(
     are fewer, so that the device "auto" is another one in each. The bar also counts `finished` jobs of before. A job
     that fails ends everything with its error, once those that are running have ended.
     """
-    with tqdm(total=finished + len(jobs), initial=finished, desc=label, unit="job", disable=None) as progress:
+    total = finished + len(jobs)
+    with progress_bar(label, total=total, initial=finished, unit="job") as progress:
         if processes == 1:
             for job in jobs:
                 done(job, job.job(job.arguments))

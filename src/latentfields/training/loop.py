@@ -10,7 +10,6 @@ import json
 import math
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,13 +19,10 @@ from types import FrameType
 from typing import Any, Protocol
 
 from torch import Tensor
-from tqdm import tqdm
 
 from latentfields.errors import InputError
+from latentfields.progress import progress_bar
 from latentfields.training.checkpoint import load_tensors, save_tensors
-
-QUIET_SECONDS = 10.0
-"""Seconds between updates of the progress bar when nobody watches it in a terminal."""
 
 
 class Trainable(Protocol):
@@ -98,16 +94,8 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
     """
     position = _resume(trainable, folder)
     log_path(folder).parent.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(
-        total=steps,
-        initial=position.step,
-        desc=label,
-        unit="step",
-        dynamic_ncols=True,
-        mininterval=0.5 if sys.stderr.isatty() else QUIET_SECONDS,
-    )
     with (
-        bar,
+        progress_bar(label, total=steps, initial=position.step, unit="step") as bar,
         open(log_path(folder), "r+" if log_path(folder).exists() else "w+") as log,
         _stop_flag() as stop,
     ):

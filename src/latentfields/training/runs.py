@@ -56,6 +56,11 @@ def read_run(config: type[T], folder: Path) -> T:
 
     Raises InputError when there is no run, when it is of another kind, or when its configuration does not fit.
     """
+    return from_json(config, read_description(config, folder), source=folder / CONFIG_FILE)
+
+
+def read_description(config: type[RunConfig], folder: Path) -> Any:
+    """The JSON of the run in `folder`. Raises InputError when there is none, or one of another kind than `config`."""
     expected = KINDS[config.kind]
     if not is_claimed(folder):
         raise InputError(folder, f"is not a run; expected a folder with {CONFIG_FILE}, {expected}")
@@ -63,7 +68,7 @@ def read_run(config: type[T], folder: Path) -> T:
     kind = _kind(about)
     if kind is not None and kind != config.kind:
         raise InputError(folder, f"is {KINDS.get(kind, f'a run of the kind {kind!r}')}; expected {expected}")
-    return from_json(config, about, source=folder / CONFIG_FILE)
+    return about
 
 
 def is_claimed(folder: Path) -> bool:

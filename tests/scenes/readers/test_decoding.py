@@ -253,7 +253,7 @@ def test_a_mask_that_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_the_meaning_of_masks_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="masks: expected object, ignore, none, got 'all'"):
+    with pytest.raises(InputError, match="masks: is 'all'; expected object, ignore, none"):
         load_scene(tmp_path, masks="all")  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from latentfields.errors import ArgumentError, InputError
-from latentfields.files import Folders, as_folders, read_json
+from latentfields.files import Folders, as_folders
 from latentfields.lrf.correspondences.config import CorrespondenceConfig, Source
 from latentfields.lrf.correspondences.depth import depth_correspondences
 from latentfields.lrf.correspondences.files import (
@@ -17,11 +17,10 @@ from latentfields.lrf.correspondences.files import (
 )
 from latentfields.lrf.correspondences.matching import matched_correspondences, picture_folder
 from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
-from latentfields.scenes.readers import blender, igae, nerfstudio
+from latentfields.scenes.load import find_reader, is_scene
 from latentfields.scenes.readers.colmap.folder import model_folders
 from latentfields.scenes.scene import scene_name
 
-_FRAME_FILES = (blender.TRAIN_FILE, nerfstudio.FILE, igae.FILE)
 _FINDERS = {
     "depth": depth_correspondences,
     "colmap": colmap_correspondences,
@@ -76,12 +75,16 @@ def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceConfig
 
 
 def _scene_folders(root: Path) -> list[Path]:
-    """`root` where it is a scene or has plain images, otherwise the scenes and folders of images in it."""
+    """`root` where it is a scene, otherwise the scenes in it; folders of plain images count as scenes here."""
     if not root.is_dir():
         raise InputError(root, "there is no such folder")
-    if _kinds(root):
+    if is_scene(root):
         return [root]
-    found = sorted(child for child in root.iterdir() if child.is_dir() and _kinds(child))
+    children = sorted(child for child in root.iterdir() if child.is_dir())
+    # A picture that lies beside scenes does not make one scene of all of them.
+    if not any(map(is_scene, children)) and picture_folder(root) is not None:
+        return [root]
+    found = [child for child in children if is_scene(child) or picture_folder(child) is not None]
     if not found:
         raise InputError(root, "no scenes here; expected depth maps, a COLMAP model, or images")
     return found
@@ -98,17 +101,18 @@ def _source(folder: Path, wanted: Source) -> str:
 
 def _kinds(folder: Path) -> list[str]:
     """Which of the sources "depth", "colmap" and "images" a folder has, best first."""
-    has = {
-        "depth": any(_names_depth_maps(folder / file) for file in _FRAME_FILES),
-        "colmap": bool(model_folders(folder)),
-        "images": picture_folder(folder) is not None,
-    }
+    has = {"depth": _has_depth(folder), "colmap": bool(model_folders(folder)), "images": True}
     return [source for source, present in has.items() if present]
 
 
-def _names_depth_maps(file: Path) -> bool:
-    meta = read_json(file) if file.is_file() else None
-    frames = meta.get("frames") if isinstance(meta, dict) else None
-    return isinstance(frames, list) and any(
-        isinstance(frame, dict) and "depth_file_path" in frame for frame in frames
-    )
+def _has_depth(folder: Path) -> bool:
+    """True for scenes whose files name depth maps. Raises InputError for scenes that cannot be read at all."""
+    if not is_scene(folder):
+        return False
+    try:
+        return any(view.depth is not None for view in find_reader(folder).read(folder).views)
+    except InputError:
+        # A COLMAP model does without whatever else lies there.
+        if not model_folders(folder):
+            raise
+        return False

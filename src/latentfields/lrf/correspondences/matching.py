@@ -13,6 +13,7 @@ from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.files import SceneCorrespondences
 from latentfields.lrf.correspondences.sparse_points import correspondences_of_tracks
 from latentfields.scenes.images import image_size
+from latentfields.scenes.load import find_reader, is_scene
 from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER
 from latentfields.scenes.readers.colmap.tracks import read_tracks
 
@@ -20,7 +21,7 @@ _SEED = 0
 
 
 def picture_folder(folder: Path) -> Path | None:
-    """Where the plain images of a scene are: in images/ or in the folder itself; None where there are none."""
+    """The folder of plain images: images/ or the folder itself; None where there are none."""
     for candidate in (folder / IMAGE_FOLDER, folder):
         if candidate.is_dir() and _pictures(candidate):
             return candidate
@@ -30,14 +31,12 @@ def picture_folder(folder: Path) -> Path | None:
 def matched_correspondences(folder: Path, options: CorrespondenceConfig) -> SceneCorrespondences:
     """Correspondences between plain images: SIFT features, matches by LRF App. A.2, incremental reconstruction.
 
+    Of a scene, these are the pictures of its training views, wherever they lie; otherwise all that are in the folder.
     Small sets are matched all with all; larger ones in the order of their names, with `overlap` neighbours and
     quadratically growing distances, and loops only with a vocabulary tree. One thread and fixed seeds: the same images
     give the same points. Raises InputError without pycolmap, with fewer than two images, and when too few match.
     """
-    images = picture_folder(folder)
-    if images is None:
-        raise InputError(folder, f"has no images; looked for {', '.join(sorted(PHOTO_SUFFIXES))}")
-    names = _pictures(images)
+    images, names = _training_pictures(folder) if is_scene(folder) else _plain_pictures(folder)
     if len(names) < 2:
         raise InputError(images, f"has {len(names)} image; correspondences need two views")
     if options.vocabulary_tree is not None and not options.vocabulary_tree.is_file():
@@ -57,6 +56,20 @@ def matched_correspondences(folder: Path, options: CorrespondenceConfig) -> Scen
         min_points=options.min_points,
         about=options.about("images"),
     )
+
+
+def _training_pictures(scene: Path) -> tuple[Path, list[str]]:
+    """The folder of a scene, and the names of its training views in it."""
+    capture = find_reader(scene).read(scene)
+    return scene, sorted(capture.views[view].name for view in capture.splits["train"])
+
+
+def _plain_pictures(folder: Path) -> tuple[Path, list[str]]:
+    """A folder of images, and their names."""
+    images = picture_folder(folder)
+    if images is None:
+        raise InputError(folder, f"has no images; looked for {', '.join(sorted(PHOTO_SUFFIXES))}")
+    return images, _pictures(images)
 
 
 def _pictures(folder: Path) -> list[str]:

@@ -323,7 +323,7 @@ def test_a_model_elsewhere(binary: Path) -> None:
         InputError, match=r"images: has no sparse model; expected cameras\.bin or cameras\.txt"
     ):
         load_scene(binary, model="images")
-    with pytest.raises(InputError, match="model: is a folder of COLMAP's; expected the format colmap"):
+    with pytest.raises(InputError, match="model: is a folder of COLMAP's; expected the `format` colmap"):
         load_scene(binary, model=elsewhere, format="nerfstudio")
 
 

@@ -2,12 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from latentfields.bench.grid_config import GRID_SCALES
+import latentfields
+from latentfields.bench import FieldsStudyConfig, run_study
+from latentfields.bench.scales import FIELDS_SCALES
 from latentfields.cli.main import main
+from latentfields.errors import ArgumentError, InputError
 
 OPTIONS = ["--scale", "tiny", "--seeds", "1", "--fields", "triplane", "kplanes", "--families", "vases"]
 
@@ -65,12 +70,67 @@ def test_tables_share_the_fits(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("latentfields.bench.nvs.fit", None)
+    monkeypatch.setattr("latentfields.bench.fits.fit", None)
     main(["bench", table, "--out", str(folder), "--spaces", "rgb", "base", *OPTIONS])
-    printed = capsys.readouterr().out.split("\n\n")[1].strip().splitlines()
+    said = capsys.readouterr()
+    printed = said.out.split("\n\n")[1].strip().splitlines()
+    (told,) = (line for line in said.err.splitlines() if "bench" in line)
+    assert told == f"`bench {table}` is now `bench fields`; the next release knows only that name"
     assert (folder / f"{table}.html").read_text().count("data:image/png") >= 2 * 4
     assert [cell.strip() for cell in printed[0].strip("|").split("|")] == columns
     assert len(printed) == 2 + rows
+
+
+def test_one_command_prints_all_tables_and_writes_a_document(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("latentfields.bench.fits.fit", None)
+    main(["bench", "fields", "--out", str(folder), "--spaces", "rgb", "base", *OPTIONS])
+    said = capsys.readouterr()
+    titles = [line for line in said.out.splitlines() if line.startswith("**")]
+    assert titles == [
+        "**Decoded novel views: PSNR, dB**",
+        "**The same: SSIM**",
+        "**Decoded novel views by stage: PSNR, dB**",
+        "**Rendered against encoded latents: PSNR, dB**",
+        "**Training and rendering time**",
+    ]
+    assert "next release" not in said.err
+    assert (folder / "report.html").read_text().count("data:image/png") >= 2 * 4
+    document = (folder / "page.md").read_text()
+    assert document.startswith("# Fields in latent and RGB space\n")
+    assert f"torch {torch.__version__}, latentfields {latentfields.__version__}" in document
+    assert all(title in document for title in titles)
+
+
+def test_python_callers_get_the_same_with_typed_arguments(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latentfields.bench.fits.fit", None)
+    config = FieldsStudyConfig(
+        scale="tiny", seeds=1, fields=("triplane", "kplanes"), spaces=("rgb", "base"), families=("vases",)
+    )
+    findings = run_study(config, out=folder)
+    assert len(findings.results) == 4
+    assert [table.title for table in findings.tables][-1] == "Training and rendering time"
+    assert f"    latentfields.run_study({config!r}, out='{folder}')" in (folder / "page.md").read_text()
+    with pytest.raises(ArgumentError, match="seeds: is 0; expected at least 1"):
+        run_study(replace(config, seeds=0), out=folder)
+    with pytest.raises(InputError, match=r"other settings \(seeds: 1 there, 2 now\)"):
+        run_study(replace(config, seeds=2), out=folder)
+
+
+def test_folders_of_earlier_versions_go_on(folder: Path, tmp_path: Path) -> None:
+    """Their settings do not say what kind of run they are of."""
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    settings = json.loads((old / "config.json").read_text())
+    assert settings.pop("kind") == "bench fields"
+    (old / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(SystemExit):
+        main(["bench", "fields", "--out", str(old), *OPTIONS, "--spaces", "base"])
+    main(["bench", "fields", "--out", str(old), *OPTIONS, "--spaces", "rgb", "base"])
+    assert json.loads((old / "config.json").read_text()) == settings
 
 
 @pytest.mark.parametrize(
@@ -95,7 +155,7 @@ def test_bad_options_are_refused(
 
 
 def test_the_paper_scale_is_table_16() -> None:
-    config = GRID_SCALES["paper"].fit("kplanes", space="igae", seed=3)
+    config = FIELDS_SCALES["paper"].fit("kplanes", space="igae", seed=3)
     assert (config.supervision.steps, config.alignment.steps) == (10_000, 15_000)
     assert (config.batch_images, config.subpixels, config.seed) == (4, 1, 3)
     assert config.decoder_learning_rate == 1e-4

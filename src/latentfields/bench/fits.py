@@ -1,0 +1,233 @@
+"""The cells that most tables are made of: a field is fitted to one scene, and scored on its test views."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.load import load_autoencoder
+from latentfields.bench.memory import PeakMemory, peak_memory
+from latentfields.bench.rows import Record
+from latentfields.bench.scenes import StudyScene
+from latentfields.cameras import Cameras
+from latentfields.files import read_json
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.fit import fit
+from latentfields.latent_nerf.run import MODEL_FILE, Run
+from latentfields.measures.metrics import Scores
+from latentfields.measures.standard import image_measures
+from latentfields.pages.pictures import Pixels, save_png, to_pixels
+from latentfields.process import choose_device
+from latentfields.scenes.scene import Scene
+from latentfields.training.loop import read_log
+from latentfields.training.recipe import METRICS_FILE
+
+TIMED_SINGLY, TIMED_TOGETHER = 7, 8
+"""Test views that are rendered to time it: one by one, as someone would who moves around, or as one batch."""
+
+
+def fit_and_score(
+    *,
+    scene: StudyScene,
+    autoencoder: str | None,
+    config: FitConfig,
+    device: str,
+    folder: Path,
+    picture: Path,
+) -> dict[str, Any]:
+    """Fit, and score the test views, decoded and as latents, after each stage; time training and views.
+
+    `autoencoder` is a name or folder; None fits colours. `folder` is where the fit works, deleted when it is scored;
+    `picture` the PNG file for truth and decoded rendering of the first test view, side by side.
+
+    `curve` holds the points that the fit logged on its way, {step, seconds, cpu_seconds, psnr} on a few test views, and
+    its end on all. Seconds are those that passed, CPU seconds those of the process, both with the rendering of those
+    points. A fit that was begun by a version without CPU times has neither these nor a curve.
+    """
+    views = scene.load()
+    with _fitted(views, autoencoder, folder, config, device) as (run, metrics, _):
+        save_png(picture, _truth_and_rendering(run, views))
+        test, images = metrics["test"], metrics["test"]["images"]["mean"]
+        result = {
+            "psnr": images["psnr"],
+            "ssim": images["ssim"],
+            "seconds": metrics["training_seconds"],
+            "kernels": metrics["kernels"],
+        }
+        records = read_log(run.folder)
+        if all("cpu_seconds" in record for record in records):
+            curve = quality_curve(records, final_psnr=images["psnr"])
+            result |= {"cpu_seconds": curve[-1]["cpu_seconds"], "curve": curve}
+        result |= _view_times(run, views)
+        if autoencoder is not None:
+            # Without an alignment, Latent Supervision ends where the fit does.
+            after = metrics["after_supervision"] or {
+                "test_psnr": images["psnr"],
+                "test_latent_psnr": test["latents"]["mean"]["psnr"],
+            }
+            result |= {
+                "supervision_psnr": after["test_psnr"],
+                "supervision_latent_psnr": after["test_latent_psnr"],
+                "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
+            }
+        return result
+
+
+def quality_curve(records: Sequence[Record], *, final_psnr: float) -> list[dict[str, float]]:
+    """Return the points {step, seconds, cpu_seconds, psnr} of a fit's log, oldest first; the last has `final_psnr`."""
+    *before, last = records
+    points = [record | {"psnr": record["test_psnr"]} for record in map(dict, before) if "test_psnr" in record]
+    points.append(dict(last) | {"psnr": final_psnr})
+    return [{key: point[key] for key in ("step", "seconds", "cpu_seconds", "psnr")} for point in points]
+
+
+def fit_and_compare(
+    *,
+    scene: StudyScene,
+    autoencoder: str | None,
+    config: FitConfig,
+    device: str,
+    folder: Path,
+    pictures: Path,
+    factor: int,
+    training_views: int | None,
+    decoders: Sequence[tuple[str, str]] = (),
+    divisor: int = 1,
+) -> dict[str, Any]:
+    """Fit without alignment, and score the test views at full resolution by method; measure what the fit costs.
+
+    All methods are compared on the same whole latents, of `factor` pixels. Fields are fitted to `training_views`,
+    evenly chosen (None: all), as latents of `autoencoder`, or as images of 1 / `divisor` of the resolution. `decoders`
+    are (role, name or folder) of autoencoders that share its encoder. `pictures` is the folder for the first test view
+    by every method.
+
+    Latents are normalised by statistics of the scene's own training views (LRF App. A.3). Methods are the roles of
+    `decoders`; of images `image/D upsampled`, renderings of the fitted resolution with bicubic interpolation, and
+    `image/D enlarged`, renderings of the full resolution, which is how LRF Table 1 has them; for the divisor 1, where
+    there is no difference, `image/1`.
+    """
+    views = scene.load(factor=factor, training_views=training_views)
+    height, width = views.size
+    small = views.resized(width=width // divisor, height=height // divisor)
+    with _fitted(small, autoencoder, folder, config, device) as (run, metrics, memory):
+        test = views.indices("test")
+        timed = small.cameras[test[:TIMED_TOGETHER]]
+        result = {
+            "seconds": metrics["training_seconds"],
+            "bytes": (run.folder / MODEL_FILE).stat().st_size,
+            "rendering_milliseconds": _per_view(lambda: run.model.render_features(timed), len(timed)),
+            "memory": memory.mebibytes,
+        }
+        if (own := run.model.autoencoder) is None:
+            renderings = _image_renderings(run, views, small, divisor=divisor)
+        else:
+            latents = run.model.render(views.cameras[test])[1].features.to(run.model.device)
+            first = latents[:TIMED_TOGETHER]
+            result |= {
+                "decoding_milliseconds": _per_view(lambda: own.decode(first), len(timed)),
+                "latent_psnr": metrics["test"]["latents"]["mean"]["psnr"],
+            }
+            renderings = {role: _decoded(name, latents, own) for role, name in decoders}
+        return result | {"methods": _scored(renderings, views, pictures)}
+
+
+def _decoded(name: str, latents: Tensor, own: Autoencoder) -> Tensor:
+    """Images (N, 3, H, W) that a decoder makes of latents (N, C, h, w), normalised as those of `own`."""
+    decoder = load_autoencoder(name).to(latents.device)
+    decoder.set_statistics(own.statistics)
+    return decoder.decode_batches(latents).cpu()
+
+
+def _image_renderings(run: Run, scene: Scene, small: Scene, *, divisor: int) -> dict[str, Tensor]:
+    """Test views (N, 3, H, W) at full resolution by method, of a field fitted to `small` images."""
+    test = scene.indices("test")
+    name, full = f"image/{divisor}", run.model.render(scene.cameras[test])[0]
+    if divisor == 1:
+        return {name: full}
+    rendered = run.model.render(small.cameras[test])[0]
+    upsampled = torch.nn.functional.interpolate(rendered, size=scene.size, mode="bicubic")
+    return {f"{name} upsampled": upsampled.clamp(0, 1), f"{name} enlarged": full}
+
+
+def _scored(renderings: Mapping[str, Tensor], scene: Scene, pictures: Path) -> dict[str, dict[str, float]]:
+    """Mean image measures of the test views by method; the first of them, and its truth, become pictures."""
+    measures, _ = image_measures()
+    test = scene.indices("test")
+    truth = scene.images(test)
+    save_png(pictures / "truth.png", to_pixels(truth[0]))
+    scores = {}
+    for method, images in renderings.items():
+        save_png(pictures / f"{method.replace('/', '-')}.png", to_pixels(images[0]))
+        values = {name: measure(images, truth) for name, measure in measures.items()}
+        scores[method] = Scores.gather([scene.image_names[int(index)] for index in test], [values]).means
+    return scores
+
+
+@contextmanager
+def _fitted(
+    scene: Scene, autoencoder: str | None, folder: Path, config: FitConfig, device: str
+) -> Iterator[tuple[Run, Record, PeakMemory]]:
+    """Fit the scene; yield the run, its metrics and its memory. The folder goes once the run was scored."""
+    loaded = None if autoencoder is None else load_autoencoder(autoencoder)
+    with peak_memory(choose_device(device)) as memory:
+        run = fit(scene, loaded, out=folder, config=config, device=device)
+    yield run, read_json(folder / METRICS_FILE), memory
+    shutil.rmtree(folder)
+
+
+def _view_times(run: Run, scene: Scene) -> dict[str, float]:
+    """Medians over test views of rendering what is decoded, and of rendering and decoding."""
+    model = run.model
+    cameras = scene.cropped_to_multiple(model.factor).cameras[scene.indices("test")[:TIMED_SINGLY]]
+    singles = [cameras[index : index + 1] for index in range(len(cameras))]
+
+    def median(render: Callable[[Cameras], object]) -> float:
+        _milliseconds(partial(render, singles[0]))
+        return statistics.median(_milliseconds(partial(render, camera)) for camera in singles)
+
+    return {
+        "render_milliseconds": median(model.render_features),
+        "frame_milliseconds": median(lambda camera: model.decode(model.render_features(camera).features)),
+    }
+
+
+def _per_view(function: Callable[[], object], views: int) -> float:
+    """Time per view of a function that makes `views` of them, the second time that it is called."""
+    _milliseconds(function)
+    return _milliseconds(function) / views
+
+
+@torch.no_grad()
+def _milliseconds(function: Callable[[], object]) -> float:
+    """Time until the results of one call are there. Call once before: first calls allocate and compile."""
+    _finish()
+    start = time.perf_counter()
+    function()
+    _finish()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def _finish() -> None:
+    # A GPU goes on computing while Python does.
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _truth_and_rendering(run: Run, scene: Scene) -> Pixels:
+    """(H, 2 W, 3) uint8: the first test view beside its rendering."""
+    scene = scene.cropped_to_multiple(run.model.factor)
+    index = scene.indices("test")[:1]
+    pair = to_pixels(torch.cat([scene.images(index), run.render(scene.cameras[index])]))
+    height, width = pair.shape[1:3]
+    pixels: Pixels = pair.transpose(1, 0, 2, 3).reshape(height, 2 * width, 3)
+    return pixels

@@ -1,0 +1,111 @@
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latentfields.bench.rows import (
+    Claim,
+    Pivot,
+    Row,
+    Spread,
+    Value,
+    above_zero,
+    at_least,
+    claims_table,
+    gains,
+    grouped,
+    select,
+    values,
+)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8))
+def test_mean_and_spread_are_the_usual_ones(values: list[float]) -> None:
+    spread = Spread.of(values)
+    assert spread.mean == pytest.approx(statistics.fmean(values), abs=1e-9)
+    assert spread.deviation == pytest.approx(statistics.stdev(values), abs=1e-6)
+    assert spread.count == len(values)
+
+
+def test_one_measurement_has_no_spread() -> None:
+    assert str(Spread.of([2.5])) == "2.50"
+    assert str(Spread.of([1.0, 3.0])) == "2.00 ± 1.41"
+
+
+def test_gains_are_paired() -> None:
+    assert gains([3.0, 1.0], [1.0, 2.0]) == [2.0, -1.0]
+    with pytest.raises(ValueError, match="argument 2"):
+        gains([1.0], [1.0, 2.0])
+
+
+def rows() -> list[Row]:
+    """Two methods on two objects of two families; one was not timed on all."""
+    records = [
+        {"method": method, "family": family, "psnr": psnr + seed}
+        | ({} if (method, seed) == ("b", 1) else {"seconds": 2000.0 * psnr})
+        for method, psnr in (("a", 20.0), ("b", 30.0))
+        for family in ("vases", "hats")
+        for seed in (0, 1)
+    ]
+    return [Row.of(record, seed=number % 2) for number, record in enumerate(records)]
+
+
+def test_texts_are_labels_and_numbers_values() -> None:
+    record = {"field": "kplanes", "psnr": 20.5, "images": 3, "memory": None, "curve": [{"psnr": 20.0}]}
+    row = Row.of(record, seed=7)
+    assert row.labels == {"field": "kplanes", "seed": "7"}
+    assert row.values == {"psnr": 20.5, "images": 3}
+    assert row.curve == [{"psnr": 20.0}]
+
+
+def test_rows_are_chosen_by_their_labels() -> None:
+    assert values(rows(), "psnr", method="b", family="hats") == [30.0, 31.0]
+    assert [row.labels["seed"] for row in select(rows(), method="a")] == ["0", "1", "0", "1"]
+    groups = grouped(rows(), ("family", "method"))
+    assert list(groups) == [("vases", "a"), ("hats", "a"), ("vases", "b"), ("hats", "b")]
+
+
+def test_a_value_has_a_column_of_its_own() -> None:
+    shown = (
+        Value("psnr", "PSNR", ".1f"),
+        Value("seconds", "thousand seconds", ".0f", spread=False, unit=1e-3),
+        Value("lpips", "LPIPS", optional=True),
+        Value("ssim", "SSIM"),
+    )
+    table = Pivot("Times", {"method": "NeRF"}, shown, note="On two objects.").table({"fits": rows()})
+    assert table.columns == ("NeRF", "PSNR", "thousand seconds", "SSIM")
+    # Not every fit of b was timed, and none has an SSIM.
+    assert table.rows == (("a", "20.5 ± 0.6", "40", "-"), ("b", "30.5 ± 0.6", "-", "-"))
+    assert (table.title, table.note) == ("Times", "On two objects.")
+
+
+@pytest.mark.parametrize("total", [True, False])
+def test_a_value_is_spread_over_the_columns_of_a_label(total: bool) -> None:
+    pivot = Pivot("PSNR", {"method": "NeRF"}, (Value("psnr", "PSNR"),), columns="family", total=total)
+    table = pivot.table({"fits": rows()})
+    assert table.columns == ("NeRF", "vases", "hats", *(["all"] if total else []))
+    assert table.rows[1][:3] == ("b", "30.50 ± 0.71", "30.50 ± 0.71")
+    assert all(
+        row[3:] == ("20.50 ± 0.58", "30.50 ± 0.58")[n : n + 1] * total for n, row in enumerate(table.rows)
+    )
+
+
+def test_rows_without_what_a_table_needs_and_labels_that_are_all_equal_are_left_out() -> None:
+    labels = {"family": "family", "method": "NeRF"}
+    pivot = Pivot(
+        "PSNR", labels, (Value("psnr", "PSNR"),), needs="seconds", only_several=("family", "method")
+    )
+    assert pivot.table({"fits": rows()}).columns == ("family", "NeRF", "PSNR")
+    one = pivot.table({"fits": select(rows(), method="b")})
+    assert one.columns == ("family", "PSNR")
+    assert one.rows == (("vases", "30.00"), ("hats", "30.00"))
+
+
+def test_claims_are_judged_by_means() -> None:
+    assert at_least("x", [1.0, 2.0], 1.5) == Claim("x", ">= +1.50 dB", "+1.50 ± 0.71 dB", True)
+    assert not at_least("x", [-0.6], -0.5).holds
+    assert above_zero("y", [0.0]) == Claim("y", "> 0 dB", "+0.00 dB", False)
+    assert above_zero("y", [0.01, 0.03], unit="", spec=".4f").measured == "+0.0200 ± 0.0141"
+    table = claims_table([Claim("x", "> 0", "1", True), Claim("y", "> 0", "-1", False)])
+    assert [row[-1] for row in table.rows] == ["yes", "NO"]

@@ -1,0 +1,125 @@
+"""What all studies do in the same way, by a study that takes no time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from latentfields.bench.rows import Claim, Measured, Pivot, Row, Value, at_least, values
+from latentfields.bench.study import Study, Workplace
+from latentfields.errors import ArgumentError, InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Squares:
+    """Squares of numbers."""
+
+    kind: ClassVar[str] = "bench squares"
+    numbers: tuple[int, ...] = (2, 3)
+    """What is squared."""
+
+
+def square(number: int) -> dict[str, Any]:
+    if number > 99:
+        raise ZeroDivisionError
+    return {"square": number**2}
+
+
+def read_inputs(config: Squares, out: Path) -> None:
+    if not config.numbers:
+        raise ArgumentError("numbers", "name at least one")
+
+
+def measure(config: Squares, place: Workplace) -> dict[str, Any]:
+    cells = {f"square-{number}": ({"number": number}, partial(square, number)) for number in config.numbers}
+    return {"fits": place.measure(cells, label="squares"), "notes": ["Numbers are whole."]}
+
+
+def claims(measured: Measured) -> list[Claim]:
+    return [at_least("Squares are large", values(measured["fits"], "square"), 7.0)]
+
+
+SQUARES = Study(
+    name="squares",
+    config=Squares,
+    title="Squares",
+    about="How large squares are.",
+    read_inputs=read_inputs,
+    measure=measure,
+    rows=lambda results: {"fits": [Row.of(fit, number=fit["number"]) for fit in results["fits"]]},
+    claims=claims,
+    tables=(
+        Pivot("By number", {"number": "number"}, (Value("square", "square", ".0f"),)),
+        lambda config, measured: None,
+    ),
+    upgrade=lambda stored: {"numbers" if name == "values" else name: value for name, value in stored.items()},
+)
+
+
+def test_cells_become_results_tables_and_pages(tmp_path: Path) -> None:
+    findings = SQUARES.run(Squares(), out=tmp_path / "out", command="latentfields bench squares")
+    assert [table.title for table in findings.tables] == ["Claims of the paper", "By number"]
+    assert findings.tables[1].rows == (("2", "4"), ("3", "9"))
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == findings.results
+    assert findings.results["claims"][0]["holds"] is False
+    assert findings.page == tmp_path / "out" / "report.html"
+    assert "By number" in findings.page.read_text()
+    document = (tmp_path / "out" / "page.md").read_text()
+    assert document.startswith("# Squares\n\nHow large squares are.\n\n    latentfields bench squares\n\n")
+    assert "| Squares are large | >= +7.00 dB | +6.50 ± 3.54 dB | NO |" in document
+    assert document.endswith("- Numbers are whole.\n")
+
+
+def test_what_is_done_is_kept_when_a_cell_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        SQUARES.run(Squares(numbers=(2, 100)), out=tmp_path)
+    monkeypatch.setitem(globals(), "square", lambda number: {"square": -1})
+    findings = SQUARES.run(Squares(numbers=(2, 100)), out=tmp_path)
+    assert [fit["square"] for fit in findings.results["fits"]] == [4, -1]
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        (Squares(numbers=()), {}, "numbers: name at least one"),
+        (Squares(), {"processes": 0}, "processes: is 0; expected at least 1"),
+        (Squares(), {"device": "tpu"}, "device: is 'tpu'; expected auto or one of cpu"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(
+    tmp_path: Path, config: Squares, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        SQUARES.run(config, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_of_earlier_versions_are_brought_up_to_date(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"values": [2, 3]}')
+    SQUARES.run(Squares(), out=tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text()) == {"numbers": [2, 3]}
+    with pytest.raises(InputError, match=r"other settings \(numbers: \[2, 3\] there, \[4\] now\)"):
+        SQUARES.run(Squares(numbers=(4,)), out=tmp_path)
+
+
+def test_folders_of_other_runs_are_left_as_they_are(tmp_path: Path) -> None:
+    other = '{"scene": "vases"}'
+    (tmp_path / "config.json").write_text(other)
+    with pytest.raises(InputError, match="holds a run with other settings"):
+        SQUARES.run(Squares(), out=tmp_path)
+    assert (tmp_path / "config.json").read_text() == other
+
+
+def test_processes_take_cells_side_by_side(tmp_path: Path) -> None:
+    place = Workplace(tmp_path, processes=2, device="cpu")
+    done = place.run({f"power-{n}": partial(power, 2, n) for n in range(3)}, label="powers")
+    assert done == {"power-0": {"power": 1}, "power-1": {"power": 2}, "power-2": {"power": 4}}
+
+
+def power(base: int, exponent: int) -> dict[str, Any]:
+    return {"power": base**exponent}
