@@ -56,6 +56,7 @@ class LatentNerfTrainer:
         self.images = scene.images(self.train_indices).to(model.device)
         kept = scene.kept(self.train_indices)
         self._kept_pixels = None if kept is None else kept.to(model.device)
+        self._counted = None if kept is None else kept.flatten().nonzero()[:, 0]
         # A latent counts where all pixels of its cell do.
         self._kept_features = None if kept is None else whole_cells(kept, model.factor).to(model.device)
         # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
@@ -153,12 +154,11 @@ class LatentNerfTrainer:
         return self.scene.cameras[self.train_indices].to(self.model.device).rays().flatten()
 
     def _pixel_batch(self, rays: Rays) -> tuple[Rays, Tensor]:
-        if self._kept_pixels is None:
+        if self._counted is None:
             chosen = torch.randint(len(rays), (self.config.batch_rays,), generator=self.generator)
         else:
-            counted = self._kept_pixels.flatten().nonzero()[:, 0]
-            drawn = torch.randint(len(counted), (self.config.batch_rays,), generator=self.generator)
-            chosen = counted[drawn.to(counted.device)].cpu()
+            drawn = torch.randint(len(self._counted), (self.config.batch_rays,), generator=self.generator)
+            chosen = self._counted[drawn]
         pixels = self.targets.permute(0, 2, 3, 1).reshape(-1, 3)
         return rays[chosen], pixels[chosen]
 
