@@ -5,14 +5,21 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NS_VENV := .venv-ns
 
-.PHONY: demo test lint docs check benchmark test-nerfstudio clean
+.PHONY: demo test test-quick lint docs check benchmark test-nerfstudio clean
 
 demo: $(INSTALLED)
 	$(BIN)/latentfields demo
 
-# One thread: two that wait for each other on a busy machine can take ten times as long as one.
+# One thread a process: two that wait for each other on a busy machine can take ten times as long as one.
+# `worksteal` splits few files between processes, so that what the tests of a file share is made about once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
 test: $(INSTALLED)-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	$(PYTEST)
+
+# Without the trainings, processes, browsers and documents that take seconds: for while you work.
+test-quick: $(INSTALLED)-dev
+	$(PYTEST) -m 'not slow'
 
 lint: $(INSTALLED)-dev
 	$(BIN)/ruff check

@@ -1,14 +1,20 @@
 """Fixtures that are made once per session and only read by the tests."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from helpers.tiny import scene_autoencoder, write_sphere_scene
+from helpers.autoencoders import scene_autoencoder
+from helpers.tiny import fitted_run, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
+
+# Processes that tests start find the package of this checkout, too, whichever one is installed.
+SOURCES = str(Path(__file__).parents[1] / "src")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SOURCES, os.environ.get("PYTHONPATH"))))
 
 # The same examples every time: a run that fails can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -28,6 +34,15 @@ def scene(scene_folder: Path) -> Scene:
 @pytest.fixture(scope="session")
 def autoencoder(scene: Scene) -> Autoencoder:
     return scene_autoencoder(scene)
+
+
+@pytest.fixture(scope="session")
+def latent_run(
+    scene: Scene, autoencoder: Autoencoder, autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished run in latents."""
+    out = tmp_path_factory.mktemp("latent-run") / "latent"
+    return fitted_run(scene, autoencoder, stored=autoencoder_folder, out=out, supervision=40, alignment=10)
 
 
 @pytest.fixture(scope="session")

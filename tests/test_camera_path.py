@@ -101,8 +101,8 @@ def test_the_spline_reproduces_parabolas() -> None:
         return torch.stack([t, 3 - 2 * t + 0.5 * t**2, -(t**2)], dim=-1)
 
     share = torch.linspace(0, 1, 9)
-    points = [parabola(torch.full((9,), float(t))) for t in (-1, 0, 1, 2)]
-    torch.testing.assert_close(catmull_rom(*points, share[:, None]), parabola(share))
+    before, start, end, after = (parabola(torch.full((9,), float(t))) for t in (-1, 0, 1, 2))
+    torch.testing.assert_close(catmull_rom(before, start, end, after, share[:, None]), parabola(share))
 
 
 @settings(deadline=None, max_examples=25)

@@ -20,9 +20,10 @@ def test_every_public_name_is_there() -> None:
 
 def test_other_names_are_not() -> None:
     with pytest.raises(AttributeError, match="module 'latentfields' has no attribute 'fitt'"):
-        _ = latentfields.fitt  # type: ignore[attr-defined]
+        _ = latentfields.fitt
 
 
+@pytest.mark.slow
 def test_public_names_are_imported_when_they_are_used() -> None:
     program = (
         "import sys, latentfields\n"

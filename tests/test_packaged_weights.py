@@ -9,6 +9,8 @@ from latentfields.autoencoders.score import generated_scenes
 from latentfields.measures.metrics import psnr
 from latentfields.scenes.scene import Scene
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def scenes() -> tuple[Scene, ...]:

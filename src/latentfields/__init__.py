@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from latentfields.autoencoders.load import load_autoencoder
     from latentfields.autoencoders.score import score_autoencoder
     from latentfields.autoencoders.train import train_autoencoder
+    from latentfields.bench.autoencoders import AutoencodersStudyConfig
+    from latentfields.bench.convergence import ConvergenceStudyConfig
+    from latentfields.bench.fields import FieldsStudyConfig
+    from latentfields.bench.igae import IgaeStudyConfig
+    from latentfields.bench.lrf import LrfStudyConfig
+    from latentfields.bench.reconstruction import ReconstructionStudyConfig
+    from latentfields.bench.studies import run_study
     from latentfields.cameras import Cameras
     from latentfields.errors import InputError
     from latentfields.igae.finetune import finetune_3d
@@ -32,9 +39,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AutoencodersStudyConfig",
     "Cameras",
+    "ConvergenceStudyConfig",
+    "FieldsStudyConfig",
     "FitConfig",
+    "IgaeStudyConfig",
     "InputError",
+    "LrfStudyConfig",
+    "ReconstructionStudyConfig",
     "Run",
     "Scene",
     "align_decoder",
@@ -47,6 +60,7 @@ __all__ = [
     "load_autoencoder",
     "load_scene",
     "preset",
+    "run_study",
     "score_autoencoder",
     "train_autoencoder",
 ]
@@ -54,9 +68,15 @@ __all__ = [
 __getattr__ = lazy_attributes(
     __name__,
     {
+        "AutoencodersStudyConfig": "latentfields.bench.autoencoders",
         "Cameras": "latentfields.cameras",
+        "ConvergenceStudyConfig": "latentfields.bench.convergence",
+        "FieldsStudyConfig": "latentfields.bench.fields",
         "FitConfig": "latentfields.latent_nerf.config",
+        "IgaeStudyConfig": "latentfields.bench.igae",
         "InputError": "latentfields.errors",
+        "LrfStudyConfig": "latentfields.bench.lrf",
+        "ReconstructionStudyConfig": "latentfields.bench.reconstruction",
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
         "align_decoder": "latentfields.lrf.decoder.align",
@@ -69,6 +89,7 @@ __getattr__ = lazy_attributes(
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_scene": "latentfields.scenes.load",
         "preset": "latentfields.latent_nerf.presets",
+        "run_study": "latentfields.bench.studies",
         "score_autoencoder": "latentfields.autoencoders.score",
         "train_autoencoder": "latentfields.autoencoders.train",
     },

@@ -98,7 +98,7 @@ class Cameras:
         )
 
     def resized(self, *, width: int, height: int) -> Cameras:
-        """The same views on another pixel grid. Intrinsics scale exactly: 140 px at 1/8 is 17.5 px."""
+        """The same views at another resolution. Intrinsics scale exactly: 140 px at 1/8 is 17.5 px."""
         scale = self.focal.new_tensor([width / self.width, height / self.height])
         return replace(
             self, focal=self.focal * scale, principal=self.principal * scale, width=width, height=height

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers.tiny import linear_autoencoder
+from helpers.autoencoders import linear_autoencoder
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, LatentStatistics
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.load import load_autoencoder

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -9,8 +11,8 @@ from torch import Tensor, nn
 
 from helpers.sphere_scene import SIZE, sphere_scene
 from latentfields.autoencoders import awareness
-from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
-from latentfields.autoencoders.awareness import BANDS, SHIFTS, score_awareness
+from latentfields.autoencoders.autoencoder import Autoencoder, Codec, LatentStatistics
+from latentfields.autoencoders.awareness import BANDS, SHIFTS, AwarenessScore, score_awareness
 from latentfields.autoencoders.score import score_autoencoder, summary_lines
 from latentfields.errors import InputError
 
@@ -42,23 +44,23 @@ class Corners(MeanColors):
         return images[..., :: self.factor, :: self.factor], None
 
 
-def score(codec, **options):
-    return score_awareness(Autoencoder(codec, PLAIN, name="test"), [sphere_scene(**options)])
+def score(codec: nn.Module, **options: Any) -> AwarenessScore:
+    return score_awareness(Autoencoder(cast(Codec, codec), PLAIN, name="test"), [sphere_scene(**options)])
 
 
 @pytest.fixture(scope="module")
-def floor():
+def floor() -> AwarenessScore:
     return score(MeanColors())
 
 
-def test_mean_colours_score_as_the_floor(floor):
+def test_mean_colours_score_as_the_floor(floor: AwarenessScore) -> None:
     assert floor.latents == floor.pixels
     assert 0 < floor.latents.inconsistency < 0.02
     assert (floor.scenes, floor.autoencoder) == (1, "test")
     assert floor.points > awareness.FEWEST_POINTS
 
 
-def test_noise_alone_is_near_chance(floor):
+def test_noise_alone_is_near_chance(floor: AwarenessScore) -> None:
     """Independent noise of variance 1, of which bilinear lookup averages some: (1 + about 0.5) / 2."""
     noisy = score(MeanColors(noise=1e3)).latents
     assert 0.6 < noisy.inconsistency < 0.95
@@ -67,7 +69,7 @@ def test_noise_alone_is_near_chance(floor):
     assert noisy.scale_error > 0.3
 
 
-def test_more_noise_scores_worse(floor):
+def test_more_noise_scores_worse(floor: AwarenessScore) -> None:
     scores = [score(MeanColors(noise=noise)).latents for noise in (0.0, 0.05, 0.2, 0.8)]
     for better, worse in itertools.pairwise(scores):
         assert better.inconsistency < worse.inconsistency
@@ -76,7 +78,7 @@ def test_more_noise_scores_worse(floor):
     assert scores[0].inconsistency == floor.pixels.inconsistency
 
 
-def test_the_scale_of_latents_does_not_matter(floor):
+def test_the_scale_of_latents_does_not_matter(floor: AwarenessScore) -> None:
     large = score(MeanColors(scale=10.0)).latents
     assert large.inconsistency == pytest.approx(floor.latents.inconsistency, rel=1e-4)
     assert large.rmse == pytest.approx(10 * floor.latents.rmse, rel=1e-4)
@@ -85,7 +87,7 @@ def test_the_scale_of_latents_does_not_matter(floor):
 
 
 @pytest.mark.parametrize("scale", [1.0, 4.0])
-def test_latents_of_small_amplitude_are_sensitive_to_noise(scale):
+def test_latents_of_small_amplitude_are_sensitive_to_noise(scale: float) -> None:
     """Noise of 0.1 on latents is noise of 0.1 / scale on pixels; what leaves [0, 1] on the white background is cut."""
     half_of_white = 10 * torch.log10(torch.tensor(2.0))
     found = score(MeanColors(scale=scale)).noise_psnr
@@ -93,41 +95,42 @@ def test_latents_of_small_amplitude_are_sensitive_to_noise(scale):
     assert whole - 0.2 < found < whole + half_of_white
 
 
-def test_aliased_latents_fail_shifts_and_scaling(floor):
+def test_aliased_latents_fail_shifts_and_scaling(floor: AwarenessScore) -> None:
     aliased = score(Corners()).latents
     assert aliased.shift_errors > tuple(2 * error for error in floor.latents.shift_errors)
     assert aliased.scale_error > 2 * floor.latents.scale_error
 
 
-def test_shifts_of_a_linear_ramp_are_exact():
+def test_shifts_of_a_linear_ramp_are_exact() -> None:
     ramp = torch.linspace(0, 1, SIZE).expand(2, 3, SIZE, SIZE)
     code = lambda images: torch.nn.functional.avg_pool2d(images, 4)  # noqa: E731
     for shift in SHIFTS:
         assert awareness._shift_error(code, ramp, factor=4, shift=shift) == pytest.approx(0, abs=1e-10)
 
 
-def test_bands_cover_the_spectrum_once(floor):
+def test_bands_cover_the_spectrum_once(floor: AwarenessScore) -> None:
     assert BANDS[0][0] == 0
     assert BANDS[-1][1] > 0.5 * 2**0.5
     assert all(low[1] == high[0] for low, high in itertools.pairwise(BANDS))
     assert [(band.low, band.high) for band in floor.latents.spectrum] == list(BANDS)
 
 
-def test_statistics_are_measured_where_there_are_none():
-    autoencoder = Autoencoder(MeanColors(), None, name="new")
+def test_statistics_are_measured_where_there_are_none() -> None:
+    autoencoder = Autoencoder(cast(Codec, MeanColors()), None, name="new")
     score_awareness(autoencoder, [sphere_scene()])
     assert autoencoder.has_statistics
 
 
-def test_scenes_without_depth_or_overlap_are_refused():
-    autoencoder = Autoencoder(MeanColors(), PLAIN, name="test")
+def test_scenes_without_depth_or_overlap_are_refused() -> None:
+    autoencoder = Autoencoder(cast(Codec, MeanColors()), PLAIN, name="test")
     with pytest.raises(InputError, match="no depth maps"):
         score_awareness(autoencoder, [replace(sphere_scene(), depth=None)])
     with pytest.raises(InputError, match="share fewer"):
         score_awareness(autoencoder, [sphere_scene(views=2)])
 
 
-def test_score_by_name_on_generated_objects(autoencoder_folder):
+@pytest.mark.slow
+def test_score_by_name_on_generated_objects(autoencoder_folder: Path) -> None:
     result = score_autoencoder(str(autoencoder_folder), scenes=(), objects=1, views=16, size=64)
     assert result.scenes == 3
     assert 0 < result.pixels.inconsistency < result.latents.inconsistency
@@ -137,7 +140,7 @@ def test_score_by_name_on_generated_objects(autoencoder_folder):
     assert f"{result.latents.inconsistency:.4f}" in lines[1]
 
 
-def test_score_by_name_refuses_sizes_that_do_not_fit(autoencoder_folder):
+def test_score_by_name_refuses_sizes_that_do_not_fit(autoencoder_folder: Path) -> None:
     with pytest.raises(InputError, match="multiple of the factor"):
         score_autoencoder(str(autoencoder_folder), scenes=(), objects=1, views=4, size=33)
 

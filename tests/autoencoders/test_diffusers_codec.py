@@ -146,6 +146,7 @@ def test_damaged_folders_get_one_line(tmp_path: Path, damage: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_when_the_hub_does_not_answer_the_cache_is_used_and_anything_else_is_one_line(tmp_path: Path) -> None:
     cached = tmp_path / "hub" / "models--someone--vae"
     commit = 4 * "0123456789"

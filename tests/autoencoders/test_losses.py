@@ -4,7 +4,7 @@ import torch
 from latentfields.autoencoders.losses import latent_noise
 
 
-def test_strengths_are_spread_from_none_to_the_strongest():
+def test_strengths_are_spread_from_none_to_the_strongest() -> None:
     noise = latent_noise((72, 8, 16, 16), strongest=0.4, generator=torch.Generator().manual_seed(0))
     deviations = noise.flatten(1).std(1)
     assert deviations.max() < 0.41
@@ -13,6 +13,6 @@ def test_strengths_are_spread_from_none_to_the_strongest():
     assert noise.mean() == pytest.approx(0.0, abs=0.01)
 
 
-def test_images_and_channels_are_independent():
+def test_images_and_channels_are_independent() -> None:
     noise = latent_noise((4, 8, 16, 16), strongest=0.4, generator=torch.Generator().manual_seed(0))
     assert (torch.corrcoef(noise.view(32, -1)) - torch.eye(32)).abs().max() < 0.3

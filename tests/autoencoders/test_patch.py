@@ -34,7 +34,7 @@ def shaken(model: PatchAutoencoder) -> PatchAutoencoder:
     generator = torch.Generator().manual_seed(9)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return model
 
 

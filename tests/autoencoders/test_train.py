@@ -82,6 +82,7 @@ def test_kl_is_that_of_gaussians() -> None:
     assert float(kl_to_standard_normal(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3))) == 0
 
 
+@pytest.mark.slow
 def test_training_gets_better_than_the_linear_codec_it_starts_from(photos: Path, scene_folder: Path) -> None:
     data = load_training_images((photos,), (scene_folder,), size=32)
     options = replace(OPTIONS, steps=60, photos_per_batch=4, renders_per_batch=2)
@@ -98,6 +99,7 @@ def test_training_gets_better_than_the_linear_codec_it_starts_from(photos: Path,
     assert error() < 0.7 * before
 
 
+@pytest.mark.slow
 def test_the_result_is_saved_with_statistics(tmp_path: Path, photos: Path, scene_folder: Path) -> None:
     made = train(tmp_path / "run", photos, scene_folder)
     loaded = load_autoencoder(tmp_path / "run" / "autoencoder")
@@ -111,6 +113,7 @@ def test_the_result_is_saved_with_statistics(tmp_path: Path, photos: Path, scene
     assert config["training"]["steps"] == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("death", [1, 7])
 def test_died_and_resumed_equals_uninterrupted(
     tmp_path: Path, photos: Path, scene_folder: Path, monkeypatch: pytest.MonkeyPatch, death: int
@@ -133,6 +136,7 @@ def test_died_and_resumed_equals_uninterrupted(
         assert path.read_bytes() == (tmp_path / "resumed" / "autoencoder" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_a_kl_weight_makes_the_encoder_variational_and_pulls_it_to_the_prior(
     tmp_path: Path, photos: Path, scene_folder: Path
 ) -> None:
@@ -156,6 +160,7 @@ def test_l1_and_the_perceptual_term_are_used(tmp_path: Path, photos: Path, scene
     assert losses(tmp_path / "both", "perceptual")[0] > 0
 
 
+@pytest.mark.slow
 def test_continuing_from_an_autoencoder_starts_with_its_weights(
     tmp_path: Path, photos: Path, scene_folder: Path
 ) -> None:
@@ -176,10 +181,13 @@ def test_continuing_from_an_autoencoder_starts_with_its_weights(
         )
 
 
+@pytest.mark.slow
 def test_a_packaged_autoencoder_can_be_the_start(tmp_path: Path, photos: Path, scene_folder: Path) -> None:
     frozen = replace(OPTIONS, steps=1, learning_rate=0.0)
     made = train(tmp_path / "run", photos, scene_folder, frozen, start="base", architecture=None)
     base = load_autoencoder("base")
+    assert isinstance(base.codec, PatchAutoencoder)
+    assert isinstance(made.codec, PatchAutoencoder)
     for name, weights in base.codec.state_dict().items():
         assert torch.equal(weights, made.codec.state_dict()[name]), name
 
@@ -265,7 +273,8 @@ class Pooled(TrainableCodec):
 
     @property
     def factor(self) -> int:
-        return self.config.factor
+        factor: int = self.config.factor
+        return factor
 
     def initialise(self, images: Tensor) -> None:
         self.initialised_from = images.shape

@@ -29,6 +29,7 @@ def test_the_factors_keep_equally_many_values() -> None:
         assert 3 * config.factor**2 == 12 * config.channels
 
 
+@pytest.mark.slow
 def test_three_factors_are_trained_and_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     main([*COMMAND, "--out", str(out)])
@@ -42,6 +43,7 @@ def test_three_factors_are_trained_and_fitted(tmp_path: Path, capsys: pytest.Cap
     assert (out / "autoencoders.html").is_file()
 
 
+@pytest.mark.slow
 def test_named_autoencoders_are_compared_without_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

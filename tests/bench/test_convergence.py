@@ -97,6 +97,7 @@ def test_curves_are_means_over_objects_point_by_point() -> None:
     assert by_step.levels[0].value == 25
 
 
+@pytest.mark.slow
 def test_the_command_fits_on_both_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     main(

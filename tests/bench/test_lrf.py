@@ -40,7 +40,7 @@ def finished(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_every_method_is_measured_with_all_and_with_few_views(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())
     assert list(results["autoencoders"]) == ["base", "encoder", "decoder", "both"]
-    methods: dict[int | None, list[str]] = {None: [], 3: []}
+    methods: dict[int | None, list[str]] = {views: [] for views in (None, 3)}
     for fit in results["fits"]:
         methods[fit["training_views"]] += fit["methods"]
         assert fit["bytes"] > 100_000

@@ -7,6 +7,7 @@ from latentfields.bench.scenes import paint_pictures
 from latentfields.cli.main import main
 
 
+@pytest.mark.slow
 def test_a_table_of_photographs_and_of_generated_objects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "small"
 
 
+@pytest.mark.slow
 def test_an_unknown_autoencoder_leaves_nothing_behind(out: Path) -> None:
     done = demo(out, "--autoencoder", "unheard-of")
     assert done.returncode == 2
@@ -33,6 +34,7 @@ def test_an_unknown_autoencoder_leaves_nothing_behind(out: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_fit_that_cannot_start_stops_the_other(out: Path, autoencoder_folder: Path) -> None:
     (out / "latent").mkdir(parents=True)
     (out / "latent" / "something").touch()
@@ -49,6 +51,7 @@ def test_rays_are_four_pixels_apart(factor: int, rays: int) -> None:
     assert rays_per_side(factor) == rays
 
 
+@pytest.mark.slow
 def test_both_fits_are_reported(out: Path, autoencoder_folder: Path) -> None:
     # The scene of the test before is used again, the fits that were stopped there are not. Kernels may have to be
     # compiled first, which takes some of the time.

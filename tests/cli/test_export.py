@@ -11,34 +11,15 @@ from pathlib import Path
 import plyfile
 import pytest
 
+from helpers.commands import latentfields, small_fit
 from latentfields.cli.main import main
 
-SMALL = [
-    "--space",
-    "rgb",
-    "--supervision.steps",
-    "30",
-    "--alignment.steps",
-    "30",
-    "--field.resolution",
-    "16",
-    "--field.features",
-    "8",
-    "--sampling.grid-resolution",
-    "16",
-    "--batch-rays",
-    "512",
-]
+SMALL = ("--space", "rgb", *small_fit(supervision=30, alignment=30), "--batch-rays", "512")
 
 
 @pytest.fixture(autouse=True)
 def plain_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATENTFIELDS_MALLOC", "default")
-
-
-def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "latentfields", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +44,7 @@ def scene_file(run_folder: Path) -> Path:
     return run_folder / "exports" / "scene.safetensors"
 
 
+@pytest.mark.slow
 def test_one_file_serves_every_command(
     scene_file: Path, scene_folder: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +71,7 @@ def test_one_file_serves_every_command(
     assert json.loads(output) == {group: values["mean"] for group, values in stored.items()}
 
 
+@pytest.mark.slow
 def test_gaussians_need_no_scene(scene_folder: Path, tmp_path: Path) -> None:
     scene = shutil.copytree(scene_folder, tmp_path / "scene")
     options = ["--field", "gaussians", "--field.initial", "50", "--space", "rgb", "--supervision.steps", "2"]
@@ -98,6 +81,7 @@ def test_gaussians_need_no_scene(scene_folder: Path, tmp_path: Path) -> None:
     assert len(plyfile.PlyData.read(tmp_path / "run" / "exports" / "gaussians.ply")["vertex"]) >= 50
 
 
+@pytest.mark.slow
 def test_hostile_input_is_one_line(
     scene_file: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

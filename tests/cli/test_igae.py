@@ -9,23 +9,25 @@ from latentfields.errors import ArgumentError, InputError
 from latentfields.igae.config import SMALL, TINY
 
 
-def command(*arguments):
+def command(*arguments: object) -> Finetune3D | Score:
     parsed = parse(["autoencoder", *map(str, arguments)])
     assert isinstance(parsed, Autoencoders)
     assert isinstance(parsed.command, Finetune3D | Score)
     return parsed.command
 
 
-def finetune(*arguments):
-    return command("finetune-3d", "--out", "run", "--scenes", "scenes", *arguments)
+def finetune(*arguments: object) -> Finetune3D:
+    found = command("finetune-3d", "--out", "run", "--scenes", "scenes", *arguments)
+    assert isinstance(found, Finetune3D)
+    return found
 
 
-def test_the_preset_stands_unless_asked_otherwise():
+def test_the_preset_stands_unless_asked_otherwise() -> None:
     assert finetune().configuration() == SMALL
     assert finetune("--preset", "tiny").configuration() == TINY
 
 
-def test_options_change_the_preset(tmp_path):
+def test_options_change_the_preset(tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"joint": {"weights": {"rgb": 0.5}}, "seed": 4, "ablation": "no-3d"}))
     config = finetune("--settings", settings, "--joint-epochs", 2, "--pretraining-epochs", 3).configuration()
@@ -39,31 +41,32 @@ def test_options_change_the_preset(tmp_path):
 
 
 @pytest.mark.parametrize("epochs", [0.0, -1.0, float("nan")])
-def test_no_epochs_are_refused(epochs):
+def test_no_epochs_are_refused(epochs: float) -> None:
     with pytest.raises(ArgumentError, match=f"^joint_epochs: is {epochs}; expected more than 0$"):
         finetune("--joint-epochs", epochs).configuration()
     with pytest.raises(ArgumentError, match=f"^pretraining_epochs: is {epochs}; expected more than 0$"):
         finetune("--pretraining-epochs", epochs).configuration()
 
 
-def test_several_folders_can_be_named():
+def test_several_folders_can_be_named() -> None:
     command = finetune("--photos", "a", "b", "--device", "cuda")
     assert command.photos == (Path("a"), Path("b"))
     assert command.device == "cuda"
 
 
-def test_score_prints_json(autoencoder_folder, capsys):
+@pytest.mark.slow
+def test_score_prints_json(autoencoder_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command("score", autoencoder_folder, "--objects", 1, "--views", 16, "--size", 64, "--json").run()
     score = json.loads(capsys.readouterr().out)
     assert score["autoencoder"] == str(autoencoder_folder)
     assert 0 < score["latents"]["inconsistency"] < 2
 
 
-def test_score_refuses_no_objects(autoencoder_folder):
+def test_score_refuses_no_objects(autoencoder_folder: Path) -> None:
     with pytest.raises(InputError, match="objects: is 0; expected at least 1"):
         command("score", autoencoder_folder, "--objects", 0).run()
 
 
-def test_score_refuses_scenes_without_depth(autoencoder_folder, scene_folder):
+def test_score_refuses_scenes_without_depth(autoencoder_folder: Path, scene_folder: Path) -> None:
     with pytest.raises(InputError, match="no depth maps"):
         command("score", autoencoder_folder, "--scenes", scene_folder).run()

@@ -58,6 +58,7 @@ def test_settings_change_the_preset(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert f"{settings}: unknown field 'weights.corespondence'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_from_scenes_to_a_finetuned_autoencoder(
     tmp_path: Path, autoencoder_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

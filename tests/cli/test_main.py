@@ -14,7 +14,12 @@ from latentfields.cli.fit import Fit
 from latentfields.cli.main import main, parse
 from latentfields.cli.reporting import LogLevel
 from latentfields.errors import InputError
-from latentfields.rendering.config import HierarchicalSamplingConfig
+from latentfields.fields.config import KPlanesConfig
+from latentfields.rendering.config import (
+    GridSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+)
 from latentfields.training.loop import Interrupted
 
 
@@ -105,9 +110,13 @@ def test_options_reach_their_fields() -> None:
     assert (command.seconds, command.size) == (2.5, 64)
     assert command.config.space == "rgb"
     assert command.config.supervision.steps == 7
-    assert command.config.field.view_dependent
+    field, usual = command.config.field, preset(space="rgb").field
+    assert isinstance(field, KPlanesConfig)
+    assert isinstance(usual, KPlanesConfig)
+    assert isinstance(command.config.sampling, GridSamplingConfig)
+    assert field.view_dependent
     assert command.config.sampling.samples == 9
-    assert command.config.field == replace(preset(space="rgb").field, view_dependent=True)
+    assert field == replace(usual, view_dependent=True)
     command = parse(["evaluate", "runs/x", "--json"])
     assert isinstance(command, Evaluate)
     assert command.json
@@ -134,11 +143,13 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     )
     assert isinstance(command, Fit)
     paper = preset("kplanes", "paper")
+    assert isinstance(paper.field, KPlanesConfig)
+    assert isinstance(paper.sampling, ProposalSamplingConfig)
     optimizer = replace(paper.field.optimizer, kind="radam")
     assert command.config == replace(
         paper,
-        field=replace(paper.field, scales=(1, 3), optimizer=optimizer),  # type: ignore[call-arg]
-        sampling=replace(paper.sampling, samples=9),  # type: ignore[call-arg]
+        field=replace(paper.field, scales=(1, 3), optimizer=optimizer),
+        sampling=replace(paper.sampling, samples=9),
     )
     assert command.device == "cpu"
     command = parse(["fit", "a", "--sampler", "hierarchical", "--sampling.coarse-network", "shared"])

@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 import tyro
@@ -16,18 +17,18 @@ Commands = (
 )
 
 
-def parse(*arguments):
+def parse(*arguments: object) -> Any:
     return tyro.cli(Commands, args=[str(argument) for argument in arguments])
 
 
 @pytest.fixture
-def mesh(tmp_path):
+def mesh(tmp_path: Path) -> Path:
     path = tmp_path / "shape.obj"
     path.write_text(TRIANGLES)
     return path
 
 
-def test_render_makes_a_scene(tmp_path, mesh, capsys):
+def test_render_makes_a_scene(tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parse("render", mesh, "--out", tmp_path / "out", *SMALL).run()
     folder = tmp_path / "out" / "shape"
     scene = load_scene(folder)
@@ -39,7 +40,9 @@ def test_render_makes_a_scene(tmp_path, mesh, capsys):
     assert re.search(r"4/4 .*covers \d+% of the frame", said.err)
 
 
-def test_a_scene_that_out_is_named_after_is_out_itself(tmp_path, mesh, capsys):
+def test_a_scene_that_out_is_named_after_is_out_itself(
+    tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As in `render chair.glb --out data/chair` and `generate vases --out data/vases-0000`."""
     for arguments, out in (
         (("render", mesh), tmp_path / "data" / "shape"),
@@ -51,7 +54,9 @@ def test_a_scene_that_out_is_named_after_is_out_itself(tmp_path, mesh, capsys):
         assert capsys.readouterr().out == f"{out}\n"
 
 
-def test_a_single_mesh_is_given_a_name(tmp_path, mesh, capsys):
+def test_a_single_mesh_is_given_a_name(
+    tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     parse("render", mesh, "--name", "chair", "--out", tmp_path / "data", *SMALL).run()
     assert capsys.readouterr().out == f"{tmp_path / 'data' / 'chair'}\n"
     for name, meshes in (
@@ -64,14 +69,16 @@ def test_a_single_mesh_is_given_a_name(tmp_path, mesh, capsys):
             parse("render", *meshes, "--name", name, "--out", tmp_path / "none", *SMALL).run()
 
 
-def test_no_scene_is_written_into_another_one(tmp_path, mesh):
+def test_no_scene_is_written_into_another_one(tmp_path: Path, mesh: Path) -> None:
     scene = tmp_path / "data" / "shape"
     parse("render", mesh, "--out", scene, *SMALL).run()
     with pytest.raises(InputError, match="shape: is a scene itself; expected a folder for rocks-0000"):
         parse("generate", "rocks", "--out", scene, "--overwrite", *SMALL).run()
 
 
-def test_several_meshes_get_a_folder_each(tmp_path, mesh, capsys):
+def test_several_meshes_get_a_folder_each(
+    tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "other.obj"
     other.write_text(TRIANGLES)
     out = tmp_path / "out"
@@ -80,7 +87,7 @@ def test_several_meshes_get_a_folder_each(tmp_path, mesh, capsys):
     assert capsys.readouterr().out.splitlines() == [str(out / "shape"), str(out / "other")]
 
 
-def test_meshes_of_one_name_are_refused(tmp_path, mesh):
+def test_meshes_of_one_name_are_refused(tmp_path: Path, mesh: Path) -> None:
     (tmp_path / "b").mkdir()
     twin = tmp_path / "b" / "shape.obj"
     twin.write_text(TRIANGLES)
@@ -88,12 +95,12 @@ def test_meshes_of_one_name_are_refused(tmp_path, mesh):
         parse("render", mesh, twin, "--out", tmp_path / "out").run()
 
 
-def test_render_needs_a_mesh(tmp_path):
+def test_render_needs_a_mesh(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one mesh file"):
         parse("render", "--out", tmp_path / "out").run()
 
 
-def test_generate_makes_repeatable_scenes(tmp_path):
+def test_generate_makes_repeatable_scenes(tmp_path: Path) -> None:
     command = parse(
         "generate", "rocks", "--count", 2, "--seed", 3, "--views", 4, "--size", 32, "--out", tmp_path / "a"
     )
@@ -117,7 +124,7 @@ def test_generate_makes_repeatable_scenes(tmp_path):
         (["vases", "--views", "1"], "views: is 1; expected 2 to 100000"),
     ],
 )
-def test_bad_requests(tmp_path, arguments, problem):
+def test_bad_requests(tmp_path: Path, arguments: list[str], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         parse("generate", *arguments, "--out", tmp_path / "out").run()
     assert not (tmp_path / "out").exists()

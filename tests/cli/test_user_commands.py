@@ -12,25 +12,12 @@ import av
 import pytest
 from PIL import Image
 
-SMALL = [
-    "--supervision.steps",
-    "8",
-    "--alignment.steps",
-    "6",
-    "--field.resolution",
-    "16",
-    "--field.features",
-    "8",
-    "--sampling.grid-resolution",
-    "16",
-    "--batch-images",
-    "2",
-]
+from helpers.commands import latentfields, small_fit
+from latentfields.cli.main import main
 
+pytestmark = pytest.mark.slow
 
-def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "latentfields", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+SMALL = (*small_fit(supervision=8, alignment=6), "--batch-images", "2")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +125,7 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(
-    scene_folder: Path, run_folder: Path, tmp_path: Path
+    scene_folder: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     cases = {
@@ -160,12 +147,22 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ("demo", "--family", "dragons", "--out", out): "--family: is 'dragons'",
     }
     for arguments, problem in cases.items():
-        done = latentfields(*arguments)
-        assert done.returncode == 2, (arguments, done.stderr)
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1, done.stderr
-        assert problem in done.stderr
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        errors = capsys.readouterr().err
+        assert stop.value.code == 2, (arguments, errors)
+        assert errors.startswith("error: ")
+        assert errors.count("\n") == 1, errors
+        assert problem in errors
         assert not out.exists()
+
+
+def test_a_process_says_the_same(tmp_path: Path) -> None:
+    done = latentfields("fit", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path / 'nowhere'}: there is no such folder\n"
+    assert done.stdout == ""
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_option_exits_with_2(scene_folder: Path) -> None:

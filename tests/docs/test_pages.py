@@ -22,6 +22,8 @@ from latentfields.cli.main import main
 from latentfields.latent_nerf import fit
 from latentfields.latent_nerf.presets import preset
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = list((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -40,6 +42,8 @@ SHORTER = {
         "rgb",
         "--supervision.steps",
         "80",
+        "--alignment.steps",
+        "20",
         "--batch-rays",
         "1024",
     ),
@@ -50,7 +54,7 @@ SHORTER = {
     "lrf align-decoder": ("--fit-steps", "3", "--steps", "2"),
     "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
-    "bench table1": ("--families", "vases"),
+    "bench fields": ("--families", "vases"),
 }
 """Flags that end the commands starting so, the first that fits; of a flag given twice the last one counts."""
 

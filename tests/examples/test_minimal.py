@@ -16,7 +16,7 @@ from latentfields.fields.total_variation import total_variation
 from latentfields.fields.triplane import TriPlane
 from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignment_loss
 from latentfields.rendering.intervals import render_intervals, stratified_edges
-from latentfields.rendering.sampling import box_segment
+from latentfields.rendering.rendering import Shot
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
@@ -91,9 +91,10 @@ def test_both_stages_have_the_packages_losses_and_gradients(
     torch.testing.assert_close(model.background, background, atol=1e-5, rtol=1e-5)
 
     rays = cameras.resized(width=8, height=8).rays().flatten()
-    enter, leave = box_segment(rays, near=0.0, far=100.0)
-    distances = enter[:, None] + (leave - enter)[:, None] * stratified_edges(rays, SAMPLES, None)
-    seen, _ = render_intervals(field, rays, distances, background)
+    shot = Shot(rays, background, near=0.0, far=100.0)
+    enter, leave = shot.segment()
+    distances = enter[:, None] + (leave - enter)[:, None] * stratified_edges(shot, SAMPLES)
+    seen, _ = render_intervals(field, shot, distances)
     theirs = seen.features.view(2, 8, 8, -1).permute(0, 3, 1, 2)
     mine = model.latents(cameras.camera_to_world, jitter=False)
     torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
@@ -114,6 +115,7 @@ def test_both_stages_have_the_packages_losses_and_gradients(
         torch.testing.assert_close(gradient / scale, expected / scale, atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_user_runs_it_and_learns(scene_folder: Path) -> None:
     command = [sys.executable, str(EXAMPLE), str(scene_folder), "--samples", "32"]
     steps = ["--supervision", "60", "--alignment", "40"]

@@ -21,6 +21,9 @@ from latentfields.export.gaussians_ply import (
     read_gaussians_ply,
     write_gaussians_ply,
 )
+from latentfields.fields.config import GaussiansConfig
+from latentfields.latent_nerf.config import Space
+from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.run import Run
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
@@ -35,8 +38,9 @@ def random_cloud(count: int, *, channels: int, degree: int) -> GaussianCloud:
     return GaussianCloud(*(torch.randn(count, *shape) for shape in shapes))
 
 
-def config(space: str) -> FitConfig:
+def config(space: Space) -> FitConfig:
     gaussians = preset("gaussians")
+    assert isinstance(gaussians.field, GaussiansConfig)
     field = replace(gaussians.field, initial=40, degree=1)
     return replace(TINY_FIT, field=field, sampling=gaussians.sampling, space=space).with_steps(
         supervision=2, alignment=1
@@ -130,6 +134,7 @@ def test_numbers_that_are_not_finite_and_absent_files_are_refused(tmp_path: Path
 
 def test_gaussians_are_exported_in_the_coordinates_of_the_capture(rgb_run: Run, tmp_path: Path) -> None:
     cloud = read_gaussians_ply(export_gaussians(rgb_run, out=tmp_path / "cloud.ply").file)
+    assert isinstance(rgb_run.model, LatentGaussians)
     field = rgb_run.model.field
     similarity = torch.tensor(rgb_run.frame.world_to_scene)
     assert float(similarity[0, 0]) != pytest.approx(1, abs=0.01)
@@ -146,6 +151,7 @@ def test_a_decoder_lies_beside_gaussians_of_latents(
     run = fit(scene, autoencoder, out=tmp_path / "run", config=config("latent"))
     export_gaussians(run, out=tmp_path / "out" / "scene.ply")
     decoder = load_autoencoder(tmp_path / "out" / "scene-decoder")
+    assert run.model.autoencoder is not None
     latents = torch.randn(1, 8, 4, 4)
     with torch.no_grad():
         assert torch.equal(decoder.decode(latents), run.model.autoencoder.decode(latents))

@@ -21,6 +21,7 @@ from latentfields.export.config import MeshConfig
 from latentfields.export.density_lattice import density_lattice
 from latentfields.export.mesh import export_mesh
 from latentfields.export.surface import extract_surface
+from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import Run
 from latentfields.scenes.objects.textures import srgb_to_linear
 
@@ -106,12 +107,13 @@ def test_the_lattice_holds_the_density_where_rendering_looks(sphere_run: Run) ->
     assert max(shape) < 40
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 3)
     points = torch.from_numpy(lattice.lower + lattice.step * index).float()
+    assert isinstance(sphere_run.model, LatentNerf)
     field = sphere_run.model.field
     np.testing.assert_allclose(lattice.density.ravel(), field.density(points).numpy(), atol=1e-3)
     outside = torch.rand(2000, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
     upper = lattice.lower + lattice.step * np.array(shape)
     beyond = ((outside.numpy() < lattice.lower) | (outside.numpy() > upper)).any(1)
-    assert float(field.density(outside[beyond]).max()) == 0
+    assert float(field.density(outside[torch.from_numpy(beyond)]).max()) == 0
 
 
 def test_a_surface_is_closed_where_the_box_ends(sphere_run: Run) -> None:

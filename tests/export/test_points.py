@@ -23,7 +23,7 @@ from latentfields.export.points import export_points, merge_in_voxels
 from latentfields.export.visible_surface import SOLID, surface_distance
 from latentfields.fields.gaussians.field import PARAMETERS, GaussianField
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.scene import Scene
 
 OPTIONS = PointsConfig(resolution=64, stride=1, views=8)
@@ -68,7 +68,7 @@ def test_points_of_an_opaque_gaussian_lie_in_planes_through_its_centre(scene: Sc
     rows["scales"] += math.log(deviation)
     rows["rotations"][:, 0] = 1
     field.set_rows(rows)
-    summary = export_points(run, SceneViews.of(scene), out=tmp_path / "p.ply", options=OPTIONS)
+    summary = export_points(run, SceneCameras.of(scene), out=tmp_path / "p.ply", options=OPTIONS)
     vertex = plyfile.PlyData.read(summary.file)["vertex"]
     points = torch.tensor(np.stack([vertex[axis] for axis in "xyz"], axis=1)).float()
     similarity = torch.tensor(run.frame.world_to_scene)

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
+from helpers.tiny import TINY_FIT, TINY_GAUSSIANS, fitted_run
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
@@ -21,11 +21,13 @@ from latentfields.export.gaussians_ply import export_gaussians
 from latentfields.export.scene_file import export_scene
 from latentfields.fields.config import GaussiansConfig
 from latentfields.fields.densification import McmcDensificationConfig
+from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.evaluate import evaluate_run
+from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.render import render_run, run_views
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.scene import Scene
 
 CONFIG = TINY_FIT.with_steps(supervision=2, alignment=2)
@@ -35,11 +37,10 @@ CONFIG = TINY_FIT.with_steps(supervision=2, alignment=2)
 def latent_run(
     scene: Scene, autoencoder: Autoencoder, autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
-    named = autoencoder.clone()
-    named.name = str(autoencoder_folder)
-    folder = tmp_path_factory.mktemp("runs") / "latent"
-    fit(scene, named, out=folder, config=CONFIG)
-    return Run.load(folder)
+    out = tmp_path_factory.mktemp("runs") / "latent"
+    return Run.load(
+        fitted_run(scene, autoencoder, stored=autoencoder_folder, out=out, supervision=2, alignment=2)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_it_renders_what_the_run_renders(latent_run: Run, scene_file: Path, scen
 
 def test_an_rgb_run_has_no_autoencoder(scene: Scene, tmp_path: Path) -> None:
     run = fit(scene, None, out=tmp_path / "run", config=CONFIG)
-    export_scene(run, SceneViews.of(scene), out=tmp_path / "scene.safetensors")
+    export_scene(run, SceneCameras.of(scene), out=tmp_path / "scene.safetensors")
     cameras = scene.cameras[scene.indices("test")]
     loaded = Run.load(tmp_path / "scene.safetensors")
     assert loaded.model.autoencoder is None
@@ -75,15 +76,16 @@ def test_an_rgb_run_has_no_autoencoder(scene: Scene, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("space", ["latent", "rgb"])
 def test_gaussians_go_in_and_come_back(
-    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: str
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: Space
 ) -> None:
     # MCMC adds Gaussians: the file has more of them than the configuration begins with.
     field = GaussiansConfig(initial=50, densification=McmcDensificationConfig(growth=0.5))
     config = replace(TINY_GAUSSIANS, field=field, space=space).with_steps(supervision=20, alignment=1)
     run = fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
+    assert isinstance(run.model, LatentGaussians)
     assert len(run.model.field.means) > 50
     file = tmp_path / "scene.safetensors"
-    export_scene(run, SceneViews.of(scene), out=file)
+    export_scene(run, SceneCameras.of(scene), out=file)
     loaded = Run.load(file)
     cameras = scene.cameras[scene.indices("test")]
     assert torch.equal(loaded.render(cameras), run.render(cameras))

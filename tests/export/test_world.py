@@ -19,8 +19,9 @@ from latentfields.export.config import PointsConfig
 from latentfields.export.gaussians_ply import export_gaussians
 from latentfields.export.points import export_points
 from latentfields.export.world import EXACT, points_to_world, shift_file, state_shift, world_shift
+from latentfields.fields.gaussians.field import GaussianField
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes import load_scene
 
 UTM = np.array([401_234.567, 5_712_345.678, 123.456])
@@ -46,7 +47,7 @@ def test_cameras_are_exact_to_a_millimetre(utm_folder: Path, tmp_path: Path) -> 
     run = fit(scene, None, out=tmp_path / "run", config=config)
     run = Run.load(tmp_path / "run")
     summary = export_cameras(
-        run, SceneViews.of(scene), out=tmp_path / "cameras", path="capture", frames=1, pictures=False
+        run, SceneCameras.of(scene), out=tmp_path / "cameras", path="capture", frames=1, pictures=False
     )
     for frame, pose in zip(json.loads(summary.file.read_text())["frames"], sphere_views().poses, strict=True):
         found = np.array(frame["transform_matrix"])
@@ -59,6 +60,7 @@ def test_gaussians_and_points_state_a_shift(utm_folder: Path, tmp_path: Path) ->
     config = replace(TINY_GAUSSIANS, space="rgb").with_steps(supervision=1, alignment=0)
     run = fit(scene, None, out=tmp_path / "run", config=config)
     field = run.model.field
+    assert isinstance(field, GaussianField)
     exact = points_to_world(run.frame, field.means.detach().double().numpy())
     file = export_gaussians(run, out=tmp_path / "g.ply").file
     vertex = plyfile.PlyData.read(file)["vertex"]

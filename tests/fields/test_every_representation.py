@@ -12,6 +12,7 @@ from latentfields.fields.config import (
     FieldConfig,
     InstantNgpConfig,
     KPlanesConfig,
+    RayFieldConfig,
     TensorfConfig,
     TriPlaneConfig,
     VanillaConfig,
@@ -49,7 +50,7 @@ TINY: tuple[FieldConfig, ...] = (
 every_field = pytest.mark.parametrize("config", TINY, ids=lambda config: config.kind)
 
 
-def made(config: FieldConfig, *, channels: int = 5, head: Head = "linear") -> Field:
+def made(config: RayFieldConfig, *, channels: int = 5, head: Head = "linear") -> Field:
     """A field whose weights are spread out, so that outputs differ from point to point."""
     torch.manual_seed(0)
     field = new_field(config, channels=channels, head=head)
@@ -60,7 +61,7 @@ def made(config: FieldConfig, *, channels: int = 5, head: Head = "linear") -> Fi
 
 @every_field
 @pytest.mark.parametrize("channels", [1, 3, 16])
-def test_any_number_of_channels(config: FieldConfig, channels: int) -> None:
+def test_any_number_of_channels(config: RayFieldConfig, channels: int) -> None:
     field = made(config, channels=channels)
     density, features = field(*points_and_directions())
     assert density.shape == (20,)
@@ -72,14 +73,14 @@ def test_any_number_of_channels(config: FieldConfig, channels: int) -> None:
 
 
 @every_field
-def test_no_points_have_no_features(config: FieldConfig) -> None:
+def test_no_points_have_no_features(config: RayFieldConfig) -> None:
     density, features = made(config)(torch.zeros(0, 3), torch.zeros(0, 3))
     assert density.shape == (0,)
     assert features.shape == (0, 5)
 
 
 @every_field
-def test_density_alone_is_the_density_of_the_whole(config: FieldConfig) -> None:
+def test_density_alone_is_the_density_of_the_whole(config: RayFieldConfig) -> None:
     field = made(config)
     points, directions = points_and_directions()
     torch.testing.assert_close(field.density(points), field(points, directions)[0])
@@ -87,7 +88,9 @@ def test_density_alone_is_the_density_of_the_whole(config: FieldConfig) -> None:
 
 @every_field
 @pytest.mark.parametrize("view_dependent", [False, True])
-def test_only_a_view_dependent_field_looks_at_directions(config: FieldConfig, view_dependent: bool) -> None:
+def test_only_a_view_dependent_field_looks_at_directions(
+    config: RayFieldConfig, view_dependent: bool
+) -> None:
     field = made(replace(config, view_dependent=view_dependent))
     points, directions = points_and_directions()
     density, features = field(points, directions)
@@ -97,12 +100,12 @@ def test_only_a_view_dependent_field_looks_at_directions(config: FieldConfig, vi
 
 
 @every_field
-def test_the_sigmoid_head_squashes_the_same_output(config: FieldConfig) -> None:
+def test_the_sigmoid_head_squashes_the_same_output(config: RayFieldConfig) -> None:
     points, directions = points_and_directions()
     linear, squashed = (made(config, head=head)(points, directions)[1] for head in ("linear", "sigmoid"))
     torch.testing.assert_close(squashed, torch.sigmoid(linear))
 
 
 @every_field
-def test_gradients_match_finite_differences(config: FieldConfig) -> None:
+def test_gradients_match_finite_differences(config: RayFieldConfig) -> None:
     check_gradients(made(config, channels=2))

@@ -1,6 +1,8 @@
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,7 +105,7 @@ def test_the_shift_of_the_paper_starts_with_empty_space() -> None:
 
 
 def test_regularisation_is_l1_of_the_density_factors_and_total_variation_of_the_planes() -> None:
-    weights = {"l1_weight": 0.0, "density_tv_weight": 0.0, "appearance_tv_weight": 0.0}
+    weights: dict[str, Any] = {"l1_weight": 0.0, "density_tv_weight": 0.0, "appearance_tv_weight": 0.0}
     density, appearance = tensorf().planes.split([2, 3], dim=-1)
     lines = tensorf().lines[..., :2]
     expected = {
@@ -192,6 +194,7 @@ def test_resizing_to_the_same_resolution_keeps_the_parameters() -> None:
     assert field.planes is planes
 
 
+@pytest.mark.slow
 def test_a_short_fit_to_pictures_of_a_sphere() -> None:
     """One colour everywhere would be 10 dB, a sphere of its mean colour 13 dB."""
     assert fit_sphere(tensorf(TensorfConfig(), channels=3, head="sigmoid"), steps=100) > 24

@@ -7,6 +7,7 @@ from torch import Tensor
 from helpers.field_checks import (
     check_parameter_groups,
     fit_sphere,
+    linear_layers,
     points_and_directions,
 )
 from latentfields.fields.config import VanillaConfig
@@ -73,7 +74,7 @@ def test_it_is_the_network_of_figure_7() -> None:
 
 def test_the_size_of_the_paper() -> None:
     field = vanilla(PAPER_SIZE, channels=3)
-    shapes = [tuple(layer.weight.shape) for layer in field.trunk]  # type: ignore[union-attr]
+    shapes = [tuple(layer.weight.shape) for layer in linear_layers(field.trunk)]
     assert shapes == [(256, 63), *[(256, 256)] * 4, (256, 256 + 63), *[(256, 256)] * 2]
     assert tuple(field.branch.weight.shape) == (128, 256 + 27)
     # As many weights as one network of the authors' code: 595 844.
@@ -83,7 +84,7 @@ def test_the_size_of_the_paper() -> None:
 @pytest.mark.parametrize("skip_after", [0, 3, 7])
 def test_without_a_skip_within_the_trunk_no_layer_sees_the_position_again(skip_after: int) -> None:
     field = vanilla(replace(CONFIG, skip_after=skip_after))
-    shapes = [tuple(layer.weight.shape) for layer in field.trunk]  # type: ignore[union-attr]
+    shapes = [tuple(layer.weight.shape) for layer in linear_layers(field.trunk)]
     assert shapes == [(8, 15), (8, 8), (8, 8)]
     assert field(*points_and_directions())[1].isfinite().all()
 
@@ -97,6 +98,7 @@ def test_learning_rates_cover_all_parameters_once_and_follow_the_factor() -> Non
     check_parameter_groups(field, {name: 0.004 for name, _ in field.named_parameters()})
 
 
+@pytest.mark.slow
 def test_a_short_fit_to_pictures_of_a_sphere() -> None:
     """One colour everywhere would be 10 dB, a sphere of its mean colour 13 dB."""
     assert fit_sphere(vanilla(VanillaConfig(), channels=3, head="sigmoid"), steps=100) > 20

@@ -14,7 +14,7 @@ from latentfields.latent_nerf.build import SceneFrame
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import FitRunConfig, Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.rendering.config import GridSamplingConfig
 from latentfields.rendering.grid_sampler import GridSampler
 
@@ -35,7 +35,8 @@ class TwoColoredSphere(Field):
     channels = 3
 
     def density(self, points: Tensor) -> Tensor:
-        return DENSEST * ((RADIUS - points.norm(dim=-1)) / 0.08 + 0.5).clamp(0, 1)
+        distances: Tensor = points.norm(dim=-1)
+        return DENSEST * ((RADIUS - distances) / 0.08 + 0.5).clamp(0, 1)
 
     def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         right = (points[:, :1] > 0).float()
@@ -55,10 +56,10 @@ def world_to_scene() -> Tensor:
     return similarity
 
 
-def analytic_views() -> SceneViews:
+def analytic_views() -> SceneCameras:
     split = {"train": torch.arange(VIEWS - 2), "val": torch.arange(0), "test": torch.arange(VIEWS - 2, VIEWS)}
     names = tuple(f"shots/{index:03d}.jpg" for index in range(VIEWS))
-    return SceneViews(cameras=sphere_cameras(VIEWS), splits=split, names=names)
+    return SceneCameras(cameras=sphere_cameras(VIEWS), splits=split, names=names)
 
 
 def analytic_run(folder: Path) -> Run:

@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from helpers.corner_scene import corner_cameras, write_depth_scene
-from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
-from latentfields.autoencoders.config import PatchAutoencoderConfig
-from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.make import correspond
 from latentfields.lrf.encoder.config import EncoderTrainingConfig, EncoderWeightsConfig
@@ -26,19 +21,6 @@ CONFIG = EncoderTrainingConfig(
     weights=EncoderWeightsConfig(correspondence=0.3, original_kl=1e-4),
 )
 TINY_SCENE = {"width": 48, "height": 40}
-
-
-def small_autoencoder(*, variational: bool = False) -> Autoencoder:
-    """Factor 4, four channels, random weights."""
-    config = PatchAutoencoderConfig(
-        channels=4, patch=2, widths=(8, 8), blocks=(1, 1), variational=variational
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        codec = PatchAutoencoder(config)
-        for parameter in codec.parameters():  # Residual branches start at zero, which would hide gradients.
-            parameter.data += 0.05 * torch.randn_like(parameter)
-    return Autoencoder(codec.eval(), LatentStatistics((0.1,) * 4, (0.5,) * 4), name="small")
 
 
 def make_dataset(folder: Path, *, names: tuple[str, ...] = ("a", "b")) -> Path:

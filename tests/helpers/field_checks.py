@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.tiny import sphere_cameras, sphere_rgba
-from latentfields.cameras import Rays
+from latentfields.cameras import Cameras, Rays, look_at
 from latentfields.fields.field import Field
 from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
@@ -27,6 +28,27 @@ def points_and_directions(count: int = 20) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     points = 2 * torch.rand(count, 3, generator=generator) - 1
     return points, torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+
+
+def linear_layers(layers: Iterable[nn.Module]) -> list[nn.Linear]:
+    """The layers, all of which are linear."""
+    found = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    assert len(found) == len(list(layers))
+    return found
+
+
+def camera_rays(*, size: int) -> Rays:
+    """Of one camera that looks at the origin from outside of the box."""
+    cameras = Cameras(
+        camera_to_world=look_at(
+            torch.tensor([[2.0, 1.0, 1.5]]), torch.zeros(3), torch.tensor([0.0, 0.0, 1.0])
+        ),
+        focal=torch.full((1, 2), 1.1 * size),
+        principal=torch.full((1, 2), size / 2),
+        width=size,
+        height=size,
+    )
+    return cameras.rays().flatten()
 
 
 def check_gradients(field: Field) -> None:

@@ -5,13 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
-
-from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
-from latentfields.autoencoders.config import PatchAutoencoderConfig
-from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.igae.config import (
     IgaeConfig,
     IgaeWeightsConfig,
@@ -56,30 +49,9 @@ def with_weights(**weights: float) -> IgaeConfig:
     return replace(CONFIG, joint=replace(CONFIG.joint, weights=IgaeWeightsConfig(**(zero | weights))))
 
 
-def small_autoencoder(*, seed: int = 0) -> Autoencoder:
-    """Factor 4, four channels, random weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        codec = PatchAutoencoder(PatchAutoencoderConfig(channels=4, patch=2, widths=(8, 8), blocks=(1, 1)))
-        for parameter in codec.parameters():  # Residual branches start at zero, which would hide gradients.
-            parameter.data += 0.05 * torch.randn_like(parameter)
-    return Autoencoder(codec.eval(), LatentStatistics((0.1,) * 4, (0.5,) * 4), name="small")
-
-
 def write_scenes(folder: Path, *, count: int = 3, views: int = 8) -> Path:
     """`count` rendered objects of 32 x 32 pixels: 6 views to train on and 2 to test for every 8."""
     options = RenderConfig(views=views, size=SIZE, samples=1, test_fraction=0.25, val_fraction=0.0)
     for seed in range(count):
         render_object_scene(generate_object("mugs", seed), folder / f"mug-{seed}", options=options, seed=seed)
-    return folder
-
-
-def write_photos(folder: Path, *, count: int = 6) -> Path:
-    """Colour gradients with a dark stripe, a little larger than needed."""
-    folder.mkdir(parents=True)
-    for index in range(count):
-        y, x = np.mgrid[0:48, 0:40] / 48
-        colors = np.stack([x, y, (x * (index + 1)) % 1], axis=-1)
-        colors[:, 10 + index : 14 + index] *= 0.2
-        Image.fromarray((colors * 255).astype(np.uint8)).save(folder / f"photo-{index}.png")
     return folder

@@ -67,4 +67,5 @@ def world_points(camera: Cameras, depth: NDArray[np.float32]) -> NDArray[np.floa
     x = (columns + 0.5 - principal[0]) / focal[0] * z
     y = -(rows + 0.5 - principal[1]) / focal[1] * z
     pose = camera.camera_to_world[0].double().numpy()
-    return np.stack([x, y, -z], axis=1) @ pose[:3, :3].T + pose[:3, 3]
+    world: NDArray[np.float64] = np.stack([x, y, -z], axis=1) @ pose[:3, :3].T + pose[:3, 3]
+    return world

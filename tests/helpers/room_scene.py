@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ def save_photographs(folder: Path, photographs: list[Photograph]) -> None:
     for photograph in photographs:
         path = folder / photograph.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"quality": 98, "subsampling": 0} if path.suffix == ".jpg" else {}
+        options: dict[str, Any] = {"quality": 98, "subsampling": 0} if path.suffix == ".jpg" else {}
         Image.fromarray(photographed(photograph)).save(path, **options)
 
 

@@ -12,12 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.config import PatchAutoencoderConfig
-from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
-from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.cameras import Cameras, look_at
 from latentfields.fields.config import GaussiansConfig, TriPlaneConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.fit import fit
 from latentfields.rendering.config import GridSamplingConfig, SplattingConfig
 from latentfields.scenes.scene import Scene
 
@@ -37,6 +35,16 @@ TINY_FIT = FitConfig(
 
 TINY_GAUSSIANS = replace(TINY_FIT, field=GaussiansConfig(initial=60), sampling=SplattingConfig())
 """The same with a few Gaussians."""
+
+
+def fitted_run(
+    scene: Scene, autoencoder: Autoencoder, *, stored: Path, out: Path, supervision: int, alignment: int
+) -> Path:
+    """The folder of a tiny fit that knows where its autoencoder is stored."""
+    named = autoencoder.clone()
+    named.name = str(stored)
+    fit(scene, named, out=out, config=TINY_FIT.with_steps(supervision=supervision, alignment=alignment))
+    return out
 
 
 def sphere_cameras(views: int) -> Cameras:
@@ -90,21 +98,3 @@ def write_sphere_scene(folder: Path, *, views: int = 15) -> Path:
         text = json.dumps({"camera_angle_x": angle, "frames": frames})
         (folder / f"transforms_{split}.json").write_text(text)
     return folder
-
-
-def linear_autoencoder(images: Tensor, *, config: PatchAutoencoderConfig) -> Autoencoder:
-    """An autoencoder that is the best linear patch codec of `images`, with their latent statistics."""
-    torch.manual_seed(0)
-    network = PatchAutoencoder(config)
-    mean, basis = principal_components(images, factor=config.factor, channels=config.channels)
-    rotation = balanced_rotation(config.channels)
-    network.initialise_linear(mean, torch.einsum("cd,dxyz->cxyz", rotation, basis))
-    autoencoder = Autoencoder(network, None, name="linear")
-    autoencoder.set_statistics(autoencoder.measure_statistics(images))
-    return autoencoder.eval()
-
-
-def scene_autoencoder(scene: Scene) -> Autoencoder:
-    """Eight channels, factor 4: small enough for a loss that the decoder's alignment can win back."""
-    config = PatchAutoencoderConfig(channels=8, patch=4, widths=(16,), blocks=(1,))
-    return linear_autoencoder(scene.images(scene.indices("train")), config=config)

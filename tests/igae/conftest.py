@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.igae_data import small_autoencoder, write_photos, write_scenes
+from helpers.autoencoders import small_autoencoder
+from helpers.igae_data import write_scenes
+from helpers.photo_files import write_photos
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,9 @@ from latentfields.igae.batches import BatchSchedule, batch_noise, photo_crops
 from latentfields.training.prefetch import Prefetcher
 
 
-def schedule(counts, *, scenes=3, views=2, photos=2, seed=0):
+def schedule(
+    counts: list[int], *, scenes: int = 3, views: int = 2, photos: int = 2, seed: int = 0
+) -> BatchSchedule:
     ends = torch.tensor(counts).cumsum(0).tolist()
     return BatchSchedule(
         views=tuple(torch.arange(end - count, end) for count, end in zip(counts, ends, strict=True)),
@@ -29,7 +31,9 @@ def schedule(counts, *, scenes=3, views=2, photos=2, seed=0):
     views=st.integers(1, 3),
     step=st.integers(0, 1000),
 )
-def test_a_batch_holds_different_scenes_and_different_views_of_each(counts, scenes, views, step):
+def test_a_batch_holds_different_scenes_and_different_views_of_each(
+    counts: list[int], scenes: int, views: int, step: int
+) -> None:
     plan = schedule(counts, scenes=scenes, views=views)
     batch = plan.plan(step)
     assert len(set(batch.scenes)) == len(batch.scenes) == min(scenes, len(counts))
@@ -38,14 +42,14 @@ def test_a_batch_holds_different_scenes_and_different_views_of_each(counts, scen
         assert len(set(chosen.tolist())) == len(chosen) == min(views, counts[scene])
 
 
-def test_every_scene_has_its_turn():
+def test_every_scene_has_its_turn() -> None:
     plan = schedule([2] * 6, scenes=3)
     for start in range(0, 10, 2):
         seen = plan.plan(start).scenes + plan.plan(start + 1).scenes
         assert sorted(seen) == [0, 1, 2, 3, 4, 5]
 
 
-def test_plans_follow_from_seed_and_step():
+def test_plans_follow_from_seed_and_step() -> None:
     a, b = schedule([4] * 5), schedule([4] * 5)
     assert a.plan(7).scenes == b.plan(7).scenes
     assert a.plan(7).photo_seeds == b.plan(7).photo_seeds
@@ -53,12 +57,12 @@ def test_plans_follow_from_seed_and_step():
     assert a.plan(7).scene_seeds != schedule([4] * 5, seed=1).plan(7).scene_seeds
 
 
-def test_epochs_are_passes_over_all_views():
+def test_epochs_are_passes_over_all_views() -> None:
     assert schedule([10, 20, 30], scenes=3, views=2).steps(4.0) == 40
     assert schedule([10, 20, 30], scenes=3, views=2).steps(0.01) == 1
 
 
-def test_parts_make_up_the_whole():
+def test_parts_make_up_the_whole() -> None:
     whole = schedule([3] * 5, scenes=5, photos=3).plan(2)
     first, second = whole.part(slice(0, 2), slice(0, 1)), whole.part(slice(2, 5), slice(1, 3))
     assert first.scenes + second.scenes == whole.scenes
@@ -67,7 +71,7 @@ def test_parts_make_up_the_whole():
     assert torch.equal(torch.cat(first.views + second.views), torch.cat(whole.views))
 
 
-def test_a_photo_crop_follows_from_its_own_seed():
+def test_a_photo_crop_follows_from_its_own_seed() -> None:
     photo = (torch.rand(20, 24, 3, generator=torch.Generator().manual_seed(0)) * 255).byte().numpy()
     photos = TrainingImages(photos=(photo, photo[::-1].copy()), renders=None, size=16)
     together = photo_crops(photos, (11, 12, 13))
@@ -76,10 +80,10 @@ def test_a_photo_crop_follows_from_its_own_seed():
     assert photo_crops(photos, ()).shape == (0, 3, 16, 16)
 
 
-def test_the_prefetcher_gives_the_batch_of_the_step_and_makes_the_next():
+def test_the_prefetcher_gives_the_batch_of_the_step_and_makes_the_next() -> None:
     made, second = [], threading.Event()
 
-    def make(step):
+    def make(step: int) -> int:
         made.append(step)
         if step == 4:
             second.set()
@@ -94,8 +98,8 @@ def test_the_prefetcher_gives_the_batch_of_the_step_and_makes_the_next():
     assert made[:2] == [3, 4]
 
 
-def test_the_prefetcher_passes_errors_on():
-    def make(step):
+def test_the_prefetcher_passes_errors_on() -> None:
+    def make(step: int) -> int:
         raise RuntimeError("disk gone")
 
     batches: Prefetcher[int] = Prefetcher(make)
@@ -104,7 +108,7 @@ def test_the_prefetcher_passes_errors_on():
     batches.close()
 
 
-def test_noise_is_the_same_for_any_number_of_processes():
+def test_noise_is_the_same_for_any_number_of_processes() -> None:
     whole = schedule([3] * 5, scenes=5, photos=3).plan(2)
     first, second = whole.part(slice(0, 2), slice(0, 1)), whole.part(slice(2, 5), slice(1, 3))
     of = partial(batch_noise, strongest=0.3, shape=(4, 8, 8))

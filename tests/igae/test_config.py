@@ -1,14 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
-from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, IgaeConfig
+from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, Ablation, IgaeConfig, IgaePreset
 
 
-def test_the_paper_preset_is_table_15():
+def test_the_paper_preset_is_table_15() -> None:
     joint, weights = PAPER.joint, PAPER.joint.weights
     assert (PAPER.pretraining.epochs, joint.epochs) == (50, 75)
     assert (weights.latent, weights.rgb, weights.tv_planes) == (1, 1, 1e-4)
@@ -21,13 +22,13 @@ def test_the_paper_preset_is_table_15():
     assert PAPER.size == 128
 
 
-def changed(config, path, value):
+def changed(config: Any, path: str, value: object) -> Any:
     outer, _, inner = path.partition(".")
     return replace(config, **{outer: changed(getattr(config, outer), inner, value) if inner else value})
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_in_range(name):
+def test_presets_are_in_range(name: IgaePreset) -> None:
     PRESETS[name].check()
 
 
@@ -47,12 +48,12 @@ def test_presets_are_in_range(name):
         ("joint.epochs", -1.0, 0),
     ],
 )
-def test_values_out_of_range_are_named_as_in_a_settings_file(path, value, lowest):
+def test_values_out_of_range_are_named_as_in_a_settings_file(path: str, value: float, lowest: int) -> None:
     with pytest.raises(InputError, match=rf"^{path}: is {value}; expected at least {lowest}$"):
         changed(TINY, path, value).check()
 
 
-def test_files_with_one_ray_per_pixel_are_those_of_earlier_versions():
+def test_files_with_one_ray_per_pixel_are_those_of_earlier_versions() -> None:
     stored = to_json(TINY)
     stored["scenes"]["pixel_samples"] = 1
     assert from_json(IgaeConfig, stored, source=Path("config.json")) == TINY
@@ -61,7 +62,7 @@ def test_files_with_one_ray_per_pixel_are_those_of_earlier_versions():
         from_json(IgaeConfig, stored, source=Path("config.json"))
 
 
-def test_presets_grow():
+def test_presets_grow() -> None:
     assert [*PRESETS] == ["tiny", "small", "paper"]
     for smaller, larger in ((TINY, SMALL), (SMALL, PAPER)):
         assert smaller.size <= larger.size
@@ -78,7 +79,7 @@ def test_presets_grow():
         ("frozen-scenes", True, True, False),
     ],
 )
-def test_ablations(ablation, has_3d, has_preservation, moves_scenes):
+def test_ablations(ablation: Ablation, has_3d: bool, has_preservation: bool, moves_scenes: bool) -> None:
     config = replace(IgaeConfig(), ablation=ablation)
     assert (config.has_3d, config.has_preservation, config.moves_scenes) == (
         has_3d,

@@ -4,18 +4,22 @@ import json
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from helpers.igae_data import CONFIG, small_autoencoder, write_scenes
-from latentfields.autoencoders.autoencoder import LatentStatistics
+from helpers.autoencoders import small_autoencoder
+from helpers.igae_data import CONFIG, write_scenes
+from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
 from latentfields.igae import joint, pretrain
+from latentfields.igae.config import IgaeConfig
 from latentfields.igae.finetune import finetune_3d
+from latentfields.pages.report import Report, write_report
 from latentfields.scenes import load_scene
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import Interrupted, LoopConfig, checkpoint_path, read_log
@@ -23,20 +27,20 @@ from latentfields.training.loop import Interrupted, LoopConfig, checkpoint_path,
 LOOP = LoopConfig(checkpoint_seconds=3600.0, log_every=1)
 
 
-def finetune(data: Path, out: Path, config=CONFIG, **options):
-    options = {
+def finetune(data: Path, out: Path, config: IgaeConfig = CONFIG, **changes: Any) -> Autoencoder:
+    options: dict[str, Any] = {
         "autoencoder": data / "base",
         "scenes": [data / "scenes"],
         "photos": [data / "photos"],
         "cache": data / "cache",
         "command": "latentfields autoencoder finetune-3d",
         "loop": LOOP,
-    } | options
+    } | changes
     return finetune_3d(config, out=out, **options)
 
 
 @pytest.fixture(scope="module")
-def finished(data, tmp_path_factory):
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted run."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     finetune(data, out)
@@ -47,7 +51,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return load_tensors(out / "autoencoder" / "model.safetensors")[0]
 
 
-def test_both_phases_learn(finished):
+def test_both_phases_learn(finished: Path) -> None:
     scenes, both = read_log(finished / "pretraining"), read_log(finished / "joint")
     assert [len(scenes), len(both)] == [9, 14]
     for records, name in ((scenes, "latent"), (both, "loss")):
@@ -55,7 +59,7 @@ def test_both_phases_learn(finished):
         assert last < 0.95 * first
 
 
-def test_every_term_and_the_waiting_is_logged(finished):
+def test_every_term_and_the_waiting_is_logged(finished: Path) -> None:
     expected = {
         "step",
         "seconds",
@@ -77,9 +81,13 @@ def test_every_term_and_the_waiting_is_logged(finished):
     assert record["loss"] == pytest.approx(record["3d"] + record["ae"], rel=1e-5)
 
 
-def test_the_result_is_an_autoencoder_of_the_same_class_with_statistics_of_its_own(finished, data):
+def test_the_result_is_an_autoencoder_of_the_same_class_with_statistics_of_its_own(
+    finished: Path, data: Path
+) -> None:
     result, start = load_autoencoder(finished / "autoencoder"), load_autoencoder(data / "base")
     assert isinstance(result.codec, PatchAutoencoder)
+    assert isinstance(result.codec, PatchAutoencoder)
+    assert isinstance(start.codec, PatchAutoencoder)
     assert result.codec.config == start.codec.config
     images = load_scene(data / "scenes" / "mug-0").images(torch.arange(8))
     assert not torch.allclose(result.encode(images), start.encode(images), atol=1e-3)
@@ -98,7 +106,7 @@ def test_the_result_is_an_autoencoder_of_the_same_class_with_statistics_of_its_o
     }
 
 
-def test_new_statistics_leave_decoding_alone(finished, data):
+def test_new_statistics_leave_decoding_alone(finished: Path, data: Path) -> None:
     """They are an affine map outside of the network: D(E(x)) is what it was with the old ones."""
     result = load_autoencoder(finished / "autoencoder")
     images = load_scene(data / "scenes" / "mug-0").images(torch.arange(2))
@@ -108,7 +116,7 @@ def test_new_statistics_leave_decoding_alone(finished, data):
     torch.testing.assert_close(decoded, result.decode(result.encode(images)).detach(), atol=1e-5, rtol=1e-4)
 
 
-def test_the_page_shows_scenes_and_photos(finished):
+def test_the_page_shows_scenes_and_photos(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     for text in (
         "mug-0",
@@ -123,19 +131,20 @@ def test_the_page_shows_scenes_and_photos(finished):
     assert "finished" in page
 
 
-def test_the_page_is_rewritten_while_it_trains(data, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_the_page_is_rewritten_while_it_trains(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(joint, "EVALUATE_EVERY", 2)
     monkeypatch.setattr(pretrain, "EVALUATE_EVERY", 3)
     statuses = []
-    from latentfields.igae import dashboard
+    original = write_report
 
-    original = dashboard.write_report
-
-    def watch(path, report):
+    def watch(path: Path, report: Report) -> None:
         statuses.append(report.status)
         original(path, report)
 
-    monkeypatch.setattr(dashboard, "write_report", watch)
+    monkeypatch.setattr("latentfields.igae.dashboard.write_report", watch)
     finetune(data, tmp_path / "run")
     assert statuses[:3] == ["latent scenes: step 3", "latent scenes: step 6", "latent scenes: step 9"]
     assert statuses[3:5] == ["joint: step 2", "joint: step 4"]
@@ -144,13 +153,21 @@ def test_the_page_is_rewritten_while_it_trains(data, tmp_path, monkeypatch):
     assert logged == [2, 4, 6, 8, 10, 12, 14]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase", "trainer"), [("pretraining", pretrain.ScenePretrainer), ("joint", joint.JointTrainer)]
 )
-def test_stopped_and_resumed_equals_uninterrupted(data, tmp_path, finished, monkeypatch, phase, trainer):
+def test_stopped_and_resumed_equals_uninterrupted(
+    data: Path,
+    tmp_path: Path,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: str,
+    trainer: type[pretrain.ScenePretrainer | joint.JointTrainer],
+) -> None:
     step = trainer.step
 
-    def stop_at_five(self, index, progress):
+    def stop_at_five(self: Any, index: int, progress: float) -> dict[str, float]:
         if index == 4:
             signal.raise_signal(signal.SIGTERM)
         return step(self, index, progress)
@@ -175,14 +192,17 @@ def test_stopped_and_resumed_equals_uninterrupted(data, tmp_path, finished, monk
         assert torch.equal(tensor, weights(tmp_path / "run")[name])
 
 
-def test_killed_in_the_middle_of_a_step_equals_uninterrupted(data, tmp_path, finished, monkeypatch):
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_step_equals_uninterrupted(
+    data: Path, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No last words: what was done since the last checkpoint is done again."""
     step = joint.JointTrainer.step
 
     class Killed(BaseException):
         pass
 
-    def die_at_seven(self, index, progress):
+    def die_at_seven(self: Any, index: int, progress: float) -> dict[str, float]:
         values = step(self, index, progress)
         if index == 7:
             raise Killed
@@ -197,12 +217,12 @@ def test_killed_in_the_middle_of_a_step_equals_uninterrupted(data, tmp_path, fin
         assert torch.equal(tensor, weights(tmp_path / "run")[name])
 
 
-def test_other_settings_need_another_folder(data, finished):
+def test_other_settings_need_another_folder(data: Path, finished: Path) -> None:
     with pytest.raises(InputError, match="other settings"):
         finetune(data, finished, replace(CONFIG, seed=5))
 
 
-def test_latent_scenes_can_be_taken_over(data, tmp_path, finished):
+def test_latent_scenes_can_be_taken_over(data: Path, tmp_path: Path, finished: Path) -> None:
     """The joint phase that follows is the same as after fitting them again."""
     finetune(data, tmp_path / "run", pretrained=finished)
     assert not (tmp_path / "run" / "pretraining").exists()
@@ -210,13 +230,13 @@ def test_latent_scenes_can_be_taken_over(data, tmp_path, finished):
         assert torch.equal(tensor, weights(tmp_path / "run")[name])
 
 
-def test_latent_scenes_of_other_settings_are_refused(data, tmp_path, finished):
+def test_latent_scenes_of_other_settings_are_refused(data: Path, tmp_path: Path, finished: Path) -> None:
     config = replace(CONFIG, pretraining=replace(CONFIG.pretraining, epochs=3.0))
     with pytest.raises(InputError, match="'pretraining'"):
         finetune(data, tmp_path / "run", config, pretrained=finished)
 
 
-def test_without_3d_no_scenes_are_fitted(data, tmp_path, finished):
+def test_without_3d_no_scenes_are_fitted(data: Path, tmp_path: Path, finished: Path) -> None:
     finetune(data, tmp_path / "run", replace(CONFIG, ablation="no-3d"), command=None)
     assert not (tmp_path / "run" / "pretraining").exists()
     held_out = json.loads((tmp_path / "run" / "metrics.json").read_text())["held_out"]
@@ -225,7 +245,7 @@ def test_without_3d_no_scenes_are_fitted(data, tmp_path, finished):
     assert ['<pre class="command' in page for page in pages] == [True, False]
 
 
-def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
+def test_without_preservation_no_photos_are_needed(data: Path, tmp_path: Path, finished: Path) -> None:
     config = replace(CONFIG, ablation="no-preservation")
     finetune(data, tmp_path / "run", config, photos=[], pretrained=finished)
     assert (tmp_path / "run" / "autoencoder" / "model.safetensors").exists()
@@ -245,13 +265,15 @@ def test_without_preservation_no_photos_are_needed(data, tmp_path, finished):
         ({"device": "gpu"}, "device: is 'gpu'; expected auto or one of"),
     ],
 )
-def test_unusable_requests_leave_nothing_behind(data, tmp_path, options, problem):
+def test_unusable_requests_leave_nothing_behind(
+    data: Path, tmp_path: Path, options: dict[str, Any], problem: str
+) -> None:
     with pytest.raises(InputError, match=problem):
         finetune(data, tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
 
 
-def test_scenes_that_cannot_be_read_leave_nothing_behind(data, tmp_path):
+def test_scenes_that_cannot_be_read_leave_nothing_behind(data: Path, tmp_path: Path) -> None:
     write_scenes(tmp_path / "scenes", count=1)
     for picture in (tmp_path / "scenes").rglob("*.png"):
         Image.open(picture).crop((0, 0, 32, 24)).save(picture)
@@ -260,7 +282,8 @@ def test_scenes_that_cannot_be_read_leave_nothing_behind(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_diffusers_autoencoder_can_be_the_start(data, tmp_path):
+@pytest.mark.slow
+def test_a_diffusers_autoencoder_can_be_the_start(data: Path, tmp_path: Path) -> None:
     diffusers = pytest.importorskip("diffusers")
     torch.manual_seed(0)
     model = diffusers.AutoencoderKL(

@@ -1,10 +1,12 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from helpers.igae_data import SIZE, write_photos, write_scenes
+from helpers.igae_data import SIZE, write_scenes
+from helpers.photo_files import write_photos
 from latentfields.errors import InputError
 from latentfields.igae.image_cache import _cached, cache_photos, cache_scenes
 from latentfields.scenes import load_scene
@@ -13,7 +15,7 @@ from latentfields.scenes.visual_hull import visual_hull_cells
 WHITE = (1.0, 1.0, 1.0)
 
 
-def test_views_are_those_of_the_scenes(data, tmp_path):
+def test_views_are_those_of_the_scenes(data: Path, tmp_path: Path) -> None:
     views = cache_scenes([data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path)
     assert views.names == ("mug-0", "mug-1", "mug-2")
     assert [len(indices) for indices in views.train] == [6, 6, 6]
@@ -26,12 +28,13 @@ def test_views_are_those_of_the_scenes(data, tmp_path):
     torch.testing.assert_close(cached.focal, scene.cameras[train].focal)
     assert (views.near[1], views.far[1]) == (scene.near, scene.far)
     assert isinstance(views.pixels, np.memmap)
+    assert scene.alpha is not None
     hull = visual_hull_cells(scene.cameras, scene.alpha, views=train, resolution=8)
     assert torch.equal(views.hulls[1], hull)
     assert 0 < int(hull.sum()) < 8**3
 
 
-def test_views_are_resized_with_their_cameras(data, tmp_path):
+def test_views_are_resized_with_their_cameras(data: Path, tmp_path: Path) -> None:
     views = cache_scenes(
         [data / "scenes"], size=SIZE // 2, background=WHITE, grid_resolution=8, cache=tmp_path
     )
@@ -40,10 +43,10 @@ def test_views_are_resized_with_their_cameras(data, tmp_path):
     assert float(views.cameras.focal[0, 0]) == pytest.approx(float(scene.cameras.focal[0, 0]) / 2)
 
 
-def test_a_cache_is_built_once_and_again_when_data_change(tmp_path):
+def test_a_cache_is_built_once_and_again_when_data_change(tmp_path: Path) -> None:
     scenes = write_scenes(tmp_path / "scenes", count=1)
 
-    def built():
+    def built() -> dict[str, int]:
         cache_scenes([scenes], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path / "cache")
         return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
 
@@ -53,8 +56,10 @@ def test_a_cache_is_built_once_and_again_when_data_change(tmp_path):
     assert len(built()) == 2
 
 
-def test_an_interrupted_build_leaves_nothing_that_looks_finished(data, tmp_path, monkeypatch):
-    def fail(*args, **kwargs):
+def test_an_interrupted_build_leaves_nothing_that_looks_finished(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -68,7 +73,7 @@ def test_an_interrupted_build_leaves_nothing_that_looks_finished(data, tmp_path,
     )
 
 
-def test_photos_are_split_and_keep_their_pixels(tmp_path):
+def test_photos_are_split_and_keep_their_pixels(tmp_path: Path) -> None:
     write_photos(tmp_path / "photos", count=17)
     photos = cache_photos([tmp_path / "photos"], size=SIZE, cache=tmp_path / "cache")
     assert len(photos.train.photos) == 15
@@ -77,7 +82,7 @@ def test_photos_are_split_and_keep_their_pixels(tmp_path):
     assert len(shown) == 15
 
 
-def test_large_photos_are_shrunk_and_small_ones_left_out(tmp_path):
+def test_large_photos_are_shrunk_and_small_ones_left_out(tmp_path: Path) -> None:
     from PIL import Image
 
     (tmp_path / "photos").mkdir()
@@ -91,13 +96,13 @@ def test_large_photos_are_shrunk_and_small_ones_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_too_few_photos_are_refused(tmp_path, count):
+def test_too_few_photos_are_refused(tmp_path: Path, count: int) -> None:
     write_photos(tmp_path / "photos", count=count)
     with pytest.raises(InputError, match="photos"):
         cache_photos([tmp_path / "photos"], size=SIZE, cache=tmp_path / "cache")
 
 
-def test_a_folder_without_scenes_is_refused(tmp_path):
+def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no scenes here"):
         cache_scenes(
@@ -105,12 +110,15 @@ def test_a_folder_without_scenes_is_refused(tmp_path):
         )
 
 
-def test_two_runs_may_fill_a_shared_cache_at_the_same_time(tmp_path):
+def test_two_runs_may_fill_a_shared_cache_at_the_same_time(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "images"
 
-    def write(out):
+    def write_first(out: Path) -> None:
+        (out / "file").write_text("first")
+
+    def write(out: Path) -> None:
         if not folder.is_dir():  # The other run writes and finishes while this one is writing.
-            _cached(folder, lambda mine: (mine / "file").write_text("first"))
+            _cached(folder, write_first)
         (out / "file").write_text("second")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,7 +1,9 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
 from latentfields.igae import losses
 from latentfields.igae.config import IgaeWeightsConfig
@@ -20,13 +22,13 @@ WEIGHTS = IgaeWeightsConfig(
         losses.photo_reconstruction_loss,
     ],
 )
-def test_squared_norms_are_means_over_elements(loss):
+def test_squared_norms_are_means_over_elements(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
     a = torch.full((2, 3, 4, 5), 0.75)
     assert float(loss(a, a - 0.5)) == 0.25
     assert float(loss(a, a)) == 0.0
 
 
-def test_equations_8_10_11_12_add_up():
+def test_equations_8_10_11_12_add_up() -> None:
     one = torch.tensor(1.0)
     assert float(losses.regularisation_3d(one, one, one, WEIGHTS)) == 2 + 3 + 5
     real = losses.real_autoencoder_loss(one, one, one, WEIGHTS)
@@ -35,14 +37,14 @@ def test_equations_8_10_11_12_add_up():
     assert float(losses.igae_loss(2 * one, 3 * one)) == 5.0
 
 
-def test_latent_variation_is_the_length_of_differences_per_element():
+def test_latent_variation_is_the_length_of_differences_per_element() -> None:
     """Two channels that rise by 3 and 4 a pixel: every difference along rows has the 2-norm 5, others are 0."""
     ramp = torch.arange(6.0).expand(5, 6)
     latents = torch.stack([3 * ramp, 4 * ramp])[None]
     assert float(losses.latent_total_variation(latents)) == pytest.approx(5 / 2, rel=1e-5)
 
 
-def test_latent_variation_does_not_depend_on_batch_or_resolution():
+def test_latent_variation_does_not_depend_on_batch_or_resolution() -> None:
     ramp = torch.arange(32.0).expand(32, 32)[None, None]
     small, large = ramp[..., :8, :8], ramp.repeat(3, 1, 1, 1)
     assert float(losses.latent_total_variation(small)) == pytest.approx(
@@ -51,7 +53,7 @@ def test_latent_variation_does_not_depend_on_batch_or_resolution():
     assert math.isclose(float(losses.latent_total_variation(ramp)), 1.0, rel_tol=1e-5)
 
 
-def object_latents(*, offset=0.0, scale=1.0):
+def object_latents(*, offset: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """A view whose left half shows an object with unit variance, on a background of 5."""
     latents = torch.full((2, 3, 4, 6), 5.0)
     pattern = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(4, 1).expand(4, 3)
@@ -61,7 +63,7 @@ def object_latents(*, offset=0.0, scale=1.0):
     return latents, opacity
 
 
-def test_relative_latent_loss_is_the_error_over_the_variance():
+def test_relative_latent_loss_is_the_error_over_the_variance() -> None:
     encoded, opacity = object_latents(offset=7.0)
     rendered = encoded.clone()
     rendered[..., :3] -= 0.5
@@ -69,14 +71,14 @@ def test_relative_latent_loss_is_the_error_over_the_variance():
     assert value == pytest.approx(0.25 / (1 + losses.SMALLEST_VARIANCE), rel=1e-5)
 
 
-def test_relative_latent_loss_keeps_the_plain_error_on_the_background():
+def test_relative_latent_loss_keeps_the_plain_error_on_the_background() -> None:
     encoded, opacity = object_latents()
     rendered = encoded.clone()
     rendered[..., 3:] += 0.5
     assert float(losses.relative_latent_loss(encoded, rendered, opacity)) == pytest.approx(0.25 / 2)
 
 
-def test_less_contrast_lowers_the_plain_loss_but_not_the_relative_one():
+def test_less_contrast_lowers_the_plain_loss_but_not_the_relative_one() -> None:
     encoded, opacity = object_latents(scale=20.0)
     small, _ = object_latents(scale=10.0)
     noise = torch.randn(2, 3, 4, 3, generator=torch.Generator().manual_seed(0))
@@ -92,7 +94,7 @@ def test_less_contrast_lowers_the_plain_loss_but_not_the_relative_one():
     assert relative[1] == pytest.approx(relative[0], rel=1e-3)
 
 
-def test_views_without_an_object_are_background():
+def test_views_without_an_object_are_background() -> None:
     latents = torch.zeros(1, 2, 3, 3)
     value = losses.relative_latent_loss(latents, latents + 2.0, torch.zeros(1, 1, 3, 3))
     assert float(value) == pytest.approx(4.0)

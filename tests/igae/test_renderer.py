@@ -1,11 +1,13 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from helpers.igae_data import CONFIG
+from latentfields.cameras import Cameras
 from latentfields.fields.triplane import TriPlane
 from latentfields.igae.renderer import TriPlaneRenderer
-from latentfields.igae.scenes import LatentScenes
+from latentfields.igae.scenes import ActiveScene, LatentScenes
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.renderer import render_rays
 from latentfields.rendering.rendering import Shot
@@ -15,7 +17,7 @@ CPU = torch.device("cpu")
 BACKGROUND = torch.tensor([1.0, -2.0, 0.5])
 
 
-def renderer_and_scenes():
+def renderer_and_scenes() -> tuple[TriPlaneRenderer, list[ActiveScene]]:
     config = CONFIG.scenes
     torch.manual_seed(0)
     hulls = torch.ones(2, 8**3, dtype=torch.bool)
@@ -23,17 +25,23 @@ def renderer_and_scenes():
     return TriPlaneRenderer(config, channels=3), scenes.fetch([0, 1], CPU)
 
 
-def cameras(size=6):
+def cameras(size: int = 6) -> Cameras:
     return sphere_cameras(2, distance=2.5, size=size, field_of_view=50.0, seed=0)
 
 
-def render(renderer, scene, *, through=None, generator=None):
+def render(
+    renderer: TriPlaneRenderer,
+    scene: ActiveScene,
+    *,
+    through: Cameras | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     through = through or cameras()
     shot = Shot(through.rays().flatten(), BACKGROUND, near=0.5, far=5.0, generator=generator)
     return renderer.render(scene, shot).as_images(through).features
 
 
-def test_a_scene_renders_like_a_field_of_its_own():
+def test_a_scene_renders_like_a_field_of_its_own() -> None:
     renderer, (scene, other) = renderer_and_scenes()
     field = TriPlane(CONFIG.scenes.triplane, channels=3, head="linear")
     field.planes.data.copy_(scene.planes.detach())
@@ -46,7 +54,7 @@ def test_a_scene_renders_like_a_field_of_its_own():
     assert not torch.allclose(render(renderer, other), rendered)
 
 
-def test_rendering_repeats_without_jitter_and_by_seed_with_it():
+def test_rendering_repeats_without_jitter_and_by_seed_with_it() -> None:
     renderer, (scene, _) = renderer_and_scenes()
     assert torch.equal(render(renderer, scene), render(renderer, scene))
     jittered = [render(renderer, scene, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
@@ -54,7 +62,7 @@ def test_rendering_repeats_without_jitter_and_by_seed_with_it():
     assert not torch.equal(jittered[0], jittered[2])
 
 
-def test_rays_that_miss_the_scene_show_the_background():
+def test_rays_that_miss_the_scene_show_the_background() -> None:
     renderer, (scene, _) = renderer_and_scenes()
     away = cameras()
     away.camera_to_world[:, :3, :3] *= torch.tensor([-1.0, 1.0, -1.0])  # turned round
@@ -62,7 +70,7 @@ def test_rays_that_miss_the_scene_show_the_background():
     torch.testing.assert_close(rendered, BACKGROUND.view(1, 3, 1, 1).expand_as(rendered))
 
 
-def test_gradients_reach_planes_and_mlp_and_no_other_scene():
+def test_gradients_reach_planes_and_mlp_and_no_other_scene() -> None:
     renderer, (scene, other) = renderer_and_scenes()
     render(renderer, scene).square().sum().backward()
     assert scene.planes.grad is not None
@@ -71,7 +79,7 @@ def test_gradients_reach_planes_and_mlp_and_no_other_scene():
     assert all(parameter.grad is not None for parameter in renderer.parameters())
 
 
-def test_grids_are_looked_at_again_on_schedule():
+def test_grids_are_looked_at_again_on_schedule() -> None:
     renderer, (scene, _) = renderer_and_scenes()
     changed = []
     for visits in range(4):

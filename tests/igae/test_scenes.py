@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -9,30 +11,32 @@ from latentfields.rendering.grid_sampler import GridSampler
 CPU = torch.device("cpu")
 
 
-def sized(*, resolution=5, features=3, grid_resolution=4):
+def sized(*, resolution: int = 5, features: int = 3, grid_resolution: int = 4) -> LatentScenesConfig:
     sampling = DensityGridConfig(grid_resolution=grid_resolution)
     return LatentScenesConfig(resolution=resolution, features=features, sampling=sampling)
 
 
-def some_scenes(count=4, *, seed=0):
+def some_scenes(count: int = 4, *, seed: int = 0) -> LatentScenes:
     return LatentScenes(torch.ones(count, 4**3, dtype=torch.bool), sized(), seed=seed)
 
 
-def visit(scenes, indices, gradient, *, learning_rate=0.1):
+def visit(
+    scenes: LatentScenes, indices: Sequence[int], gradient: float, *, learning_rate: float = 0.1
+) -> None:
     active = scenes.fetch(indices, CPU)
     for scene in active:
         scene.planes.grad = torch.full_like(scene.planes, gradient)
     scenes.update(active, learning_rate=learning_rate)
 
 
-def test_planes_follow_from_the_seed_and_differ_between_scenes():
+def test_planes_follow_from_the_seed_and_differ_between_scenes() -> None:
     a, b, c = some_scenes(), some_scenes(), some_scenes(seed=1)
     assert torch.equal(a.planes, b.planes)
     assert not torch.equal(a.planes, c.planes)
     assert not torch.equal(a.planes[0], a.planes[1])
 
 
-def test_absent_scenes_do_not_move_at_all():
+def test_absent_scenes_do_not_move_at_all() -> None:
     scenes = some_scenes()
     visit(scenes, [1, 2], 1.0)
     before = {name: tensor.clone() for name, tensor in scenes.state_dict().items()}
@@ -44,7 +48,7 @@ def test_absent_scenes_do_not_move_at_all():
         assert not torch.equal(scenes.planes[present], before["planes"][present])
 
 
-def test_a_scene_is_updated_like_an_optimiser_of_its_own():
+def test_a_scene_is_updated_like_an_optimiser_of_its_own() -> None:
     """Interleaved visits give each scene what `torch.optim.Adam` gives it alone."""
     scenes = some_scenes()
     alone = {i: torch.nn.Parameter(scenes.planes[i].clone()) for i in range(3)}
@@ -59,7 +63,7 @@ def test_a_scene_is_updated_like_an_optimiser_of_its_own():
     assert scenes.visits.tolist() == [3, 4, 2, 0]
 
 
-def test_the_device_holds_the_batch_not_the_set():
+def test_the_device_holds_the_batch_not_the_set() -> None:
     """The meta device shows what would be moved: as much for 3 scenes as for 30."""
     sizes = []
     for count in (3, 30):
@@ -73,7 +77,7 @@ def test_the_device_holds_the_batch_not_the_set():
     assert some_scenes(30).nbytes == 30 * (3 * planes + grid + 8)
 
 
-def test_memory_as_documented():
+def test_memory_as_documented() -> None:
     k, f, g = 64, 32, 32
     hulls = torch.ones(2, g**3, dtype=torch.bool)
     scenes = LatentScenes(hulls, sized(resolution=k, features=f, grid_resolution=g), seed=0)
@@ -81,7 +85,7 @@ def test_memory_as_documented():
     assert scenes.nbytes / 2 == pytest.approx(4.9e6, rel=0.01)
 
 
-def test_copies_from_another_device_are_put_back():
+def test_copies_from_another_device_are_put_back() -> None:
     scenes = some_scenes()
     (stored,) = scenes.fetch([2], CPU)
     sampler = GridSampler(sized().sampling)
@@ -105,7 +109,7 @@ def test_copies_from_another_device_are_put_back():
     assert torch.equal(scenes.planes[[0, 1, 3]], before[[0, 1, 3]])
 
 
-def test_nothing_is_dense_outside_of_the_hull():
+def test_nothing_is_dense_outside_of_the_hull() -> None:
     hulls = torch.zeros(2, 4**3, dtype=torch.bool)
     hulls[1, 5:9] = True
     scenes = LatentScenes(hulls, sized(), seed=0)
@@ -117,7 +121,7 @@ def test_nothing_is_dense_outside_of_the_hull():
     assert torch.equal(scenes.density > 0, hulls)
 
 
-def test_state_goes_round():
+def test_state_goes_round() -> None:
     scenes, other = some_scenes(), some_scenes(seed=1)
     visit(scenes, [0, 3], 0.5)
     other.load_state_dict({name: tensor.clone() for name, tensor in scenes.state_dict().items()})
@@ -127,7 +131,7 @@ def test_state_goes_round():
         assert torch.equal(tensor, other.state_dict()[name]), name
 
 
-def test_renewed_moments_start_the_optimiser_afresh():
+def test_renewed_moments_start_the_optimiser_afresh() -> None:
     scenes = some_scenes()
     visit(scenes, [0], 100.0)
     scenes.renew_moments()

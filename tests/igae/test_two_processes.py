@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from latentfields.igae.finetune import finetune_3d
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import LoopConfig, checkpoint_path, read_log
 
+pytestmark = pytest.mark.slow
+
 CHILD = Path(__file__).parents[1] / "helpers" / "distributed_child.py"
 
 
 @pytest.fixture(scope="module")
-def both(data, tmp_path_factory):
+def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Folders of the same training by one process and by two."""
     folder = tmp_path_factory.mktemp("processes")
     config = replace(CONFIG, joint=replace(CONFIG.joint, photos_per_batch=3))
@@ -36,7 +39,7 @@ def both(data, tmp_path_factory):
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(path for path in (*sys.path, str(CHILD.parents[1])) if path),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
@@ -52,18 +55,18 @@ def both(data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("phase", ["pretraining", "joint"])
-def test_two_processes_are_one(both, phase):
+def test_two_processes_are_one(both: tuple[Path, Path], phase: str) -> None:
     one, two = (load_tensors(checkpoint_path(folder / phase))[0] for folder in both)
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         if "moment" not in name and "exp_avg" not in name:
             torch.testing.assert_close(
-                two[name], tensor, atol=2e-3, rtol=2e-3, msg=lambda m, n=name: f"{n}: {m}"
+                two[name], tensor, atol=2e-3, rtol=2e-3, msg=partial("{}: {}".format, name)
             )
 
 
 @pytest.mark.parametrize("phase", ["pretraining", "joint"])
-def test_two_processes_log_the_losses_of_the_global_batch(both, phase):
+def test_two_processes_log_the_losses_of_the_global_batch(both: tuple[Path, Path], phase: str) -> None:
     one, two = (read_log(folder / phase) for folder in both)
     assert len(one) == len(two)
     for a, b in zip(one, two, strict=True):

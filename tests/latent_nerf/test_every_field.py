@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.fields.config import FieldName, KPlanesConfig
 from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.rendering.config import (
@@ -43,6 +44,7 @@ def trained(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) ->
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLINGS)
 def test_kplanes_in_rgb_with_every_sampler(scene: Scene, name: str) -> None:
     config = replace(TINY_FIT, space="rgb", field=KPLANES, sampling=SAMPLINGS[name], batch_rays=256)
@@ -50,6 +52,7 @@ def test_kplanes_in_rgb_with_every_sampler(scene: Scene, name: str) -> None:
     assert trainer.test_psnr(None) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["grid", "proposal"])
 def test_kplanes_in_latents(scene: Scene, autoencoder: Autoencoder, name: str) -> None:
     config = replace(
@@ -60,9 +63,10 @@ def test_kplanes_in_latents(scene: Scene, autoencoder: Autoencoder, name: str) -
     assert trainer.test_psnr(None) > 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["latent", "rgb"])
 @pytest.mark.parametrize("field", get_args(FieldName))
-def test_every_field_learns(scene: Scene, autoencoder: Autoencoder, field: FieldName, space: str) -> None:
+def test_every_field_learns(scene: Scene, autoencoder: Autoencoder, field: FieldName, space: Space) -> None:
     config = replace(preset(field), space=space, subpixels=1, batch_images=2, batch_rays=256)
     if field != "gaussians":
         config = replace(config, sampling=GridSamplingConfig(samples=12, bins=24, grid_resolution=16))
@@ -82,6 +86,7 @@ def error(trainer: LatentNerfTrainer) -> float:
     return float((seen - trainer.targets).square().mean())
 
 
+@pytest.mark.slow
 def test_squashed_latents_can_be_fitted(scene: Scene, autoencoder: Autoencoder) -> None:
     config = replace(TINY_FIT, normalizer="tanh", subpixels=1, decoder_learning_rate=2e-3)
     trainer = trained(scene, autoencoder, config.with_steps(supervision=200, alignment=200))
@@ -115,7 +120,11 @@ def test_a_field_beside_a_configuration_is_refused(
 @pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
 @pytest.mark.parametrize("normalizer", ["standard", "tanh"])
 def test_a_gpu_computes_the_same(
-    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, sampling: SamplingConfig, normalizer: str
+    scene: Scene,
+    autoencoder: Autoencoder,
+    tmp_path: Path,
+    sampling: SamplingConfig,
+    normalizer: Literal["standard", "tanh"],
 ) -> None:
     config = replace(TINY_FIT, field=KPLANES, sampling=sampling, normalizer=normalizer).with_steps(
         supervision=2, alignment=2

@@ -13,10 +13,12 @@ from helpers.tiny import TINY_FIT
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.errors import InputError
+from latentfields.fields.config import TriPlaneConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.fit import fit_folder
 from latentfields.latent_nerf.run import FitRunConfig, Run
+from latentfields.rendering.config import GridSamplingConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
@@ -25,7 +27,8 @@ QUICK = TINY_FIT.with_steps(supervision=3, alignment=2)
 
 def changed(option: str, value: Any) -> FitConfig:
     """`QUICK` with one option, written as on the command line, set to another value."""
-    return with_value(QUICK, option.removeprefix("--").replace("-", "_"), value)
+    config: FitConfig = with_value(QUICK, option.removeprefix("--").replace("-", "_"), value)
+    return config
 
 
 def with_value(config: Any, path: str, value: Any) -> Any:
@@ -90,6 +93,8 @@ def test_a_stage_may_be_left_out(
 
 
 def test_small_settings_work(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
+    assert isinstance(QUICK.field, TriPlaneConfig)
+    assert isinstance(QUICK.sampling, GridSamplingConfig)
     config = replace(
         QUICK,
         field=replace(QUICK.field, resolution=2, features=1, hidden=1),
@@ -170,6 +175,7 @@ def test_dying_after_the_training_costs_nothing(
     assert straight["after_supervision"] == resumed["after_supervision"]
 
 
+@pytest.mark.slow
 def test_a_time_limit_is_shared_by_both_stages(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:

@@ -11,20 +11,11 @@ from pathlib import Path
 
 import pytest
 
-ARGUMENTS = [
-    "--supervision.steps",
-    "30",
-    "--alignment.steps",
-    "30",
-    "--field.resolution",
-    "16",
-    "--field.features",
-    "8",
-    "--sampling.grid-resolution",
-    "16",
-    "--batch-images",
-    "2",
-]
+from helpers.commands import small_fit
+
+pytestmark = pytest.mark.slow
+
+ARGUMENTS = (*small_fit(supervision=30, alignment=30), "--batch-images", "2")
 RUNNER = """
 import sys
 import latentfields.latent_nerf.fit as fit

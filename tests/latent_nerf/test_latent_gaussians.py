@@ -117,6 +117,7 @@ def test_a_short_fit_in_rgb(scene: Scene) -> None:
     assert trainer.test_psnr(None) > 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [GradientDensificationConfig(), McmcDensificationConfig()])
 def test_a_short_fit_in_latents(
     scene: Scene, autoencoder: Autoencoder, strategy: GradientDensificationConfig | McmcDensificationConfig
@@ -135,6 +136,7 @@ def test_points_outside_of_the_box_are_fitted_in_a_photograph(scene: Scene, auto
     assert trainer.model.field.means.norm(dim=-1).max() > 5  # type: ignore[union-attr, operator]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["latent", "rgb"])
 def test_the_commands_of_nerfs_are_those_of_gaussians(
     scene_folder: Path,
@@ -183,6 +185,7 @@ def test_the_commands_of_nerfs_are_those_of_gaussians(
     )
 
 
+@pytest.mark.slow
 def test_a_fit_repeats_its_bytes_and_reloads(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
     field = GaussiansConfig(
         initial=50,

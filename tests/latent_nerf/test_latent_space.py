@@ -5,8 +5,10 @@ import torch
 
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.fields.triplane import TriPlane
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.latent_space import TanhNormalizer
+from latentfields.latent_nerf.model import LatentNerf
 from latentfields.scenes.scene import Scene
 
 TANH = replace(TINY_FIT, normalizer="tanh", subpixels=1)
@@ -61,6 +63,9 @@ def test_gradients_of_the_decoded_image_reach_the_field(
     model = new_model(scene, autoencoder, replace(TANH, subpixels=subpixels))
     seen = model.render_features(scene.cameras[:1])
     (model.decode(seen.features) - scene.images(torch.tensor([0]))).square().mean().backward()
-    gradient = model.field.planes.grad  # type: ignore[union-attr]
-    assert gradient.isfinite().all()  # type: ignore[operator]
-    assert gradient.abs().max() > 0  # type: ignore[operator, union-attr]
+    assert isinstance(model, LatentNerf)
+    assert isinstance(model.field, TriPlane)
+    gradient = model.field.planes.grad
+    assert gradient is not None
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,20 +13,29 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import VanillaConfig
 from latentfields.latent_nerf import model as model_module
 from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.scenes.scene import Scene
 
 PAPER = replace(TINY_FIT, subpixels=1)
 
 
+def nerf(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) -> LatentNerf:
+    model = new_model(scene, autoencoder, config)
+    assert isinstance(model, LatentNerf)
+    return model
+
+
 def emptied(model: LatentNerf) -> LatentNerf:
+    assert isinstance(model.sampler, GridSampler)
     model.sampler.grid.density.zero_()
     return model
 
 
 def test_latents_are_rendered_on_the_grid_of_the_autoencoder(scene: Scene, autoencoder: Autoencoder) -> None:
-    model = new_model(scene, autoencoder, PAPER)
+    model = nerf(scene, autoencoder, PAPER)
     cameras = scene.cameras[torch.tensor([0, 3])]
     seen = model.render_features(cameras)
     assert seen.features.shape == (2, 8, 8, 8)
@@ -38,7 +48,7 @@ def test_latents_are_rendered_on_the_grid_of_the_autoencoder(scene: Scene, autoe
 
 
 def test_pixels_are_rendered_one_by_one_in_rgb(scene: Scene) -> None:
-    model = new_model(scene, None, replace(TINY_FIT, space="rgb"))
+    model = nerf(scene, None, replace(TINY_FIT, space="rgb"))
     assert model.factor == 1
     images, seen = model.render(scene.cameras[:2])
     assert seen.features.shape == (2, 3, 32, 32)
@@ -48,7 +58,7 @@ def test_pixels_are_rendered_one_by_one_in_rgb(scene: Scene) -> None:
 
 
 def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Autoencoder) -> None:
-    model = emptied(new_model(scene, autoencoder, PAPER))
+    model = emptied(nerf(scene, autoencoder, PAPER))
     images, seen = model.render(scene.cameras[:1])
     with torch.no_grad():
         white = autoencoder.background_latent((1.0, 1.0, 1.0))
@@ -56,12 +66,12 @@ def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Auto
     torch.testing.assert_close(seen.features, white.view(1, 8, 1, 1).expand_as(seen.features))
     torch.testing.assert_close(images, expected)
     assert (seen.opacity == 0).all()
-    rgb = emptied(new_model(replace(scene, background=(0.2, 0.4, 0.6)), None, replace(TINY_FIT, space="rgb")))
+    rgb = emptied(nerf(replace(scene, background=(0.2, 0.4, 0.6)), None, replace(TINY_FIT, space="rgb")))
     assert rgb.render(scene.cameras[:1])[0][0, :, 9, 9].tolist() == pytest.approx([0.2, 0.4, 0.6])
 
 
 def test_several_rays_per_latent_start_as_their_mean(scene: Scene, autoencoder: Autoencoder) -> None:
-    model = new_model(scene, autoencoder, replace(TINY_FIT, subpixels=2))
+    model = nerf(scene, autoencoder, replace(TINY_FIT, subpixels=2))
     cameras = scene.cameras[:1]
     fine = model.render_rays(cameras.resized(width=16, height=16).rays().flatten())
     pooled = fine.features.view(8, 2, 8, 2, 8).mean(dim=(1, 3)).permute(2, 0, 1)
@@ -86,7 +96,7 @@ def test_the_projection_learns_from_its_first_step(subpixels: int) -> None:
 def test_batches_and_chunks_do_not_change_the_picture(
     scene: Scene, autoencoder: Autoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = new_model(scene, autoencoder, TINY_FIT)
+    model = nerf(scene, autoencoder, TINY_FIT)
     cameras = scene.cameras[:5]
     images, seen = model.render(cameras)
     monkeypatch.setattr(model_module, "RAYS_PER_CHUNK", 100)
@@ -97,8 +107,8 @@ def test_batches_and_chunks_do_not_change_the_picture(
 
 
 def test_the_state_of_the_scene_is_all_but_the_autoencoder(scene: Scene, autoencoder: Autoencoder) -> None:
-    first = new_model(scene, autoencoder, TINY_FIT)
-    second = new_model(scene, autoencoder, replace(TINY_FIT, seed=1))
+    first = nerf(scene, autoencoder, TINY_FIT)
+    second = nerf(scene, autoencoder, replace(TINY_FIT, seed=1))
     state = {name: value.clone() for name, value in first.scene_state().items()}
     assert not any(name.startswith("autoencoder") for name in state)
     cameras = scene.cameras[:1]
@@ -111,9 +121,9 @@ def test_a_model_depends_on_its_seed_alone(scene: Scene, autoencoder: Autoencode
     torch.manual_seed(5)
     drawn = torch.rand(1)
     torch.manual_seed(5)
-    first = new_model(scene, autoencoder, TINY_FIT)
+    first = nerf(scene, autoencoder, TINY_FIT)
     assert torch.equal(torch.rand(1), drawn), "the global generator is left alone"
-    second = new_model(scene, autoencoder, TINY_FIT)
+    second = nerf(scene, autoencoder, TINY_FIT)
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
 
@@ -121,11 +131,12 @@ def test_a_model_depends_on_its_seed_alone(scene: Scene, autoencoder: Autoencode
 def test_what_no_training_view_shows_is_empty_and_what_they_show_is_not(
     scene: Scene, autoencoder: Autoencoder
 ) -> None:
-    model = new_model(scene, autoencoder, TINY_FIT)
+    model = nerf(scene, autoencoder, TINY_FIT)
     scale = float(scene.world_to_scene[0, 0])
     center = scene.world_to_scene[:3, 3]
     directions = torch.nn.functional.normalize(torch.randn(500, 3), dim=-1)
     sphere = center + 0.8 * scale * directions
+    assert isinstance(model.sampler, GridSampler)
     assert model.sampler.grid.occupied(sphere).all()
     # The corners of the box lie outside of every outline of a sphere.
     corners = 0.98 * torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
@@ -134,13 +145,13 @@ def test_what_no_training_view_shows_is_empty_and_what_they_show_is_not(
 
 def test_opaque_photographs_have_a_background_to_learn(scene: Scene, autoencoder: Autoencoder) -> None:
     opaque = replace(scene, alpha=None)
-    assert isinstance(new_model(opaque, autoencoder, PAPER).background, torch.nn.Parameter)
-    assert not isinstance(new_model(scene, autoencoder, PAPER).background, torch.nn.Parameter)
+    assert isinstance(nerf(opaque, autoencoder, PAPER).background, torch.nn.Parameter)
+    assert not isinstance(nerf(scene, autoencoder, PAPER).background, torch.nn.Parameter)
 
 
 def test_a_vanilla_nerf_starts_with_thick_fog_where_a_hull_says_what_is_empty(scene: Scene) -> None:
     config = replace(TINY_FIT, space="rgb", field=VanillaConfig(hull_density_shift=2.5))
-    inside = new_model(scene, None, config).field.density_output
-    everywhere = new_model(replace(scene, alpha=None), None, config).field.density_output
+    inside: Any = nerf(scene, None, config).field.density_output
+    everywhere: Any = nerf(replace(scene, alpha=None), None, config).field.density_output
     torch.testing.assert_close(inside.bias, everywhere.bias + 2.5)
     assert torch.equal(inside.weight, everywhere.weight)

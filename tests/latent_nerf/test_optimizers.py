@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from latentfields.rendering.config import HierarchicalSamplingConfig, ProposalSa
 from latentfields.scenes.scene import Scene
 
 
-def factor(progress: float, **options: object) -> float:
+def factor(progress: float, **options: Any) -> float:
     return schedule_factor(replace(OptimizerConfig(), **options), progress=progress, steps=100)
 
 
@@ -125,10 +126,11 @@ def test_parameters_that_stay_keep_their_moments_when_others_are_replaced(
     trainer = trainer_of(scene, autoencoder)
     for index in range(3):
         trainer.step(index, index / 10)
-    coarse = trainer.model.field.planes  # type: ignore[attr-defined]
+    field: Any = trainer.model.field
+    coarse = field.planes
     assert coarse.shape[1] == 16
     trainer.step(3, 0.3)
-    fine = trainer.model.field.planes  # type: ignore[attr-defined]
+    fine = field.planes
     assert fine.shape[1] == 32
     assert coarse not in trainer.optimizer.state
     steps = {id(p): int(state["step"]) for p, state in trainer.optimizer.state.items()}

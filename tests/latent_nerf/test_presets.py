@@ -13,7 +13,14 @@ import torch
 from latentfields import preset
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
-from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig, InstantNgpConfig, TensorfConfig
+from latentfields.fields.config import (
+    RECIPES,
+    FieldName,
+    GaussiansConfig,
+    InstantNgpConfig,
+    KPlanesConfig,
+    TensorfConfig,
+)
 from latentfields.fields.densification import (
     DensificationName,
     GradientDensificationConfig,
@@ -26,6 +33,7 @@ from latentfields.rendering.config import (
     GridSamplingConfig,
     ProposalSamplingConfig,
     SamplerName,
+    SamplingConfig,
     SplattingConfig,
 )
 
@@ -104,7 +112,9 @@ def test_every_small_field_has_any_number_of_channels(field: FieldName) -> None:
     points = 2 * torch.rand(7, 3) - 1
     directions = torch.nn.functional.normalize(torch.randn(7, 3), dim=-1)
     for channels in (1, 5):
-        model = new_field(preset(field).field, channels=channels, head="linear")
+        config = preset(field).field
+        assert not isinstance(config, GaussiansConfig)
+        model = new_field(config, channels=channels, head="linear")
         density, features = model(points, directions)
         assert (density.shape, features.shape) == ((7,), (7, channels))
         torch.testing.assert_close(model.density(points), density)
@@ -141,10 +151,11 @@ def test_every_densification_can_be_chosen_for_gaussians(
 def test_gaussians_alone_are_densified_and_splatted() -> None:
     with pytest.raises(InputError, match="densification: is mcmc for the field kplanes"):
         preset("kplanes", densification="mcmc")
-    for field, sampler, sampling in (
+    cases: tuple[tuple[FieldName, SamplerName, SamplingConfig], ...] = (
         ("gaussians", "grid", GridSamplingConfig()),
         ("kplanes", "splatting", SplattingConfig()),
-    ):
+    )
+    for field, sampler, sampling in cases:
         with pytest.raises(
             ArgumentError, match=rf"^sampler: is {sampler} for the field {field}; expected spl"
         ):
@@ -174,6 +185,7 @@ def test_numbers_of_gaussians_are_checked(change: dict[str, Any], option: str) -
 
 def test_numbers_of_every_field_and_sampler_are_checked() -> None:
     config = preset("kplanes", "paper")
+    assert isinstance(config.field, KPlanesConfig)
     assert isinstance(config.sampling, ProposalSamplingConfig)
     bad = {
         "field.scales": replace(config, field=replace(config.field, scales=(1, 0))),

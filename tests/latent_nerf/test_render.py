@@ -13,31 +13,50 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.tiny import TINY_FIT, sphere_cameras
-from latentfields import fit
-from latentfields.autoencoders.autoencoder import Autoencoder
+from helpers.tiny import sphere_cameras
+from latentfields.cameras import Cameras, look_at
 from latentfields.errors import InputError
 from latentfields.latent_nerf.evaluate import evaluate_run
-from latentfields.latent_nerf.render import load_run_scene, orbit, render_run
+from latentfields.latent_nerf.render import ORBIT_DISTANCE, load_run_scene, orbit, render_run
 from latentfields.latent_nerf.run import Run
-from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 
 
-@pytest.fixture(scope="module")
-def finished(
-    scene: Scene, autoencoder: Autoencoder, autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    named = autoencoder.clone()
-    named.name = str(autoencoder_folder)
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    fit(scene, named, out=folder, config=TINY_FIT.with_steps(supervision=2, alignment=2))
-    return folder
+def looks_at_origin(cameras: Cameras) -> bool:
+    towards = -torch.nn.functional.normalize(cameras.centers, dim=-1)
+    return torch.allclose(cameras.forward, towards, atol=1e-5)
+
+
+def test_around_an_object_the_orbit_is_a_circle_above_it() -> None:
+    around = sphere_cameras(40)
+    path = orbit(around, frames=12)
+    assert len(path) == 12
+    assert looks_at_origin(path)
+    distance = path.centers.norm(dim=-1)
+    torch.testing.assert_close(distance, torch.full((12,), 3.0 * ORBIT_DISTANCE), atol=1e-3, rtol=0)
+    assert (path.centers[:, 2] > 0.3).all()
+    # Opposite frames stand on opposite sides.
+    assert (path.centers[0, :2] + path.centers[6, :2]).norm() < 0.3
+
+
+def test_in_front_of_a_scene_the_path_stays_among_the_cameras() -> None:
+    eye = torch.tensor([[x, y, 4.0] for x in (-0.5, 0.0, 0.5) for y in (-0.3, 0.0, 0.3)])
+    pose = look_at(eye, torch.zeros(3), torch.tensor([0.0, 1.0, 0.0]))
+    front = Cameras(pose, torch.full((9, 2), 40.0), torch.full((9, 2), 16.0), 32, 32)
+    path = orbit(front, frames=8)
+    assert looks_at_origin(path)
+    assert (path.centers - eye.mean(0)).norm(dim=-1).max() < 0.7
+    assert path.centers.std(0).max() > 0.1
+
+
+def test_views_are_spread_evenly() -> None:
+    assert evenly_spread(torch.arange(10), 4).tolist() == [0, 3, 6, 9]
+    assert evenly_spread(torch.arange(3), 4).tolist() == [0, 1, 2]
 
 
 @pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
-    shutil.copytree(finished, tmp_path / "copy")
+def copy(latent_run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(latent_run, tmp_path / "copy")
     return tmp_path / "copy"
 
 
@@ -103,7 +122,7 @@ def test_a_scene_of_another_size_is_refused(copy: Path, tmp_path: Path) -> None:
         load_run_scene(smaller)
 
 
-@pytest.mark.parametrize(("frames", "fps", "option"), [(0, 20, "--frames"), (4, 0, "--fps")])
+@pytest.mark.parametrize(("frames", "fps", "option"), [(0, 20, "frames"), (4, 0, "fps")])
 def test_films_need_frames_and_a_rate(copy: Path, tmp_path: Path, frames: int, fps: int, option: str) -> None:
     with pytest.raises(InputError, match=f"{option}: is 0; expected at least 1"):
         render_run(Run.load(copy), out=tmp_path / "film.mp4", views="orbit", frames=frames, fps=fps)

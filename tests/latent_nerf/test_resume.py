@@ -82,6 +82,7 @@ def dying_at(death: int) -> object:
     return dying
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_died_and_resumed_equals_uninterrupted(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -26,9 +26,9 @@ from latentfields.latent_nerf.fit import fit_folder
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.report import run_label
 from latentfields.latent_nerf.run import FitRunConfig, Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.load import load_scene
-from latentfields.scenes.reading import Reading
+from latentfields.scenes.reading import Masks, Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
@@ -219,6 +219,7 @@ def test_an_autoencoder_that_was_changed_in_memory_is_asked_for(
     assert evaluate_run(run, autoencoder=changed)["test"] == stored_scores(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("never_on_the_hub")
 def test_the_folder_of_an_autoencoder_is_found_from_everywhere_and_may_move(
     scene_folder: Path, autoencoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -235,7 +236,7 @@ def test_the_folder_of_an_autoencoder_is_found_from_everywhere_and_may_move(
     stored = stored_scores(tmp_path / "run")
     assert evaluate_run(Run.load(tmp_path / "run"))["test"] == stored
     file = tmp_path / "scene.safetensors"
-    run.write_file(file, SceneViews.of(load_run_scene(run)))
+    run.write_file(file, SceneCameras.of(load_run_scene(run)))
     (tmp_path / "nets" / "mine").rename(tmp_path / "moved")
     for path in (tmp_path / "run", file):
         scores = evaluate_run(Run.load(path))
@@ -312,7 +313,8 @@ def test_a_size_of_nothing_names_its_option(scene_folder: Path, tmp_path: Path) 
 
 def test_readings_of_earlier_versions(tmp_path: Path) -> None:
     """They had a switch where masks have a meaning now."""
-    for stored, masks in ((True, "object"), (False, "none")):
+    meanings: dict[bool, Masks] = {True: "object", False: "none"}
+    for stored, masks in meanings.items():
         about = {"format": "nerfstudio", "use_masks": stored, "background": [0.0, 0.5, 1.0]}
         reading = from_json(Reading, about, source=tmp_path)
         assert reading == Reading(format="nerfstudio", masks=masks, background=(0.0, 0.5, 1.0))

@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -111,7 +112,7 @@ def test_ssim_has_the_right_gradient_on_small_latents() -> None:
 
 
 @pytest.mark.parametrize("metric", [psnr, rmse, ssim])
-def test_shapes_must_agree(metric) -> None:
+def test_shapes_must_agree(metric: Callable[[Tensor, Tensor], Tensor]) -> None:
     with pytest.raises(ValueError, match="one shape"):
         metric(torch.zeros(2, 3, 16, 16), torch.zeros(1, 3, 16, 16))
 

@@ -1,6 +1,7 @@
 import itertools
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from latentfields.measures.perceptual import (
     multiscale_gmsd,
 )
 
-MEASURES = [gmsd, multiscale_gmsd, gradient_similarity_loss]
+Measure = Callable[[Tensor, Tensor], Tensor]
+MEASURES: list[Measure] = [gmsd, multiscale_gmsd, gradient_similarity_loss]
 
 
 def random_pair(height: int, width: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -85,14 +87,14 @@ def test_multiscale_measures_equal_their_formulas() -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_equal_images_have_no_distance_and_brightness_does_not_matter(measure) -> None:
+def test_equal_images_have_no_distance_and_brightness_does_not_matter(measure: Measure) -> None:
     images, _ = random_pair(32, 32)
     torch.testing.assert_close(measure(images, images), torch.zeros(2), atol=1e-6, rtol=0)
     torch.testing.assert_close(measure(images + 0.25, images), torch.zeros(2), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_more_blur_is_worse(measure) -> None:
+def test_more_blur_is_worse(measure: Measure) -> None:
     target, _ = random_pair(48, 48)
     target = torch.nn.functional.avg_pool2d(target, 3, stride=1, padding=1)
     distances = [
@@ -103,7 +105,7 @@ def test_more_blur_is_worse(measure) -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_gradients_are_finite_on_flat_regions(measure) -> None:
+def test_gradients_are_finite_on_flat_regions(measure: Measure) -> None:
     target = torch.ones(1, 3, 32, 32)
     target[..., 10:20, 10:20] = 0.3
     for start in (target.clone(), torch.ones_like(target), torch.full_like(target, 0.5)):
@@ -116,7 +118,7 @@ def test_gradients_are_finite_on_flat_regions(measure) -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_gradients_are_those_of_the_value(measure) -> None:
+def test_gradients_are_those_of_the_value(measure: Measure) -> None:
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 3, 16, 16, generator=generator, dtype=torch.float64, requires_grad=True)
     target = torch.rand(1, 3, 16, 16, generator=generator, dtype=torch.float64)
@@ -145,7 +147,9 @@ def test_the_training_loss_sees_an_evenly_flattened_image() -> None:
         ((1, 3, 15, 32), (1, 3, 15, 32), "at least 16 pixels"),
     ],
 )
-def test_unusable_shapes_are_refused(measure, shape, other, problem) -> None:
+def test_unusable_shapes_are_refused(
+    measure: Measure, shape: tuple[int, ...], other: tuple[int, ...], problem: str
+) -> None:
     with pytest.raises(ValueError, match=problem):
         measure(torch.zeros(shape), torch.zeros(other))
 

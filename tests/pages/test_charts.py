@@ -1,6 +1,7 @@
 import itertools
 import re
 import xml.etree.ElementTree as ElementTree
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -46,7 +47,9 @@ def test_logarithmic_scales_draw_a_decay_as_a_line_and_skip_what_has_no_logarith
     x = np.arange(8)
     y = 10.0 ** (-x / 2)
     y[3], y[5] = 0.0, np.nan
-    points = drawn_points(draw(Chart("Loss", "step", "loss", (Series("a", x, y),), scale="log")), "series-0")
+    points = drawn_points(
+        draw(Chart("Loss", "step", "loss", (Series("a", x.tolist(), y.tolist()),), scale="log")), "series-0"
+    )
     assert len(points) == 6
     slopes = {round((b[1] - a[1]) / (b[0] - a[0]), 3) for a, b in itertools.pairwise(points)}
     assert len(slopes) == 1
@@ -56,7 +59,7 @@ def test_long_series_are_summarised_without_losing_their_extremes() -> None:
     x = np.arange(50_000)
     y = np.sin(x / 5000)
     y[31_234] = 40.0
-    svg = draw(Chart("Loss", "step", "loss", (Series("a", x, y),)))
+    svg = draw(Chart("Loss", "step", "loss", (Series("a", x.tolist(), y.tolist()),)))
     assert len(svg) < 60_000
     assert len(drawn_points(svg, "series-0")) <= 240
     # The band reaches up to the spike, so that the axis does too.
@@ -94,7 +97,7 @@ def test_charts_are_reproducible_escaped_and_never_read_as_mathematics() -> None
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 @pytest.mark.parametrize("values", [[], [1.0], [float("nan")], [0.0]])
-def test_charts_of_a_run_that_has_just_begun(scale, values: list[float]) -> None:
+def test_charts_of_a_run_that_has_just_begun(scale: Literal["linear", "log"], values: list[float]) -> None:
     chart = Chart(
         "Loss", "step", "loss", (Series("a", range(len(values)), values),), (Stage("s", 0),), scale=scale
     )

@@ -129,6 +129,7 @@ def test_everything_is_on_the_page(report: Report) -> None:
         '"steps": 5000',
     ):
         assert expected in text
+    assert report.command is not None
     command = [word for word in page.text if word in report.command.split(" ")]
     assert " ".join(command) == report.command
 
@@ -222,6 +223,7 @@ def test_rows_of_a_table_must_fit_its_columns() -> None:
         Table("Scores", ("View", "PSNR"), (("r_1",),))
 
 
+@pytest.mark.slow
 def test_matplotlib_is_only_imported_when_something_is_drawn() -> None:
     code = "import sys, latentfields.pages.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

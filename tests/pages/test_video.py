@@ -3,8 +3,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from latentfields.pages.video import write_mp4
+from latentfields.pages.pictures import Pixels
+from latentfields.pages.video import write_gif, write_mp4
 
 
 def moving_square(height: int, width: int, *, count: int) -> list[np.ndarray]:
@@ -67,10 +69,43 @@ def test_the_index_comes_first_and_equal_frames_give_equal_bytes(tmp_path: Path)
         (moving_square(32, 32, count=1) + moving_square(32, 48, count=1), "two sizes"),
     ],
 )
-def test_a_film_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, frames: list, problem: str) -> None:
+def test_a_film_that_cannot_be_written_keeps_the_old_one(
+    tmp_path: Path, frames: list[Pixels], problem: str
+) -> None:
     path = tmp_path / "film.mp4"
     path.write_bytes(b"the old film")
     with pytest.raises(ValueError, match=problem):
         write_mp4(path, frames, fps=24)
     assert path.read_bytes() == b"the old film"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def gif_frames(count: int) -> list[Pixels]:
+    return [np.full((8, 12, 3), (20 * index, 100, 255 - 20 * index), np.uint8) for index in range(count)]
+
+
+def test_frames_of_a_gif_come_back(tmp_path: Path) -> None:
+    # Read by another decoder than the one that wrote it.
+    write_gif(tmp_path / "new" / "film.gif", gif_frames(5), fps=20)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["film.gif"]
+    with av.open(str(tmp_path / "new" / "film.gif")) as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(decoded) == 5
+    for found, expected in zip(decoded, gif_frames(5), strict=True):
+        assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize(("fps", "milliseconds"), [(20, 50), (30, 30), (1, 1000), (500, 20)])
+def test_the_rate_of_a_gif_is_in_hundredths_of_a_second(tmp_path: Path, fps: int, milliseconds: int) -> None:
+    write_gif(tmp_path / "film.gif", gif_frames(2), fps=fps)
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.info["duration"] == milliseconds
+        assert film.info["loop"] == 0
+
+
+def test_what_is_no_gif_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one frame"):
+        write_gif(tmp_path / "film.gif", [], fps=20)
+    with pytest.raises(ValueError, match="different sizes"):
+        write_gif(tmp_path / "film.gif", [*gif_frames(1), np.zeros((9, 12, 3), np.uint8)], fps=20)
+    assert not list(tmp_path.iterdir())

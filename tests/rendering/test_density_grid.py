@@ -11,7 +11,8 @@ from latentfields.rendering.sampling import box_segment
 
 def ball(points: Tensor) -> Tensor:
     """Density of a hard ball of radius 0.6."""
-    return 1000.0 * (points.norm(dim=-1) < 0.6)
+    inside: Tensor = points.norm(dim=-1) < 0.6
+    return 1000.0 * inside
 
 
 def updated(grid: DensityGrid, *, times: int, share: float = 1.0, seed: int = 0) -> DensityGrid:

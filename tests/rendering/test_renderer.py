@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latentfields.cameras import Cameras, Rays, look_at
+from helpers.field_checks import camera_rays
+from latentfields.cameras import Rays
 from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.renderer import render_rays
@@ -33,23 +34,11 @@ class Ball(nn.Module):
     """A hard ball, opaque at once."""
 
     def density(self, points: Tensor) -> Tensor:
-        return 5e3 * (points.norm(dim=-1) < RADIUS)
+        inside: Tensor = points.norm(dim=-1) < RADIUS
+        return 5e3 * inside
 
     def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         return self.density(points), 0.5 + 0.4 * points / RADIUS
-
-
-def camera_rays(*, size: int = 24) -> Rays:
-    cameras = Cameras(
-        camera_to_world=look_at(
-            torch.tensor([[2.0, 1.0, 1.5]]), torch.zeros(3), torch.tensor([0.0, 0.0, 1.0])
-        ),
-        focal=torch.full((1, 2), 1.1 * size),
-        principal=torch.full((1, 2), size / 2),
-        width=size,
-        height=size,
-    )
-    return cameras.rays().flatten()
 
 
 def learned_grid(field: Blob | Ball, *, skip_below: float = 1e-4) -> DensityGrid:
@@ -60,7 +49,7 @@ def learned_grid(field: Blob | Ball, *, skip_below: float = 1e-4) -> DensityGrid
 
 
 def render(
-    field: nn.Module, grid: DensityGrid, rays: Rays, *, seed: int | None = None, samples: int = 32
+    field: Blob | Ball, grid: DensityGrid, rays: Rays, *, seed: int | None = None, samples: int = 32
 ) -> Rendering:
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     options = DensityGridConfig(samples=samples, bins=64)
@@ -82,7 +71,7 @@ def dense(field: nn.Module, rays: Rays, *, samples: int = 1500) -> Rendering:
 
 
 def test_skipping_and_importance_sampling_do_not_change_the_picture() -> None:
-    field, rays = Blob(), camera_rays()
+    field, rays = Blob(), camera_rays(size=24)
     ours, exact = render(field, learned_grid(field), rays, samples=64), dense(field, rays)
     assert exact.opacity.max() > 0.95
     assert (exact.opacity < 0.01).any()
@@ -94,7 +83,7 @@ def test_skipping_and_importance_sampling_do_not_change_the_picture() -> None:
 @pytest.mark.parametrize("skip_below", [0.003, 0.01, 0.03])
 def test_skipping_costs_no_more_than_what_it_skips(skip_below: float) -> None:
     """Optical depth below the threshold over the longest way through the box is all that can be lost."""
-    field, rays = Blob(), camera_rays()
+    field, rays = Blob(), camera_rays(size=24)
     grid = learned_grid(field, skip_below=skip_below)
     lost = dense(field, rays).opacity - render(field, grid, rays, samples=64).opacity
     assert lost.min() > -0.01
@@ -102,7 +91,7 @@ def test_skipping_costs_no_more_than_what_it_skips(skip_below: float) -> None:
 
 
 def test_more_samples_come_closer() -> None:
-    field, rays = Blob(), camera_rays()
+    field, rays = Blob(), camera_rays(size=24)
     grid, exact = learned_grid(field), dense(field, rays)
     errors = [
         (render(field, grid, rays, samples=samples).features - exact.features).square().mean().sqrt().item()
@@ -130,7 +119,7 @@ def test_rays_that_meet_nothing_show_the_background() -> None:
     field = Blob()
     grid = DensityGrid(resolution=8)
     grid.density.zero_()
-    rays = camera_rays()
+    rays = camera_rays(size=24)
     rendering = render(field, grid, rays)
     torch.testing.assert_close(rendering.features, BACKGROUND.expand(len(rays), 3))
     assert (rendering.opacity == 0).all()
@@ -147,7 +136,7 @@ def test_rays_beside_the_box_show_the_background() -> None:
 
 
 def test_without_generator_the_result_is_deterministic_and_with_it_seeded() -> None:
-    field, rays = Blob(), camera_rays()
+    field, rays = Blob(), camera_rays(size=24)
     grid = learned_grid(field)
     assert torch.equal(render(field, grid, rays).features, render(field, grid, rays).features)
     first, again, other = (render(field, grid, rays, seed=seed).features for seed in (1, 1, 2))
@@ -163,7 +152,7 @@ def test_jitter_does_not_bias_the_picture() -> None:
 
 
 def test_rays_do_not_depend_on_their_neighbours() -> None:
-    field, rays = Blob(), camera_rays()
+    field, rays = Blob(), camera_rays(size=24)
     grid = learned_grid(field)
     whole = render(field, grid, rays)
     part = render(field, grid, rays[100:110])

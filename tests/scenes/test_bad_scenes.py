@@ -207,6 +207,13 @@ def test_paths_may_not_leave_the_folder(folder: Path, absolute: bool) -> None:
         load_scene(folder)
 
 
+def test_of_a_long_path_the_end_is_named(folder: Path) -> None:
+    outside = f"../{'long/' * 40}secret.png"
+    edit_json(folder / "transforms.json", frame_file_path=outside)
+    with pytest.raises(InputError, match=r"'\.\.\.\S{67}secret\.png' leaves the data set's folder"):
+        load_scene(folder)
+
+
 def test_links_may_not_leave_the_folder(folder: Path) -> None:
     outside = folder.parent / "secret.png"
     save_picture(outside, VIEWS.rgba[0])
@@ -276,6 +283,7 @@ json_values = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     field=st.sampled_from(
@@ -289,6 +297,7 @@ def test_any_value_in_any_field_loads_or_is_named(tmp_path: Path, field: str, va
     loads_or_is_named(folder)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["cameras", "images", "points3D"]),

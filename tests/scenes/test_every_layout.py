@@ -13,7 +13,7 @@ from helpers.analytic_run import analytic_run
 from helpers.layouts import LAYOUTS, SIZE, VIEWS, write_layouts
 from latentfields.autoencoders import score
 from latentfields.autoencoders.image_data import load_renders
-from latentfields.bench.lrf_scenes import captured_scenes
+from latentfields.bench.scenes import captured_scenes
 from latentfields.cli.main import main
 from latentfields.errors import InputError
 from latentfields.igae.config import PRESETS

@@ -2,6 +2,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from latentfields.scenes.images import image_orientation, image_size, quiet_deco
 RAMP = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 
 
-def saved(path: Path, image: Image.Image, **options: object) -> Path:
+def saved(path: Path, image: Image.Image, **options: Any) -> Path:
     image.save(path, **options)
     return path
 

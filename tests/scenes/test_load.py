@@ -85,6 +85,7 @@ def test_every_eighth_view_by_name_is_a_test_view(tmp_path: Path, format: str) -
     assert len(scene.splits["val"]) == 0
 
 
+@pytest.mark.slow
 def test_formats_are_recognised_in_a_stated_order(tmp_path: Path) -> None:
     views = square_views()
     write_colmap_binary(tmp_path, views, sphere_points())
@@ -230,7 +231,8 @@ def blob_picture(cameras_size: tuple[int, int], position: np.ndarray) -> np.ndar
     width, height = cameras_size
     rows, columns = np.mgrid[:height, :width] + 0.5
     value = 255 * np.exp(-0.125 * ((columns - position[0]) ** 2 + (rows - position[1]) ** 2))
-    return np.repeat(value[:, :, None], 3, axis=2).round().astype(np.uint8)
+    pixels: np.ndarray = np.repeat(value[:, :, None], 3, axis=2).round().astype(np.uint8)
+    return pixels
 
 
 @pytest.mark.parametrize("k1", [-0.3, 0.25])

@@ -138,6 +138,7 @@ def test_hull_of_a_ball_is_its_box(center: tuple[float, float, float], radius: f
     assert found.far == pytest.approx(float(moved.max()) + math.sqrt(3))
 
 
+@pytest.mark.slow
 def test_thin_parts_survive_the_coarse_grid() -> None:
     """A rod far thinner than the first voxels decides the box."""
     cameras = ring_cameras(16, width=200, height=200, focal=180.0)

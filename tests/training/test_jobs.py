@@ -24,12 +24,14 @@ def test_results_come_in_the_order_of_the_cells_and_are_computed_once(tmp_path: 
     assert {name: again[name] for name in first} == first
 
 
+@pytest.mark.slow
 def test_other_processes_do_the_same(tmp_path: Path) -> None:
     results = run_cells(cells(tmp_path, 3), tmp_path / "out", processes=2, label="test")
     assert [result["calls"] for result in results.values()] == [1, 1, 1]
     assert os.getpid() not in {result["process"] for result in results.values()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, processes: int) -> None:
     jobs = [*cells(tmp_path, 1), Cell("broken", fail, "no such thing")]
@@ -62,6 +64,7 @@ def test_gpus_keep_the_names_that_the_process_was_given(monkeypatch: pytest.Monk
     assert visible_devices() == ()
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     hearts = [tmp_path / "first", tmp_path / "second"]
     script = (
@@ -70,7 +73,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
         f"run_cells([Cell(name, beat, Path({str(tmp_path)!r}) / name) for name in ('first', 'second')], "
         f"Path({str(tmp_path / 'out')!r}), processes=2, label='test')"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(
         [sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL
     ) as parent:

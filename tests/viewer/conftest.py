@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers.tiny import TINY_FIT
-from latentfields import fit
-from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.igae.config import IgaeConfig, JointConfig, LatentScenesConfig, PretrainingConfig
 from latentfields.igae.finetune import finetune_3d
@@ -17,7 +14,6 @@ from latentfields.rendering.config import DensityGridConfig
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import generate_object
-from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig
 
 IGAE = IgaeConfig(
@@ -32,17 +28,6 @@ IGAE = IgaeConfig(
     joint=JointConfig(epochs=1.0, scenes_per_batch=2),
     ablation="no-preservation",
 )
-
-
-@pytest.fixture(scope="session")
-def latent_run(
-    scene: Scene, autoencoder: Autoencoder, autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    named = autoencoder.clone()
-    named.name = str(autoencoder_folder)
-    folder = tmp_path_factory.mktemp("viewer") / "latent"
-    fit(scene, named, out=folder, config=TINY_FIT.with_steps(supervision=40, alignment=10))
-    return folder
 
 
 @pytest.fixture(scope="session")

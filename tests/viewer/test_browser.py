@@ -29,7 +29,10 @@ from latentfields.viewer.resolution import frame_size
 from latentfields.viewer.source import open_source
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on the search path")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on the search path"),
+]
 
 WIDTH, HEIGHT = 960, 600
 PATIENCE = 60_000

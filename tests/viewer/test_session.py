@@ -49,7 +49,8 @@ def source(latent_run: Path) -> Source:
 
 def visit(source: Source) -> tuple[StandIn, Session, list[str]]:
     """A session whose camera has not moved for long."""
-    browser, said = StandIn(), []
+    browser = StandIn()
+    said: list[str] = []
     session = Session(browser, browser, source, wake=lambda: None)  # type: ignore[arg-type]
     session.on_frame = said.append
     assert session.next(time.monotonic()) is None, "nothing is drawn before the camera is known"

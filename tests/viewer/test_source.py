@@ -15,8 +15,9 @@ from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.igae.finetune import START_STATISTICS_FILE
+from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.measures.metrics import psnr
 from latentfields.scenes.scene import Scene
 from latentfields.viewer.frames import Choice, draw, kinds
@@ -52,7 +53,7 @@ def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("space", ["latent", "rgb"])
 def test_gaussians_show_everything_that_fields_do(
-    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: str
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: Space
 ) -> None:
     config = replace(TINY_GAUSSIANS, space=space).with_steps(supervision=2, alignment=1)
     fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
@@ -72,7 +73,7 @@ def test_a_scene_file_is_shown_without_the_scene(
     run = Run.load(latent_run)
     run.config = replace(run.config, scene=tmp_path / "gone")
     file = tmp_path / "scene.safetensors"
-    run.write_file(file, SceneViews.of(scene))
+    run.write_file(file, SceneCameras.of(scene))
     source = opened(file)
     (shown,) = source.scenes
     assert (source.title, source.folder) == ("gone (triplane)", tmp_path)

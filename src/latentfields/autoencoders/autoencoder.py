@@ -23,7 +23,7 @@ STATISTICS_FILE = "latent_statistics.json"
 
 
 class Codec(Protocol):
-    """What `Autoencoder` needs of a network: raw latents, images in [0, 1], its own folder format."""
+    """A network as `Autoencoder` uses it: raw latents, images in [0, 1], its own folder format."""
 
     @property
     def channels(self) -> int:
@@ -158,7 +158,7 @@ class Autoencoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         return self.latent_mean.device
 
     @property

@@ -1,4 +1,4 @@
-"""How 3D-aware is a latent space? Corresponding surface points of different views should have the same latent.
+"""The 3D-awareness score: corresponding surface points of different views should have the same latent.
 
 **Inconsistency.** Latents of one view are looked up where known depth and visibility say that a cell of another view
 is seen. The mean squared difference, divided by twice the variance of the latents over the object, is 0 when views
@@ -79,7 +79,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Consistency:
-    """How one kind of maps (latents, or mean colours) behaves; everything is 0 for perfect maps."""
+    """The behaviour of one kind of maps (latents, or mean colours); everything is 0 for perfect maps."""
 
     inconsistency: float
     """Residual between views over twice the variance on the object."""

@@ -63,7 +63,7 @@ class PatchAutoencoderConfig(Checked):
 
 @dataclass(frozen=True)
 class AutoencoderTrainingConfig(Checked):
-    """How an autoencoder is trained."""
+    """Settings of an autoencoder's training."""
 
     steps: int = 12_000
     """Optimiser steps."""
@@ -101,7 +101,7 @@ PRESETS: Mapping[AutoencoderPreset, AutoencoderTrainingConfig] = MappingProxyTyp
 
 @dataclass(frozen=True)
 class AutoencoderRunConfig:
-    """What a run of `train_autoencoder` computes."""
+    """Everything that determines a run of `train_autoencoder`."""
 
     kind: ClassVar[str] = "autoencoder"
     photos: tuple[Path, ...]

@@ -195,7 +195,7 @@ def train_autoencoder(
 
 
 def _data(run: AutoencoderRunConfig) -> TrainingImages:
-    """What is trained on. Raises InputError when batches would be empty: what is asked for is not among it."""
+    """Read the training data. Raises InputError when batches would be empty: what is asked for is not among it."""
     training = run.training
     data = load_training_images(run.photos, run.scenes, size=training.size)
     photos = training.photos_per_batch if data.photos else 0

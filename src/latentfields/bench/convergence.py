@@ -107,7 +107,7 @@ def _with_curves(fits: Sequence[Row]) -> list[Row]:
 
 
 def _times(config: ConvergenceStudyConfig, measured: Measured) -> Table:
-    """When fits reach the quality, and where they end."""
+    """The times at which fits reach the quality, and where they end."""
     quality, fits = config.quality, _with_curves(measured["fits"])
     rows = []
     for fit in fits:

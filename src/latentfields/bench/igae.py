@@ -313,7 +313,7 @@ def claims(measured: Measured) -> list[Claim]:
 def _gain(
     measured: Measured, measure: str, *, over: str = "base", kind: str = "fits", **labels: str
 ) -> list[float]:
-    """What is gained in the space of the IG-AE, row by row."""
+    """The gain in the space of the IG-AE, row by row."""
     ours, theirs = (values(measured[kind], measure, autoencoder=role, **labels) for role in ("igae", over))
     return gains(ours, theirs)
 

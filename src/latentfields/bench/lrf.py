@@ -261,7 +261,7 @@ def _fits(
 
 
 def _prefix(views: int | None) -> str:
-    """What names of fits to so many training views begin with; None stands for all views."""
+    """The prefix of names of fits to so many training views; None stands for all views."""
     return "" if views is None else f"{views}-views-"
 
 

@@ -1,4 +1,4 @@
-"""What a study measured, as rows, and what tables and claims make of them.
+"""Measurements of a study as rows, and the tables and claims that are made of them.
 
 Free of heavy imports, for the command line.
 """
@@ -104,7 +104,7 @@ def gains(numbers: Sequence[float], reference: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Value:
-    """How a measure is shown in a column."""
+    """Presentation of a measure in a column."""
 
     name: str
     title: str

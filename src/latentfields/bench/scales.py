@@ -32,7 +32,7 @@ TINY_VIEWS = RenderConfig(views=16, size=64, samples=2, test_fraction=0.25, val_
 
 @dataclass(frozen=True)
 class FitScale:
-    """How radiance fields are fitted to generated objects, through both stages of IG-AE."""
+    """The scale of fits to generated objects, through both stages of IG-AE."""
 
     views: RenderConfig
     """How the objects are rendered."""
@@ -74,7 +74,7 @@ AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = MappingProxyT
 
 @dataclass(frozen=True)
 class IgaeScale:
-    """How IG-AEs are trained and compared."""
+    """The scale of training and comparing IG-AEs."""
 
     training: IgaeConfig
     """How autoencoders are trained that are not given."""
@@ -117,7 +117,7 @@ IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
 
 @dataclass(frozen=True)
 class LrfScale:
-    """How LRF's stages are trained and compared."""
+    """The scale of training and comparing LRF's stages."""
 
     views: RenderConfig
     """How objects are rendered, to test on and to train on."""

@@ -29,7 +29,7 @@ Work = Callable[[], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where and how the cells of a study are computed."""
+    """The folder, processes and device with which the cells of a study are computed."""
 
     out: Path
     """The study's folder."""
@@ -57,7 +57,7 @@ def _call(work: Work) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a study found out."""
+    """The findings of a study."""
 
     results: Any
     """As results.json has it."""
@@ -71,7 +71,7 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True)
 class Study(Generic[C]):
-    """What one study takes, computes and shows."""
+    """A study: its configuration, cells, rows, tables and claims."""
 
     name: str
     """Of its command."""

@@ -16,12 +16,12 @@ from latentfields.export.config import MeshConfig, PointsConfig
 
 if TYPE_CHECKING:
     from latentfields.latent_nerf.run import Run
-    from latentfields.latent_nerf.scene_views import SceneViews
+    from latentfields.latent_nerf.scene_cameras import SceneCameras
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Export(abc.ABC):
-    """What all exports have in common."""
+    """Options and steps that all exports share."""
 
     run_folder: tyro.conf.Positional[Path]
     """Folder of the run, or a file written by `latentfields export scene`."""
@@ -52,18 +52,18 @@ class _Export(abc.ABC):
         print(f"{summary.file}: {details}")
 
     def target(self, run: Run, name: str) -> Path:
-        """Where to write: --out, or `name` in RUN/exports, beside a scene file."""
+        """The file to write: --out, or `name` in RUN/exports, beside a scene file."""
         return self.out or run.home / "exports" / name
 
 
 @dataclass(frozen=True, kw_only=True)
 class _ExportWithViews(_Export):
-    """What the exports that need the scene's cameras have in common."""
+    """Options and steps of the exports that need the scene's cameras."""
 
     scene: Path | None = None
     """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
 
-    def views(self, run: Run) -> SceneViews:
+    def views(self, run: Run) -> SceneCameras:
         """The cameras of the scene that `run` was fitted to."""
         from latentfields.latent_nerf.render import run_views
 

@@ -123,12 +123,12 @@ class CommandLine(Protocol):
 
     @property
     def command(self) -> Command:
-        """What to do."""
+        """The parsed subcommand."""
         ...
 
     @property
     def log_level(self) -> LogLevel:
-        """How much is said on stderr."""
+        """The amount that is said on stderr."""
         ...
 
 
@@ -141,7 +141,7 @@ class _PassedOn:
 
 
 def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
-    """What the arguments (default: the process's) ask for. Exits with 2 when they are wrong."""
+    """Parse the arguments (default: the process's). Exits with 2 when they are wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
     # Options after `ns` are Nerfstudio's.
     if len(arguments) > 1 and arguments[0] == "ns" and arguments[1] not in ("-h", "--help"):

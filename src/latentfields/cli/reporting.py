@@ -1,4 +1,4 @@
-"""What commands say on stderr beside their results: progress bars, messages, warnings, and how errors read."""
+"""Messages on stderr, beside the results: progress bars, log, warnings, and the wording of errors."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Generate:
 
 
 def scene_folders(out: Path, names: Sequence[str]) -> list[Path]:
-    """Where scenes called `names` are written to: `out`/NAME, or `out` where that is the name of a single one.
+    """The folders of scenes called `names`: `out`/NAME, or `out` where that is the name of a single one.
 
     Raises InputError when `out` is another scene.
     """

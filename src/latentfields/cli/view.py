@@ -57,7 +57,7 @@ class View:
 
 
 def viewer_watch(out: Path, *, port: int) -> Watch:
-    """What shows a fit into the folder `out` in the browser while it is trained, on this machine only."""
+    """Show a fit into the folder `out` in the browser while it is trained, on this machine only."""
     require_viser()
     from latentfields.viewer.server import Address, watched
 

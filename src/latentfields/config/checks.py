@@ -48,7 +48,7 @@ class Range:
         )
 
     def __str__(self) -> str:
-        """What is expected, as an error says it."""
+        """The expectation, as an error says it."""
         if self.low is not None and self.high is not None:
             return f"{self.low} to {self.high}"
         words = {"at least": self.low, "more than": self.above, "at most": self.high, "less than": self.below}

@@ -14,7 +14,7 @@ from latentfields.export.world import cameras_to_world
 from latentfields.files import write_json
 from latentfields.latent_nerf.render import orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.pages.pictures import save_png
 from latentfields.scenes.readers.nerfstudio import FILE
 
@@ -23,7 +23,7 @@ PICTURES = "images"
 
 @dataclass(frozen=True)
 class CameraSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     cameras: int
@@ -31,7 +31,7 @@ class CameraSummary:
 
 def export_cameras(
     run: Run,
-    views: SceneViews,
+    views: SceneCameras,
     *,
     out: Path,
     path: Literal["capture", "orbit"],

@@ -1,4 +1,4 @@
-"""How scenes are exported. Free of heavy imports, for the command line."""
+"""Configurations of exports. Free of heavy imports, for the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Resolution = Annotated[int, Range(low=8, high=1024)]
 
 @dataclass(frozen=True, kw_only=True)
 class MeshConfig(Checked):
-    """How a surface is taken from a field's density."""
+    """Extraction of a surface from a field's density."""
 
     resolution: Resolution = 256
     """Cells along each side of the scene's cube that marching cubes works on, 8 to 1024; time and memory grow with its
@@ -27,7 +27,7 @@ class MeshConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class PointsConfig(Checked):
-    """How points are taken from rendered depth."""
+    """Extraction of points from rendered depth."""
 
     resolution: Resolution = 256
     """Voxels along each side of the scene's cube, 8 to 1024; the points in each are merged to their mean."""

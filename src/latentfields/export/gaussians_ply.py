@@ -71,7 +71,7 @@ class GaussianCloud:
 
 @dataclass(frozen=True)
 class GaussiansSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     gaussians: int

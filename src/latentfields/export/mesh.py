@@ -21,7 +21,7 @@ from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.selection import evenly_spread
@@ -34,7 +34,7 @@ On a generated vase, whose depth is known, shares of 0.3 to 0.7 (K-Planes) and 0
 
 @dataclass(frozen=True)
 class MeshSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     vertices: int
@@ -43,7 +43,7 @@ class MeshSummary:
     """Density of the surface, per unit length of the normalised frame."""
 
 
-def export_mesh(run: Run, views: SceneViews, *, out: Path, options: MeshConfig) -> MeshSummary:
+def export_mesh(run: Run, views: SceneCameras, *, out: Path, options: MeshConfig) -> MeshSummary:
     """Write the surface of a run's density as PLY, OBJ or GLB, by the end of the name, replaced in one step.
 
     Vertices are in the capture's coordinates and axes, less the shift that a file beside states where those are large

@@ -21,7 +21,7 @@ from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.selection import evenly_spread
 
 EDGE = 0.05
@@ -32,13 +32,13 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class PointSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     points: int
 
 
-def export_points(run: Run, views: SceneViews, *, out: Path, options: PointsConfig) -> PointSummary:
+def export_points(run: Run, views: SceneCameras, *, out: Path, options: PointsConfig) -> PointSummary:
     """Write a point cloud with colours as a PLY file, replaced in one step.
 
     Points are in the capture's coordinates and axes, less the shift that a file beside states where those are large
@@ -82,7 +82,7 @@ def _points_of(run: Run, cameras: Cameras, *, stride: int) -> tuple[Tensor, Tens
 
 
 def _torn(distance: Tensor) -> Tensor:
-    """Where distances (N, h, w) differ by more than `EDGE` from a neighbour in the 3x3 cells around."""
+    """Mask (N, h, w) of distances that differ by more than `EDGE` from a neighbour in the 3x3 cells around."""
     nearest = -torch.nn.functional.max_pool2d(-distance[:, None], 3, stride=1, padding=1)[:, 0]
     farthest = torch.nn.functional.max_pool2d(distance[:, None], 3, stride=1, padding=1)[:, 0]
     return farthest - nearest > EDGE

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from latentfields.errors import InputError
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 
 
 @dataclass(frozen=True)
 class SceneSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     file: Path
     bytes: int
 
 
-def export_scene(run: Run, views: SceneViews, *, out: Path) -> SceneSummary:
+def export_scene(run: Run, views: SceneCameras, *, out: Path) -> SceneSummary:
     """Write `run` as one file, replaced in one step, that `Run.load` reads. Raises InputError for other endings."""
     if out.suffix != ".safetensors":
         raise InputError(out, "expected a file that ends in .safetensors")

@@ -66,7 +66,7 @@ def _ray_tracer(surface: Surface) -> EmbreeScene:
 
 
 def _unoccluded(scene: EmbreeScene, center: Tensor, vertices: Tensor, slack: float) -> Tensor:
-    """Whether nothing lies between a camera's centre (3,) and vertices (V, 3)."""
+    """Mask (V,) of the vertices (V, 3) that nothing hides from a camera's centre (3,)."""
     distance = (vertices - center).norm(dim=1)
     directions = (vertices - center) / distance[:, None]
     origins = center.expand_as(vertices).contiguous()

@@ -1,4 +1,4 @@
-"""What the training views show: decoded pictures, and the points where their rays meet something solid.
+"""The scene as its training views see it: decoded pictures, and the points where rays meet something solid.
 
 Shape suffixes: N views, H, W picture size, h, w depth map size, P points.
 """

@@ -56,7 +56,7 @@ class OptimizerConfig(Checked):
 
 @dataclass(frozen=True)
 class _RadianceConfig(Checked):
-    """What all fields have."""
+    """Settings that all radiance fields have."""
 
     view_dependent: bool = False
     """Let the output depend on the viewing direction."""
@@ -278,7 +278,7 @@ FieldName = Literal[RayFieldName, "gaussians"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a preset says of a method: the field, what renders it, and how it is trained.
+    """A preset of a method: the field, its rendering, and its training.
 
     Everything else of a fit is the same for all methods (`latent_nerf/presets.py`).
     """

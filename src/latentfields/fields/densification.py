@@ -1,4 +1,4 @@
-"""How 3D Gaussians are added and removed while they are fitted. Free of heavy imports, for the command line.
+"""Configurations of adding and removing 3D Gaussians. Free of heavy imports, for the command line.
 
 Moments are shares of the stage that fits the field to its targets, so that short and timed fits densify as well.
 Lengths are those of the normalised frame.

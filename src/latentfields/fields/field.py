@@ -1,4 +1,4 @@
-"""What a radiance field is to the rest of the package, and how to add one.
+"""The interface of radiance fields, and how to add one.
 
 A representation is one file in `fields/`, a frozen configuration in `fields/config.py`, which `FieldConfig`,
 `FieldName` and, with its presets, `RECIPES` there mention, and one line in `fields/registry.py`:
@@ -34,7 +34,7 @@ Head = Literal["linear", "sigmoid"]
 
 
 class Representation(nn.Module, abc.ABC):
-    """What is fitted to a scene, with its own regularisers and learning rates."""
+    """A module that is fitted to a scene, with its own regularisers and learning rates."""
 
     @abc.abstractmethod
     def regularisation(self) -> Tensor:

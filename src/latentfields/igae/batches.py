@@ -1,4 +1,4 @@
-"""What is in every batch, and loading it while the previous one is trained on.
+"""The plan of every batch, and the parts of a batch that follow from seeds.
 
 The content of batch i follows from the seed and i alone: a resumed run sees the same batches without any stored random
 state, and every process can tell the whole batch without loading it.
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What one step trains on, before anything is loaded."""
+    """The contents of one step's batch, before anything is loaded."""
 
     scenes: tuple[int, ...]
     """S different scenes."""

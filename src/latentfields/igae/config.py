@@ -1,4 +1,4 @@
-"""How an IG-AE is trained (IG-AE Sec. 4). Free of heavy imports, for the command line.
+"""Configurations of an IG-AE's training (IG-AE Sec. 4). Free of heavy imports, for the command line.
 
 Units of all losses: means over elements, images in [0, 1], latents normalised to unit spread per channel. The paper
 states neither; the code released with it had images in [-1, 1] and latents squashed by tanh(0.02 z), where a weight of
@@ -22,6 +22,9 @@ from latentfields.autoencoders.config import Perceptual
 from latentfields.config.checks import Checked, NonNegative, Range, Seed
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.config import DensityGridConfig
+
+EPOCH_DECAY = 0.988
+"""What is left of the learning rates after every epoch of Table 15, which has 50 and 75 of them in its two phases."""
 
 Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
 """What is left out: nothing; L_3D; L_ae; or the update of the latent scenes in the joint phase."""
@@ -117,7 +120,7 @@ class JointConfig(Checked):
     """Adam learning rate of the planes."""
     mlp_learning_rate: float = 1e-4
     """Adam learning rate of the shared MLP."""
-    final_learning_rate: float = 0.988**75
+    final_learning_rate: float = EPOCH_DECAY**75
     """Fraction of the learning rates that is left at the end, reached exponentially."""
     largest_gradient: float | None = None
     """Norm that the gradient of the encoder, and that of the decoder, is shortened to where it is longer."""
@@ -151,17 +154,17 @@ class IgaeConfig(Checked):
 
     @property
     def has_3d(self) -> bool:
-        """Whether L_3D is part of the loss."""
+        """True when L_3D is part of the loss."""
         return self.ablation != "no-3d"
 
     @property
     def has_preservation(self) -> bool:
-        """Whether L_ae is part of the loss."""
+        """True when L_ae is part of the loss."""
         return self.ablation != "no-preservation"
 
     @property
     def moves_scenes(self) -> bool:
-        """Whether the joint phase updates the latent scenes and their shared renderer."""
+        """True when the joint phase updates the latent scenes and their shared renderer."""
         return self.ablation in ("none", "no-preservation")
 
 
@@ -218,7 +221,7 @@ PAPER = IgaeConfig(
         views_per_scene=1,
         planes_learning_rate=1e-3,
         mlp_learning_rate=1e-3,
-        final_learning_rate=0.988**50,
+        final_learning_rate=EPOCH_DECAY**50,
         tv_weight=1e-5,
     ),
     perceptual="lpips",
@@ -233,7 +236,7 @@ PRESETS: Mapping[IgaePreset, IgaeConfig] = MappingProxyType({"tiny": TINY, "smal
 
 @dataclass(frozen=True)
 class IgaeRunConfig:
-    """What a run of `finetune_3d` computes."""
+    """Everything that determines a run of `finetune_3d`."""
 
     kind: ClassVar[str] = "igae"
     autoencoder: str

@@ -51,7 +51,7 @@ class Dashboard:
         """Where the joint phase begins on the x axis of the charts."""
 
     def observer(self, phase: str) -> Observer:
-        """What a phase's trainer calls now and then."""
+        """The function that a phase's trainer calls now and then."""
         return lambda step: self.write(f"{phase}: step {step}")
 
     def write(self, status: str) -> dict[str, float]:

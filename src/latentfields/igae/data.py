@@ -1,4 +1,4 @@
-"""What `finetune_3d` trains on: looked at before anything is written, then decoded once, by one of the processes."""
+"""The training data of `finetune_3d`: checked before anything is written, then decoded once by one of the processes."""
 
 from __future__ import annotations
 

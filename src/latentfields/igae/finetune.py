@@ -187,6 +187,6 @@ def _require_first_phase(folder: Path, run: IgaeRunConfig) -> None:
 
 
 def _first_phase(run: IgaeRunConfig) -> dict[str, Any]:
-    """What the result of the first phase depends on."""
+    """The settings that the result of the first phase depends on."""
     own = {name: getattr(run.training, name) for name in ("size", "scenes", "pretraining", "seed")}
     return {"autoencoder": run.autoencoder, "scene folders": run.scenes, **own}

@@ -41,7 +41,7 @@ from latentfields.training.state import Parts
 
 @dataclass(frozen=True)
 class JointBatch:
-    """What one process trains on in one step."""
+    """One process's share of one step's batch."""
 
     whole: BatchPlan
     """The global batch."""

@@ -27,7 +27,7 @@ TERMS_REAL = ("ae_real", "perceptual", "tv_latents")
 
 @dataclass(frozen=True)
 class Pictures:
-    """What the autoencoder sees in one step."""
+    """The images that go through the autoencoder in one step."""
 
     images: Tensor
     """(B, 3, H, W) scene views, in [0, 1]."""
@@ -44,7 +44,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class SceneRenderings:
-    """What the latent scenes of a batch look like."""
+    """Renderings of the latent scenes of a batch."""
 
     seen: Rendering
     """z~ of the batch's B views, (B, C, h, w)."""

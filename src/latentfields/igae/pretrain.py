@@ -45,7 +45,7 @@ def cache_latents(autoencoder: Autoencoder, views: CachedViews, path: Path) -> N
 
 
 def open_latents(autoencoder: Autoencoder, views: CachedViews, path: Path) -> NDArray[np.float16]:
-    """What `cache_latents` wrote, memory-mapped."""
+    """Open the file that `cache_latents` wrote, memory-mapped."""
     side = views.cameras.width // autoencoder.factor
     shape = (len(views.cameras), autoencoder.channels, side, side)
     return np.memmap(path, dtype=np.float16, mode="r", shape=shape)

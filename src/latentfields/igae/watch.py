@@ -103,7 +103,7 @@ def watch_scenes(
 
 
 def watched_scenes(views: CachedViews) -> list[int]:
-    """Which scenes are looked at: spread over all of them."""
+    """Choose the scenes that are looked at, spread over all of them."""
     return evenly_spread(torch.arange(len(views)), SCENES_WATCHED).tolist()
 
 

@@ -41,7 +41,7 @@ from latentfields.scenes.visual_hull import visual_hull_cells
 
 @dataclass(frozen=True)
 class SceneFrame:
-    """What rendering needs to know of the scene, and what tells that scene from others."""
+    """The facts of a scene that rendering needs, and a fingerprint that tells it from others."""
 
     near: float
     far: float
@@ -81,7 +81,7 @@ def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) 
 
 
 def _restrict_to_hull(sampler: GridSampler, scene: Scene) -> bool:
-    """What no training view shows is empty: the same knowledge for latents and for pixels. False if none is known."""
+    """Empty the space that no training view shows, for latents as for pixels. Returns False if none is known."""
     if scene.alpha is None:
         return False
     train, resolution = scene.indices("train"), sampler.grid.resolution

@@ -1,4 +1,4 @@
-"""How a scene is fitted. Free of heavy imports, for the command line."""
+"""Configurations of a fit. Free of heavy imports, for the command line."""
 
 from __future__ import annotations
 

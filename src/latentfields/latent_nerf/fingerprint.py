@@ -1,4 +1,4 @@
-"""What tells the scene and the autoencoder of a run from others, when they are read again to score the run."""
+"""Fingerprints that tell the scene and the autoencoder of a run from others, when they are read again."""
 
 from __future__ import annotations
 

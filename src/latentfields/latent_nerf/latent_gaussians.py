@@ -1,6 +1,6 @@
-"""Latent Gaussians (LRF Sec. 4.2): a scene whose features are splatted onto the latent grid, and a decoder.
+"""Latent Gaussians (LRF Sec. 4.2): a scene whose features are splatted onto latent pixels, and a decoder.
 
-Shape suffixes: B images, C channels, h, w size of the feature grid.
+Shape suffixes: B images, C channels, h, w size of the feature map.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LatentGaussians(SceneModel):
         return Rendering.joined([self._splat(gaussians, camera) for camera in each])
 
     def _splat(self, gaussians: Gaussians, camera: Cameras) -> Rendering:
-        """What one camera sees."""
+        """Pixels of one camera."""
         options = self.splatting
         projected = project(
             gaussians, camera, near=self.near, blur=options.blur, antialiased=options.antialiased

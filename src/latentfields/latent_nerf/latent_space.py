@@ -63,14 +63,14 @@ class LatentSpace:
 
     @torch.no_grad()
     def background(self, color: tuple[float, float, float]) -> Tensor:
-        """What lies behind a scene on a constant `color` in [0, 1]: (C,), as a field would have to render it."""
+        """The features (C,) of a constant background `color` in [0, 1], as a field would have to render it."""
         if self.autoencoder is None:
             return torch.tensor(color)
         return self._squashed(self.autoencoder.background_latent(color).view(1, -1, 1, 1)).flatten()
 
     @torch.no_grad()
     def targets(self, images: Tensor) -> Tensor:
-        """What a field is to render for images (B, 3, H, W) in [0, 1], on the autoencoder's device: (B, C, h, w)."""
+        """The features (B, C, h, w) to render for images (B, 3, H, W) in [0, 1] on the autoencoder's device."""
         return images if self.autoencoder is None else self._squashed(self.autoencoder.encode_batches(images))
 
     def _squashed(self, latents: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""A latent NeRF (IG-AE Sec. 3.1, Eq. 1): a field rendered along rays through the latent grid, and a decoder.
+"""A latent NeRF (IG-AE Sec. 3.1, Eq. 1): a field rendered along rays through latent pixels, and a decoder.
 
-Shape suffixes: B images, C channels, R rays, h, w size of the feature grid.
+Shape suffixes: B images, C channels, R rays, h, w size of the feature map.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from latentfields.cameras import Cameras
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.training.checkpoint import load_tensors, save_tensors, with_prefix, without_prefix
 
 FORMAT = "latentfields scene 1"
@@ -31,7 +31,7 @@ _AUTOENCODER = "autoencoder/"
 
 @dataclass(frozen=True)
 class PortableRun:
-    """What is in the file."""
+    """The contents of the file."""
 
     config: Any
     """JSON of a `FitRunConfig`."""
@@ -41,12 +41,12 @@ class PortableRun:
     """The model's `scene_state`."""
     autoencoder: Autoencoder | None
     """With its decoder as aligned to the scene; None in RGB space."""
-    views: SceneViews
+    views: SceneCameras
 
 
 @dataclass(frozen=True)
 class _ViewsHeader:
-    """What is stored of `SceneViews` beside its tensors."""
+    """The part of `SceneCameras` that is stored beside its tensors."""
 
     width: int
     height: int
@@ -130,7 +130,7 @@ def _unpacked(
     return autoencoder
 
 
-def _views(path: Path, tensors: Mapping[str, Tensor], value: Any) -> SceneViews:
+def _views(path: Path, tensors: Mapping[str, Tensor], value: Any) -> SceneCameras:
     header = from_json(_ViewsHeader, value, source=path, field="views")
     count = len(header.names)
     shapes = {"camera_to_world": (count, 4, 4), "focal": (count, 2), "principal": (count, 2)}
@@ -142,7 +142,7 @@ def _views(path: Path, tensors: Mapping[str, Tensor], value: Any) -> SceneViews:
     for name, indices in splits.items():
         if any(not 0 <= index < count for index in indices) or (name == "train" and not indices):
             raise InputError(path, f"field 'views.{name}': expected indices of the {count} views")
-    return SceneViews(
+    return SceneCameras(
         cameras=Cameras(**found, width=header.width, height=header.height),
         splits={name: torch.tensor(indices, dtype=torch.int64) for name, indices in splits.items()},
         names=header.names,

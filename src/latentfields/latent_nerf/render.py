@@ -14,7 +14,7 @@ from latentfields.camera_path import CameraPath
 from latentfields.cameras import Cameras, look_at
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.run import Run
-from latentfields.latent_nerf.scene_views import SceneViews
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.pages.video import write_gif, write_mp4
 from latentfields.scenes.scene import Scene
@@ -75,7 +75,7 @@ def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
     return run.check_scene(config.load_scene())
 
 
-def run_views(run: Run, folder: Path | None = None) -> SceneViews:
+def run_views(run: Run, folder: Path | None = None) -> SceneCameras:
     """The cameras of the scene that a run was fitted to.
 
     They are in the run where it is a single file, otherwise with the scene; `folder` says where that is now. Raises
@@ -83,7 +83,7 @@ def run_views(run: Run, folder: Path | None = None) -> SceneViews:
     """
     if run.views is not None and folder is None:
         return run.views
-    return SceneViews.of(load_run_scene(run, folder))
+    return SceneCameras.of(load_run_scene(run, folder))
 
 
 def render_run(

@@ -76,7 +76,7 @@ def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: P
 
 
 def run_label(run: Run) -> str:
-    """How a run is called in the report, such as "RGB NeRF (kplanes)" or "Latent Gaussians (base)"."""
+    """Name a run for the report, such as "RGB NeRF (kplanes)" or "Latent Gaussians (base)"."""
     kind, autoencoder = run.config.fit.field.kind, run.config.autoencoder
     space, model = "RGB" if autoencoder is None else "Latent", "Gaussians" if kind == "gaussians" else "NeRF"
     if autoencoder is not None and Path(autoencoder).is_absolute():

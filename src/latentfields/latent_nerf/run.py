@@ -32,8 +32,8 @@ from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
-from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
@@ -47,7 +47,7 @@ DECODER_FOLDER = "decoder"
 
 @dataclass(frozen=True)
 class FitRunConfig(Checked):
-    """What a run of `fit` computes."""
+    """Everything that determines a run of `fit`."""
 
     kind: ClassVar[str] = "fit"
 
@@ -88,7 +88,7 @@ class Run:
         model: SceneModel,
         frame: SceneFrame,
         *,
-        views: SceneViews | None = None,
+        views: SceneCameras | None = None,
     ) -> None:
         """`folder` is where the run was read from; `views` are the scene's cameras, where that is a single file."""
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
@@ -152,7 +152,7 @@ class Run:
         save_tensors(folder / MODEL_FILE, state, to_json(frame))
         return cls(folder, config, model, frame)
 
-    def write_file(self, path: Path, views: SceneViews) -> None:
+    def write_file(self, path: Path, views: SceneCameras) -> None:
         """Write everything that rendering needs, and the scene's cameras, into one file that `load` reads."""
         write_portable(
             path,

@@ -47,7 +47,7 @@ class SceneModel(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
-        """What fits rendered features to their targets, both (B, C, h, w): a scalar."""
+        """The loss, a scalar, between rendered features and their targets, both (B, C, h, w)."""
 
     def before_step(self, *, step: int, generator: torch.Generator) -> None:
         """Prepare for training step `step`, from 0; called before every one, also after a resume."""
@@ -72,7 +72,7 @@ class SceneModel(nn.Module, abc.ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device that the model is on."""
         return self.background.device
 
     def representations(self) -> dict[str, Representation]:
@@ -85,7 +85,7 @@ class SceneModel(nn.Module, abc.ABC):
         return self.autoencoder.encode_batches(images.to(self.device)).cpu()
 
     def render_features(self, cameras: Cameras, *, generator: torch.Generator | None = None) -> Rendering:
-        """z~_p = F_theta(p): render image-sized `cameras` on the feature grid, on the model's device.
+        """z~_p = F_theta(p): render image-sized `cameras` as feature maps, on the model's device.
 
         One pixel is rendered for every latent, or `subpixels`^2 of them, which the space's projection gathers.
         Differentiable; `generator` jitters the samples along rays.

@@ -2,11 +2,11 @@
 
 One ray per latent sees a point of an area of factor x factor pixels, and the features of a 3D field do not turn with
 the camera, while the codes of an image autoencoder do: a stripe has another code when it is tilted or shifted by a
-pixel. So the field is rendered on a grid that is k times finer, where it can stay simple and consistent between
+pixel. So the field is rendered at k times the resolution, where it can stay simple and consistent between
 views, and a two-layer convolution, shared by all views and fitted with the scene, turns the picture it sees into
 latents, as the autoencoder's encoder does with pixels.
 
-Shape suffixes: B images, C channels, k rays per latent along one side, h, w latent grid.
+Shape suffixes: B images, C channels, k rays per latent along one side, h, w latent size.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class SubpixelProjection(nn.Module):
-    """Rendered features on a k times finer grid to latents; starts as the mean over each latent's area."""
+    """Rendered features of k times the resolution to latents; starts as the mean over each latent's area."""
 
     def __init__(self, channels: int, *, subpixels: int, width: int) -> None:
         """`subpixels` is k, an even number; `width` the number of hidden channels."""

@@ -139,7 +139,7 @@ class LatentNerfTrainer:
             return self.model.decode(features).float()
 
     def _own_losses(self, seen: Rendering) -> Tensor:
-        """What fields and sampler add to both stages' objectives."""
+        """The losses that fields and sampler add to both stages' objectives."""
         terms = [part.regularisation() for part in self.model.representations().values()]
         if seen.loss is not None:
             terms.append(seen.loss.mean())
@@ -216,7 +216,7 @@ class LatentNerfTrainer:
         return float(psnr(seen.features, encoded, data_range=LATENT_RANGE, kept=cells).mean())
 
     def _parts(self) -> Parts:
-        """What is saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
+        """The parts that are saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
         generators = {"generator": self.generator}
         if self.decoder_optimizer is None or self.model.autoencoder is None:
             return Parts(optimizers={"field": self.optimizer}, generators=generators)

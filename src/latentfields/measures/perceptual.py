@@ -67,7 +67,7 @@ def gradient_similarity_loss(images: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Why a measure cannot be computed here."""
+    """The reason why a measure cannot be computed here."""
 
     reason: str
     """A clause that completes "... was not computed because"."""

@@ -1,6 +1,6 @@
-"""Where the surface seen in one view lies in another, by known depth.
+"""Warping between views by known depth: the place of a surface seen in one view in another.
 
-Shape suffixes: N views, C channels, H, W image size, h = H / f, w = W / f cells of a coarser grid, P points.
+Shape suffixes: N views, C channels, H, W image size, h = H / f, w = W / f coarser cells, P points.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Correspondence:
     source: int
     """Index of the view that the points are looked up in."""
     cells: Tensor
-    """(P, 2) int64 row and column in the target's grid."""
+    """(P, 2) int64 row and column of the target's cells."""
     positions: Tensor
-    """(P, 2) the same points as (column, row) in the source's grid, in cells; centres at +0.5."""
+    """(P, 2) the same points as (column, row) in the source, in cells; centres at +0.5."""
 
 
 def covered_cells(depth: Tensor, *, factor: int) -> Tensor:
-    """Whether every pixel of a cell sees the surface: (N, h, w) bool from z-depths (N, 1, H, W), inf elsewhere."""
+    """Mask (N, h, w) of the cells whose every pixel sees the surface, from z-depths (N, 1, H, W), inf elsewhere."""
     pooled = torch.nn.functional.max_pool2d(depth, factor)
     return pooled[:, 0].isfinite()
 
@@ -86,9 +86,9 @@ def _sampled(maps: Tensor, positions: Tensor) -> Tensor:
     A value next to an infinite one is infinite or NaN, also where its weight is zero.
     """
     size = positions.new_tensor([maps.shape[2], maps.shape[1]])
-    grid = (positions / size * 2 - 1)[None, None]
+    normalised = (positions / size * 2 - 1)[None, None]
     values = torch.nn.functional.grid_sample(
-        maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False
+        maps[None], normalised, mode="bilinear", padding_mode="border", align_corners=False
     )
     return values[0, :, 0].T
 

@@ -1,4 +1,4 @@
-"""How fields are rendered: one configuration per sampler of rays, and one for splatting.
+"""Configurations of rendering: one per sampler of rays, and one for splatting.
 
 Free of heavy imports, for the command line.
 """
@@ -20,7 +20,7 @@ tell."""
 
 @dataclass(frozen=True)
 class DensityGridConfig(Checked):
-    """How densely rays are sampled through a density grid."""
+    """Density of the samples of rays through a density grid."""
 
     samples: int = 16
     """Intervals per ray."""
@@ -113,7 +113,7 @@ class SplattingConfig(Checked):
 
     kind: ClassVar[str] = "splatting"
     blur: float = 0.3
-    """Variance in square pixels of the feature grid that is added to every projected Gaussian."""
+    """Variance in square pixels of the feature map that is added to every projected Gaussian."""
     antialiased: bool = False
     """Lower the opacities of Gaussians that the blur makes larger (Yu et al. 2024, the 2D Mip filter)."""
 

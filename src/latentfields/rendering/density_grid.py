@@ -101,7 +101,7 @@ class DensityGrid(nn.Module):
         return self.density[flat]
 
     def occupied(self, points: Tensor) -> Tensor:
-        """Whether points (..., 3) lie in cells that are not nearly empty."""
+        """Mask of the points (..., 3) that lie in cells that are not nearly empty."""
         return self.at(points) > self.threshold
 
     @torch.no_grad()
@@ -134,7 +134,7 @@ class DensityGrid(nn.Module):
 
     @torch.no_grad()
     def sampling_weights(self, rays: Rays, enter: Tensor, leave: Tensor, *, bins: int) -> Tensor:
-        """Where along its segment a ray should be sampled: positive weights (R, K).
+        """Positive weights (R, K) that say where along its segment a ray should be sampled.
 
         Rendering weights of the cached densities at bin centres, blurred over neighbours (the cells are coarse), plus
         a floor for exploration.

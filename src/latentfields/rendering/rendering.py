@@ -1,4 +1,4 @@
-"""What is to be seen along rays, and what was seen: the two values that travel between scenes and renderers.
+"""The request for pixels along rays, and the pixels: the two values that travel between scenes and renderers.
 
 Shape suffixes: R rays, C channels, B images of h x w pixels.
 """
@@ -55,7 +55,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Rendering:
-    """What is seen of a scene: along R rays, or in B images.
+    """Pixels of a scene: of R rays, or of B images.
 
     A sampler returns one value per ray; scenes, which are asked for what cameras see, return images (`as_images`).
     """
@@ -93,7 +93,7 @@ class Rendering:
         return Rendering(self.features.cpu(), self.opacity.cpu(), self.depth.cpu())
 
     def as_images(self, cameras: Cameras) -> Rendering:
-        """What the rays of all pixels of B `cameras` saw, in the order of `Cameras.rays`, as images."""
+        """The pixels of the rays of B `cameras`, in the order of `Cameras.rays`, as images."""
 
         def images(values: Tensor) -> Tensor:
             return values.view(len(cameras), cameras.height, cameras.width, -1).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""What turns rays into pixels: samplers decide where along rays a field is looked at.
+"""Samplers turn rays into pixels: they decide where along rays a field is queried.
 
 Shape suffixes: R rays, P points, C channels.
 """
@@ -23,7 +23,7 @@ class Density(Protocol):
 
 
 class RadianceField(Density, Protocol):
-    """What samplers need to know of a field."""
+    """A field as samplers use it."""
 
     def __call__(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Density (P,) and features (P, C) at points (P, 3) seen along unit directions (P, 3)."""

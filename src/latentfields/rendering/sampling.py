@@ -1,4 +1,4 @@
-"""Where rays are sampled: the part inside the scene, and intervals drawn from a piecewise-constant density.
+"""Sampling along rays: the part inside the scene, and intervals drawn from a piecewise-constant density.
 
 Shape suffixes: R rays, K bins, S intervals.
 """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def transmittance_and_weights(density: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """What reaches and what each interval contributes.
+    """The transmittance to each interval, and the weight that each contributes with.
 
     `density` (R, S) is per unit length, constant over intervals of `lengths` (R, S), front to back.
     Returns the transmittance left behind the last interval (R,) and the weights (R, S),

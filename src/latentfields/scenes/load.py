@@ -92,9 +92,7 @@ def load_scene(
     if masks not in get_args(Masks):
         raise ArgumentError("masks", f"is {masks!r}; expected {', '.join(get_args(Masks))}")
     if model is None:
-        capture = find_reader(folder, format=format, readers=readers).read(
-            folder, follow_links=follow_links
-        )
+        capture = find_reader(folder, format=format, readers=readers).read(folder, follow_links=follow_links)
     elif format in ("auto", "colmap"):
         capture = colmap.read_colmap(folder, model=Path(model), follow_links=follow_links)
     else:

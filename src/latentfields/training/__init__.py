@@ -1,1 +1,1 @@
-"""What every trainer shares: loop, checkpoints and resume, run folders, optimisers."""
+"""The floor under every trainer: loop, checkpoints and resume, run folders, jobs, optimisers."""

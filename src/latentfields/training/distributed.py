@@ -37,7 +37,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files."""
+        """True for the process that writes files."""
         return self.rank == 0
 
     def share(self, items: int) -> slice:

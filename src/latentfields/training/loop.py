@@ -46,7 +46,7 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How the loop saves and reports."""
+    """Options of the loop: saving, reporting, stopping."""
 
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints."""
@@ -57,7 +57,7 @@ class LoopConfig:
     bit, since the number of steps depends on the machine."""
 
     def out_of_time(self, elapsed: float) -> bool:
-        """Whether `elapsed` seconds of training are all that is allowed."""
+        """True when `elapsed` seconds of training are all that is allowed."""
         return self.seconds is not None and elapsed >= self.seconds
 
 
@@ -69,7 +69,7 @@ class Interrupted(Exception):
 
 
 def checkpoint_path(folder: Path) -> Path:
-    """Where the loop keeps a run's state."""
+    """The file of a run's state."""
     return folder / "state" / "checkpoint.safetensors"
 
 
@@ -137,7 +137,7 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a training is, for its error message."""
+    """The position of a training, for its error message."""
 
     folder: Path
     step: int

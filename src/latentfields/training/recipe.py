@@ -1,4 +1,4 @@
-"""What is around every training, once: how it begins, and how its results are written.
+"""The frame around every training, once: its beginning, and the writing of its results.
 
 A training is a function of typed arguments that
 

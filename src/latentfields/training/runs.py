@@ -72,7 +72,7 @@ def read_description(config: type[RunConfig], folder: Path) -> Any:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether a run was started in `folder`. Its input was read and found good then."""
+    """True when a run was started in `folder`. Its input was read and found good then."""
     return (folder / CONFIG_FILE).is_file()
 
 

@@ -1,4 +1,4 @@
-"""What a trainer lists of itself, as the tensors and metadata of its checkpoint, and back."""
+"""From the parts that a trainer lists to the tensors and metadata of its checkpoint, and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Parts:
-    """What the next step depends on, under the names that checkpoints have for it: no two are equal."""
+    """Everything the next step depends on, under the names that checkpoints have for it: no two are equal."""
 
     modules: Mapping[str, Stateful] = field(default_factory=dict)
     """Their tensors are saved as NAME.TENSOR."""

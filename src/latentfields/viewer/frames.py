@@ -1,4 +1,4 @@
-"""What the viewer shows: from a scene, a camera and a choice to a picture.
+"""Frames of the viewer: from a scene, a camera and a choice to a picture.
 
 Pictures have the shape of the canvas that they fill: `aspect` is its width over its height.
 """
@@ -73,7 +73,7 @@ class ViewedScene(Protocol):
 
     @property
     def has_images(self) -> bool:
-        """Whether the training views' pictures are at hand, beside their cameras."""
+        """True when the training views' pictures are at hand, beside their cameras."""
         ...
 
     @property
@@ -92,7 +92,7 @@ class ViewedScene(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """What somebody wants to see."""
+    """A choice of what to see."""
 
     kind: Kind = "RGB"
     channel: int = 0
@@ -115,7 +115,7 @@ class Frame:
 
 
 def kinds(scene: ViewedScene) -> tuple[Kind, ...]:
-    """What can be shown of a scene: latents only where there are any, errors only where there are pictures."""
+    """The kinds of pictures that a scene can give: latents and errors only where there are any."""
     latent: tuple[Kind, ...] = () if scene.channels is None else ("Latent components", "Latent channel")
     error: tuple[Kind, ...] = ("Error",) if scene.has_images else ()
     return ("RGB", *latent, "Depth", *error)

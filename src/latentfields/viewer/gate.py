@@ -1,4 +1,4 @@
-"""When a scene may be rendered: at any time, or only between two steps of the training that changes it."""
+"""Gates that say when a scene may be rendered: at any time, or only between two steps of its training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Gate(Protocol):
 
     @property
     def status(self) -> str:
-        """How far a training is, or nothing."""
+        """The progress of a training in words, or nothing."""
         ...
 
     def rendering(self) -> AbstractContextManager[None]:

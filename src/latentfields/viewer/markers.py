@@ -1,4 +1,4 @@
-"""What is drawn into the scene beside the picture: training cameras and the keyframes of a camera path."""
+"""Markers in the scene, beside the picture: training cameras and the keyframes of a camera path."""
 
 from __future__ import annotations
 

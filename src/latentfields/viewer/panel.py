@@ -15,7 +15,7 @@ RESOLUTIONS = (0.25, 4.0, 0.25)
 
 
 class Panel:
-    """What is shown, at which resolution, and whether the training cameras are drawn."""
+    """The controls: kind of picture, resolution, and whether training cameras are drawn."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -13,7 +13,7 @@ POLL_SECONDS = 0.25
 
 
 class Canvas(Protocol):
-    """What one client looks at."""
+    """The canvas of one client."""
 
     def next(self, now: float) -> NextFrame | None:
         """The next frame, or None when the picture is final."""

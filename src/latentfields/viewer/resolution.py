@@ -1,4 +1,4 @@
-"""How many pixels a frame has: few while the camera moves, then more, up to all of them once it rests.
+"""The resolution of frames: low while the camera moves, then higher, full once it rests.
 
 Times are in seconds; `now` is any clock that only goes forwards.
 """

@@ -30,7 +30,7 @@ from latentfields.viewer.source import Source, training_source
 
 @dataclass(frozen=True)
 class Address:
-    """Where the viewer can be reached."""
+    """The address that the viewer can be reached at."""
 
     host: str
     """Name or address of the interface; 127.0.0.1 is this machine only, 0.0.0.0 are all interfaces."""
@@ -56,7 +56,7 @@ class Viewer:
 
     @property
     def url(self) -> str:
-        """What to open in a browser."""
+        """The URL to open in a browser."""
         host = self._server.get_host()
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self._server.get_port()}"

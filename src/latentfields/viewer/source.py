@@ -1,4 +1,4 @@
-"""What can be viewed: a finished run (a folder or one file), a scene in training, and IG-AE's latent scenes."""
+"""Sources of the viewer: a finished run (a folder or one file), a scene in training, IG-AE's latent scenes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from latentfields.igae.finetune import JOINT, PRETRAINING, START_STATISTICS_FILE
 from latentfields.igae.scene_training import SceneTraining
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
-from latentfields.latent_nerf.scene_views import SceneViews
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.pages.pictures import LatentProjection
 from latentfields.rendering.rendering import Rendering
@@ -56,7 +56,7 @@ class Source:
 class FittedScene:
     """A scene and the model that is, or will be, fitted to it; a `ViewedScene`."""
 
-    def __init__(self, model: SceneModel, views: SceneViews, *, name: str, scene: Scene | None) -> None:
+    def __init__(self, model: SceneModel, views: SceneCameras, *, name: str, scene: Scene | None) -> None:
         """`views` are those of `scene`, whose sides are multiples of the model's factor; None: pictures are missing."""
         self.model, self.scene, self.name = model, scene, name
         self.factor = model.factor
@@ -68,11 +68,11 @@ class FittedScene:
     @classmethod
     def of(cls, model: SceneModel, scene: Scene) -> FittedScene:
         """A scene with its pictures."""
-        return cls(model, SceneViews.of(scene), name=scene.name, scene=scene)
+        return cls(model, SceneCameras.of(scene), name=scene.name, scene=scene)
 
     @property
     def has_images(self) -> bool:
-        """Whether there are pictures of the training views."""
+        """True when there are pictures of the training views."""
         return self.scene is not None
 
     def images(self, indices: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
 
 
 def _has_latent_scenes(path: Path) -> bool:
-    """Whether `path` is a run of finetune-3d."""
+    """True when `path` is a run of finetune-3d."""
     return run_kind(path) == IgaeRunConfig.kind
 
 

@@ -62,7 +62,8 @@ def seen_step(
 
 
 def moments(optimizer: torch.optim.Optimizer, parameter: Tensor) -> Tensor:
-    return optimizer.state[parameter]["exp_avg"]
+    moment: Tensor = optimizer.state[parameter]["exp_avg"]
+    return moment
 
 
 def test_moments_follow_their_rows() -> None:

@@ -74,7 +74,7 @@ def test_every_model_renders_and_learns_any_number_of_unbounded_channels(name: s
         terms = model.get_loss_dict(outputs, {"image": target}, metrics)
         losses.append(sum(v for k, v in terms.items() if k.startswith("rgb")))
         optimizer.zero_grad()
-        sum(terms.values()).backward()  # type: ignore[union-attr]
+        sum(terms.values()).backward()
         optimizer.step()
     assert losses[-1] < 0.9 * losses[0]
 

@@ -82,7 +82,8 @@ def test_batches_follow_from_the_step(blender_scene: Path, codec: Autoencoder) -
 
     def drawn(step: int) -> list[int]:
         views, _ = datamanager.next_train(step)
-        return views.metadata["cam_idx"].flatten().tolist()
+        indices: list[int] = views.metadata["cam_idx"].flatten().tolist()
+        return indices
 
     first = [drawn(step) for step in range(6)]
     assert [drawn(step) for step in reversed(range(6))] == first[::-1]

@@ -154,7 +154,7 @@ def test_loss_is_a_mean_over_views_and_falls() -> None:
     groups = [*model.get_param_groups()["fields_adam"], {"params": [model.renderer.background], "lr": 1e-2}]
     optimizer = torch.optim.Adam(groups)
     views, sizes = new_views((8, 8), (8, 8)), [(8, 8), (8, 8)]
-    batch = {"image": torch.randn(128, CHANNELS), "latent_sizes": sizes}
+    batch: dict[str, Any] = {"image": torch.randn(128, CHANNELS), "latent_sizes": sizes}
     losses = []
     for _ in range(20):
         terms = model.get_loss_dict(model(views), batch)
@@ -191,6 +191,7 @@ def test_gradients_of_views_of_other_sizes_are_comparable(monkeypatch: pytest.Mo
     assert (step.width, step.height, step.progress) == (16, 12, 0.3)
     unit = torch.tensor([step.width, step.height]) / 2
     for given, own, size in zip(step.splats, raw, ((16, 12), (8, 24)), strict=True):
+        assert given.means_2d.grad is not None
         torch.testing.assert_close(given.means_2d.grad * unit, own * torch.tensor(size) / 2)
 
 

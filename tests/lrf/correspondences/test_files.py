@@ -1,4 +1,6 @@
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from latentfields.lrf.correspondences.files import (
 )
 
 
-def scene(tmp_path, *, min_points: int = 2) -> SceneCorrespondences:
+def scene(tmp_path: Path, *, min_points: int = 2) -> SceneCorrespondences:
     generator = torch.Generator().manual_seed(0)
     size = torch.tensor([50.0, 40.0])
     pairs = [
@@ -37,7 +39,7 @@ def scene(tmp_path, *, min_points: int = 2) -> SceneCorrespondences:
     )
 
 
-def test_small_pairs_and_points_outside_are_left_out(tmp_path):
+def test_small_pairs_and_points_outside_are_left_out(tmp_path: Path) -> None:
     found = scene(tmp_path)
     assert found.pairs.tolist() == [[0, 1], [1, 2]]
     assert found.starts.tolist() == [0, 5, 7]
@@ -45,7 +47,7 @@ def test_small_pairs_and_points_outside_are_left_out(tmp_path):
         scene(tmp_path, min_points=6)
 
 
-def test_positions_survive_storage_to_a_thousandth_of_a_pixel(tmp_path):
+def test_positions_survive_storage_to_a_thousandth_of_a_pixel(tmp_path: Path) -> None:
     save_correspondences(scene(tmp_path), tmp_path / "set")
     loaded = load_correspondences(scene_file(tmp_path / "set", "s"))
     generator = torch.Generator().manual_seed(0)
@@ -59,7 +61,7 @@ def test_positions_survive_storage_to_a_thousandth_of_a_pixel(tmp_path):
     )
 
 
-def test_eight_bytes_a_correspondence(tmp_path):
+def test_eight_bytes_a_correspondence(tmp_path: Path) -> None:
     assert scene(tmp_path).points.nbytes == 8 * 7
 
 
@@ -73,13 +75,15 @@ def test_eight_bytes_a_correspondence(tmp_path):
         ({"points": torch.zeros(7, 4, dtype=torch.uint16)}, "'points' has shape"),
     ],
 )
-def test_tensors_that_do_not_belong_together_are_refused(tmp_path, change, message):
+def test_tensors_that_do_not_belong_together_are_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     save_correspondences(replace(scene(tmp_path), **change), tmp_path)
     with pytest.raises(InputError, match=message):
         load_correspondences(scene_file(tmp_path, "s"))
 
 
-def test_other_files_are_refused(tmp_path):
+def test_other_files_are_refused(tmp_path: Path) -> None:
     from latentfields.training.checkpoint import save_tensors
 
     save_tensors(tmp_path / "s.safetensors", {"a": torch.zeros(1)}, {})
@@ -93,7 +97,7 @@ def test_other_files_are_refused(tmp_path):
         open_dataset(tmp_path)
 
 
-def test_pictures_that_changed_are_noticed(tmp_path):
+def test_pictures_that_changed_are_noticed(tmp_path: Path) -> None:
     from PIL import Image
 
     dataset = make_dataset(tmp_path, names=("a",))

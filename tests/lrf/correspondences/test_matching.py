@@ -1,13 +1,16 @@
 import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
 from helpers.corner_scene import corner_cameras, surface_points, write_colmap_scene, write_pictures
+from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
+from latentfields.lrf.correspondences.files import SceneCorrespondences
 from latentfields.lrf.correspondences.matching import matched_correspondences
 from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
 
@@ -20,11 +23,11 @@ needs_pycolmap = pytest.mark.skipif(
 
 
 @pytest.fixture
-def colmap_scene(tmp_path):
+def colmap_scene(tmp_path: Path) -> Path:
     return write_colmap_scene(tmp_path / "corner", CAMERAS)
 
 
-def surface_distance(found, cameras, views) -> torch.Tensor:
+def surface_distance(found: SceneCorrespondences, cameras: Cameras, views: list[int]) -> torch.Tensor:
     """Distances of the surface points that both ends of all correspondences are views of."""
     distances = []
     for pair, (first, second) in enumerate(found.pairs.tolist()):
@@ -34,14 +37,14 @@ def surface_distance(found, cameras, views) -> torch.Tensor:
     return torch.cat(distances)
 
 
-def test_images_that_see_one_sparse_point_correspond(colmap_scene):
+def test_images_that_see_one_sparse_point_correspond(colmap_scene: Path) -> None:
     found = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     assert found.images == tuple(f"view_{view:02d}.png" for view in TRAIN)
     assert len(found) == 10
     assert float(surface_distance(found, CAMERAS, TRAIN).max()) < 1e-2
 
 
-def test_a_point_without_keypoint_in_one_image_is_no_correspondence(colmap_scene):
+def test_a_point_without_keypoint_in_one_image_is_no_correspondence(colmap_scene: Path) -> None:
     """Image i misses the points p with (p + i) divisible by 5; all are inside of all pictures."""
     found = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     for pair, (first, second) in enumerate(found.pairs.tolist()):
@@ -68,21 +71,21 @@ def test_a_point_without_keypoint_in_one_image_is_no_correspondence(colmap_scene
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\n1 2 7\n", "at least 2 images"),
     ],
 )
-def test_bad_models_name_their_file(colmap_scene, file, content, message):
+def test_bad_models_name_their_file(colmap_scene: Path, file: str, content: str | None, message: str) -> None:
     path = colmap_scene / "sparse" / file
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(InputError, match=message):
         colmap_correspondences(colmap_scene, CorrespondenceConfig())
 
 
-def test_a_single_training_view_is_refused(colmap_scene):
+def test_a_single_training_view_is_refused(colmap_scene: Path) -> None:
     file = colmap_scene / "sparse" / "images.txt"
     file.write_text("\n".join(file.read_text().splitlines()[:4]) + "\n")
     with pytest.raises(InputError, match="has 1 usable view; correspondences need two"):
         colmap_correspondences(colmap_scene, CorrespondenceConfig())
 
 
-def test_cameras_in_one_place_are_refused(colmap_scene):
+def test_cameras_in_one_place_are_refused(colmap_scene: Path) -> None:
     file = colmap_scene / "sparse" / "images.txt"
     lines = file.read_text().splitlines()
     for index in range(0, len(lines), 2):
@@ -92,9 +95,10 @@ def test_cameras_in_one_place_are_refused(colmap_scene):
         colmap_correspondences(colmap_scene, CorrespondenceConfig())
 
 
+@pytest.mark.slow
 @needs_pycolmap
 @pytest.mark.parametrize("exhaustive_up_to", [40, 2])
-def test_plain_images_are_matched_and_reconstructed(tmp_path, exhaustive_up_to):
+def test_plain_images_are_matched_and_reconstructed(tmp_path: Path, exhaustive_up_to: int) -> None:
     """All with all, and in sequence; the surface is known exactly, COLMAP finds it from pictures alone."""
     cameras = corner_cameras(5, width=256, height=192)
     write_pictures(tmp_path / "corner", cameras, detail=40.0)
@@ -110,33 +114,33 @@ def test_plain_images_are_matched_and_reconstructed(tmp_path, exhaustive_up_to):
 
 
 @needs_pycolmap
-def test_images_without_matches_are_refused(tmp_path):
+def test_images_without_matches_are_refused(tmp_path: Path) -> None:
     for index, colour in enumerate(("red", "blue", "green")):
         Image.new("RGB", (64, 48), colour).save(tmp_path / f"{index}.png")
     with pytest.raises(InputError, match="do not match"):
         matched_correspondences(tmp_path, CorrespondenceConfig())
 
 
-def test_a_single_image_is_refused(tmp_path):
+def test_a_single_image_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "0.png")
     with pytest.raises(InputError, match="has 1 image; correspondences need two views"):
         matched_correspondences(tmp_path, CorrespondenceConfig())
 
 
-def test_a_missing_vocabulary_tree_is_refused(tmp_path):
+def test_a_missing_vocabulary_tree_is_refused(tmp_path: Path) -> None:
     write_pictures(tmp_path / "images", CAMERAS)
     with pytest.raises(InputError, match="expected a vocabulary tree"):
         matched_correspondences(tmp_path, CorrespondenceConfig(vocabulary_tree=tmp_path / "tree.bin"))
 
 
-def test_without_pycolmap_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_pycolmap_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pictures(tmp_path / "images", CAMERAS)
     monkeypatch.setitem(sys.modules, "pycolmap", None)
     with pytest.raises(InputError, match=r"pip install 'latentfields\[colmap\]'"):
         matched_correspondences(tmp_path, CorrespondenceConfig())
 
 
-def test_pictures_are_those_of_the_reader(colmap_scene):
+def test_pictures_are_those_of_the_reader(colmap_scene: Path) -> None:
     """Missing ones are left out of the split, backslashes are separators, shrunk ones keep their positions."""
     expected = colmap_correspondences(colmap_scene, CorrespondenceConfig())
     images = colmap_scene / "images"

@@ -22,10 +22,15 @@ from latentfields.autoencoders.image_data import TrainingImages, load_training_i
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.errors import InputError
+from latentfields.latent_nerf.run import Run
 from latentfields.lrf.decoder.align import align_decoder
-from latentfields.lrf.decoder.config import DecoderRunConfig, DecoderTrainingConfig
-from latentfields.lrf.decoder.pairs import Pairs, score_pairs
+from latentfields.lrf.decoder.config import (
+    DecoderRunConfig,
+    DecoderTrainingConfig,
+)
+from latentfields.lrf.decoder.pairs import Pairs, fit_latent_field, score_pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
+from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import LoopConfig
 
@@ -81,6 +86,7 @@ def result(out: Path) -> dict[str, bytes]:
     return {name: (out / "autoencoder" / name).read_bytes() for name in RESULT}
 
 
+@pytest.mark.slow
 def test_decoded_renderings_improve_and_reconstruction_is_kept(finished: Path) -> None:
     metrics = json.loads((finished / "metrics.json").read_text())
     assert (metrics["scenes"], metrics["training_views"], metrics["novel_views"]) == (2, 16, 6)
@@ -90,6 +96,7 @@ def test_decoded_renderings_improve_and_reconstruction_is_kept(finished: Path) -
     assert after["reconstruction"]["psnr"] > before["reconstruction"]["psnr"] - 0.5
 
 
+@pytest.mark.slow
 def test_only_the_decoder_changes(finished: Path, autoencoder: Autoencoder) -> None:
     aligned = load_autoencoder(finished / "autoencoder")
     assert aligned.statistics == autoencoder.statistics
@@ -100,6 +107,7 @@ def test_only_the_decoder_changes(finished: Path, autoencoder: Autoencoder) -> N
     assert all(not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_fits_are_deleted_once_their_pairs_are_written(finished: Path) -> None:
     assert sorted(path.name for path in (finished / "pairs").iterdir()) == [
         "0000-one.safetensors",
@@ -108,6 +116,7 @@ def test_fits_are_deleted_once_their_pairs_are_written(finished: Path) -> None:
     assert not (finished / "fits").exists()
 
 
+@pytest.mark.slow
 def test_without_preservation_the_reconstruction_pays(finished: Path, autoencoder: Autoencoder) -> None:
     pairs = Pairs(sorted((finished / "pairs").iterdir()), factor=4, crop=24)
 
@@ -132,6 +141,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_photographs_keep_what_the_scenes_do_not_show(
     finished: Path, autoencoder: Autoencoder, photos: Path
 ) -> None:
@@ -152,13 +162,14 @@ def test_photographs_keep_what_the_scenes_do_not_show(
     assert moved(images) < 0.5 * moved(None)
 
 
+@pytest.mark.slow
 def test_photographs_are_for_the_preservation_alone(
     finished: Path, autoencoder: Autoencoder, photos: Path
 ) -> None:
     pairs = Pairs(sorted((finished / "pairs").iterdir()), factor=4, crop=24)
     images = load_training_images((photos,), (), size=24)
 
-    def decoder(photographs: TrainingImages | None, **changes: float) -> list[torch.Tensor]:
+    def decoder(photographs: TrainingImages | None, **changes: Any) -> list[torch.Tensor]:
         aligned = autoencoder.clone()
         trainer = DecoderAlignment(aligned, pairs, replace(TRAINING, **changes), photos=photographs)
         trainer.step(0, 0.0)
@@ -173,40 +184,41 @@ class _Stopped(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_interrupted_anywhere_it_ends_with_the_same_bytes(
     config: DecoderRunConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, fitted = tmp_path / "run", []
-    fit = align_module.fit_latent_field
 
-    def fit_once(scene, autoencoder, **options):
+    def fit_once(scene: Scene, autoencoder: Autoencoder, **options: Any) -> Run:
         fitted.append(scene.name)
         if fitted == ["one", "two"]:
             raise _Stopped
-        return fit(scene, autoencoder, **options)
+        return fit_latent_field(scene, autoencoder, **options)
 
     monkeypatch.setattr(align_module, "fit_latent_field", fit_once)
     with pytest.raises(_Stopped):
         align(config, out=out)
 
-    step = align_module.DecoderAlignment.step
+    step = DecoderAlignment.step
 
-    def stop_at_step(self, index, progress):
+    def stop_at_step(self: Any, index: int, progress: float) -> dict[str, float]:
         if index == 17:
             raise _Stopped
         return step(self, index, progress)
 
-    monkeypatch.setattr(align_module.DecoderAlignment, "step", stop_at_step)
+    monkeypatch.setattr(DecoderAlignment, "step", stop_at_step)
     with pytest.raises(_Stopped):
         align(config, out=out, loop=LoopConfig(checkpoint_seconds=0.0))
     assert fitted == ["one", "two", "two"]
 
-    monkeypatch.setattr(align_module.DecoderAlignment, "step", step)
+    monkeypatch.setattr(DecoderAlignment, "step", step)
     align(config, out=out)
     assert fitted == ["one", "two", "two"]
     assert result(out) == result(finished)
 
 
+@pytest.mark.slow
 def test_several_processes_fit_the_same_fields(
     config: DecoderRunConfig, finished: Path, tmp_path: Path
 ) -> None:
@@ -217,6 +229,7 @@ def test_several_processes_fit_the_same_fields(
     assert not (tmp_path / "run" / "fits").exists()
 
 
+@pytest.mark.slow
 def test_an_autoencoder_without_statistics_gets_those_of_the_scenes(
     config: DecoderRunConfig, autoencoder_folder: Path, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
@@ -262,12 +275,15 @@ def test_bad_input_leaves_nothing_behind(config: DecoderRunConfig, tmp_path: Pat
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_other_settings_need_another_folder(config: DecoderRunConfig, finished: Path) -> None:
     other = replace(config, training=replace(TRAINING, seed=1))
     assert "holds a run with other settings (training.seed: 0 there, 1 now)" in problem(other, finished)
 
 
-def test_the_command(scenes: Path, autoencoder_folder: Path, photos: Path, tmp_path: Path, capsys) -> None:
+def test_the_command(
+    scenes: Path, autoencoder_folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [
         str(scenes / "one"),
         "--photos",

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -46,8 +47,10 @@ def test_preservation_is_the_mean_squared_distance() -> None:
     ],
 )
 def test_values_out_of_range_are_named(field: str, value: float) -> None:
+    values: dict[str, Any] = {field: value}
+    changed = dataclasses.replace(DecoderTrainingConfig(), **values)
     with pytest.raises(InputError, match=f"^{field}: is {value}; expected at least"):
-        dataclasses.replace(DecoderTrainingConfig(), **{field: value}).check()
+        changed.check()
 
 
 @pytest.mark.parametrize("steps", [0, -5])

@@ -4,22 +4,25 @@ import json
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from helpers.correspondence_data import CONFIG, LOOP, make_dataset, small_autoencoder, with_weights
+from helpers.autoencoders import small_autoencoder
+from helpers.correspondence_data import CONFIG, LOOP, make_dataset, with_weights
 from latentfields.autoencoders import losses
+from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.diffusers_codec import DiffusersCodec
-from latentfields.autoencoders.image_data import load_training_images
+from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder import trainer as encoder_trainer
-from latentfields.lrf.encoder.config import DiscriminatorConfig
+from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
 from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
@@ -29,7 +32,7 @@ from latentfields.training.loop import Interrupted, read_log
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `correspondences` and the autoencoders `base` and `vae`."""
     folder = tmp_path_factory.mktemp("lrf")
     make_dataset(folder)
@@ -39,21 +42,23 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pairs(data):
+def pairs(data: Path) -> PairImages:
     return PairImages(open_dataset(data / "correspondences"), size=32, factor=4)
 
 
-def finetune(data, out, config=CONFIG, **options):
-    options = {
+def finetune(data: Path, out: Path, config: EncoderTrainingConfig = CONFIG, **changes: Any) -> Autoencoder:
+    options: dict[str, Any] = {
         "autoencoder": data / "base",
         "correspondences": [data / "correspondences"],
         "held_out": [],
         "loop": LOOP,
-    } | options
+    } | changes
     return finetune_encoder(config, out=out, **options)
 
 
-def gradient_norms(pairs, config, *, variational: bool = False) -> tuple[float, float]:
+def gradient_norms(
+    pairs: PairImages, config: EncoderTrainingConfig, *, variational: bool = False
+) -> tuple[float, float]:
     """Of the encoder and of the decoder after one step of the losses in `config`."""
     autoencoder = small_autoencoder(variational=variational)
     trainer = EncoderTrainer(autoencoder, pairs, config)
@@ -61,7 +66,7 @@ def gradient_norms(pairs, config, *, variational: bool = False) -> tuple[float, 
     # At the original itself the gradient of the distance to it is zero.
     with torch.no_grad():
         for parameter in autoencoder.parameters():
-            parameter += 0.01
+            parameter.add_(0.01)
     trainer.loss(batch, config.steps)[0].backward()
     assert all(p.grad is None for p in trainer.original.parameters())
     encoder, decoder = (
@@ -71,7 +76,7 @@ def gradient_norms(pairs, config, *, variational: bool = False) -> tuple[float, 
     return encoder, decoder
 
 
-def without_reconstruction(monkeypatch):
+def without_reconstruction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         encoder_trainer, "reconstruction_terms", lambda decoded, *_, **__: (decoded.sum() * 0,) * 2
     )
@@ -87,7 +92,9 @@ def without_reconstruction(monkeypatch):
         ({"kl": 1.0}, True),
     ],
 )
-def test_terms_about_latents_move_the_encoder_only(pairs, monkeypatch, weights, variational):
+def test_terms_about_latents_move_the_encoder_only(
+    pairs: PairImages, monkeypatch: pytest.MonkeyPatch, weights: dict[str, float], variational: bool
+) -> None:
     without_reconstruction(monkeypatch)
     encoder, decoder = gradient_norms(pairs, with_weights(**weights), variational=variational)
     assert encoder > 0
@@ -95,20 +102,24 @@ def test_terms_about_latents_move_the_encoder_only(pairs, monkeypatch, weights, 
 
 
 @pytest.mark.parametrize(("weights", "variational"), [({"original_kl": 1.0}, False), ({"kl": 1.0}, False)])
-def test_deterministic_autoencoders_have_no_kl(pairs, monkeypatch, weights, variational):
+def test_deterministic_autoencoders_have_no_kl(
+    pairs: PairImages, monkeypatch: pytest.MonkeyPatch, weights: dict[str, float], variational: bool
+) -> None:
     without_reconstruction(monkeypatch)
     assert gradient_norms(pairs, with_weights(**weights), variational=variational) == (0, 0)
 
 
-def test_reconstruction_moves_both(pairs):
+def test_reconstruction_moves_both(pairs: PairImages) -> None:
     encoder, decoder = gradient_norms(pairs, with_weights())
     assert encoder > 0
     assert decoder > 0
 
 
 @pytest.mark.parametrize("variational", [False, True])
-def test_noise_is_in_what_l_vae_decodes_of_deterministic_autoencoders(pairs, variational):
-    def terms(noise, step=0):
+def test_noise_is_in_what_l_vae_decodes_of_deterministic_autoencoders(
+    pairs: PairImages, variational: bool
+) -> None:
+    def terms(noise: float, step: int = 0) -> dict[str, float]:
         config = replace(CONFIG, latent_noise=noise)
         trainer = EncoderTrainer(small_autoencoder(variational=variational), pairs, config)
         batch = pairs.batch(0, pairs=2, points=40, seed=0)
@@ -120,7 +131,9 @@ def test_noise_is_in_what_l_vae_decodes_of_deterministic_autoencoders(pairs, var
     assert changed == (set() if variational else {"reconstruction", "perceptual"})
 
 
-def test_the_adversarial_term_moves_both_and_not_the_discriminator(pairs, monkeypatch):
+def test_the_adversarial_term_moves_both_and_not_the_discriminator(
+    pairs: PairImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = replace(with_weights(perceptual=1.0), discriminator=DiscriminatorConfig(start=2, width=4))
     trainer = EncoderTrainer(small_autoencoder(), pairs, config)
     batch = pairs.batch(0, pairs=2, points=40, seed=0)
@@ -131,14 +144,15 @@ def test_the_adversarial_term_moves_both_and_not_the_discriminator(pairs, monkey
     )
 
 
-def test_the_discriminator_sets_in_at_its_step(data, tmp_path):
+def test_the_discriminator_sets_in_at_its_step(data: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, discriminator=DiscriminatorConfig(start=4, width=4))
     finetune(data, tmp_path / "run", config)
     seen = ["discriminator" in record for record in read_log(tmp_path / "run")]
     assert seen == [False, False, False, True, True, True]
 
 
-def test_latents_agree_better_after_training(data, tmp_path):
+@pytest.mark.slow
+def test_latents_agree_better_after_training(data: Path, tmp_path: Path) -> None:
     """On the training views themselves: a few steps cannot do more."""
     weights = replace(CONFIG.weights, correspondence=1.0)
     config = replace(CONFIG, steps=80, learning_rate=3e-3, weights=weights)
@@ -149,7 +163,8 @@ def test_latents_agree_better_after_training(data, tmp_path):
     assert 0 < after["correspondence_error"] < 0.95 * before["correspondence_error"] < 1.2
 
 
-def test_a_strong_lambda_2_keeps_the_latents(data, pairs, tmp_path):
+@pytest.mark.slow
+def test_a_strong_lambda_2_keeps_the_latents(data: Path, pairs: PairImages, tmp_path: Path) -> None:
     images = pairs.batch(0, pairs=2, points=5, seed=3).images
     moved = []
     for weight in (0.0, 100.0):
@@ -163,7 +178,7 @@ def test_a_strong_lambda_2_keeps_the_latents(data, pairs, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Smooth pictures of one hue each, which no scene shows, and one that is too small."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
@@ -176,14 +191,14 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_photographs_are_part_of_all_terms_but_the_correspondences(pairs, photos):
+def test_photographs_are_part_of_all_terms_but_the_correspondences(pairs: PairImages, photos: Path) -> None:
     kept = load_training_images((photos,), (), size=32)
 
-    def terms(photographs):
+    def terms(photographs: TrainingImages | None) -> dict[str, float]:
         trainer = EncoderTrainer(small_autoencoder(), pairs, CONFIG, photos=photographs)
         with torch.no_grad():
             for parameter in trainer.autoencoder.parameters():
-                parameter += 0.01
+                parameter.add_(0.01)
         losses = trainer.step(0, 0.0)
         return {name: losses[name] for name in ("reconstruction", "original", "correspondence")}
 
@@ -192,7 +207,10 @@ def test_photographs_are_part_of_all_terms_but_the_correspondences(pairs, photos
     assert changed == {"reconstruction", "original"}
 
 
-def test_photographs_are_reconstructed_better_when_they_are_trained_on(data, photos, tmp_path):
+@pytest.mark.slow
+def test_photographs_are_reconstructed_better_when_they_are_trained_on(
+    data: Path, photos: Path, tmp_path: Path
+) -> None:
     config = replace(CONFIG, steps=60, learning_rate=3e-3, photos_per_batch=2)
     pictures = load_training_images((photos,), (), size=32).batch(
         photos=6, renders=0, generator=torch.Generator().manual_seed(7)
@@ -205,7 +223,9 @@ def test_photographs_are_reconstructed_better_when_they_are_trained_on(data, pho
     assert errors["photos"] < 0.8 * errors["scenes"]
 
 
-def test_no_photographs_in_a_batch_is_as_without_photographs(data, photos, tmp_path):
+def test_no_photographs_in_a_batch_is_as_without_photographs(
+    data: Path, photos: Path, tmp_path: Path
+) -> None:
     none = replace(CONFIG, photos_per_batch=0)
     for name, folders in (("with", [photos]), ("without", [])):
         finetune(data, tmp_path / name, none, photos=folders)
@@ -215,7 +235,7 @@ def test_no_photographs_in_a_batch_is_as_without_photographs(data, photos, tmp_p
     assert weights[0] == weights[1]
 
 
-def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data, tmp_path):
+def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data: Path, tmp_path: Path) -> None:
     finetune(data, tmp_path / "run")
     result, start = load_autoencoder(tmp_path / "run" / "autoencoder"), load_autoencoder(data / "base")
     assert isinstance(result.codec, PatchAutoencoder)
@@ -226,12 +246,18 @@ def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data, tmp_pa
 
 @pytest.mark.parametrize("name", ["base", "vae"])
 @pytest.mark.parametrize("discriminator", [None, DiscriminatorConfig(start=2, width=4)])
-def test_killed_and_resumed_is_uninterrupted(data, tmp_path, monkeypatch, name, discriminator):
+def test_killed_and_resumed_is_uninterrupted(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    discriminator: DiscriminatorConfig | None,
+) -> None:
     config = replace(CONFIG, discriminator=discriminator)
     finetune(data, tmp_path / "whole", config, autoencoder=data / name)
     original = EncoderTrainer.step
 
-    def step(self, index, progress):
+    def step(self: Any, index: int, progress: float) -> dict[str, float]:
         if index == 3:
             signal.raise_signal(signal.SIGTERM)
         return original(self, index, progress)
@@ -260,38 +286,42 @@ def test_killed_and_resumed_is_uninterrupted(data, tmp_path, monkeypatch, name, 
         ({}, {"device": "tpu"}, "expected auto or one of cpu"),
     ],
 )
-def test_bad_input_leaves_nothing_behind(data, tmp_path, change, options, message):
+def test_bad_input_leaves_nothing_behind(
+    data: Path, tmp_path: Path, change: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         finetune(data, tmp_path / "run", replace(CONFIG, **change), **options)
     assert not (tmp_path / "run").exists()
 
 
-def test_empty_data_sets_are_refused(data, tmp_path):
+def test_empty_data_sets_are_refused(data: Path, tmp_path: Path) -> None:
     for option in ("correspondences", "held_out"):
         with pytest.raises(InputError, match="has no correspondences"):
-            finetune(data, tmp_path / "run", **{option: [tmp_path]})
+            finetune(data, tmp_path / "run", CONFIG, **{option: [tmp_path]})
 
 
-def test_other_settings_need_another_folder(data, tmp_path):
+def test_other_settings_need_another_folder(data: Path, tmp_path: Path) -> None:
     finetune(data, tmp_path / "run")
     with pytest.raises(InputError, match="steps: 6 there, 7 now"):
         finetune(data, tmp_path / "run", replace(CONFIG, steps=7))
 
 
-def test_an_autoencoder_without_statistics_gets_some(data, tmp_path):
+def test_an_autoencoder_without_statistics_gets_some(data: Path, tmp_path: Path) -> None:
     small_autoencoder().save(tmp_path / "plain")
     (tmp_path / "plain" / "latent_statistics.json").unlink()
     assert finetune(data, tmp_path / "run", autoencoder=tmp_path / "plain").has_statistics
 
 
-def test_lpips_that_cannot_be_had_leaves_nothing_behind(data, tmp_path, monkeypatch):
+def test_lpips_that_cannot_be_had_leaves_nothing_behind(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(losses, "load_lpips", lambda *_, **__: Unavailable("it is not installed"))
     with pytest.raises(InputError, match="use gradient-similarity"):
         finetune(data, tmp_path / "run", replace(CONFIG, perceptual="lpips"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_diffusers_autoencoder_stays_one(data, tmp_path):
+def test_a_diffusers_autoencoder_stays_one(data: Path, tmp_path: Path) -> None:
     diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (the extra `diffusers`)")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -311,7 +341,7 @@ def test_a_diffusers_autoencoder_stays_one(data, tmp_path):
     assert result.has_statistics
 
 
-def test_relative_difference_is_zero_for_equal_and_about_one_for_unrelated_latents():
+def test_relative_difference_is_zero_for_equal_and_about_one_for_unrelated_latents() -> None:
     generator = torch.Generator().manual_seed(0)
     first, second = torch.randn(2, 4000, 3, generator=generator)
     assert float(relative_difference(first, first)) == 0
@@ -322,7 +352,7 @@ def test_relative_difference_is_zero_for_equal_and_about_one_for_unrelated_laten
     )
 
 
-def test_scores_do_not_depend_on_when_they_are_taken(data, pairs):
+def test_scores_do_not_depend_on_when_they_are_taken(data: Path, pairs: PairImages) -> None:
     autoencoder = small_autoencoder()
     scores = [view_consistency(autoencoder, pairs, count=5) for _ in range(2)]
     assert scores[0] == scores[1]

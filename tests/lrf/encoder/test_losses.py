@@ -19,7 +19,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_lookups_are_exact_at_centres_and_linear_between():
+def test_lookups_are_exact_at_centres_and_linear_between() -> None:
     rows, columns = torch.meshgrid(torch.arange(5.0), torch.arange(7.0), indexing="ij")
     latents = torch.stack([columns, rows, 2 * columns - 3 * rows])[None]
     cells = torch.tensor([[0.0, 0.0], [6.0, 4.0], [2.25, 3.5], [5.9, 0.1]])
@@ -28,7 +28,7 @@ def test_lookups_are_exact_at_centres_and_linear_between():
     torch.testing.assert_close(values, expected, atol=1e-5, rtol=0)
 
 
-def test_lookups_beyond_the_outermost_centres_repeat_them():
+def test_lookups_beyond_the_outermost_centres_repeat_them() -> None:
     latents = normal(1, 2, 3, 3)
     corner = latents_at(latents, torch.tensor([[[0.0, 0.0]]], dtype=torch.float64), factor=4)
     torch.testing.assert_close(corner[0, 0], latents[0, :, 0, 0])
@@ -36,7 +36,7 @@ def test_lookups_beyond_the_outermost_centres_repeat_them():
 
 @settings(max_examples=10)
 @given(st.integers(0, 1000))
-def test_correspondence_loss_is_the_weighted_sum_over_pairs(seed):
+def test_correspondence_loss_is_the_weighted_sum_over_pairs(seed: int) -> None:
     first, second = normal(3, 6, 4, seed=seed), normal(3, 6, 4, seed=seed + 1)
     shared = normal(3, 6, seed=seed + 2) > 0
     weights = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
@@ -51,7 +51,7 @@ def test_correspondence_loss_is_the_weighted_sum_over_pairs(seed):
     assert float(correspondence_loss(first, second, shared, weights)) == pytest.approx(expected)
 
 
-def test_the_relative_loss_divides_by_the_mean_deviation_of_the_shared_latents():
+def test_the_relative_loss_divides_by_the_mean_deviation_of_the_shared_latents() -> None:
     first, second = normal(2, 6, 4), normal(2, 6, 4, seed=1)
     shared = torch.tensor([[True] * 4 + [False] * 2, [True] * 6])
     weights = torch.tensor([0.4, 0.6], dtype=torch.float64)
@@ -64,7 +64,7 @@ def test_the_relative_loss_divides_by_the_mean_deviation_of_the_shared_latents()
     assert float(relative_correspondence_loss(first, second, shared, weights)) == pytest.approx(expected)
 
 
-def test_only_the_relative_loss_forgives_no_shrinking():
+def test_only_the_relative_loss_forgives_no_shrinking() -> None:
     first, second = 100 * normal(1, 50, 4), 100 * normal(1, 50, 4, seed=1)
     shared, weights = torch.ones(1, 50, dtype=torch.bool), torch.ones(1, dtype=torch.float64)
     for loss, ratio in ((correspondence_loss, 0.5), (relative_correspondence_loss, 1.0)):
@@ -72,7 +72,7 @@ def test_only_the_relative_loss_forgives_no_shrinking():
         assert half == pytest.approx(ratio * whole, rel=0.01)
 
 
-def test_hidden_points_take_no_gradient():
+def test_hidden_points_take_no_gradient() -> None:
     first, second = normal(1, 5, 2).requires_grad_(), normal(1, 5, 2, seed=1)
     shared = torch.tensor([[True, False, True, False, False]])
     correspondence_loss(first, second, shared, torch.ones(1, dtype=torch.float64)).backward()
@@ -80,7 +80,7 @@ def test_hidden_points_take_no_gradient():
     assert (first.grad[0].abs().sum(1) > 0).tolist() == shared[0].tolist()
 
 
-def test_lookup_and_loss_have_the_gradient_of_finite_differences():
+def test_lookup_and_loss_have_the_gradient_of_finite_differences() -> None:
     first, second = normal(2, 3, 4, 4).requires_grad_(), normal(2, 3, 4, 4, seed=1).requires_grad_()
     positions = 4.0 + 24.0 * torch.rand(2, 5, 2, generator=torch.Generator().manual_seed(3)).double()
     weights = torch.tensor([0.7, 0.3], dtype=torch.float64)
@@ -92,7 +92,7 @@ def test_lookup_and_loss_have_the_gradient_of_finite_differences():
     assert torch.autograd.gradcheck(loss, (first, second))
 
 
-def test_kl_is_that_of_torch_and_zero_for_the_original():
+def test_kl_is_that_of_torch_and_zero_for_the_original() -> None:
     mean, log_variance = normal(2, 3, 4, 4), normal(2, 3, 4, 4, seed=1)
     other = (normal(2, 3, 4, 4, seed=2), normal(2, 3, 4, 4, seed=3))
     ours = kl_to_original(mean, log_variance, other)
@@ -102,7 +102,7 @@ def test_kl_is_that_of_torch_and_zero_for_the_original():
     torch.testing.assert_close(kl_to_original(*other, other), torch.zeros(2, dtype=torch.float64))
 
 
-def test_a_step_down_the_regularisation_comes_closer_to_the_original():
+def test_a_step_down_the_regularisation_comes_closer_to_the_original() -> None:
     """The sign of L_reg in Eq. 7: lowering the loss has to preserve the posterior."""
     original = (normal(1, 2, 3, 3), normal(1, 2, 3, 3, seed=1))
     mean = normal(1, 2, 3, 3, seed=2).requires_grad_()
@@ -110,11 +110,12 @@ def test_a_step_down_the_regularisation_comes_closer_to_the_original():
     weights = EncoderWeightsConfig(original_kl=1.0)
     before = kl_to_original(mean, original[1], original).mean()
     stage_one_loss(zero, zero, before, weights, variational=True).backward()
+    assert mean.grad is not None
     after = kl_to_original(mean.detach() - 0.01 * mean.grad, original[1], original).mean()
     assert after < before
 
 
-def test_distance_and_kl_agree_up_to_a_constant_for_a_fixed_variance():
+def test_distance_and_kl_agree_up_to_a_constant_for_a_fixed_variance() -> None:
     mean, original = normal(2, 3, 4, 4), normal(2, 3, 4, 4, seed=1)
     log_variance = torch.full_like(mean, -2.0)
     kl = kl_to_original(mean, log_variance, (original, log_variance)).mean()
@@ -123,7 +124,7 @@ def test_distance_and_kl_agree_up_to_a_constant_for_a_fixed_variance():
 
 
 @pytest.mark.parametrize(("variational", "expected"), [(False, 1 + 0.5 * 10 + 2 * 100), (True, 1 + 5 + 300)])
-def test_every_kind_of_autoencoder_has_its_own_lambda_2(variational, expected):
+def test_every_kind_of_autoencoder_has_its_own_lambda_2(variational: bool, expected: float) -> None:
     weights = EncoderWeightsConfig(correspondence=0.5, original_distance=2.0, original_kl=3.0)
     one, ten, hundred = torch.tensor(1.0), torch.tensor(10.0), torch.tensor(100.0)
     loss = stage_one_loss(one, ten, hundred, weights, variational=variational)

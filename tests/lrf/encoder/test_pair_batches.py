@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from helpers.correspondence_data import make_dataset
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.files import open_dataset
+from latentfields.lrf.correspondences.files import SceneCorrespondences, open_dataset
 from latentfields.lrf.correspondences.pose_error import absolute_pose_error
 from latentfields.lrf.encoder.pair_batches import PairImages
 
@@ -15,11 +16,11 @@ FACTOR = 4
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[SceneCorrespondences]:
     return open_dataset(make_dataset(tmp_path_factory.mktemp("pairs")))
 
 
-def test_batches_have_the_shapes_they_say(scenes):
+def test_batches_have_the_shapes_they_say(scenes: list[SceneCorrespondences]) -> None:
     batch = PairImages(scenes, size=32, factor=FACTOR).batch(0, pairs=3, points=30, seed=0)
     assert batch.images.shape == (6, 3, 32, 32)
     assert 0 <= float(batch.images.min()) < float(batch.images.max()) <= 1
@@ -30,7 +31,7 @@ def test_batches_have_the_shapes_they_say(scenes):
     assert float(inside.max()) <= 32 - FACTOR / 2
 
 
-def test_a_batch_depends_on_seed_and_number_alone(scenes):
+def test_a_batch_depends_on_seed_and_number_alone(scenes: list[SceneCorrespondences]) -> None:
     pairs = PairImages(scenes, size=32, factor=FACTOR)
     wanted = pairs.batch(5, pairs=2, points=10, seed=1)
     other = PairImages(scenes, size=32, factor=FACTOR).batch(5, pairs=2, points=10, seed=1)
@@ -41,7 +42,7 @@ def test_a_batch_depends_on_seed_and_number_alone(scenes):
 
 
 @pytest.mark.parametrize("size", [24, 32, 40])
-def test_windows_move_points_with_pixels(scenes, size):
+def test_windows_move_points_with_pixels(scenes: list[SceneCorrespondences], size: int) -> None:
     """The walls are diffuse, so what a window shows at both ends of a correspondence has one colour."""
     batch = PairImages(scenes, size=size, factor=FACTOR).batch(1, pairs=6, points=100, seed=0)
     grid = (batch.positions / size * 2 - 1).transpose(1, 2)  # (B, 2, K, 2)
@@ -55,14 +56,16 @@ def test_windows_move_points_with_pixels(scenes, size):
     assert float(agreement) < 0.45 * float(chance)
 
 
-def test_pose_errors_are_those_of_the_pairs(scenes):
+def test_pose_errors_are_those_of_the_pairs(scenes: list[SceneCorrespondences]) -> None:
     batch = PairImages(scenes[:1], size=32, factor=FACTOR).batch(0, pairs=4, points=5, seed=0)
     poses = scenes[0].poses[scenes[0].pairs]
     possible = absolute_pose_error(poses[:, 0], poses[:, 1]).float()
     assert ((batch.pose_errors[:, None] - possible).abs().min(dim=1).values < 1e-6).all()
 
 
-def test_transparent_pictures_are_composited_on_white(scenes, tmp_path):
+def test_transparent_pictures_are_composited_on_white(
+    scenes: list[SceneCorrespondences], tmp_path: Path
+) -> None:
     first = scenes[0]
     for name in first.images:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -72,12 +75,12 @@ def test_transparent_pictures_are_composited_on_white(scenes, tmp_path):
     assert float(pairs.batch(0, pairs=1, points=5, seed=0).images.min()) == 1.0
 
 
-def test_pictures_smaller_than_the_training_size_are_refused(scenes):
+def test_pictures_smaller_than_the_training_size_are_refused(scenes: list[SceneCorrespondences]) -> None:
     with pytest.raises(InputError, match="less than 64 pixels"):
         PairImages(scenes, size=64, factor=FACTOR)
 
 
-def test_points_in_the_margin_only_are_refused(scenes):
+def test_points_in_the_margin_only_are_refused(scenes: list[SceneCorrespondences]) -> None:
     edge = replace(scenes[0], points=torch.zeros_like(scenes[0].points))
     with pytest.raises(InputError, match="share no point inside"):
         PairImages([edge], size=32, factor=FACTOR).batch(0, pairs=1, points=5, seed=0)

@@ -41,11 +41,13 @@ def run(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_environment_can_ask_for_pytorch() -> None:
     result = run(LATENTFIELDS_KERNELS="torch")
     assert (result.stdout, result.stderr) == ("torch\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("warp") is None, reason="warp is not installed")
 def test_warp_is_used_where_it_is_installed_late_and_without_a_word() -> None:
     result = run()

@@ -154,5 +154,7 @@ def test_the_same_input_gives_the_same_bits() -> None:
     for _ in range(2):
         table = table_for(LEVELS).float().requires_grad_()
         hash_encoding(table, points, LEVELS).square().sum().backward()
+        assert table.grad is not None
         results.append(table.grad)
-    assert torch.equal(*results)
+    first, second = results
+    assert torch.equal(first, second)

@@ -67,7 +67,7 @@ def composite_by_the_body_for_cuda(
     """The scalar body, which a CPU can run too."""
     lists = tile_lists(projected, tile=compositing_cuda.TILE, width=width, height=height)
     inputs = (projected.means_2d, projected.conics, projected.opacities, values)
-    out: tuple[Tensor, Tensor] = _Composite.apply(*inputs, *lists, compositing_cuda, width, height)
+    out: tuple[Tensor, Tensor] = _Composite.apply(*inputs, *lists, compositing_cuda, width, height)  # type: ignore[no-untyped-call]
     return out
 
 

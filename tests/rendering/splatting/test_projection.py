@@ -14,9 +14,9 @@ from torch import Tensor
 from helpers.splatting_scenes import cloud, crooked_camera, gradients, straight_camera, tensors, trainable
 from latentfields.cameras import Cameras
 from latentfields.rendering.kernels.backend import kernel_backend
+from latentfields.rendering.splatting.constants import ALPHA_CUT
 from latentfields.rendering.splatting.gaussians import Gaussians, rotation_matrices
 from latentfields.rendering.splatting.projection import (
-    ALPHA_CUT,
     ProjectedGaussians,
     project,
     project_reference,
@@ -66,7 +66,8 @@ def covariance_by_matrices(gaussians: Gaussians, camera: Cameras, index: int) ->
     assert isinstance(jacobian, Tensor)
     rotation = rotation_matrices(gaussians.rotations[index : index + 1].double())[0]
     root = jacobian @ w @ rotation @ torch.diag(gaussians.scales[index].double())
-    return root @ root.T + BLUR * torch.eye(2, dtype=torch.float64)
+    matrix: Tensor = root @ root.T + BLUR * torch.eye(2, dtype=torch.float64)
+    return matrix
 
 
 def alpha_at(projected: ProjectedGaussians, index: int, offset: Tensor) -> Tensor:
@@ -243,7 +244,7 @@ def test_on_warp_values_and_gradients_are_the_twins(count: int, antialiased: boo
         visible = projected.radii > 0
         outputs = tensors(projected, "means_2d", "conics", "depths", "opacities")
         pairs = zip(outputs, weights, strict=True)
-        sum((w[visible] * o[visible]).sum() for o, w in pairs).backward()
+        torch.stack([(w[visible] * o[visible]).sum() for o, w in pairs]).sum().backward()
         drawn = [t[visible].detach() for t in (*outputs, projected.extents, projected.radii)]
         results.append((visible, drawn, gradients(gaussians)))
     (visible, drawn, slopes), (visible_2, drawn_2, slopes_2) = results
@@ -283,7 +284,7 @@ def test_degenerate_gaussians_leave_all_gradients_finite(projection: object, ant
     assert not visible[[3, 6, 7]].any()
     outputs = tensors(projected, "means_2d", "conics", "depths", "opacities")
     assert all(torch.isfinite(output[visible]).all() for output in outputs)
-    sum(output[visible].sum() for output in outputs).backward()
+    torch.stack([output[visible].sum() for output in outputs]).sum().backward()
     assert all(torch.isfinite(gradient).all() for gradient in gradients(gaussians))
 
 

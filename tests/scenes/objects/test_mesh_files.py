@@ -1,4 +1,6 @@
 import struct
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,15 +10,17 @@ from PIL import Image
 from latentfields.errors import InputError
 from latentfields.scenes.objects import meshes
 from latentfields.scenes.objects.mesh_files import load_mesh
-from latentfields.scenes.objects.meshes import normalised
+from latentfields.scenes.objects.meshes import Mesh, normalised
 from latentfields.scenes.objects.textures import srgb_to_linear
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 2 0\nf 1 2 3\n"
 
+WriteObj = Callable[..., Path]
+
 
 @pytest.fixture
-def obj(tmp_path):
-    def write(text, name="mesh.obj"):
+def obj(tmp_path: Path) -> WriteObj:
+    def write(text: str, name: str = "mesh.obj") -> Path:
         path = tmp_path / name
         path.write_text(text)
         return path
@@ -24,7 +28,7 @@ def obj(tmp_path):
     return write
 
 
-def textured_obj(folder, texture_path):
+def textured_obj(folder: Path, texture_path: str) -> Path:
     """An OBJ whose material names its texture relative to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "m.mtl").write_text(f"newmtl paint\nKd 0 0 0\nmap_Kd {texture_path}\n")
@@ -33,7 +37,7 @@ def textured_obj(folder, texture_path):
     return folder / "m.obj"
 
 
-def gltf(tmp_path, **material):
+def gltf(tmp_path: Path, **material: object) -> Mesh:
     mesh = trimesh.creation.box()
     mesh.visual = trimesh.visual.TextureVisuals(
         uv=np.zeros((len(mesh.vertices), 2)), material=trimesh.visual.material.PBRMaterial(**material)
@@ -43,13 +47,13 @@ def gltf(tmp_path, **material):
     return load_mesh(path)
 
 
-def test_y_up_files_are_turned_to_z_up(obj):
+def test_y_up_files_are_turned_to_z_up(obj: WriteObj) -> None:
     path = obj(TRIANGLE)
     np.testing.assert_allclose(load_mesh(path).vertices, [[0, 0, 0], [1, 0, 0], [0, 0, 2]], atol=1e-12)
     np.testing.assert_allclose(load_mesh(path, up="z").vertices, [[0, 0, 0], [1, 0, 0], [0, 2, 0]])
 
 
-def test_nodes_are_placed_by_their_transforms(tmp_path):
+def test_nodes_are_placed_by_their_transforms(tmp_path: Path) -> None:
     scene = trimesh.Scene()
     box = trimesh.creation.box(extents=(1, 1, 1))
     scene.add_geometry(box)
@@ -61,7 +65,7 @@ def test_nodes_are_placed_by_their_transforms(tmp_path):
     assert len(mesh.materials) == 2
 
 
-def test_normals_follow_stretched_transforms(tmp_path):
+def test_normals_follow_stretched_transforms(tmp_path: Path) -> None:
     # A unit sphere stretched along x: its normals must be those of the ellipsoid.
     ball = trimesh.creation.icosphere(subdivisions=2)
     scene = trimesh.Scene()
@@ -76,17 +80,19 @@ def test_normals_follow_stretched_transforms(tmp_path):
     np.testing.assert_allclose(mesh.normals, expected, atol=1e-5)
 
 
-def test_textures_in_a_sibling_folder_are_found(tmp_path):
+def test_textures_in_a_sibling_folder_are_found(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "images" / "skin.png")
     mesh = load_mesh(textured_obj(tmp_path / "models", "../images/skin.png"))
-    np.testing.assert_array_equal(mesh.materials[0].texture[..., :3], pixels)
+    texture = mesh.materials[0].texture
+    assert texture is not None
+    np.testing.assert_array_equal(texture[..., :3], pixels)
     # The black Kd of the file must not darken the texture.
     assert mesh.materials[0].color == (1, 1, 1, 1)
 
 
-def test_a_texture_that_is_missing_is_warned_about(tmp_path):
+def test_a_texture_that_is_missing_is_warned_about(tmp_path: Path) -> None:
     path = textured_obj(tmp_path, "nowhere.png")
     with pytest.warns(UserWarning, match="its textures could not be read"):
         load_mesh(path)
@@ -96,7 +102,7 @@ def test_a_texture_that_is_missing_is_warned_about(tmp_path):
     assert mesh.materials[0].texture is None
 
 
-def test_gltf_materials(tmp_path):
+def test_gltf_materials(tmp_path: Path) -> None:
     texture = Image.fromarray(np.full((2, 2, 4), 200, np.uint8))
     mesh = gltf(
         tmp_path,
@@ -110,17 +116,18 @@ def test_gltf_materials(tmp_path):
     np.testing.assert_allclose(material.color, [1, 128 / 255, 0, 0.2], atol=1e-6)
     assert (material.alpha_mode, material.alpha_cutoff) == ("mask", 0.25)
     assert material.emission == (0.5, 0.0, 1.0)
+    assert material.texture is not None
     assert (material.texture == 200).all()
 
 
-def test_ply_vertex_colours_are_taken_as_srgb(tmp_path):
+def test_ply_vertex_colours_are_taken_as_srgb(tmp_path: Path) -> None:
     path = tmp_path / "mesh.ply"
     colors = np.array([[255, 0, 0, 255], [0, 128, 0, 255], [0, 0, 64, 255]], np.uint8)
     trimesh.Trimesh(np.eye(3), [[0, 1, 2]], vertex_colors=colors, process=False).export(path)
     np.testing.assert_allclose(load_mesh(path).colors[:, :3], srgb_to_linear(colors[:, :3] / 255), atol=1e-6)
 
 
-def test_face_colours_stay_on_their_faces(tmp_path):
+def test_face_colours_stay_on_their_faces(tmp_path: Path) -> None:
     box = trimesh.creation.box()
     box.visual.face_colors = np.arange(12 * 4).reshape(12, 4).astype(np.uint8) + 100
     box.export(tmp_path / "mesh.ply")
@@ -130,14 +137,14 @@ def test_face_colours_stay_on_their_faces(tmp_path):
     assert len(np.unique(found[:, 0], axis=0)) == 12
 
 
-def test_coordinates_far_from_the_origin_keep_their_detail(obj):
+def test_coordinates_far_from_the_origin_keep_their_detail(obj: WriteObj) -> None:
     x = 5_000_000
     mesh = normalised(load_mesh(obj(f"v {x} 0 0\nv {x}.01 0 0\nv {x} 0.02 0\nf 1 2 3\n")), radius=1.0)
     sides = np.linalg.norm(mesh.vertices[1:] - mesh.vertices[0], axis=1)
     assert sides[1] / sides[0] == pytest.approx(2, rel=1e-3)
 
 
-def test_normalised_centres_the_box_and_scales_the_farthest_vertex(obj):
+def test_normalised_centres_the_box_and_scales_the_farthest_vertex(obj: WriteObj) -> None:
     path = obj("v 3 1 0\nv 5 1 0\nv 3 2 4\nv 900 900 900\nf 1 2 3\n")
     vertices = normalised(load_mesh(path, up="z"), radius=0.5).vertices[:3]
     np.testing.assert_allclose(vertices.min(axis=0), -vertices.max(axis=0), atol=1e-6)
@@ -154,20 +161,20 @@ def test_normalised_centres_the_box_and_scales_the_farthest_vertex(obj):
         ("v 1 1 1\nv 1 1 1\nv 1 1 1\nf 1 2 3\n", "zero extent"),
     ],
 )
-def test_bad_geometry(obj, text, problem):
+def test_bad_geometry(obj: WriteObj, text: str, problem: str) -> None:
     path = obj(text)
     with pytest.raises(InputError, match=problem):
         normalised(load_mesh(path), radius=0.5)
 
 
-def test_too_many_faces(obj, monkeypatch):
+def test_too_many_faces(obj: WriteObj, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meshes, "MAX_FACES", 1)
     mesh = load_mesh(obj(TRIANGLE + "f 3 2 1\n"))
     with pytest.raises(InputError, match="2 faces; at most 1"):
         normalised(mesh, radius=0.5)
 
 
-def test_bad_files(tmp_path, obj):
+def test_bad_files(tmp_path: Path, obj: WriteObj) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_mesh(tmp_path / "absent.glb")
     with pytest.raises(InputError, match=r"ending in one of \.glb"):

@@ -1,6 +1,8 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from latentfields.scenes.objects.rendering import MeshRenderer
 SMALL = RenderConfig(views=10, size=32, samples=2, test_fraction=0.2, val_fraction=0.1)
 
 
-def test_the_folder_has_the_nerf_synthetic_layout(tmp_path):
+def test_the_folder_has_the_nerf_synthetic_layout(tmp_path: Path) -> None:
     summary = render_object_scene(cube(1.0), tmp_path / "cube", options=SMALL, seed=2)
     assert summary.views == 10
     assert 0.1 < summary.coverage < 0.6
@@ -40,7 +42,7 @@ def test_the_folder_has_the_nerf_synthetic_layout(tmp_path):
         assert (image.mode, image.size) == ("RGBA", (32, 32))
 
 
-def test_a_written_scene_reads_back_as_it_was_rendered(tmp_path):
+def test_a_written_scene_reads_back_as_it_was_rendered(tmp_path: Path) -> None:
     mesh = replace(sphere(3.0), materials=(Material(color=(0.8, 0.3, 0.1, 1.0)),))
     render_object_scene(mesh, tmp_path / "ball", options=SMALL, seed=7)
     scene = load_scene(tmp_path / "ball")
@@ -49,13 +51,14 @@ def test_a_written_scene_reads_back_as_it_was_rendered(tmp_path):
     assert {name: len(index) for name, index in scene.splits.items()} == {"train": 7, "val": 1, "test": 2}
     for index, view in enumerate(views):
         np.testing.assert_array_equal(scene.pixels[index].permute(1, 2, 0), view.rgba[..., :3])
+        assert scene.alpha is not None
         np.testing.assert_array_equal(scene.alpha[index, 0], view.rgba[..., 3])
     world = cameras.transformed(scene.world_to_scene)
     np.testing.assert_allclose(scene.cameras.camera_to_world, world.camera_to_world, atol=1e-5)
     np.testing.assert_allclose(scene.cameras.focal, cameras.focal, rtol=1e-6)
 
 
-def test_stored_depth_puts_pixels_on_the_surface(tmp_path):
+def test_stored_depth_puts_pixels_on_the_surface(tmp_path: Path) -> None:
     render_object_scene(cube(1.0), tmp_path / "cube", options=SMALL, seed=2)
     contents = json.loads((tmp_path / "cube" / "transforms_test.json").read_text())
     cameras = object_cameras(SMALL, seed=2)[8:]
@@ -69,7 +72,7 @@ def test_stored_depth_puts_pixels_on_the_surface(tmp_path):
         np.testing.assert_allclose(np.abs(points).max(axis=1), half, atol=5e-5)
 
 
-def test_depth_files_round_to_half_a_step(tmp_path):
+def test_depth_files_round_to_half_a_step(tmp_path: Path) -> None:
     depth = np.random.default_rng(0).uniform(0.5, 2.0, (5, 7)).astype(np.float32)
     depth[2, 3] = np.inf
     write_depth(tmp_path / "d.png", depth, unit=depth_unit(2.0))
@@ -80,7 +83,7 @@ def test_depth_files_round_to_half_a_step(tmp_path):
     assert np.abs(found[finite] - depth[finite]).max() <= 0.51 * depth_unit(2.0)
 
 
-def test_depth_files_must_be_grey_16_bit(tmp_path):
+def test_depth_files_must_be_grey_16_bit(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
     (tmp_path / "noise.png").write_bytes(b"noise")
     for name in ("rgb.png", "noise.png", "absent.png"):
@@ -88,7 +91,7 @@ def test_depth_files_must_be_grey_16_bit(tmp_path):
             read_depth(tmp_path / name, unit=1.0)
 
 
-def test_the_same_seed_writes_the_same_bytes(tmp_path):
+def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         render_object_scene(cube(1.0), tmp_path / name, options=SMALL, seed=1)
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
@@ -97,7 +100,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_an_existing_scene_is_kept_unless_overwriting(tmp_path):
+def test_an_existing_scene_is_kept_unless_overwriting(tmp_path: Path) -> None:
     folder = tmp_path / "scene"
     render_object_scene(cube(1.0), folder, options=SMALL, seed=1)
     before = (folder / "transforms_train.json").read_bytes()
@@ -109,7 +112,7 @@ def test_an_existing_scene_is_kept_unless_overwriting(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["scene"]
 
 
-def test_other_files_are_never_replaced(tmp_path):
+def test_other_files_are_never_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
@@ -121,8 +124,8 @@ def test_other_files_are_never_replaced(tmp_path):
         render_object_scene(cube(1.0), tmp_path / "scene", options=SMALL, overwrite=True)
 
 
-def test_nothing_is_left_when_rendering_fails(tmp_path):
-    def fail():
+def test_nothing_is_left_when_rendering_fails(tmp_path: Path) -> None:
+    def fail() -> None:
         raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
@@ -130,19 +133,19 @@ def test_nothing_is_left_when_rendering_fails(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_object_that_hardly_shows_is_refused(tmp_path):
+def test_an_object_that_hardly_shows_is_refused(tmp_path: Path) -> None:
     needle = mesh_of([[0, 0, -1], [0, 0, 1], [1e-4, 0, 0]], [[0, 1, 2]])
     with pytest.raises(InputError, match=r"sample: covers less than 0.5%"):
         render_object_scene(needle, tmp_path / "scene", options=SMALL)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_black_object_is_warned_about(tmp_path):
+def test_a_black_object_is_warned_about(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="sample: nearly all of the object is black"):
         render_object_scene(quad(Material(color=(0, 0, 0, 1))), tmp_path / "scene", options=SMALL)
 
 
-def test_every_view_is_reported(tmp_path):
+def test_every_view_is_reported(tmp_path: Path) -> None:
     seen = []
     render_object_scene(
         quad(glowing((1, 1, 1))), tmp_path / "scene", options=SMALL, on_view=lambda: seen.append(1)
@@ -165,14 +168,14 @@ def test_every_view_is_reported(tmp_path):
         ({"samples": 0}, "samples"),
     ],
 )
-def test_options_out_of_range(tmp_path, change, option):
+def test_options_out_of_range(tmp_path: Path, change: dict[str, Any], option: str) -> None:
     with pytest.raises(InputError, match=f"^{option}: ") as caught:
         render_object_scene(cube(1.0), tmp_path / "scene", options=replace(SMALL, **change))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("views", [2, 3, 4, 10, 57, 100])
-def test_split_sizes_add_up(views):
+def test_split_sizes_add_up(views: int) -> None:
     sizes = RenderConfig(views=views).split_sizes()
     assert sum(sizes.values()) == views
     assert sizes["train"] >= 1

@@ -11,7 +11,9 @@ from latentfields.scenes.objects.rendering import MeshRenderer
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 60), st.integers(0, 1000), st.floats(-90, 60), st.floats(0, 30))
-def test_cameras_look_at_the_origin_from_the_allowed_band(count, seed, low, extent):
+def test_cameras_look_at_the_origin_from_the_allowed_band(
+    count: int, seed: int, low: float, extent: float
+) -> None:
     cameras = sphere_cameras(
         count,
         distance=2.0,
@@ -31,7 +33,7 @@ def test_cameras_look_at_the_origin_from_the_allowed_band(count, seed, low, exte
     )
 
 
-def test_cameras_cover_the_sphere_evenly():
+def test_cameras_cover_the_sphere_evenly() -> None:
     eyes = sphere_cameras(100, distance=1.0, size=16, field_of_view=40.0, seed=0).centers
     assert eyes.mean(dim=0).norm() < 0.05
     nearest = (torch.cdist(eyes, eyes) + 9 * torch.eye(100)).min(dim=1).values
@@ -39,7 +41,7 @@ def test_cameras_cover_the_sphere_evenly():
     assert nearest.min() > 0.1
 
 
-def test_seeds_choose_the_views():
+def test_seeds_choose_the_views() -> None:
     first, again, other = (
         sphere_cameras(10, distance=1.0, size=16, field_of_view=40.0, seed=seed) for seed in (4, 4, 5)
     )
@@ -48,7 +50,9 @@ def test_seeds_choose_the_views():
 
 
 @pytest.mark.parametrize(("distance", "field_of_view"), [(1.3, 49.13), (4.0, 20.0), (0.5, 100.0)])
-def test_a_framed_sphere_fills_the_picture_without_touching_its_edge(distance, field_of_view):
+def test_a_framed_sphere_fills_the_picture_without_touching_its_edge(
+    distance: float, field_of_view: float
+) -> None:
     radius = framed_radius(distance=distance, field_of_view=field_of_view)
     cameras = sphere_cameras(2, distance=distance, size=64, field_of_view=field_of_view, seed=0)
     for view in MeshRenderer(sphere(radius)).render(cameras, samples=2):

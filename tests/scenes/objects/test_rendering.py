@@ -6,19 +6,20 @@ import pytest
 import torch
 
 from helpers.mesh_samples import BLUE, RED, camera_at, cube, glowing, mesh_of, quad, sphere, world_points
-from latentfields.scenes.objects.meshes import Material, concatenate
+from latentfields.cameras import Cameras
+from latentfields.scenes.objects.meshes import Material, Mesh, concatenate
 from latentfields.scenes.objects.placement import sphere_cameras
 from latentfields.scenes.objects.rendering import MeshRenderer, RenderedView
 
 ABOVE = camera_at((0.0, 0.0, 1.0))
 
 
-def render(mesh, camera=ABOVE, samples=3) -> RenderedView:
+def render(mesh: Mesh, camera: Cameras = ABOVE, samples: int = 3) -> RenderedView:
     (view,) = MeshRenderer(mesh).render(camera, samples=samples)
     return view
 
 
-def test_sphere_has_the_analytic_silhouette_and_depth():
+def test_sphere_has_the_analytic_silhouette_and_depth() -> None:
     radius, size = 0.4, 96
     camera = camera_at((0.3, -1.0, 0.6), size=size)
     distance = float(camera.centers.norm())
@@ -39,7 +40,7 @@ def test_sphere_has_the_analytic_silhouette_and_depth():
     assert np.isinf(view.depth[from_center > outline + 1]).all()
 
 
-def test_depth_of_a_cube_lies_on_its_faces():
+def test_depth_of_a_cube_lies_on_its_faces() -> None:
     half = 0.25
     cameras = sphere_cameras(6, distance=1.3, size=48, field_of_view=45.0, seed=3)
     for index, view in enumerate(MeshRenderer(cube(half)).render(cameras, samples=1)):
@@ -48,7 +49,7 @@ def test_depth_of_a_cube_lies_on_its_faces():
         np.testing.assert_allclose(np.abs(points).max(axis=1), half, atol=2e-6)
 
 
-def test_pixels_reproject_between_views():
+def test_pixels_reproject_between_views() -> None:
     cameras = sphere_cameras(8, distance=1.3, size=64, field_of_view=45.0, seed=1)
     directions = cameras.centers / cameras.centers.norm(dim=1, keepdim=True)
     # Two views of neighbouring directions share most of the surface.
@@ -76,7 +77,7 @@ def test_pixels_reproject_between_views():
 
 
 @pytest.mark.parametrize(("samples", "tolerance"), [(1, 0.25), (2, 0.1), (3, 0.1)])
-def test_pictures_have_no_pixel_offset(samples, tolerance):
+def test_pictures_have_no_pixel_offset(samples: int, tolerance: float) -> None:
     cameras = sphere_cameras(4, distance=1.3, size=128, field_of_view=49.13, seed=0)
     center = (0.2, -0.1, 0.15)
     positions, _ = cameras.project(torch.tensor([center]))
@@ -90,7 +91,7 @@ def test_pictures_have_no_pixel_offset(samples, tolerance):
         assert (weight * rows).sum() == pytest.approx(float(expected[1]), abs=tolerance)
 
 
-def test_texture_keeps_its_colours_and_its_orientation():
+def test_texture_keeps_its_colours_and_its_orientation() -> None:
     texture = np.zeros((64, 64, 4), np.uint8)
     blocks = {(0, 0): (200, 10, 30), (0, 1): (20, 180, 60), (1, 0): (90, 90, 250), (1, 1): (240, 220, 40)}
     for (row, column), color in blocks.items():
@@ -102,7 +103,7 @@ def test_texture_keeps_its_colours_and_its_orientation():
         assert pixel.tolist() == [*color, 255]
 
 
-def test_minified_texture_is_averaged_in_linear_light():
+def test_minified_texture_is_averaged_in_linear_light() -> None:
     texture = np.full((256, 256, 4), 255, np.uint8)
     texture[(np.indices((256, 256)).sum(axis=0) % 2 == 0), :3] = 0
     material = Material(color=(0, 0, 0, 1), emission=(1, 1, 1), emission_texture=texture)
@@ -111,19 +112,19 @@ def test_minified_texture_is_averaged_in_linear_light():
     assert np.abs(inner.astype(int) - 188).max() <= 1
 
 
-def test_base_colour_multiplies_texture_factor_and_vertex_colour():
+def test_base_colour_multiplies_texture_factor_and_vertex_colour() -> None:
     texture = np.full((4, 4, 4), 255, np.uint8)
     plain = quad(Material(texture=texture))
     tinted = replace(
         quad(Material(texture=texture, color=(0.5, 1.0, 1.0, 1.0))),
-        colors=np.tile(np.float32([1.0, 0.5, 1.0, 1.0]), (4, 1)),
+        colors=np.tile(np.array([1.0, 0.5, 1.0, 1.0], np.float32), (4, 1)),
     )
     white, color = (render(mesh).rgba[32, 32, :3] / 255 for mesh in (plain, tinted))
     linear = ((color + 0.055) / 1.055) ** 2.4 / ((white + 0.055) / 1.055) ** 2.4
     np.testing.assert_allclose(linear, [0.5, 0.5, 1.0], atol=0.01)
 
 
-def test_edges_are_averaged_premultiplied():
+def test_edges_are_averaged_premultiplied() -> None:
     view = render(quad(glowing(RED), half=0.2565), samples=4)
     edge = (view.rgba[..., 3] > 0) & (view.rgba[..., 3] < 255)
     assert edge.any()
@@ -131,7 +132,7 @@ def test_edges_are_averaged_premultiplied():
     assert (view.rgba[view.rgba[..., 3] == 0] == 0).all()
 
 
-def test_mask_cuts_holes_into_colour_and_depth():
+def test_mask_cuts_holes_into_colour_and_depth() -> None:
     texture = np.full((8, 8, 4), 255, np.uint8)
     texture[:, :4, 3] = 100
     view = render(quad(Material(texture=texture, alpha_mode="mask", alpha_cutoff=0.5)))
@@ -141,13 +142,13 @@ def test_mask_cuts_holes_into_colour_and_depth():
     np.testing.assert_allclose(view.depth[20:44, 36:46], 1.0, atol=1e-6)
 
 
-def test_opaque_materials_ignore_alpha():
+def test_opaque_materials_ignore_alpha() -> None:
     texture = np.zeros((4, 4, 4), np.uint8)
     assert render(quad(Material(texture=texture))).rgba[32, 32, 3] == 255
 
 
 @pytest.mark.parametrize(("alpha", "depth"), [(0.75, 0.9), (0.25, 1.0)])
-def test_blended_surfaces_let_light_through(alpha, depth):
+def test_blended_surfaces_let_light_through(alpha: float, depth: float) -> None:
     both = concatenate("both", [quad(glowing(BLUE)), quad(glowing(RED, alpha=alpha), z=0.1)])
     view = render(both)
     expected = [255 * (1.055 * share ** (1 / 2.4) - 0.055) for share in (alpha, 1 - alpha)]
@@ -156,19 +157,19 @@ def test_blended_surfaces_let_light_through(alpha, depth):
     assert view.depth[32, 32] == pytest.approx(depth, abs=1e-5)
 
 
-def test_a_lone_blended_surface_keeps_its_colour():
+def test_a_lone_blended_surface_keeps_its_colour() -> None:
     view = render(quad(glowing(RED, alpha=0.25)))
     assert view.rgba[32, 32].tolist() == [255, 0, 0, 64]
     assert np.isinf(view.depth).all()
 
 
-def test_surfaces_are_lit_alike_whatever_their_winding():
+def test_surfaces_are_lit_alike_whatever_their_winding() -> None:
     mesh = quad(Material())
     turned = replace(mesh, faces=np.ascontiguousarray(mesh.faces[:, ::-1]))
     np.testing.assert_array_equal(render(mesh).rgba, render(turned).rgba)
 
 
-def test_light_comes_from_above_and_is_fixed_in_the_world():
+def test_light_comes_from_above_and_is_fixed_in_the_world() -> None:
     above = render(quad(Material())).rgba[32, 32, 0]
     below = render(quad(Material()), camera_at((0.0, 0.0, -1.0))).rgba[32, 32, 0]
     assert above > below + 40
@@ -176,7 +177,7 @@ def test_light_comes_from_above_and_is_fixed_in_the_world():
     assert slanted == above
 
 
-def test_smooth_normals_remove_facets():
+def test_smooth_normals_remove_facets() -> None:
     ball = sphere(0.4, subdivisions=2)
     flat = replace(ball, normals=np.zeros_like(ball.normals))
     reference = render(sphere(0.4, subdivisions=5)).rgba[20:44, 20:44, 0].astype(int)
@@ -186,7 +187,7 @@ def test_smooth_normals_remove_facets():
     assert smooth < 0.5 < faceted
 
 
-def test_rendering_is_deterministic():
+def test_rendering_is_deterministic() -> None:
     cameras = sphere_cameras(2, distance=1.3, size=32, field_of_view=49.13, seed=5)
     first, second = (list(MeshRenderer(sphere(0.4)).render(cameras)) for _ in range(2))
     for a, b in zip(first, second, strict=True):
@@ -194,7 +195,7 @@ def test_rendering_is_deterministic():
         assert a.depth.tobytes() == b.depth.tobytes()
 
 
-def test_degenerate_faces_do_no_harm():
+def test_degenerate_faces_do_no_harm() -> None:
     mesh = mesh_of(
         [[-0.2, -0.2, 0], [0.2, -0.2, 0], [0.0, 0.2, 0], [0, 0, 0.1]], [[0, 1, 2], [3, 3, 3], [0, 0, 1]]
     )

@@ -1,5 +1,6 @@
 """Pictures of any size and lens: their pixels agree with the cameras that a scene gives them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -274,7 +275,7 @@ def test_ignored_pixels_follow_crops_and_sizes(tmp_path: Path) -> None:
 def test_memory_bounds_the_pictures_that_are_decoded_together(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    class Pool(decoding.ThreadPoolExecutor):
+    class Pool(ThreadPoolExecutor):
         def __init__(self, max_workers: int) -> None:
             asked.append(max_workers)
             super().__init__(max_workers)

@@ -1,4 +1,4 @@
-"""Where Gaussians start: at a scene's sparse points, or spread over where the scene can be (Kerbl et al. 2023, Sec. 4).
+"""The start of Gaussians: a scene's sparse points, or spread over the scene's box (Kerbl et al. 2023, Sec. 4).
 
 Shape suffixes: N Gaussians, P points, C channels.
 """

@@ -1,4 +1,4 @@
-"""What strategies of adding and removing Gaussians have in common. Shape suffixes: N Gaussians, B views."""
+"""The interface of strategies that add and remove Gaussians. Shape suffixes: N Gaussians, B views."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Strategy(nn.Module, abc.ABC):
         """Follow up one step; Gaussians that are replaced are replaced in the optimiser, too."""
 
     def is_due(self, moments: int) -> bool:
-        """Whether fewer refinements were done than `moments`, which counts as one that is done now."""
+        """True when fewer refinements were done than `moments`; that counts as one that is done now."""
         due = int(self.refined) < moments
         self.refined.fill_(max(moments, int(self.refined)))
         return due
@@ -63,7 +63,7 @@ class Strategy(nn.Module, abc.ABC):
 
 
 def moments_passed(progress: float, *, first: float, last: float, count: int) -> int:
-    """How many of `count` moments, evenly spread from `first` to `last`, are not after `progress`."""
+    """The number of `count` moments, evenly spread from `first` to `last`, that are not after `progress`."""
     if count == 0 or progress < first:
         return 0
     spacing = (last - first) / (count - 1) if count > 1 else 0.0

@@ -1,4 +1,4 @@
-"""What Nerfstudio finds when it looks for methods: a name for every one, which loads the rest when it is asked for.
+"""Entry points for Nerfstudio: a name for every method, which loads the rest when it is asked for.
 
 Nerfstudio loads every plugin for every one of its commands and does not expect any to fail, so this module imports
 nothing that can, and a method that cannot be had is replaced by an object that says why: Nerfstudio prints it and

@@ -1,4 +1,4 @@
-"""Whether Nerfstudio is there, and what must be done before it can be imported beside a CPU build of torch."""
+"""Detection of Nerfstudio, and the preparations for importing it beside a CPU build of torch."""
 
 from __future__ import annotations
 

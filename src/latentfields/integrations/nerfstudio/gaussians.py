@@ -170,7 +170,7 @@ class GaussianModel(OwnModel):
         return {name: values.view(*size, -1).to(camera.device) for name, values in outputs.items()}
 
     def get_metrics_dict(self, outputs: dict[str, Tensor], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """How many Gaussians there are."""
+        """Count the Gaussians."""
         return {"gaussians": torch.tensor(float(len(self.scene.field)))}
 
     def get_loss_dict(

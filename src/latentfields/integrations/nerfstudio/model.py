@@ -92,7 +92,7 @@ class LatentModel(Model):
         return LatentStatistics(tuple(mean), tuple(std))
 
     def forward(self, views: Cameras) -> dict[str, Any]:
-        """What the ray model returns for all R rays of `latent_views`; its colours are latents (R, C)."""
+        """Render all R rays of `latent_views`; the ray model's colours are latents (R, C)."""
         splatted = isinstance(self.ray_model, GaussianModel)
         outputs: dict[str, Any] = self.ray_model(views if splatted else view_rays(views))
         return outputs
@@ -130,7 +130,7 @@ class LatentModel(Model):
         return losses
 
     def latents(self, outputs: dict[str, Any]) -> Tensor:
-        """Which of the ray model's outputs is decoded."""
+        """Choose the output of the ray model that is decoded."""
         values: Tensor = next(outputs[name] for name in LATENTS if name in outputs)
         return values
 

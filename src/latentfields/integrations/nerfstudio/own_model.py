@@ -1,4 +1,4 @@
-"""What this package's own representations of scenes have in common as models of Nerfstudio's kind."""
+"""The common part of this package's representations of scenes as models of Nerfstudio's kind."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class LatentPipeline(VanillaPipeline):
         return self.config.supervision.steps + self.config.alignment.steps
 
     def aligning(self, step: int) -> bool:
-        """Whether iteration `step` belongs to RGB Alignment."""
+        """True when iteration `step` belongs to RGB Alignment."""
         return step >= self.config.supervision.steps
 
     def get_train_loss_dict(self, step: int) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:

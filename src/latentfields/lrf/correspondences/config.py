@@ -1,4 +1,4 @@
-"""How correspondences are made (LRF Sec. 4.1, App. A.2). Free of heavy imports, for the command line."""
+"""Configuration of making correspondences (LRF Sec. 4.1, App. A.2). Free of heavy imports, for the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ proportion to its inverse."""
 
 @dataclass(frozen=True)
 class CorrespondenceConfig(Checked):
-    """How correspondences are found; the defaults for images are LRF App. A.2."""
+    """Settings for finding correspondences; the defaults for images are LRF App. A.2."""
 
     source: Source = "auto"
     """Depth maps (depth), a COLMAP model (colmap), plain images (images), or the first of these that there is."""
@@ -39,7 +39,7 @@ class CorrespondenceConfig(Checked):
     """Depth: degrees between the directions of two views up to which they are paired."""
 
     def about(self, source: str) -> dict[str, Any]:
-        """What the correspondences of a scene depend on when they come from `source`, JSON-serialisable."""
+        """The settings that the correspondences from `source` depend on, JSON-serialisable."""
         names = {
             "depth": ("min_points", "spacing", "largest_angle"),
             "colmap": ("min_points",),

@@ -27,7 +27,7 @@ _STEPS = 65535
 
 @dataclass(frozen=True)
 class PointPair:
-    """What two images of a scene share."""
+    """The points that two images of a scene share."""
 
     first: int
     """Index of one image."""
@@ -106,7 +106,7 @@ def gathered(
 
 
 def scene_file(dataset: Path, name: str) -> Path:
-    """Where a data set keeps a scene."""
+    """The file of a scene in a data set."""
     return dataset / f"{name}{SUFFIX}"
 
 
@@ -149,7 +149,7 @@ def open_dataset(folder: Path) -> list[SceneCorrespondences]:
 
 
 def _problem(scene: SceneCorrespondences) -> str | None:
-    """Why the tensors of a file do not belong together, or None."""
+    """Say why the tensors of a file do not belong together, or return None."""
     count, pairs = len(scene.images), len(scene.pairs)
     shapes = {
         "sizes": (count, 2),

@@ -100,7 +100,7 @@ def _source(folder: Path, wanted: Source) -> str:
 
 
 def _kinds(folder: Path) -> list[str]:
-    """Which of the sources "depth", "colmap" and "images" a folder has, best first."""
+    """List those of the sources "depth", "colmap" and "images" that a folder has, best first."""
     has = {"depth": _has_depth(folder), "colmap": bool(model_folders(folder)), "images": True}
     return [source for source, present in has.items() if present]
 

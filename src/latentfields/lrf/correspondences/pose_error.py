@@ -1,4 +1,4 @@
-"""How far apart two camera poses are, and what a pair of images weighs for it (LRF App. A.1).
+"""The distance of two camera poses, and the weight of a pair of images by it (LRF App. A.1).
 
 Shape suffixes: N cameras, M pairs.
 """

@@ -1,4 +1,4 @@
-"""How a decoder is aligned to latent radiance fields (LRF Sec. 4.3). Free of heavy imports, for the command line."""
+"""Configuration of aligning a decoder to latent fields (LRF Sec. 4.3). Free of heavy imports, for the command line."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def latent_field_config(
 
 @dataclass(frozen=True)
 class DecoderRunConfig(Checked):
-    """What a run of `align_decoder` computes."""
+    """Everything that determines a run of `align_decoder`."""
 
     kind: ClassVar[str] = "aligned decoder"
 

@@ -1,4 +1,4 @@
-"""How an encoder is fine-tuned on correspondences (LRF Sec. 4.1). Free of heavy imports, for the command line.
+"""Configuration of fine-tuning an encoder (LRF Sec. 4.1). Free of heavy imports, for the command line.
 
 Losses are means over elements, images in [0, 1], latents normalised to unit spread per channel by the statistics of
 the autoencoder that the training starts from, so that weights depend neither on resolution nor on batch size. The
@@ -131,7 +131,7 @@ PRESETS: Mapping[EncoderPreset, EncoderTrainingConfig] = MappingProxyType(
 
 @dataclass(frozen=True)
 class EncoderRunConfig:
-    """What a run of `finetune_encoder` computes."""
+    """Everything that determines a run of `finetune_encoder`."""
 
     kind: ClassVar[str] = "correspondence-aware autoencoder"
     autoencoder: str

@@ -43,7 +43,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """What the autoencoder lowers: minus the mean score of its decoded images."""
+    """The autoencoder's part of the game: minus the mean score of its decoded images."""
     return -fake.mean()
 
 

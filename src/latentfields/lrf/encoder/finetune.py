@@ -68,7 +68,7 @@ def finetune_encoder(
 
 @dataclass(frozen=True)
 class _Data:
-    """What a run trains on, and is scored on."""
+    """The data that a run trains on and is scored on."""
 
     pairs: PairImages
     held_out: PairImages | None
@@ -95,7 +95,7 @@ class _Data:
         return self.pairs.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=self.seed).images
 
     def scores(self, trainer: EncoderTrainer) -> dict[str, Any]:
-        """How well views agree before and after the training, where there are held-out pairs."""
+        """Scores of the views' agreement before and after the training, where there are held-out pairs."""
         if self.held_out is None:
             return {}
         return {

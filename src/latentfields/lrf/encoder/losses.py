@@ -1,4 +1,4 @@
-"""What makes an encoder correspondence-aware, equation by equation (LRF Sec. 4.1).
+"""The losses of a correspondence-aware encoder, equation by equation (LRF Sec. 4.1).
 
 Sums over points and channels are means here, so that weights depend neither on resolution nor on the number of points.
 All of these terms are about encoded latents: their gradients reach the encoder only.

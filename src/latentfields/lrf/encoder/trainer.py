@@ -184,7 +184,7 @@ class _Adversary:
         self.optimizer = _adam(self.network, training)
 
     def plays(self, index: int) -> bool:
-        """Whether it takes part in step `index`."""
+        """True when it takes part in step `index`."""
         return index + 1 >= self.config.start
 
     def generator_term(self, reconstruction: Tensor, decoded: Tensor) -> Tensor:

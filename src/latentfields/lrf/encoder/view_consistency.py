@@ -1,4 +1,4 @@
-"""How well latents agree where two images show the same point, and what reconstructions lose for it.
+"""Agreement of latents where two images show the same point, and the reconstruction that it costs.
 
 Shape suffixes: B image pairs, K points of a pair, T points of all pairs, C latent channels.
 """

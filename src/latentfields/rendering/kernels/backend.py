@@ -1,4 +1,4 @@
-"""Which implementation runs the gather and scatter kernels: NVIDIA warp where it is installed, else PyTorch.
+"""The choice of an implementation for gather and scatter kernels: NVIDIA warp where installed, else PyTorch.
 
 Every kernel has a plain-PyTorch twin of the same signature, so that nothing depends on warp but speed. Warp compiles
 a kernel when it is first used, a few seconds, and caches it in the user's cache directory (or WARP_CACHE_PATH).
@@ -27,7 +27,7 @@ small enough for the outputs to stay in the cache."""
 
 @functools.cache
 def kernel_backend() -> Literal["warp", "torch"]:
-    """What float32 kernels run on in this process.
+    """Name the implementation that float32 kernels run on in this process.
 
     `torch` when warp is not installed, has another minor version, does not start here, or when the environment
     variable LATENTFIELDS_KERNELS is `torch`.
@@ -47,7 +47,7 @@ def kernel_backend() -> Literal["warp", "torch"]:
 
 
 def runs_on_warp(*tensors: Tensor) -> bool:
-    """Whether the fast kernels can work on these tensors: all float32, and warp at hand."""
+    """True when the fast kernels can work on these tensors: all float32, and warp at hand."""
     return all(tensor.dtype == torch.float32 for tensor in tensors) and kernel_backend() == "warp"
 
 
@@ -85,7 +85,7 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def points_per_thread(tensor: Tensor) -> int:
-    """How many points one logical thread of a kernel on the tensor's device works on."""
+    """The number of points that one logical thread of a kernel on the tensor's device works on."""
     return BLOCK if tensor.device.type == "cpu" else 1
 
 

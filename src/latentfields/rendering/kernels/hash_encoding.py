@@ -1,4 +1,4 @@
-"""Multiresolution hash encoding (Mueller et al. 2022, Sec. 3): trainable features on grids of growing resolution.
+"""Multiresolution hash encoding (Mueller et al. 2022, Sec. 3): trainable features on levels of growing resolution.
 
 A level of resolution n has (n + 1)^3 vertices over the cube. While that is no more than the table size, every vertex
 has its own row (dense); finer levels share rows by a spatial hash, and the gradients of what is visible decide
@@ -34,7 +34,7 @@ not one cell coarser."""
 
 @dataclass(frozen=True)
 class Level:
-    """One grid of the pyramid."""
+    """One level of the pyramid."""
 
     resolution: int
     """Cells per side."""
@@ -45,12 +45,12 @@ class Level:
 
     @property
     def dense(self) -> bool:
-        """Whether every vertex has its own row."""
+        """True when every vertex has its own row."""
         return self.rows == (self.resolution + 1) ** 3
 
 
 def pyramid(*, levels: int, coarsest: int, finest: int, table_size: int) -> tuple[Level, ...]:
-    """`levels` grids from `coarsest` to `finest` cells per side, in geometric progression (Eqs. 2 and 3).
+    """`levels` levels from `coarsest` to `finest` cells per side, in geometric progression (Eqs. 2 and 3).
 
     `table_size` is T, the largest number of rows of one level, a power of two.
     """
@@ -144,9 +144,9 @@ class _HashEncoding(torch.autograd.Function):
 def _launch(kernel: Any, table: Tensor, points: Tensor, encoding: Tensor, levels: tuple[Level, ...]) -> None:
     """Run one of the kernels, which share their arguments: a logical thread for each block of points and level."""
     block = points_per_thread(points)
-    grid = _level_table(levels, points.device)
+    table_of_levels = _level_table(levels, points.device)
     size = (-(-len(points) // block), len(levels))
-    launch(kernel, size, table, points, encoding, grid, len(points), block, len(levels))
+    launch(kernel, size, table, points, encoding, table_of_levels, len(points), block, len(levels))
 
 
 @functools.cache

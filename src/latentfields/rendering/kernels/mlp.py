@@ -104,7 +104,7 @@ class _BlockedMlp(torch.autograd.Function):
 
 
 def _activations(block: Tensor, relu_first: bool, parameters: tuple[Tensor | None, ...]) -> list[Tensor]:
-    """What every layer gets: the block itself first, after its ReLU if `relu_first`."""
+    """The input of every layer: the block itself first, after its ReLU if `relu_first`."""
     count = len(parameters) // 2
     out = [block.relu() if relu_first else block]
     for weight, bias in zip(parameters[: count - 1], parameters[count:], strict=False):

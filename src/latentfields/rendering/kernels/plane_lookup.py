@@ -22,9 +22,9 @@ def plane_lookup_reference(planes: Tensor, points: Tensor) -> Tensor:
 
     Cell centres are half a cell inside the border; beyond the outermost centres the border value holds.
     """
-    grid = torch.stack([points[:, list(axes)] for axes in PLANE_AXES])[:, None]
+    positions = torch.stack([points[:, list(axes)] for axes in PLANE_AXES])[:, None]
     values = torch.nn.functional.grid_sample(
-        planes.permute(0, 3, 1, 2), grid, mode="bilinear", padding_mode="border", align_corners=False
+        planes.permute(0, 3, 1, 2), positions, mode="bilinear", padding_mode="border", align_corners=False
     )
     return values.sum(dim=0)[:, 0].T
 

@@ -88,8 +88,8 @@ def _weights(projected: ProjectedGaussians, members: Tensor, pixels: Tensor) -> 
 
 def _assemble(tiles: Tensor, rows: int, columns: int) -> Tensor:
     """An image (C, rows TILE, columns TILE) of tiles (rows columns, P, C)."""
-    grid = tiles.view(rows, columns, TILE, TILE, -1)
-    return grid.permute(4, 0, 2, 1, 3).reshape(-1, rows * TILE, columns * TILE)
+    blocks = tiles.view(rows, columns, TILE, TILE, -1)
+    return blocks.permute(4, 0, 2, 1, 3).reshape(-1, rows * TILE, columns * TILE)
 
 
 def _bodies(device: torch.device) -> ModuleType:

@@ -154,7 +154,7 @@ vectors of sixteen channels, lane by lane; what is left of the channels, one at 
 
 
 def threads(*, width: int, height: int) -> int:
-    """How many logical threads an image takes: one per tile."""
+    """The number of logical threads of an image: one per tile."""
     return -(-width // TILE) * -(-height // TILE)
 
 

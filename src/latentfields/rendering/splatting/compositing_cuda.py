@@ -74,7 +74,7 @@ PAIR_BACKWARD = """
 
 
 def threads(*, width: int, height: int) -> int:
-    """How many logical threads an image takes: one per pixel."""
+    """The number of logical threads of an image: one per pixel."""
     return width * height
 
 

@@ -20,7 +20,7 @@ TILE = 16
 
 
 def gsplat_wanted(device: torch.device) -> bool:
-    """Whether compositing on this device is to be done by gsplat."""
+    """True when gsplat is to composite on this device."""
     return device.type == "cuda" and os.environ.get("LATENTFIELDS_KERNELS") == "gsplat"
 
 

@@ -133,7 +133,7 @@ def _overlaps(means_2d: Tensor, extents: Tensor, camera: Cameras) -> Tensor:
 
 
 def _view(camera: Cameras, *, near: float, blur: float, antialiased: bool) -> Tensor:
-    """What the kernels know of the camera and the options: (25,), in the order of `projection_warp`."""
+    """The camera and the options for the kernels: (25,), in the order of `projection_warp`."""
     pose = [_axes(camera).flatten(), camera.centers[0], camera.focal[0], camera.principal[0]]
     rest = [camera.width, camera.height, near, blur, antialiased]
     return torch.cat([*pose, _slope_limits(camera).flatten(), camera.focal.new_tensor(rest)])

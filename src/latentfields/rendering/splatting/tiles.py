@@ -1,4 +1,4 @@
-"""Which Gaussians reach which tiles of the image, front to back.
+"""Lists of the Gaussians that reach each tile of the image, front to back.
 
 Shape suffixes: N Gaussians, V visible ones, K pairs of a tile and a Gaussian.
 """
@@ -30,7 +30,7 @@ def front_to_back(projected: ProjectedGaussians) -> Tensor:
 def tile_lists_reference(
     projected: ProjectedGaussians, *, tile: int, width: int, height: int
 ) -> tuple[Tensor, Tensor]:
-    """Where the list of every tile of `tile` x `tile` pixels starts, and the lists, one after the other.
+    """The start of the list of every tile of `tile` x `tile` pixels, and the lists, one after the other.
 
     Starts (tiles + 1,), tiles row by row; indices (K,) of Gaussians, front to back within a tile; both int32.
     """

@@ -274,7 +274,7 @@ def _path_inside(folder: Path, source: Path, where: str, name: str, *, follow_li
         path = (root / name).resolve()
         spelled = Path(os.path.normpath(root / name))
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(source, f"{where}: {name[:80]!r} is not a usable file name ({error})") from error
+        raise InputError(source, f"{where}: {_shown(name)!r} is not a usable file name ({error})") from error
     by_name = spelled.is_relative_to(root)
     if path.is_relative_to(root):
         # Links within the folder: the file has one name, whichever way leads to it.
@@ -282,7 +282,12 @@ def _path_inside(folder: Path, source: Path, where: str, name: str, *, follow_li
     if by_name and follow_links:
         return spelled
     link = " through a link, which only `follow_links` allows" if by_name else ""
-    raise InputError(source, f"{where}: {name[:80]!r} leaves the data set's folder{link}")
+    raise InputError(source, f"{where}: {_shown(name)!r} leaves the data set's folder{link}")
+
+
+def _shown(name: str) -> str:
+    """A name short enough for one line; of a long one its end, which says most."""
+    return name if len(name) <= 80 else f"...{name[-77:]}"
 
 
 def is_file(path: Path) -> bool:

@@ -56,7 +56,8 @@ def distance_to_center(scene: Scene) -> torch.Tensor:
     along = (rays.directions * scene.cameras.forward[:, None, None]).sum(-1)
     points = rays.origins[seen] + rays.directions[seen] * (depth / along)[seen][:, None]
     center = (scene.world_to_scene.float() @ torch.tensor([*CENTER, 1.0]))[:3]
-    return (points - center).norm(dim=-1) / scene.world_to_scene[0, 0]
+    distances: torch.Tensor = (points - center).norm(dim=-1) / scene.world_to_scene[0, 0].float()
+    return distances
 
 
 def test_depth_lies_on_the_surface(folder: Path) -> None:

@@ -12,7 +12,7 @@ from latentfields.scenes.scene import Scene
 
 
 @dataclass(frozen=True)
-class SceneViews:
+class SceneCameras:
     """Cameras at the run's resolution, on whole latents, with their names and splits."""
 
     cameras: Cameras
@@ -23,7 +23,7 @@ class SceneViews:
     """N names of the pictures, relative to the scene's folder."""
 
     @classmethod
-    def of(cls, scene: Scene) -> SceneViews:
+    def of(cls, scene: Scene) -> SceneCameras:
         """The views of `scene`."""
         return cls(cameras=scene.cameras, splits=scene.splits, names=scene.image_names)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from helpers.tiny import TINY_FIT
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
+from latentfields.fields.config import TriPlaneConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.evaluate import evaluate_run
@@ -23,7 +25,7 @@ from latentfields.scenes.scene import Scene
 
 
 def trained(
-    scene: Scene, autoencoder: Autoencoder | None, supervision: int, alignment: int, **changes: object
+    scene: Scene, autoencoder: Autoencoder | None, supervision: int, alignment: int, **changes: Any
 ) -> LatentNerfTrainer:
     config = replace(TINY_FIT.with_steps(supervision=supervision, alignment=alignment), **changes)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
@@ -38,6 +40,7 @@ def test_the_losses_are_mean_squares() -> None:
     assert rgb_alignment_loss(a, b) == 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subpixels", [1, 2])
 def test_supervision_then_alignment_reach_a_quality(
     scene: Scene, autoencoder: Autoencoder, subpixels: int
@@ -49,6 +52,7 @@ def test_supervision_then_alignment_reach_a_quality(
     assert aligned > supervised + 2  # Table 4's point.
 
 
+@pytest.mark.slow
 def test_an_ordinary_nerf_goes_through_the_same_code(scene: Scene) -> None:
     trainer = trained(scene, None, 100, 100, space="rgb", batch_rays=512)
     assert trainer.test_psnr(None) > 24
@@ -81,7 +85,9 @@ def test_supervision_does_not_move_the_decoder(scene: Scene, autoencoder: Autoen
 
 
 @pytest.mark.parametrize("choice", ["keep", "reset"])
-def test_the_fields_optimiser_is_kept_or_reset(scene: Scene, autoencoder: Autoencoder, choice: str) -> None:
+def test_the_fields_optimiser_is_kept_or_reset(
+    scene: Scene, autoencoder: Autoencoder, choice: Literal["keep", "reset"]
+) -> None:
     config = replace(TINY_FIT.with_steps(supervision=6, alignment=4), optimizer_at_alignment=choice)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
     for index in range(7):
@@ -93,6 +99,7 @@ def test_the_fields_optimiser_is_kept_or_reset(scene: Scene, autoencoder: Autoen
 def test_learning_rates_decay_to_the_stage_s_end(scene: Scene, autoencoder: Autoencoder) -> None:
     config = TINY_FIT.with_steps(supervision=10, alignment=10)
     trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
+    assert isinstance(config.field, TriPlaneConfig)
     peak = config.field.planes_learning_rate
     trainer.step(0, 0.0)
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(peak)

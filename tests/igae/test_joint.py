@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from helpers.igae_data import CONFIG, SIZE, with_weights
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
+from latentfields.igae.config import Ablation, IgaeConfig, LatentUnit
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.igae.joint import JointTrainer
 from latentfields.igae.scene_training import WHITE, SceneTraining
@@ -17,6 +22,7 @@ from latentfields.igae.watch import scene_scores, watch_scenes
 from latentfields.training.distributed import Processes
 
 CPU = torch.device("cpu")
+TrainerOf = Callable[[IgaeConfig], JointTrainer]
 ENCODER, DECODER, PLANES, MLP = "encoder", "decoder", "planes", "mlp"
 
 MOVED_BY = {
@@ -29,10 +35,10 @@ MOVED_BY = {
 
 
 @pytest.fixture
-def trainer_of(data, tmp_path):
+def trainer_of(data: Path, tmp_path: Path) -> Iterator[TrainerOf]:
     trainers = []
 
-    def make(config):
+    def make(config: IgaeConfig) -> JointTrainer:
         views = cache_scenes(
             [data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path
         )
@@ -57,13 +63,13 @@ def trainer_of(data, tmp_path):
         trainer.batches.close()
 
 
-def moved(trainer, *, weights=None):
+def moved(trainer: JointTrainer) -> tuple[set[str], dict[str, float]]:
     """What has a gradient after one backward pass, with the loss's value."""
     batch, _ = trainer.batches.get(0)
     active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
     loss, values = trainer.loss(batch, active)
     loss.backward()
-    parts = {
+    parts: dict[str, list[Tensor]] = {
         ENCODER: list(trainer.autoencoder.encoder_parameters()),
         DECODER: list(trainer.autoencoder.decoder_parameters()),
         PLANES: [scene.planes for scene in active],
@@ -77,15 +83,15 @@ def moved(trainer, *, weights=None):
 
 
 @pytest.mark.parametrize("term", MOVED_BY)
-def test_a_term_alone_moves_what_the_paper_says(trainer_of, term):
+def test_a_term_alone_moves_what_the_paper_says(trainer_of: TrainerOf, term: str) -> None:
     parts, values = moved(trainer_of(with_weights(**{term: 1.0})))
     assert parts == MOVED_BY[term]
     assert values["loss"] == pytest.approx(values[term], rel=1e-5)
     assert values["loss"] > 0
 
 
-def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of):
-    def values(noise):
+def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of: TrainerOf) -> None:
+    def values(noise: float) -> dict[str, float]:
         trainer = trainer_of(replace(CONFIG, joint=replace(CONFIG.joint, latent_noise=noise)))
         batch, _ = trainer.batches.get(0)
         active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
@@ -97,7 +103,7 @@ def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of):
 
 
 @pytest.mark.parametrize(("term", "parts"), [("perceptual", {ENCODER, DECODER}), ("tv_latents", {ENCODER})])
-def test_terms_inside_equation_10(trainer_of, term, parts):
+def test_terms_inside_equation_10(trainer_of: TrainerOf, term: str, parts: set[str]) -> None:
     """They share the weight of Eq. 10 with the reconstruction: their own part is the difference."""
     alone = trainer_of(with_weights(ae_real=1.0))
     both = trainer_of(with_weights(**{"ae_real": 1.0, term: 1.0}))
@@ -121,14 +127,14 @@ def test_terms_inside_equation_10(trainer_of, term, parts):
         ("frozen-scenes", {ENCODER, DECODER}),
     ],
 )
-def test_ablations_move_what_they_should(trainer_of, ablation, parts):
+def test_ablations_move_what_they_should(trainer_of: TrainerOf, ablation: Ablation, parts: set[str]) -> None:
     found, values = moved(trainer_of(replace(CONFIG, ablation=ablation)))
     assert found == parts
     assert ("3d" in values) == (ablation != "no-3d")
     assert ("ae" in values) == (ablation != "no-preservation")
 
 
-def test_the_background_is_that_of_the_start_and_takes_no_gradient(trainer_of):
+def test_the_background_is_that_of_the_start_and_takes_no_gradient(trainer_of: TrainerOf) -> None:
     """L_RGB sees the background through the rendering; the encoder must not move by it, nor move it."""
     trainer = trainer_of(with_weights(rgb=1.0))
     start = trainer.autoencoder.background_latent(WHITE).detach()
@@ -137,15 +143,16 @@ def test_the_background_is_that_of_the_start_and_takes_no_gradient(trainer_of):
     batch, _ = trainer.batches.get(0)
     active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
     with torch.no_grad():
-        trainer.training.renderer.head.geometry[2].bias[0] = -20.0  # empty scenes: only background is seen
+        last: Any = trainer.training.renderer.head.geometry[2]
+        last.bias[0] = -20.0  # Empty scenes: only background is seen.
         for parameter in trainer.autoencoder.encoder_parameters():
-            parameter *= 1.5
+            parameter.mul_(1.5)
         rendered = trainer._renderings(batch, active).seen.features
         assert not torch.allclose(start, trainer.autoencoder.background_latent(WHITE))
     torch.testing.assert_close(rendered, start.view(1, -1, 1, 1).expand_as(rendered), atol=1e-4, rtol=1e-4)
 
 
-def test_a_step_moves_only_scenes_of_the_batch(trainer_of):
+def test_a_step_moves_only_scenes_of_the_batch(trainer_of: TrainerOf) -> None:
     trainer = trainer_of(CONFIG)
     before = trainer.training.scenes.planes.clone()
     trainer.step(0, 0.0)
@@ -155,7 +162,7 @@ def test_a_step_moves_only_scenes_of_the_batch(trainer_of):
 
 
 @pytest.mark.parametrize("ablation", ["no-3d", "frozen-scenes"])
-def test_scenes_rest_in_ablations_without_them(trainer_of, ablation):
+def test_scenes_rest_in_ablations_without_them(trainer_of: TrainerOf, ablation: Ablation) -> None:
     trainer = trainer_of(replace(CONFIG, ablation=ablation))
     before = {name: tensor.clone() for name, tensor in trainer.training.state()[0].items()}
     for step in range(3):
@@ -166,21 +173,21 @@ def test_scenes_rest_in_ablations_without_them(trainer_of, ablation):
         assert torch.equal(tensor, before[name]), name
 
 
-def shrink_encoder(trainer):
+def shrink_encoder(trainer: JointTrainer) -> None:
     """Halve all latents about their mean over the normalised images."""
-    encoder = trainer.autoencoder.codec.encoder
+    codec: Any = trainer.autoencoder.codec
     with torch.no_grad():
-        for last in (encoder.layers[-1], encoder.linear):
+        for last in (codec.encoder.layers[-1], codec.encoder.linear):
             last.weight *= 0.5
             last.bias *= 0.5
 
 
-def test_statistics_stay_fixed_so_that_shrinking_latents_shows(trainer_of):
+def test_statistics_stay_fixed_so_that_shrinking_latents_shows(trainer_of: TrainerOf) -> None:
     """An encoder that halves its output is seen in the log as half the spread."""
     trainer = trainer_of(CONFIG)
     statistics = trainer.autoencoder.statistics
 
-    def spread():
+    def spread() -> float:
         return scene_scores(watch_scenes(trainer.autoencoder, trainer.training, render=True))[
             "view_latent_spread"
         ]
@@ -193,7 +200,7 @@ def test_statistics_stay_fixed_so_that_shrinking_latents_shows(trainer_of):
 
 
 @pytest.mark.parametrize("unit", ["reference", "object"])
-def test_latent_term_moves_the_same_parts_in_either_unit(trainer_of, unit):
+def test_latent_term_moves_the_same_parts_in_either_unit(trainer_of: TrainerOf, unit: LatentUnit) -> None:
     config = with_weights(latent=1.0)
     parts, _ = moved(trainer_of(replace(config, joint=replace(config.joint, latent_unit=unit))))
     assert parts == MOVED_BY["latent"]

@@ -55,6 +55,7 @@ def looked_at(trainer: LatentNerfTrainer) -> Iterator[Trainable]:
     assert not torch.equal(seen[0], seen[-1])
 
 
+@pytest.mark.slow
 def test_a_fit_does_not_depend_on_who_looks(
     scene_folder: Path, autoencoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,43 @@
+"""Autoencoders that need no training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
+from latentfields.autoencoders.config import PatchAutoencoderConfig
+from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
+from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.scenes.scene import Scene
+
+
+def linear_autoencoder(images: Tensor, *, config: PatchAutoencoderConfig) -> Autoencoder:
+    """An autoencoder that is the best linear patch codec of `images`, with their latent statistics."""
+    torch.manual_seed(0)
+    network = PatchAutoencoder(config)
+    mean, basis = principal_components(images, factor=config.factor, channels=config.channels)
+    rotation = balanced_rotation(config.channels)
+    network.initialise_linear(mean, torch.einsum("cd,dxyz->cxyz", rotation, basis))
+    autoencoder = Autoencoder(network, None, name="linear")
+    autoencoder.set_statistics(autoencoder.measure_statistics(images))
+    return autoencoder.eval()
+
+
+def scene_autoencoder(scene: Scene) -> Autoencoder:
+    """Eight channels, factor 4: small enough for a loss that the decoder's alignment can win back."""
+    config = PatchAutoencoderConfig(channels=8, patch=4, widths=(16,), blocks=(1,))
+    return linear_autoencoder(scene.images(scene.indices("train")), config=config)
+
+
+def small_autoencoder(*, seed: int = 0, variational: bool = False) -> Autoencoder:
+    """Factor 4, four channels, random weights."""
+    config = PatchAutoencoderConfig(
+        channels=4, patch=2, widths=(8, 8), blocks=(1, 1), variational=variational
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        codec = PatchAutoencoder(config)
+        for parameter in codec.parameters():  # Residual branches start at zero, which would hide gradients.
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    return Autoencoder(codec.eval(), LatentStatistics((0.1,) * 4, (0.5,) * 4), name="small")
