@@ -294,3 +294,13 @@ def test_a_smaller_copy_of_the_photograph_is_the_same(tmp_path: Path) -> None:
     )
     mean = fine.reshape(48, 4, 64, 4, 3).astype(float).mean((1, 3))
     assert np.abs(mean - coarse).mean() < 0.7
+
+
+def test_a_bar_says_how_far_decoding_is_when_it_lasts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoding._in_threads(lambda index: None, [1] * 3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(decoding, "_SILENT_SECONDS", -1.0)
+    decoding._in_threads(lambda index: None, [1] * 3)
+    assert "pictures" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from latentfields.errors import InputError
+from latentfields.progress import progress_bar
 from latentfields.scenes.depth_files import read_depth
 from latentfields.scenes.images import open_picture, quiet_decoding, read_image, read_mask
 from latentfields.scenes.readers.capture import PINHOLE, Capture, DepthFile, Lens, PosedImage
@@ -294,8 +295,12 @@ def _in_threads(read: Callable[[int], None], sizes: Sequence[int]) -> None:
     """
     threads = max(1, min(4, os.cpu_count() or 1, _DECODING_BYTES // max(sizes)))
     with quiet_decoding(), ThreadPoolExecutor(max_workers=threads) as pool:
-        done = pool.map(read, range(len(sizes)))
-        for _ in tqdm(
-            done, total=len(sizes), desc="pictures", unit="picture", delay=_SILENT_SECONDS, leave=False
-        ):
-            pass
+        started = time.monotonic()
+        bar = None
+        for done, _ in enumerate(pool.map(read, range(len(sizes))), start=1):
+            if bar is not None:
+                bar.update()
+            elif time.monotonic() - started > _SILENT_SECONDS and done < len(sizes):
+                bar = progress_bar("pictures", total=len(sizes), unit="picture", initial=done)
+        if bar is not None:
+            bar.close()
