@@ -38,7 +38,7 @@ CURVE_VIEWS = 4
 
 
 def _with_targets(seen: Rendering, target: Tensor, *, kept: Tensor) -> Rendering:
-    """What was seen with the `target` (B, C, h, w) itself where it does not count: no loss, no gradient."""
+    """Put the `target` (B, C, h, w) itself where it does not count into what was seen: no loss, no gradient."""
     coarse = None if seen.coarse is None else torch.where(kept, seen.coarse, target)
     return replace(seen, features=torch.where(kept, seen.features, target), coarse=coarse)
 

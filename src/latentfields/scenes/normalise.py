@@ -43,7 +43,7 @@ _CUBE_CORNER = 3**0.5
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Where a scene goes, and the range of distances along its rays in the normalised frame."""
+    """The similarity into the normalised frame, and the range of distances along rays there."""
 
     world_to_scene: Tensor
     """(4, 4) float64 similarity: uniform scale and translation."""

@@ -1,4 +1,4 @@
-"""Where the things are that views share, for captures without points and alpha: a coarse plane sweep.
+"""A coarse plane sweep that finds the things that views share, for captures without points and alpha.
 
 Collins 1996, "A space-sweep approach to true multi-image matching": each pixel of a view is put on planes across its
 axis, one depth after the other, and looked up in neighbouring views; at the depth of the surface their colours agree.

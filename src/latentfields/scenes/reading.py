@@ -1,4 +1,4 @@
-"""How a scene's folder is read. Free of heavy imports."""
+"""Configuration of reading a scene's folder. Free of heavy imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WHITE = (1.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class Reading:
-    """What `load_scene` is asked for beside the folder and the size of its images."""
+    """The arguments of `load_scene` beside the folder and the size of its images."""
 
     format: str = "auto"
     """Name of the folder's reader; auto: the first one that recognises it."""

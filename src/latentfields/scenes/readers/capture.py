@@ -1,4 +1,4 @@
-"""What a reader returns: the data set as its files describe it, checked, without pixels.
+"""The data set as its files describe it, checked, without pixels: what readers return.
 
 Poses are camera-to-world in OpenGL axes (x right, y up, z towards the viewer) and float64: world
 coordinates may be large, and precision is only given up after normalisation.
@@ -350,7 +350,7 @@ View = TypeVar("View")
 
 
 def present_views(source: Path, records: Sequence[Record], read: Callable[[Record], View]) -> list[View]:
-    """What `read` makes of the records whose pictures are there, in order; a warning counts the others.
+    """Read the records whose pictures are there, in order; a warning counts the others.
 
     `read` raises MissingPicture of the others; what it warns of in many views is said once. Raises InputError, naming
     the first one, when more than half of the pictures are missing, or all but one.

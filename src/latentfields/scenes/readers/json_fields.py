@@ -24,7 +24,7 @@ class JsonObject:
         self._values = values
 
     def __contains__(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """True when the field is there and not null."""
         return self._values.get(name) is not None
 
     def place(self, name: str) -> str:

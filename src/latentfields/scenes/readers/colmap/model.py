@@ -1,4 +1,4 @@
-"""What a COLMAP sparse model holds, whichever way it is stored."""
+"""The contents of a COLMAP sparse model, whichever way it is stored."""
 
 from __future__ import annotations
 

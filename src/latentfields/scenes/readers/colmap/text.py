@@ -55,7 +55,7 @@ def read_images(path: Path) -> list[ColmapImage]:
 
 
 def read_observations(path: Path) -> list[ColmapObservations]:
-    """What every image of `read_images` observes. Raises InputError when a line is malformed."""
+    """Read what every image of `read_images` observes. Raises InputError when a line is malformed."""
     observations = []
     for number, (_, line) in _records(path, lines_each=2):
         with _line_errors(path, number + 1, "triples of X, Y, POINT3D_ID"):
