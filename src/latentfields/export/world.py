@@ -41,7 +41,7 @@ def cameras_to_world(frame: SceneFrame, cameras: Cameras) -> Cameras:
 
 
 def world_shift(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The shift to take from points (P, 3) in the world before they are written in single precision: (3,), whole units."""
+    """The shift (3,), in whole units, to take from points (P, 3) in the world before they are written as float32."""
     if not len(points) or np.abs(points).max() < EXACT:
         return np.zeros(3)
     middle: NDArray[np.float64] = np.rint(0.5 * (points.min(axis=0) + points.max(axis=0)))
