@@ -180,7 +180,7 @@ def _pixels(image: Any) -> NDArray[np.uint8] | None:
 
 
 def _names_textures(path: Path) -> bool:
-    """Whether the file's materials name base-colour textures, or the file with its materials is missing."""
+    """True when the file's materials name base-colour textures, or the file with its materials is missing."""
     if path.suffix.lower() == ".obj":
         libraries = [path.parent / line[7:].strip() for line in _lines(path) if line.startswith("mtllib ")]
         return any(not library.is_file() or _has_color_map(library) for library in libraries)
