@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from latentfields.errors import InputError
+from latentfields.files import naming
 
 SUPPORTED_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 
@@ -66,8 +69,17 @@ class DiffusersCodec(nn.Module):
         return nn.ModuleList([part for part in parts if part is not None])
 
     def save(self, folder: Path) -> None:
-        """Write the model as diffusers does: `config.json` and safetensors."""
-        self.model.save_pretrained(folder, safe_serialization=True)
+        """Write the model as diffusers does: `config.json` and safetensors. Each file appears whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{os.getpid()}.tmp"
+        try:
+            with naming(folder, instead_of=part):
+                self.model.save_pretrained(part, safe_serialization=True)
+                # The configuration last: with it, the folder is an autoencoder's.
+                for file in sorted(part.iterdir(), key=lambda file: file.suffix == ".json"):
+                    os.replace(file, folder / file.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]:

@@ -26,7 +26,7 @@ from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
-from latentfields.training.runs import claim_run
+from latentfields.training.runs import claim_run, require_run
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
@@ -151,28 +151,29 @@ def _fit(
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
-    scene, autoencoder = begin(config, out, lambda: _prepared(given, space, config.fit))
-    # Weights are drawn on the CPU: the same ones for every device.
-    model = new_model(scene, autoencoder, config.fit).to(device)
-    trainer = LatentNerfTrainer(model, scene, config.fit)
-    with watch(trainer) as trainable:
-        seconds = train(
-            trainable,
-            steps=trainer.total_steps,
-            folder=out,
-            label=f"{scene.name} [{config.fit.space}]",
-            options=LoopConfig(seconds=config.seconds, checkpoint_seconds=checkpoint_seconds),
-        )
-    run = Run.save(out, config, model, scene, autoencoder)
-    original = None if autoencoder is None else autoencoder.clone().to(device)
-    measured = {
-        "after_supervision": trainer.after_supervision,
-        "kernels": kernel_backend(),
-        **evaluate_model(model, original, scene),
-    }
-    # Last: with it, the run is finished.
-    write_metrics(out, measured, seconds=seconds, device=device)
-    return run
+    with begin(config, out, lambda: _prepared(given, space, config.fit)) as (scene, autoencoder):
+        # Weights are drawn on the CPU: the same ones for every device.
+        model = new_model(scene, autoencoder, config.fit).to(device)
+        trainer = LatentNerfTrainer(model, scene, config.fit)
+        with watch(trainer) as trainable:
+            seconds = train(
+                trainable,
+                steps=trainer.total_steps,
+                folder=out,
+                label=f"{scene.name} [{config.fit.space}]",
+                options=LoopConfig(seconds=config.seconds, checkpoint_seconds=checkpoint_seconds),
+            )
+        require_run(out)
+        run = Run.save(out, config, model, scene, autoencoder)
+        original = None if autoencoder is None else autoencoder.clone().to(device)
+        measured = {
+            "after_supervision": trainer.after_supervision,
+            "kernels": kernel_backend(),
+            **evaluate_model(model, original, scene),
+        }
+        # Last: with it, the run is finished.
+        write_metrics(out, measured, seconds=seconds, device=device)
+        return run
 
 
 def _prepared(
