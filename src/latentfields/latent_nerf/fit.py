@@ -182,6 +182,7 @@ def _prepared(
     """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
+        autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
         if config.statistics == "scene" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().cpu()
             autoencoder.renew_statistics(scene.images(scene.indices("train")))
