@@ -17,6 +17,7 @@ CROSS_CUTTING = {
     "integrations/nerfstudio/test_documented_method.py": "a page's example, in Nerfstudio",
     "integrations/nerfstudio/test_latent_training.py": "Nerfstudio's trainer, through both stages",
     "latent_nerf/test_every_field.py": "every field, through a whole fit",
+    "latent_nerf/test_ignored_pixels.py": "what masks ignore, through whole fits",
     "latent_nerf/test_kill_and_resume.py": "processes that are killed",
     "latent_nerf/test_precision.py": "the decoder in bfloat16, through a whole fit",
     "latent_nerf/test_resume.py": "every kind of fit dies and goes on",

@@ -16,32 +16,13 @@ from helpers.commands import small_fit
 pytestmark = pytest.mark.slow
 
 ARGUMENTS = (*small_fit(supervision=30, alignment=30), "--batch-images", "2")
-RUNNER = """
-import sys
-import latentfields.latent_nerf.fit as fit
-from latentfields.cli.main import main
-from latentfields.training.loop import LoopConfig
-
-fit.LoopConfig = lambda **given: LoopConfig(checkpoint_seconds=0.0, **given)
-main(sys.argv[1:])
-"""
 
 
 def start(scene: Path, autoencoder: Path, out: Path) -> subprocess.Popen[bytes]:
     """A fit that writes a checkpoint after every step."""
-    command = [
-        sys.executable,
-        "-c",
-        RUNNER,
-        "fit",
-        str(scene),
-        "--autoencoder",
-        str(autoencoder),
-        "--out",
-        str(out),
-    ]
+    command = [sys.executable, "-m", "latentfields", "fit", str(scene), "--autoencoder", str(autoencoder)]
     return subprocess.Popen(
-        [*command, *ARGUMENTS],
+        [*command, "--out", str(out), "--checkpoint-seconds", "0", *ARGUMENTS],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -59,7 +59,11 @@ def test_a_point_without_keypoint_in_one_image_is_no_correspondence(colmap_scene
         ("images.txt", None, "no file"),
         ("images.txt", OUTSIDE, "leaves the data set's folder"),
         ("cameras.txt", "# none\n", "refers to camera 1, which the model lacks"),
-        ("cameras.txt", "1 PINHOLE 65 48 70 70 32 24\n", "expected 65x48 pixels, as the model says"),
+        (
+            "cameras.txt",
+            "1 PINHOLE 65 48 70 70 32 24\n",
+            r"expected the size of view_00\.png, 64x48, got 65x48",
+        ),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\n1 2 x\n", "line 2: expected triples"),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\n1 2\n", "line 2: expected triples"),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\nnan 2 3\n", "finite positions"),
@@ -134,3 +138,29 @@ def test_without_pycolmap_the_extra_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "pycolmap", None)
     with pytest.raises(InputError, match=r"pip install 'latentfields\[colmap\]'"):
         matched_correspondences(tmp_path, CorrespondenceConfig())
+
+
+def test_pictures_are_those_of_the_reader(colmap_scene: Path) -> None:
+    """Missing ones are left out of the split, backslashes are separators, shrunk ones keep their positions."""
+    expected = colmap_correspondences(colmap_scene, CorrespondenceConfig())
+    images = colmap_scene / "images"
+    (images / "left").mkdir()
+    for file in list(images.glob("*.png")):
+        file.rename(images / "left" / file.name)
+    file = colmap_scene / "sparse" / "images.txt"
+    file.write_text(file.read_text().replace("view_", "left\\view_"))
+    found = colmap_correspondences(colmap_scene, CorrespondenceConfig())
+    assert found.images == tuple(f"left/{name}" for name in expected.images)
+    assert torch.equal(found.points, expected.points)
+    for picture in (images / "left").iterdir():
+        Image.open(picture).resize((32, 24)).save(picture)
+    with pytest.warns(UserWarning, match="pictures have 32x24; intrinsics are scaled"):
+        shrunk = colmap_correspondences(colmap_scene, CorrespondenceConfig())
+    assert shrunk.sizes.tolist() == [[32, 24]] * len(shrunk.images)
+    assert int((shrunk.points.int() - expected.points.int()).abs().max()) <= 1
+    for picture in (images / "left").iterdir():
+        Image.open(picture).resize((64, 48)).save(picture)
+    (images / "left" / "view_00.png").unlink()
+    with pytest.warns(UserWarning, match="pictures are missing"):
+        fewer = colmap_correspondences(colmap_scene, CorrespondenceConfig())
+    assert "left/view_01.png" not in fewer.images

@@ -20,7 +20,7 @@ AlphaMode = Literal["opaque", "mask", "blend"]
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a surface looks like: base colour and emission, each a factor times an optional texture."""
+    """The appearance of a surface: base colour and emission, each a factor times an optional texture."""
 
     color: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     """Linear RGBA factor in [0, 1]."""
