@@ -88,6 +88,9 @@ class Fit:
             sampler=known.get("sampler"),
             densification=known.get("densification"),
         )
+        if config.space == "rgb":
+            # Steps that are asked for are all steps then: there is no alignment that would add its own.
+            config = config.in_one_stage()
         return cls(scene=tyro.MISSING, config=with_settings(config, known.get("settings")), **known)
 
     def run(self) -> None:
