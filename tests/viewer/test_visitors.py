@@ -129,5 +129,5 @@ def test_websockets(place: str) -> None:
         {"additional_headers": {"Host": "evil.example"}},
     ):
         with pytest.raises(InvalidStatus) as caught:
-            connect(f"ws://{place}", subprotocols=protocols, **refused)  # type: ignore[arg-type]
+            connect(f"ws://{place}", subprotocols=protocols, **refused)
         assert caught.value.response.status_code == 403
