@@ -38,7 +38,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: handle.get_tensor(name) for name in handle.keys()}, metadata  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(path, "no such file; expected safetensors weights") from None
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"not a readable safetensors file ({error})") from None
 
 

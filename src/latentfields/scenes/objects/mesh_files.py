@@ -13,11 +13,14 @@ import trimesh
 from numpy.typing import NDArray
 
 from latentfields.errors import InputError
-from latentfields.scenes.objects.meshes import AlphaMode, Material, Mesh, concatenate
+from latentfields.scenes.images import MAX_PIXELS
+from latentfields.scenes.objects.meshes import MAX_FACES, AlphaMode, Material, Mesh, concatenate
 from latentfields.scenes.objects.textures import srgb_to_linear
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 _MAX_TEXTURE_SIDE = 4096
+_MAX_ELEMENTS = 10 * MAX_FACES
+"""Of one accessor: three corners of every face, and vertices that none uses."""
 _UNCOLORED = Material(color=(0.6, 0.6, 0.6, 1.0))
 
 
@@ -32,6 +35,8 @@ def load_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> Mesh:
         raise InputError(path, f"expected a mesh file ending in one of {', '.join(MESH_SUFFIXES)}")
     if not path.is_file():
         raise InputError(path, "no such file")
+    if path.suffix.lower() in (".glb", ".gltf"):
+        _check_sizes(path)
     try:
         # Without allow_anywhere, textures in a sibling folder (../images) are dropped in silence.
         resolver = trimesh.resolvers.FilePathResolver(str(path), allow_anywhere=True)
@@ -40,19 +45,30 @@ def load_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> Mesh:
         raise InputError(
             path, f"not a readable {path.suffix} mesh ({type(error).__name__}: {error})"
         ) from error
-    linear = path.suffix.lower() in (".glb", ".gltf")
-    parts = []
-    for node in contents.graph.nodes_geometry:
-        transform, geometry_name = contents.graph[node]
-        geometry = contents.geometry[geometry_name]
-        if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
-            parts.append(_part(geometry, _to_z_up(up) @ transform, colors_are_linear=linear))
+    try:
+        parts = _parts(contents, _to_z_up(up), colors_are_linear=path.suffix.lower() in (".glb", ".gltf"))
+    except Exception as error:  # what was read need not fit together, and textures are decoded late
+        raise InputError(path, f"a part of it cannot be used ({type(error).__name__}: {error})") from error
     if not parts:
         raise InputError(path, "the file holds no triangles or polygons")
     mesh = concatenate(path.stem, parts)
     if _names_textures(path) and all(material.texture is None for material in mesh.materials):
         warnings.warn(f"{path}: its textures could not be read; it is rendered without", stacklevel=2)
     return mesh
+
+
+def _parts(contents: Any, world: NDArray[np.float64], *, colors_are_linear: bool) -> list[Mesh]:
+    """Every part with triangles, in the world. Raises whatever parts raise that do not fit together."""
+    parts = []
+    for node in contents.graph.nodes_geometry:
+        transform, geometry_name = contents.graph[node]
+        geometry = contents.geometry[geometry_name]
+        if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
+            count = len(geometry.vertices)
+            if geometry.faces.min() < 0 or geometry.faces.max() >= count:
+                raise ValueError(f"a face has a corner that is none of the {count} vertices")
+            parts.append(_part(geometry, world @ transform, colors_are_linear=colors_are_linear))
+    return parts
 
 
 def _to_z_up(up: Literal["y", "z"]) -> NDArray[np.float64]:
@@ -174,6 +190,10 @@ def _pixels(image: Any) -> NDArray[np.uint8] | None:
     """(H, W, 4) RGBA of a picture, shrunk where it is larger than any rendered view can show."""
     if image is None:
         return None
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(
+            f"a texture claims {image.width}x{image.height} pixels; at most {MAX_PIXELS} are read"
+        )
     rgba = image.convert("RGBA")
     factor = -(-max(rgba.size) // _MAX_TEXTURE_SIDE)
     return np.asarray(rgba.reduce(factor) if factor > 1 else rgba, dtype=np.uint8)
@@ -196,6 +216,27 @@ def _has_color_map(library: Path) -> bool:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _check_sizes(path: Path) -> None:
+    """Raise InputError where a glTF file claims more data than there can be: its reader would make room first."""
+    data = path.read_bytes()
+    place = 12 if data[:4] == b"glTF" else len(data)
+    while place + 8 <= len(data):
+        (length,) = struct.unpack_from("<I", data, place)
+        if place + 8 + length > len(data):
+            raise InputError(
+                path, f"claims a chunk of {length} bytes, but only {len(data) - place - 8} are left"
+            )
+        place += 8 + length
+    try:
+        contents = _gltf_json(path)
+        counts = [accessor["count"] for accessor in contents.get("accessors", [])]
+        largest = max((count for count in counts if isinstance(count, int | float)), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
+        raise InputError(path, f"is no glTF ({type(error).__name__}: {error})") from None
+    if largest > _MAX_ELEMENTS:
+        raise InputError(path, f"claims {largest} elements of an accessor; at most {_MAX_ELEMENTS} are read")
 
 
 def _gltf_json(path: Path) -> dict[str, Any]:
