@@ -15,6 +15,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -121,7 +122,8 @@ def _work(kind: str, cases: range, seed: int, out: Path, answers: Connection) ->
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as temporary:
         folder = Path(temporary) / "input"
         folder.mkdir()
-        subject.write(folder)
+        with _silence():
+            subject.write(folder)
         files = {
             file: file.read_bytes()
             for pattern in subject.damaged
@@ -129,7 +131,8 @@ def _work(kind: str, cases: range, seed: int, out: Path, answers: Connection) ->
             if file.is_file()
         }
         assert files, f"{kind} has no file to damage"
-        subject.read(folder)  # Good as it is; and what is imported late is imported now.
+        with _silence():
+            subject.read(folder)  # Good as it is; and what is imported late is imported now.
         signal.signal(signal.SIGALRM, _ring)
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + WORKING, resource.RLIM_INFINITY))
         answers.send(READY)
@@ -137,7 +140,7 @@ def _work(kind: str, cases: range, seed: int, out: Path, answers: Connection) ->
             changed = case_of(files, Random(f"{seed} {kind} {case}"))
             for file, data in changed.items():
                 file.write_bytes(data)
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            with _silence():
                 verdict = _verdict(subject.read, folder)
             if verdict not in (READ, REFUSED):
                 shutil.copytree(folder, out / f"{kind}-{case}", dirs_exist_ok=True)
@@ -146,6 +149,13 @@ def _work(kind: str, cases: range, seed: int, out: Path, answers: Connection) ->
             answers.send(verdict)
             for file in changed:
                 file.write_bytes(files[file])
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Progress bars and warnings of a thousand cases tell nothing."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def case_of(files: Mapping[Path, bytes], random: Random) -> dict[Path, bytes]:

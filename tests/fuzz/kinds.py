@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import struct
@@ -17,14 +18,21 @@ from PIL import Image
 
 from helpers.layouts import LAYOUTS, layout_views
 from helpers.scene_files import sphere_points, write_nerfstudio
+from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
+from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.config import AutoencoderRunConfig
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.camera_path import CameraPath, Keyframe, load_path, save_path
 from latentfields.config.typed_json import to_json, with_changes
 from latentfields.files import read_json
 from latentfields.igae.config import IgaeRunConfig
+from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.evaluate import read_metrics
+from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.lrf.correspondences.files import load_correspondences
 from latentfields.lrf.decoder.config import DecoderRunConfig
 from latentfields.lrf.encoder.config import EncoderRunConfig
@@ -32,6 +40,8 @@ from latentfields.scenes.load import load_scene
 from latentfields.scenes.objects.mesh_files import load_mesh
 from latentfields.scenes.objects.meshes import normalised
 from latentfields.scenes.readers.colmap.tracks import read_tracks
+from latentfields.scenes.scene import Scene
+from latentfields.training.loop import LoopConfig, read_log, train
 from latentfields.training.runs import read_run
 
 STORED = Path(__file__).parents[1] / "stored"
@@ -163,6 +173,30 @@ def _diffusers(folder: Path) -> None:
     model.save_pretrained(folder, safe_serialization=True)
 
 
+@functools.cache
+def _sphere() -> Scene:
+    return load_scene(STORED / "scenes" / "sphere")
+
+
+@functools.cache
+def _patches() -> Autoencoder:
+    return load_autoencoder(STORED / "autoencoders" / "patch")
+
+
+def _checkpoint(config: FitConfig) -> Kind:
+    """The state of a fit that has done all steps: to go on from it is to read it, and to do what it lacks."""
+
+    def read(folder: Path) -> None:
+        with torch.random.fork_rng(devices=[]):
+            trainer = LatentNerfTrainer(new_model(_sphere(), _patches().clone(), config), _sphere(), config)
+            train(trainer, steps=trainer.total_steps, folder=folder / "run", label="", options=LoopConfig())
+
+    def write(folder: Path) -> None:
+        fit(_sphere(), _patches(), out=folder / "run", config=config, device="cpu")
+
+    return Kind(write, read, ("checkpoint.safetensors",))
+
+
 def _camera_path(folder: Path) -> None:
     keyframe = Keyframe(position=(0.0, 1.0, 2.0), wxyz=(1.0, 0.0, 0.0, 0.0), fov=0.8)
     save_path(folder / "path.json", CameraPath((keyframe, replace(keyframe, fov=1.0))))
@@ -236,6 +270,10 @@ KINDS: Mapping[str, Kind] = {
     "training-igae": _training("finetune-3d", IgaeRunConfig),
     "training-encoder": _training("finetune-encoder", EncoderRunConfig),
     "training-decoder": _training("align-decoder", DecoderRunConfig),
+    "metrics": Kind(_stored("runs/kplanes"), read_metrics, ("metrics.json",)),
+    "log": Kind(_stored("runs/kplanes"), read_log, ("log.jsonl",)),
+    "checkpoint-nerf": _checkpoint(TINY_FIT),
+    "checkpoint-gaussians": _checkpoint(TINY_GAUSSIANS),
     "camera-path": Kind(_camera_path, _read_camera_path),
     "settings": Kind(_settings, _read_settings),
 }

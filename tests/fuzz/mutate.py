@@ -271,6 +271,7 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 _BY_SUFFIX: dict[str, Callable[[bytes, Random], bytes]] = {
     ".json": mutated_json,
     ".gltf": mutated_json,
+    ".jsonl": mutated_text,
     ".txt": mutated_text,
     ".obj": mutated_text,
     ".mtl": mutated_text,
