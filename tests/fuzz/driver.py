@@ -1,4 +1,7 @@
-"""Cases in processes of their own, so that what a case does to its process is seen and does no harm."""
+"""Cases in processes of their own, so that what a case does to its process is seen and does no harm.
+
+Inputs that fail are kept, but not those that end their process: `--kind KIND --start CASE --count 1` makes them again.
+"""
 
 from __future__ import annotations
 
@@ -108,22 +111,33 @@ def by_cause(failures: list[str]) -> Counter[str]:
 
 
 def _work(kind: str, cases: range, seed: int, out: Path, answers: Connection) -> None:
-    """Read cases and send a verdict for each."""
+    """Read cases in this process, its memory limited, and send a verdict for each."""
     import torch
 
-    from fuzz.kinds import KINDS
     from latentfields.process import end_with_parent
 
     end_with_parent()
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    verdicts = verdicts_here(kind, cases, seed=seed, out=out)
+    answers.send(next(verdicts))
+    resource.setrlimit(resource.RLIMIT_AS, (_address_space() + WORKING, resource.RLIM_INFINITY))
+    for verdict in verdicts:
+        answers.send(verdict)
+
+
+def verdicts_here(kind: str, cases: range, *, seed: int, out: Path) -> Iterator[str]:
+    """`READY` once a good input was read in this process, and the verdict on each case; alarms are taken."""
+    from fuzz.kinds import KINDS
+
     subject = KINDS[kind]
-    with tempfile.TemporaryDirectory(dir=_memory_folder()) as temporary:
+    with tempfile.TemporaryDirectory(dir=_memory_folder()) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         folder = Path(temporary) / "input"
         folder.mkdir()
         with _silence():
             subject.write(folder)
+            subject.read(folder)  # What is imported late is imported now.
         files = {
             file: file.read_bytes()
             for pattern in subject.damaged
@@ -131,24 +145,36 @@ def _work(kind: str, cases: range, seed: int, out: Path, answers: Connection) ->
             if file.is_file()
         }
         assert files, f"{kind} has no file to damage"
-        with _silence():
-            subject.read(folder)  # Good as it is; and what is imported late is imported now.
-        signal.signal(signal.SIGALRM, _ring)
-        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + WORKING, resource.RLIM_INFINITY))
-        answers.send(READY)
-        for case in cases:
-            changed = case_of(files, Random(f"{seed} {kind} {case}"))
-            for file, data in changed.items():
-                file.write_bytes(data)
-            with _silence():
-                verdict = _verdict(subject.read, folder)
-            if verdict not in (READ, REFUSED):
-                shutil.copytree(folder, out / f"{kind}-{case}", dirs_exist_ok=True)
-                (out / f"{kind}-{case}.txt").write_text(verdict)
-                verdict = verdict.splitlines()[0]
-            answers.send(verdict)
-            for file in changed:
-                file.write_bytes(files[file])
+        before = signal.signal(signal.SIGALRM, _ring)
+        try:
+            yield READY
+            for case in cases:
+                yield _of_case(
+                    f"{kind}-{case}",
+                    case_of(files, Random(f"{seed} {kind} {case}")),
+                    subject.read,
+                    folder,
+                    out,
+                )
+                for file, data in files.items():
+                    file.write_bytes(data)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+
+def _of_case(
+    name: str, changed: Mapping[Path, bytes], read: Callable[[Path], object], folder: Path, out: Path
+) -> str:
+    """The verdict on an input with some of its files changed, which is kept in `out` if it fails."""
+    for file, data in changed.items():
+        file.write_bytes(data)
+    with _silence():
+        verdict = _verdict(read, folder)
+    if verdict in (READ, REFUSED):
+        return verdict
+    shutil.copytree(folder, out / name, dirs_exist_ok=True)
+    (out / f"{name}.txt").write_text(verdict)
+    return verdict.splitlines()[0]
 
 
 @contextmanager
