@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import shutil
 import struct
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -161,10 +163,10 @@ def _training(name: str, config: type) -> Kind:
 
 
 def _diffusers(folder: Path) -> None:
-    import diffusers
+    library: Any = importlib.import_module("diffusers")
 
     torch.manual_seed(0)
-    model = diffusers.AutoencoderTiny(
+    model = library.AutoencoderTiny(
         encoder_block_out_channels=(8, 8),
         decoder_block_out_channels=(8, 8),
         num_encoder_blocks=(1, 1),

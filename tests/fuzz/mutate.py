@@ -208,7 +208,7 @@ def _without_or_renamed(header: dict[str, Any], random: Random) -> dict[str, Any
                 entry["shape"] = [1, *entry["shape"]]
             case 2:
                 same = {"F32": ("I32", "U32"), "I64": ("F64", "U64"), "F64": ("I64",), "U8": ("I8", "BOOL")}
-                entry["dtype"] = random.choice(same.get(entry.get("dtype"), ("F32",)))
+                entry["dtype"] = random.choice(same.get(str(entry.get("dtype")), ("F32",)))
             case _:
                 header[f"{name}.x"] = header.pop(name)
     return header

@@ -114,7 +114,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """The `metrics.json` of a finished fit. Raises InputError, naming the field, where it lacks what is shown of it."""
     path = folder / METRICS_FILE
     metrics = read_json(path)
-    fields: Any = metrics if isinstance(metrics, dict) else {}
+    fields: dict[str, Any] = metrics if isinstance(metrics, dict) else {}
     _require(_is_number(fields.get("training_seconds")), path, "training_seconds", "a number")
     notes = fields.get("notes")
     _require(
@@ -123,7 +123,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         "notes",
         "a list of texts",
     )
-    test = fields.get("test")
+    test: Any = fields.get("test")
     _require(
         isinstance(test, dict) and "images" in test, path, "test", "an object with the scores of 'images'"
     )
@@ -131,7 +131,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         mean = scores.get("mean") if isinstance(scores, dict) else None
         known = isinstance(mean, dict) and "psnr" in mean and all(map(_is_number, mean.values()))
         _require(known, path, f"test.{group[:80]}.mean", "an object of numbers, with 'psnr'")
-    supervised = fields.get("after_supervision")
+    supervised: Any = fields.get("after_supervision")
     known = isinstance(supervised, dict) and (not supervised or _is_number(supervised.get("test_psnr")))
     _require(known, path, "after_supervision", "an object, empty or with the number 'test_psnr'")
     return fields
