@@ -25,7 +25,7 @@ from latentfields.bench.igae import (
 )
 from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows
 from latentfields.bench.rows import Measured, Pivot, Record, Value, select
-from latentfields.bench.study import Study, Workplace
+from latentfields.bench.study import Study, Workplace, missing_measures
 from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
@@ -106,6 +106,7 @@ ABLATIONS = Study(
     settings=_settings,
     measure=_measure,
     rows=_rows,
+    notes=missing_measures,
     tables=(
         *NOVEL_VIEWS,
         Pivot(

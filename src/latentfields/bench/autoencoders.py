@@ -19,7 +19,7 @@ from latentfields.bench.fields import (
 )
 from latentfields.bench.rows import Measured, Pivot, Record, Value
 from latentfields.bench.scales import AUTOENCODER_TRAININGS, FIELDS_SCALES
-from latentfields.bench.study import Study, Workplace
+from latentfields.bench.study import Study, Workplace, missing_measures
 from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError
 from latentfields.training.runs import is_claimed
@@ -146,6 +146,7 @@ AUTOENCODERS = Study(
     settings=_settings,
     measure=_measure,
     rows=_rows,
+    notes=missing_measures,
     tables=(
         Pivot(
             "Decoded novel views (PSNR) and times, by autoencoder",

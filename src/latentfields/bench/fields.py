@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentfields.bench.rows import Measured, Pivot, Record, Row, Value, distinct, select, where_measured
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, Scale
-from latentfields.bench.study import Labels, Study, Work, Workplace
+from latentfields.bench.study import Labels, Study, Work, Workplace, missing_measures
 from latentfields.config.checks import Checked
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
@@ -211,6 +211,7 @@ FIELDS = Study(
     read_inputs=read_inputs,
     measure=measure_fits,
     rows=fit_rows,
+    notes=missing_measures,
     tables=(
         *NOVEL_VIEWS,
         replace(STAGES, title="Decoded novel views by stage: PSNR, dB"),

@@ -32,7 +32,7 @@ from latentfields.bench.rows import (
     where_measured,
 )
 from latentfields.bench.scales import IGAE_SCALES
-from latentfields.bench.study import Labels, Study, Work, Workplace
+from latentfields.bench.study import Labels, Study, Work, Workplace, missing_measures
 from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import Ablation
 from latentfields.latent_nerf.config import FitConfig, StageConfig
@@ -400,6 +400,7 @@ IGAE = Study(
     rows=_rows,
     claims=claims,
     headlines=_headlines,
+    notes=missing_measures,
     tables=(
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
         _ssim,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentfields.bench.rows import Measured, Pivot, Record, Row, Value
 from latentfields.bench.scales import FAMILIES
-from latentfields.bench.study import Study, Workplace
+from latentfields.bench.study import Study, Workplace, missing_measures
 from latentfields.config.checks import Checked, require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.scenes.objects.config import RenderConfig
@@ -122,5 +122,6 @@ RECONSTRUCTION = Study(
     read_inputs=_read_inputs,
     measure=_measure,
     rows=lambda results: {kind: autoencoder_rows(scores) for kind, scores in results.items()},
+    notes=missing_measures,
     tables=tuple(partial(_table, kind=kind) for kind in (OBJECTS, SCENES, PHOTOGRAPHS)),
 )

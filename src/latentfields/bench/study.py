@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from latentfields.bench.rows import Claim, Measured, Pivot, claims_table
 from latentfields.config.checks import require_at_least
 from latentfields.files import read_json, write_json
-from latentfields.training.runs import CONFIG_FILE, claim_run
+from latentfields.training.lock import locked
+from latentfields.training.runs import CONFIG_FILE, claim_run, require_claimable
 
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart
@@ -53,6 +54,13 @@ class Workplace:
 
 def _call(work: Work) -> dict[str, Any]:
     return work()
+
+
+def missing_measures() -> list[str]:
+    """Return a sentence on every measure of images that cannot be had on this machine."""
+    from latentfields.measures.standard import image_measures
+
+    return image_measures()[1]
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,8 @@ class Study(Generic[C]):
     """What determines the results, by the folder that is claimed with it (`claim_run`)."""
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] = lambda stored: stored
     """Today's form of settings that an earlier version wrote."""
+    notes: Callable[[], Sequence[str]] = lambda: ()
+    """Sentences on what cannot be measured on this machine."""
     results_file: str = "results.json"
     page: str = "report"
     """Name of the HTML page. Studies that can share a folder have pages of their own names."""
@@ -112,9 +122,6 @@ class Study(Generic[C]):
         is the command line, for the pages. Raises InputError for unusable input, before anything is written, and when
         `out` holds a study with other settings.
         """
-        from latentfields.bench.page import write_pages
-        from latentfields.measures.standard import image_measures
-        from latentfields.pages.report import Report
         from latentfields.process import choose_device
 
         folder = Path(out)
@@ -122,14 +129,22 @@ class Study(Generic[C]):
         choose_device(device)
         # Input is read before the folder is claimed: bad input leaves nothing behind.
         self.read_inputs(config, folder)
+        self._require_own(config, folder)
+        with locked(folder):
+            return self._run_in(config, folder, processes=processes, device=device, command=command)
+
+    def _run_in(self, config: C, folder: Path, *, processes: int, device: str, command: str) -> Findings:
+        """As `run`, in a folder that no other process works in."""
+        from latentfields.bench.page import write_pages
+        from latentfields.pages.report import Report
+
         for claimed, settings in self.settings(config, folder).items():
-            self._bring_up_to_date(claimed / CONFIG_FILE)
             claim_run(claimed, settings)
         results = self.measure(config, Workplace(folder, processes, device))
         measured = self.rows(results)
         claims = [] if self.claims is None else self.claims(measured)
         notes = list(results.get("notes", ())) if isinstance(results, dict) else []
-        notes += [note for note in image_measures()[1] if note not in notes]
+        notes += self.notes()
         if self.claims is not None:
             results["claims"] = [asdict(claim) for claim in claims]
         write_json(folder / self.results_file, results)
@@ -143,7 +158,7 @@ class Study(Generic[C]):
         report = Report(
             title=self.title,
             subtitle=self.about,
-            command=command or f"latentfields.run_study({config!r}, out={str(out)!r})",
+            command=command or f"latentfields.run_study({config!r}, out={str(folder)!r})",
             headlines=tuple(self.headlines(measured, claims)),
             charts=tuple(self.charts(config, measured)),
             groups=tuple(self.pictures(measured, folder)),
@@ -152,6 +167,12 @@ class Study(Generic[C]):
         )
         write_pages(report, findings.page, device=device)
         return findings
+
+    def _require_own(self, config: C, folder: Path) -> None:
+        """Raise InputError when a folder that would be claimed holds something else."""
+        for claimed, settings in self.settings(config, folder).items():
+            self._bring_up_to_date(claimed / CONFIG_FILE)
+            require_claimable(claimed, settings)
 
     def all_tables(self, config: C, measured: Measured, claims: Sequence[Claim]) -> list[Table]:
         """Return the claims, if the study has any, and all tables of what was measured."""
