@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ from latentfields.fields.config import TriPlaneConfig
 from latentfields.fields.triplane import TriPlane
 from latentfields.files import read_json
 from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.config import AlignmentObjective
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
@@ -25,6 +26,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.measures.metrics import psnr
 from latentfields.rendering.config import ProposalSamplingConfig
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 
 
@@ -75,6 +77,50 @@ def test_alignment_leaves_the_encoder_alone_and_adapts_the_decoder(
     assert all(".decoder." in name for name in changed)
     # The caller's autoencoder is not touched.
     assert all(torch.equal(value, before[name]) for name, value in autoencoder.state_dict().items())
+
+
+@pytest.mark.parametrize("objective", get_args(AlignmentObjective))
+def test_alignment_keeps_or_drops_the_losses_of_field_and_sampler(
+    scene: Scene, autoencoder: Autoencoder, objective: AlignmentObjective, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eq. 3 has none of them; Latent Supervision (Eq. 2) keeps them either way."""
+    config = replace(
+        TINY_FIT.with_steps(supervision=2, alignment=2),
+        sampling=ProposalSamplingConfig(samples=6, proposal_samples=(8,), resolutions=(8,), features=2),
+        alignment_objective=objective,
+    )
+    trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
+    own, stages = trainer._own_losses, []
+
+    def counted(seen: Rendering) -> torch.Tensor:
+        stages.append("alignment" if trainer.aligning else "supervision")
+        assert seen.loss is not None
+        return own(seen)
+
+    monkeypatch.setattr(trainer, "_own_losses", counted)
+    for index in range(4):
+        trainer.step(index, index / 4)
+    expected = ["supervision"] * 2 + (["alignment"] * 2 if objective == "regularised" else [])
+    assert stages == expected
+
+
+def test_alignment_by_eq_3_alone_moves_by_its_gradient_alone(scene: Scene, autoencoder: Autoencoder) -> None:
+    """A field whose own losses weigh everything moves as one without any, but only by `rgb`."""
+
+    def planes(objective: AlignmentObjective, tv_weight: float) -> torch.Tensor:
+        assert isinstance(TINY_FIT.field, TriPlaneConfig)
+        field = replace(TINY_FIT.field, tv_weight=tv_weight)
+        config = replace(
+            TINY_FIT.with_steps(supervision=0, alignment=2), field=field, alignment_objective=objective
+        )
+        trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
+        for index in range(2):
+            trainer.step(index, index / 2)
+        (weights,) = [value for name, value in trainer.model.scene_state().items() if name.endswith("planes")]
+        return weights
+
+    assert torch.equal(planes("rgb", 1e3), planes("rgb", 0.0))
+    assert not torch.equal(planes("regularised", 1e3), planes("regularised", 0.0))
 
 
 def test_supervision_does_not_move_the_decoder(scene: Scene, autoencoder: Autoencoder) -> None:

@@ -62,7 +62,7 @@ def fit_and_score(
             "ssim": images["ssim"],
             "seconds": metrics["training_seconds"],
             "kernels": metrics["kernels"],
-        }
+        } | {name: images[name] for name in PERCEPTUAL if name in images}
         records = read_log(run.folder)
         if all("cpu_seconds" in record for record in records):
             curve = quality_curve(records, final_psnr=images["psnr"])
@@ -80,6 +80,10 @@ def fit_and_score(
                 "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
             }
         return result
+
+
+PERCEPTUAL = ("lpips", "lpips_vgg")
+"""Measures of a fit's decoded test views that are there where LPIPS's weights are on the machine."""
 
 
 def quality_curve(records: Sequence[Record], *, final_psnr: float) -> list[dict[str, float]]:
