@@ -24,6 +24,7 @@ CROSS_CUTTING = {
     "scenes/test_every_layout.py": "every layout of scenes, by every command",
     "test_package.py": "the package as a whole",
     "test_packaged_weights.py": "the promises of model cards",
+    "test_simulated_device.py": "every training on a device that is not there",
     "test_stored_files.py": "what the first version wrote still loads",
     "test_tests.py": "these tests",
     "training/test_divergence.py": "every training that diverges",

@@ -66,7 +66,7 @@ def trainer_of(data: Path, tmp_path: Path) -> Iterator[TrainerOf]:
 def moved(trainer: JointTrainer) -> tuple[set[str], dict[str, float]]:
     """What has a gradient after one backward pass, with the loss's value."""
     batch, _ = trainer.batches.get(0)
-    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
     loss, values = trainer.loss(batch, active)
     loss.backward()
     parts: dict[str, list[Tensor]] = {
@@ -94,7 +94,7 @@ def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of: 
     def values(noise: float) -> dict[str, float]:
         trainer = trainer_of(replace(CONFIG, joint=replace(CONFIG.joint, latent_noise=noise)))
         batch, _ = trainer.batches.get(0)
-        active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+        active = trainer.training.scenes.fetch(batch.mine.scenes)
         return trainer.loss(batch, active)[1]
 
     clean, noisy = values(0.0), values(0.5)
@@ -141,7 +141,7 @@ def test_the_background_is_that_of_the_start_and_takes_no_gradient(trainer_of: T
     moved(trainer)
     assert all(p.grad is None or not p.grad.any() for p in trainer.autoencoder.encoder_parameters())
     batch, _ = trainer.batches.get(0)
-    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
     with torch.no_grad():
         last: Any = trainer.training.renderer.head.geometry[2]
         last.bias[0] = -20.0  # Empty scenes: only background is seen.

@@ -16,14 +16,15 @@ def sized(*, resolution: int = 5, features: int = 3, grid_resolution: int = 4) -
     return LatentScenesConfig(resolution=resolution, features=features, sampling=sampling)
 
 
-def some_scenes(count: int = 4, *, seed: int = 0) -> LatentScenes:
-    return LatentScenes(torch.ones(count, 4**3, dtype=torch.bool), sized(), seed=seed)
+def some_scenes(count: int = 4, *, seed: int = 0, device: str = "cpu") -> LatentScenes:
+    hulls = torch.ones(count, 4**3, dtype=torch.bool)
+    return LatentScenes(hulls, sized(), seed=seed, device=torch.device(device))
 
 
 def visit(
     scenes: LatentScenes, indices: Sequence[int], gradient: float, *, learning_rate: float = 0.1
 ) -> None:
-    active = scenes.fetch(indices, CPU)
+    active = scenes.fetch(indices)
     for scene in active:
         scene.planes.grad = torch.full_like(scene.planes, gradient)
     scenes.update(active, learning_rate=learning_rate)
@@ -67,7 +68,7 @@ def test_the_device_holds_the_batch_not_the_set() -> None:
     """The meta device shows what would be moved: as much for 3 scenes as for 30."""
     sizes = []
     for count in (3, 30):
-        active = some_scenes(count).fetch([0, 2], torch.device("meta"))
+        active = some_scenes(count, device="meta").fetch([0, 2])
         for scene in active:
             tensors = (scene.planes, scene.first_moment, scene.second_moment, scene.sampler.grid.density)
             assert {tensor.device.type for tensor in tensors} == {"meta"}
@@ -87,7 +88,7 @@ def test_memory_as_documented() -> None:
 
 def test_copies_from_another_device_are_put_back() -> None:
     scenes = some_scenes()
-    (stored,) = scenes.fetch([2], CPU)
+    (stored,) = scenes.fetch([2])
     sampler = GridSampler(sized().sampling)
     grid = sampler.grid
     grid.density = stored.sampler.grid.density.clone() + 5
@@ -114,7 +115,7 @@ def test_nothing_is_dense_outside_of_the_hull() -> None:
     hulls[1, 5:9] = True
     scenes = LatentScenes(hulls, sized(), seed=0)
     assert torch.equal(scenes.density > 0, hulls)
-    (active,) = scenes.fetch([1], CPU)
+    (active,) = scenes.fetch([1])
     active.sampler.grid.update(
         lambda points: torch.ones(len(points)), share=1.0, generator=torch.Generator().manual_seed(0)
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.devices import read, upload
 from latentfields.files import replacing
 from latentfields.igae.batches import BatchPlan, BatchSchedule
 from latentfields.igae.config import IgaeConfig
@@ -92,17 +93,15 @@ class ScenePretrainer:
         (whole, mine, latents), waited = self.batches.get(index)
         options, training = self.config.pretraining, self.training
         share = len(mine.scenes) / len(whole.scenes)
-        active = training.scenes.fetch(mine.scenes, training.device)
+        active = training.scenes.fetch(mine.scenes)
         values = {"latent": 0.0, "tv_planes": 0.0}
         if active:
             rendered = training.render(active, mine, update_grids=True)
-            latent = latent_loss(latents.to(training.device), rendered.features)
+            latent = latent_loss(upload(latents, training.device), rendered.features)
             variation = planes_total_variation(active)
             (share * (latent + options.tv_weight * variation)).backward()
-            values = {
-                "latent": share * float(latent.detach()),
-                "tv_planes": share * float(variation.detach()),
-            }
+            terms = read({"latent": latent, "tv_planes": variation})
+            values = {name: share * value for name, value in terms.items()}
         decay = options.final_learning_rate**progress
         training.update(active, whole.scenes, decay=decay, processes=self.processes)
         values = self.processes.sum_values(values) | {"data_wait_seconds": waited}

@@ -151,7 +151,7 @@ def _fit(
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
-    scene, autoencoder = begin(config, out, lambda: _prepared(given, space, config.fit))
+    scene, autoencoder = begin(config, out, lambda: _prepared(given, space, config.fit, device))
     # Weights are drawn on the CPU: the same ones for every device.
     model = new_model(scene, autoencoder, config.fit).to(device)
     trainer = LatentNerfTrainer(model, scene, config.fit)
@@ -167,7 +167,7 @@ def _fit(
     original = None if autoencoder is None else autoencoder.clone().to(device)
     measured = {
         "after_supervision": trainer.after_supervision,
-        "kernels": kernel_backend(),
+        "kernels": kernel_backend(device.type),
         **evaluate_model(model, original, scene),
     }
     # Last: with it, the run is finished.
@@ -176,14 +176,18 @@ def _fit(
 
 
 def _prepared(
-    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
+    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig, device: torch.device
 ) -> tuple[Scene, Autoencoder | None]:
-    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
+    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be.
+
+    They are measured on `device`; the autoencoder that has them is on the CPU, as for every model that is made of it.
+    """
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
         if config.statistics == "scene" or not autoencoder.has_statistics:
-            autoencoder = autoencoder.clone().cpu()
+            autoencoder = autoencoder.clone().to(device)
             autoencoder.renew_statistics(scene.images(scene.indices("train")))
+            autoencoder = autoencoder.cpu()
     if min(scene.size) < SMALLEST_SIDE:
         raise InputError(
             scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"

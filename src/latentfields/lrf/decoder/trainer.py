@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
+from latentfields.devices import read, upload
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.decoder.pairs import PairBatch, Pairs
@@ -60,7 +61,7 @@ class DecoderAlignment:
         self.optimizer.zero_grad()
         terms["loss"].backward()
         self.optimizer.step()
-        return {name: float(value.detach()) for name, value in terms.items()}
+        return read(terms)
 
     def _with_photos(self, batch: PairBatch) -> PairBatch:
         """The batch with random photographs after the encoded latents of its views."""
@@ -68,7 +69,7 @@ class DecoderAlignment:
         if self.photos is None or not count or not self.options.preservation_weight:
             return batch
         photos = self.photos.batch(photos=count, renders=0, generator=self.generator)
-        latents = self.autoencoder.encode_batches(photos.to(self.device))
+        latents = self.autoencoder.encode_batches(upload(photos, self.device))
         return replace(batch, encoded=torch.cat([batch.encoded, latents]))
 
     def _terms(self, batch: PairBatch) -> dict[str, Tensor]:
