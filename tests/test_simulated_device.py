@@ -23,6 +23,8 @@ from latentfields.export.scene_file import export_scene
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fit import fit
+from latentfields.latent_nerf.scene_cameras import SceneCameras
+from latentfields.rendering.kernels import backend
 from latentfields.scenes.scene import Scene
 
 CPU = torch.device("cpu")
@@ -48,7 +50,11 @@ def materials(tmp_path_factory: pytest.TempPathFactory) -> Materials:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_training_computes_the_same_and_waits_little(materials: Materials, name: str) -> None:
+def test_a_training_computes_the_same_and_waits_little(
+    materials: Materials, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # The twins run on the device; they add up in another order than the kernels, and first steps magnify that.
+    monkeypatch.setattr(backend, "kernel_backend", lambda device_type="cpu": "torch")
     with training(name, materials, CPU) as (trainable, steps):
         expected = [trainable.step(index, index / steps) for index in range(steps)]
     with simulated_device() as waits, training(name, materials, DEVICE) as (trainable, steps):
@@ -59,14 +65,14 @@ def test_a_training_computes_the_same_and_waits_little(materials: Materials, nam
             counts.append((waits.count - before[0], waits.blocking_uploads - before[1]))
             numbers = {key: value for key, value in values.items() if isinstance(value, float)}
             assert {key: expected[index][key] for key in numbers if "seconds" not in key} == pytest.approx(
-                {key: value for key, value in numbers.items() if "seconds" not in key}, rel=2e-3, abs=1e-5
+                {key: value for key, value in numbers.items() if "seconds" not in key}, rel=1e-5
             )
         tensors, metadata = trainable.state()
         trainable.restore({key: tensor.cpu() for key, tensor in tensors.items()}, metadata)
         trainable.step(steps - 1, (steps - 1) / steps)
     if name in FITS and FITS[name].space == "latent":
         del counts[FITS[name].supervision.steps]  # It scores the test views before the decoder moves.
-    assert statistics.median(count for count, _ in counts) == WAITS[name], waits
+    assert statistics.mode(count for count, _ in counts) == WAITS[name], waits
     assert max(count for count, _ in counts) <= WAITS[name] + MORE_IN_SOME.get(name, 0), waits
     assert not any(uploads for _, uploads in counts), waits.uploads
 
@@ -80,13 +86,13 @@ def test_a_fit_is_scored_reloaded_and_exported(
     monkeypatch: pytest.MonkeyPatch,
     config: FitConfig,
 ) -> None:
-    monkeypatch.setattr(fit_module, "choose_device", lambda _: DEVICE)
+    monkeypatch.setattr(backend, "kernel_backend", lambda device_type="cpu": "torch")
     short = replace(config, statistics="scene").with_steps(supervision=12, alignment=2)
-    with simulated_device():
+    with simulated_device(), monkeypatch.context() as patch:
+        patch.setattr(fit_module, "choose_device", lambda _: DEVICE)
         run = fit(scene, autoencoder, out=tmp_path / "device", config=short)
         assert run.model.device == DEVICE
-        assert run.views is not None
-        views = run.views
+        views = SceneCameras.of(scene)
         images = run.render(views.cameras)
         options = MeshConfig(resolution=12, views=2, threshold=1e-3)
         if config is TINY_GAUSSIANS:
@@ -95,9 +101,8 @@ def test_a_fit_is_scored_reloaded_and_exported(
             export_mesh(run, views, out=tmp_path / "mesh.ply", options=options)
         export_points(run, views, out=tmp_path / "points.ply", options=PointsConfig())
         export_scene(run, views, out=tmp_path / "scene.safetensors")
-    monkeypatch.undo()
     reference = fit(scene, autoencoder, out=tmp_path / "cpu", config=short, device="cpu")
-    torch.testing.assert_close(images, reference.render(views.cameras), atol=0.02, rtol=0)
+    torch.testing.assert_close(images, reference.render(views.cameras), atol=1e-3, rtol=0)
 
 
 Attempt = Callable[[Tensor, Tensor], object]

@@ -152,8 +152,8 @@ class SimulatedTensor(Tensor):
 
 
 _waits = Waits()
-_pending: list[Callable[[], object]] = []
-"""Copies to the host that have not arrived."""
+_pending: list[tuple[Tensor, Tensor]] = []
+"""Copies to the host that have not arrived: where they go, and what."""
 
 
 class _Everything(TorchDispatchMode):
@@ -187,7 +187,15 @@ def simulated_device() -> Iterator[Waits]:
 
 def _arrive() -> None:
     while _pending:
-        _pending.pop(0)()
+        target, values = _pending.pop(0)
+        target.copy_(values)
+
+
+def _arrive_before(upload: Tensor) -> None:
+    """Let copies to where an upload comes from arrive: the device does one thing after the other."""
+    storage = upload.untyped_storage().data_ptr()
+    if any(target.untyped_storage().data_ptr() == storage for target, _ in _pending):
+        _arrive()
 
 
 def _note(counter: Counter[str], kind: str) -> None:
@@ -225,7 +233,8 @@ def _dispatch(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]
     generator = next((leaf for leaf in leaves if isinstance(leaf, torch.Generator)), None)
     if generator is not None:
         _refuse(function, "its numbers are drawn by a generator of the CPU")
-    _check_places(function, arguments, tensors)
+    if here:  # Otherwise tensors of the CPU say what a new one is like.
+        _check_places(function, arguments, tensors)
     _count(function, arguments)
     return _computed(function, arguments, options)
 
@@ -270,6 +279,7 @@ def _copied(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) 
         if isinstance(target, SimulatedTensor) and isinstance(source, SimulatedTensor):
             target.inner.copy_(source.inner)
         elif isinstance(target, SimulatedTensor):
+            _arrive_before(source)
             if blocking and not _is_scalar(source):
                 _note(_waits.uploads, "copy_")
             target.inner.copy_(source)
@@ -277,8 +287,7 @@ def _copied(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) 
             _wait("copy_")
             target.copy_(source.inner)
         else:
-            kept = source.inner.clone()
-            _pending.append(lambda: target.copy_(kept))
+            _pending.append((target, source.inner.clone()))
         return target
     source = arguments[0]
     wanted = options.get("device")
@@ -292,8 +301,9 @@ def _copied(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) 
             _wait("_to_copy")
             return copy
         late = torch.zeros_like(copy)
-        _pending.append(lambda: late.copy_(copy))
+        _pending.append((late, copy))
         return late
+    _arrive_before(source)
     if blocking:
         _note(_waits.uploads, "_to_copy")
     return SimulatedTensor(_aten._to_copy.default(source, **rest))

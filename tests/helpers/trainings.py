@@ -56,7 +56,7 @@ from latentfields.scenes.scene import Scene
 from latentfields.training.distributed import Processes
 from latentfields.training.loop import Trainable
 
-SHORT = TINY_FIT.with_steps(supervision=6, alignment=4)
+SHORT = replace(TINY_FIT, decoder_precision="float32").with_steps(supervision=6, alignment=4)
 TINY_GAUSSIANS = GaussiansConfig(
     initial=60,
     degree=2,
