@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NS_VENV := .venv-ns
 
-.PHONY: demo test test-quick lint docs check benchmark test-nerfstudio clean
+.PHONY: demo test test-quick lint docs check benchmark gpu test-nerfstudio clean
 
 demo: $(INSTALLED)
 	$(BIN)/latentfields demo
@@ -36,6 +36,10 @@ check: lint docs test
 # Fast kernels and training steps against their plain twins; fails when one lost against the committed baseline.
 benchmark: $(INSTALLED)-dev
 	$(BIN)/python -m benchmarks --check
+
+# All that only a machine with CUDA can tell, in under ten minutes, as gpu.json; ends with status 2 where there is none.
+gpu: $(INSTALLED)-dev
+	$(BIN)/python -m benchmarks.gpu
 
 # Nerfstudio's dependencies and ours do not go together: it has an environment of its own.
 test-nerfstudio: $(NS_VENV)/.installed

@@ -1,4 +1,4 @@
-"""Every training, evaluation and export on a device that refuses what CUDA refuses and counts what the host waits for."""
+"""Trainings, scores and exports on a device that refuses what CUDA refuses and counts what the host waits for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ WAITS = {
     **dict.fromkeys(("igae pretraining", "igae joint"), SCENES),
 }
 """Times that the host waits for values of the device in a step."""
-MORE_IN_SOME = {**dict.fromkeys(FITS, 1), **dict.fromkeys(FITS.keys() & {n for n in WAITS if "gauss" in n}, 9)}
+MORE_IN_SOME = {
+    **dict.fromkeys(FITS, 1),
+    **dict.fromkeys(FITS.keys() & {n for n in WAITS if "gauss" in n}, 9),
+}
 """As many more in steps that refine Gaussians, or know their density grid for the first time."""
 
 
@@ -87,7 +90,9 @@ def test_a_fit_is_scored_reloaded_and_exported(
     config: FitConfig,
 ) -> None:
     monkeypatch.setattr(backend, "kernel_backend", lambda device_type="cpu": "torch")
-    short = replace(config, statistics="scene").with_steps(supervision=12, alignment=2)
+    short = replace(config, statistics="scene", decoder_precision="float32").with_steps(
+        supervision=12, alignment=2
+    )
     with simulated_device(), monkeypatch.context() as patch:
         patch.setattr(fit_module, "choose_device", lambda _: DEVICE)
         run = fit(scene, autoencoder, out=tmp_path / "device", config=short)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,13 +109,13 @@ DEVICE = torch.device(_NAME, 0)
 
 
 class SimulatedTensor(Tensor):
-    """A tensor on the simulated device; `inner` holds its values on the CPU."""
+    """A tensor on the simulated device; `on_host` holds its values on the CPU."""
 
-    inner: Tensor
+    on_host: Tensor
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> SimulatedTensor:
-        wrapper: SimulatedTensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        wrapper: SimulatedTensor = Tensor._make_wrapper_subclass(
             cls,
             inner.size(),
             strides=inner.stride(),
@@ -125,11 +125,11 @@ class SimulatedTensor(Tensor):
             device=DEVICE,
             requires_grad=False,
         )
-        wrapper.inner = inner
+        wrapper.on_host = inner
         return wrapper
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
     ) -> Any:
         return _dispatch(function, arguments, options or {})
@@ -148,7 +148,7 @@ class SimulatedTensor(Tensor):
         return self.cpu().tolist()
 
     def __repr__(self) -> str:  # type: ignore[override]
-        return f"SimulatedTensor({self.inner!r})"
+        return f"SimulatedTensor({self.on_host!r})"
 
 
 _waits = Waits()
@@ -177,7 +177,7 @@ def simulated_device() -> Iterator[Waits]:
     # `torch.tensor` makes a tensor of the CPU first, and copies it where operations are seen.
     torch._C._set_only_lift_cpu_tensors(True)
     try:
-        with _Everything():
+        with _Everything():  # type: ignore[no-untyped-call]
             yield _waits
     finally:
         torch._C._set_only_lift_cpu_tensors(False)
@@ -277,24 +277,24 @@ def _copied(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) 
         target, source = arguments[:2]
         blocking = not (len(arguments) > 2 and arguments[2]) and not options.get("non_blocking")
         if isinstance(target, SimulatedTensor) and isinstance(source, SimulatedTensor):
-            target.inner.copy_(source.inner)
+            target.on_host.copy_(source.on_host)
         elif isinstance(target, SimulatedTensor):
             _arrive_before(source)
             if blocking and not _is_scalar(source):
                 _note(_waits.uploads, "copy_")
-            target.inner.copy_(source)
+            target.on_host.copy_(source)
         elif blocking:
             _wait("copy_")
-            target.copy_(source.inner)
+            target.copy_(source.on_host)
         else:
-            _pending.append((target, source.inner.clone()))
+            _pending.append((target, source.on_host.clone()))
         return target
     source = arguments[0]
     wanted = options.get("device")
     blocking = not options.get("non_blocking")
     rest = {name: value for name, value in options.items() if name not in ("device", "non_blocking")}
     if isinstance(source, SimulatedTensor):
-        copy = _aten._to_copy.default(source.inner, **rest)
+        copy = _aten._to_copy.default(source.on_host, **rest)
         if wanted is None or torch.device(wanted).type == DEVICE.type:
             return SimulatedTensor(copy)
         if blocking:
@@ -312,7 +312,7 @@ def _copied(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) 
 def _computed(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     def inner(value: Any) -> Any:
         if isinstance(value, SimulatedTensor):
-            return value.inner
+            return value.on_host
         if isinstance(value, torch.device) and value.type == DEVICE.type:
             return torch.device("cpu")
         return value

@@ -192,7 +192,7 @@ def _igae(name: str, materials: Materials, device: torch.device) -> Iterator[Sce
 
 def _decoder(materials: Materials, device: torch.device) -> Trainable:
     pairs = Pairs([materials.folder / "pairs.safetensors"], factor=4, crop=24)
-    photos = load_training_images([materials.folder / "photos"], (), size=24)
+    photos = load_training_images((materials.folder / "photos",), (), size=24)
     options = DecoderTrainingConfig(steps=6, training_views=2, novel_views=2, crop=24, perceptual_weight=0.1)
     return DecoderAlignment(small_autoencoder().to(device), pairs, options, photos=photos)
 
@@ -202,7 +202,7 @@ def _autoencoder(materials: Materials, device: torch.device) -> Trainable:
     options = AutoencoderTrainingConfig(
         steps=6, photos_per_batch=2, renders_per_batch=1, size=32, learning_rate=1e-3, warmup_steps=2
     )
-    data = load_training_images([materials.folder / "photos"], [materials.folder / "sphere"], size=32)
+    data = load_training_images((materials.folder / "photos",), (materials.folder / "sphere",), size=32)
     network = new_network(architecture, seed=0)
     network.initialise(starting_images(data, seed=0))
     return AutoencoderTrainer(network.to(device), data, options)

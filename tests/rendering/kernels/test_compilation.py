@@ -73,7 +73,7 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skips where warp came without NVIDIA's compiler, as for some systems it does."""
     import warp
 
-    @warp.kernel(module="unique")
+    @warp.kernel(module="unique")  # type: ignore[untyped-decorator]
     def nothing(values: warp.array[warp.float32]) -> None:
         values[warp.tid()] = 0.0
 

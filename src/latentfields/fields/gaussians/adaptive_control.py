@@ -68,6 +68,7 @@ class AdaptiveControl(Strategy):
         if self.resets_done < resets:
             # Gaussians that nothing pulls back to opacity, such as floaters near cameras, are pruned afterwards.
             self.resets.fill_(resets)
+            self._resets.keep(resets, self.resets)
             field.opacities.clamp_(max=math.log(RESET_OPACITY / (1 - RESET_OPACITY)))
             # Old moments would go on moving opacities as if they had not been lowered.
             forget_moments(field.opacities, optimizer, torch.arange(len(field), device=field.means.device))

@@ -62,6 +62,7 @@ class Strategy(nn.Module, abc.ABC):
         due = self.refinements_done < moments
         if due:
             self.refined.fill_(moments)
+            self._refined.keep(moments, self.refined)
         return due
 
     def resize_to(self, state: Mapping[str, Tensor]) -> None:
