@@ -3,6 +3,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from helpers.simulated_device import DEVICE, simulated_device
 from latentfields.igae.config import LatentScenesConfig
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
 from latentfields.rendering.config import DensityGridConfig
@@ -139,3 +140,17 @@ def test_renewed_moments_start_the_optimiser_afresh() -> None:
     before = scenes.planes[0].clone()
     visit(scenes, [0], 1e-3)
     torch.testing.assert_close(scenes.planes[0], before - 0.1)
+
+
+def test_scenes_that_left_a_device_are_there_before_anything_looks_at_them() -> None:
+    reference = some_scenes()
+    with simulated_device() as waits:
+        away = some_scenes(device=str(DEVICE))
+        for gradient in (1.0, -0.5):
+            visit(away, [1, 2], gradient)
+            visit(reference, [1, 2], gradient)
+        assert (waits.count, waits.blocking_uploads) == (0, 0)
+        assert not torch.equal(away.planes[1], reference.planes[1])  # Still on its way.
+        for name, tensor in away.state_dict().items():
+            torch.testing.assert_close(tensor, reference.state_dict()[name])
+        assert waits.count == 1
