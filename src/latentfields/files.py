@@ -104,5 +104,5 @@ def read_json(path: Path) -> Any:
         raise InputError(path, "no such file") from None
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # Not UTF-8, no JSON, a number or a nesting without end.
         raise InputError(path, f"malformed JSON ({error})") from None

@@ -12,11 +12,13 @@ from latentfields.bench.rows import (
     Value,
     above_zero,
     at_least,
+    at_most,
     claims_table,
     gains,
     grouped,
     select,
     values,
+    where_measured,
 )
 
 
@@ -102,10 +104,36 @@ def test_rows_without_what_a_table_needs_and_labels_that_are_all_equal_are_left_
     assert one.rows == (("vases", "30.00"), ("hats", "30.00"))
 
 
+def test_a_claim_holds_by_more_than_the_means_standard_error() -> None:
+    """Deviations of 0.71 of two measurements: a standard error of 0.5. One measurement has none."""
+    assert Spread.of([1.0, 2.0]).error == pytest.approx(0.5)
+    assert Spread.of([3.0]).error == 0
+    assert not at_least("x", [1.0, 2.0], 1.01).holds
+    assert at_least("x", [1.0, 2.0], 0.99).holds
+    assert not at_least("x", [-1.0, 0.0], -0.9).holds
+    assert at_most("x", [1.0, 2.0], 2.01).holds
+    assert not at_most("x", [1.0, 2.0], 1.99).holds
+    assert above_zero("x", [0.1, 1.0]).holds
+    assert not above_zero("x", [-0.01, 1.0]).holds
+    # Fifteen fits that gain 0.02 dB in the mean, and scatter by 0.1.
+    assert not above_zero("x", [0.02 + 0.1 * (-1) ** n for n in range(14)] + [0.02]).holds
+    assert at_least("x", [1.5], 1.5).holds
+
+
 def test_claims_are_judged_by_means() -> None:
-    assert at_least("x", [1.0, 2.0], 1.5) == Claim("x", ">= +1.50 dB", "+1.50 ± 0.71 dB", True)
+    assert at_least("x", [1.0, 2.0], 1.0) == Claim("x", ">= +1.00 dB", "+1.50 ± 0.71 dB", True)
     assert not at_least("x", [-0.6], -0.5).holds
     assert above_zero("y", [0.0]) == Claim("y", "> 0 dB", "+0.00 dB", False)
     assert above_zero("y", [0.01, 0.03], unit="", spec=".4f").measured == "+0.0200 ± 0.0141"
+    assert at_most("z", [0.1, 0.2], 0.2) == Claim("z", "<= 0.20", "0.15 ± 0.07", True)
     table = claims_table([Claim("x", "> 0", "1", True), Claim("y", "> 0", "-1", False)])
     assert [row[-1] for row in table.rows] == ["yes", "NO"]
+
+
+def test_a_table_of_what_was_not_measured_is_left_out() -> None:
+    table = where_measured(Pivot("LPIPS", {"space": "space"}, (Value("lpips", "all", ".3f"),), needs="lpips"))
+    without, measured = Row({"space": "rgb"}, {"psnr": 30.0}), Row({"space": "rgb"}, {"lpips": 0.25})
+    assert table(None, {"fits": [without]}) is None
+    found = table(None, {"fits": [without, measured]})
+    assert found is not None
+    assert found.rows == (("rgb", "0.250"),)

@@ -21,7 +21,7 @@ from latentfields.bench.igae import IGAE
 from latentfields.bench.lrf import LRF
 from latentfields.bench.page import markdown
 from latentfields.bench.reconstruction import RECONSTRUCTION
-from latentfields.bench.rows import Pivot
+from latentfields.bench.rows import Pivot, TableOf
 from latentfields.bench.study import Study
 from latentfields.config.typed_json import from_json
 from latentfields.files import read_json
@@ -67,7 +67,7 @@ def again(study: Study[Any], *more: str, **changes: Any) -> Callable[[Path], Any
     return run
 
 
-def part(*shown: Pivot) -> Callable[[Any], Sequence[Table]]:
+def part(*shown: Pivot | TableOf) -> Callable[[Any], Sequence[Table]]:
     return tables(replace(FIELDS, tables=shown))
 
 

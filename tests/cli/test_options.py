@@ -15,7 +15,7 @@ from latentfields.cli import main as main_module
 from latentfields.cli.main import main, parse
 from latentfields.config.typed_json import to_json
 from latentfields.igae.config import PRESETS as IGAE_PRESETS
-from latentfields.lrf.decoder.config import DecoderTrainingConfig
+from latentfields.lrf.decoder.config import PRESETS as DECODER_PRESETS
 from latentfields.lrf.encoder.config import PRESETS as ENCODER_PRESETS
 
 SCENE = "scene"
@@ -97,7 +97,7 @@ def test_presets_and_settings_are_where_options_start(tmp_path: Path) -> None:
         "autoencoder train": (AUTOENCODER_PRESETS["tiny"], AUTOENCODER_PRESETS["small"]),
         "autoencoder finetune-3d": (IGAE_PRESETS["tiny"], IGAE_PRESETS["small"]),
         "lrf finetune-encoder": (ENCODER_PRESETS["tiny"], ENCODER_PRESETS["small"]),
-        "lrf align-decoder": (DecoderTrainingConfig(), DecoderTrainingConfig()),
+        "lrf align-decoder": (DECODER_PRESETS["paper"], DECODER_PRESETS["small"]),
         "fit": (preset("tensorf", "paper"), preset()),
     }
     choice = {"fit": ["--field", "tensorf", "--preset", "paper"], "lrf align-decoder": ["--preset", "paper"]}

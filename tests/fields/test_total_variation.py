@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latentfields.fields.total_variation import total_variation
+from latentfields.fields.total_variation import total_variation, total_variation_sum
 
 orders = st.sampled_from([(1, 1), (2, 1), (2, 2), (1, 2)])
 
@@ -60,3 +60,24 @@ def test_gradients_match_finite_differences() -> None:
     )
     assert torch.autograd.gradcheck(lambda m: total_variation(m, p=2, q=2), (maps,))
     assert torch.autograd.gradcheck(lambda m: total_variation(m, p=2, q=1), (maps,))
+
+
+@pytest.mark.parametrize(("p", "q"), [(2, 2), (2, 1), (1, 1)])
+def test_the_papers_sum_is_equation_13(p: int, q: int) -> None:
+    maps = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for found, image in zip(total_variation_sum(maps, p=p, q=q), maps, strict=True):
+        total = 0.0
+        for i in range(3):
+            for j in range(4):
+                if i:
+                    total += float((image[i, j] - image[i - 1, j]).norm(p=p)) ** q
+                if j:
+                    total += float((image[i, j] - image[i, j - 1]).norm(p=p)) ** q
+        assert float(found) == pytest.approx(total / 12)
+
+
+def test_the_papers_sum_has_a_gradient_where_nothing_varies() -> None:
+    maps = torch.zeros(1, 3, 3, 2, requires_grad=True)
+    total_variation_sum(maps, p=2, q=1).sum().backward()
+    assert maps.grad is not None
+    assert torch.isfinite(maps.grad).all()

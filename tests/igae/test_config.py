@@ -22,6 +22,35 @@ def test_the_paper_preset_is_table_15() -> None:
     assert PAPER.size == 128
 
 
+def test_the_paper_preset_has_the_papers_units() -> None:
+    """Weights of Table 15 are for images in [-1, 1] and squashed latents; TV is Eqs. 13 and 14 as they stand."""
+    assert (PAPER.units, PAPER.tv, PAPER.joint.photo_crops) == ("released", "paper", "centre")
+    assert (PAPER.perceptual, PAPER.joint.latent_unit) == ("lpips", "reference")
+    # The released code divides by H + W in the first phase: 1e-5 / 128 of squared differences of 64 x 64 cells.
+    assert PAPER.pretraining.tv_weight / 64**2 == pytest.approx(1e-5 / 128)
+    assert (PAPER.joint.latent_noise, PAPER.joint.largest_gradient) == (0.0, None)
+    assert PAPER.joint.mlp_learning_rate == 1e-4
+    first = PAPER.pretraining
+    assert (first.planes_learning_rate, first.mlp_learning_rate) == (1e-3, 1e-3)
+    assert first.scenes_per_batch * first.views_per_scene == 32
+    assert first.final_learning_rate == pytest.approx(0.988**50)
+
+
+def test_the_same_numbers_in_this_packages_units_are_another_preset() -> None:
+    old = PRESETS["paper-normalised"]
+    assert (old.units, old.tv, old.joint.photo_crops) == ("normalised", "mean", "random")
+    assert old.joint.weights == PAPER.joint.weights
+    assert old.pretraining == replace(PAPER.pretraining, tv_weight=1e-5)
+    assert replace(old.joint, photo_crops="centre") == PAPER.joint
+
+
+def test_l_latent_has_one_unit() -> None:
+    config = replace(PAPER, joint=replace(PAPER.joint, latent_unit="object"))
+    with pytest.raises(InputError, match=r"^joint.latent_unit: is object with `units` released; expected re"):
+        config.check()
+    replace(config, units="normalised").check()
+
+
 def changed(config: Any, path: str, value: object) -> Any:
     outer, _, inner = path.partition(".")
     return replace(config, **{outer: changed(getattr(config, outer), inner, value) if inner else value})
@@ -63,7 +92,7 @@ def test_files_with_one_ray_per_pixel_are_those_of_earlier_versions() -> None:
 
 
 def test_presets_grow() -> None:
-    assert [*PRESETS] == ["tiny", "small", "paper"]
+    assert [*PRESETS] == ["tiny", "small", "paper", "paper-normalised"]
     for smaller, larger in ((TINY, SMALL), (SMALL, PAPER)):
         assert smaller.size <= larger.size
         assert smaller.scenes.resolution < larger.scenes.resolution

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,16 @@ import torch
 from torch import Tensor
 
 from helpers.igae_data import CONFIG, SIZE, with_weights
+from latentfields.autoencoders.image_data import centre_square
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
-from latentfields.igae.config import Ablation, IgaeConfig, LatentUnit
+from latentfields.igae.batches import photo_crops
+from latentfields.igae.config import EPOCH_DECAY, Ablation, IgaeConfig, LatentUnit
 from latentfields.igae.image_cache import cache_photos, cache_scenes
-from latentfields.igae.joint import JointTrainer
+from latentfields.igae.joint import JointBatch, JointTrainer
+from latentfields.igae.objective import Pictures
 from latentfields.igae.scene_training import WHITE, SceneTraining
+from latentfields.igae.scenes import ActiveScene, LatentScenes
 from latentfields.igae.watch import scene_scores, watch_scenes
 from latentfields.training.distributed import Processes
 
@@ -35,14 +39,14 @@ MOVED_BY = {
 
 
 @pytest.fixture
-def trainer_of(data: Path, tmp_path: Path) -> Iterator[TrainerOf]:
+def trainer_of(data: Path, prepared: Path) -> Iterator[TrainerOf]:
     trainers = []
 
     def make(config: IgaeConfig) -> JointTrainer:
         views = cache_scenes(
-            [data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path
+            [data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=prepared
         )
-        photos = cache_photos([data / "photos"], size=SIZE, cache=tmp_path)
+        photos = cache_photos([data / "photos"], size=SIZE, cache=prepared)
         autoencoder = load_autoencoder(data / "base")
         training = SceneTraining(config, views, autoencoder, device=CPU)
         trainers.append(
@@ -88,6 +92,90 @@ def test_a_term_alone_moves_what_the_paper_says(trainer_of: TrainerOf, term: str
     assert parts == MOVED_BY[term]
     assert values["loss"] == pytest.approx(values[term], rel=1e-5)
     assert values["loss"] > 0
+
+
+RELEASED = replace(CONFIG, units="released", tv="paper")
+
+
+def terms_of(trainer: JointTrainer) -> dict[str, float]:
+    batch, _ = trainer.batches.get(0)
+    return trainer.loss(batch, trainer.training.scenes.fetch(batch.mine.scenes, CPU))[1]
+
+
+def test_released_units_are_those_of_the_released_code(trainer_of: TrainerOf) -> None:
+    """Images in [-1, 1] are four times as far apart; latents are squashed; what is no squared norm stays."""
+    trainer = trainer_of(RELEASED)
+    ours, theirs = terms_of(trainer_of(CONFIG)), terms_of(trainer)
+    for name in ("rgb", "ae_synthetic", "ae_real"):
+        assert theirs[name] == pytest.approx(4 * ours[name], rel=1e-5), name
+    assert theirs["perceptual"] == pytest.approx(ours["perceptual"], rel=1e-5)
+    batch, _ = trainer.batches.get(0)
+    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    autoencoder = trainer.autoencoder
+    with torch.no_grad():
+        encoded = autoencoder.codec.encode(batch.pictures.images)[0]
+        rendered = autoencoder.raw(trainer._renderings(batch, active).seen.features)
+        expected = ((0.02 * encoded).tanh() - (0.02 * rendered).tanh()).square().mean()
+    assert theirs["latent"] == pytest.approx(float(expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("term", MOVED_BY)
+def test_a_term_moves_the_same_parts_in_released_units(trainer_of: TrainerOf, term: str) -> None:
+    parts, values = moved(trainer_of(replace(with_weights(**{term: 1.0}), units="released", tv="paper")))
+    assert parts == MOVED_BY[term]
+    assert values["loss"] == pytest.approx(values[term], rel=1e-5)
+
+
+def test_variations_of_the_paper_are_sums(trainer_of: TrainerOf) -> None:
+    """Eq. 14 for every scene of the batch; Eq. 13 of raw latents, meaned over photographs."""
+    trainer = trainer_of(RELEASED)
+    values = terms_of(trainer)
+    batch, _ = trainer.batches.get(0)
+    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+
+    def squares(maps: Tensor) -> float:
+        height, width = maps.shape[1:3]
+        return float((maps.diff(dim=1).square().sum() + maps.diff(dim=2).square().sum()) / (height * width))
+
+    planes = sum(squares(scene.planes.detach()) for scene in active)
+    assert values["tv_planes"] == pytest.approx(planes, rel=1e-5)
+    with torch.no_grad():
+        latents = trainer.autoencoder.codec.encode(batch.pictures.photos)[0]
+    count, _, height, width = latents.shape
+    lengths = latents.diff(dim=2).norm(dim=1).sum() + latents.diff(dim=3).norm(dim=1).sum()
+    assert values["tv_latents"] == pytest.approx(float(lengths) / (count * height * width), rel=1e-4)
+
+
+@pytest.mark.parametrize("config", [CONFIG, RELEASED], ids=["normalised", "released"])
+def test_parts_of_a_batch_add_up_to_it(trainer_of: TrainerOf, config: IgaeConfig) -> None:
+    """Whatever shares of a batch processes have: also of what is a sum over scenes, and no mean."""
+    trainer = trainer_of(config)
+    batch, _ = trainer.batches.get(0)
+    whole, images = batch.whole, batch.pictures
+    assert len(whole.scenes) == len(images.photos) == 2
+    assert images.noise is not None
+    views = len(images.images) // 2
+    added: dict[str, float] = {}
+    for number in range(2):
+        mine = whole.part(slice(number, number + 1), slice(number, number + 1))
+        own = slice(number * views, (number + 1) * views)
+        noise = torch.cat([images.noise[: 2 * views][own], images.noise[2 * views :][number : number + 1]])
+        part = Pictures(images.images[own], images.photos[number : number + 1], noise)
+        active = trainer.training.scenes.fetch(mine.scenes, CPU)
+        for name, value in trainer.loss(JointBatch(whole, mine, part), active)[1].items():
+            added[name] = added.get(name, 0.0) + value
+    together = trainer.loss(batch, trainer.training.scenes.fetch(whole.scenes, CPU))[1]
+    assert added == pytest.approx(together, rel=1e-4)
+
+
+def test_photographs_of_the_paper_are_their_central_squares(trainer_of: TrainerOf) -> None:
+    trainer = trainer_of(replace(CONFIG, joint=replace(CONFIG.joint, photo_crops="centre")))
+    assert trainer.photos is not None
+    squares = [centre_square(photo, size=SIZE) for photo in trainer.photos.train.photos]
+    for index in range(3):
+        batch, _ = trainer.batches.get(index)
+        for photo in batch.pictures.photos:
+            assert any(torch.equal(photo, square) for square in squares)
 
 
 def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of: TrainerOf) -> None:
@@ -159,6 +247,56 @@ def test_a_step_moves_only_scenes_of_the_batch(trainer_of: TrainerOf) -> None:
     batch = set(trainer.schedule.plan(0).scenes)
     for index, planes in enumerate(trainer.training.scenes.planes):
         assert torch.equal(planes, before[index]) == (index not in batch)
+
+
+def test_every_learning_rate_decays_by_what_is_left_after_an_epoch(
+    trainer_of: TrainerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Table 15: encoder, decoder, planes and MLP, each from a rate of its own."""
+    rates = {"encoder": 4e-4, "decoder": 3e-4, "planes": 2e-3, "mlp": 1e-3}
+    joint = replace(
+        CONFIG.joint,
+        encoder_learning_rate=rates["encoder"],
+        decoder_learning_rate=rates["decoder"],
+        planes_learning_rate=rates["planes"],
+        mlp_learning_rate=rates["mlp"],
+        final_learning_rate=EPOCH_DECAY**75,
+    )
+    trainer = trainer_of(replace(CONFIG, joint=joint))
+    trainer.training.begin_phase(joint)
+    of_planes: list[float] = []
+    update = LatentScenes.update
+
+    def watched(self: LatentScenes, scenes: Sequence[ActiveScene], *, learning_rate: float) -> None:
+        of_planes.append(learning_rate)
+        update(self, scenes, learning_rate=learning_rate)
+
+    monkeypatch.setattr(LatentScenes, "update", watched)
+    for index, epoch in enumerate((0, 30, 60, 75)):
+        trainer.step(index, epoch / 75)
+        encoder, decoder = (group["lr"] for group in trainer.optimizer.param_groups)
+        (mlp,) = (group["lr"] for group in trainer.training.optimizer.param_groups)
+        found = {"encoder": encoder, "decoder": decoder, "planes": of_planes[-1], "mlp": mlp}
+        assert found == pytest.approx({name: rate * 0.988**epoch for name, rate in rates.items()})
+    groups = [list(map(id, group["params"])) for group in trainer.optimizer.param_groups]
+    assert groups == [
+        list(map(id, trainer.autoencoder.encoder_parameters())),
+        list(map(id, trainer.autoencoder.decoder_parameters())),
+    ]
+
+
+def test_a_batch_shows_the_views_and_photographs_of_its_plan(trainer_of: TrainerOf) -> None:
+    trainer = trainer_of(CONFIG)
+    assert trainer.photos is not None
+    for step in (0, 1):
+        plan = trainer.schedule.plan(step)
+        batch, _ = trainer.batches.get(step)
+        assert torch.equal(batch.pictures.images, trainer.training.views.images(torch.cat(plan.views)))
+        assert torch.equal(batch.pictures.photos, photo_crops(trainer.photos.train, plan.photo_seeds))
+    scenes = trainer.training.views.train
+    assert sorted(view for scene in scenes for view in scene.tolist()) == sorted(
+        {view for step in range(60) for views in trainer.schedule.plan(step).views for view in views.tolist()}
+    )
 
 
 @pytest.mark.parametrize("ablation", ["no-3d", "frozen-scenes"])

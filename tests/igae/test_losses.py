@@ -53,6 +53,13 @@ def test_latent_variation_does_not_depend_on_batch_or_resolution() -> None:
     assert math.isclose(float(losses.latent_total_variation(ramp)), 1.0, rel_tol=1e-5)
 
 
+def test_latent_variation_of_the_paper_sums_lengths() -> None:
+    """Eq. 13 of the ramp above: 5 x 5 differences of length 5, over 5 x 6 latents, whatever the batch."""
+    ramp = torch.arange(6.0).expand(5, 6)
+    latents = torch.stack([3 * ramp, 4 * ramp])[None].repeat(3, 1, 1, 1)
+    assert float(losses.latent_total_variation(latents, "paper")) == pytest.approx(125 / 30, rel=1e-5)
+
+
 def object_latents(*, offset: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """A view whose left half shows an object with unit variance, on a background of 5."""
     latents = torch.full((2, 3, 4, 6), 5.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -27,7 +27,8 @@ from latentfields.fields.densification import (
     McmcDensificationConfig,
 )
 from latentfields.fields.registry import new_field
-from latentfields.latent_nerf.config import FitConfig, Space
+from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
+from latentfields.latent_nerf.optimizers import schedule_factor
 from latentfields.latent_nerf.presets import PresetName
 from latentfields.rendering.config import (
     GridSamplingConfig,
@@ -68,6 +69,47 @@ def test_presets_are_what_they_were() -> None:
     assert made == stored
 
 
+SOURCES = (
+    "IG-AE",
+    "LRF",
+    "Nerfstudio 1.1.5",
+    "kplanes_nerfstudio cc5867b",
+    "latent-nerfstudio 8045112",
+    "NeRF (Mildenhall et al. 2020)",
+    "TensoRF (Chen et al. 2022)",
+    "Instant-NGP (Mueller et al. 2022)",
+    "3DGS (Kerbl et al. 2023)",
+    "this package",
+)
+
+
+def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The numbers and texts of a configuration by their paths."""
+    found: dict[str, Any] = {}
+    for name, item in value.items():
+        found |= flat(item, f"{prefix}{name}.") if isinstance(item, dict) else {prefix + name: item}
+    return found
+
+
+def test_every_value_of_the_paper_has_a_source() -> None:
+    """paper_sources.json: every value of every field, in RGB space those that are others, and where it is from."""
+    text = (Path(__file__).parents[1] / "stored" / "paper_sources.json").read_text()
+    stored: dict[str, dict[str, dict[str, Any]]] = json.loads(text)
+    made = {}
+    for field in FIELDS:
+        latent, rgb = (flat(to_json(preset(field, "paper", space=space))) for space in get_args(Space))
+        made[f"{field}/latent"] = latent
+        made[f"{field}/rgb"] = {name: value for name, value in rgb.items() if value != latent[name]}
+    values = {
+        name: {path: entry["value"] for path, entry in entries.items()} for name, entries in stored.items()
+    }
+    assert values == made
+    for entries in stored.values():
+        for path, entry in entries.items():
+            assert entry.keys() == {"value", "source"}, path
+            assert entry["source"].startswith(SOURCES), (path, entry["source"])
+
+
 def test_every_field_has_every_preset() -> None:
     assert set(RECIPES) == set(FIELDS)
     for field, recipes in RECIPES.items():
@@ -75,14 +117,62 @@ def test_every_field_has_every_preset() -> None:
         assert {recipe.field.kind for recipe in recipes.values()} == {field}
 
 
-@pytest.mark.parametrize("name", get_args(PresetName))
-def test_spaces_differ_in_the_space_and_at_most_in_regularisation(name: PresetName) -> None:
+def test_small_spaces_differ_in_the_space_and_at_most_in_regularisation() -> None:
     for field in FIELDS:
-        latent, rgb = preset(field, name), preset(field, name, space="rgb")
+        latent, rgb = preset(field), preset(field, space="rgb")
         assert rgb.space == "rgb"
         assert replace(rgb, space="latent", field=latent.field) == latent
         differences = {k for k, value in vars(rgb.field).items() if value != getattr(latent.field, k)}
-        assert differences == ({"tv_weight"} if (field, name) == ("kplanes", "small") else set())
+        assert differences == ({"tv_weight"} if field == "kplanes" else set())
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_the_papers_fields_in_rgb_space_are_trained_as_their_authors_do(field: FieldName) -> None:
+    latent, rgb = preset(field, "paper"), preset(field, "paper", space="rgb")
+    # Table 16's factors make up for latents; there is no decoder to align.
+    assert (rgb.supervision, rgb.alignment.steps) == (StageConfig(30_000, 1.0), 0)
+    assert rgb.batch_rays == (1024 if field == "vanilla" else 4096)
+    differences = {k for k, value in vars(rgb.field).items() if value != getattr(latent.field, k)}
+    assert differences == ({"upsample_at"} if field == "tensorf" else set())
+    assert (
+        replace(
+            rgb,
+            space="latent",
+            field=latent.field,
+            supervision=latent.supervision,
+            alignment=latent.alignment,
+            batch_rays=latent.batch_rays,
+        )
+        == latent
+    )
+
+
+def test_the_papers_tensorf_is_upsampled_after_the_same_steps_in_both_spaces() -> None:
+    for space in get_args(Space):
+        config = preset("tensorf", "paper", space=space)
+        assert isinstance(config.field, TensorfConfig)
+        moments = [config.supervision.steps * share for share in config.field.upsample_at]
+        assert moments == pytest.approx([2000, 3000, 4000, 5500, 7000])
+
+
+@pytest.mark.parametrize(
+    ("field", "peak", "end"),
+    [
+        ("vanilla", 5e-4, 1.0),
+        ("instant-ngp", 1e-2, 0.01**0.15),
+        ("tensorf", 2e-2, 0.1),
+        ("kplanes", 1e-2, 0.05),
+    ],
+)
+def test_the_papers_learning_rates_in_rgb_space(field: FieldName, peak: float, end: float) -> None:
+    config = preset(field, "paper", space="rgb")
+    assert not isinstance(config.field, GaussiansConfig)
+    model = new_field(config.field, channels=3, head="sigmoid")
+    factor = config.supervision.learning_rate_factor
+    rates = [group["lr"] for group in model.parameter_groups(learning_rate_factor=factor)]
+    assert max(cast(float, rate) for rate in rates) == peak
+    steps = config.supervision.steps
+    assert schedule_factor(config.field.optimizer, progress=1.0, steps=steps) == pytest.approx(end)
 
 
 @pytest.mark.parametrize("sampler", [name for name in get_args(SamplerName) if name != "splatting"])
@@ -104,6 +194,8 @@ def test_table_16(field: FieldName, xi_supervision: float, xi_alignment: float) 
     assert (config.batch_images, config.decoder_learning_rate) == (4, 1e-4)
     assert config.decoder_final_learning_rate ** (1 / 15_000) == pytest.approx(0.9996)
     assert config.subpixels == 1
+    assert config.alignment_objective == "rgb"
+    assert preset(field).alignment_objective == "regularised"
 
 
 @pytest.mark.parametrize("field", RAY_FIELDS)

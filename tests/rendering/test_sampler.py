@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from helpers.field_checks import camera_rays
 from latentfields.cameras import Rays
+from latentfields.latent_nerf.presets import preset
 from latentfields.rendering.config import (
     EvenSamplingConfig,
     GridSamplingConfig,
@@ -61,6 +65,12 @@ def samplers() -> dict[str, Sampler]:
         "even": EvenSampler(EvenSamplingConfig(samples=96)),
         "own": hierarchical(Blob(15.0, 0.15)),
         "shared": hierarchical(None),
+        "added": HierarchicalSampler(
+            HierarchicalSamplingConfig(
+                coarse_samples=64, fine_samples=96, coarse_network="shared", rendered="added"
+            ),
+            None,
+        ),
         "proposal": proposal(Blob(5.0, 0.3), Blob(15.0, 0.15)),
     }
 
@@ -82,7 +92,7 @@ def dense(field: Blob, rays: Rays) -> Rendering:
     return render_intervals(field, shot, enter[:, None] + (leave - enter)[:, None] * edges)[0]
 
 
-@pytest.mark.parametrize("name", ["even", "own", "shared", "proposal"])
+@pytest.mark.parametrize("name", ["even", "own", "shared", "added", "proposal"])
 @pytest.mark.parametrize("seed", [None, 0])
 @torch.no_grad()
 def test_the_picture_is_the_integral(name: str, seed: int | None) -> None:
@@ -95,7 +105,7 @@ def test_the_picture_is_the_integral(name: str, seed: int | None) -> None:
     torch.testing.assert_close(ours.depth, exact.depth, atol=5 * tolerance, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["even", "own", "shared", "proposal"])
+@pytest.mark.parametrize("name", ["even", "own", "shared", "added", "proposal"])
 @torch.no_grad()
 def test_evaluation_is_deterministic_and_training_seeded(name: str) -> None:
     sampler, field, rays = samplers()[name], Blob(), camera_rays(size=12)
@@ -131,6 +141,35 @@ def test_the_coarse_network_is_rendered_and_learns_from_its_own_picture() -> Non
     seen.coarse.sum().backward()
     assert coarse.amplitude.grad is not None
     assert render(hierarchical(None), field, rays).coarse is None
+
+
+class CountingBlob(Blob):
+    """Knows how many points its density and its features were asked for."""
+
+    asked = (0, 0)
+
+    def density(self, points: Tensor) -> Tensor:
+        self.asked = (self.asked[0] + len(points), self.asked[1])
+        return super().density(points)
+
+    def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        found = super().forward(points, directions)
+        self.asked = (self.asked[0] - len(points), self.asked[1] + len(points))
+        return found
+
+
+@pytest.mark.parametrize(("rendered", "coloured"), [("added", 50), ("union", 250)])
+@torch.no_grad()
+def test_the_fine_pass_renders_what_it_added_or_all(
+    rendered: Literal["added", "union"], coloured: int
+) -> None:
+    """TensoRF's densities at 200 samples; colours at 50 others in Nerfstudio, at all of them in NeRF's way."""
+    options = preset("tensorf", "paper").sampling
+    assert isinstance(options, HierarchicalSamplingConfig)
+    assert options.rendered == "added"
+    field, rays = CountingBlob(), camera_rays(size=4)
+    render(HierarchicalSampler(replace(options, rendered=rendered), None), field, rays)
+    assert field.asked == (200 * len(rays), coloured * len(rays))
 
 
 def test_proposals_learn_from_the_loss_and_the_field_from_both() -> None:

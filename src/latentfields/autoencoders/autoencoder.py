@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from latentfields.autoencoders.losses import sampled
 from latentfields.errors import InputError
 from latentfields.files import write_json
+from latentfields.measures.metrics import LATENT_RANGE
 
 STATISTICS_FILE = "latent_statistics.json"
 
@@ -129,6 +130,15 @@ class LatentStatistics:
         values = torch.cat([part.double().transpose(0, 1).flatten(1) for part in latents], dim=1)
         return cls(tuple(values.mean(1).tolist()), tuple(values.std(1).clamp(min=1e-6).tolist()))
 
+    @classmethod
+    def extent(cls, *latents: Tensor) -> LatentStatistics:
+        """Statistics that bring the least and the largest raw latent of every channel to -3 and 3: the ends of
+        `LATENT_RANGE`, for latents (B, C, h, w)."""
+        low = torch.stack([part.double().amin(dim=(0, 2, 3)) for part in latents]).amin(dim=0)
+        high = torch.stack([part.double().amax(dim=(0, 2, 3)) for part in latents]).amax(dim=0)
+        scale = ((high - low) / LATENT_RANGE).clamp(min=1e-6)
+        return cls(tuple(((low + high) / 2).tolist()), tuple(scale.tolist()))
+
 
 class Autoencoder(nn.Module):
     """Encodes images to normalised latents and back."""
@@ -174,12 +184,16 @@ class Autoencoder(nn.Module):
         self.has_statistics = True
 
     @torch.no_grad()
-    def measure_statistics(self, images: Tensor, *, batch_size: int = 8) -> LatentStatistics:
-        """Statistics of the raw latents of images (B, 3, H, W) in [0, 1], on any device; does not set them."""
+    def measure_statistics(
+        self, images: Tensor, *, scale: Literal["spread", "extent"] = "spread", batch_size: int = 8
+    ) -> LatentStatistics:
+        """Statistics of the raw latents of images (B, 3, H, W) in [0, 1], on any device; does not set them.
+
+        Latents are given unit spread, or the same extent (`LatentStatistics.extent`).
+        """
         chunks = images.split(batch_size)
-        return LatentStatistics.of(
-            torch.cat([self.codec.encode(chunk.to(self.device))[0] for chunk in chunks])
-        )
+        latents = torch.cat([self.codec.encode(chunk.to(self.device))[0] for chunk in chunks])
+        return LatentStatistics.of(latents) if scale == "spread" else LatentStatistics.extent(latents)
 
     def renew_statistics(self, images: Tensor) -> None:
         """Normalise latents with their statistics on images (B, 3, H, W) in [0, 1] from now on."""

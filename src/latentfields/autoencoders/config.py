@@ -11,8 +11,9 @@ from typing import Annotated, ClassVar, Literal
 from latentfields.config.checks import Checked, NonNegative, Range, Seed, joined
 from latentfields.errors import ArgumentError
 
-Perceptual = Literal["gradient-similarity", "lpips"]
-"""The perceptual term of Eq. 10: multi-scale gradient similarity (needs no weights), or LPIPS (AlexNet)."""
+Perceptual = Literal["gradient-similarity", "lpips", "lpips-vgg"]
+"""A perceptual distance: multi-scale gradient similarity (needs no weights), LPIPS on AlexNet's features (IG-AE), or on
+those of VGG (latent diffusion models' autoencoders, and hence LRF)."""
 
 
 LARGEST_FACTOR = 64

@@ -6,13 +6,12 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from latentfields.errors import InputError
@@ -27,6 +26,8 @@ _WEIGHTS = re.compile(
 _PROBE = 64
 """Side of the image, in pixels, that tells channels and factor."""
 
+_MAX_BLOCKS, _MAX_SIZE = 100, 4096
+"""Of the settings of a network: published ones have less than ten blocks a level, and 1024 channels or pixels."""
 SUPPORTED_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 
 
@@ -130,6 +131,7 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
                 name_or_folder,
                 f"field '_class_name' is '{class_name}'; expected one of {', '.join(SUPPORTED_CLASSES)}",
             )
+        _require_plausible(name_or_folder, config)
         problem: Exception | None = None
         for variant in _variants(name_or_folder, subfolder):
             try:
@@ -141,8 +143,11 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
                     use_safetensors=True,
                     low_cpu_mem_usage=False,
                 )
-            except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-                # The first tells what is expected; others are looked for in its place.
+            except MemoryError:
+                raise
+            except Exception as error:
+                # Its classes raise whatever a setting that they do not expect leads to. The first error tells what is
+                # expected; other variants are looked for in its place.
                 problem = problem or error
             else:
                 return DiffusersCodec(model.eval(), source=name_or_folder), config
@@ -161,6 +166,15 @@ def _variants(name_or_folder: str, subfolder: str | None) -> list[str | None]:
         if (match := _WEIGHTS.fullmatch(file.name))
     }
     return [None] if None in found or not found else sorted(found)
+
+
+def _require_plausible(name: str, config: Mapping[str, Any]) -> None:
+    """Raise InputError for sizes that no autoencoder has: to build such a network would take all time or memory."""
+    for field, value in config.items():
+        largest = _MAX_BLOCKS if "blocks" in field or "layers" in field else _MAX_SIZE
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(number, int | float) and not -_MAX_SIZE <= number <= largest:
+                raise InputError(name, f"field '{field}' is {value}; expected numbers up to {largest}")
 
 
 def _find_config(name_or_folder: str, local: bool) -> tuple[dict[str, Any], str | None]:

@@ -16,8 +16,8 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders
-from latentfields.measures.metrics import Scores, psnr, ssim
-from latentfields.measures.perceptual import multiscale_gmsd
+from latentfields.measures.metrics import Scores
+from latentfields.measures.standard import image_measures
 from latentfields.process import choose_device
 
 BATCH = 16
@@ -83,7 +83,7 @@ def reconstruction_scores(autoencoder: Autoencoder, images: Tensor) -> dict[str,
 
 
 def _scores(decoded: Tensor, images: Tensor) -> Scores:
-    measures = {"psnr": psnr, "ssim": ssim, "ms_gmsd": multiscale_gmsd}
+    measures, _ = image_measures()
     batches = [
         {name: measure(a, b) for name, measure in measures.items()}
         for a, b in zip(decoded.split(BATCH), images.split(BATCH), strict=True)

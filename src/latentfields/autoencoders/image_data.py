@@ -79,6 +79,10 @@ class TrainingImages:
             images += [self._render(self.renders, generator) for _ in range(renders)]
         return torch.stack(images)
 
+    def central_square(self, generator: torch.Generator) -> Tensor:
+        """The central square of a random photograph, downscaled to (3, size, size) in [0, 1]: not augmented."""
+        return centre_square(self.photos[random_integer(len(self.photos), generator)], size=self.size)
+
     def _photo(self, generator: torch.Generator) -> Tensor:
         photo = self.photos[random_integer(len(self.photos), generator)]
         height, width = photo.shape[:2]

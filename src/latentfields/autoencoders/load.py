@@ -35,6 +35,9 @@ CLASSES: Mapping[str, Loader] = MappingProxyType(
 )
 """The loader of every class of autoencoders, by its name in config.json."""
 
+_LARGEST = 1e30
+"""Of latent statistics; larger ones, and NaN, are no measurements."""
+
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -141,6 +144,6 @@ def _statistics(folder: Path, config: dict[str, Any], channels: int) -> LatentSt
 
 def _numbers(value: Any, count: int, source: Path, field: str) -> tuple[float, ...]:
     fits = isinstance(value, list | tuple) and len(value) == count
-    if not fits or not all(isinstance(item, int | float) and math.isfinite(item) for item in value):
+    if not fits or not all(isinstance(item, int | float) and abs(item) <= _LARGEST for item in value):
         raise InputError(source, f"latent {field} should be a list of {count} numbers, one per channel")
     return tuple(map(float, value))

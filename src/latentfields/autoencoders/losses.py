@@ -37,13 +37,13 @@ def sampled(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator | 
 
 
 def perceptual_loss(kind: Perceptual, device: torch.device) -> PerceptualLoss:
-    """L_p of Eq. 10. Raises InputError when LPIPS is asked for and cannot be had."""
+    """The distance of that name. Raises InputError when LPIPS is asked for and cannot be had."""
     if kind == "gradient-similarity":
         return gradient_similarity_loss
-    distance = load_lpips("alex", device=device)
+    distance = load_lpips("vgg" if kind == "lpips-vgg" else "alex", device=device)
     if isinstance(distance, Unavailable):
         raise InputError(
-            "perceptual", f"lpips cannot be used because {distance.reason}; use gradient-similarity instead"
+            "perceptual", f"{kind} cannot be used because {distance.reason}; use gradient-similarity instead"
         )
     return distance
 

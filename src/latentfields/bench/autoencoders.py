@@ -154,6 +154,8 @@ AUTOENCODERS = Study(
                 Value("autoencoder_psnr", "autoencoder alone, dB"),
                 Value("supervision_psnr", "after Latent Supervision, dB"),
                 Value("psnr", "after RGB Alignment, dB"),
+                Value("lpips", "LPIPS (alex)", ".3f", optional=True),
+                Value("lpips_vgg", "LPIPS (VGG)", ".3f", optional=True),
                 Value("cpu_seconds", "training, CPU s"),
                 Value("render_milliseconds", "rendering, ms"),
                 Value("frame_milliseconds", "with decoding, ms"),

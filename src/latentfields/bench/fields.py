@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import Measured, Pivot, Record, Row, Value, distinct, select
+from latentfields.bench.rows import Measured, Pivot, Record, Row, Value, distinct, select, where_measured
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, Scale
 from latentfields.bench.study import Labels, Study, Work, Workplace
 from latentfields.config.checks import Checked
@@ -162,14 +162,16 @@ def first_pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
 NERF_AND_SPACE = {"field": "NeRF", "space": "space"}
 
 
-def by_family(measure: str, title: str, *, needs: str = "") -> Pivot:
+def by_family(measure: str, title: str, *, needs: str = "", spec: str = ".2f") -> Pivot:
     """Return a table with a row for every NeRF and space, a column for every family, and one for all."""
-    return Pivot(title, NERF_AND_SPACE, (Value(measure, "all"),), columns="family", needs=needs)
+    return Pivot(title, NERF_AND_SPACE, (Value(measure, "all", spec),), columns="family", needs=needs)
 
 
 NOVEL_VIEWS = (
     by_family("psnr", "Decoded novel views: PSNR, dB"),
     by_family("ssim", "The same: SSIM"),
+    where_measured(by_family("lpips", "The same: LPIPS (alex)", needs="lpips", spec=".3f")),
+    where_measured(by_family("lpips_vgg", "The same: LPIPS (VGG)", needs="lpips_vgg", spec=".3f")),
 )
 """Tables 1 and 5 to 10."""
 

@@ -20,8 +20,8 @@ from latentfields.bench.memory import PeakMemory, peak_memory
 from latentfields.bench.rows import Record
 from latentfields.bench.scenes import StudyScene
 from latentfields.cameras import Cameras
-from latentfields.files import read_json
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.metrics import Scores
@@ -30,7 +30,6 @@ from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
-from latentfields.training.recipe import METRICS_FILE
 
 TIMED_SINGLY, TIMED_TOGETHER = 7, 8
 """Test views that are rendered to time it: one by one, as someone would who moves around, or as one batch."""
@@ -63,7 +62,7 @@ def fit_and_score(
             "ssim": images["ssim"],
             "seconds": metrics["training_seconds"],
             "kernels": metrics["kernels"],
-        }
+        } | {name: images[name] for name in PERCEPTUAL if name in images}
         records = read_log(run.folder)
         if all("cpu_seconds" in record for record in records):
             curve = quality_curve(records, final_psnr=images["psnr"])
@@ -81,6 +80,10 @@ def fit_and_score(
                 "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
             }
         return result
+
+
+PERCEPTUAL = ("lpips", "lpips_vgg")
+"""Measures of a fit's decoded test views that are there where LPIPS's weights are on the machine."""
 
 
 def quality_curve(records: Sequence[Record], *, final_psnr: float) -> list[dict[str, float]]:
@@ -181,7 +184,7 @@ def _fitted(
     loaded = None if autoencoder is None else load_autoencoder(autoencoder)
     with peak_memory(choose_device(device)) as memory:
         run = fit(scene, loaded, out=folder, config=config, device=device)
-    yield run, read_json(folder / METRICS_FILE), memory
+    yield run, read_metrics(folder), memory
     shutil.rmtree(folder)
 
 

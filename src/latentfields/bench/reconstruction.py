@@ -97,11 +97,14 @@ def reconstruction_table(kind: str, rows: Sequence[Row]) -> Table | None:
     if not rows:
         return None
     families = f" ({', '.join(FAMILIES)})" if kind == OBJECTS else ""
-    measures = (("psnr", "PSNR"), ("ssim", "SSIM"), ("ms_gmsd", "MS-GMSD"))
+    measures = {"psnr": "PSNR", "ssim": "SSIM", "ms_gmsd": "MS-GMSD"}
+    measures |= {"lpips": "LPIPS (alex)", "lpips_vgg": "LPIPS (VGG)"}
     pivot = Pivot(
         f"{kind}{families}: {rows[0].values['images']:.0f} images",
         {"autoencoder": "autoencoder"},
-        tuple(Value(name, title, ".4g") for name, title in measures),
+        tuple(
+            Value(name, title, ".4g", optional=name.startswith("lpips")) for name, title in measures.items()
+        ),
         kind=kind,
     )
     return pivot.table({kind: rows})

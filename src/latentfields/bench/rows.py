@@ -6,7 +6,7 @@ Free of heavy imports, for the command line.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,11 @@ class Spread:
             return cls(mean, 0.0, 1)
         variance = math.fsum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)
         return cls(mean, math.sqrt(variance), len(numbers))
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean; 0 for a single measurement, which has none that is known."""
+        return self.deviation / math.sqrt(self.count)
 
     def text(self, spec: str = ".2f", *, sign: str = "") -> str:
         """Return mean and deviation, if there is one, as the format `spec` writes them."""
@@ -170,9 +175,23 @@ class Pivot:
         return Table(self.title, (*heads, *titles), tuple(found), note=self.note)
 
 
+TableOf = Callable[[Any, Measured], "Table | None"]
+"""Makes a table, or none, of a study's configuration and of what was measured."""
+
+
+def where_measured(pivot: Pivot) -> TableOf:
+    """Return the entry of a study that is the table, and left out where no row has the measure that it needs."""
+
+    def table(config: Any, measured: Measured) -> Table | None:
+        rows = measured[pivot.kind]
+        return pivot.table(measured) if any(pivot.needs in row.values for row in rows) else None
+
+    return table
+
+
 @dataclass(frozen=True)
 class Claim:
-    """One claim of a paper, judged by what was measured."""
+    """One claim of a paper, judged by what was measured: it holds where a mean is beyond it by its standard error."""
 
     statement: str
     required: str
@@ -182,15 +201,22 @@ class Claim:
 
 
 def at_least(statement: str, measured: Sequence[float], bound: float) -> Claim:
-    """Return the claim that the mean of measurements, in dB, is not below a bound."""
+    """Return the claim that measurements, in dB, are not below a bound: their mean less its standard error is not."""
     spread = Spread.of(measured)
-    return Claim(statement, f">= {bound:+.2f} dB", f"{spread.text(sign='+')} dB", spread.mean >= bound)
+    holds = spread.mean - spread.error >= bound
+    return Claim(statement, f">= {bound:+.2f} dB", f"{spread.text(sign='+')} dB", holds)
+
+
+def at_most(statement: str, measured: Sequence[float], bound: float) -> Claim:
+    """Return the claim that measurements are not above a bound: their mean and its standard error are not."""
+    spread = Spread.of(measured)
+    return Claim(statement, f"<= {bound:.2f}", str(spread), spread.mean + spread.error <= bound)
 
 
 def above_zero(statement: str, measured: Sequence[float], *, unit: str = " dB", spec: str = ".2f") -> Claim:
-    """Return the claim that the mean of measurements is above 0."""
+    """Return the claim that measurements are above 0: their mean is, by more than its standard error."""
     spread = Spread.of(measured)
-    return Claim(statement, f"> 0{unit}", spread.text(spec, sign="+") + unit, spread.mean > 0)
+    return Claim(statement, f"> 0{unit}", spread.text(spec, sign="+") + unit, spread.mean > spread.error)
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:

@@ -16,6 +16,7 @@ from latentfields.igae import config as igae
 from latentfields.igae.config import IgaeConfig
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.encoder import config as encoder
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
@@ -176,9 +177,7 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
             fit_steps=None,
             divisors=(4, 2, 1),
             encoder=encoder.PAPER,
-            decoder=DecoderTrainingConfig(
-                steps=100_000, crop=512, learning_rate=4.5e-6, final_learning_rate=1.0
-            ),
+            decoder=decoder.PAPER,
         ),
     }
 )

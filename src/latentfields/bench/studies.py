@@ -21,7 +21,7 @@ from latentfields.bench.fields import (
 from latentfields.bench.igae import IGAE, IgaeStudyConfig
 from latentfields.bench.lrf import LRF, LrfStudyConfig
 from latentfields.bench.reconstruction import RECONSTRUCTION, ReconstructionStudyConfig
-from latentfields.bench.rows import Pivot
+from latentfields.bench.rows import Pivot, TableOf
 from latentfields.bench.study import Findings, Study
 
 STUDIES: tuple[Study[Any], ...] = (FIELDS, IGAE, AUTOENCODERS, CONVERGENCE, RECONSTRUCTION, LRF)
@@ -62,7 +62,7 @@ class Alias:
     """Former defaults, where today's differ."""
 
 
-def _part(name: str, *tables: Pivot) -> Study[Any]:
+def _part(name: str, *tables: Pivot | TableOf) -> Study[Any]:
     """`bench fields` with some of its tables, on a page of its own."""
     return replace(FIELDS, name=name, page=name, tables=tables)
 

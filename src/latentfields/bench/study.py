@@ -127,6 +127,7 @@ class Study(Generic[C]):
     def _run_in(self, config: C, folder: Path, *, processes: int, device: str, command: str) -> Findings:
         """As `run`, in a folder that no other process works in."""
         from latentfields.bench.page import write_pages
+        from latentfields.measures.standard import image_measures
         from latentfields.pages.report import Report
 
         for claimed, settings in self.settings(config, folder).items():
@@ -134,6 +135,8 @@ class Study(Generic[C]):
         results = self.measure(config, Workplace(folder, processes, device))
         measured = self.rows(results)
         claims = [] if self.claims is None else self.claims(measured)
+        notes = list(results.get("notes", ())) if isinstance(results, dict) else []
+        notes += [note for note in image_measures()[1] if note not in notes]
         if self.claims is not None:
             results["claims"] = [asdict(claim) for claim in claims]
         write_json(folder / self.results_file, results)
@@ -141,7 +144,7 @@ class Study(Generic[C]):
             results=results,
             claims=tuple(claims),
             tables=tuple(self.all_tables(config, measured, claims)),
-            notes=tuple(results.get("notes", ())) if isinstance(results, dict) else (),
+            notes=tuple(notes),
             page=folder / f"{self.page}.html",
         )
         report = Report(

@@ -126,11 +126,9 @@ class Fit:
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:
-    from latentfields.files import read_json
-    from latentfields.latent_nerf.evaluate import mean_scores
-    from latentfields.training.recipe import METRICS_FILE
+    from latentfields.latent_nerf.evaluate import mean_scores, read_metrics
 
-    metrics = read_json(out / METRICS_FILE)
+    metrics = read_metrics(out)
     return {
         "run": str(out),
         "report": str(report),

@@ -22,7 +22,7 @@ from latentfields.cli.options import (
 from latentfields.config.checks import require_at_least
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
+from latentfields.lrf.decoder.config import PRESETS, DecoderTrainingConfig, latent_field_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ class AlignDecoder:
     field: FieldName = "gaussians"
     """Representation of the scenes."""
     preset: PresetName = "small"
-    """Settings of the fits: `small` for one CPU core, `paper` for a GPU."""
+    """Settings of fits and training: `small` for one CPU core, `paper` for a GPU (Eq. 11 with the losses and rates of
+    LRF's App. A.3)."""
     settings: Settings = None
     fit_steps: int | None = None
     """Steps of every fit; by default all those of the preset."""
@@ -59,15 +60,15 @@ class AlignDecoder:
     checkpoint_seconds: CheckpointSeconds = 30.0
     device: Device = "auto"
     threads: Threads = 1
-    training: Annotated[DecoderTrainingConfig, tyro.conf.arg(name="")] = dataclasses.field(
-        default_factory=DecoderTrainingConfig
+    training: Annotated[DecoderTrainingConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = (
+        dataclasses.field(default_factory=DecoderTrainingConfig)
     )
 
     @classmethod
     def starting_point(cls, arguments: Sequence[str]) -> AlignDecoder:
-        """The alignment that --settings describes."""
-        known = chosen(arguments, {"settings": Path})
-        training = with_settings(DecoderTrainingConfig(), known.get("settings"))
+        """The alignment that --preset and --settings describe."""
+        known = chosen(arguments, {"preset": PresetName, "settings": Path})
+        training = with_settings(PRESETS[known.get("preset", "small")], known.get("settings"))
         return cls(scenes=tyro.MISSING, out=tyro.MISSING, training=training, **known)
 
     def run(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -276,6 +276,10 @@ RayFieldName = Literal["triplane", "kplanes", "tensorf", "instant-ngp", "vanilla
 FieldName = Literal[RayFieldName, "gaussians"]
 
 
+Statistics = Literal["autoencoder", "scene", "scene-min-max"]
+"""What gives latents their scale: an autoencoder's statistics, or the spread or extent of a scene's training views."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A preset of a method: the field, its rendering, and its training.
@@ -299,24 +303,67 @@ class Recipe:
     """Multiplies the field's learning rates in that stage: xi_align."""
     batch_images: int = 4
     """Whole latent images per step."""
-    statistics: Literal["autoencoder", "scene"] = "autoencoder"
-    """What gives latents their unit scale: the autoencoder's statistics, or those of the scene's training views."""
+    statistics: Statistics = "autoencoder"
+    """What gives latents their scale: the autoencoder's statistics, or those of the scene's training views."""
+    rgb_steps: int | None = None
+    """Steps in RGB space, with the field's own learning rates; None takes those of both stages together."""
+    rgb_batch_rays: int = 4096
+    """Random pixels per step in RGB space."""
+
+
+SUPERVISION_STEPS = 10_000
+"""Iterations of Latent Supervision in Table 16."""
+RGB_STEPS = 30_000
+"""Steps of a method in RGB space, for which the schedules of Nerfstudio's methods are made."""
 
 
 def _table_16(
-    field: RayFieldConfig, sampling: RaySampling, *, xi_supervision: float, xi_alignment: float
+    field: RayFieldConfig,
+    sampling: RaySampling,
+    *,
+    xi_supervision: float,
+    xi_alignment: float,
+    rgb_field: RayFieldConfig | None = None,
+    rgb_batch_rays: int = 4096,
 ) -> Recipe:
-    """A method with what IG-AE's Table 16 has for all: iterations, and images per step."""
+    """A method with what IG-AE's Table 16 has for all: iterations, and images per step.
+
+    xi makes up for latents in the place of colours (App. B.2): in RGB space the method is as its authors have it.
+    """
     return Recipe(
         field,
         sampling,
-        supervision_steps=10_000,
+        rgb_field=rgb_field,
+        rgb_steps=RGB_STEPS,
+        rgb_batch_rays=rgb_batch_rays,
+        supervision_steps=SUPERVISION_STEPS,
         supervision_factor=xi_supervision,
         alignment_steps=15_000,
         alignment_factor=xi_alignment,
         batch_images=4,
     )
 
+
+_TENSORF_UPSAMPLED = (2000, 3000, 4000, 5500, 7000)
+"""Steps of Nerfstudio's TensoRF after which it is upsampled."""
+
+_TENSORF = TensorfConfig(
+    initial_resolution=128,
+    final_resolution=300,
+    upsample_at=tuple(step / SUPERVISION_STEPS for step in _TENSORF_UPSAMPLED),
+    density_components=16,
+    appearance_components=48,
+    hidden=128,
+    view_dependent=True,
+    feature_octaves=2,
+    density_shift=-10.0,
+    factors_learning_rate=2e-2,
+    network_learning_rate=1e-3,
+    # Nerfstudio's 1e-3 and 1e-4, times a factor 2 in its total variation.
+    density_tv_weight=2e-3,
+    appearance_tv_weight=2e-4,
+    optimizer=OptimizerConfig(beta2=0.999, eps=1e-8, schedule_steps=30_000),
+)
 
 RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
     {
@@ -346,12 +393,13 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                         beta2=0.999,
                         eps=1e-12,
                         schedule="cosine",
-                        final_learning_rate=0.0,
+                        final_learning_rate=0.05,
                         schedule_steps=30_000,
                         warmup_steps=512,
                     ),
                 ),
-                ProposalSamplingConfig(),
+                # Nerfstudio means the excess over the intervals, and the total variation over the networks.
+                ProposalSamplingConfig(interlevel_weight=1 / 48, tv_weight=5e-5),
                 xi_supervision=0.1,
                 xi_alignment=0.1,
             ),
@@ -359,26 +407,15 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
         "tensorf": {
             "small": Recipe(TensorfConfig()),
             "paper": _table_16(
-                TensorfConfig(
-                    initial_resolution=128,
-                    final_resolution=300,
-                    upsample_at=(0.2, 0.3, 0.4, 0.55, 0.7),
-                    density_components=16,
-                    appearance_components=48,
-                    hidden=128,
-                    view_dependent=True,
-                    feature_octaves=2,
-                    density_shift=-10.0,
-                    factors_learning_rate=2e-2,
-                    network_learning_rate=1e-3,
-                    # Nerfstudio's 1e-3 and 1e-4, times a factor 2 in its total variation.
-                    density_tv_weight=2e-3,
-                    appearance_tv_weight=2e-4,
-                    optimizer=OptimizerConfig(beta2=0.999, eps=1e-8, schedule_steps=30_000),
+                _TENSORF,
+                HierarchicalSamplingConfig(
+                    coarse_samples=200, fine_samples=50, coarse_network="shared", rendered="added"
                 ),
-                HierarchicalSamplingConfig(coarse_samples=200, fine_samples=50, coarse_network="shared"),
                 xi_supervision=0.01,
                 xi_alignment=0.1,
+                rgb_field=replace(
+                    _TENSORF, upsample_at=tuple(step / RGB_STEPS for step in _TENSORF_UPSAMPLED)
+                ),
             ),
         },
         "instant-ngp": {
@@ -415,6 +452,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                 HierarchicalSamplingConfig(),
                 xi_supervision=0.1,
                 xi_alignment=1.0,
+                rgb_batch_rays=1024,
             ),
         },
         "gaussians": {
@@ -426,7 +464,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                 batch_images=2,
                 statistics="scene",
             ),
-            # As the code released with LRF trains them, with the constants of 3DGS.
+            # As the code released with LRF trains them, with the constants of 3DGS, whose rates are for [0, 1].
             "paper": Recipe(
                 GaussiansConfig(
                     initial=100_000,
@@ -448,7 +486,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                 alignment_steps=0,
                 alignment_factor=1.0,
                 batch_images=1,
-                statistics="scene",
+                statistics="scene-min-max",
             ),
         },
     }

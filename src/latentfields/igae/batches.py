@@ -17,6 +17,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.autoencoders.losses import latent_noise
+from latentfields.igae.config import PhotoCrops
 
 T = TypeVar("T")
 
@@ -93,13 +94,14 @@ class BatchSchedule:
         return views[torch.from_numpy(random.choice(len(views), count, replace=False))]
 
 
-def photo_crops(photos: TrainingImages, seeds: tuple[int, ...]) -> Tensor:
-    """One random crop (P, 3, S, S) for every seed."""
+def photo_crops(photos: TrainingImages, seeds: tuple[int, ...], *, crops: PhotoCrops = "random") -> Tensor:
+    """A random photograph for every seed, (P, 3, S, S): a random square of it, or the central one."""
     if not seeds:
         return torch.empty(0, 3, photos.size, photos.size)
-    return torch.cat(
-        [photos.batch(photos=1, renders=0, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    )
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    if crops == "centre":
+        return torch.stack([photos.central_square(generator) for generator in generators])
+    return torch.cat([photos.batch(photos=1, renders=0, generator=generator) for generator in generators])
 
 
 def batch_noise(plan: BatchPlan, *, strongest: float, shape: tuple[int, int, int]) -> Tensor:

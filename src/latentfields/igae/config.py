@@ -1,8 +1,10 @@
 """Configurations of an IG-AE's training (IG-AE Sec. 4). Free of heavy imports, for the command line.
 
-Units of all losses: means over elements, images in [0, 1], latents normalised to unit spread per channel. The paper
-states neither; the code released with it had images in [-1, 1] and latents squashed by tanh(0.02 z), where a weight of
-1 on the latent term is worth a few thousandths here, beside 0.4 for the terms about images.
+Units of the losses (`IgaeConfig.units`): means over elements, by default of images in [0, 1] and of latents normalised
+to unit spread per channel. The paper states neither; the code released with it has images in [-1, 1] and latents
+squashed by tanh(0.02 z), where a weight of 1 on the latent term is worth a few thousandths of one here, and a weight of
+1 on a term about images four. Table 15's weights are for the latter, and so is `paper`; `paper-normalised` has its
+numbers in this package's units, where L_latent outweighs reconstruction.
 
 `small` and `tiny` differ from Table 15 in more than scale: L_ae decodes latents with noise, without which the encoder
 hides detail in small differences; the autoencoder's preservation weighs more than L_RGB (in the paper a tenth of it),
@@ -13,18 +15,23 @@ term, which is not LPIPS, weighs a tenth.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
-from latentfields.config.checks import Checked, NonNegative, Range, Seed
+from latentfields.config.checks import Checked, NonNegative, Range, Seed, joined
+from latentfields.errors import ArgumentError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.config import DensityGridConfig
 
 EPOCH_DECAY = 0.988
 """What is left of the learning rates after every epoch of Table 15, which has 50 and 75 of them in its two phases."""
+
+RELEASED_TV = 64 * 64 / (64 + 64)
+"""The released code divides planes' squared differences, of 64 x 64 cells, by the sum of their sides instead of the
+product in Eq. 13: so much more is a weight of its worth."""
 
 Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
 """What is left out: nothing; L_3D; L_ae; or the update of the latent scenes in the joint phase."""
@@ -32,6 +39,19 @@ Ablation = Literal["none", "no-3d", "no-preservation", "frozen-scenes"]
 LatentUnit = Literal["reference", "object"]
 """Unit of L_latent: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the variance
 of the current latents over the object in each view, so that encoders cannot lower the term by losing contrast."""
+
+
+Units = Literal["normalised", "released"]
+"""Units of all losses: images in [0, 1] and latents of unit spread; or, as in the code released with the paper, images
+in [-1, 1] and tanh(0.02 z) of raw latents z, whose total variation is that of z."""
+
+TotalVariation = Literal["mean", "paper"]
+"""Form of both total variations: means over elements, planes and scenes; or Eqs. 13 and 14 as they stand, 1/(H W) times
+a sum of norms over channels, summed over planes and the scenes of a batch, and meaned over its photographs."""
+
+PhotoCrops = Literal["random", "centre"]
+"""Part of a photograph that is trained on: a random square, flipped half of the time; or, as in the paper (Sec. 5.1),
+the central square, scaled down."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +146,8 @@ class JointConfig(Checked):
     """Norm that the gradient of the encoder, and that of the decoder, is shortened to where it is longer."""
     latent_unit: LatentUnit = "reference"
     """Unit of L_latent."""
+    photo_crops: PhotoCrops = "random"
+    """Part of a photograph that is trained on."""
     latent_noise: float = 0.0
     """Strongest noise added to encoded latents before L_ae decodes them (Eqs. 9, 10): for every image a standard
     deviation from 0 to this, in units of the starting autoencoder's latents. 0 adds none, as the paper."""
@@ -147,10 +169,23 @@ class IgaeConfig(Checked):
     """Second phase."""
     perceptual: Perceptual = "gradient-similarity"
     """The perceptual term."""
+    units: Units = "normalised"
+    """Units of all losses, in both phases."""
+    tv: TotalVariation = "mean"
+    """Form of the total variations of planes and latents, in both phases."""
     ablation: Ablation = "none"
     """What is left out of the joint phase."""
     seed: Seed = 0
     """Seed of the latent scenes, of batches and of the jitter."""
+
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError for a value out of range, and for two units of L_latent at once."""
+        super().check(path)
+        if self.units == "released" and self.joint.latent_unit != "reference":
+            raise ArgumentError(
+                joined(path, "joint.latent_unit"),
+                f"is {self.joint.latent_unit} with `{joined(path, 'units')}` released; expected reference",
+            )
 
     @property
     def has_3d(self) -> bool:
@@ -215,7 +250,7 @@ SMALL = IgaeConfig(
 )
 """Half an hour of one core, for a hundred scenes."""
 
-PAPER = IgaeConfig(
+PAPER_NORMALISED = IgaeConfig(
     pretraining=PretrainingConfig(
         scenes_per_batch=32,
         views_per_scene=1,
@@ -226,11 +261,24 @@ PAPER = IgaeConfig(
     ),
     perceptual="lpips",
 )
-"""Table 15. The first phase, which the table leaves out but for its epochs, is as in the released code."""
+"""Table 15's numbers in this package's units: what earlier versions called `paper`. L_latent, which is 1600 times as
+heavy there for raw latents of spread 2.5, trades reconstruction for latents of low contrast."""
 
-IgaePreset = Literal["tiny", "small", "paper"]
+PAPER = replace(
+    PAPER_NORMALISED,
+    pretraining=replace(PAPER_NORMALISED.pretraining, tv_weight=1e-5 * RELEASED_TV),
+    joint=replace(PAPER_NORMALISED.joint, photo_crops="centre"),
+    units="released",
+    tv="paper",
+)
+"""Table 15, in the units that its weights are for. The first phase, which the table leaves out but for its epochs, is
+as in the released code."""
 
-PRESETS: Mapping[IgaePreset, IgaeConfig] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
+IgaePreset = Literal["tiny", "small", "paper", "paper-normalised"]
+
+PRESETS: Mapping[IgaePreset, IgaeConfig] = MappingProxyType(
+    {"tiny": TINY, "small": SMALL, "paper": PAPER, "paper-normalised": PAPER_NORMALISED}
+)
 """Configurations by name."""
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from latentfields.autoencoders.image_data import photo_paths, read_photo
 from latentfields.errors import ArgumentError
 from latentfields.igae.batches import photo_crops
-from latentfields.igae.config import IgaeConfig
+from latentfields.igae.config import IgaeConfig, PhotoCrops
 from latentfields.igae.image_cache import (
     CachedViews,
     Photos,
@@ -83,7 +83,7 @@ class TrainingData:
             processes.wait()
         return cls(views, real)
 
-    def statistics_images(self, *, seed: int) -> Tensor:
+    def statistics_images(self, *, seed: int, crops: PhotoCrops) -> Tensor:
         """Random scene views and photographs (B, 3, S, S), an equal number of each, to measure latents on."""
         generator = torch.Generator().manual_seed(seed)
         train = torch.cat(self.views.train)
@@ -92,5 +92,5 @@ class TrainingData:
         ]
         if self.photos is not None:
             seeds = torch.randint(2**62, (STATISTICS_IMAGES,), generator=generator).tolist()
-            images.append(photo_crops(self.photos.train, tuple(seeds)))
+            images.append(photo_crops(self.photos.train, tuple(seeds), crops=crops))
         return torch.cat(images)

@@ -112,7 +112,8 @@ class _Phases:
         self.dashboard = Dashboard(out, autoencoder, self.scenes, data.photos, config, command=command)
 
     def _renew_statistics(self) -> None:
-        self.autoencoder.renew_statistics(self.data.statistics_images(seed=self.config.seed))
+        images = self.data.statistics_images(seed=self.config.seed, crops=self.config.joint.photo_crops)
+        self.autoencoder.renew_statistics(images)
 
     def pretrain(self, pretrained: Path | None, loop: LoopConfig) -> None:
         """First phase, or its result from another run."""
@@ -193,5 +194,7 @@ def _require_first_phase(folder: Path, run: IgaeRunConfig) -> None:
 
 def _first_phase(run: IgaeRunConfig) -> dict[str, Any]:
     """The settings that the result of the first phase depends on."""
-    own = {name: getattr(run.training, name) for name in ("size", "scenes", "pretraining", "seed")}
+    own = {
+        name: getattr(run.training, name) for name in ("size", "scenes", "pretraining", "units", "tv", "seed")
+    }
     return {"autoencoder": run.autoencoder, "scene folders": run.scenes, **own}

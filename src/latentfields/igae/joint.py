@@ -115,10 +115,13 @@ class JointTrainer:
             mine=mine,
             pictures=Pictures(
                 images=self.training.views.images(torch.cat(mine.views)) if mine.views else nothing,
-                photos=nothing if self.photos is None else photo_crops(self.photos.train, mine.photo_seeds),
+                photos=nothing if self.photos is None else self._photographs(self.photos, mine),
                 noise=self._noise(mine),
             ),
         )
+
+    def _photographs(self, photos: Photos, mine: BatchPlan) -> Tensor:
+        return photo_crops(photos.train, mine.photo_seeds, crops=self.config.joint.photo_crops)
 
     def _noise(self, mine: BatchPlan) -> Tensor | None:
         strongest = self.config.joint.latent_noise
@@ -180,12 +183,14 @@ class JointTrainer:
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
             seen = self.training.render(active, batch.mine, update_grids=moves)
-            return SceneRenderings(seen, planes_total_variation(active))
+            return SceneRenderings(seen, planes_total_variation(active, self.config.tv))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:
         """For every term, how much this process's mean counts in the mean over the global batch."""
         names = TERMS_3D if self.config.has_3d else ()
         shares = dict.fromkeys(names, batch.scene_share)
+        if "tv_planes" in shares and self.config.tv == "paper":
+            shares["tv_planes"] = 1.0  # A sum over scenes already.
         if self.config.has_preservation:
             shares[TERM_SYNTHETIC] = batch.scene_share
             shares |= dict.fromkeys(TERMS_REAL, batch.photo_share)

@@ -1,6 +1,7 @@
 """The training objective of an IG-AE, equation by equation (IG-AE Sec. 4.2 to 4.4).
 
-Squared norms are means over elements, so that the weights do not depend on resolution or batch size. Which parameters
+Squared norms are means over elements, so that the weights do not depend on resolution or batch size; in which units
+images and latents are, the caller says (`units`). Which parameters
 a term moves follows from what it is given: encoded latents z = E(x) lead to the encoder phi, rendered latents z~ to the
 latent scenes tau, decoded images to the decoder psi and to whatever was decoded.
 
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from latentfields.fields.total_variation import total_variation
-from latentfields.igae.config import IgaeWeightsConfig
+from latentfields.fields.total_variation import total_variation, total_variation_sum
+from latentfields.igae.config import IgaeWeightsConfig, TotalVariation
 
 SMALLEST_VARIANCE = 0.02
 """Added to an object's variance, so that views of plain surfaces do not outweigh all others."""
@@ -59,9 +60,10 @@ def photo_reconstruction_loss(photos: Tensor, reconstructions: Tensor) -> Tensor
     return (photos - reconstructions).square().mean()
 
 
-def latent_total_variation(latents: Tensor) -> Tensor:
-    """L_TV(k) of Eq. 10: total variation with (p, q) = (2, 1) of latents k (B, C, h, w); Eq. 13."""
-    return total_variation(latents.permute(0, 2, 3, 1), p=2, q=1)
+def latent_total_variation(latents: Tensor, form: TotalVariation = "mean") -> Tensor:
+    """L_TV(k) of Eq. 10: total variation with (p, q) = (2, 1) of latents k (B, C, h, w), meaned over images; Eq. 13."""
+    maps = latents.permute(0, 2, 3, 1)
+    return total_variation(maps, p=2, q=1) if form == "mean" else total_variation_sum(maps, p=2, q=1).mean()
 
 
 def real_autoencoder_loss(

@@ -15,10 +15,11 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
 from latentfields.igae import losses
 from latentfields.igae.config import IgaeConfig
+from latentfields.igae.units import LossUnits
 from latentfields.rendering.rendering import Rendering
 
 TERMS_3D = ("latent", "rgb", "tv_planes")
-"""Names in the log of the terms of L_3D (Eq. 8): means over the scenes of a batch."""
+"""Names in the log of the terms of L_3D (Eq. 8): means over the scenes of a batch; the last may be a sum."""
 TERM_SYNTHETIC = "ae_synthetic"
 """Name of the term of L_ae about scene views (Eq. 9): a mean over the scenes of a batch."""
 TERMS_REAL = ("ae_real", "perceptual", "tv_latents")
@@ -73,24 +74,27 @@ def loss_terms(
     preserved = list(noisy.tensor_split([len(images)])) if config.has_preservation else [latents[:0]] * 2
     parts = [*rendered, *preserved]
     decoded = autoencoder.decode(torch.cat(parts)).split([len(part) for part in parts])
+    units = LossUnits(config.units, autoencoder)
+    views, real = units.images(images), units.images(photos)
     terms: dict[str, Tensor] = {}
     if renderings is not None and len(images):
-        terms["latent"] = _latent_term(encoded, renderings.seen, config)
-        terms["rgb"] = losses.rgb_loss(images, decoded[0])
+        terms["latent"] = _latent_term(encoded, renderings.seen, config, units)
+        terms["rgb"] = losses.rgb_loss(views, units.images(decoded[0]))
         terms["tv_planes"] = renderings.planes_variation
     if config.has_preservation and len(images):
-        terms["ae_synthetic"] = losses.synthetic_autoencoder_loss(images, decoded[-2])
+        terms["ae_synthetic"] = losses.synthetic_autoencoder_loss(views, units.images(decoded[-2]))
     if config.has_preservation and len(photos):
-        terms["ae_real"] = losses.photo_reconstruction_loss(photos, decoded[-1])
+        terms["ae_real"] = losses.photo_reconstruction_loss(real, units.images(decoded[-1]))
+        # Perceptual distances bring images into the units of their networks themselves.
         terms["perceptual"] = perceptual(decoded[-1], photos).mean()
-        terms["tv_latents"] = losses.latent_total_variation(photo_latents)
+        terms["tv_latents"] = losses.latent_total_variation(units.varied_latents(photo_latents), config.tv)
     return terms
 
 
-def _latent_term(encoded: Tensor, seen: Rendering, config: IgaeConfig) -> Tensor:
+def _latent_term(encoded: Tensor, seen: Rendering, config: IgaeConfig, units: LossUnits) -> Tensor:
     if config.joint.latent_unit == "object":
         return losses.relative_latent_loss(encoded, seen.features, seen.opacity.detach())
-    return losses.latent_loss(encoded, seen.features)
+    return losses.latent_loss(units.latents(encoded), units.latents(seen.features))
 
 
 def total_loss(terms: Mapping[str, Tensor], config: IgaeConfig) -> dict[str, Tensor]:

@@ -96,13 +96,13 @@ class ScenePretrainer:
         values = {"latent": 0.0, "tv_planes": 0.0}
         if active:
             rendered = training.render(active, mine, update_grids=True)
-            latent = latent_loss(latents.to(training.device), rendered.features)
-            variation = planes_total_variation(active)
-            (share * (latent + options.tv_weight * variation)).backward()
-            values = {
-                "latent": share * float(latent.detach()),
-                "tv_planes": share * float(variation.detach()),
-            }
+            encoded = training.units.latents(latents.to(training.device))
+            latent = share * latent_loss(encoded, training.units.latents(rendered.features))
+            variation = planes_total_variation(active, self.config.tv)
+            if self.config.tv == "mean":  # Otherwise it is a sum over scenes already.
+                variation = share * variation
+            (latent + options.tv_weight * variation).backward()
+            values = {"latent": float(latent.detach()), "tv_planes": float(variation.detach())}
         decay = options.final_learning_rate**progress
         training.update(active, whole.scenes, decay=decay, processes=self.processes)
         values = self.processes.sum_values(values) | {"data_wait_seconds": waited}

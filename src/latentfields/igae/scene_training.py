@@ -10,12 +10,13 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
-from latentfields.fields.total_variation import total_variation
+from latentfields.fields.total_variation import total_variation, total_variation_sum
 from latentfields.igae.batches import BatchPlan
-from latentfields.igae.config import IgaeConfig, JointConfig, PretrainingConfig
+from latentfields.igae.config import IgaeConfig, JointConfig, PretrainingConfig, TotalVariation
 from latentfields.igae.image_cache import CachedViews
 from latentfields.igae.renderer import TriPlaneRenderer
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
+from latentfields.igae.units import LossUnits
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.training.distributed import Processes
 from latentfields.training.schedules import set_learning_rates, with_peaks
@@ -38,6 +39,7 @@ class SceneTraining:
         bounds. As a constant it cannot lead L_RGB to the encoder either (Eq. 7 moves decoder and scenes only).
         """
         self.views, self.device = views, device
+        self.units = LossUnits(config.units, autoencoder)
         with torch.no_grad():
             self.background = autoencoder.background_latent(WHITE).to(device)
         factor = autoencoder.factor
@@ -130,6 +132,8 @@ class SceneTraining:
         Parts(modules=self.parts.modules).unpack(tensors, {})
 
 
-def planes_total_variation(active: Sequence[ActiveScene]) -> Tensor:
-    """L_TV^3D, Eq. 14, (p, q) = (2, 2): mean over scenes."""
+def planes_total_variation(active: Sequence[ActiveScene], form: TotalVariation = "mean") -> Tensor:
+    """L_TV^3D, Eq. 14, (p, q) = (2, 2): mean over planes and scenes, or as in the paper their sum."""
+    if form == "paper":
+        return torch.stack([total_variation_sum(scene.planes).sum() for scene in active]).sum()
     return torch.stack([total_variation(scene.planes) for scene in active]).mean()

@@ -18,7 +18,7 @@ from latentfields.fields.vanilla import Vanilla
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
-from latentfields.latent_nerf.latent_space import LatentSpace, TanhNormalizer
+from latentfields.latent_nerf.latent_space import ExtentNormalizer, LatentSpace, TanhNormalizer
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.subpixel import SubpixelProjection
@@ -94,8 +94,12 @@ def _restrict_to_hull(sampler: GridSampler, scene: Scene) -> bool:
 
 def new_space(config: FitConfig, autoencoder: Autoencoder | None) -> LatentSpace:
     """The space of `autoencoder`, or of colours, without a projection, which has weights of its own."""
-    squashed = autoencoder is not None and config.normalizer == "tanh"
-    return LatentSpace(autoencoder, normalizer=TanhNormalizer() if squashed else None)
+    if autoencoder is None:
+        return LatentSpace()
+    if config.normalizer == "tanh":
+        return LatentSpace(autoencoder, normalizer=TanhNormalizer())
+    extent = config.statistics == "scene-min-max"
+    return LatentSpace(autoencoder, normalizer=ExtentNormalizer() if extent else None)
 
 
 def build_model(config: FitConfig, space: LatentSpace, background: Tensor, frame: SceneFrame) -> SceneModel:
@@ -105,7 +109,7 @@ def build_model(config: FitConfig, space: LatentSpace, background: Tensor, frame
     """
     latent = space.autoencoder is not None
     channels = len(background)
-    # Squashed latents and colours lie in [0, 1].
+    # Squashed latents, those of one extent, and colours lie in [0, 1].
     head: Head = "linear" if latent and space.normalizer is None else "sigmoid"
     # Before a projection, the background is a feature that only the projection makes a latent of.
     if frame.learn_background or (latent and config.subpixels > 1):

@@ -12,6 +12,7 @@ from latentfields.fields.config import (
     FieldConfig,
     GaussiansConfig,
     KPlanesConfig,
+    Statistics,
 )
 from latentfields.rendering.config import (
     GridSamplingConfig,
@@ -21,6 +22,10 @@ from latentfields.rendering.config import (
 
 Space = Literal["latent", "rgb"]
 """What a field is fitted to: an autoencoder's latents, or pixels as an ordinary NeRF."""
+
+AlignmentObjective = Literal["regularised", "rgb"]
+"""Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
+sampler have of their own; or the error of decoded images alone, which is Eq. 3."""
 
 DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of the decoder while it is trained."""
@@ -50,6 +55,8 @@ class FitConfig(Checked):
     """Latent Supervision (Eq. 2). RGB space has one stage, as long as both together, with these rates."""
     alignment: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(1600, 0.5))
     """RGB Alignment (Eq. 3). RGB space has no such stage: steps that are asked for lengthen its only one."""
+    alignment_objective: AlignmentObjective = "regularised"
+    """Whether RGB Alignment keeps the losses that field and sampler have of their own (Eq. 3 has none)."""
     optimizer_at_alignment: Literal["keep", "reset"] = "reset"
     """Whether the field's optimiser keeps its moments when alignment starts."""
     decoder_learning_rate: float = 1e-3
@@ -62,9 +69,13 @@ class FitConfig(Checked):
     normalizer: Literal["standard", "tanh"] = "standard"
     """What the field is fitted to: latents of unit scale per channel, by a linear head; or tanh(0.02 z) of the raw
     latents z, moved to [0, 1], by a sigmoid head, as the code released with IG-AE does. Not used in RGB space."""
-    statistics: Literal["autoencoder", "scene"] = "autoencoder"
-    """What gives latents their unit scale: the autoencoder's own statistics, where it has any, or those of the scene's
-    training views (LRF App. A.3). Not used in RGB space."""
+    statistics: Statistics = "autoencoder"
+    """What gives latents their scale: the autoencoder's own statistics, where it has any, or those of the scene's
+    training views (LRF App. A.3): their spread, or with scene-min-max their extent, as the code released with LRF has
+    it, which fits fields to [0, 1]. Not used in RGB space."""
+    latents: Literal["mean", "sample"] = "mean"
+    """What a field is fitted to: means of the posterior, or one draw from it per view, as in the code released with
+    IG-AE. Deterministic autoencoders have means alone. Not used in RGB space."""
     batch_images: int = 4
     """Whole latent images per step."""
     batch_rays: int = 4096
@@ -97,6 +108,12 @@ class FitConfig(Checked):
         supervision, alignment = joined(path, "supervision.steps"), joined(path, "alignment.steps")
         if self.supervision.steps + self.alignment.steps < 1:
             raise ArgumentError(supervision, f"is 0, and so is `{alignment}`; expected at least one step")
+        if self.normalizer == "tanh" and self.statistics == "scene-min-max":
+            raise ArgumentError(
+                joined(path, "statistics"),
+                f"is scene-min-max with `{joined(path, 'normalizer')}` tanh, which has a scale of its own; "
+                "expected autoencoder or scene",
+            )
         if self.subpixels != 1 and self.subpixels % 2:
             raise ArgumentError(
                 joined(path, "subpixels"), f"is {self.subpixels}; expected 1 or an even number"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -200,9 +201,13 @@ def _prepared(
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
         autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
-        if config.statistics == "scene" or not autoencoder.has_statistics:
+        if config.statistics != "autoencoder" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().cpu()
-            autoencoder.renew_statistics(scene.images(scene.indices("train")))
+            images = scene.images(scene.indices("train"))
+            scale: Literal["spread", "extent"] = (
+                "extent" if config.statistics == "scene-min-max" else "spread"
+            )
+            autoencoder.set_statistics(autoencoder.measure_statistics(images, scale=scale))
     if min(scene.size) < SMALLEST_SIDE:
         raise InputError(
             scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"

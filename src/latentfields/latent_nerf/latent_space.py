@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.latent_nerf.subpixel import SubpixelProjection
+from latentfields.measures.metrics import LATENT_RANGE
 from latentfields.rendering.rendering import Rendering
 
 TANH_SCALE = 0.02
@@ -37,6 +38,21 @@ class TanhNormalizer:
         return autoencoder.normalized(raw)
 
 
+class ExtentNormalizer:
+    """s = z / 6 + 1/2 of normalised latents z: in [0, 1] where statistics bring a scene's extremes to -3 and 3.
+
+    The code released with LRF fits Gaussians to such values, whose least and largest are those of the scene's views.
+    """
+
+    def normalize(self, latents: Tensor, autoencoder: Autoencoder) -> Tensor:
+        """Values of latents (B, C, h, w), normalised per channel."""
+        return latents / LATENT_RANGE + 0.5
+
+    def denormalize(self, values: Tensor, autoencoder: Autoencoder) -> Tensor:
+        """Latents (B, C, h, w), normalised per channel, of such values."""
+        return (values - 0.5) * LATENT_RANGE
+
+
 @dataclass(frozen=True, eq=False)
 class LatentSpace:
     """Latents of an autoencoder; without one, `LatentSpace()` is the space of colours, which need no decoding.
@@ -46,8 +62,8 @@ class LatentSpace:
 
     autoencoder: Autoencoder | None = None
     """Its decoder may be aligned to the scene; None: features are colours."""
-    normalizer: TanhNormalizer | None = None
-    """Squashes the latents that a field is fitted to; None leaves them at unit scale."""
+    normalizer: TanhNormalizer | ExtentNormalizer | None = None
+    """Brings the latents that a field is fitted to into [0, 1]; None leaves them at unit scale."""
     projection: SubpixelProjection | None = None
     """Turns finer renders into latents; None: latents are rendered as such, as the papers do."""
 
@@ -69,9 +85,17 @@ class LatentSpace:
         return self._squashed(self.autoencoder.background_latent(color).view(1, -1, 1, 1)).flatten()
 
     @torch.no_grad()
-    def targets(self, images: Tensor) -> Tensor:
-        """The features (B, C, h, w) to render for images (B, 3, H, W) in [0, 1] on the autoencoder's device."""
-        return images if self.autoencoder is None else self._squashed(self.autoencoder.encode_batches(images))
+    def targets(self, images: Tensor, *, posterior: torch.Generator | None = None) -> Tensor:
+        """The features (B, C, h, w) to render for images (B, 3, H, W) in [0, 1] on the autoencoder's device.
+
+        Those of posterior means, or of one draw per image by the generator `posterior`.
+        """
+        if self.autoencoder is None:
+            return images
+        if posterior is None:
+            return self._squashed(self.autoencoder.encode_batches(images))
+        draws = [self.autoencoder.sample(chunk, generator=posterior) for chunk in images.split(8)]
+        return self._squashed(torch.cat(draws))
 
     def _squashed(self, latents: Tensor) -> Tensor:
         if self.normalizer is None or self.autoencoder is None:

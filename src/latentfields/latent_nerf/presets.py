@@ -31,7 +31,8 @@ def preset(
 
     - `small`: minutes on one CPU core; the density grid samples for every field.
     - `paper`: IG-AE's Table 16, and what it leaves to the methods' authors and Nerfstudio; for GPUs. Gaussians are
-      those of 3DGS and LRF, where no decoder is aligned to one scene alone.
+      those of 3DGS and LRF, where no decoder is aligned to one scene alone. In RGB space every method has its own
+      learning rates and 30 000 steps: Table 16's factors make up for latents (App. B.2).
     """
     recipe = RECIPES[field][name]
     config = FitConfig(
@@ -44,7 +45,7 @@ def preset(
         statistics=recipe.statistics,
     )
     if name == "paper":
-        config = replace(config, subpixels=1)
+        config = replace(config, subpixels=1, alignment_objective="rgb")
         if recipe.alignment_steps:
             config = replace(
                 config,
@@ -52,6 +53,12 @@ def preset(
                 # Table 16's decay of 0.9996 per step.
                 decoder_final_learning_rate=0.9996**recipe.alignment_steps,
                 decoder_precision="float32",
+            )
+    if space == "rgb":
+        config = replace(config, batch_rays=recipe.rgb_batch_rays)
+        if recipe.rgb_steps is not None:
+            config = replace(
+                config, supervision=StageConfig(recipe.rgb_steps, 1.0), alignment=StageConfig(0, 1.0)
             )
     if densification is not None:
         if not isinstance(config.field, GaussiansConfig):

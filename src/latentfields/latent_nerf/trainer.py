@@ -60,7 +60,9 @@ class LatentNerfTrainer:
         # A latent counts where all pixels of its cell do.
         self._kept_features = None if kept is None else whole_cells(kept, model.factor).to(model.device)
         # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
-        self.targets = model.space.targets(self.images)
+        # Draws of latents have a generator of their own: a resumed fit makes the same ones.
+        posterior = torch.Generator().manual_seed(config.seed) if config.latents == "sample" else None
+        self.targets = model.space.targets(self.images, posterior=posterior)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.aligning = False
         self.after_supervision: dict[str, float] = {}
@@ -127,7 +129,9 @@ class LatentNerfTrainer:
         if self._kept_pixels is not None:
             decoded = torch.where(self._kept_pixels[chosen], decoded, images)
         loss = rgb_alignment_loss(decoded, images)
-        total = loss + self._own_losses(seen)
+        total = loss
+        if self.config.alignment_objective == "regularised":
+            total = total + self._own_losses(seen)
         total.backward()
         self.optimizer.step()
         self.decoder_optimizer.step()
@@ -139,7 +143,7 @@ class LatentNerfTrainer:
             return self.model.decode(features).float()
 
     def _own_losses(self, seen: Rendering) -> Tensor:
-        """The losses that fields and sampler add to both stages' objectives."""
+        """The losses that fields and sampler have of their own."""
         terms = [part.regularisation() for part in self.model.representations().values()]
         if seen.loss is not None:
             terms.append(seen.loss.mean())

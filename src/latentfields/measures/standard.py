@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,16 +13,26 @@ from torch import Tensor
 from latentfields.measures.metrics import LATENT_RANGE, psnr, rmse, ssim
 from latentfields.measures.perceptual import Unavailable, load_lpips, multiscale_gmsd
 
+LPIPS: Mapping[str, Literal["alex", "vgg"]] = MappingProxyType({"lpips": "alex", "lpips_vgg": "vgg"})
+"""Networks of LPIPS by the measure's name: IG-AE's tables are on AlexNet's features, LRF's on VGG's."""
+
 Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 def image_measures() -> tuple[dict[str, Measure], list[str]]:
     """Measures of images (B, 3, H, W) in [0, 1], each giving (B,), and notes on those that are missing."""
     measures: dict[str, Measure] = {"psnr": psnr, "ssim": ssim, "ms_gmsd": multiscale_gmsd}
-    lpips = load_lpips()
-    if isinstance(lpips, Unavailable):
-        return measures, [f"LPIPS was not computed because {lpips.reason}."]
-    return measures | {"lpips": lpips}, []
+    notes = []
+    for name, net in LPIPS.items():
+        lpips = load_lpips(net)
+        if isinstance(lpips, Unavailable):
+            notes.append(f"LPIPS ({net}) was not computed because {lpips.reason}.")
+        else:
+            measures[name] = lpips
+    if len({note.partition(")")[2] for note in notes}) == 1 < len(notes):
+        # One sentence where one reason keeps both away.
+        notes = [notes[0].replace(" (alex)", "", 1)]
+    return measures, notes
 
 
 def on_kept_pixels(measures: Mapping[str, Measure], kept: Tensor | None) -> dict[str, Measure]:

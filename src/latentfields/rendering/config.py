@@ -67,6 +67,9 @@ class HierarchicalSamplingConfig(Checked):
     """Intervals that the fine pass adds to those where the coarse pass saw something."""
     coarse_network: Literal["own", "shared"] = "own"
     """Whether the coarse pass has a network of its own, fitted as well, or uses the field's densities (TensoRF)."""
+    rendered: Literal["union", "added"] = "union"
+    """Intervals that are rendered: those of both passes (NeRF), or those alone that the fine pass adds (Nerfstudio's
+    TensoRF, which looks at densities in the others)."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from latentfields.rendering.sampler import RadianceField, Sampler
 
 
 class HierarchicalSampler(Sampler):
-    """Even intervals for a coarse network; for the field, their union with intervals where that saw something.
+    """Even intervals for a coarse network; for the field, intervals where that saw something, and their union.
 
     The network is looked at in the middle of intervals, where the paper looks at their borders.
     """
@@ -46,6 +46,10 @@ class HierarchicalSampler(Sampler):
         else:
             seen, weights = render_intervals(cast(RadianceField, self.coarse), shot, distances(edges))
             coarse = seen.features
+        if self.options.rendered == "added":
+            edges = importance_edges(shot, edges, weights.detach(), self.options.fine_samples)
+            fine, _ = render_intervals(field, shot, distances(edges))
+            return replace(fine, coarse=coarse)
         added = importance_edges(shot, edges, weights.detach(), self.options.fine_samples + 1)
         # The added edges lie between the coarse ones: their own ends would make empty intervals.
         union = torch.cat([edges, added[:, 1:-1]], dim=1).sort(dim=1).values

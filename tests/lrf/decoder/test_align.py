@@ -30,6 +30,7 @@ from latentfields.lrf.decoder.config import (
 )
 from latentfields.lrf.decoder.pairs import Pairs, fit_latent_field, score_pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
+from latentfields.lrf.encoder.config import DiscriminatorConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import LoopConfig
@@ -178,6 +179,37 @@ def test_photographs_are_for_the_preservation_alone(
     for changes in ({"preservation_weight": 0.0}, {"photos_per_batch": 0}):
         both = zip(decoder(images, **changes), decoder(None, **changes), strict=True)
         assert all(torch.equal(a, b) for a, b in both), changes
+
+
+@pytest.mark.slow
+def test_the_losses_of_the_original_training_are_in_the_objective(
+    finished: Path, autoencoder: Autoencoder
+) -> None:
+    """L1 and a perceptual term, and from its start on a discriminator, whose state is part of the trainer's."""
+    pairs = Pairs(sorted((finished / "pairs").iterdir()), factor=4, crop=24)
+    options = replace(
+        TRAINING,
+        preservation_weight=0.0,
+        perceptual_weight=0.5,
+        discriminator=DiscriminatorConfig(start=2, width=4),
+        beta1=0.5,
+        beta2=0.9,
+    )
+    trainer = DecoderAlignment(autoencoder.clone(), pairs, options)
+    assert {group["betas"] for group in trainer.optimizer.param_groups} == {(0.5, 0.9)}
+    first, second = trainer.step(0, 0.0), trainer.step(1, 0.1)
+    assert first["loss"] == pytest.approx(
+        0.5 * first["training"] + 0.5 * first["novel"] + 0.5 * first["perceptual"], rel=1e-5
+    )
+    assert {"adversarial", "discriminator"} <= second.keys() - first.keys()
+    assert second["loss"] == pytest.approx(
+        0.5 * second["training"] + 0.5 * second["novel"] + 0.5 * second["perceptual"] + second["adversarial"],
+        rel=1e-4,
+    )
+    tensors, metadata = trainer.state()
+    again = DecoderAlignment(autoencoder.clone(), pairs, options)
+    again.restore(tensors, json.loads(json.dumps(metadata)))
+    assert again.step(2, 0.2) == trainer.step(2, 0.2)
 
 
 class _Stopped(Exception):

@@ -110,6 +110,21 @@ def test_listed_splits(folder: Path) -> None:
     }
 
 
+def test_a_missing_picture_moves_no_other_to_another_listed_split(folder: Path) -> None:
+    names = sphere_views().names
+    lists = {"train": names[:5], "val": names[6:8], "test": names[9:11]}
+    set_top(folder, **{f"{split}_filenames": list(part) for split, part in lists.items()})
+    (folder / names[0]).unlink()
+    (folder / names[9]).unlink()
+    with pytest.warns(UserWarning, match="2 of 12 pictures are missing"):
+        capture = read_nerfstudio(folder)
+    assert {split: [capture.views[i].name for i in part] for split, part in capture.splits.items()} == {
+        "train": list(names[1:5]),
+        "val": list(names[6:8]),
+        "test": [names[10]],
+    }
+
+
 def test_listed_validation_views_stand_in_for_test_views(folder: Path) -> None:
     names = sphere_views().names
     set_top(folder, train_filenames=list(names[:5]), val_filenames=[names[6]])

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
-from latentfields.config.checks import Checked, Seed, joined, require_at_least
+from latentfields.autoencoders.config import Perceptual
+from latentfields.config.checks import Checked, NonNegative, Seed, Share, joined, require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.lrf.encoder.config import DiscriminatorConfig
 
 
 @dataclass(frozen=True)
 class DecoderTrainingConfig(Checked):
     """Fine-tuning of one decoder on the renderings of many latent fields.
 
-    Of these values the paper gives the two weights of Eq. 11 only.
+    The paper gives the two weights of Eq. 11, and the configuration of the original autoencoder's training for the
+    rest (App. A.3): the preset `paper`. Steps and batches are not in it.
     """
 
     steps: int = 2000
@@ -35,16 +40,47 @@ class DecoderTrainingConfig(Checked):
     preservation_weight: float = 100.0
     """Weight of the squared distance to what the original decoder makes of encoded, not rendered, latents. 0 is the
     paper's objective, which loses more reconstruction quality."""
-    photos_per_batch: int = 6
+    photos_per_batch: NonNegative = 6
     """Photographs in every batch, for the preservation alone, where photographs are given."""
+    perceptual: Perceptual = "gradient-similarity"
+    """Perceptual term of decoded renderings."""
     perceptual_weight: float = 0.0
-    """Weight of the multi-scale gradient similarity loss of decoded renderings."""
+    """Weight of the perceptual term."""
+    discriminator: DiscriminatorConfig | None = None
+    """An adversarial term of decoded renderings, as in the training of the original autoencoder, or none."""
     learning_rate: float = 5e-4
-    """Peak Adam learning rate of the decoder; cosine decay."""
+    """Peak Adam learning rate of the decoder, and of the discriminator; cosine decay."""
     final_learning_rate: float = 0.05
-    """Fraction of the peak that the decay ends at."""
+    """Fraction of the peak that the decay ends at; 1 keeps it constant."""
+    beta1: Share = 0.9
+    """Decay of Adam's first moments."""
+    beta2: Share = 0.999
+    """Decay of Adam's second moments."""
     seed: Seed = 0
     """Seed of the batches."""
+
+
+SMALL = DecoderTrainingConfig()
+"""Minutes on one core, for packaged autoencoders."""
+
+PAPER = DecoderTrainingConfig(
+    steps=100_000,
+    crop=512,
+    preservation_weight=0.0,
+    photos_per_batch=0,
+    perceptual="lpips-vgg",
+    perceptual_weight=0.5,
+    discriminator=DiscriminatorConfig(),
+    learning_rate=4.5e-6,
+    final_learning_rate=1.0,
+    beta1=0.5,
+    beta2=0.9,
+)
+"""Eq. 11 with the losses and rates of a latent diffusion model's autoencoder, without the KL term, which no decoder
+sees (App. A.3). The halved weight of LPIPS makes up for images in [0, 1], where those are in [-1, 1]."""
+
+PRESETS: Mapping[PresetName, DecoderTrainingConfig] = MappingProxyType({"small": SMALL, "paper": PAPER})
+"""Configurations by name."""
 
 
 def latent_field_config(

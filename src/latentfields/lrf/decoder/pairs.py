@@ -43,7 +43,9 @@ def fit_latent_field(
 
     So encoders are compared in one unit, whatever images their own statistics were measured on.
     """
-    return fit(scene, autoencoder, out=out, config=replace(config, statistics="scene"), device=device)
+    if config.statistics == "autoencoder":
+        config = replace(config, statistics="scene")
+    return fit(scene, autoencoder, out=out, config=config, device=device)
 
 
 def novel_views(scene: Scene) -> Tensor:

@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
+from latentfields.autoencoders.losses import perceptual_loss
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.decoder.pairs import PairBatch, Pairs
-from latentfields.measures.perceptual import gradient_similarity_loss
+from latentfields.lrf.encoder.discriminator import Adversary
 from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
 from latentfields.training.state import Parts
 
@@ -42,24 +43,41 @@ class DecoderAlignment:
         self.original = autoencoder.clone().requires_grad_(False)
         self.generator = torch.Generator().manual_seed(options.seed)
         parameters = list(autoencoder.decoder_parameters())
-        self.optimizer = with_peaks(torch.optim.Adam(parameters, lr=options.learning_rate, fused=True))
-        self._parts = Parts(
-            modules={"decoder": autoencoder.codec.decoder_module()},
-            optimizers={"optimizer": self.optimizer},
-            generators={"generator": self.generator},
+        betas = (options.beta1, options.beta2)
+        self.optimizer = with_peaks(
+            torch.optim.Adam(parameters, lr=options.learning_rate, betas=betas, fused=True)
         )
+        self.perceptual = perceptual_loss(options.perceptual, self.device)
+        modules: dict[str, nn.Module] = {"decoder": autoencoder.codec.decoder_module()}
+        optimizers = {"optimizer": self.optimizer}
+        self.adversary: Adversary | None = None
+        if options.discriminator is not None:
+            self.adversary = Adversary(
+                options.discriminator,
+                learning_rate=options.learning_rate,
+                betas=betas,
+                seed=options.seed,
+                device=self.device,
+            )
+            modules["adversary"] = self.adversary.network
+            optimizers["adversary_optimizer"] = self.adversary.optimizer
+        self._parts = Parts(modules=modules, optimizers=optimizers, generators={"generator": self.generator})
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
         options = self.options
-        set_learning_rates(self.optimizer, cosine_decay(progress, final=options.final_learning_rate))
+        decay = cosine_decay(progress, final=options.final_learning_rate)
+        set_learning_rates(self.optimizer, decay)
         batch = self.pairs.batch(
             training=options.training_views, novel=options.novel_views, generator=self.generator
         )
-        terms = self._terms(self._with_photos(batch.to(self.device)))
+        batch = self._with_photos(batch.to(self.device))
+        terms, views = self._terms(batch, index)
         self.optimizer.zero_grad()
         terms["loss"].backward()
         self.optimizer.step()
+        if self.adversary is not None and self.adversary.plays(index):
+            terms["discriminator"] = self.adversary.step(batch.images, views.detach(), decay)
         return {name: float(value.detach()) for name, value in terms.items()}
 
     def _with_photos(self, batch: PairBatch) -> PairBatch:
@@ -71,35 +89,40 @@ class DecoderAlignment:
         latents = self.autoencoder.encode_batches(photos.to(self.device))
         return replace(batch, encoded=torch.cat([batch.encoded, latents]))
 
-    def _terms(self, batch: PairBatch) -> dict[str, Tensor]:
-        """Unweighted losses by name, and their weighted sum as "loss"."""
+    def _terms(self, batch: PairBatch, index: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Unweighted losses by name, and their weighted sum as "loss"; and the decoded views (B, 3, H, W)."""
         options, count = self.options, len(batch.images)
         preserving = options.preservation_weight > 0
         decoded = self.autoencoder.decode(
             torch.cat([batch.rendered, batch.encoded]) if preserving else batch.rendered
         )
+        views = decoded[:count]
         seen = slice(options.training_views)
         unseen = slice(options.training_views, count)
         terms = {
-            "training": view_loss(decoded[seen], batch.images[seen]),
-            "novel": view_loss(decoded[unseen], batch.images[unseen]),
+            "training": view_loss(views[seen], batch.images[seen]),
+            "novel": view_loss(views[unseen], batch.images[unseen]),
         }
         loss = alignment_loss(terms["training"], terms["novel"], options)
+        if options.perceptual_weight > 0:
+            terms["perceptual"] = self.perceptual(views, batch.images).mean()
+            loss = loss + options.perceptual_weight * terms["perceptual"]
+        if self.adversary is not None and self.adversary.plays(index):
+            terms["adversarial"] = self.adversary.generator_term(loss, views)
+            loss = loss + terms["adversarial"]
         if preserving:
             with torch.no_grad():
                 original = self.original.decode(batch.encoded)
             terms["preservation"] = preservation_loss(decoded[count:], original)
             loss = loss + options.preservation_weight * terms["preservation"]
-        if options.perceptual_weight > 0:
-            terms["perceptual"] = gradient_similarity_loss(decoded[:count], batch.images).mean()
-            loss = loss + options.perceptual_weight * terms["perceptual"]
-        return {"loss": loss} | terms
+        return {"loss": loss} | terms, views
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Decoder, optimiser and random generator."""
         tensors, groups = self._parts.pack()
-        return tensors, {"groups": groups["optimizer"]}
+        return tensors, {"groups": groups.pop("optimizer"), **groups}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
-        self._parts.unpack(tensors, {"optimizer": metadata["groups"]})
+        optimizers = {name: metadata[name] for name in self._parts.optimizers if name != "optimizer"}
+        self._parts.unpack(tensors, {"optimizer": metadata["groups"], **optimizers})

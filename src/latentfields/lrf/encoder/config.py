@@ -114,7 +114,7 @@ PAPER = EncoderTrainingConfig(
     learning_rate=4.5e-6,
     final_learning_rate=1.0,
     unit="reference",
-    perceptual="lpips",
+    perceptual="lpips-vgg",
     weights=EncoderWeightsConfig(perceptual=0.5, kl=5e-7),
     discriminator=DiscriminatorConfig(),
 )

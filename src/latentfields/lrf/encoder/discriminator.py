@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from latentfields.lrf.encoder.config import DiscriminatorConfig
+from latentfields.training.schedules import set_learning_rates, with_peaks
 
 _LARGEST_FACTOR = 1e4
 
@@ -35,6 +36,46 @@ class PatchDiscriminator(nn.Module):
         """Scores (B, 1, h, w), larger for more real, of images (B, 3, H, W) in [0, 1]."""
         scores: Tensor = self.layers(images * 2 - 1)
         return scores
+
+
+class Adversary:
+    """A discriminator with its optimiser, as it takes part in the training of an autoencoder."""
+
+    def __init__(
+        self,
+        config: DiscriminatorConfig,
+        *,
+        learning_rate: float,
+        betas: tuple[float, float],
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        """Weights are drawn by `seed`, on the CPU; Adam has the learning rate and betas."""
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = PatchDiscriminator(config).to(device)
+        self.optimizer = with_peaks(
+            torch.optim.Adam(self.network.parameters(), lr=learning_rate, betas=betas)
+        )
+
+    def plays(self, index: int) -> bool:
+        """True when it takes part in step `index`."""
+        return index + 1 >= self.config.start
+
+    def generator_term(self, reconstruction: Tensor, decoded: Tensor) -> Tensor:
+        """The weighted adversarial term of L_VAE, for decoded images (B, 3, H, W) and their scalar other losses."""
+        generator = generator_loss(self.network(decoded))
+        return self.config.weight * adaptive_weight(reconstruction, generator, decoded) * generator
+
+    def step(self, images: Tensor, decoded: Tensor, decay: float) -> Tensor:
+        """Train the discriminator on images and decoded images, at `decay` of its rate; returns its loss."""
+        set_learning_rates(self.optimizer, decay)
+        self.optimizer.zero_grad()
+        loss = discriminator_loss(self.network(images), self.network(decoded))
+        loss.backward()
+        self.optimizer.step()
+        return loss
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -16,13 +16,8 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.autoencoders.losses import latent_noise, perceptual_loss, sampled
 from latentfields.lrf.correspondences.pose_error import pair_weights
-from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
-from latentfields.lrf.encoder.discriminator import (
-    PatchDiscriminator,
-    adaptive_weight,
-    discriminator_loss,
-    generator_loss,
-)
+from latentfields.lrf.encoder.config import EncoderTrainingConfig
+from latentfields.lrf.encoder.discriminator import Adversary
 from latentfields.lrf.encoder.losses import (
     correspondence_loss,
     distance_to_original,
@@ -64,7 +59,13 @@ class EncoderTrainer:
         self.adversary = (
             None
             if config.discriminator is None
-            else _Adversary(config.discriminator, config, device=self.device)
+            else Adversary(
+                config.discriminator,
+                learning_rate=config.learning_rate,
+                betas=_BETAS,
+                seed=config.seed,
+                device=self.device,
+            )
         )
 
     def step(self, index: int, progress: float) -> dict[str, float]:
@@ -169,34 +170,3 @@ class EncoderTrainer:
 
 def _adam(module: nn.Module, config: EncoderTrainingConfig) -> torch.optim.Optimizer:
     return with_peaks(torch.optim.Adam(module.parameters(), lr=config.learning_rate, betas=_BETAS))
-
-
-class _Adversary:
-    """The discriminator with its optimiser."""
-
-    def __init__(
-        self, config: DiscriminatorConfig, training: EncoderTrainingConfig, *, device: torch.device
-    ) -> None:
-        self.config = config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
-            self.network = PatchDiscriminator(config).to(device)
-        self.optimizer = _adam(self.network, training)
-
-    def plays(self, index: int) -> bool:
-        """True when it takes part in step `index`."""
-        return index + 1 >= self.config.start
-
-    def generator_term(self, reconstruction: Tensor, decoded: Tensor) -> Tensor:
-        """The weighted adversarial term of L_VAE."""
-        generator = generator_loss(self.network(decoded))
-        return self.config.weight * adaptive_weight(reconstruction, generator, decoded) * generator
-
-    def step(self, images: Tensor, decoded: Tensor, decay: float) -> Tensor:
-        """Train the discriminator on images and decoded images, at `decay` of its rate; returns its loss."""
-        set_learning_rates(self.optimizer, decay)
-        self.optimizer.zero_grad()
-        loss = discriminator_loss(self.network(images), self.network(decoded))
-        loss.backward()
-        self.optimizer.step()
-        return loss

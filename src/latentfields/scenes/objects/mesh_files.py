@@ -86,6 +86,8 @@ class _Piece:
     def mesh(self, to_world: Floats) -> Mesh:
         """The piece in the world of `to_world` (4, 4)."""
         vertices, faces = self.geometry.vertices, np.asarray(self.geometry.faces, dtype=np.int32)
+        if faces.min() < 0 or faces.max() >= len(vertices):
+            raise ValueError(f"a face has a corner that is none of the {len(vertices)} vertices")
         normals = _own_normals(self.geometry)
         uv = np.zeros((len(vertices), 2)) if self.uv is None else np.asarray(self.uv)[:, :2]
         colors, face_colors = self.vertex_colors, self.face_colors

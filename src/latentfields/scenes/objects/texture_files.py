@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from latentfields.scenes.images import MAX_PIXELS
+
 _MAX_TEXTURE_SIDE = 4096
 
 
@@ -65,6 +67,8 @@ def beside(file: Path, name: str) -> Path:
 
 def pixels(image: Image.Image) -> NDArray[np.uint8]:
     """(H, W, 4) RGBA of a picture, shrunk where it is larger than any rendered view can show."""
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"claims {image.width}x{image.height} pixels; at most {MAX_PIXELS} are read")
     if image.mode.startswith("I"):
         # Pillow's own conversion cuts 16 bits off at 255.
         grey = np.asarray(image).astype(np.float64) / 257
