@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.errors import InputError
+from latentfields.files import naming
+
+_WEIGHTS = re.compile(
+    r"diffusion_pytorch_model(?:-\d+-of-\d+)?(?:\.(?!safetensors)(?P<first>\w+))?(?:-\d+-of-\d+)?\.safetensors"
+    r"(?:\.index(?:\.(?!json)(?P<second>\w+))?\.json)?"
+)
+"""Files of weights, and of what lists them where they are several, with their variant."""
+
+_PROBE = 64
+"""Side of the image, in pixels, that tells channels and factor."""
 
 _MAX_BLOCKS, _MAX_SIZE = 100, 4096
 """Of the settings of a network: published ones have less than ten blocks a level, and 1024 channels or pixels."""
@@ -21,16 +34,31 @@ SUPPORTED_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 class DiffusersCodec(nn.Module):
     """An `AutoencoderKL` or `AutoencoderTiny`: both work on images in [-1, 1], ours are in [0, 1].
 
-    Latents are the raw output of the encoder: no scaling factor, since `Autoencoder` normalises by channel.
+    Latents are the raw output of the encoder: no scaling factor, since `Autoencoder` normalises by channel. The model
+    computes in float32 and whole images: half precision overflows in some, and tiles leave seams in latents.
     """
 
-    def __init__(self, model: Any) -> None:
-        """`model` is an instance of one of `SUPPORTED_CLASSES`."""
+    def __init__(self, model: Any, *, source: str = "model") -> None:
+        """`model` is an instance of one of `SUPPORTED_CLASSES`; its precision, tiling and slicing are set back.
+
+        Raises InputError, about `source`, when it is for images of other than 3 channels, or does not encode one.
+        """
         super().__init__()
-        self.model = model
-        with torch.no_grad():
-            probe = self.encode(torch.zeros(1, 3, 64, 64, dtype=model.dtype, device=model.device))[0]
-        self._channels, self._factor = probe.shape[1], 64 // probe.shape[2]
+        for field in ("in_channels", "out_channels"):
+            count = model.config.get(field, 3)
+            if count != 3:
+                raise InputError(
+                    source, f"field '{field}' is {count}; expected 3: an autoencoder of RGB images"
+                )
+        self.model = model.float()
+        for name in ("disable_tiling", "disable_slicing"):
+            getattr(self.model, name, lambda: None)()
+        try:
+            with torch.no_grad():
+                probe = self.encode(torch.zeros(1, 3, _PROBE, _PROBE, device=model.device))[0]
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise _unusable(source, error) from None
+        self._channels, self._factor = probe.shape[1], _PROBE // probe.shape[2]
 
     @property
     def channels(self) -> int:
@@ -67,8 +95,17 @@ class DiffusersCodec(nn.Module):
         return nn.ModuleList([part for part in parts if part is not None])
 
     def save(self, folder: Path) -> None:
-        """Write the model as diffusers does: `config.json` and safetensors."""
-        self.model.save_pretrained(folder, safe_serialization=True)
+        """Write the model as diffusers does: `config.json` and safetensors. Each file appears whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{os.getpid()}.tmp"
+        try:
+            with naming(folder, instead_of=part):
+                self.model.save_pretrained(part, safe_serialization=True)
+                # The configuration last: with it, the folder is an autoencoder's.
+                for file in sorted(part.iterdir(), key=lambda file: file.suffix == ".json"):
+                    os.replace(file, folder / file.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]:
@@ -95,19 +132,39 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
                 f"field '_class_name' is '{class_name}'; expected one of {', '.join(SUPPORTED_CLASSES)}",
             )
         _require_plausible(name_or_folder, config)
-        try:
-            model = getattr(diffusers, class_name).from_pretrained(
-                name_or_folder,
-                subfolder=subfolder,
-                local_files_only=local,
-                use_safetensors=True,
-                low_cpu_mem_usage=False,
-            )
-            return DiffusersCodec(model.eval()), config
-        except MemoryError:
-            raise
-        except Exception as error:  # Its classes raise whatever a setting that they do not expect leads to.
-            raise _unusable(name_or_folder, error) from None
+        problem: Exception | None = None
+        for variant in _variants(name_or_folder, subfolder):
+            try:
+                model = getattr(diffusers, class_name).from_pretrained(
+                    name_or_folder,
+                    subfolder=subfolder,
+                    variant=variant,
+                    local_files_only=local,
+                    use_safetensors=True,
+                    low_cpu_mem_usage=False,
+                )
+            except MemoryError:
+                raise
+            except Exception as error:  # Its classes raise whatever an odd setting leads to.
+                # The first tells what is expected; others are looked for in its place.
+                problem = problem or error
+            else:
+                return DiffusersCodec(model.eval(), source=name_or_folder), config
+    assert problem is not None
+    raise _unusable(name_or_folder, problem) from None
+
+
+def _variants(name_or_folder: str, subfolder: str | None) -> list[str | None]:
+    """The variants of the weights to look for in turn: those without a name, then such as fp16 alone."""
+    folder = Path(name_or_folder, subfolder or "")
+    if not folder.is_dir():
+        return [None, "fp16"]
+    found = {
+        match["first"] or match["second"]
+        for file in folder.iterdir()
+        if (match := _WEIGHTS.fullmatch(file.name))
+    }
+    return [None] if None in found or not found else sorted(found)
 
 
 def _require_plausible(name: str, config: Mapping[str, Any]) -> None:

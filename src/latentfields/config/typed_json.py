@@ -41,6 +41,9 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     if (tag := _tag(kind)) is not None:
         _require(value.get("kind", tag) == tag, value.get("kind"), source, _join(field, "kind"), repr(tag))
         value = {name: item for name, item in value.items() if name != "kind"}
+    # Classes that were written in another form once know how to read it.
+    if (earlier := getattr(kind, "from_earlier", None)) is not None:
+        value = earlier(value)
     value = _without_retired(kind, value, source, field)
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]

@@ -17,8 +17,8 @@ from latentfields.files import read_json
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
-from latentfields.measures.metrics import Scores
-from latentfields.measures.standard import Measure, image_measures, latent_measures
+from latentfields.measures.metrics import Scores, whole_cells
+from latentfields.measures.standard import Measure, image_measures, latent_measures, on_kept_pixels
 from latentfields.scenes.scene import Scene
 from latentfields.training.recipe import METRICS_FILE
 
@@ -34,7 +34,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
     - `against_autoencoded`: decoded renders against what the original autoencoder makes of the photographs.
     - `autoencoder`: that reconstruction against the photographs, the ceiling without alignment.
 
-    `original` is on the model's device.
+    Pixels that the scene ignores do not count. `original` is on the model's device.
     """
     indices = scene.indices("test")
     names = [scene.image_names[int(i)] for i in indices]
@@ -47,15 +47,17 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
         )
 
     for chunk in indices.split(BATCH):
-        truth = scene.images(chunk)
+        truth, kept = scene.images(chunk), scene.kept(chunk)
+        cells = None if kept is None else whole_cells(kept, model.factor)
+        here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)
         images, seen = model.render(scene.cameras[chunk])
-        add("images", measures, images, truth)
+        add("images", here, images, truth)
         if original is not None:
             encoded = original.encode(truth.to(model.device))
             autoencoded = original.decode(encoded).clamp(0, 1).cpu()
-            add("latents", latent_measures(), seen.features, encoded.cpu())
-            add("against_autoencoded", measures, images, autoencoded)
-            add("autoencoder", measures, autoencoded, truth)
+            add("latents", latents, seen.features, encoded.cpu())
+            add("against_autoencoded", here, images, autoencoded)
+            add("autoencoder", here, autoencoded, truth)
     scores = {group: Scores.gather(names, parts) for group, parts in batches.items()}
     return {"test": {group: score.to_json() for group, score in scores.items()}, "notes": notes}
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from torch import Tensor
 from latentfields.config.checks import Checked, NonNegative, check_stored
 from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
+from latentfields.files import naming
 from latentfields.progress import progress_bar
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
@@ -108,19 +109,21 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
 
     Returns the training time in seconds, that of earlier, interrupted sessions included.
     Raises Interrupted after saving, when SIGINT or SIGTERM arrives; and InputError, naming the value and the step, when
-    a logged value or the state is not finite. Nothing is saved then: the last checkpoint before stays.
+    a logged value or the state is not finite, or the folder is gone. Nothing is saved then: the last checkpoint before
+    stays. So it does when the disk is full; the error of the system names the file.
     """
     position = _resume(trainable, folder)
     log_path(folder).parent.mkdir(parents=True, exist_ok=True)
     with (
         progress_bar(label, total=steps, initial=position.step, unit="step") as bar,
-        open(log_path(folder), "r+" if log_path(folder).exists() else "w+") as log,
+        _opened_log(folder) as log,
         _stop_flag() as stop,
     ):
-        # Nothing is made up where the log was lost.
-        kept_bytes = min(position.log_bytes, log.seek(0, os.SEEK_END))
-        log.truncate(kept_bytes)
-        log.seek(kept_bytes)
+        with naming(log_path(folder)):
+            # Nothing is made up where the log was lost.
+            kept_bytes = min(position.log_bytes, log.seek(0, os.SEEK_END))
+            log.truncate(kept_bytes)
+            log.seek(kept_bytes)
         shown: dict[str, str] = {}
         session, saved, cpu_session = time.perf_counter(), time.perf_counter(), time.process_time()
         index, elapsed, kept = position.step, position.seconds, position.step
@@ -140,12 +143,14 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             finished = index == steps or options.out_of_time(elapsed)
             if finished or index % options.log_every == 0:
                 times = {"seconds": round(elapsed, 3), "cpu_seconds": round(cpu_elapsed, 3)}
-                log.write(json.dumps({"step": index, **times, **values}) + "\n")
+                with naming(log_path(folder)):
+                    log.write(json.dumps({"step": index, **times, **values}) + "\n")
                 bar.set_postfix(shown, refresh=False)
             bar.update()
             if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
-                log.flush()
-                os.fsync(log.fileno())
+                with naming(log_path(folder)):
+                    log.flush()
+                    os.fsync(log.fileno())
                 _save(
                     trainable, _Place(folder, index, kept), _Position(index, elapsed, log.tell(), cpu_elapsed)
                 )
@@ -153,6 +158,18 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             if stop and not finished:
                 raise Interrupted(folder, index)
         return elapsed
+
+
+@contextmanager
+def _opened_log(folder: Path) -> Iterator[TextIO]:
+    """The log, to be gone on with; what goes wrong when it is closed names it."""
+    path = log_path(folder)
+    log = open(path, "r+" if path.exists() else "w+")  # noqa: SIM115 - closed below, in another context
+    try:
+        yield log
+    finally:
+        with naming(path):
+            log.close()
 
 
 @dataclass(frozen=True)
@@ -188,6 +205,11 @@ class _Position(Checked):
 
 
 def _save(trainable: Trainable, place: _Place, position: _Position) -> None:
+    if not log_path(place.folder).exists():
+        raise InputError(
+            log_path(place.folder),
+            f"is gone at step {place.step}: the folder was deleted or moved meanwhile; run the same command again",
+        )
     tensors, metadata = trainable.state()
     # The last step may have spoilt weights that nothing was computed with yet.
     for name, tensor in tensors.items():
