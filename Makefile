@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NS_VENV := .venv-ns
 
-.PHONY: demo test test-quick lint docs check benchmark fuzz kill test-nerfstudio clean
+.PHONY: demo test test-quick lint docs check benchmark gpu fuzz kill test-nerfstudio clean
 
 demo: $(INSTALLED)
 	$(BIN)/latentfields demo
@@ -47,6 +47,10 @@ fuzz: $(INSTALLED)-dev
 KILLS ?= 100
 kill: $(INSTALLED)-dev
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m kill --count $(KILLS)
+
+# All that only a machine with CUDA can tell, in under ten minutes, as gpu.json; ends with status 2 where there is none.
+gpu: $(INSTALLED)-dev
+	$(BIN)/python -m benchmarks.gpu
 
 # Nerfstudio's dependencies and ours do not go together: it has an environment of its own.
 test-nerfstudio: $(NS_VENV)/.installed

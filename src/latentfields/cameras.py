@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from latentfields.devices import like, upload
+
 
 @dataclass(frozen=True)
 class Rays:
@@ -90,23 +92,29 @@ class Cameras:
 
     def to(self, target: torch.device | str | torch.dtype) -> Cameras:
         """The same cameras on another device, or with another floating-point type."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            return (
+                tensor.to(target) if isinstance(target, torch.dtype) else upload(tensor, torch.device(target))
+            )
+
         return replace(
             self,
-            camera_to_world=self.camera_to_world.to(target),
-            focal=self.focal.to(target),
-            principal=self.principal.to(target),
+            camera_to_world=moved(self.camera_to_world),
+            focal=moved(self.focal),
+            principal=moved(self.principal),
         )
 
     def resized(self, *, width: int, height: int) -> Cameras:
         """The same views at another resolution. Intrinsics scale exactly: 140 px at 1/8 is 17.5 px."""
-        scale = self.focal.new_tensor([width / self.width, height / self.height])
+        scale = like([width / self.width, height / self.height], self.focal)
         return replace(
             self, focal=self.focal * scale, principal=self.principal * scale, width=width, height=height
         )
 
     def cropped(self, *, left: int, top: int, width: int, height: int) -> Cameras:
         """The views of a pixel window; the principal point moves with it."""
-        offset = self.principal.new_tensor([left, top])
+        offset = like([left, top], self.principal)
         return replace(self, principal=self.principal - offset, width=width, height=height)
 
     def transformed(self, similarity: Tensor) -> Cameras:

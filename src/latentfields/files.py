@@ -33,16 +33,16 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    _remove(temporary)
-    try:
-        with naming(path, instead_of=temporary):
+    with naming(path, instead_of=temporary):
+        _remove(temporary)
+        try:
             yield temporary
             if durable:
                 with open(temporary, "rb") as handle:
                     os.fsync(handle.fileno())
             os.replace(temporary, path)
-    finally:
-        _remove(temporary)
+        finally:
+            _remove(temporary)
 
 
 @contextmanager

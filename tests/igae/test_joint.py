@@ -70,7 +70,7 @@ def trainer_of(data: Path, prepared: Path) -> Iterator[TrainerOf]:
 def moved(trainer: JointTrainer) -> tuple[set[str], dict[str, float]]:
     """What has a gradient after one backward pass, with the loss's value."""
     batch, _ = trainer.batches.get(0)
-    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
     loss, values = trainer.loss(batch, active)
     loss.backward()
     parts: dict[str, list[Tensor]] = {
@@ -99,7 +99,7 @@ RELEASED = replace(CONFIG, units="released", tv="paper")
 
 def terms_of(trainer: JointTrainer) -> dict[str, float]:
     batch, _ = trainer.batches.get(0)
-    return trainer.loss(batch, trainer.training.scenes.fetch(batch.mine.scenes, CPU))[1]
+    return trainer.loss(batch, trainer.training.scenes.fetch(batch.mine.scenes))[1]
 
 
 def test_released_units_are_those_of_the_released_code(trainer_of: TrainerOf) -> None:
@@ -110,7 +110,7 @@ def test_released_units_are_those_of_the_released_code(trainer_of: TrainerOf) ->
         assert theirs[name] == pytest.approx(4 * ours[name], rel=1e-5), name
     assert theirs["perceptual"] == pytest.approx(ours["perceptual"], rel=1e-5)
     batch, _ = trainer.batches.get(0)
-    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
     autoencoder = trainer.autoencoder
     with torch.no_grad():
         encoded = autoencoder.codec.encode(batch.pictures.images)[0]
@@ -131,7 +131,7 @@ def test_variations_of_the_paper_are_sums(trainer_of: TrainerOf) -> None:
     trainer = trainer_of(RELEASED)
     values = terms_of(trainer)
     batch, _ = trainer.batches.get(0)
-    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
 
     def squares(maps: Tensor) -> float:
         height, width = maps.shape[1:3]
@@ -161,10 +161,10 @@ def test_parts_of_a_batch_add_up_to_it(trainer_of: TrainerOf, config: IgaeConfig
         own = slice(number * views, (number + 1) * views)
         noise = torch.cat([images.noise[: 2 * views][own], images.noise[2 * views :][number : number + 1]])
         part = Pictures(images.images[own], images.photos[number : number + 1], noise)
-        active = trainer.training.scenes.fetch(mine.scenes, CPU)
+        active = trainer.training.scenes.fetch(mine.scenes)
         for name, value in trainer.loss(JointBatch(whole, mine, part), active)[1].items():
             added[name] = added.get(name, 0.0) + value
-    together = trainer.loss(batch, trainer.training.scenes.fetch(whole.scenes, CPU))[1]
+    together = trainer.loss(batch, trainer.training.scenes.fetch(whole.scenes))[1]
     assert added == pytest.approx(together, rel=1e-4)
 
 
@@ -182,7 +182,7 @@ def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of: 
     def values(noise: float) -> dict[str, float]:
         trainer = trainer_of(replace(CONFIG, joint=replace(CONFIG.joint, latent_noise=noise)))
         batch, _ = trainer.batches.get(0)
-        active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+        active = trainer.training.scenes.fetch(batch.mine.scenes)
         return trainer.loss(batch, active)[1]
 
     clean, noisy = values(0.0), values(0.5)
@@ -229,7 +229,7 @@ def test_the_background_is_that_of_the_start_and_takes_no_gradient(trainer_of: T
     moved(trainer)
     assert all(p.grad is None or not p.grad.any() for p in trainer.autoencoder.encoder_parameters())
     batch, _ = trainer.batches.get(0)
-    active = trainer.training.scenes.fetch(batch.mine.scenes, CPU)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
     with torch.no_grad():
         last: Any = trainer.training.renderer.head.geometry[2]
         last.bias[0] = -20.0  # Empty scenes: only background is seen.

@@ -22,7 +22,7 @@ def renderer_and_scenes() -> tuple[TriPlaneRenderer, list[ActiveScene]]:
     torch.manual_seed(0)
     hulls = torch.ones(2, 8**3, dtype=torch.bool)
     scenes = LatentScenes(hulls, config, seed=3)
-    return TriPlaneRenderer(config, channels=3), scenes.fetch([0, 1], CPU)
+    return TriPlaneRenderer(config, channels=3), scenes.fetch([0, 1])
 
 
 def cameras(size: int = 6) -> Cameras:

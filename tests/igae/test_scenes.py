@@ -3,6 +3,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from helpers.simulated_device import DEVICE, simulated_device
 from latentfields.igae.config import LatentScenesConfig
 from latentfields.igae.scenes import BETAS, EPSILON, ActiveScene, LatentScenes
 from latentfields.rendering.config import DensityGridConfig
@@ -16,14 +17,15 @@ def sized(*, resolution: int = 5, features: int = 3, grid_resolution: int = 4) -
     return LatentScenesConfig(resolution=resolution, features=features, sampling=sampling)
 
 
-def some_scenes(count: int = 4, *, seed: int = 0) -> LatentScenes:
-    return LatentScenes(torch.ones(count, 4**3, dtype=torch.bool), sized(), seed=seed)
+def some_scenes(count: int = 4, *, seed: int = 0, device: str = "cpu") -> LatentScenes:
+    hulls = torch.ones(count, 4**3, dtype=torch.bool)
+    return LatentScenes(hulls, sized(), seed=seed, device=torch.device(device))
 
 
 def visit(
     scenes: LatentScenes, indices: Sequence[int], gradient: float, *, learning_rate: float = 0.1
 ) -> None:
-    active = scenes.fetch(indices, CPU)
+    active = scenes.fetch(indices)
     for scene in active:
         scene.planes.grad = torch.full_like(scene.planes, gradient)
     scenes.update(active, learning_rate=learning_rate)
@@ -67,7 +69,7 @@ def test_the_device_holds_the_batch_not_the_set() -> None:
     """The meta device shows what would be moved: as much for 3 scenes as for 30."""
     sizes = []
     for count in (3, 30):
-        active = some_scenes(count).fetch([0, 2], torch.device("meta"))
+        active = some_scenes(count, device="meta").fetch([0, 2])
         for scene in active:
             tensors = (scene.planes, scene.first_moment, scene.second_moment, scene.sampler.grid.density)
             assert {tensor.device.type for tensor in tensors} == {"meta"}
@@ -87,7 +89,7 @@ def test_memory_as_documented() -> None:
 
 def test_copies_from_another_device_are_put_back() -> None:
     scenes = some_scenes()
-    (stored,) = scenes.fetch([2], CPU)
+    (stored,) = scenes.fetch([2])
     sampler = GridSampler(sized().sampling)
     grid = sampler.grid
     grid.density = stored.sampler.grid.density.clone() + 5
@@ -114,7 +116,7 @@ def test_nothing_is_dense_outside_of_the_hull() -> None:
     hulls[1, 5:9] = True
     scenes = LatentScenes(hulls, sized(), seed=0)
     assert torch.equal(scenes.density > 0, hulls)
-    (active,) = scenes.fetch([1], CPU)
+    (active,) = scenes.fetch([1])
     active.sampler.grid.update(
         lambda points: torch.ones(len(points)), share=1.0, generator=torch.Generator().manual_seed(0)
     )
@@ -138,3 +140,17 @@ def test_renewed_moments_start_the_optimiser_afresh() -> None:
     before = scenes.planes[0].clone()
     visit(scenes, [0], 1e-3)
     torch.testing.assert_close(scenes.planes[0], before - 0.1)
+
+
+def test_scenes_that_left_a_device_are_there_before_anything_looks_at_them() -> None:
+    reference = some_scenes()
+    with simulated_device() as waits:
+        away = some_scenes(device=str(DEVICE))
+        for gradient in (1.0, -0.5):
+            visit(away, [1, 2], gradient)
+            visit(reference, [1, 2], gradient)
+        assert (waits.count, waits.blocking_uploads) == (0, 0)
+        assert not torch.equal(away.planes[1], reference.planes[1])  # Still on its way.
+        for name, tensor in away.state_dict().items():
+            torch.testing.assert_close(tensor, reference.state_dict()[name])
+        assert waits.count == 1

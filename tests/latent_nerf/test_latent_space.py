@@ -93,7 +93,7 @@ EXTENT = replace(TINY_FIT, statistics="scene-min-max", subpixels=1)
 
 def test_a_scenes_least_and_largest_latents_are_0_and_1(scene: Scene, autoencoder: Autoencoder) -> None:
     """As the code released with LRF has them: of all training views, per channel."""
-    prepared, own = _prepared(scene, autoencoder, EXTENT)
+    prepared, own = _prepared(scene, autoencoder, EXTENT, torch.device("cpu"))
     assert own is not None
     images = prepared.images(prepared.indices("train"))
     targets = new_model(prepared, own, EXTENT).space.targets(images)

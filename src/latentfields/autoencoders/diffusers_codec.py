@@ -145,9 +145,8 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
                 )
             except MemoryError:
                 raise
-            except Exception as error:
-                # Its classes raise whatever a setting that they do not expect leads to. The first error tells what is
-                # expected; other variants are looked for in its place.
+            except Exception as error:  # Its classes raise whatever an odd setting leads to.
+                # The first tells what is expected; others are looked for in its place.
                 problem = problem or error
             else:
                 return DiffusersCodec(model.eval(), source=name_or_folder), config

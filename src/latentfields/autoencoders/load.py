@@ -79,7 +79,13 @@ def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSE
         raise InputError(name, f"no such autoencoder; {_available(packaged)}")
     _require_finite_weights(codec, str(name))
     autoencoder = Autoencoder(codec, _statistics(folder, config, codec.channels), name=str(name))
-    autoencoder.require_finite(_probe(codec.factor))
+    try:
+        autoencoder.require_finite(_probe(codec.factor))
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # A network with odd settings fails at its first picture, by whatever error.
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise InputError(name, f"does not encode and decode a small picture ({reason})") from None
     return autoencoder
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.config import Perceptual
+from latentfields.devices import upload
 from latentfields.errors import InputError
 from latentfields.measures.perceptual import Unavailable, gradient_similarity_loss, load_lpips
 
@@ -32,7 +33,7 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def sampled(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
     """A draw (B, C, h, w) from diagonal Gaussians; noise is drawn on the CPU, whatever device they are on."""
-    noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
+    noise = upload(torch.randn(mean.shape, generator=generator, dtype=mean.dtype), mean.device)
     return mean + noise * (0.5 * log_variance).exp()
 
 

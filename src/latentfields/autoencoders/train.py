@@ -20,6 +20,7 @@ from latentfields.autoencoders.image_data import TrainingImages, centre_square, 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss, sampled
 from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.devices import read, upload
 from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.measures.perceptual import gradient_similarity_loss
@@ -93,11 +94,11 @@ class AutoencoderTrainer:
             renders=options.renders_per_batch,
             generator=self.generator,
         )
-        loss, parts = self._loss(images.to(self.device))
+        loss, parts = self._loss(upload(images, self.device))
         loss.backward()
         for optimizer in self.optimizers.values():
             optimizer.step()
-        return {name: float(value.detach()) for name, value in parts.items()}
+        return read(parts)
 
     def _loss(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         options = self.options

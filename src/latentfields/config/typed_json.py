@@ -128,6 +128,9 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
         # An integer of JSON may be larger than any float.
         fits = fits and (isinstance(value, float) or abs(value) <= sys.float_info.max)
         return float(_require(fits, value, source, field, "a number"))
+    if hint is int and type(value) is int:
+        # What no tensor could be told; JSON has integers of any length.
+        _require(-(2**63) <= value < 2**63, value, source, field, "an integer of 64 bits")
     return _require(type(value) is hint, value, source, field, getattr(hint, "__name__", str(hint)))
 
 

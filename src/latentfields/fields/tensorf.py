@@ -27,16 +27,14 @@ from latentfields.rendering.kernels.plane_lookup import plane_features
 INITIAL_SCALE = 0.1
 """Standard deviation of the factors at the start."""
 
-LINE_AXES = (2, 1, 0)
-"""Coordinate of each mode's line: the one that its plane, in the order of `plane_features`, lacks."""
-
 
 def line_features(lines: Tensor, points: Tensor) -> Tensor:
     """Features (P, 3, R) of lines (3, K, R) at points (P, 3) in [-1, 1]^3, linear between cell centres.
 
     Cells lie as those of `plane_features`: half a cell inside the border, beyond which the border value holds.
     """
-    along = points[:, list(LINE_AXES)].T[:, None, :, None]
+    # Each mode's line is along the coordinate that its plane, in the order of `plane_features`, lacks: z, y, x.
+    along = points.flip(1).T[:, None, :, None]
     # A line is a map that is one column wide: the first coordinate of sampling positions does not matter.
     positions = torch.cat([torch.zeros_like(along), along], dim=-1)
     maps = lines.permute(0, 2, 1)[..., None]

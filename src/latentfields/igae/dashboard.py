@@ -18,6 +18,7 @@ from latentfields.pages.charts import Chart, Series, Stage
 from latentfields.pages.pictures import LatentProjection
 from latentfields.pages.report import Headline, PictureGroup, Report, write_report
 from latentfields.training.loop import read_log
+from latentfields.training.runs import require_run
 
 SPREAD = {"view_latent_spread": "held-out views"}
 """Name in the log and in the charts of the contrast of latents."""
@@ -55,7 +56,7 @@ class Dashboard:
         return lambda step: self.write(f"{phase}: step {step}")
 
     def write(self, status: str) -> dict[str, float]:
-        """Replace the page and return the scores that are on it."""
+        """Replace the page and return the scores that are on it. Raises InputError when the run's folder is gone."""
         watched = watch_scenes(self.autoencoder, self.training, render=self.config.has_3d)
         scores = scene_scores(watched)
         projection = LatentProjection.fit(watched[0].encoded)
@@ -64,6 +65,7 @@ class Dashboard:
             photos = watch_photos(self.autoencoder, self.photos, self.training.device)
             scores |= photos.scores()
             groups.append(photos.pictures())
+        require_run(self.out)
         write_report(self.out / "report.html", self._report(status, scores, groups))
         return scores
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
+from latentfields.devices import read
 from latentfields.igae.batches import BatchPlan, BatchSchedule, batch_noise, photo_crops
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import Photos
@@ -137,7 +138,7 @@ class JointTrainer:
         # Exponential decay, as in Table 15, over the whole phase.
         decay = options.final_learning_rate**progress
         self.optimizer.zero_grad()
-        active = self.training.scenes.fetch(batch.mine.scenes, self.training.device)
+        active = self.training.scenes.fetch(batch.mine.scenes)
         loss, values = self.loss(batch, active)
         if loss.requires_grad:  # A process may have nothing to do in a small batch.
             loss.backward()
@@ -174,9 +175,7 @@ class JointTrainer:
         zero = torch.zeros((), device=device)
         parts = {name: share * terms.get(name, zero) for name, share in self._shares(batch).items()}
         logged = parts | total_loss(parts, self.config)
-        # One transfer for all values instead of one each.
-        values = torch.stack([value.detach() for value in logged.values()]).tolist()
-        return logged["loss"], dict(zip(logged, values, strict=True))
+        return logged["loss"], read(logged)
 
     def _renderings(self, batch: JointBatch, active: Sequence[ActiveScene]) -> SceneRenderings:
         moves = self.config.moves_scenes

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
+from latentfields.devices import upload
 from latentfields.igae import losses
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.units import LossUnits
@@ -39,8 +40,8 @@ class Pictures:
 
     def to(self, device: torch.device) -> Pictures:
         """The same on another device."""
-        noise = None if self.noise is None else self.noise.to(device)
-        return Pictures(self.images.to(device), self.photos.to(device), noise)
+        noise = None if self.noise is None else upload(self.noise, device)
+        return Pictures(upload(self.images, device), upload(self.photos, device), noise)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.devices import read, upload
 from latentfields.files import replacing
 from latentfields.igae.batches import BatchPlan, BatchSchedule
 from latentfields.igae.config import IgaeConfig
@@ -92,17 +93,17 @@ class ScenePretrainer:
         (whole, mine, latents), waited = self.batches.get(index)
         options, training = self.config.pretraining, self.training
         share = len(mine.scenes) / len(whole.scenes)
-        active = training.scenes.fetch(mine.scenes, training.device)
+        active = training.scenes.fetch(mine.scenes)
         values = {"latent": 0.0, "tv_planes": 0.0}
         if active:
             rendered = training.render(active, mine, update_grids=True)
-            encoded = training.units.latents(latents.to(training.device))
+            encoded = training.units.latents(upload(latents, training.device))
             latent = share * latent_loss(encoded, training.units.latents(rendered.features))
             variation = planes_total_variation(active, self.config.tv)
             if self.config.tv == "mean":  # Otherwise it is a sum over scenes already.
                 variation = share * variation
             (latent + options.tv_weight * variation).backward()
-            values = {"latent": float(latent.detach()), "tv_planes": float(variation.detach())}
+            values = read({"latent": latent, "tv_planes": variation})
         decay = options.final_learning_rate**progress
         training.update(active, whole.scenes, decay=decay, processes=self.processes)
         values = self.processes.sum_values(values) | {"data_wait_seconds": waited}

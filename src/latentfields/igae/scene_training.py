@@ -46,7 +46,7 @@ class SceneTraining:
         self.cameras = views.cameras.resized(
             width=views.cameras.width // factor, height=views.cameras.height // factor
         )
-        self.scenes = LatentScenes(views.hulls, config.scenes, seed=config.seed)
+        self.scenes = LatentScenes(views.hulls, config.scenes, seed=config.seed, device=device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.renderer = TriPlaneRenderer(config.scenes, channels=autoencoder.channels).to(device)
@@ -78,7 +78,7 @@ class SceneTraining:
     @torch.no_grad()
     def render_views(self, scene: int, indices: Tensor) -> Tensor:
         """z~ (B, C, h, w) of some views of one scene, without jitter or gradients: for evaluation."""
-        (active,) = self.scenes.fetch([scene], self.device)
+        (active,) = self.scenes.fetch([scene])
         return self.render_scene(active, self.cameras[indices], generator=None).features
 
     def render_scene(
@@ -108,7 +108,8 @@ class SceneTraining:
         self.optimizer.zero_grad()
         if active:
             self.scenes.update(active, learning_rate=self.phase.planes_learning_rate * decay)
-        processes.send_from_owners([self.scenes.record(index) for index in batch])
+        if processes.count > 1:
+            processes.send_from_owners([self.scenes.record(index) for index in batch])
 
     @property
     def parts(self) -> Parts:

@@ -5,6 +5,9 @@ of the same size, a density grid of G^3 floats, its hull of G^3 flags and a coun
 for K = 64, F = 32 and G = 32. So N = 500 takes 2.4 GB of host memory in every process, and a batch of 12 takes 0.08 GB
 of the device, gradients included, whatever N is. While a checkpoint is written, host memory holds copies of all this.
 
+With CUDA the stored tensors are pinned: scenes come and go while the device computes, and what has gone is there once
+the device was waited for (`settle`).
+
 Scenes that are absent from a batch do not move: their moments and step counts belong to them alone.
 
 Shape suffixes: N scenes, K plane resolution, F plane features, G cells per side of a density grid.
@@ -19,9 +22,12 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from latentfields.devices import upload, wait_for
 from latentfields.fields.triplane import PLANES_SPREAD
 from latentfields.igae.config import LatentScenesConfig
 from latentfields.rendering.grid_sampler import GridSampler
+
+CPU = torch.device("cpu")
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-15
@@ -47,7 +53,7 @@ class ActiveScene:
 
     @property
     def nbytes(self) -> int:
-        """Bytes on the device, without gradients."""
+        """Bytes on the device, without gradients and indices of cells."""
         grid = self.sampler.grid
         planes = self.planes.nbytes + self.first_moment.nbytes + self.second_moment.nbytes
         return planes + grid.density.nbytes + grid.candidates.nbytes
@@ -56,18 +62,27 @@ class ActiveScene:
 class LatentScenes:
     """All scenes."""
 
-    def __init__(self, hulls: Tensor, config: LatentScenesConfig, *, seed: int) -> None:
-        """One scene for each of the `hulls` (N, G^3), bool: cells that may hold something; planes by `seed`."""
+    def __init__(
+        self, hulls: Tensor, config: LatentScenesConfig, *, seed: int, device: torch.device = CPU
+    ) -> None:
+        """One scene for each of the `hulls` (N, G^3), bool: cells that may hold something; planes by `seed`.
+
+        Scenes are fetched to `device`.
+        """
         k, f = config.resolution, config.features
         self.sampling = config.sampling
+        self.device = device
         self.hulls = hulls
-        self.planes = torch.empty(len(hulls), 3, k, k, f)
+        pinned = device.type == "cuda"
+        self.planes = torch.empty(len(hulls), 3, k, k, f, pin_memory=pinned)
         generator = torch.Generator().manual_seed(seed)
         for planes in self.planes:
             planes.normal_(std=PLANES_SPREAD, generator=generator)
-        self.first_moment = torch.zeros_like(self.planes)
-        self.second_moment = torch.zeros_like(self.planes)
-        self.density = GridSampler(self.sampling).grid.density * hulls
+        self.first_moment = torch.zeros_like(self.planes, pin_memory=pinned)
+        self.second_moment = torch.zeros_like(self.planes, pin_memory=pinned)
+        density = GridSampler(self.sampling).grid.density * hulls
+        self.density = density.pin_memory() if pinned else density
+        self._arriving = False
         self.visits = torch.zeros(len(hulls), dtype=torch.int64)
 
     def __len__(self) -> int:
@@ -78,19 +93,22 @@ class LatentScenes:
         """Bytes of host memory."""
         return self.hulls.nbytes + sum(tensor.nbytes for tensor in self.state_dict().values())
 
-    def fetch(self, indices: Sequence[int], device: torch.device) -> list[ActiveScene]:
-        """The chosen scenes on `device`."""
-        return [self._fetch(index, device) for index in indices]
+    def fetch(self, indices: Sequence[int]) -> list[ActiveScene]:
+        """The chosen scenes on the device."""
+        return [self._fetch(index) for index in indices]
 
-    def _fetch(self, index: int, device: torch.device) -> ActiveScene:
+    def _fetch(self, index: int) -> ActiveScene:
         sampler = GridSampler(self.sampling)
-        grid = sampler.grid
-        grid.density, grid.candidates = self.density[index].to(device), self.hulls[index].to(device)
+        hull = self.hulls[index]
+        # The cells are counted here: the device would have to be waited for.
+        sampler.grid.adopt(
+            *(upload(part, self.device) for part in (self.density[index], hull, hull.nonzero()[:, 0]))
+        )
         return ActiveScene(
             index=index,
-            planes=self.planes[index].detach().to(device).requires_grad_(),
-            first_moment=self.first_moment[index].to(device),
-            second_moment=self.second_moment[index].to(device),
+            planes=upload(self.planes[index].detach(), self.device).requires_grad_(),
+            first_moment=upload(self.first_moment[index], self.device),
+            second_moment=upload(self.second_moment[index], self.device),
             sampler=sampler,
             visits=int(self.visits[index]),
         )
@@ -100,13 +118,14 @@ class LatentScenes:
         """One Adam step for each of the scenes by its gradient, counted from the scene's own first step."""
         gradients = [scene.planes.grad for scene in scenes]
         assert all(gradient is not None for gradient in gradients)
+        visits = torch.tensor([float(scene.visits) for scene in scenes])
         adam(
             [scene.planes for scene in scenes],
             [gradient for gradient in gradients if gradient is not None],
             [scene.first_moment for scene in scenes],
             [scene.second_moment for scene in scenes],
             [],
-            [torch.tensor(float(scene.visits), device=scene.planes.device) for scene in scenes],
+            list(upload(visits, self.device).unbind()),
             fused=True,
             amsgrad=False,
             maximize=False,
@@ -128,17 +147,28 @@ class LatentScenes:
             (self.density, scene.sampler.grid.density),
         ):
             row = stored[scene.index]
-            if row.data_ptr() != current.data_ptr():
+            if current.device.type != "cpu":
+                row.copy_(current, non_blocking=True)
+                self._arriving = True
+            elif row.data_ptr() != current.data_ptr():
                 row.copy_(current)
+
+    def settle(self) -> None:
+        """Wait until all scenes that were put back are here. Everything but `fetch` looks at them after that alone."""
+        if self._arriving:
+            wait_for(self.device)
+            self._arriving = False
 
     def renew_moments(self) -> None:
         """Forget the moments of all scenes and count their batches from zero."""
+        self.settle()
         self.first_moment.zero_()
         self.second_moment.zero_()
         self.visits.zero_()
 
     def record(self, index: int) -> list[Tensor]:
         """Everything about one scene, as views of the stored tensors: what processes send each other."""
+        self.settle()
         return [tensor[index] for tensor in self.state_dict().values()]
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> None:
@@ -148,6 +178,7 @@ class LatentScenes:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything about all scenes: the stored tensors themselves."""
+        self.settle()
         return {
             "planes": self.planes,
             "first_moment": self.first_moment,

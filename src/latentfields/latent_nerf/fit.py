@@ -169,7 +169,7 @@ def _fit(
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
-    with begin(config, out, lambda: _prepared(given, space, config.fit)) as (scene, autoencoder):
+    with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
         trainer = LatentNerfTrainer(model, scene, config.fit)
@@ -186,7 +186,7 @@ def _fit(
         original = None if autoencoder is None else autoencoder.clone().to(device)
         measured = {
             "after_supervision": trainer.after_supervision,
-            "kernels": kernel_backend(),
+            "kernels": kernel_backend(device.type),
             **evaluate_model(model, original, scene),
         }
         # Last: with it, the run is finished.
@@ -195,19 +195,23 @@ def _fit(
 
 
 def _prepared(
-    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig
+    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig, device: torch.device
 ) -> tuple[Scene, Autoencoder | None]:
-    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be."""
+    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be.
+
+    They are measured on `device`; the autoencoder that has them is on the CPU, as for every model that is made of it.
+    """
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
         autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
         if config.statistics != "autoencoder" or not autoencoder.has_statistics:
-            autoencoder = autoencoder.clone().cpu()
+            autoencoder = autoencoder.clone().to(device)
             images = scene.images(scene.indices("train"))
             scale: Literal["spread", "extent"] = (
                 "extent" if config.statistics == "scene-min-max" else "spread"
             )
             autoencoder.set_statistics(autoencoder.measure_statistics(images, scale=scale))
+            autoencoder = autoencoder.cpu()
     if min(scene.size) < SMALLEST_SIDE:
         raise InputError(
             scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"

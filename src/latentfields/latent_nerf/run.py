@@ -232,7 +232,7 @@ def _restored(
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
         model = build_model(config.fit, new_space(config.fit, autoencoder), state["background"], frame)
         model.load_scene_state(state)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError, OverflowError) as error:
         detail = " ".join(str(error).split())[:200]
         raise InputError(source, f"does not fit {CONFIG_FILE} ({detail})") from None
     return model

@@ -91,10 +91,10 @@ class SceneModel(nn.Module, abc.ABC):
         Differentiable; `generator` jitters the samples along rays.
         """
         k = self.space.subpixels
-        finer = cameras.to(self.device).resized(
+        finer = cameras.resized(
             width=k * cameras.width // self.factor, height=k * cameras.height // self.factor
         )
-        return self.space.projected(self.render_pixels(finer, generator))
+        return self.space.projected(self.render_pixels(finer.to(self.device), generator))
 
     def decode(self, features: Tensor) -> Tensor:
         """x~_p = D_psi(z~_p): images (B, 3, H, W), not clamped, of rendered features."""

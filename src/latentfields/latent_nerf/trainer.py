@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
+from latentfields.devices import read, upload
 from latentfields.latent_nerf.config import DecoderPrecision, FitConfig, StageConfig
 from latentfields.latent_nerf.losses import rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
@@ -69,8 +70,7 @@ class LatentNerfTrainer:
         self.optimizer = field_optimizer(model, config, config.supervision)
         self.decoder_optimizer: torch.optim.Optimizer | None = None
         self._half_decoder = uses_bfloat16(config.decoder_precision, model.device)
-        pixelwise = config.space == "rgb" and isinstance(model, LatentNerf)
-        self._rays = self._all_rays() if pixelwise else None
+        self._cameras = scene.cameras[self.train_indices].to(model.device)
 
     @property
     def total_steps(self) -> int:
@@ -98,14 +98,12 @@ class LatentNerfTrainer:
 
     def _supervision_step(self, progress: float) -> dict[str, float | str]:
         self.optimizer.zero_grad()
-        if self._rays is not None:
-            rays, target = self._pixel_batch(self._rays)
-            assert isinstance(self.model, LatentNerf)
+        if self.config.space == "rgb" and isinstance(self.model, LatentNerf):
+            rays, target = self._pixel_batch()
             seen = self.model.render_rays(rays, generator=self.generator)
         else:
             chosen = self._batch()
-            cameras = self.scene.cameras[self.train_indices[chosen]]
-            seen = self.model.render_features(cameras, generator=self.generator)
+            seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
             target = self.targets[chosen]
             if self._kept_features is not None:
                 seen = _with_targets(seen, target, kept=self._kept_features[chosen])
@@ -116,15 +114,14 @@ class LatentNerfTrainer:
         total.backward()
         self.optimizer.step()
         self.model.after_step(seen, self.optimizer, progress=progress, generator=self.generator)
-        return {"loss": float(loss.detach()), "stage": "supervision"}
+        return {**read({"loss": loss}), "stage": "supervision"}
 
     def _alignment_step(self) -> dict[str, float | str]:
         assert self.decoder_optimizer is not None
         self.optimizer.zero_grad()
         self.decoder_optimizer.zero_grad()
         chosen = self._batch()
-        cameras = self.scene.cameras[self.train_indices[chosen]]
-        seen = self.model.render_features(cameras, generator=self.generator)
+        seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
         decoded, images = self._decode(seen.features), self.images[chosen]
         if self._kept_pixels is not None:
             decoded = torch.where(self._kept_pixels[chosen], decoded, images)
@@ -136,7 +133,7 @@ class LatentNerfTrainer:
         self.optimizer.step()
         self.decoder_optimizer.step()
         self.model.after_step(seen, self.optimizer, progress=1.0, generator=self.generator)
-        return {"loss": float(loss.detach()), "stage": "alignment"}
+        return {**read({"loss": loss}), "stage": "alignment"}
 
     def _decode(self, features: Tensor) -> Tensor:
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self._half_decoder):
@@ -152,19 +149,18 @@ class LatentNerfTrainer:
     def _batch(self) -> Tensor:
         """Training views of one step, without repetition."""
         count = min(self.config.batch_images, len(self.train_indices))
-        return torch.randperm(len(self.train_indices), generator=self.generator)[:count]
+        chosen = torch.randperm(len(self.train_indices), generator=self.generator)[:count]
+        return upload(chosen, self.model.device)
 
-    def _all_rays(self) -> Rays:
-        return self.scene.cameras[self.train_indices].to(self.model.device).rays().flatten()
-
-    def _pixel_batch(self, rays: Rays) -> tuple[Rays, Tensor]:
-        if self._counted is None:
-            chosen = torch.randint(len(rays), (self.config.batch_rays,), generator=self.generator)
-        else:
-            drawn = torch.randint(len(self._counted), (self.config.batch_rays,), generator=self.generator)
-            chosen = self._counted[drawn]
-        pixels = self.targets.permute(0, 2, 3, 1).reshape(-1, 3)
-        return rays[chosen], pixels[chosen]
+    def _pixel_batch(self) -> tuple[Rays, Tensor]:
+        """The rays (R, 3) through random pixels that count, of all training views, and the colours (R, 3) there."""
+        views, _, height, width = self.targets.shape
+        count = views * height * width if self._counted is None else len(self._counted)
+        drawn = torch.randint(count, (self.config.batch_rays,), generator=self.generator)
+        chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
+        view, row, column = chosen // (height * width), chosen // width % height, chosen % width
+        rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)
+        return rays, self.targets[view, :, row, column]
 
     def _advance_fields(self, progress: float) -> None:
         """Let fields change with the progress of supervision; where parameters were replaced, so is the optimiser."""
@@ -260,6 +256,8 @@ def has_bfloat16(device: torch.device) -> bool:
     """True when the device has instructions for products in bfloat16; emulated ones would be slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
     # PyTorch tells only in newer versions; older ones keep to float32.
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
+from latentfields.devices import like
+
 _CONTRAST = 170 / 255**2  # the constant T of both papers, for values in [0, 1]
 _MASKING = 0.5  # alpha of the 2017 paper
 _SCALE_WEIGHTS = (0.096, 0.596, 0.289, 0.019)
@@ -130,7 +132,7 @@ def _luminances(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         )
     if min(images.shape[2:]) < _SMALLEST_SIDE:
         raise ValueError(f"expected at least {_SMALLEST_SIDE} pixels on a side, got {(*images.shape[2:],)}")
-    weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    weights = like([0.299, 0.587, 0.114], images).view(1, 3, 1, 1)
     return (images * weights).sum(dim=1, keepdim=True), (targets * weights).sum(dim=1, keepdim=True)
 
 

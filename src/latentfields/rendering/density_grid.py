@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.cameras import Rays
+from latentfields.devices import Kept, upload
 from latentfields.rendering.volume import transmittance_and_weights
 
 EXPLORATION = 0.01
@@ -59,11 +60,28 @@ class DensityGrid(nn.Module):
         self.highest_threshold = skip_below / cell
         self.register_buffer("density", torch.full((resolution**3,), self.highest_threshold * UNKNOWN))
         self.register_buffer("candidates", torch.ones(resolution**3, dtype=torch.bool))
+        # Both are asked for several times in every render, and mean waiting for the device.
+        self._cells: Kept[Tensor] = Kept()
+        self._threshold: Kept[Tensor] = Kept()
+
+    @property
+    def cells(self) -> Tensor:
+        """Indices (M,) of the cells that are not empty for good."""
+        return self._cells.get(lambda: self.candidates.nonzero()[:, 0], self.candidates)
 
     @property
     def threshold(self) -> Tensor:
         """Density under which a cell counts as empty: never above the mean, so that thin fog is not all skipped."""
-        return self.density[self.candidates].mean().clamp(max=self.highest_threshold)
+        return self._threshold.get(
+            lambda: self.density[self.cells].mean().clamp(max=self.highest_threshold),
+            self.density,
+            self.candidates,
+        )
+
+    def adopt(self, density: Tensor, candidates: Tensor, cells: Tensor) -> None:
+        """Take over tensors of one device, shared with whoever else has them: both buffers, and `cells` (M,)."""
+        self.density, self.candidates = density, candidates
+        self._cells.keep(cells, candidates)
 
     def restrict(self, candidates: Tensor) -> None:
         """Declare cells empty for good: `candidates` (G^3,) bool, x slowest, such as an object's visual hull."""
@@ -75,9 +93,10 @@ class DensityGrid(nn.Module):
         self, density: Callable[[Tensor], Tensor], *, share: float, generator: torch.Generator
     ) -> None:
         """Look at a random position in a random `share` of the cells; keep decaying maxima."""
-        cells = self.candidates.nonzero()[:, 0]
+        cells = self.cells
         count = max(1, round(len(cells) * share))
-        cells = cells[torch.randperm(len(cells), generator=generator)[:count].to(cells.device)]
+        chosen = torch.randperm(len(cells), generator=generator)[:count]
+        cells = cells[upload(chosen, cells.device)]
         index = torch.stack(
             [
                 cells // self.resolution**2,
@@ -86,7 +105,7 @@ class DensityGrid(nn.Module):
             ],
             -1,
         )
-        jitter = torch.rand(count, 3, generator=generator).to(self.density.device)
+        jitter = upload(torch.rand(count, 3, generator=generator), self.density.device)
         points = (index + jitter) * (SIDE / self.resolution) - 1.0
         values = torch.cat([density(chunk) for chunk in points.split(POINTS_PER_CHUNK)])
         # A random position may miss what is dense in a cell: the maximum remembers it, and the decay lets a field that

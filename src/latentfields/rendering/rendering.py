@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras, Rays
+from latentfields.devices import upload
 from latentfields.rendering.sampling import box_segment
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Shot:
         if self.generator is None:
             return None
         drawn = torch.rand(len(self.rays), count, generator=self.generator) - 0.5
-        return drawn.to(self.rays.origins.device)
+        return upload(drawn, self.rays.origins.device)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ The first process alone writes files and decides when to stop.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,10 @@ from torch import Tensor
 from latentfields.process import choose_device
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import Interrupted, LoopConfig, Trainable, checkpoint_path, train
+
+PATIENCE = datetime.timedelta(days=2)
+"""Processes wait so long for each other: the first one alone decodes pictures and encodes latents, hours for large
+data, while the others wait. Where one dies, torchrun ends all of them."""
 
 _FINISHED, _STEP, _INTERRUPTED = 0.0, 1.0, 2.0
 
@@ -76,9 +81,9 @@ class Processes:
         if self.count == 1:
             return
         for rank in range(self.count):
-            for record in records[self.share_of(rank, len(records))]:
-                for tensor in record:
-                    dist.broadcast(tensor, src=rank)
+            tensors = [tensor for record in records[self.share_of(rank, len(records))] for tensor in record]
+            if tensors:
+                _broadcast(tensors, source=rank)
 
     def wait(self) -> None:
         """Wait until all processes are here."""
@@ -120,11 +125,21 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
+
+
+def _broadcast(tensors: Sequence[Tensor], *, source: int) -> None:
+    """Overwrite host tensors by those of process `source`, in one message: as bytes, whatever their types."""
+    parts = [tensor.reshape(-1).view(torch.uint8) for tensor in tensors]
+    message = torch.cat(parts)
+    dist.broadcast(message, src=source)
+    for tensor, part in zip(tensors, message.split([len(part) for part in parts]), strict=True):
+        tensor.copy_(part.clone().view(tensor.dtype).view_as(tensor))
 
 
 def _announce(kind: float, index: int = 0, progress: float = 0.0) -> None:

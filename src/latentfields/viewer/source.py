@@ -114,7 +114,7 @@ class LatentScene:
     def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         """As `SceneModel.render`, over the code of white that the scenes were trained over."""
         training = self.training
-        (active,) = training.scenes.fetch([self.index], training.device)
+        (active,) = training.scenes.fetch([self.index])
         grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
         seen = training.render_scene(active, grid, generator=None)
         return self.autoencoder.decode_batches(seen.features).cpu(), seen.cpu()

@@ -62,3 +62,14 @@ def test_another_version_of_warp_is_left_alone(installed: str, monkeypatch: pyte
 
 def test_only_single_precision_runs_on_warp() -> None:
     assert not runs_on_warp(torch.zeros(2), torch.zeros(2, dtype=torch.float64))
+
+
+def test_warp_that_cannot_use_a_device_leaves_it_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a driver that is older than warp's CUDA; and on devices that warp does not know."""
+    warp = pytest.importorskip("warp")
+    choose = kernel_backend.__wrapped__
+    for available, chosen in ((False, "torch"), (True, "warp")):
+        monkeypatch.setattr(warp, "is_cuda_available", lambda available=available: available)
+        assert choose("cuda") == chosen
+        assert choose() == "warp"
+    assert choose("mps") == "torch"

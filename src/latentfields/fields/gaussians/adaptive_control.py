@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from latentfields.devices import Kept, like, upload
 from latentfields.fields.densification import GradientDensificationConfig
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.rows import forget_moments, take_rows
@@ -41,6 +42,7 @@ class AdaptiveControl(Strategy):
         self.register_buffer("gradients", torch.zeros(0))
         self.register_buffer("views", torch.zeros(0))
         self.register_buffer("resets", torch.zeros((), dtype=torch.int64))
+        self._resets: Kept[int] = Kept()
 
     @torch.no_grad()
     def after_step(
@@ -63,24 +65,28 @@ class AdaptiveControl(Strategy):
         resets = moments_passed(
             step.progress, first=first + between, last=last - between, count=self.options.opacity_resets
         )
-        if int(self.resets) < resets:
+        if self.resets_done < resets:
             # Gaussians that nothing pulls back to opacity, such as floaters near cameras, are pruned afterwards.
             self.resets.fill_(resets)
+            self._resets.keep(resets, self.resets)
             field.opacities.clamp_(max=math.log(RESET_OPACITY / (1 - RESET_OPACITY)))
             # Old moments would go on moving opacities as if they had not been lowered.
             forget_moments(field.opacities, optimizer, torch.arange(len(field), device=field.means.device))
 
+    @property
+    def resets_done(self) -> int:
+        """`resets`, on the host."""
+        return self._resets.get(lambda: int(self.resets), self.resets)
+
     def _observe(self, count: int, step: SplattedStep) -> None:
         # After the last refinement nobody reads the statistics.
-        if int(self.refined) >= self.options.refinements:
+        if self.refinements_done >= self.options.refinements:
             return
         # The first step after a refinement: rows have changed, and what was seen of the old ones says nothing.
         if len(self.gradients) != count:
             self.gradients, self.views = self.gradients.new_zeros(count), self.views.new_zeros(count)
         # The loss is a mean over views: the gradient of one view's own loss is what is compared.
-        unit = self.gradients.new_tensor([step.width, step.height]) * (
-            len(step.splats) / 2 / step.value_range
-        )
+        unit = like([step.width, step.height], self.gradients) * (len(step.splats) / 2 / step.value_range)
         # Gradients of pixels times half the picture are per half picture, so that thresholds hold at any resolution.
         for splats in step.splats:
             if splats.means_2d.grad is not None:
@@ -110,7 +116,7 @@ class AdaptiveControl(Strategy):
     def _kept(self, field: GaussianField) -> Tensor:
         """(N,) bool: what is opaque enough and, once opacities were reset, not too large."""
         kept = torch.sigmoid(field.opacities) >= self.options.lowest_opacity
-        if int(self.resets):
+        if self.resets_done:
             kept &= field.scales.exp().amax(dim=1) <= self.options.largest_scale
         # A scene without any Gaussian has no gradients to come back by.
         return kept if bool(kept.any()) else torch.ones_like(kept)
@@ -129,7 +135,7 @@ def _spread(field: GaussianField, parts: slice, generator: torch.Generator) -> N
     """Draw the means of split Gaussians from what they were, and make them smaller."""
     scales = field.scales[parts].exp()
     # Drawn on the CPU: the same numbers for every device.
-    drawn = torch.randn(scales.shape, generator=generator).to(scales.device)
+    drawn = upload(torch.randn(scales.shape, generator=generator), scales.device)
     offsets = (rotation_matrices(field.rotations[parts]) @ (scales * drawn)[:, :, None])[:, :, 0]
     field.means[parts] += offsets
     field.scales[parts] -= math.log(SPLIT_FACTOR)

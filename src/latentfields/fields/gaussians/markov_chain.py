@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from latentfields.devices import normal, upload
 from latentfields.fields.densification import McmcDensificationConfig
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.rows import forget_moments, take_rows
@@ -95,7 +96,7 @@ class MarkovChain(Strategy):
         strength = torch.sigmoid(NOISE_SHARPNESS * (NOISE_OPACITY - opacities)) * (self.options.noise * rate)
         # Sigma = R S (R S)^T: noise by the covariance itself, not its root, stays within thin Gaussians.
         roots = rotation_matrices(field.rotations) * field.scales.exp()[:, None]
-        drawn = torch.randn(field.means.shape, generator=generator).to(field.means.device)
+        drawn = normal(field.means.shape, generator=generator, device=field.means.device)
         moved = roots @ (roots.transpose(1, 2) @ (drawn * strength[:, None])[:, :, None])
         field.means.add_(moved[:, :, 0])
 
@@ -141,4 +142,5 @@ def shared_shape(opacities: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
 def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """`count` indices, repeated ones too, with probabilities in proportion to `weights` (N,)."""
-    return torch.multinomial(weights.cpu(), count, replacement=True, generator=generator).to(weights.device)
+    chosen = torch.multinomial(weights.cpu(), count, replacement=True, generator=generator)
+    return upload(chosen, weights.device)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from latentfields.devices import Kept
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.rendering.splatting.projection import ProjectedGaussians
 
@@ -38,6 +39,12 @@ class Strategy(nn.Module, abc.ABC):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("refined", torch.zeros((), dtype=torch.int64))
+        self._refined: Kept[int] = Kept()
+
+    @property
+    def refinements_done(self) -> int:
+        """`refined`, on the host."""
+        return self._refined.get(lambda: int(self.refined), self.refined)
 
     @abc.abstractmethod
     def after_step(
@@ -52,8 +59,10 @@ class Strategy(nn.Module, abc.ABC):
 
     def is_due(self, moments: int) -> bool:
         """True when fewer refinements were done than `moments`; that counts as one that is done now."""
-        due = int(self.refined) < moments
-        self.refined.fill_(max(moments, int(self.refined)))
+        due = self.refinements_done < moments
+        if due:
+            self.refined.fill_(moments)
+            self._refined.keep(moments, self.refined)
         return due
 
     def resize_to(self, state: Mapping[str, Tensor]) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import random_integer
+from latentfields.devices import upload
 from latentfields.errors import InputError
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fit import fit
@@ -96,7 +97,8 @@ class PairBatch:
 
     def to(self, device: torch.device) -> PairBatch:
         """The same on another device."""
-        return PairBatch(self.rendered.to(device), self.encoded.to(device), self.images.to(device))
+        tensors = (self.rendered, self.encoded, self.images)
+        return PairBatch(*(upload(tensor, device) for tensor in tensors))
 
 
 class Pairs:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.autoencoders.losses import perceptual_loss
+from latentfields.devices import read, upload
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
 from latentfields.lrf.decoder.pairs import PairBatch, Pairs
@@ -78,7 +79,7 @@ class DecoderAlignment:
         self.optimizer.step()
         if self.adversary is not None and self.adversary.plays(index):
             terms["discriminator"] = self.adversary.step(batch.images, views.detach(), decay)
-        return {name: float(value.detach()) for name, value in terms.items()}
+        return read(terms)
 
     def _with_photos(self, batch: PairBatch) -> PairBatch:
         """The batch with random photographs after the encoded latents of its views."""
@@ -86,7 +87,7 @@ class DecoderAlignment:
         if self.photos is None or not count or not self.options.preservation_weight:
             return batch
         photos = self.photos.batch(photos=count, renders=0, generator=self.generator)
-        latents = self.autoencoder.encode_batches(photos.to(self.device))
+        latents = self.autoencoder.encode_batches(upload(photos, self.device))
         return replace(batch, encoded=torch.cat([batch.encoded, latents]))
 
     def _terms(self, batch: PairBatch, index: int) -> tuple[dict[str, Tensor], Tensor]:

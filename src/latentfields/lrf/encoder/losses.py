@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentfields.devices import like
 from latentfields.lrf.encoder.config import EncoderWeightsConfig
 
 
@@ -19,7 +20,7 @@ def latents_at(latents: Tensor, positions: Tensor, *, factor: int) -> Tensor:
 
     The latent (i, j) lies at the centre of its `factor` x `factor` pixels; beyond the outermost centres it is repeated.
     """
-    size = positions.new_tensor([latents.shape[3], latents.shape[2]]) * factor
+    size = like([latents.shape[3], latents.shape[2]], positions) * factor
     values = torch.nn.functional.grid_sample(
         latents, (positions / size * 2 - 1)[:, :, None], padding_mode="border", align_corners=False
     )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.image_data import random_integer
+from latentfields.devices import upload
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences.files import SceneCorrespondences
 from latentfields.lrf.correspondences.pose_error import absolute_pose_error
@@ -45,7 +46,7 @@ class PairBatch:
     def to(self, device: torch.device) -> PairBatch:
         """The same batch on another device."""
         tensors = (self.images, self.positions, self.shared, self.pose_errors)
-        return PairBatch(*(tensor.to(device) for tensor in tensors))
+        return PairBatch(*(upload(tensor, device) for tensor in tensors))
 
 
 def seeded_generator(*keys: int) -> torch.Generator:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.autoencoders.losses import latent_noise, perceptual_loss, sampled
+from latentfields.devices import read, upload
 from latentfields.lrf.correspondences.pose_error import pair_weights
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.discriminator import Adversary
@@ -80,7 +81,7 @@ class EncoderTrainer:
         self.optimizer.step()
         if self.adversary is not None and self.adversary.plays(index):
             terms["discriminator"] = self.adversary.step(batch.images, decoded.detach(), decay)
-        return {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
+        return read(terms | {"loss": loss})
 
     def _batch(self, index: int) -> PairBatch:
         """Batch `index`: image pairs and, after them among its images, photographs."""
@@ -134,9 +135,8 @@ class EncoderTrainer:
         if log_variance is None:
             batch, channels, height, width = mean.shape
             shape = (batch, channels, height, width)
-            return mean + latent_noise(shape, strongest=self.config.latent_noise, generator=generator).to(
-                mean
-            )
+            noise = latent_noise(shape, strongest=self.config.latent_noise, generator=generator)
+            return mean + upload(noise, mean.device).to(mean.dtype)
         return sampled(mean, log_variance, generator=generator)
 
     def _correspondence(self, latents: Tensor, batch: PairBatch) -> Tensor:

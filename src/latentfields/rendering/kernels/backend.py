@@ -26,11 +26,11 @@ small enough for the outputs to stay in the cache."""
 
 
 @functools.cache
-def kernel_backend() -> Literal["warp", "torch"]:
-    """Name the implementation that float32 kernels run on in this process.
+def kernel_backend(device_type: str = "cpu") -> Literal["warp", "torch"]:
+    """Name the implementation that float32 kernels run on in this process, on devices of a type such as `cuda`.
 
-    `torch` when warp is not installed, has another minor version, does not start here, or when the environment
-    variable LATENTFIELDS_KERNELS is `torch`.
+    `torch` when warp is not installed, has another minor version, does not start here, cannot use such a device (its
+    driver may be older than warp's CUDA), or when the environment variable LATENTFIELDS_KERNELS is `torch`.
     """
     if os.environ.get("LATENTFIELDS_KERNELS") == "torch":
         return "torch"
@@ -41,14 +41,17 @@ def kernel_backend() -> Literal["warp", "torch"]:
 
         with quiet_warp(), _silent_stderr():
             warp.init()
-            return "warp" if warp.is_cpu_available() else "torch"
+            usable = {"cpu": warp.is_cpu_available, "cuda": warp.is_cuda_available}
+            return "warp" if device_type in usable and usable[device_type]() else "torch"
     except (ImportError, OSError, RuntimeError):
         return "torch"
 
 
 def runs_on_warp(*tensors: Tensor) -> bool:
-    """True when the fast kernels can work on these tensors: all float32, and warp at hand."""
-    return all(tensor.dtype == torch.float32 for tensor in tensors) and kernel_backend() == "warp"
+    """True when the fast kernels can work on these tensors, of one device: all float32, and warp at hand for it."""
+    return all(tensor.dtype == torch.float32 for tensor in tensors) and (
+        kernel_backend(tensors[0].device.type) == "warp"
+    )
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
+from latentfields.devices import like
 from latentfields.rendering.kernels.backend import launch, points_per_thread, runs_on_warp
 from latentfields.rendering.splatting.constants import (
     ALPHA_CUT,
@@ -99,7 +100,7 @@ def _axes(camera: Cameras) -> Tensor:
 
 def _slope_limits(camera: Cameras) -> Tensor:
     """(2, 2): least and largest x / z, and y / z, whose Jacobian a Gaussian may have."""
-    size = camera.focal.new_tensor([camera.width, camera.height])
+    size = like([camera.width, camera.height], camera.focal)
     margin = FRUSTUM_MARGIN / 2 * size
     principal = camera.principal[0]
     return torch.stack([-principal - margin, size - principal + margin], dim=-1) / camera.focal[0, :, None]
@@ -128,7 +129,7 @@ def _footprints(xx: Tensor, xy: Tensor, yy: Tensor, opacities: Tensor) -> tuple[
 @torch.no_grad()
 def _overlaps(means_2d: Tensor, extents: Tensor, camera: Cameras) -> Tensor:
     """(N,) whether the box of a Gaussian has a part in the image."""
-    size = means_2d.new_tensor([camera.width, camera.height])
+    size = like([camera.width, camera.height], means_2d)
     return ((means_2d + extents > 0) & (means_2d - extents < size)).all(dim=-1)
 
 
@@ -136,7 +137,7 @@ def _view(camera: Cameras, *, near: float, blur: float, antialiased: bool) -> Te
     """The camera and the options for the kernels: (25,), in the order of `projection_warp`."""
     pose = [_axes(camera).flatten(), camera.centers[0], camera.focal[0], camera.principal[0]]
     rest = [camera.width, camera.height, near, blur, antialiased]
-    return torch.cat([*pose, _slope_limits(camera).flatten(), camera.focal.new_tensor(rest)])
+    return torch.cat([*pose, _slope_limits(camera).flatten(), like(rest, camera.focal)])
 
 
 class _Project(torch.autograd.Function):

@@ -9,8 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentfields.devices import like
 from latentfields.rendering.kernels.backend import launch, runs_on_warp
 from latentfields.rendering.splatting.projection import ProjectedGaussians
+
+
+@torch.no_grad()
+def _front_to_back_on_device(projected: ProjectedGaussians) -> Tensor:
+    """Indices (N,), int32: those of `front_to_back`, then all others, whose number the host need not wait for."""
+    depths = torch.where(projected.radii > 0, projected.depths, torch.inf)
+    return torch.sort(depths, stable=True).indices.int()
 
 
 @torch.no_grad()
@@ -18,7 +26,7 @@ def front_to_back(projected: ProjectedGaussians) -> Tensor:
     """Indices (V,), int32, of the visible Gaussians by depth; of equal depths, the lower index is first."""
     visible = projected.radii.nonzero()[:, 0].int()
     depths = projected.depths[visible]
-    if depths.dtype != torch.float32 or depths.device.type != "cpu":
+    if depths.dtype != torch.float32:
         return visible[torch.sort(depths, stable=True).indices]
     # Positive floats are ordered like their bits; with the place in the low bits, numpy's fastest sort is stable.
     keys = depths.numpy().view(np.uint32).astype(np.uint64) << np.uint64(32)
@@ -35,12 +43,13 @@ def tile_lists_reference(
     Starts (tiles + 1,), tiles row by row; indices (K,) of Gaussians, front to back within a tile; both int32.
     """
     columns, rows = -(-width // tile), -(-height // tile)
-    order = front_to_back(projected)
+    on_cpu = projected.radii.device.type == "cpu"
+    order = front_to_back(projected) if on_cpu else _front_to_back_on_device(projected)
     left, right, top, bottom = _tile_bounds(projected, tile=tile, columns=columns, rows=rows)[order].unbind(
         -1
     )
     across = right - left
-    count = across * (bottom - top)
+    count = across * (bottom - top) * (projected.radii[order] > 0)
     which = torch.repeat_interleave(count)
     within = torch.arange(len(which), device=which.device) - (count.cumsum(0) - count)[which]
     tiles = (top[which] + within // across[which]) * columns + left[which] + within % across[which]
@@ -55,7 +64,7 @@ def _tile_bounds(projected: ProjectedGaussians, *, tile: int, columns: int, rows
     low = ((projected.means_2d - projected.extents) / tile).floor()
     high = ((projected.means_2d + projected.extents) / tile).floor() + 1
     bounds = torch.stack([low, high], dim=-1).clamp(min=0)
-    return bounds.minimum(bounds.new_tensor([columns, rows])[:, None]).view(-1, 4).long()
+    return bounds.minimum(like([columns, rows], bounds)[:, None]).view(-1, 4).long()
 
 
 def tile_lists(projected: ProjectedGaussians, *, tile: int, width: int, height: int) -> tuple[Tensor, Tensor]:

@@ -59,6 +59,10 @@ def load_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> Mesh:
         ) from error
     if not parts:
         raise InputError(path, "the file holds no triangles or polygons")
+    for part in parts:
+        # Negative numbers would count from the end in silence.
+        if len(part.faces) and not 0 <= part.faces.min() <= part.faces.max() < len(part.vertices):
+            raise InputError(path, f"a face has a corner that is none of its {len(part.vertices)} vertices")
     textures.warn()
     return concatenate(path.stem, parts)
 

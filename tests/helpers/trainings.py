@@ -1,0 +1,208 @@
+"""A few steps of every training there is, on any device: what all devices have to do alike."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from helpers.autoencoders import scene_autoencoder, small_autoencoder
+from helpers.correspondence_data import CONFIG as ENCODER
+from helpers.correspondence_data import make_dataset
+from helpers.igae_data import CONFIG as IGAE
+from helpers.igae_data import SIZE, write_scenes
+from helpers.photo_files import write_photos
+from helpers.tiny import TINY_FIT, write_sphere_scene
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
+from latentfields.autoencoders.image_data import load_training_images
+from latentfields.autoencoders.losses import perceptual_loss
+from latentfields.autoencoders.train import AutoencoderTrainer, new_network, starting_images
+from latentfields.fields.config import (
+    GaussiansConfig,
+    InstantNgpConfig,
+    KPlanesConfig,
+    OptimizerConfig,
+    TensorfConfig,
+    VanillaConfig,
+)
+from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
+from latentfields.igae.image_cache import cache_photos, cache_scenes
+from latentfields.igae.joint import JointTrainer
+from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
+from latentfields.igae.scene_training import WHITE, SceneTraining
+from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.lrf.correspondences.files import open_dataset
+from latentfields.lrf.decoder.config import DecoderTrainingConfig
+from latentfields.lrf.decoder.pairs import Pairs
+from latentfields.lrf.decoder.trainer import DecoderAlignment
+from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
+from latentfields.lrf.encoder.pair_batches import PairImages
+from latentfields.lrf.encoder.trainer import EncoderTrainer
+from latentfields.rendering.config import (
+    EvenSamplingConfig,
+    HierarchicalSamplingConfig,
+    ProposalSamplingConfig,
+    SplattingConfig,
+)
+from latentfields.scenes.load import load_scene
+from latentfields.scenes.scene import Scene
+from latentfields.training.distributed import Processes
+from latentfields.training.loop import Trainable
+
+SHORT = replace(TINY_FIT, decoder_precision="float32").with_steps(supervision=6, alignment=4)
+TINY_GAUSSIANS = GaussiansConfig(
+    initial=60,
+    degree=2,
+    degree_every=0.3,
+    densification=GradientDensificationConfig(
+        refinements=3, start=0.2, end=0.9, opacity_resets=1, threshold=1e-6
+    ),
+)
+FITS: Mapping[str, FitConfig] = {
+    "tri-planes": SHORT,
+    "one ray per latent": replace(SHORT, subpixels=1),
+    "instant-ngp": replace(SHORT, field=InstantNgpConfig(levels=4, log2_table_size=10, view_dependent=True)),
+    "k-planes, proposals": replace(
+        SHORT,
+        field=KPlanesConfig(resolution=8, scales=(1, 2), features=4, hidden=8),
+        sampling=ProposalSamplingConfig(
+            samples=6, proposal_samples=(10, 8), resolutions=(4, 8), features=2, hidden=4, anneal_steps=8
+        ),
+    ),
+    "vanilla, coarse network": replace(
+        SHORT,
+        field=VanillaConfig(layers=2, width=8, skip_after=1, optimizer=OptimizerConfig(kind="radam")),
+        sampling=HierarchicalSamplingConfig(coarse_samples=6, fine_samples=6),
+    ),
+    "tensorf, coarse pass": replace(
+        SHORT,
+        field=TensorfConfig(initial_resolution=6, final_resolution=12, upsample_at=(0.1, 0.5)),
+        sampling=HierarchicalSamplingConfig(coarse_samples=6, fine_samples=6, coarse_network="shared"),
+    ),
+    "even samples": replace(SHORT, sampling=EvenSamplingConfig(samples=8)),
+    "squashed latents": replace(SHORT, normalizer="tanh"),
+    "rgb": replace(SHORT, space="rgb"),
+    "gaussians": replace(SHORT, field=TINY_GAUSSIANS, sampling=SplattingConfig()),
+    "gaussians by mcmc": replace(
+        SHORT,
+        field=replace(
+            TINY_GAUSSIANS, densification=McmcDensificationConfig(refinements=3, start=0.2, end=0.9)
+        ),
+        sampling=SplattingConfig(antialiased=True),
+    ),
+    "gaussians in rgb": replace(SHORT, field=TINY_GAUSSIANS, sampling=SplattingConfig(), space="rgb"),
+}
+"""Every field and every sampler, and what else changes a step."""
+
+ENCODERS: Mapping[str, tuple[EncoderTrainingConfig, bool]] = {
+    "encoder": (ENCODER, False),
+    "encoder of a vae, discriminator": (
+        replace(ENCODER, discriminator=DiscriminatorConfig(start=2, width=4)),
+        True,
+    ),
+}
+"""LRF's stage I, of deterministic and variational autoencoders."""
+
+IGAE_PHASES = ("igae pretraining", "igae joint")
+OTHERS = ("decoder", "autoencoder")
+TRAININGS = (*FITS, *IGAE_PHASES, *ENCODERS, *OTHERS)
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What trainings are about; made once."""
+
+    folder: Path
+    scene: Scene
+    autoencoder: Autoencoder
+
+    @classmethod
+    def write(cls, folder: Path) -> Materials:
+        """Scenes, photographs, correspondences and latent-image pairs below `folder`."""
+        scene = load_scene(write_sphere_scene(folder / "sphere"))
+        write_scenes(folder / "scenes")
+        write_photos(folder / "photos")
+        make_dataset(folder / "lrf")
+        generator = torch.Generator().manual_seed(0)
+        latents = torch.randn(2, 6, 4, 8, 8, generator=generator).half()
+        images = torch.randint(256, (6, 3, 32, 32), generator=generator, dtype=torch.uint8)
+        save_file(
+            {"rendered": latents[0], "encoded": latents[1], "images": images, "novel": torch.arange(6) >= 4},
+            folder / "pairs.safetensors",
+        )
+        return cls(folder, scene, scene_autoencoder(scene))
+
+
+@contextlib.contextmanager
+def training(name: str, materials: Materials, device: torch.device) -> Iterator[tuple[Trainable, int]]:
+    """The training called `name`, and its number of steps."""
+    if name in FITS:
+        config = FITS[name]
+        autoencoder = None if config.space == "rgb" else materials.autoencoder
+        model = new_model(materials.scene, autoencoder, config).to(device)
+        fit = LatentNerfTrainer(model, materials.scene, config)
+        yield fit, fit.total_steps
+    elif name in ENCODERS:
+        options, variational = ENCODERS[name]
+        pairs = PairImages(open_dataset(materials.folder / "lrf" / "correspondences"), size=32, factor=4)
+        yield EncoderTrainer(small_autoencoder(variational=variational).to(device), pairs, options), 6
+    elif name in IGAE_PHASES:
+        with _igae(name, materials, device) as trainer:
+            yield trainer, 6
+    else:
+        make: Callable[[Materials, torch.device], Trainable] = _decoder if name == "decoder" else _autoencoder
+        yield make(materials, device), 6
+
+
+@contextlib.contextmanager
+def _igae(name: str, materials: Materials, device: torch.device) -> Iterator[ScenePretrainer | JointTrainer]:
+    folder = materials.folder
+    cache = folder / "cache"
+    views = cache_scenes([folder / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=cache)
+    autoencoder = small_autoencoder().to(device)
+    scenes = SceneTraining(IGAE, views, autoencoder, device=device)
+    trainer: ScenePretrainer | JointTrainer
+    if name == "igae pretraining":
+        latents = folder / "latents.f16"
+        cache_latents(autoencoder, views, latents)
+        opened = open_latents(autoencoder, views, latents)
+        trainer = ScenePretrainer(scenes, opened, IGAE, processes=Processes(), observer=None)
+    else:
+        trainer = JointTrainer(
+            autoencoder,
+            scenes,
+            cache_photos([folder / "photos"], size=SIZE, cache=cache),
+            IGAE,
+            perceptual=perceptual_loss(IGAE.perceptual, device),
+            processes=Processes(),
+            observer=None,
+        )
+    try:
+        yield trainer
+    finally:
+        trainer.batches.close()
+
+
+def _decoder(materials: Materials, device: torch.device) -> Trainable:
+    pairs = Pairs([materials.folder / "pairs.safetensors"], factor=4, crop=24)
+    photos = load_training_images((materials.folder / "photos",), (), size=24)
+    options = DecoderTrainingConfig(steps=6, training_views=2, novel_views=2, crop=24, perceptual_weight=0.1)
+    return DecoderAlignment(small_autoencoder().to(device), pairs, options, photos=photos)
+
+
+def _autoencoder(materials: Materials, device: torch.device) -> Trainable:
+    architecture = PatchAutoencoderConfig(channels=4, patch=2, widths=(8, 12), blocks=(1, 1))
+    options = AutoencoderTrainingConfig(
+        steps=6, photos_per_batch=2, renders_per_batch=1, size=32, learning_rate=1e-3, warmup_steps=2
+    )
+    data = load_training_images((materials.folder / "photos",), (materials.folder / "sphere",), size=32)
+    network = new_network(architecture, seed=0)
+    network.initialise(starting_images(data, seed=0))
+    return AutoencoderTrainer(network.to(device), data, options)

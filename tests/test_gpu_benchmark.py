@@ -1,0 +1,48 @@
+"""`make gpu` works where there is no GPU, as far as it can."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+
+
+def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_without_cuda_it_ends_with_one_line(tmp_path: Path) -> None:
+    result = benchmark("--out", str(tmp_path / "gpu.json"))
+    assert result.returncode == 2
+    assert result.stderr == "no CUDA device: run this on a machine with an NVIDIA GPU\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_everything_is_measured_on_the_cpu(tmp_path: Path) -> None:
+    result = benchmark("--device", "cpu", "--quick", "--out", str(tmp_path / "gpu.json"))
+    assert result.returncode == 0, result.stderr
+    record = json.loads((tmp_path / "gpu.json").read_text())
+    assert record["failed"] == []
+    results = record["results"]
+    assert record["checks"] == len(results) == 3 + 12 + 4 + 12 + 2
+    # The same device twice: everything is the same.
+    for name, values in results.items():
+        if name.startswith("as on the CPU"):
+            assert values["loss"] == values.get("picture", 0) == 0, name
+        if name.startswith("speed"):
+            assert values["step_ms"] > 0
+            assert values["frames_per_second"]["32"] > 0
