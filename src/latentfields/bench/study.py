@@ -136,7 +136,6 @@ class Study(Generic[C]):
     def _run_in(self, config: C, folder: Path, *, processes: int, device: str, command: str) -> Findings:
         """As `run`, in a folder that no other process works in."""
         from latentfields.bench.page import write_pages
-        from latentfields.measures.standard import image_measures
         from latentfields.pages.report import Report
 
         for claimed, settings in self.settings(config, folder).items():
