@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NS_VENV := .venv-ns
 
-.PHONY: demo test test-quick lint docs check benchmark gpu test-nerfstudio clean
+.PHONY: demo test test-quick lint docs check benchmark gpu fuzz kill test-nerfstudio clean
 
 demo: $(INSTALLED)
 	$(BIN)/latentfields demo
@@ -40,6 +40,17 @@ benchmark: $(INSTALLED)-dev
 # All that only a machine with CUDA can tell, in under ten minutes, as gpu.json; ends with status 2 where there is none.
 gpu: $(INSTALLED)-dev
 	$(BIN)/python -m benchmarks.gpu
+
+# Damaged files of every kind: each is read or refused in one line, in bounded time and memory. 500 of each of 45
+# kinds take half an hour of one core; COUNT=25000 are a million.
+COUNT ?= 500
+fuzz: $(INSTALLED)-dev
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --count $(COUNT)
+
+# Every kind of training, killed at random moments and resumed: the same bytes as if nothing had happened.
+KILLS ?= 100
+kill: $(INSTALLED)-dev
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m kill --count $(KILLS)
 
 # Nerfstudio's dependencies and ours do not go together: it has an environment of its own.
 test-nerfstudio: $(NS_VENV)/.installed

@@ -27,7 +27,6 @@ from latentfields.scenes.readers.capture import (
     checked_lens,
     every_eighth,
     existing_file,
-    path_inside,
     rigid_pose,
 )
 
@@ -35,7 +34,7 @@ TABLE = "cameras.csv"
 """A row per picture: its file, the focal length in pixels, the 12 numbers of the camera-to-world matrix by rows."""
 
 
-def read_table(folder: Path) -> Capture:
+def read_table(folder: Path, *, follow_links: bool = False) -> Capture:
     """Return the capture that the table describes; every eighth view is for testing.
 
     Poses are in OpenGL axes: x right, y up, z towards the viewer. Raises InputError, naming the table and the row.
@@ -43,18 +42,21 @@ def read_table(folder: Path) -> Capture:
     table = folder / TABLE
     with open(table, newline="") as file:
         rows = list(csv.reader(file))
-    views = [_posed(folder, table, f"row {number}", row) for number, row in enumerate(rows, start=1)]
+    views = [
+        _posed(folder, table, f"row {number}", row, follow_links=follow_links)
+        for number, row in enumerate(rows, start=1)
+    ]
     return Capture(folder=folder, views=views, splits=every_eighth(table, len(views)))
 
 
-def _posed(folder: Path, table: Path, where: str, row: list[str]) -> PosedImage:
+def _posed(folder: Path, table: Path, where: str, row: list[str], *, follow_links: bool) -> PosedImage:
     try:
         name, focal, *numbers = row
         fx, pose = float(focal), np.array(numbers, dtype=np.float64).reshape(3, 4)
     except ValueError:
         raise InputError(table, f"{where}: expected a file, a focal length and 12 numbers") from None
     # Files are looked for inside of the folder alone: tables come from anywhere.
-    image = existing_file(path_inside(folder, table, where, name), table, where)
+    image = existing_file(folder, table, where, name, follow_links=follow_links)
     width, height = image_size(image)
     lens = Lens(width=width, height=height, fx=fx, fy=fx, cx=width / 2, cy=height / 2)
     return PosedImage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,52 @@ def test_folders_are_named_one_by_one_or_together() -> None:
     assert as_folders("a") == as_folders(Path("a")) == as_folders(["a"]) == (Path("a"),)
     assert as_folders(("a", Path("b"))) == (Path("a"), Path("b"))
     assert as_folders(()) == ()
+
+
+class LibraryError(Exception):
+    """As PyAV's and others': the system's error with a class of the library."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("it failed")
+        self.errno = number
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        LibraryError(errno.ENOSPC),
+        RuntimeError("Error while serializing: I/O error: No space left (os error 28)"),
+        OSError("12345 requested and 67 written"),
+    ],
+)
+def test_errors_of_the_system_name_the_file_that_is_written(tmp_path: Path, error: Exception) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "model") as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "model"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_temporary_file_is_not_named_and_another_one_is(tmp_path: Path) -> None:
+    def write(name: str) -> None:
+        with replacing(tmp_path / "model") as temporary:
+            (temporary if name == "temporary" else tmp_path / name).read_bytes()
+
+    for name, named in (("temporary", "model"), ("other", "other")):
+        with pytest.raises(FileNotFoundError) as caught:
+            write(name)
+        assert caught.value.filename == str(tmp_path / named) or caught.value.filename == tmp_path / named
+
+
+def test_errors_that_are_not_the_systems_stay_as_they_are(tmp_path: Path) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "model"):
+            raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        write()

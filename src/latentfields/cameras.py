@@ -122,11 +122,13 @@ class Cameras:
 
         A uniform scale moves the centres and leaves rotations and intrinsics alone.
         """
-        scale = torch.linalg.det(similarity[:3, :3].double()).abs().pow(1 / 3).to(similarity.dtype)
-        pose = self.camera_to_world.clone()
-        pose[:, :3, :3] = (similarity[:3, :3] / scale) @ self.camera_to_world[:, :3, :3]
-        pose[:, :3, 3] = self.centers @ similarity[:3, :3].T + similarity[:3, 3]
-        return replace(self, camera_to_world=pose)
+        # In float64, whatever the cameras have: world coordinates may be large.
+        similarity, pose = similarity.double(), self.camera_to_world.double()
+        scale = torch.linalg.det(similarity[:3, :3]).abs().pow(1 / 3)
+        moved = pose.clone()
+        moved[:, :3, :3] = (similarity[:3, :3] / scale) @ pose[:, :3, :3]
+        moved[:, :3, 3] = pose[:, :3, 3] @ similarity[:3, :3].T + similarity[:3, 3]
+        return replace(self, camera_to_world=moved.to(self.camera_to_world.dtype))
 
     def rays(self, *, offsets: Tensor | None = None) -> Rays:
         """Rays through every pixel, shapes (N, H, W, .).

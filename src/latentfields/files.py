@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,13 +35,47 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     _remove(temporary)
     try:
-        yield temporary
-        if durable:
-            with open(temporary, "rb") as handle:
-                os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        with naming(path, instead_of=temporary):
+            yield temporary
+            if durable:
+                with open(temporary, "rb") as handle:
+                    os.fsync(handle.fileno())
+            os.replace(temporary, path)
     finally:
         _remove(temporary)
+
+
+@contextmanager
+def naming(path: Path, *, instead_of: Path | None = None) -> Iterator[None]:
+    """Let errors of the system that name no file, or the file `instead_of` or what is below it, name `path`.
+
+    Writing to a full disk is such an error, and libraries have exceptions of their own for it, which say as much in
+    `errno` or in their text; they become OSError.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = _system_error(error)
+        if number is None:
+            raise
+        named = getattr(error, "filename", None)
+        if isinstance(error, OSError) and named is not None:
+            inside = instead_of is not None and Path(str(named)).is_relative_to(instead_of)
+            if not inside:
+                raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _system_error(error: Exception) -> int | None:
+    """The number of the system's error that an exception stands for, if it stands for one."""
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number in errno.errorcode:
+        return number
+    in_text = re.search(r"\(os error (\d+)\)", str(error))
+    if in_text is not None and int(in_text[1]) in errno.errorcode:
+        return int(in_text[1])
+    # NumPy counts what it could not write, and keeps the reason to itself.
+    return errno.ENOSPC if isinstance(error, OSError) and "requested and" in str(error) else None
 
 
 def _remove(path: Path) -> None:
@@ -68,5 +104,5 @@ def read_json(path: Path) -> Any:
         raise InputError(path, "no such file") from None
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # Not UTF-8, no JSON, a number or a nesting without end.
         raise InputError(path, f"malformed JSON ({error})") from None

@@ -180,3 +180,108 @@ def test_when_the_hub_does_not_answer_the_cache_is_used_and_anything_else_is_one
     assert done.stderr == ""
     # The library itself would try for more than a minute.
     assert float(seconds) < 30
+
+
+def reconstructed(folder: Path) -> Tensor:
+    autoencoder = load_autoencoder(folder)
+    images = pictures()
+    autoencoder.renew_statistics(images)
+    return autoencoder.decode_batches(autoencoder.encode_batches(images))
+
+
+@pytest.mark.parametrize("variant", ["fp16", "bf16"])
+@pytest.mark.parametrize("shards", [False, True])
+def test_weights_of_half_precision_alone_are_found(tmp_path: Path, variant: str, shards: bool) -> None:
+    precision = torch.float16 if variant == "fp16" else torch.bfloat16
+    size = {"max_shard_size": "20KB"} if shards else {}
+    small_kl().to(precision).save_pretrained(tmp_path, variant=variant, **size)
+    names = [path.name for path in tmp_path.iterdir()]
+    assert "diffusion_pytorch_model.safetensors" not in names
+    assert (len(names) > 2) == shards
+    loaded = load_autoencoder(tmp_path)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    assert (loaded.channels, loaded.factor) == (5, 4)
+    small_kl().save_pretrained(tmp_path / "full")
+    torch.testing.assert_close(reconstructed(tmp_path), reconstructed(tmp_path / "full"), atol=0.05, rtol=0)
+
+
+def test_full_precision_is_preferred_to_a_variant(tmp_path: Path) -> None:
+    small_kl().save_pretrained(tmp_path)
+    (tmp_path / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"not these")
+    assert load_autoencoder(tmp_path).channels == 5
+
+
+def test_of_a_pipelines_folder_the_part_vae_is_taken(tmp_path: Path) -> None:
+    statistics = {"latents_mean": [0.1] * 5, "latents_std": [2.0] * 5}
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    with pytest.raises(InputError, match=r"has no config\.json; expected an autoencoder's folder"):
+        load_autoencoder(tmp_path)
+    small_kl(**statistics).half().save_pretrained(tmp_path / "vae", variant="fp16")
+    for name in (tmp_path, str(tmp_path)):
+        loaded = load_autoencoder(name)
+        assert loaded.name == str(tmp_path)
+        assert loaded.statistics.std == pytest.approx((2.0,) * 5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "field"),
+    [
+        ({"in_channels": 1, "out_channels": 1}, "in_channels"),
+        ({"in_channels": 4, "out_channels": 4}, "in_channels"),
+        ({"out_channels": 4}, "out_channels"),
+    ],
+)
+def test_other_than_three_channels_are_refused_in_one_line(
+    tmp_path: Path, channels: dict[str, int], field: str
+) -> None:
+    model = small_kl(**channels)
+    model.save_pretrained(tmp_path)
+    expected = rf"field '{field}' is {channels[field]}; expected 3: an autoencoder of RGB images"
+    with pytest.raises(InputError, match=rf"{tmp_path}: {expected}") as caught:
+        load_autoencoder(tmp_path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=f"model: {expected}"):
+        DiffusersCodec(model)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_weights_that_are_not_finite_are_named(tmp_path: Path, part: str, value: float) -> None:
+    model = small_kl()
+    with torch.no_grad():
+        getattr(model, part).conv_in.weight[0, 0, 0, 0] = value
+    model.save_pretrained(tmp_path)
+    expected = rf"the autoencoder's weights 'model\.{part}\.conv_in\.weight' are not finite"
+    with pytest.raises(InputError, match=rf"{tmp_path}: {expected}"):
+        load_autoencoder(tmp_path)
+
+
+@pytest.mark.parametrize(("part", "what"), [("encoder", "latents"), ("decoder", "reconstructions")])
+def test_results_that_are_not_finite_are_told_of_the_autoencoder(
+    tmp_path: Path, part: str, what: str
+) -> None:
+    model = small_kl()
+    with torch.no_grad():
+        getattr(model, part).conv_out.weight.fill_(3e38)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=f"{tmp_path}: the autoencoder gives {what} that are not finite"):
+        load_autoencoder(tmp_path)
+
+
+@pytest.mark.parametrize("make", [small_kl, small_tiny])
+def test_tiled_sliced_and_half_models_give_what_whole_ones_give(make: Any) -> None:
+    plain, images = DiffusersCodec(make()), pictures(3, size=64)
+    model = make()
+    model.enable_slicing()
+    model.enable_tiling()
+    # Tiles that are smaller than the images.
+    model.tile_sample_min_size, model.tile_latent_min_size = 32, 8
+    tiled = DiffusersCodec(model)
+    half = DiffusersCodec(make().half())
+    with torch.no_grad():
+        latents = plain.encode(images)[0]
+        decoded = plain.decode(latents)
+        torch.testing.assert_close(tiled.encode(images)[0], latents)
+        torch.testing.assert_close(tiled.decode(latents), decoded)
+        torch.testing.assert_close(half.encode(images)[0], latents, atol=0.05, rtol=0.05)

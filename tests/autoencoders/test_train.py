@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -354,6 +355,10 @@ def test_the_schedule_warms_up_and_decays(photos: Path) -> None:
     assert adam[3:] == sorted(adam[3:], reverse=True)
     assert adam[0] == pytest.approx(options.learning_rate / 4)
     assert 0.1 * options.learning_rate < adam[-1] < 0.2 * options.learning_rate
+    cosine = [0.1 + 0.9 * (1 + math.cos(math.pi * index / 10)) / 2 for index in range(10)]
+    warm = [0.25, 0.5, 0.75] + [1.0] * 7
+    expected = [options.learning_rate * a * b for a, b in zip(warm, cosine, strict=True)]
+    assert adam == pytest.approx(expected)
 
 
 def test_a_step_computes_where_the_network_is(

@@ -196,3 +196,22 @@ def test_help_of_nested_commands_has_one_list_of_options(
     text = capsys.readouterr().out
     assert "command options" not in text
     assert "--out" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ((), 2000),
+        (("--supervision.steps", "30"), 30),
+        (("--supervision.steps", "400", "--alignment.steps", "600"), 1000),
+        (("--supervision.steps", "20000", "--alignment.steps", "80000"), 100_000),
+    ],
+)
+def test_a_fit_in_rgb_takes_the_steps_that_are_asked_for(options: tuple[str, ...], steps: int) -> None:
+    command = parse(["fit", "scene", "--space", "rgb", *options])
+    assert isinstance(command, Fit)
+    stages = command.config.supervision.steps, command.config.alignment.steps
+    assert sum(stages) == steps
+    latent = parse(["fit", "scene", *options])
+    assert isinstance(latent, Fit)
+    assert latent.config.alignment.steps == (int(options[3]) if len(options) > 2 else 1600)

@@ -172,3 +172,43 @@ def test_an_unknown_option_exits_with_2(scene_folder: Path) -> None:
 def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, latentfields, latentfields.cli.main; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_fit_says_how_its_scene_is_read(
+    scene_folder: Path, autoencoder_folder: Path, tmp_path: Path
+) -> None:
+    """Masks that mean what is to be ignored, in a folder of links."""
+    folder = tmp_path / "linked"
+    for file in [path for path in scene_folder.rglob("*") if path.is_file()]:
+        link = folder / file.relative_to(scene_folder)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    (folder / "masks").mkdir()
+    for file in folder.glob("t*/*.png"):
+        mask = Image.new("L", (32, 32), 1)
+        mask.paste(0, (0, 0, 9, 9))
+        mask.save(folder / "masks" / file.name)
+    out = tmp_path / "run"
+    command = ["fit", folder, "--autoencoder", autoencoder_folder, "--out", out, "--masks", "ignore", *SMALL]
+    refused = latentfields(*command)
+    assert refused.returncode == 2
+    assert "through a link" in refused.stderr
+    assert "follow" in refused.stderr
+    assert not out.exists()
+    done = latentfields(*command, "--follow-links")
+    assert done.returncode == 0, done.stderr
+    reading = json.loads((out / "config.json").read_text())["reading"]
+    assert reading["masks"] == "ignore"
+    assert reading["follow_links"] is True
+    again = latentfields("evaluate", out, "--autoencoder", autoencoder_folder, "--json")
+    assert json.loads(again.stdout)["images"]["psnr"] == pytest.approx(
+        json.loads((out / "metrics.json").read_text())["test"]["images"]["mean"]["psnr"]
+    )
+
+
+def test_a_model_of_colmap_is_named(scene_folder: Path, tmp_path: Path) -> None:
+    refused = latentfields(
+        "fit", scene_folder, "--space", "rgb", "--out", tmp_path / "run", "--model", "none"
+    )
+    assert refused.returncode == 2
+    assert "none: has no sparse model; expected cameras.bin or cameras.txt" in refused.stderr

@@ -15,3 +15,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photos(folder / "photos")
     small_autoencoder().save(folder / "base")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what is prepared of the data is kept, as `cache_scenes` and `cache_photos` find it again."""
+    return tmp_path_factory.mktemp("igae-cache")

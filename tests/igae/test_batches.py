@@ -1,6 +1,7 @@
 import threading
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -57,6 +58,18 @@ def test_plans_follow_from_seed_and_step() -> None:
     assert a.plan(7).scene_seeds != schedule([4] * 5, seed=1).plan(7).scene_seeds
 
 
+def test_every_view_of_every_scene_is_seen() -> None:
+    """About equally often, as far as chance goes."""
+    plan = schedule([1, 7, 20], scenes=2, views=2)
+    seen = torch.zeros(28)
+    for step in range(300):
+        for views in plan.plan(step).views:
+            seen[views] += 1
+    for scene in plan.views:
+        assert float((seen[scene] / seen[scene].mean() - 1).abs().max()) < 0.6
+    assert (seen > 0).all()
+
+
 def test_epochs_are_passes_over_all_views() -> None:
     assert schedule([10, 20, 30], scenes=3, views=2).steps(4.0) == 40
     assert schedule([10, 20, 30], scenes=3, views=2).steps(0.01) == 1
@@ -78,6 +91,25 @@ def test_a_photo_crop_follows_from_its_own_seed() -> None:
     assert together.shape == (3, 3, 16, 16)
     assert torch.equal(together[1:], photo_crops(photos, (12, 13)))
     assert photo_crops(photos, ()).shape == (0, 3, 16, 16)
+
+
+def test_all_photographs_are_seen_in_crops_of_their_own() -> None:
+    """Each is a ramp between two greys of its own, so that a crop tells what it is of and where it was cut."""
+    ramp = np.linspace(0, 9, 40, dtype=np.float32)
+    pictures = tuple(
+        (np.broadcast_to(ramp[None, :, None], (30, 40, 3)) + 10 * shade).astype(np.uint8)
+        for shade in range(6)
+    )
+    photos = TrainingImages(photos=pictures, renders=None, size=16)
+    plan = schedule([2], photos=3)
+    crops = torch.cat([photo_crops(photos, plan.plan(step).photo_seeds) for step in range(40)])
+    shades = (crops.mean(dim=(1, 2, 3)) * 255 / 10).floor().int()
+    counts = shades.bincount(minlength=6)
+    assert len(counts) == 6
+    assert int(counts.min()) >= 10
+    # Within a batch, too, crops are of different photographs and of different places in them.
+    batches = crops.unflatten(0, (40, 3))
+    assert sum(len(batch.unique(dim=0)) for batch in batches) >= 115
 
 
 def test_the_prefetcher_gives_the_batch_of_the_step_and_makes_the_next() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from helpers.igae_data import SIZE, write_scenes
 from helpers.photo_files import write_photos
+from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo
 from latentfields.errors import InputError
 from latentfields.igae.image_cache import _cached, cache_photos, cache_scenes
 from latentfields.scenes import load_scene
@@ -80,6 +81,20 @@ def test_photos_are_split_and_keep_their_pixels(tmp_path: Path) -> None:
     assert photos.held_out.shape == (2, 3, SIZE, SIZE)
     shown = {photo.tobytes() for photo in photos.train.photos}
     assert len(shown) == 15
+    # The first and the last are held out: none of them is trained on.
+    files = [read_photo(path) for path in photo_paths((tmp_path / "photos",))]
+    assert shown == {photo.tobytes() for photo in files[1:-1]}
+    squares = torch.stack([centre_square(photo, size=SIZE) for photo in (files[0], files[-1])])
+    assert torch.equal(photos.held_out, squares)
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(2, 1), (15, 1), (16, 2), (63, 7), (80, 8)])
+def test_an_eighth_of_the_photos_is_held_out_but_not_more_than_eight(
+    tmp_path: Path, count: int, held_out: int
+) -> None:
+    write_photos(tmp_path / "photos", count=count)
+    photos = cache_photos([tmp_path / "photos"], size=SIZE, cache=tmp_path / "cache")
+    assert (len(photos.train.photos), len(photos.held_out)) == (count - held_out, held_out)
 
 
 def test_large_photos_are_shrunk_and_small_ones_left_out(tmp_path: Path) -> None:

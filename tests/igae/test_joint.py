@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from torch import Tensor
 from helpers.igae_data import CONFIG, SIZE, with_weights
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
-from latentfields.igae.config import Ablation, IgaeConfig, LatentUnit
+from latentfields.igae.batches import photo_crops
+from latentfields.igae.config import EPOCH_DECAY, Ablation, IgaeConfig, LatentUnit
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.igae.joint import JointTrainer
 from latentfields.igae.scene_training import WHITE, SceneTraining
+from latentfields.igae.scenes import ActiveScene, LatentScenes
 from latentfields.igae.watch import scene_scores, watch_scenes
 from latentfields.training.distributed import Processes
 
@@ -35,14 +37,14 @@ MOVED_BY = {
 
 
 @pytest.fixture
-def trainer_of(data: Path, tmp_path: Path) -> Iterator[TrainerOf]:
+def trainer_of(data: Path, prepared: Path) -> Iterator[TrainerOf]:
     trainers = []
 
     def make(config: IgaeConfig) -> JointTrainer:
         views = cache_scenes(
-            [data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=tmp_path
+            [data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=prepared
         )
-        photos = cache_photos([data / "photos"], size=SIZE, cache=tmp_path)
+        photos = cache_photos([data / "photos"], size=SIZE, cache=prepared)
         autoencoder = load_autoencoder(data / "base")
         training = SceneTraining(config, views, autoencoder, device=CPU)
         trainers.append(
@@ -159,6 +161,56 @@ def test_a_step_moves_only_scenes_of_the_batch(trainer_of: TrainerOf) -> None:
     batch = set(trainer.schedule.plan(0).scenes)
     for index, planes in enumerate(trainer.training.scenes.planes):
         assert torch.equal(planes, before[index]) == (index not in batch)
+
+
+def test_every_learning_rate_decays_by_what_is_left_after_an_epoch(
+    trainer_of: TrainerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Table 15: encoder, decoder, planes and MLP, each from a rate of its own."""
+    rates = {"encoder": 4e-4, "decoder": 3e-4, "planes": 2e-3, "mlp": 1e-3}
+    joint = replace(
+        CONFIG.joint,
+        encoder_learning_rate=rates["encoder"],
+        decoder_learning_rate=rates["decoder"],
+        planes_learning_rate=rates["planes"],
+        mlp_learning_rate=rates["mlp"],
+        final_learning_rate=EPOCH_DECAY**75,
+    )
+    trainer = trainer_of(replace(CONFIG, joint=joint))
+    trainer.training.begin_phase(joint)
+    of_planes: list[float] = []
+    update = LatentScenes.update
+
+    def watched(self: LatentScenes, scenes: Sequence[ActiveScene], *, learning_rate: float) -> None:
+        of_planes.append(learning_rate)
+        update(self, scenes, learning_rate=learning_rate)
+
+    monkeypatch.setattr(LatentScenes, "update", watched)
+    for index, epoch in enumerate((0, 30, 60, 75)):
+        trainer.step(index, epoch / 75)
+        encoder, decoder = (group["lr"] for group in trainer.optimizer.param_groups)
+        (mlp,) = (group["lr"] for group in trainer.training.optimizer.param_groups)
+        found = {"encoder": encoder, "decoder": decoder, "planes": of_planes[-1], "mlp": mlp}
+        assert found == pytest.approx({name: rate * 0.988**epoch for name, rate in rates.items()})
+    groups = [list(map(id, group["params"])) for group in trainer.optimizer.param_groups]
+    assert groups == [
+        list(map(id, trainer.autoencoder.encoder_parameters())),
+        list(map(id, trainer.autoencoder.decoder_parameters())),
+    ]
+
+
+def test_a_batch_shows_the_views_and_photographs_of_its_plan(trainer_of: TrainerOf) -> None:
+    trainer = trainer_of(CONFIG)
+    assert trainer.photos is not None
+    for step in (0, 1):
+        plan = trainer.schedule.plan(step)
+        batch, _ = trainer.batches.get(step)
+        assert torch.equal(batch.pictures.images, trainer.training.views.images(torch.cat(plan.views)))
+        assert torch.equal(batch.pictures.photos, photo_crops(trainer.photos.train, plan.photo_seeds))
+    scenes = trainer.training.views.train
+    assert sorted(view for scene in scenes for view in scene.tolist()) == sorted(
+        {view for step in range(60) for views in trainer.schedule.plan(step).views for view in views.tolist()}
+    )
 
 
 @pytest.mark.parametrize("ablation", ["no-3d", "frozen-scenes"])

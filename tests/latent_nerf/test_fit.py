@@ -207,3 +207,33 @@ def test_opaque_photographs_can_be_fitted(scene: Scene, autoencoder: Autoencoder
     loaded = Run.load(run.folder)
     assert isinstance(loaded.model.background, torch.nn.Parameter)
     assert not torch.equal(loaded.model.background, before)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_in_rgb_space_it_is_one_fit_however_its_steps_are_divided(
+    scene_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: bool
+) -> None:
+    """Earlier versions divided the steps of fits in RGB space, which has one stage, as those of others."""
+
+    def config(supervision: int, alignment: int) -> FitRunConfig:
+        steps = replace(QUICK, space="rgb").with_steps(supervision=supervision, alignment=alignment)
+        return FitRunConfig(scene=scene_folder, autoencoder=None, size=32, seconds=None, fit=steps)
+
+    out = tmp_path / "run"
+    if not finished:
+        monkeypatch.setattr(fit_module, "evaluate_model", die)
+        with pytest.raises(RuntimeError, match="died"):
+            fit_folder(config(3, 2), out=out)
+        monkeypatch.undo()
+    else:
+        fit_folder(config(3, 2), out=out)
+    begun = (out / "config.json").read_bytes()
+    fit_folder(config(5, 0), out=out)
+    assert (out / "config.json").read_bytes() == begun
+    assert read_log(out)[-1]["step"] == 5
+    with pytest.raises(InputError, match="other settings"):
+        fit_folder(config(6, 0), out=out)
+
+
+def die(*_: object) -> None:
+    raise RuntimeError("died")

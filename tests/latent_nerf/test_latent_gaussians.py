@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from helpers.tiny import TEST_VIEWS, TINY_FIT
 from latentfields import FitConfig, fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
-from latentfields.fields.config import GaussiansConfig
+from latentfields.fields.config import GaussiansConfig, OptimizerConfig
 from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.field import PARAMETERS
 from latentfields.latent_nerf.build import new_model
@@ -75,6 +77,22 @@ def test_depth_is_a_distance_along_the_ray_and_far_where_nothing_is(scene: Scene
 
 
 @torch.no_grad()
+def test_the_splatting_that_is_configured_is_what_renders(scene: Scene) -> None:
+    """A ball far smaller than a pixel: the blur makes it wider, antialiasing then takes away its opacity."""
+
+    def opacity(splatting: SplattingConfig) -> Tensor:
+        model = new_model(scene, None, replace(GAUSSIANS, space="rgb", sampling=splatting))
+        assert isinstance(model, LatentGaussians)
+        one_gaussian(model, (0.0, 0.0, 0.0), features=1.0).field.scales.fill_(math.log(1e-3))
+        return model.render_features(scene.cameras[:1]).opacity
+
+    plain = opacity(SplattingConfig())
+    assert float(plain.max()) > 0.4
+    assert float(opacity(SplattingConfig(antialiased=True)).max()) < 0.01 * float(plain.max())
+    assert float(opacity(SplattingConfig(blur=3.0)).sum()) > 2 * float(plain.sum())
+
+
+@torch.no_grad()
 def test_where_nothing_is_the_background_is_seen(scene: Scene, autoencoder: Autoencoder) -> None:
     model = new_model(scene, autoencoder, GAUSSIANS)
     assert isinstance(model, LatentGaussians)
@@ -96,6 +114,21 @@ def test_subpixels_start_as_their_mean(scene: Scene, autoencoder: Autoencoder) -
     torch.testing.assert_close(seen.features, torch.nn.functional.avg_pool2d(fine.features, 2))
     assert seen.features.shape == (2, 8, 8, 8)
     assert len(seen.splats) == 2
+
+
+def test_centres_slow_down_exponentially_and_nothing_else_does(
+    scene: Scene, autoencoder: Autoencoder
+) -> None:
+    """As 3DGS: beside the schedule of the field, which is constant here, over each stage."""
+    field = GaussiansConfig(initial=60, means_decay=0.01, optimizer=OptimizerConfig(schedule="constant"))
+    config = replace(GAUSSIANS, field=field).with_steps(supervision=10, alignment=10)
+    trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
+    for index, (progress, of_stage) in enumerate(((0.0, 0.0), (0.25, 0.5), (0.4, 0.8), (0.75, 0.5))):
+        trainer.step(index, progress)
+        means, *others = trainer.optimizer.param_groups
+        factor = config.alignment.learning_rate_factor if progress >= 0.5 else 1.0
+        assert means["lr"] == pytest.approx(field.means_learning_rate * factor * 0.01**of_stage)
+        assert all(group["lr"] == group["peak"] for group in others)
 
 
 def test_the_loss_is_l1_and_d_ssim() -> None:

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.autoencoders import small_autoencoder
 from helpers.tiny import TINY_FIT
-from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.fields.triplane import TriPlane
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.latent_space import TanhNormalizer
@@ -28,6 +29,18 @@ def test_what_was_squashed_comes_back(scene: Scene, autoencoder: Autoencoder) ->
     torch.testing.assert_close(back, latents, atol=1e-3, rtol=1e-3)
     wild = torch.tensor([-5.0, 0.0, 1.0, 7.0]).view(1, 1, 2, 2).expand(1, 8, 2, 2)
     assert normalizer.denormalize(wild, autoencoder).isfinite().all()
+
+
+def test_squashed_values_come_back_with_the_mean_and_spread_of_every_channel() -> None:
+    autoencoder = small_autoencoder()
+    mean, std = torch.tensor([1.0, -2.0, 3.0, -4.0]), torch.tensor([0.5, 1.0, 2.0, 4.0])
+    autoencoder.set_statistics(LatentStatistics(tuple(mean.tolist()), tuple(std.tolist())))
+    raw = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(0)) * 3
+    latents = (raw - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+    normalizer = TanhNormalizer()
+    squashed = (torch.tanh(0.02 * raw) + 1) / 2
+    torch.testing.assert_close(normalizer.normalize(latents, autoencoder), squashed)
+    torch.testing.assert_close(normalizer.denormalize(squashed, autoencoder), latents, rtol=1e-4, atol=1e-4)
 
 
 def test_the_field_is_fitted_to_squashed_latents_and_shows_latents(

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from helpers.tiny import sphere_cameras
 from latentfields.cameras import Cameras, look_at
 from latentfields.errors import InputError
+from latentfields.latent_nerf import render
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.render import ORBIT_DISTANCE, load_run_scene, orbit, render_run
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.selection import evenly_spread
 
 
@@ -183,3 +185,17 @@ def test_damaged_runs_get_one_line(copy: Path, damage: object, problem: str) -> 
     with pytest.raises(InputError, match=problem) as caught:
         Run.load(copy)
     assert "\n" not in str(caught.value)
+
+
+def test_a_rig_gets_one_picture_for_each_test_view(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.load(copy)
+    views = SceneCameras.of(load_run_scene(run))
+    test = views.splits["test"].tolist()
+    names = tuple(f"cam{index}/000.png" for index in range(len(views.names)))
+    monkeypatch.setattr(render, "run_views", lambda *_: replace(views, names=names))
+    render_run(run, out=tmp_path / "png", views="test", frames=1, fps=1)
+    found = {str(path.relative_to(tmp_path / "png")) for path in (tmp_path / "png").rglob("*.png")}
+    assert len(test) > 1
+    assert found == {names[index] for index in test}

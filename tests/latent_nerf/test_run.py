@@ -18,6 +18,7 @@ from helpers.tiny import TINY_FIT, sphere_cameras
 from latentfields.autoencoders import diffusers_codec
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf.evaluate import evaluate_run, summary_lines
@@ -27,6 +28,7 @@ from latentfields.latent_nerf.report import run_label
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.load import load_scene
+from latentfields.scenes.reading import Masks, Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
@@ -79,8 +81,9 @@ def of_33_pixels(folder: Path) -> None:
     [
         (None, {"background": (0, 0, 0)}, None),
         (None, {}, lambda scene: replace(scene, background=(0.2, 0.4, 0.6))),
-        (with_masks, {"use_masks": False}, None),
-        (with_masks, {"use_masks": True}, None),
+        (with_masks, {"masks": "none"}, None),
+        (with_masks, {"masks": "object"}, None),
+        (with_masks, {"masks": "ignore"}, None),
         (in_another_format, {"format": "nerfstudio"}, None),
         (of_33_pixels, {}, None),
         (of_33_pixels, {}, lambda scene: scene.cropped_to_multiple(8)),
@@ -306,6 +309,18 @@ def test_a_size_of_nothing_names_its_option(scene_folder: Path, tmp_path: Path) 
     with pytest.raises(InputError, match=r"^size: is 0; expected at least 1$"):
         fit_folder(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_readings_of_earlier_versions(tmp_path: Path) -> None:
+    """They had a switch where masks have a meaning now."""
+    meanings: dict[bool, Masks] = {True: "object", False: "none"}
+    for stored, masks in meanings.items():
+        about = {"format": "nerfstudio", "use_masks": stored, "background": [0.0, 0.5, 1.0]}
+        reading = from_json(Reading, about, source=tmp_path)
+        assert reading == Reading(format="nerfstudio", masks=masks, background=(0.0, 0.5, 1.0))
+        assert from_json(Reading, to_json(reading), source=tmp_path) == reading
+    with pytest.raises(InputError, match="field 'masks' is None; expected one of object, ignore, none"):
+        from_json(Reading, {"use_masks": "yes"}, source=tmp_path)
 
 
 def test_a_run_renders_where_it_is_asked_to(

@@ -8,19 +8,23 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from torch import Tensor
 
 from helpers.tiny import TINY_FIT
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.fields.config import TriPlaneConfig
+from latentfields.fields.triplane import TriPlane
 from latentfields.files import read_json
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.losses import latent_supervision_loss, rgb_alignment_loss
+from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.measures.metrics import psnr
+from latentfields.rendering.config import ProposalSamplingConfig
 from latentfields.scenes.scene import Scene
 
 
@@ -107,6 +111,82 @@ def test_learning_rates_decay_to_the_stage_s_end(scene: Scene, autoencoder: Auto
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(peak * 0.1**0.5)
     trainer.step(10, 0.5)
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(peak * 0.3)
+
+
+def test_the_decoder_s_learning_rate_decays_to_the_stage_s_end(
+    scene: Scene, autoencoder: Autoencoder
+) -> None:
+    """By a constant factor a step, which Table 16 gives: 0.9996."""
+    steps = 20
+    config = replace(
+        TINY_FIT.with_steps(supervision=20, alignment=steps),
+        decoder_learning_rate=1e-4,
+        decoder_final_learning_rate=0.9996**steps,
+    )
+    trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
+    for index, stage_progress in enumerate((0.0, 0.5, 0.75, 1.0)):
+        trainer.step(20 + index, 0.5 + 0.5 * stage_progress)
+        assert trainer.decoder_optimizer is not None
+        rates = [group["lr"] for group in trainer.decoder_optimizer.param_groups]
+        assert rates == pytest.approx([1e-4 * 0.9996 ** (steps * stage_progress)], rel=1e-9)
+
+
+def test_alignment_adds_the_losses_of_field_and_sampler_to_eq_3(
+    scene: Scene, autoencoder: Autoencoder
+) -> None:
+    """The planes' gradient grows by that of their weighted total variation, once."""
+
+    def first_step(tv_weight: float) -> tuple[LatentNerf, Tensor, Tensor]:
+        """The model, the gradient of the first step of alignment, and that of the field's own loss before it."""
+        torch.manual_seed(0)
+        sampling = ProposalSamplingConfig(proposal_samples=(6,), samples=4, resolutions=(4,))
+        assert isinstance(TINY_FIT.field, TriPlaneConfig)
+        config = replace(TINY_FIT, field=replace(TINY_FIT.field, tv_weight=tv_weight), sampling=sampling)
+        config = config.with_steps(supervision=1, alignment=1)
+        model = new_model(scene, autoencoder, config)
+        assert isinstance(model, LatentNerf)
+        assert isinstance(model.field, TriPlane)
+        (own,) = torch.autograd.grad(model.field.regularisation(), model.field.planes)
+        trainer = LatentNerfTrainer(model, scene, config)
+        trainer.step(1, 0.5)
+        assert trainer.aligning
+        assert model.field.planes.grad is not None
+        return model, model.field.planes.grad, own
+
+    _, without, nothing = first_step(0.0)
+    model, regularised, own = first_step(3.0)
+    assert not nothing.any()
+    assert own.any()
+    torch.testing.assert_close(regularised - without, own, rtol=1e-3, atol=1e-6)
+    # No gradient of a picture reaches the networks that place samples: they learn by the sampler's own loss.
+    assert all(p.grad is not None and bool(p.grad.any()) for p in model.sampler.parameters())
+
+
+@pytest.mark.parametrize("space", ["latent", "rgb"])
+def test_all_training_views_are_seen_and_no_other(
+    scene: Scene, autoencoder: Autoencoder, space: Literal["latent", "rgb"]
+) -> None:
+    config = replace(TINY_FIT, space=space)
+    trainer = LatentNerfTrainer(
+        new_model(scene, autoencoder if space == "latent" else None, config), scene, config
+    )
+    assert torch.equal(trainer.images, scene.images(scene.indices("train")))
+    batches = [trainer._batch() for _ in range(60)]
+    assert all(len(set(batch.tolist())) == config.batch_images for batch in batches)
+    assert torch.cat(batches).unique().tolist() == list(range(len(scene.indices("train"))))
+
+
+def test_pixels_of_all_training_views_are_seen_with_their_own_rays(scene: Scene) -> None:
+    config = replace(TINY_FIT, space="rgb", batch_rays=20_000)
+    # Every view has a shade of its own, so that a pixel tells its view.
+    shades = 5 * torch.arange(len(scene.pixels), dtype=torch.uint8)
+    shaded = replace(scene, pixels=shades.view(-1, 1, 1, 1).expand_as(scene.pixels).contiguous(), alpha=None)
+    trainer = LatentNerfTrainer(new_model(shaded, None, config), shaded, config)
+    assert trainer._rays is not None
+    rays, pixels = trainer._pixel_batch(trainer._rays)
+    views = (pixels[:, 0] * 255 / 5).round().long()
+    assert views.unique().tolist() == scene.indices("train").tolist()
+    torch.testing.assert_close(rays.origins, scene.cameras.centers[views])
 
 
 def test_evaluation_is_deterministic_and_repeats_the_stored_scores(

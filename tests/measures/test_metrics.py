@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latentfields.measures.metrics import LATENT_RANGE, PSNR_CEILING, Scores, psnr, rmse, ssim
+from latentfields.measures.metrics import LATENT_RANGE, PSNR_CEILING, Scores, psnr, rmse, ssim, whole_cells
 
 
 def random_pair(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -129,3 +129,20 @@ def test_scores_keep_every_image_and_average_over_images() -> None:
     assert saved["per_image"]["c"] == {"psnr": 40.0, "ssim": 1.0}
     with pytest.raises(ValueError, match="3 values of psnr for 2 images"):
         Scores.gather(("a", "b"), batches)
+
+
+def test_errors_of_the_pixels_that_count() -> None:
+    images, targets = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
+    kept = torch.ones(2, 1, 4, 4, dtype=torch.bool)
+    images[0, :, 0] = 100.0
+    kept[0, :, 0] = False
+    assert torch.equal(rmse(images, targets, kept=kept), torch.tensor([0.5, 0.5]))
+    assert float(rmse(images, targets)[0]) > 1
+    torch.testing.assert_close(psnr(images, targets, kept=kept), psnr(images, targets)[[1, 1]])
+
+
+def test_cells_count_where_all_their_pixels_do() -> None:
+    kept = torch.ones(1, 1, 4, 6, dtype=torch.bool)
+    kept[0, 0, 1, 3] = False
+    assert whole_cells(kept, 2)[0, 0].tolist() == [[True, False, True], [True, True, True]]
+    assert torch.equal(whole_cells(kept, 1), kept)

@@ -15,6 +15,7 @@ from latentfields.pages.pictures import (
     encode_png,
     enlarge,
     error_to_pixels,
+    picture_files,
     save_png,
     to_pixels,
 )
@@ -149,3 +150,24 @@ def test_a_failed_replacement_keeps_the_old_file(tmp_path: Path) -> None:
         write_and_fail(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("names", "flat", "files"),
+    [
+        (["train/r_0.png", "train/r_1.png"], True, ["r_0.png", "r_1.png"]),
+        (["train/r_0.png", "train/r_1.png"], False, ["train/r_0.png", "train/r_1.png"]),
+        (["cam0/000.png", "cam1/000.png"], True, ["cam0/000.png", "cam1/000.png"]),
+        (["000.jpg", "000.png"], True, ["000.jpg.png", "000.png.png"]),
+        (["a/000.jpg", "a/000.png", "b/000.png"], True, ["a/000.jpg.png", "a/000.png.png", "b/000.png.png"]),
+        # On some systems these are one file.
+        (["A.png", "a.png"], True, ["0000_A.png.png", "0001_a.png.png"]),
+        (["cam/000.png", "cam/000.png"], True, ["0000_000.png.png", "0001_000.png.png"]),
+        (["../images/000.png", "/images/001.png"], False, ["images/000.png", "images/001.png"]),
+        # A picture called as another one's folder.
+        (["a.jpg", "a.png/b.jpg"], False, ["a.jpg.png", "a.png/b.jpg.png"]),
+        (["IMG_1", "IMG_2.v2.JPG"], True, ["IMG_1.png", "IMG_2.v2.png"]),
+    ],
+)
+def test_names_of_picture_files_never_meet(names: list[str], flat: bool, files: list[str]) -> None:
+    assert picture_files(names, flat=flat) == files

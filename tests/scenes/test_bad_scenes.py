@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -49,7 +50,12 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
         (changed(1, 1, True), "expected a matrix of numbers"),
         (changed(1, 1, 10**400), "expected finite numbers"),
         (changed(1, 1, 1e300), "expected a rigid pose, but its rotation is not orthonormal"),
-        ((POSE * 1.01).tolist()[:3], "expected a rigid pose, but its rotation is not orthonormal"),
+        (
+            (POSE @ np.diag([1, 1.01, 1, 1])).tolist()[:3],
+            "expected a rigid pose, but its rotation is not ortho",
+        ),
+        (changed(0, 1, 0.9), "expected a rigid pose, but its rotation is not orthonormal"),
+        ((POSE * 1e-10).tolist()[:3], "expected a rigid pose, but its rotation is not orthonormal"),
         ((POSE @ np.diag([1, 1, -1, 1])).tolist(), "expected a rigid pose, but its rotation mirrors"),
         (np.eye(3).tolist(), "expected a 4x4 matrix, got shape"),
         ([[1, 2], [3]], "expected a matrix of numbers"),
@@ -87,14 +93,13 @@ def test_impossible_focal_lengths(folder: Path, value: object) -> None:
         ({"frame_cy": 1e9}, r"frames\[0\]: cy: expected a principal point"),
         ({"frame_k1": "none"}, r"frames\[0\]\.k1: expected a number, got 'none'"),
         ({"frame_k1": 1e30}, r"frames\[0\]: expected small finite distortion"),
-        ({"frame_w": 17}, r"frames\[0\]\.w: is 17, but view_00\.png is 16x12"),
-        ({"frame_h": 12.5}, r"frames\[0\]\.h: is 12\.5, but view_00\.png is 16x12"),
-        ({"frame_file_path": "images/none.png"}, r"frames\[0\]\.file_path: there is no file .*none\.png"),
+        ({"frame_w": 17}, r"frames\[0\]\.w, h: expected the size of view_00\.png, 16x12, got 17x12"),
+        ({"frame_h": 11}, r"frames\[0\]\.w, h: expected the size of view_00\.png, 16x12, got 16x11"),
+        ({"frame_w": 12, "frame_h": 16}, r"frames\[0\]\.w, h: .*16x12, got 12x16; it was turned after"),
+        ({"frame_h": 12.5}, r"frames\[0\]\.h: expected a whole number, got 12\.5"),
         ({"frame_file_path": ""}, r"frames\[0\]\.file_path: expected a text"),
         ({"frame_file_path": 7}, r"frames\[0\]\.file_path: expected a text, got 7"),
         ({"frame_file_path": "images/\0.png"}, r"frames\[0\]\.file_path: .* is not a usable file name"),
-        ({"frame_file_path": "a" * 5000}, r"frames\[0\]\.file_path: "),
-        ({"frame_file_path": "images"}, r"frames\[0\]\.file_path: there is no file"),
         ({"frame_mask_path": "images/none.png"}, r"frames\[0\]\.mask_path: there is no file"),
         ({"frames": []}, "frames: expected a list with at least one entry"),
         ({"frames": {}}, "frames: expected a list with at least one entry"),
@@ -111,7 +116,7 @@ def test_wrong_fields(folder: Path, change: dict[str, object], message: str) -> 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "nul", '{"frames": [', "[" * 100_000, "\ufeff{}"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "nul", '{"frames": [', "[" * 100_000, "\ufeff[]"])
 def test_malformed_json(folder: Path, text: str) -> None:
     (folder / "transforms.json").write_text(text, encoding="utf-8")
     with pytest.raises(
@@ -119,6 +124,67 @@ def test_malformed_json(folder: Path, text: str) -> None:
     ) as caught:
         load_scene(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["images/none.png", "images", "a" * 5000])
+def test_a_missing_picture_is_left_out_and_counted(folder: Path, name: str) -> None:
+    edit_json(folder / "transforms.json", frame_file_path=name)
+    with pytest.warns(
+        UserWarning, match=r"1 of 6 pictures are missing and left out, the first: frames\[0\]"
+    ) as said:
+        scene = load_scene(folder)
+    assert len(said) == 1
+    assert scene.image_names == VIEWS.names[1:]
+    assert sorted(index for part in scene.splits.values() for index in part.tolist()) == list(range(5))
+
+
+def test_more_than_half_of_the_pictures_missing(folder: Path) -> None:
+    for index in range(3):
+        (folder / VIEWS.names[index]).unlink()
+    with pytest.warns(UserWarning, match="3 of 6 pictures are missing"):
+        assert len(load_scene(folder)) == 3
+    (folder / VIEWS.names[3]).unlink()
+    with pytest.raises(
+        InputError,
+        match=r"transforms\.json: frames\[0\]\.file_path: there is no file .*; 4 of 6 pictures are missing",
+    ):
+        load_scene(folder)
+
+
+def test_a_byte_order_mark_is_passed_over(folder: Path) -> None:
+    file = folder / "transforms.json"
+    before = load_scene(folder)
+    file.write_text("\ufeff" + file.read_text().replace("\n", "\r\n"), encoding="utf-8")
+    assert torch.equal(load_scene(folder).cameras.camera_to_world, before.cameras.camera_to_world)
+
+
+def test_backslashes_are_separators(folder: Path) -> None:
+    edit_json(folder / "transforms.json", frame_file_path="images\\view_00.png")
+    assert load_scene(folder).image_names == VIEWS.names
+    edit_json(folder / "transforms.json", frame_file_path="..\\secret.png")
+    save_picture(folder.parent / "secret.png", VIEWS.rgba[0])
+    with pytest.raises(InputError, match="leaves the data set's folder"):
+        load_scene(folder)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.01, 250.0])
+def test_scaled_rotations_are_made_rigid_and_said_once(folder: Path, scale: float) -> None:
+    file = folder / "transforms.json"
+    before = load_scene(folder)
+    value = json.loads(file.read_text())
+    for frame in value["frames"]:
+        matrix = np.array(frame["transform_matrix"])
+        matrix[:3, :3] *= scale
+        frame["transform_matrix"] = matrix.tolist()
+    file.write_text(json.dumps(value))
+    with pytest.warns(
+        UserWarning, match=rf"rotations are scaled by {scale:.4g}; the scale is removed"
+    ) as said:
+        scene = load_scene(folder)
+    assert len(said) == 1
+    torch.testing.assert_close(
+        scene.cameras.camera_to_world, before.cameras.camera_to_world, atol=1e-6, rtol=0
+    )
 
 
 def test_one_view_cannot_be_split(folder: Path) -> None:
@@ -153,8 +219,31 @@ def test_links_may_not_leave_the_folder(folder: Path) -> None:
     save_picture(outside, VIEWS.rgba[0])
     (folder / "images" / "view_00.png").unlink()
     (folder / "images" / "view_00.png").symlink_to(outside)
-    with pytest.raises(InputError, match=r"view_00\.png' leaves the data set's folder"):
+    with pytest.raises(
+        InputError,
+        match=r"view_00\.png' leaves the data set's folder through a link, which only `follow_links`",
+    ):
         load_scene(folder)
+    scene = load_scene(folder, follow_links=True)
+    assert scene.image_names == VIEWS.names
+    assert scene.reading.follow_links
+    edit_json(folder / "transforms.json", frame_file_path="../secret.png")
+    with pytest.raises(InputError, match=r"secret\.png' leaves the data set's folder$"):
+        load_scene(folder, follow_links=True)
+
+
+def test_data_sets_of_links(tmp_path: Path) -> None:
+    """As in the caches of Hugging Face and DVC: every file is a link to a store."""
+    stored = write_colmap_binary(tmp_path / "store", VIEWS, sphere_points())
+    for file in [path for path in stored.rglob("*") if path.is_file()]:
+        link = tmp_path / "linked" / file.relative_to(stored)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    with pytest.raises(InputError, match="`follow_links`"):
+        load_scene(tmp_path / "linked")
+    scene = load_scene(tmp_path / "linked", follow_links=True)
+    assert torch.equal(scene.pixels, load_scene(stored).pixels)
+    assert scene.image_names == VIEWS.names
 
 
 def test_links_inside_the_folder_are_followed(folder: Path) -> None:

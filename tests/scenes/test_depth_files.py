@@ -55,8 +55,8 @@ def distance_to_center(scene: Scene) -> torch.Tensor:
     seen = depth.isfinite()
     along = (rays.directions * scene.cameras.forward[:, None, None]).sum(-1)
     points = rays.origins[seen] + rays.directions[seen] * (depth / along)[seen][:, None]
-    center = (scene.world_to_scene @ torch.tensor([*CENTER, 1.0]))[:3]
-    distances: torch.Tensor = (points - center).norm(dim=-1) / scene.world_to_scene[0, 0]
+    center = (scene.world_to_scene.float() @ torch.tensor([*CENTER, 1.0]))[:3]
+    distances: torch.Tensor = (points - center).norm(dim=-1) / scene.world_to_scene[0, 0].float()
     return distances
 
 

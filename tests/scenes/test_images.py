@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from latentfields.errors import InputError
-from latentfields.scenes.images import image_size, quiet_decoding, read_image, read_mask
+from latentfields.scenes.images import image_orientation, image_size, quiet_decoding, read_image, read_mask
 
 RAMP = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 
@@ -113,3 +113,99 @@ def test_decompression_bombs_are_refused_from_their_header(tmp_path: Path, width
 def test_decoders_warnings_stay_inside() -> None:
     with quiet_decoding():
         warnings.warn("odd metadata", UserWarning, stacklevel=1)
+
+
+MASK = np.zeros((12, 20), bool)
+MASK[2:9, 3:15] = True
+FULL = np.where(MASK, 255, 0).astype(np.uint8)
+
+
+def palette_mask(colors: list[int]) -> Image.Image:
+    image = Image.fromarray(MASK.astype(np.uint8))
+    indexed = Image.frombytes("P", image.size, image.tobytes())
+    indexed.putpalette(colors)
+    return indexed
+
+
+LABELS = MASK * np.where(np.arange(20) % 2, 3, 7)
+MASKS = {
+    "dark red of a segmentation's palette": lambda: palette_mask([0, 0, 0, 128, 0, 0]),
+    "palette whose object is black": lambda: palette_mask([0, 200, 0, 0, 0, 0]),
+    "palette of greys": lambda: palette_mask([0, 0, 0, 255, 255, 255]),
+    "palette of near blacks": lambda: palette_mask([0, 0, 0, 1, 1, 1]),
+    "0 and 1": lambda: Image.fromarray(MASK.astype(np.uint8)),
+    "labels": lambda: Image.fromarray(LABELS.astype(np.uint8)),
+    "16 bits, 0 and 1": lambda: Image.fromarray(MASK.astype(np.uint16)),
+    "16 bits, labels": lambda: Image.fromarray(LABELS.astype(np.uint16)),
+    "16 bits, 0 and 255": lambda: Image.fromarray(FULL.astype(np.uint16)),
+    "16 bits, full range": lambda: Image.fromarray(MASK.astype(np.uint16) * 65535),
+    "1 bit": lambda: Image.fromarray(MASK),
+    "alpha": lambda: Image.merge("RGBA", [Image.fromarray(RAMP)] * 3 + [Image.fromarray(FULL)]),
+    "grey and alpha": lambda: Image.merge("LA", [Image.fromarray(RAMP), Image.fromarray(FULL)]),
+    "opaque alpha": lambda: Image.fromarray(np.dstack([FULL] * 3 + [np.full_like(FULL, 255)])),
+    "colours of instances": lambda: Image.fromarray(
+        np.dstack([MASK * 128, (LABELS == 3) * 255, (LABELS == 7) * 40]).astype(np.uint8)
+    ),
+    "RGB": lambda: Image.fromarray(np.dstack([FULL] * 3)),
+    "0 and 255": lambda: Image.fromarray(FULL),
+}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_masks_of_every_encoding(tmp_path: Path, kind: str) -> None:
+    file = saved(tmp_path / "mask.png", MASKS[kind]())
+    mask = read_mask(file)
+    assert mask.dtype == np.uint8
+    assert np.array_equal(mask, FULL)
+    assert np.array_equal(read_mask(file, reduction=1), FULL)
+
+
+def test_masks_of_tiff_and_bmp(tmp_path: Path) -> None:
+    assert np.array_equal(read_mask(saved(tmp_path / "a.tiff", MASKS["16 bits, 0 and 1"]())), FULL)
+    deep = Image.fromarray(MASK.astype(np.int32))
+    assert np.array_equal(read_mask(saved(tmp_path / "b.tiff", deep)), FULL)
+    assert np.array_equal(read_mask(saved(tmp_path / "a.bmp", MASKS["1 bit"]())), FULL)
+
+
+def test_soft_masks_are_left_alone(tmp_path: Path) -> None:
+    soft = np.linspace(0, 255, 240).astype(np.uint8).reshape(12, 20)
+    assert np.array_equal(read_mask(saved(tmp_path / "soft.png", Image.fromarray(soft))), soft)
+
+
+def test_empty_masks_keep_nothing(tmp_path: Path) -> None:
+    empty = np.zeros((12, 20), np.uint8)
+    assert not read_mask(saved(tmp_path / "empty.png", Image.fromarray(empty))).any()
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_reduction_averages_blocks(tmp_path: Path, ending: str) -> None:
+    rows, columns = np.mgrid[:50, :83]
+    smooth = np.stack([2 * columns, 3 * rows, 255 - columns - rows], axis=-1).astype(np.uint8)
+    file = saved(tmp_path / f"a.{ending}", Image.fromarray(smooth), quality=98)
+    for reduction in (2, 4, 16):
+        reduced = read_image(file, reduction=reduction)
+        assert reduced.shape == (-(-50 // reduction), -(-83 // reduction), 3)
+        whole = smooth[: 50 // reduction * reduction, : 83 // reduction * reduction].astype(float)
+        blocks = whole.reshape(50 // reduction, reduction, 83 // reduction, reduction, 3).mean((1, 3))
+        assert np.abs(reduced[: len(blocks), : blocks.shape[1]] - blocks).max() < (
+            1 if ending == "png" else 4
+        )
+
+
+def test_reduction_of_masks_counts_coverage_of_labels(tmp_path: Path) -> None:
+    reduced = read_mask(saved(tmp_path / "m.png", MASKS["0 and 1"]()), reduction=2)
+    assert reduced.shape == (6, 10)
+    assert reduced[1, 2] == 255
+    assert 100 < reduced[1, 1] < 160
+
+
+@pytest.mark.parametrize("reduction", [1, 2])
+def test_upright_pictures(tmp_path: Path, reduction: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = saved(tmp_path / "turned.png", Image.fromarray(RAMP), exif=exif)
+    assert image_orientation(file) == 6
+    assert image_size(file) == (20, 12)
+    stored = read_image(file, reduction=reduction)
+    assert np.array_equal(read_image(file, reduction=reduction, upright=True), np.rot90(stored, -1))
+    assert image_orientation(saved(tmp_path / "plain.png", Image.fromarray(RAMP))) == 1

@@ -14,6 +14,7 @@ from helpers.scene_files import (
     RADIUS,
     SphereViews,
     edit_json,
+    intrinsics,
     ring_cameras,
     save_picture,
     sphere_points,
@@ -66,11 +67,11 @@ def test_every_format_gives_the_views_that_were_written(tmp_path: Path, format: 
     assert torch.equal(scene.pixels, rgba[:, :3])
     assert scene.alpha is not None
     assert torch.equal(scene.alpha, rgba[:, 3:])
-    expected = views.cameras.transformed(scene.world_to_scene.double()).to(torch.float32)
+    expected = views.cameras.transformed(scene.world_to_scene).to(torch.float32)
     torch.testing.assert_close(scene.cameras.camera_to_world, expected.camera_to_world, atol=1e-5, rtol=0)
     torch.testing.assert_close(scene.cameras.focal, expected.focal)
     torch.testing.assert_close(scene.cameras.principal, expected.principal)
-    middle = scene.world_to_scene @ torch.tensor([*CENTER, 1.0])
+    middle = scene.world_to_scene.float() @ torch.tensor([*CENTER, 1.0])
     assert float(middle[:3].abs().max()) < 0.05
     assert 1 / 1.3 < float(scene.world_to_scene[0, 0]) * RADIUS * MARGIN < 1
     assert 0 < scene.near < scene.far
@@ -150,14 +151,19 @@ def test_opaque_pictures_have_no_alpha(tmp_path: Path) -> None:
     assert load_scene(write_nerfstudio(tmp_path, views)).alpha is None
 
 
-def test_pictures_must_share_a_size(tmp_path: Path) -> None:
-    folder = write_nerfstudio(tmp_path, sphere_views())
-    save_picture(folder / "images" / "view_00.png", np.zeros((20, 24, 4), np.uint8))
-    edit_json(folder / "transforms.json", frame_w=24, frame_h=20)
-    with pytest.raises(
-        InputError, match=r"view_01\.png: is 48x40, but images/view_00\.png is 24x20; all images"
-    ):
-        load_scene(folder)
+def test_a_picture_of_another_size_is_brought_to_the_others(tmp_path: Path) -> None:
+    """Half as large, with the intrinsics of that size: it decides, and the others are shrunk."""
+    views = sphere_views()
+    folder = write_nerfstudio(tmp_path, views)
+    half = Image.fromarray(views.rgba[0]).resize((24, 20), Image.Resampling.BOX)
+    save_picture(folder / "images" / "view_00.png", np.asarray(half))
+    lens = {name: value / 2 for name, value in intrinsics(views.cameras, 0).items()}
+    edit_json(folder / "transforms.json", **{f"frame_{name}": value for name, value in lens.items()})
+    with pytest.warns(UserWarning, match=r"2 sizes; all are brought to one, 24x20, that of the smallest"):
+        scene = load_scene(folder)
+    assert scene.size == (20, 24)
+    torch.testing.assert_close(scene.cameras.focal, views.cameras.focal.float() / 2)
+    assert np.array_equal(scene.pixels[0].permute(1, 2, 0).numpy(), np.asarray(half)[..., :3])
 
 
 def test_a_scene_that_cannot_fit_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +192,7 @@ def test_masks_beside_the_images(tmp_path: Path, suffix: str) -> None:
     scene = load_scene(write_colmap_binary(folder, views, sphere_points()))
     assert scene.alpha is not None
     assert np.array_equal(scene.alpha[:, 0].numpy(), sphere_views().rgba[..., 3])
-    assert load_scene(folder, use_masks=False).alpha is None
+    assert load_scene(folder, masks="none").alpha is None
 
 
 def test_masks_must_cover_every_image_and_fit(tmp_path: Path) -> None:
@@ -216,7 +222,7 @@ def test_odd_metadata_does_not_warn(tmp_path: Path) -> None:
     palette.save(folder / "images" / "view_00.png", transparency=b"\x00\x80")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        scene = load_scene(folder, use_masks=False)
+        scene = load_scene(folder, masks="none")
     assert isinstance(scene, Scene)
 
 
@@ -246,7 +252,7 @@ def test_undistorted_pictures_agree_with_their_cameras(
     scene = load_scene(folder, max_size=max_size)
     assert (scene.cameras.width < (max_size or 96)) == (k1 > 0 and max_size is None)
     expected = scene.cameras.project(
-        (scene.world_to_scene @ torch.cat([point[0], torch.ones(1)]).float())[None, :3]
+        (scene.world_to_scene.float() @ torch.cat([point[0], torch.ones(1)]).float())[None, :3]
     )[0]
     weight = scene.pixels[:, :1].double()
     rows = torch.arange(scene.size[0])[:, None] + 0.5

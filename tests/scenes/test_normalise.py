@@ -22,6 +22,7 @@ from latentfields.scenes.normalise import (
 )
 
 SOURCE = Path("scene")
+NO_PIXELS = torch.empty(0, 3, 1, 1, dtype=torch.uint8)
 coordinate = st.floats(-100, 100)
 
 
@@ -63,7 +64,14 @@ def test_parallel_views_stay_near_the_cameras(count: int) -> None:
     cameras = Cameras(
         pose, torch.full((count, 2), 50.0).double(), torch.full((count, 2), 8.0).double(), 16, 16
     )
-    found = normalise(cameras, train=torch.arange(count), alpha=None, points=None, source=SOURCE)
+    if count > 1:
+        grey = torch.full((count, 3, 16, 16), 128, dtype=torch.uint8)
+        with pytest.raises(InputError, match=r"scene: its cameras all look the same way.* add points"):
+            normalise(cameras, pixels=grey, train=torch.arange(count), alpha=None, points=None, source=SOURCE)
+        return
+    found = normalise(
+        cameras, pixels=NO_PIXELS, train=torch.arange(count), alpha=None, points=None, source=SOURCE
+    )
     assert found.world_to_scene.isfinite().all()
     center, half_side = center_and_half_side(found.world_to_scene)
     assert abs(float(center[0]) - (1000 + (count - 1) / 2)) < 1e-6
@@ -117,7 +125,9 @@ def test_without_visible_points_the_cube_gives_the_range() -> None:
 def test_hull_of_a_ball_is_its_box(center: tuple[float, float, float], radius: float) -> None:
     cameras = ring_cameras(24, width=160, height=160, focal=150.0)
     alpha = ball_alpha(cameras, center, radius)
-    found = normalise(cameras, train=torch.arange(24), alpha=alpha, points=None, source=SOURCE)
+    found = normalise(
+        cameras, pixels=NO_PIXELS, train=torch.arange(24), alpha=alpha, points=None, source=SOURCE
+    )
     middle, half_side = center_and_half_side(found.world_to_scene)
     pixel = 3 / 150
     assert float((middle - torch.tensor(center, dtype=torch.float64)).abs().max()) < pixel
@@ -135,7 +145,9 @@ def test_thin_parts_survive_the_coarse_grid() -> None:
     alpha = torch.zeros(16, 1, 200, 200, dtype=torch.uint8)
     for step in torch.linspace(-0.7, 0.7, 29).tolist():
         alpha = torch.maximum(alpha, ball_alpha(cameras, (3.0, -2.0 + step, 10.0), 0.03))
-    found = normalise(cameras, train=torch.arange(16), alpha=alpha, points=None, source=SOURCE)
+    found = normalise(
+        cameras, pixels=NO_PIXELS, train=torch.arange(16), alpha=alpha, points=None, source=SOURCE
+    )
     ends = torch.tensor([[3.0, -2.73, 10.0], [3.0, -1.27, 10.0]], dtype=torch.float64)
     reached = transform_points(found.world_to_scene, ends)[:, 1]
     assert 0.85 < float(reached.abs().min()) <= float(reached.abs().max()) < 1
@@ -145,16 +157,22 @@ def test_one_wrong_mask_among_many_does_not_empty_the_hull() -> None:
     cameras = ring_cameras(40)
     alpha = ball_alpha(cameras, (3.0, -2.0, 10.0), 0.5)
     alpha[17] = 0
-    found = normalise(cameras, train=torch.arange(40), alpha=alpha, points=None, source=SOURCE)
+    found = normalise(
+        cameras, pixels=NO_PIXELS, train=torch.arange(40), alpha=alpha, points=None, source=SOURCE
+    )
     assert center_and_half_side(found.world_to_scene)[1] == pytest.approx(0.5 * MARGIN, rel=0.3)
 
 
 def test_only_training_views_carve() -> None:
     cameras = ring_cameras(12, width=96, height=96)
     alpha = ball_alpha(cameras, (3.0, -2.0, 10.0), 0.5)
-    expected = normalise(cameras, train=torch.arange(9), alpha=alpha, points=None, source=SOURCE)
+    expected = normalise(
+        cameras, pixels=NO_PIXELS, train=torch.arange(9), alpha=alpha, points=None, source=SOURCE
+    )
     alpha[9:] = 0
-    found = normalise(cameras, train=torch.arange(9), alpha=alpha, points=None, source=SOURCE)
+    found = normalise(
+        cameras, pixels=NO_PIXELS, train=torch.arange(9), alpha=alpha, points=None, source=SOURCE
+    )
     assert torch.equal(found.world_to_scene, expected.world_to_scene)
 
 
@@ -163,7 +181,7 @@ def test_masks_that_disagree_are_an_error() -> None:
     alpha = torch.zeros(8, 1, 40, 48, dtype=torch.uint8)
     alpha[::2, :, :5], alpha[1::2, :, -5:] = 255, 255
     with pytest.raises(InputError, match="scene: alpha: no point of space"):
-        normalise(cameras, train=torch.arange(8), alpha=alpha, points=None, source=SOURCE)
+        normalise(cameras, pixels=NO_PIXELS, train=torch.arange(8), alpha=alpha, points=None, source=SOURCE)
 
 
 def test_far_away_worlds_lose_no_precision() -> None:
@@ -171,9 +189,13 @@ def test_far_away_worlds_lose_no_precision() -> None:
     shift = torch.eye(4, dtype=torch.float64)
     shift[:3, 3] = torch.tensor([4.5e6, -3e6, 1e5])
     alpha = ball_alpha(cameras, (3.0, -2.0, 10.0), 0.5)
-    near_origin = normalise(cameras, train=torch.arange(12), alpha=alpha, points=None, source=SOURCE)
+    near_origin = normalise(
+        cameras, pixels=NO_PIXELS, train=torch.arange(12), alpha=alpha, points=None, source=SOURCE
+    )
     far_cameras = cameras.transformed(shift)
-    far_away = normalise(far_cameras, train=torch.arange(12), alpha=alpha, points=None, source=SOURCE)
+    far_away = normalise(
+        far_cameras, pixels=NO_PIXELS, train=torch.arange(12), alpha=alpha, points=None, source=SOURCE
+    )
     torch.testing.assert_close(
         far_cameras.transformed(far_away.world_to_scene).centers,
         cameras.transformed(near_origin.world_to_scene).centers,

@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -7,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from latentfields.errors import InputError
-from latentfields.training import loop
+from latentfields.training import checkpoint, loop
 from latentfields.training.checkpoint import load_tensors, save_tensors
 from latentfields.training.loop import (
     Interrupted,
@@ -300,3 +304,61 @@ def test_the_log_is_json_lines(tmp_path: Path) -> None:
     lines = log_path(tmp_path).read_text().splitlines()
     assert [json.loads(line) for line in lines] == read_log(tmp_path)
     assert 0 <= json.loads(lines[-1])["seconds"] <= time.perf_counter() - started + 0.01
+
+
+def full(*_: object, **__: object) -> None:
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def test_a_full_disk_is_named_with_the_file_and_resumed_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill() -> None:
+        monkeypatch.setattr(checkpoint, "save_file", full)
+
+    straight = Walk()
+    run(straight, tmp_path / "straight")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        run(Walk({7: fill}), tmp_path / "run")
+    assert (caught.value.errno, caught.value.filename) == (
+        errno.ENOSPC,
+        str(checkpoint_path(tmp_path / "run")),
+    )
+    assert [path.name for path in (tmp_path / "run" / "state").iterdir()] == ["checkpoint.safetensors"]
+    monkeypatch.undo()
+    resumed = Walk()
+    run(resumed, tmp_path / "run")
+    assert torch.equal(resumed.position, straight.position)
+    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = tmp_path / "run"
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        run(Walk(), folder)
+    assert caught.value.filename == str(log_path(folder))
+    assert not checkpoint_path(folder).exists()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path, moved: bool) -> None:
+    folder = tmp_path / "run"
+
+    def take_away() -> None:
+        if moved:
+            folder.rename(tmp_path / "elsewhere")
+        else:
+            shutil.rmtree(folder)
+
+    with pytest.raises(InputError, match=r"run/log\.jsonl: is gone at step 8"):
+        run(Walk({7: take_away}), folder)
+    assert not folder.exists()
+    if moved:
+        resumed, straight = Walk(), Walk()
+        run(resumed, tmp_path / "elsewhere")
+        run(straight, tmp_path / "straight")
+        assert torch.equal(resumed.position, straight.position)

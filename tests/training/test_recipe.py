@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -32,25 +33,44 @@ def refuse() -> None:
 
 
 def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="scene: is missing"):
-        begin(Config(), tmp_path / "run", refuse)
+    with pytest.raises(InputError, match="scene: is missing"), begin(Config(), tmp_path / "run", refuse):
+        pass
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_begins_again_with_the_same_description_alone(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert (begin(Config(), out, lambda: 1), begin(Config(), out, lambda: 2)) == (1, 2)
+    for value in (1, 2):
+        with begin(Config(), out, iter([value]).__next__) as read:
+            assert read == value
     assert json.loads((out / "config.json").read_text()) == {"kind": "fit", "steps": 3}
-    with pytest.raises(InputError, match=r"other settings \(steps: 3 there, 4 now\)"):
-        begin(Config(steps=4), out, lambda: None)
+    refused = pytest.raises(InputError, match=r"other settings \(steps: 3 there, 4 now\)")
+    with refused, begin(Config(steps=4), out, lambda: None):
+        pass
 
 
 def test_results_have_the_same_names(tmp_path: Path) -> None:
-    begin(Config(), tmp_path / "run", lambda: None)
     result = Result()
     cpu = torch.device("cpu")
-    assert finish(tmp_path / "run", result, {"scenes": 2}, seconds=1.5, device=cpu) is result
+    with begin(Config(), tmp_path / "run", lambda: None):
+        assert finish(tmp_path / "run", result, {"scenes": 2}, seconds=1.5, device=cpu) is result
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics == {"training_seconds": 1.5, "device": "cpu", "scenes": 2}
     assert (tmp_path / "run" / "autoencoder" / "weights").read_text() == "w"
     assert is_claimed(tmp_path / "run")
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_not_made_again(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    gone = pytest.raises(InputError, match=r"run/config\.json: is gone")
+    with gone, begin(Config(), out, lambda: None):
+        shutil.rmtree(out)
+        finish(out, Result(), {}, seconds=1.5, device=torch.device("cpu"))
+    assert not out.exists()
+
+
+def test_nobody_else_works_in_the_folder_meanwhile(tmp_path: Path) -> None:
+    with begin(Config(), tmp_path / "run", lambda: None):
+        twice = pytest.raises(InputError, match="this process already")
+        with twice, begin(Config(), tmp_path / "run", lambda: None):
+            pass

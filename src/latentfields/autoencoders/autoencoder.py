@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.losses import sampled
+from latentfields.errors import InputError
 from latentfields.files import write_json
 
 STATISTICS_FILE = "latent_statistics.json"
@@ -188,6 +189,19 @@ class Autoencoder(nn.Module):
         """Measure the statistics on the images (B, 3, H, W) that are read then, unless there are some."""
         if not self.has_statistics:
             self.renew_statistics(images())
+
+    @torch.no_grad()
+    def require_finite(self, images: Tensor) -> None:
+        """Raise InputError, naming the autoencoder, when the latents or the reconstructions of images are not finite.
+
+        `images` (B, 3, H, W) in [0, 1] are on any device. Half precision, and weights of other software, can do that.
+        """
+        latents = self.codec.encode(images.to(self.device))[0]
+        for what, values in (("latents", latents), ("reconstructions", self.codec.decode(latents))):
+            if not values.isfinite().all():
+                raise InputError(
+                    self.name, f"the autoencoder gives {what} that are not finite; use another one"
+                )
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean and log-variance of the normalised latents, (B, C, h, w), of images (B, 3, H, W) in [0, 1].

@@ -2,34 +2,63 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from latentfields.errors import InputError
+from latentfields.files import naming
 
+_WEIGHTS = re.compile(
+    r"diffusion_pytorch_model(?:-\d+-of-\d+)?(?:\.(?!safetensors)(?P<first>\w+))?(?:-\d+-of-\d+)?\.safetensors"
+    r"(?:\.index(?:\.(?!json)(?P<second>\w+))?\.json)?"
+)
+"""Files of weights, and of what lists them where they are several, with their variant."""
+
+_PROBE = 64
+"""Side of the image, in pixels, that tells channels and factor."""
+
+_MAX_BLOCKS, _MAX_SIZE = 100, 4096
+"""Of the settings of a network: published ones have less than ten blocks a level, and 1024 channels or pixels."""
 SUPPORTED_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 
 
 class DiffusersCodec(nn.Module):
     """An `AutoencoderKL` or `AutoencoderTiny`: both work on images in [-1, 1], ours are in [0, 1].
 
-    Latents are the raw output of the encoder: no scaling factor, since `Autoencoder` normalises by channel.
+    Latents are the raw output of the encoder: no scaling factor, since `Autoencoder` normalises by channel. The model
+    computes in float32 and whole images: half precision overflows in some, and tiles leave seams in latents.
     """
 
-    def __init__(self, model: Any) -> None:
-        """`model` is an instance of one of `SUPPORTED_CLASSES`."""
+    def __init__(self, model: Any, *, source: str = "model") -> None:
+        """`model` is an instance of one of `SUPPORTED_CLASSES`; its precision, tiling and slicing are set back.
+
+        Raises InputError, about `source`, when it is for images of other than 3 channels, or does not encode one.
+        """
         super().__init__()
-        self.model = model
-        with torch.no_grad():
-            probe = self.encode(torch.zeros(1, 3, 64, 64, dtype=model.dtype, device=model.device))[0]
-        self._channels, self._factor = probe.shape[1], 64 // probe.shape[2]
+        for field in ("in_channels", "out_channels"):
+            count = model.config.get(field, 3)
+            if count != 3:
+                raise InputError(
+                    source, f"field '{field}' is {count}; expected 3: an autoencoder of RGB images"
+                )
+        self.model = model.float()
+        for name in ("disable_tiling", "disable_slicing"):
+            getattr(self.model, name, lambda: None)()
+        try:
+            with torch.no_grad():
+                probe = self.encode(torch.zeros(1, 3, _PROBE, _PROBE, device=model.device))[0]
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise _unusable(source, error) from None
+        self._channels, self._factor = probe.shape[1], _PROBE // probe.shape[2]
 
     @property
     def channels(self) -> int:
@@ -66,8 +95,17 @@ class DiffusersCodec(nn.Module):
         return nn.ModuleList([part for part in parts if part is not None])
 
     def save(self, folder: Path) -> None:
-        """Write the model as diffusers does: `config.json` and safetensors."""
-        self.model.save_pretrained(folder, safe_serialization=True)
+        """Write the model as diffusers does: `config.json` and safetensors. Each file appears whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{os.getpid()}.tmp"
+        try:
+            with naming(folder, instead_of=part):
+                self.model.save_pretrained(part, safe_serialization=True)
+                # The configuration last: with it, the folder is an autoencoder's.
+                for file in sorted(part.iterdir(), key=lambda file: file.suffix == ".json"):
+                    os.replace(file, folder / file.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]:
@@ -93,17 +131,50 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
                 name_or_folder,
                 f"field '_class_name' is '{class_name}'; expected one of {', '.join(SUPPORTED_CLASSES)}",
             )
-        try:
-            model = getattr(diffusers, class_name).from_pretrained(
-                name_or_folder,
-                subfolder=subfolder,
-                local_files_only=local,
-                use_safetensors=True,
-                low_cpu_mem_usage=False,
-            )
-        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-            raise _unusable(name_or_folder, error) from None
-    return DiffusersCodec(model.eval()), config
+        _require_plausible(name_or_folder, config)
+        problem: Exception | None = None
+        for variant in _variants(name_or_folder, subfolder):
+            try:
+                model = getattr(diffusers, class_name).from_pretrained(
+                    name_or_folder,
+                    subfolder=subfolder,
+                    variant=variant,
+                    local_files_only=local,
+                    use_safetensors=True,
+                    low_cpu_mem_usage=False,
+                )
+            except MemoryError:
+                raise
+            except Exception as error:
+                # Its classes raise whatever a setting that they do not expect leads to. The first error tells what is
+                # expected; other variants are looked for in its place.
+                problem = problem or error
+            else:
+                return DiffusersCodec(model.eval(), source=name_or_folder), config
+    assert problem is not None
+    raise _unusable(name_or_folder, problem) from None
+
+
+def _variants(name_or_folder: str, subfolder: str | None) -> list[str | None]:
+    """The variants of the weights to look for in turn: those without a name, then such as fp16 alone."""
+    folder = Path(name_or_folder, subfolder or "")
+    if not folder.is_dir():
+        return [None, "fp16"]
+    found = {
+        match["first"] or match["second"]
+        for file in folder.iterdir()
+        if (match := _WEIGHTS.fullmatch(file.name))
+    }
+    return [None] if None in found or not found else sorted(found)
+
+
+def _require_plausible(name: str, config: Mapping[str, Any]) -> None:
+    """Raise InputError for sizes that no autoencoder has: to build such a network would take all time or memory."""
+    for field, value in config.items():
+        largest = _MAX_BLOCKS if "blocks" in field or "layers" in field else _MAX_SIZE
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(number, int | float) and not -_MAX_SIZE <= number <= largest:
+                raise InputError(name, f"field '{field}' is {value}; expected numbers up to {largest}")
 
 
 def _find_config(name_or_folder: str, local: bool) -> tuple[dict[str, Any], str | None]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, Codec, LatentStatistics
 from latentfields.autoencoders.diffusers_codec import SUPPORTED_CLASSES, load_diffusers
@@ -34,6 +35,9 @@ CLASSES: Mapping[str, Loader] = MappingProxyType(
 )
 """The loader of every class of autoencoders, by its name in config.json."""
 
+_LARGEST = 1e30
+"""Of latent statistics; larger ones, and NaN, are no measurements."""
+
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -56,12 +60,14 @@ def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSE
     `name` is a packaged name (`base`), a folder written by this package or by diffusers, or, as a string, a Hub id
     such as `ostris/vae-kl-f8-d16`: a `Path`, or what starts with . or /, is never looked for on the Hub. Channels,
     factor and value range are found from the model itself; latent statistics come from the folder or the model's
-    configuration, and are left unset when neither has them. `classes` are those that folders may name: with
+    configuration, and are left unset when neither has them. Of the folder of a whole pipeline of diffusers the part
+    `vae` is taken. `classes` are those that folders may name: with
     `{**CLASSES, "Mine": load_mine}` a class of one's own, too.
-    Raises InputError, listing what is available, when nothing is found.
+    Raises InputError, listing what is available, when nothing is found, and when the autoencoder's weights, or its
+    results on a small image, are not finite.
     """
     packaged = packaged_autoencoders()
-    folder = packaged.get(str(name), Path(name))
+    folder = _model_folder(packaged.get(str(name), Path(name)))
     if folder.is_dir():
         codec, config = _load_folder(folder, classes)
     elif isinstance(name, str) and _HUB_ID.fullmatch(name):
@@ -71,7 +77,30 @@ def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSE
             raise InputError(error.source, f"{error.problem}; {_available(packaged)}") from None
     else:
         raise InputError(name, f"no such autoencoder; {_available(packaged)}")
-    return Autoencoder(codec, _statistics(folder, config, codec.channels), name=str(name))
+    _require_finite_weights(codec, str(name))
+    autoencoder = Autoencoder(codec, _statistics(folder, config, codec.channels), name=str(name))
+    autoencoder.require_finite(_probe(codec.factor))
+    return autoencoder
+
+
+def _model_folder(folder: Path) -> Path:
+    """The folder of the network itself: of a whole pipeline of diffusers, its part `vae`."""
+    part = folder / "vae"
+    return part if not (folder / CONFIG_FILE).is_file() and (part / CONFIG_FILE).is_file() else folder
+
+
+def _probe(factor: int) -> Tensor:
+    """A small image (1, 3, S, S) of noise in [0, 1]."""
+    side = factor * math.ceil(64 / factor)
+    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def _require_finite_weights(codec: Codec, name: str) -> None:
+    """Raise InputError when the network of the autoencoder `name` holds NaN or infinity."""
+    tensors = codec.state_dict() if isinstance(codec, nn.Module) else {}
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise InputError(name, f"the autoencoder's weights '{key}' are not finite; its file is damaged")
 
 
 def _available(packaged: dict[str, Path]) -> str:
@@ -115,6 +144,6 @@ def _statistics(folder: Path, config: dict[str, Any], channels: int) -> LatentSt
 
 def _numbers(value: Any, count: int, source: Path, field: str) -> tuple[float, ...]:
     fits = isinstance(value, list | tuple) and len(value) == count
-    if not fits or not all(isinstance(item, int | float) and math.isfinite(item) for item in value):
+    if not fits or not all(isinstance(item, int | float) and abs(item) <= _LARGEST for item in value):
         raise InputError(source, f"latent {field} should be a list of {count} numbers, one per channel")
     return tuple(map(float, value))

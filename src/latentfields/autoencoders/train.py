@@ -183,16 +183,16 @@ def train_autoencoder(
         training=training,
         codec=type(model).__name__,
     )
-    data = begin(run, out, lambda: _data(run))
-    if start is None:
-        model.initialise(starting_images(data, seed=training.seed))
-    # Weights are drawn on the CPU: the same ones for every device.
-    trainer = AutoencoderTrainer(model.to(target), data, training)
-    seconds = train(
-        trainer, steps=training.steps, folder=out, label="autoencoder", options=loop or LoopConfig()
-    )
-    result = trainer.finished(name=out.name).cpu()
-    return finish(out, result, {"steps": training.steps}, seconds=seconds, device=target)
+    with begin(run, out, lambda: _data(run)) as data:
+        if start is None:
+            model.initialise(starting_images(data, seed=training.seed))
+        # Weights are drawn on the CPU: the same ones for every device.
+        trainer = AutoencoderTrainer(model.to(target), data, training)
+        seconds = train(
+            trainer, steps=training.steps, folder=out, label="autoencoder", options=loop or LoopConfig()
+        )
+        result = trainer.finished(name=out.name).cpu()
+        return finish(out, result, {"steps": training.steps}, seconds=seconds, device=target)
 
 
 def _data(run: AutoencoderRunConfig) -> TrainingImages:

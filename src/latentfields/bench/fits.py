@@ -20,8 +20,8 @@ from latentfields.bench.memory import PeakMemory, peak_memory
 from latentfields.bench.rows import Record
 from latentfields.bench.scenes import StudyScene
 from latentfields.cameras import Cameras
-from latentfields.files import read_json
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.metrics import Scores
@@ -30,7 +30,6 @@ from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
-from latentfields.training.recipe import METRICS_FILE
 
 TIMED_SINGLY, TIMED_TOGETHER = 7, 8
 """Test views that are rendered to time it: one by one, as someone would who moves around, or as one batch."""
@@ -181,7 +180,7 @@ def _fitted(
     loaded = None if autoencoder is None else load_autoencoder(autoencoder)
     with peak_memory(choose_device(device)) as memory:
         run = fit(scene, loaded, out=folder, config=config, device=device)
-    yield run, read_json(folder / METRICS_FILE), memory
+    yield run, read_metrics(folder), memory
     shutil.rmtree(folder)
 
 

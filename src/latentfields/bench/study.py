@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from latentfields.bench.rows import Claim, Measured, Pivot, claims_table
 from latentfields.config.checks import require_at_least
 from latentfields.files import read_json, write_json
-from latentfields.training.runs import CONFIG_FILE, claim_run
+from latentfields.training.lock import locked
+from latentfields.training.runs import CONFIG_FILE, claim_run, require_claimable
 
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart
@@ -112,8 +113,6 @@ class Study(Generic[C]):
         is the command line, for the pages. Raises InputError for unusable input, before anything is written, and when
         `out` holds a study with other settings.
         """
-        from latentfields.bench.page import write_pages
-        from latentfields.pages.report import Report
         from latentfields.process import choose_device
 
         folder = Path(out)
@@ -121,8 +120,16 @@ class Study(Generic[C]):
         choose_device(device)
         # Input is read before the folder is claimed: bad input leaves nothing behind.
         self.read_inputs(config, folder)
+        self._require_own(config, folder)
+        with locked(folder):
+            return self._run_in(config, folder, processes=processes, device=device, command=command)
+
+    def _run_in(self, config: C, folder: Path, *, processes: int, device: str, command: str) -> Findings:
+        """As `run`, in a folder that no other process works in."""
+        from latentfields.bench.page import write_pages
+        from latentfields.pages.report import Report
+
         for claimed, settings in self.settings(config, folder).items():
-            self._bring_up_to_date(claimed / CONFIG_FILE)
             claim_run(claimed, settings)
         results = self.measure(config, Workplace(folder, processes, device))
         measured = self.rows(results)
@@ -140,7 +147,7 @@ class Study(Generic[C]):
         report = Report(
             title=self.title,
             subtitle=self.about,
-            command=command or f"latentfields.run_study({config!r}, out={str(out)!r})",
+            command=command or f"latentfields.run_study({config!r}, out={str(folder)!r})",
             headlines=tuple(self.headlines(measured, claims)),
             charts=tuple(self.charts(config, measured)),
             groups=tuple(self.pictures(measured, folder)),
@@ -149,6 +156,12 @@ class Study(Generic[C]):
         )
         write_pages(report, findings.page, device=device)
         return findings
+
+    def _require_own(self, config: C, folder: Path) -> None:
+        """Raise InputError when a folder that would be claimed holds something else."""
+        for claimed, settings in self.settings(config, folder).items():
+            self._bring_up_to_date(claimed / CONFIG_FILE)
+            require_claimable(claimed, settings)
 
     def all_tables(self, config: C, measured: Measured, claims: Sequence[Claim]) -> list[Table]:
         """Return the claims, if the study has any, and all tables of what was measured."""

@@ -27,6 +27,7 @@ from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
+from latentfields.scenes.reading import Masks, Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,12 @@ class Fit:
     settings: Settings = None
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
+    masks: Masks = "object"
+    """What masks leave out: background (object), of no account in losses and scores (ignore); or do not read them."""
+    model: Path | None = None
+    """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
+    follow_links: bool = False
+    """Read files of the scene that are links to places outside of its folder, as in caches of data sets."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
     checkpoint_seconds: CheckpointSeconds = 30.0
@@ -81,6 +88,9 @@ class Fit:
             sampler=known.get("sampler"),
             densification=known.get("densification"),
         )
+        if config.space == "rgb":
+            # Steps that are asked for are all steps then: there is no alignment that would add its own.
+            config = config.in_one_stage()
         return cls(scene=tyro.MISSING, config=with_settings(config, known.get("settings")), **known)
 
     def run(self) -> None:
@@ -94,8 +104,18 @@ class Fit:
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
         autoencoder = self.autoencoder if self.config.space == "latent" else None
+        reading = Reading(
+            masks=self.masks,
+            model=None if self.model is None else str(self.model),
+            follow_links=self.follow_links,
+        )
         config = FitRunConfig(
-            scene=self.scene, autoencoder=autoencoder, size=self.size, seconds=self.seconds, fit=self.config
+            scene=self.scene,
+            autoencoder=autoencoder,
+            size=self.size,
+            seconds=self.seconds,
+            fit=self.config,
+            reading=None if reading == Reading() else reading,
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         run = fit_folder(
@@ -106,11 +126,9 @@ class Fit:
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:
-    from latentfields.files import read_json
-    from latentfields.latent_nerf.evaluate import mean_scores
-    from latentfields.training.recipe import METRICS_FILE
+    from latentfields.latent_nerf.evaluate import mean_scores, read_metrics
 
-    metrics = read_json(out / METRICS_FILE)
+    metrics = read_metrics(out)
     return {
         "run": str(out),
         "report": str(report),

@@ -57,9 +57,10 @@ def reporting(level: LogLevel) -> Iterator[None]:
 
 def one_line(error: Exception) -> str:
     """An unexpected error in one line: the system's own words, or how to find out more about a defect."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())[:200]
+    if isinstance(error, OSError):
+        problem = error.strerror or text or type(error).__name__
+        return f"{error.filename}: {problem}" if error.filename else problem
     return f"a defect: {type(error).__name__}: {text}; --log-level debug shows the traceback"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -40,6 +41,9 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     if (tag := _tag(kind)) is not None:
         _require(value.get("kind", tag) == tag, value.get("kind"), source, _join(field, "kind"), repr(tag))
         value = {name: item for name, item in value.items() if name != "kind"}
+    # Classes that were written in another form once know how to read it.
+    if (earlier := getattr(kind, "from_earlier", None)) is not None:
+        value = earlier(value)
     value = _without_retired(kind, value, source, field)
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
@@ -120,15 +124,10 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
         return Path(_require(isinstance(value, str), value, source, field, "a path"))
     # JSON writes 1.0 as 1 now and then; a bool is an int in Python, but never a number here.
     if hint is float:
-        return float(
-            _require(
-                isinstance(value, int | float) and not isinstance(value, bool),
-                value,
-                source,
-                field,
-                "a number",
-            )
-        )
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        # An integer of JSON may be larger than any float.
+        fits = fits and (isinstance(value, float) or abs(value) <= sys.float_info.max)
+        return float(_require(fits, value, source, field, "a number"))
     return _require(type(value) is hint, value, source, field, getattr(hint, "__name__", str(hint)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,7 +15,7 @@ from latentfields.files import write_json
 from latentfields.latent_nerf.render import orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
-from latentfields.pages.pictures import save_png
+from latentfields.pages.pictures import picture_files, save_png
 from latentfields.scenes.readers.nerfstudio import FILE
 
 PICTURES = "images"
@@ -54,7 +54,7 @@ def export_cameras(
         splits = {"train": torch.arange(frames)}
     else:
         cameras, names, splits = views.cameras, views.names, dict(views.splits)
-    files = _picture_files(names)
+    files = [f"{PICTURES}/{file}" for file in picture_files(names)]
     contents = transforms_json(cameras_to_world(run.frame, cameras), files)
     for name, indices in splits.items():
         if len(indices):
@@ -86,11 +86,3 @@ def transforms_json(cameras: Cameras, files: list[str]) -> dict[str, Any]:
         )
     ]
     return {"camera_model": "PINHOLE", "w": cameras.width, "h": cameras.height, "frames": frames}
-
-
-def _picture_files(names: tuple[str, ...]) -> list[str]:
-    """PNG files by the names of the capture's pictures; endings are kept where names differ in them alone."""
-    plain = [str(PurePosixPath(PICTURES, name).with_suffix(".png")) for name in names]
-    if len(set(plain)) == len(plain):
-        return plain
-    return [f"{PICTURES}/{name}.png" for name in names]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.errors import InputError
-from latentfields.export.world import scene_to_world
+from latentfields.export.world import points_to_world, scene_to_world, state_shift, world_shift
 from latentfields.fields.gaussians.field import PARAMETERS, GaussianField
 from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
@@ -80,6 +80,8 @@ class GaussiansSummary:
 def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
     """Write the Gaussians of `run` to `out`, a PLY file, in the capture's own coordinates.
 
+    Where those are large, their centres lack a shift, which a file beside states (`world.shift_file`).
+
     Beside Gaussians of latents there will be what turns them into pictures: the decoder, in a folder called
     STEM-decoder, and STEM.safetensors with the background, the projection of subpixels if there is one, and, as
     metadata, `factor`, `subpixels` and `normalizer`. Raises InputError when the run has no Gaussians, and when `out`
@@ -93,8 +95,13 @@ def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
         )
     if out.suffix != ".ply":
         raise InputError(out, "expected a file that ends in .ply")
-    cloud = GaussianCloud.of(field).transformed(scene_to_world(run.frame))
+    cloud = GaussianCloud.of(field)
+    to_world = scene_to_world(run.frame)
+    shift = world_shift(points_to_world(run.frame, cloud.means.double().numpy()))
+    to_world[:3, 3] -= torch.from_numpy(shift)
+    cloud = cloud.transformed(to_world)
     write_gaussians_ply(out, cloud)
+    state_shift(out, shift)
     if run.model.autoencoder is not None:
         run.model.autoencoder.save(out.with_name(f"{out.stem}-decoder"))
         state = run.model.scene_state()

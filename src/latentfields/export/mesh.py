@@ -18,7 +18,7 @@ from latentfields.export.density_lattice import density_field, density_lattice
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
 from latentfields.export.vertex_colors import blend_views
 from latentfields.export.visible_surface import rendered_distance
-from latentfields.export.world import points_to_world
+from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
@@ -46,8 +46,9 @@ class MeshSummary:
 def export_mesh(run: Run, views: SceneCameras, *, out: Path, options: MeshConfig) -> MeshSummary:
     """Write the surface of a run's density as PLY, OBJ or GLB, by the end of the name, replaced in one step.
 
-    Vertices are in the capture's coordinates and axes; colours are sRGB, in GLB linear, as its standard says. Raises
-    InputError for unusable options, fields without density, and when there is no surface.
+    Vertices are in the capture's coordinates and axes, less the shift that a file beside states where those are large
+    (`world.shift_file`); colours are sRGB, in GLB linear, as its standard says. Raises InputError for unusable
+    options, fields without density, and when there is no surface.
     """
     if out.suffix not in FORMATS:
         raise InputError(out, f"expected a file that ends in {', '.join(FORMATS)}")
@@ -60,8 +61,10 @@ def export_mesh(run: Run, views: SceneCameras, *, out: Path, options: MeshConfig
     lattice = density_lattice(run, resolution=options.resolution)
     surface = extract_surface(lattice, threshold=threshold)
     colors = blend_views(surface, cameras, images, seen.opacity, slack=2 * lattice.step)
-    placed = Surface(points_to_world(run.frame, surface.vertices), surface.faces)
-    write_mesh(out, placed, colors)
+    vertices = points_to_world(run.frame, surface.vertices)
+    shift = world_shift(vertices)
+    write_mesh(out, Surface(vertices - shift, surface.faces), colors)
+    state_shift(out, shift)
     return MeshSummary(out, len(surface.vertices), len(surface.faces), threshold)
 
 

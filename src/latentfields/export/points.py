@@ -18,7 +18,7 @@ from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.export.config import PointsConfig
 from latentfields.export.visible_surface import rendered_distance
-from latentfields.export.world import points_to_world
+from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
@@ -41,7 +41,8 @@ class PointSummary:
 def export_points(run: Run, views: SceneCameras, *, out: Path, options: PointsConfig) -> PointSummary:
     """Write a point cloud with colours as a PLY file, replaced in one step.
 
-    Points are in the capture's coordinates and axes; colours are sRGB. Raises InputError for unusable options, and
+    Points are in the capture's coordinates and axes, less the shift that a file beside states where those are large
+    (`world.shift_file`); colours are sRGB. Raises InputError for unusable options, and
     when the training views show nothing solid.
     """
     if out.suffix != ".ply":
@@ -57,9 +58,12 @@ def export_points(run: Run, views: SceneCameras, *, out: Path, options: PointsCo
     if not len(points):
         raise InputError(run.folder, "no training view shows anything solid to take points from")
     points, colors = merge_in_voxels(points, colors, side=2.0 / options.resolution)
-    cloud = trimesh.PointCloud(points_to_world(run.frame, points), np.rint(255 * colors).astype(np.uint8))
+    placed = points_to_world(run.frame, points)
+    shift = world_shift(placed)
+    cloud = trimesh.PointCloud(placed - shift, np.rint(255 * colors).astype(np.uint8))
     with replacing(out) as temporary:
         cloud.export(temporary, file_type="ply")
+    state_shift(out, shift)
     return PointSummary(out, len(points))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,14 @@ def finetune_3d(
         raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {start.factor}")
     if run.pretrained is not None and training.has_3d:
         _require_first_phase(run.pretrained, run)
-    with joined_processes(target) as processes:
+    with joined_processes(target) as processes, ExitStack() as begun:
         if processes.first:
-            begin(
-                run, out, lambda: None if is_claimed(out) else require_data(training, run.scenes, run.photos)
+            begun.enter_context(
+                begin(
+                    run,
+                    out,
+                    lambda: None if is_claimed(out) else require_data(training, run.scenes, run.photos),
+                )
             )
         processes.wait()
         data = TrainingData.read(

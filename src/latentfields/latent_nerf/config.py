@@ -47,9 +47,9 @@ class FitConfig(Checked):
     sampling: SamplingConfig = dataclasses.field(default_factory=GridSamplingConfig)
     """How rays are sampled; Gaussians are splatted."""
     supervision: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(400, 1.0))
-    """Latent Supervision (Eq. 2). RGB space has one stage, as long as both, with these learning rates."""
+    """Latent Supervision (Eq. 2). RGB space has one stage, as long as both together, with these rates."""
     alignment: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(1600, 0.5))
-    """RGB Alignment (Eq. 3)."""
+    """RGB Alignment (Eq. 3). RGB space has no such stage: steps that are asked for lengthen its only one."""
     optimizer_at_alignment: Literal["keep", "reset"] = "reset"
     """Whether the field's optimiser keeps its moments when alignment starts."""
     decoder_learning_rate: float = 1e-3
@@ -86,6 +86,10 @@ class FitConfig(Checked):
             supervision=dataclasses.replace(self.supervision, steps=supervision),
             alignment=dataclasses.replace(self.alignment, steps=alignment),
         )
+
+    def in_one_stage(self) -> FitConfig:
+        """The same number of steps, all of the first stage: the same fit in RGB space, which has no other."""
+        return self.with_steps(supervision=self.supervision.steps + self.alignment.steps, alignment=0)
 
     def check(self, path: str = "") -> None:
         """Raise ArgumentError for a value out of range, and for values that do not go together."""

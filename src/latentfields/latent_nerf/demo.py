@@ -10,14 +10,13 @@ from pathlib import Path
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
-from latentfields.files import read_json
+from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import Run
 from latentfields.process import choose_device
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import FAMILIES, generate_object
-from latentfields.training.recipe import METRICS_FILE
 
 SMALL_BATCH = ("--batch-images", "2")
 """Half the paper's batch: twice the steps in the same time."""
@@ -87,7 +86,7 @@ def _fit_side_by_side(first: list[str], second: list[str], *, log: Path) -> None
 def _summary(runs: tuple[Run, ...]) -> list[str]:
     lines = []
     for run in runs:
-        metrics = read_json(run.folder / METRICS_FILE)
+        metrics = read_metrics(run.folder)
         psnr = metrics["test"]["images"]["mean"]["psnr"]
         line = f"{run_label(run):27s} test PSNR {psnr:.2f} dB after {metrics['training_seconds']:.0f} s"
         if metrics["after_supervision"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
+from latentfields.files import read_json
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
-from latentfields.measures.metrics import Scores
-from latentfields.measures.standard import Measure, image_measures, latent_measures
+from latentfields.measures.metrics import Scores, whole_cells
+from latentfields.measures.standard import Measure, image_measures, latent_measures, on_kept_pixels
 from latentfields.scenes.scene import Scene
+from latentfields.training.recipe import METRICS_FILE
 
 BATCH = 8
 
@@ -31,7 +34,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
     - `against_autoencoded`: decoded renders against what the original autoencoder makes of the photographs.
     - `autoencoder`: that reconstruction against the photographs, the ceiling without alignment.
 
-    `original` is on the model's device.
+    Pixels that the scene ignores do not count. `original` is on the model's device.
     """
     indices = scene.indices("test")
     names = [scene.image_names[int(i)] for i in indices]
@@ -44,15 +47,17 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
         )
 
     for chunk in indices.split(BATCH):
-        truth = scene.images(chunk)
+        truth, kept = scene.images(chunk), scene.kept(chunk)
+        cells = None if kept is None else whole_cells(kept, model.factor)
+        here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)
         images, seen = model.render(scene.cameras[chunk])
-        add("images", measures, images, truth)
+        add("images", here, images, truth)
         if original is not None:
             encoded = original.encode(truth.to(model.device))
             autoencoded = original.decode(encoded).clamp(0, 1).cpu()
-            add("latents", latent_measures(), seen.features, encoded.cpu())
-            add("against_autoencoded", measures, images, autoencoded)
-            add("autoencoder", measures, autoencoded, truth)
+            add("latents", latents, seen.features, encoded.cpu())
+            add("against_autoencoded", here, images, autoencoded)
+            add("autoencoder", here, autoencoded, truth)
     scores = {group: Scores.gather(names, parts) for group, parts in batches.items()}
     return {"test": {group: score.to_json() for group, score in scores.items()}, "notes": notes}
 
@@ -105,6 +110,42 @@ def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoenc
         run.frame.fingerprint.check_autoencoder(original)
     original.set_statistics(run.model.autoencoder.statistics)
     return original.to(run.model.device), []
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The `metrics.json` of a finished fit. Raises InputError, naming the field, where it lacks what is shown of it."""
+    path = folder / METRICS_FILE
+    metrics = read_json(path)
+    fields: dict[str, Any] = metrics if isinstance(metrics, dict) else {}
+    _require(_is_number(fields.get("training_seconds")), path, "training_seconds", "a number")
+    notes = fields.get("notes")
+    _require(
+        isinstance(notes, list) and all(isinstance(note, str) for note in notes),
+        path,
+        "notes",
+        "a list of texts",
+    )
+    test: Any = fields.get("test")
+    _require(
+        isinstance(test, dict) and "images" in test, path, "test", "an object with the scores of 'images'"
+    )
+    for group, scores in test.items():
+        mean = scores.get("mean") if isinstance(scores, dict) else None
+        known = isinstance(mean, dict) and "psnr" in mean and all(map(_is_number, mean.values()))
+        _require(known, path, f"test.{group[:80]}.mean", "an object of numbers, with 'psnr'")
+    supervised: Any = fields.get("after_supervision")
+    known = isinstance(supervised, dict) and (not supervised or _is_number(supervised.get("test_psnr")))
+    _require(known, path, "after_supervision", "an object, empty or with the number 'test_psnr'")
+    return fields
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < sys.float_info.max
+
+
+def _require(fits: bool, path: Path, field: str, expected: str) -> None:
+    if not fits:
+        raise InputError(path, f"field '{field}': expected {expected}")
 
 
 def mean_scores(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:

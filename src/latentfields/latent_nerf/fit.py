@@ -26,7 +26,7 @@ from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
-from latentfields.training.runs import claim_run
+from latentfields.training.runs import claim_run, is_claimed, read_run, require_run
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
@@ -79,7 +79,7 @@ def fit(
         fit=config,
         reading=None if reading == Reading() else reading,
     )
-    run_config, target = _checked(run_config, device)
+    run_config, target = _checked(_as_begun(run_config, Path(out)), device)
     if is_finished(Path(out)):
         codec = None if autoencoder is None else autoencoder.codec
         classes = {type(codec).__name__: type(codec).load} if isinstance(codec, TrainableCodec) else {}
@@ -102,13 +102,30 @@ def fit_folder(
     `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
     Raises InputError for unusable input, too.
     """
-    config, target = _checked(config, device)
+    config, target = _checked(_as_begun(config, out), device)
     if is_finished(out):
         return _reloaded(config, out, device=device)
     autoencoder = None if config.autoencoder is None else load_autoencoder(config.autoencoder)
     return _fit(
         config.load_scene(), autoencoder, config, out, target, watch, checkpoint_seconds=checkpoint_seconds
     )
+
+
+def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
+    """The configuration, its steps divided between the stages as in the run that `out` holds, if in RGB space.
+
+    There is one stage there: how its steps are divided means nothing, and earlier versions did it otherwise.
+    """
+    if config.fit.space != "rgb" or not is_claimed(out):
+        return config
+    try:
+        begun = read_run(FitRunConfig, out).fit
+    except InputError:
+        return config
+    if begun.space != "rgb" or begun.in_one_stage().supervision != config.fit.in_one_stage().supervision:
+        return config
+    steps = config.fit.with_steps(supervision=begun.supervision.steps, alignment=begun.alignment.steps)
+    return replace(config, fit=steps)
 
 
 def is_finished(out: Path) -> bool:
@@ -151,28 +168,29 @@ def _fit(
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
-    scene, autoencoder = begin(config, out, lambda: _prepared(given, space, config.fit, device))
-    # Weights are drawn on the CPU: the same ones for every device.
-    model = new_model(scene, autoencoder, config.fit).to(device)
-    trainer = LatentNerfTrainer(model, scene, config.fit)
-    with watch(trainer) as trainable:
-        seconds = train(
-            trainable,
-            steps=trainer.total_steps,
-            folder=out,
-            label=f"{scene.name} [{config.fit.space}]",
-            options=LoopConfig(seconds=config.seconds, checkpoint_seconds=checkpoint_seconds),
-        )
-    run = Run.save(out, config, model, scene, autoencoder)
-    original = None if autoencoder is None else autoencoder.clone().to(device)
-    measured = {
-        "after_supervision": trainer.after_supervision,
-        "kernels": kernel_backend(device.type),
-        **evaluate_model(model, original, scene),
-    }
-    # Last: with it, the run is finished.
-    write_metrics(out, measured, seconds=seconds, device=device)
-    return run
+    with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
+        # Weights are drawn on the CPU: the same ones for every device.
+        model = new_model(scene, autoencoder, config.fit).to(device)
+        trainer = LatentNerfTrainer(model, scene, config.fit)
+        with watch(trainer) as trainable:
+            seconds = train(
+                trainable,
+                steps=trainer.total_steps,
+                folder=out,
+                label=f"{scene.name} [{config.fit.space}]",
+                options=LoopConfig(seconds=config.seconds, checkpoint_seconds=checkpoint_seconds),
+            )
+        require_run(out)
+        run = Run.save(out, config, model, scene, autoencoder)
+        original = None if autoencoder is None else autoencoder.clone().to(device)
+        measured = {
+            "after_supervision": trainer.after_supervision,
+            "kernels": kernel_backend(device.type),
+            **evaluate_model(model, original, scene),
+        }
+        # Last: with it, the run is finished.
+        write_metrics(out, measured, seconds=seconds, device=device)
+        return run
 
 
 def _prepared(
@@ -184,6 +202,7 @@ def _prepared(
     """
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
+        autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
         if config.statistics == "scene" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().to(device)
             autoencoder.renew_statistics(scene.images(scene.indices("train")))

@@ -15,7 +15,7 @@ from latentfields.cameras import Cameras, look_at
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
-from latentfields.pages.pictures import Pixels, save_png, to_pixels
+from latentfields.pages.pictures import Pixels, picture_files, save_png, to_pixels
 from latentfields.pages.video import write_gif, write_mp4
 from latentfields.scenes.scene import Scene
 
@@ -97,7 +97,8 @@ def render_run(
 ) -> Path:
     """Write renders of a run as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
-    `scene_folder` says where the scene is now. Raises InputError when it, `out`, `frames` or `fps` cannot be used.
+    Pictures of test views are called as those of the capture, within their folders where names repeat. `scene_folder`
+    says where the scene is now. Raises InputError when it, `out`, `frames` or `fps` cannot be used.
     """
     kind = mimetypes.guess_type(out.name)[0] or ""
     if kind.startswith(("video/", "image/")) and out.suffix not in FILMS:
@@ -109,7 +110,7 @@ def render_run(
         if frames < 1:
             raise ArgumentError("frames", f"is {frames}; expected at least 1")
         cameras = orbit(known.training_cameras, frames=frames)
-        names = [f"orbit_{index:04d}" for index in range(frames)]
+        names = [f"orbit_{index:04d}.png" for index in range(frames)]
     else:
         test = known.splits["test"]
         if len(test) == 0:
@@ -117,14 +118,14 @@ def render_run(
                 "views", f"is test, but the scene of {run.folder} has no test views; expected orbit"
             )
         cameras = known.cameras[test]
-        names = [Path(known.names[int(index)]).stem for index in test]
+        names = picture_files([known.names[int(index)] for index in test], flat=True)
     return _write_pictures(run, cameras, names, out=out, fps=fps)
 
 
 def render_path(run: Run, path: CameraPath, *, out: Path) -> Path:
     """As `render_run`, for the cameras of a path in the run's normalised frame, at the run's image size."""
     cameras = path.cameras(width=run.frame.width, height=run.frame.height)
-    names = [f"path_{index:04d}" for index in range(len(cameras))]
+    names = [f"path_{index:04d}.png" for index in range(len(cameras))]
     return _write_pictures(run, cameras, names, out=out, fps=path.fps)
 
 
@@ -135,5 +136,5 @@ def _write_pictures(run: Run, cameras: Cameras, names: Sequence[str], *, out: Pa
     else:
         out.mkdir(parents=True, exist_ok=True)
         for name, picture in zip(names, pixels, strict=True):
-            save_png(out / f"{name}.png", picture)
+            save_png(out / name, picture)
     return out

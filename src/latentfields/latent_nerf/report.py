@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfields.files import read_json
+from latentfields.errors import InputError
+from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.render import load_run_scene, orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
 from latentfields.pages.charts import Chart, Level, Series, Stage
@@ -34,8 +35,7 @@ from latentfields.pages.video import write_mp4
 from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.loop import read_log
-from latentfields.training.recipe import METRICS_FILE
+from latentfields.training.loop import log_path, read_log
 
 REPORT_FILE = "report.html"
 SHOWN_VIEWS = 4
@@ -52,7 +52,7 @@ def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: P
     """
     path = (folder or runs[0].folder) / REPORT_FILE
     scene = load_run_scene(runs[0])
-    metrics = [read_json(run.folder / METRICS_FILE) for run in runs]
+    metrics = [read_metrics(run.folder) for run in runs]
     films = tuple(Film(run_label(run), _write_orbit(run, scene)) for run in runs)
     report = Report(
         title=title,
@@ -124,7 +124,7 @@ def _mean(metrics: Mapping[str, Any], group: str, name: str) -> float:
 
 
 def _charts(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[Chart, ...]:
-    logs = [read_log(run.folder) for run in runs]
+    logs = [_fit_log(run.folder) for run in runs]
     quality = tuple(
         Series(
             run_label(run),
@@ -154,6 +154,20 @@ def _charts(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[
         ),
         Chart("Loss", "training seconds", "mean squared error", losses, stages=stages, scale="log"),
     )
+
+
+def _fit_log(folder: Path) -> list[dict[str, Any]]:
+    """The log of a fit. Raises InputError where a record lacks what the charts show."""
+    records = read_log(folder)
+    for number, record in enumerate(records, 1):
+        values = [record.get("loss"), record.get("test_psnr", 0.0)]
+        if not all(type(value) in (int, float) for value in values) or not isinstance(
+            record.get("stage"), str
+        ):
+            raise InputError(
+                log_path(folder), f"line {number}: expected a record of a fit, with loss and stage"
+            )
+    return records
 
 
 def _stages(log: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:

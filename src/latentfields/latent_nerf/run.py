@@ -71,8 +71,10 @@ class FitRunConfig(Checked):
             self.scene,
             max_size=self.size,
             format=reading.format,
-            use_masks=reading.use_masks,
+            masks=reading.masks,
             background=reading.background,
+            model=reading.model,
+            follow_links=reading.follow_links,
         )
 
 

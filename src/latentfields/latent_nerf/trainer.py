@@ -6,6 +6,7 @@ In RGB space there is one stage, through the same code: NeRFs see random pixels 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from latentfields.latent_nerf.optimizers import (
     schedule_factor,
 )
 from latentfields.latent_nerf.scene_model import SceneModel
-from latentfields.measures.metrics import LATENT_RANGE, psnr
+from latentfields.measures.metrics import LATENT_RANGE, psnr, whole_cells
 from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
@@ -37,6 +38,12 @@ CURVE_VIEWS = 4
 """Test views behind a point of that curve."""
 
 
+def _with_targets(seen: Rendering, target: Tensor, *, kept: Tensor) -> Rendering:
+    """Put the `target` (B, C, h, w) itself where it does not count into what was seen: no loss, no gradient."""
+    coarse = None if seen.coarse is None else torch.where(kept, seen.coarse, target)
+    return replace(seen, features=torch.where(kept, seen.features, target), coarse=coarse)
+
+
 class LatentNerfTrainer:
     """Fits one scene; a `Trainable` for `training.loop.train`.
 
@@ -48,6 +55,11 @@ class LatentNerfTrainer:
         self.model, self.scene, self.config = model, scene, config
         self.train_indices = scene.indices("train")
         self.images = scene.images(self.train_indices).to(model.device)
+        kept = scene.kept(self.train_indices)
+        self._kept_pixels = None if kept is None else kept.to(model.device)
+        self._counted = None if kept is None else kept.flatten().nonzero()[:, 0]
+        # A latent counts where all pixels of its cell do.
+        self._kept_features = None if kept is None else whole_cells(kept, model.factor).to(model.device)
         # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
         self.targets = model.space.targets(self.images)
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -91,6 +103,8 @@ class LatentNerfTrainer:
             chosen = self._batch()
             seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
             target = self.targets[chosen]
+            if self._kept_features is not None:
+                seen = _with_targets(seen, target, kept=self._kept_features[chosen])
         loss = self.model.supervision_loss(seen.features, target)
         total = loss + self._own_losses(seen)
         if seen.coarse is not None:
@@ -106,7 +120,10 @@ class LatentNerfTrainer:
         self.decoder_optimizer.zero_grad()
         chosen = self._batch()
         seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-        loss = rgb_alignment_loss(self._decode(seen.features), self.images[chosen])
+        decoded, images = self._decode(seen.features), self.images[chosen]
+        if self._kept_pixels is not None:
+            decoded = torch.where(self._kept_pixels[chosen], decoded, images)
+        loss = rgb_alignment_loss(decoded, images)
         total = loss + self._own_losses(seen)
         total.backward()
         self.optimizer.step()
@@ -134,8 +151,9 @@ class LatentNerfTrainer:
     def _pixel_batch(self) -> tuple[Rays, Tensor]:
         """The rays (R, 3) through random pixels of all training views, and the colours (R, 3) there."""
         views, _, height, width = self.targets.shape
-        drawn = torch.randint(views * height * width, (self.config.batch_rays,), generator=self.generator)
-        chosen = upload(drawn, self.model.device)
+        count = views * height * width if self._counted is None else len(self._counted)
+        drawn = torch.randint(count, (self.config.batch_rays,), generator=self.generator)
+        chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
         view, row, column = chosen // (height * width), chosen // width % height, chosen % width
         rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)
         return rays, self.targets[view, :, row, column]
@@ -179,7 +197,8 @@ class LatentNerfTrainer:
         if views is not None:
             indices = evenly_spread(indices, views)
         images, _ = self.model.render(self.scene.cameras[indices])
-        return float(psnr(images, self.scene.images(indices)).mean())
+        kept = self.scene.kept(indices)
+        return float(psnr(images, self.scene.images(indices), kept=kept).mean())
 
     def test_latent_psnr(self) -> float:
         """Mean PSNR of rendered against encoded normalised latents of the test views."""
@@ -188,7 +207,9 @@ class LatentNerfTrainer:
         _, seen = self.model.render(self.scene.cameras[indices])
         images = self.scene.images(indices).to(self.model.device)
         encoded = self.model.autoencoder.encode_batches(images).cpu()
-        return float(psnr(seen.features, encoded, data_range=LATENT_RANGE).mean())
+        kept = self.scene.kept(indices)
+        cells = None if kept is None else whole_cells(kept, self.model.factor)
+        return float(psnr(seen.features, encoded, data_range=LATENT_RANGE, kept=cells).mean())
 
     def _parts(self) -> Parts:
         """The parts that are saved beside the scene: the decoder and its optimiser from RGB Alignment on."""

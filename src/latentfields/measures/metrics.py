@@ -26,21 +26,22 @@ PSNR_CEILING = 100.0
 _WINDOW, _SIGMA = 11, 1.5
 
 
-def rmse(images: Tensor, targets: Tensor) -> Tensor:
+def rmse(images: Tensor, targets: Tensor, *, kept: Tensor | None = None) -> Tensor:
     """Root mean square error (B,) over the channels and pixels of (B, C, H, W), in the unit of the values.
 
-    Not meant as a loss: its gradient is undefined where an image equals its target.
+    `kept` (B, 1, H, W) bool marks the pixels that count; by default all do. Not meant as a loss: its gradient is
+    undefined where an image equals its target.
     """
-    return _mse(images, targets).sqrt()
+    return _mse(images, targets, kept).sqrt()
 
 
-def psnr(images: Tensor, targets: Tensor, *, data_range: float = 1.0) -> Tensor:
+def psnr(images: Tensor, targets: Tensor, *, data_range: float = 1.0, kept: Tensor | None = None) -> Tensor:
     """Peak signal-to-noise ratio (B,) in dB of (B, C, H, W), at most `PSNR_CEILING`.
 
     `data_range` is the distance between the smallest and the largest possible value. A NaN in an image makes
-    its result NaN.
+    its result NaN. `kept` as for `rmse`.
     """
-    error = _mse(images, targets) / data_range**2
+    error = _mse(images, targets, kept) / data_range**2
     return -10 * torch.log10(error.clamp(min=10 ** (-PSNR_CEILING / 10)))
 
 
@@ -99,9 +100,18 @@ class Scores:
         return {"mean": dict(self.means), "per_image": dict(rows)}
 
 
-def _mse(images: Tensor, targets: Tensor) -> Tensor:
+def whole_cells(kept: Tensor, factor: int) -> Tensor:
+    """Mask (B, 1, H / factor, W / factor) of the squares of pixels all of which `kept` (B, 1, H, W) marks."""
+    return -torch.nn.functional.max_pool2d(-kept.float(), factor) > 0.5
+
+
+def _mse(images: Tensor, targets: Tensor, kept: Tensor | None) -> Tensor:
     _require_same_shape(images, targets)
-    return (images - targets).square().mean(dim=(1, 2, 3))
+    squares = (images - targets).square()
+    if kept is None:
+        return squares.mean(dim=(1, 2, 3))
+    counted = torch.where(kept, squares, 0).sum(dim=(1, 2, 3))
+    return counted / (squares.shape[1] * kept.sum(dim=(1, 2, 3)).clamp(min=1))
 
 
 def _require_same_shape(images: Tensor, targets: Tensor) -> None:

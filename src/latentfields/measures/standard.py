@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
+import torch
 from torch import Tensor
 
 from latentfields.measures.metrics import LATENT_RANGE, psnr, rmse, ssim
@@ -21,10 +23,30 @@ def image_measures() -> tuple[dict[str, Measure], list[str]]:
     return measures | {"lpips": lpips}, []
 
 
+def on_kept_pixels(measures: Mapping[str, Measure], kept: Tensor | None) -> dict[str, Measure]:
+    """The same measures on the pixels that `kept` (B, 1, H, W) bool marks, None being all.
+
+    Errors of single pixels are averaged over those alone; the others see the targets in place of the rest.
+    """
+    if kept is None:
+        return dict(measures)
+
+    def composited(measure: Measure) -> Measure:
+        return lambda images, targets: measure(torch.where(kept, images, targets), targets)
+
+    def exact(measure: Callable[..., Tensor]) -> Measure:
+        return partial(measure, kept=kept)
+
+    return {
+        name: exact(measure) if name in ("psnr", "rmse") else composited(measure)
+        for name, measure in measures.items()
+    }
+
+
 def latent_measures() -> dict[str, Measure]:
     """Measures of normalised latents (B, C, h, w), each giving (B,)."""
     return {
-        "psnr": lambda a, b: psnr(a, b, data_range=LATENT_RANGE),
+        "psnr": partial(psnr, data_range=LATENT_RANGE),
         "ssim": lambda a, b: ssim(a, b, data_range=LATENT_RANGE),
         "rmse": rmse,
     }

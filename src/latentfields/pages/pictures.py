@@ -6,8 +6,9 @@ Every conversion has a fixed scale (a projection, a depth range, a gain), so tha
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -95,6 +96,29 @@ def encode_png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def picture_files(names: Sequence[str], *, flat: bool = False) -> list[str]:
+    """N names of PNG files, no two alike on any system, by the names of pictures, relative to a folder.
+
+    They are the pictures' own with another ending, in the same folders; `flat` leaves out the folders where names
+    differ without. Endings are kept where names differ in them alone, and numbers stand in front of what is named
+    twice.
+    """
+    # What lies above the folder has no place in it.
+    inside = [[part for part in PurePosixPath(name).parts if part not in ("/", "..")] for name in names]
+    paths = [PurePosixPath(*(parts or ["picture"])) for parts in inside]
+    attempts = [[f"{path.stem}.png" for path in paths]] if flat else []
+    attempts += [[str(path.with_suffix(".png")) for path in paths], [f"{path}.png" for path in paths]]
+    numbered = [f"{index:04d}_{path.name}.png" for index, path in enumerate(paths)]
+    return next(filter(_all_differ, attempts), numbered)
+
+
+def _all_differ(files: list[str]) -> bool:
+    """True when all files can lie in one folder, on file systems that take a for A as well."""
+    folded = {file.casefold() for file in files}
+    folders = {str(parent) for file in folded for parent in PurePosixPath(file).parents}
+    return len(folded) == len(files) and not folded & folders
 
 
 def save_png(path: Path, pixels: Pixels) -> None:

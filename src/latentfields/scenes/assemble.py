@@ -1,4 +1,4 @@
-"""From a capture to a scene: pixels on one grid, cameras that follow, the normalised frame."""
+"""From a capture to a scene: pixels on one lattice, cameras that follow, the normalised frame."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.scenes.normalise import normalise, transform_points
 from latentfields.scenes.readers.capture import Capture
-from latentfields.scenes.readers.decoding import Grid, plan_grid, read_depth_maps, read_pixels
+from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps, read_pixels
 from latentfields.scenes.scene import Scene, scene_name
 
 
-def assemble(capture: Capture, *, max_size: int | None, background: tuple[float, float, float]) -> Scene:
+def assemble(
+    capture: Capture, *, max_size: int | None, background: tuple[float, float, float], ignore: bool
+) -> Scene:
     """The scene of a capture, with the longer side of its images at most `max_size` pixels.
 
-    Raises InputError when pictures cannot be read or differ in size, and when the scene cannot be normalised.
+    What masks leave out is background, or ignored with `ignore`. Raises InputError when pictures cannot be read, and
+    when the scene cannot be normalised.
     """
-    grid = plan_grid(capture, max_size=max_size)
-    pixels, alpha = read_pixels(capture, grid)
-    depth = read_depth_maps(capture, grid)
-    cameras = _cameras(capture, grid)
+    plan = plan_pixels(capture, max_size=max_size)
+    pixels, alpha, ignored = read_pixels(capture, plan, ignore=ignore)
+    depth = read_depth_maps(capture, plan)
+    cameras = _cameras(capture, plan)
     splits = {
         name: torch.tensor(list(indices), dtype=torch.int64) for name, indices in capture.splits.items()
     }
     points, colors = _sparse_points(capture)
-    found = normalise(cameras, train=splits["train"], alpha=alpha, points=points, source=capture.folder)
+    found = normalise(
+        cameras, pixels=pixels, train=splits["train"], alpha=alpha, points=points, source=capture.folder
+    )
     return Scene(
         name=scene_name(capture.folder),
         source=str(capture.folder),
@@ -37,28 +42,31 @@ def assemble(capture: Capture, *, max_size: int | None, background: tuple[float,
         background=background,
         near=found.near,
         far=found.far,
-        world_to_scene=found.world_to_scene.float(),
+        world_to_scene=found.world_to_scene,
         image_names=tuple(view.name for view in capture.views),
         points=None if points is None else transform_points(found.world_to_scene, points).float(),
         point_colors=colors,
+        ignored=ignored,
         depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
     )
 
 
-def _cameras(capture: Capture, grid: Grid) -> Cameras:
-    """Pinhole cameras of the grid in the world, float64."""
+def _cameras(capture: Capture, plan: PixelPlan) -> Cameras:
+    """Pinhole cameras of the scene's pictures in the world, float64."""
     lenses = [view.lens for view in capture.views]
-    stored = Cameras(
+    offset = torch.tensor([(window.left, window.top) for window in plan.windows], dtype=torch.float64)
+    shown = torch.tensor([(window.width, window.height) for window in plan.windows], dtype=torch.float64)
+    # Intrinsics scale exactly, each axis by itself: windows are whole pixels, so the axes may differ a little.
+    scale = torch.tensor([plan.width, plan.height], dtype=torch.float64) / shown
+    focal = torch.tensor([(lens.fx, lens.fy) for lens in lenses], dtype=torch.float64)
+    principal = torch.tensor([(lens.cx, lens.cy) for lens in lenses], dtype=torch.float64)
+    return Cameras(
         camera_to_world=torch.from_numpy(np.stack([view.pose for view in capture.views])),
-        focal=torch.tensor([(lens.fx, lens.fy) for lens in lenses], dtype=torch.float64),
-        principal=torch.tensor([(lens.cx, lens.cy) for lens in lenses], dtype=torch.float64),
-        width=lenses[0].width,
-        height=lenses[0].height,
+        focal=focal * scale,
+        principal=(principal - offset) * scale,
+        width=plan.width,
+        height=plan.height,
     )
-    cropped = stored.cropped(
-        left=grid.border, top=grid.border, width=grid.cropped_width, height=grid.cropped_height
-    )
-    return cropped.resized(width=grid.width, height=grid.height)
 
 
 def _sparse_points(capture: Capture) -> tuple[Tensor | None, Tensor | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from latentfields.errors import InputError
 
@@ -18,6 +18,8 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 80_000_000
 """Larger pictures are refused unread: a small file can claim any size."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+_COLOURED = 32
+"""Channels of grey pictures differ by less, even after JPEG."""
 _ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -43,24 +45,84 @@ def image_size(path: Path) -> tuple[int, int]:
         return image.size
 
 
-def read_image(path: Path) -> Pixels:
+def image_orientation(path: Path) -> int:
+    """The EXIF orientation of a picture, 1 (as stored) to 8. Raises InputError as `image_size`."""
+    with quiet_decoding(), open_picture(path) as image:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def read_image(path: Path, *, reduction: int = 1, upright: bool = False) -> Pixels:
     """The picture as (H, W, 3) uint8, or as (H, W, 4) with straight alpha when it has an alpha channel.
 
-    Grey becomes RGB, palettes are looked up, 16-bit grey is scaled. Raises InputError when decoding fails.
+    Grey becomes RGB, palettes are looked up, 16-bit grey is scaled. `reduction` averages so many pixels along each
+    side while decoding, which JPEG files do in a fraction of the time; a last block that is not whole is averaged by
+    itself. `upright` turns the picture as its EXIF orientation says. Raises InputError when decoding fails.
     """
     with open_picture(path) as image:
         if image.mode in _DEEP_MODES:
-            return np.repeat(_deep_grey(path, image)[:, :, None], 3, axis=2)
+            grey = Image.fromarray(_deep_grey(path, image))
+            return np.repeat(np.asarray(_reduced(grey, reduction))[:, :, None], 3, axis=2)
         if image.mode == "F":
             raise InputError(path, "expected a picture of 8 or 16 bits a channel, got floating point")
-        has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
-        return np.array(image.convert("RGBA" if has_alpha else "RGB"))
+        reduction //= _draft(image, reduction, whole=upright)
+        turned = ImageOps.exif_transpose(image) if upright else image
+        has_alpha = turned.mode in _ALPHA_MODES or "transparency" in turned.info
+        return np.array(_reduced(turned.convert("RGBA" if has_alpha else "RGB"), reduction))
 
 
-def read_mask(path: Path) -> Pixels:
-    """A grey picture (H, W) of 8 bits. Raises InputError when it cannot be decoded."""
+def read_mask(path: Path, *, reduction: int = 1) -> Pixels:
+    """Coverage (H, W) of 8 bits, 255 where the scene is kept; `reduction` as for `read_image`.
+
+    Masks of labels (palettes, 0 and 1, small numbers of any depth) keep whatever is not 0. Grey ones that reach the
+    bright half are coverage as they are; of pictures with an alpha channel that is not opaque it is the coverage.
+    Raises InputError when it cannot be decoded.
+    """
     with open_picture(path) as image:
-        return _deep_grey(path, image) if image.mode in _DEEP_MODES else np.array(image.convert("L"))
+        values = _mask_values(path, image)
+    coverage = values if values.max(initial=0) >= 128 else np.where(values > 0, 255, 0).astype(np.uint8)
+    return np.asarray(_reduced(Image.fromarray(coverage), reduction))
+
+
+def _mask_values(path: Path, image: Image.Image) -> Pixels:
+    if image.mode == "P" and "transparency" not in image.info:
+        colors = np.asarray(image.convert("RGB"))
+        if (colors != colors[..., :1]).any():
+            # Of a coloured palette the index is the label; its colour is for the eye alone.
+            return np.where(np.asarray(image) > 0, 255, 0).astype(np.uint8)
+    if image.mode in _DEEP_MODES:
+        labels = np.asarray(image)
+        # Labels, or 8 bits in a deeper file: scaled from 16 bits they would vanish.
+        if labels.min() >= 0 and labels.max() <= 255:
+            return labels.astype(np.uint8)
+        return _deep_grey(path, image)
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        alpha = np.array(image.convert("RGBA").getchannel("A"))
+        if alpha.min() < 255:
+            return alpha
+    if image.mode in ("RGB", "RGBA"):
+        colors = np.asarray(image.convert("RGB"))
+        if np.ptp(colors, axis=-1).max() > _COLOURED:
+            # Labels as colours: their brightness says nothing.
+            return np.where(colors.max(axis=-1) > 0, 255, 0).astype(np.uint8)
+    return np.array(image.convert("L"))
+
+
+def _draft(image: Image.Image, reduction: int, *, whole: bool) -> int:
+    """Let the JPEG decoder average blocks of 2, 4 or 8 pixels where that divides `reduction`; returns their side.
+
+    With `whole` only blocks that leave no part over: of a picture that is turned, it would come to lie first.
+    """
+    sides = (reduction, image.width, image.height) if whole else (reduction,)
+    factor = next((factor for factor in (8, 4, 2) if all(side % factor == 0 for side in sides)), 1)
+    if factor == 1 or image.format != "JPEG":
+        return 1
+    width = image.width
+    drafted = image.draft(None, (width // factor, image.height // factor))
+    return 1 if drafted is None else round(width / drafted[1][2])
+
+
+def _reduced(image: Image.Image, reduction: int) -> Image.Image:
+    return image if reduction == 1 else image.reduce(reduction)
 
 
 def _deep_grey(path: Path, image: Image.Image) -> Pixels:

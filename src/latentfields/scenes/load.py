@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, get_args
 
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble
@@ -12,8 +13,15 @@ from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Reading
+from latentfields.scenes.reading import WHITE, Masks, Reading
 from latentfields.scenes.scene import Scene
+
+
+class ReadCapture(Protocol):
+    """Reads a folder of one format."""
+
+    def __call__(self, folder: Path, *, follow_links: bool = ...) -> Capture:
+        """As `Reader.read`."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Reader:
     """What its folders are recognised by, for the message about a folder that is none."""
     recognises: Callable[[Path], bool]
     """True for folders of this format, judged by the names of files alone."""
-    read: Callable[[Path], Capture]
+    read: ReadCapture
     """What the files say, without pixels. Raises InputError, naming file and field."""
 
 
@@ -41,7 +49,7 @@ READERS: tuple[Reader, ...] = (
     Reader(
         "colmap",
         f"cameras.bin or .txt in {', '.join(colmap.MODEL_FOLDERS)}",
-        lambda folder: colmap.model_folder(folder) is not None,
+        lambda folder: bool(colmap.model_folders(folder)),
         colmap.read_colmap,
     ),
 )
@@ -53,22 +61,26 @@ def load_scene(
     *,
     format: str = "auto",
     max_size: int | None = None,
-    use_masks: bool = True,
+    masks: Masks = "object",
     background: tuple[float, float, float] = WHITE,
+    model: str | Path | None = None,
+    follow_links: bool = False,
     readers: Sequence[Reader] = READERS,
 ) -> Scene:
     """Read the posed images in a folder and bring them into the normalised frame, [-1, 1]^3.
 
     The format is recognised by these files, in this order; `format` chooses where a folder has several:
     transforms_train.json ("blender": NeRF-synthetic), transforms_opencv.json ("igae"), transforms.json
-    ("nerfstudio"), and a sparse model in sparse/0, sparse or colmap/sparse/0 beside images/ ("colmap").
+    ("nerfstudio"), and a sparse model in sparse/0, sparse or colmap/sparse/0 beside images/ ("colmap"); `model` is
+    the folder of a sparse model elsewhere.
 
     `max_size` shrinks images so that their longer side has at most so many pixels; depth maps are read only
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
-    channel unless `use_masks` is off. `background` is the colour in [0, 1] behind images with alpha. Lens
-    distortion is removed. `readers` are the formats that are known, in the order in which they are asked: with
-    `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the file and the field, for
-    anything that cannot be used.
+    channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
+    ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
+    lead out of the folder are refused unless `follow_links`. `readers` are the formats that are known, in the order
+    in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the
+    file and the field, for anything that cannot be used.
     """
     folder = Path(path)
     if max_size is not None and max_size < 1:
@@ -77,10 +89,24 @@ def load_scene(
         raise ArgumentError("background", f"is {background}; expected three numbers from 0 to 1")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
-    capture = find_reader(folder, format=format, readers=readers).read(folder)
-    capture = with_folder_masks(capture) if use_masks else without_masks(capture)
-    scene = assemble(capture, max_size=max_size, background=background)
-    reading = Reading(format=format, use_masks=use_masks, background=background)
+    if masks not in get_args(Masks):
+        raise ArgumentError("masks", f"is {masks!r}; expected {', '.join(get_args(Masks))}")
+    if model is None:
+        capture = find_reader(folder, format=format, readers=readers).read(folder, follow_links=follow_links)
+    elif format in ("auto", "colmap"):
+        capture = colmap.read_colmap(folder, model=Path(model), follow_links=follow_links)
+    else:
+        raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
+    with_masks = masks != "none"
+    capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
+    scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    reading = Reading(
+        format=format,
+        masks=masks,
+        background=background,
+        model=None if model is None else str(model),
+        follow_links=follow_links,
+    )
     return replace(scene, reading=reading, read_size=max(scene.size))
 
 

@@ -1,12 +1,13 @@
 """The similarity that brings what matters of a scene into [-1, 1]^3, and its distance from the cameras.
 
 Uniform scale and translation only: the axes of the data set are kept. What matters is, in this order, the
-visual hull of the training views' alpha channels; the sparse points, less their outliers; or the
-neighbourhood of the point that the cameras look at.
+visual hull of the training views' alpha channels; the sparse points, less their outliers; what views share, where
+cameras all look the same way; or the neighbourhood of the point that the cameras look at.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
+from latentfields.scenes.plane_sweep import shared_points
 from latentfields.scenes.visual_hull import visual_hull_box
 
 MARGIN = 1.05
@@ -25,6 +27,10 @@ _MIN_HALF_SIDE = 1e-9
 """Smaller cubes have no size: all points, or all cameras, are one."""
 _OUTLIERS = 0.01
 """Share of the sparse points on each side that is left out of the box and of the range of depths."""
+_SWEPT_OUTLIERS = 0.03
+"""The same share where points are those of the plane sweep."""
+_PARALLEL = 5.0
+"""Optical axes are parallel when their directions spread by less, as a root mean square in degrees."""
 _RANGE_MARGIN = 0.1
 """Near and far are this much wider, as a share, than the distances of the sparse points."""
 _LOOK_RADIUS = 0.5
@@ -37,7 +43,7 @@ _CUBE_CORNER = 3**0.5
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Where a scene goes, and the range of distances along its rays in the normalised frame."""
+    """The similarity into the normalised frame, and the range of distances along rays there."""
 
     world_to_scene: Tensor
     """(4, 4) float64 similarity: uniform scale and translation."""
@@ -46,17 +52,32 @@ class Normalisation:
 
 
 def normalise(
-    cameras: Cameras, *, train: Tensor, alpha: Tensor | None, points: Tensor | None, source: Path
+    cameras: Cameras,
+    *,
+    pixels: Tensor,
+    train: Tensor,
+    alpha: Tensor | None,
+    points: Tensor | None,
+    source: Path,
 ) -> Normalisation:
     """The normalisation of a scene with float64 `cameras` in the world.
 
-    `train` holds the indices of the training views, `alpha` (N, 1, H, W) the uint8 coverage of all views,
-    `points` (P, 3) float64 sparse points in the world. Raises InputError, naming `source`, when no point of
-    space lies in the alpha channels of the training views.
+    `train` holds the indices of the training views, `pixels` (N, 3, H, W) and `alpha` (N, 1, H, W) the uint8 colours
+    and coverage of all views, `points` (P, 3) float64 sparse points in the world. Raises InputError, naming `source`,
+    when no point of space lies in the alpha channels of the training views, and when nothing tells where the scene is.
     """
     # The hull is exact where there is alpha. Points show what was matched, outliers too. Cameras alone say least.
     look = look_similarity(cameras)
-    if alpha is not None:
+    if alpha is None and points is None and axes_are_parallel(cameras):
+        points = shared_points(cameras, pixels, views=train)
+        if points is None:
+            raise InputError(
+                source,
+                "its cameras all look the same way, there are no sparse points, and nothing was found that views "
+                "share: the place of the scene is unknown; add points, as COLMAP makes them, or masks",
+            )
+        similarity = points_similarity(points, outliers=_SWEPT_OUTLIERS)
+    elif alpha is not None:
         similarity = hull_similarity(cameras, alpha, train=train, look=look, source=source)
     elif points is not None:
         similarity = points_similarity(points)
@@ -104,9 +125,18 @@ def look_similarity(cameras: Cameras) -> Tensor:
     return cube_similarity(target, _LOOK_RADIUS * distance)
 
 
-def points_similarity(points: Tensor) -> Tensor:
-    """The cube around the points (P, 3), a percentile on each side left out, to [-1, 1]^3."""
-    lower, upper = _quantile(points, _OUTLIERS), _quantile(points, 1 - _OUTLIERS)
+def axes_are_parallel(cameras: Cameras) -> bool:
+    """True when the optical axes are too nearly parallel to say where they meet."""
+    if len(cameras) < 2:
+        return False
+    forward = cameras.forward
+    mean = torch.nn.functional.normalize(forward.mean(0), dim=0)
+    return bool((forward @ mean).clamp(-1, 1).acos().square().mean().sqrt() < math.radians(_PARALLEL))
+
+
+def points_similarity(points: Tensor, *, outliers: float = _OUTLIERS) -> Tensor:
+    """The cube around the points (P, 3), the share `outliers` on each side left out, to [-1, 1]^3."""
+    lower, upper = _quantile(points, outliers), _quantile(points, 1 - outliers)
     return _box_similarity(lower, upper)
 
 

@@ -1,19 +1,38 @@
-"""How a scene's folder is read. Free of heavy imports."""
+"""Configuration of reading a scene's folder. Free of heavy imports."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
+
+Masks = Literal["object", "ignore", "none"]
+"""What masks mean: what they leave out is empty space, or was not observed; or they are not read."""
 
 WHITE = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What `load_scene` is asked for beside the folder and the size of its images."""
+    """The arguments of `load_scene` beside the folder and the size of its images."""
 
     format: str = "auto"
     """Name of the folder's reader; auto: the first one that recognises it."""
-    use_masks: bool = True
-    """Whether masks take the place of the alpha channel."""
+    masks: Masks = "object"
+    """What masks say of the pixels that they leave out: background, in place of the alpha channel; nothing; or they
+    are not read."""
     background: tuple[float, float, float] = WHITE
     """Colour in [0, 1] behind images with alpha."""
+    model: str | None = None
+    """Folder of a COLMAP model, in the scene's folder or elsewhere; None: where it is looked for."""
+    follow_links: bool = False
+    """Links that lead out of the scene's folder are followed."""
+
+    @staticmethod
+    def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON form of a reading as versions before 0.2 wrote it, brought up to date."""
+        named = {True: "object", False: "none"}
+        return {
+            **{name: value for name, value in values.items() if name != "use_masks"},
+            **({"masks": named.get(values["use_masks"])} if "use_masks" in values else {}),
+        }

@@ -32,13 +32,14 @@ def resample(
 
 def resize(pixels: Tensor, alpha: Tensor | None, *, width: int, height: int) -> tuple[Tensor, Tensor | None]:
     """Area-averaged (antialiased) pictures on another pixel grid; shapes and types as in `resample`."""
+    return resample(pixels, alpha, lambda planes: area_averaged(planes, width=width, height=height))
 
-    def interpolate(planes: Tensor) -> Tensor:
-        return torch.nn.functional.interpolate(
-            planes, size=(height, width), mode="bilinear", antialias=True, align_corners=False
-        )
 
-    return resample(pixels, alpha, interpolate)
+def area_averaged(planes: Tensor, *, width: int, height: int) -> Tensor:
+    """Float planes (B, C, H, W) on another pixel grid, antialiased."""
+    return torch.nn.functional.interpolate(
+        planes, size=(height, width), mode="bilinear", antialias=True, align_corners=False
+    )
 
 
 def _to_uint8(values: Tensor) -> Tensor:

@@ -44,13 +44,17 @@ class Scene:
     far: float
     """Distance along a ray after which there is nothing, in the normalised frame."""
     world_to_scene: Tensor
-    """(4, 4) float32 similarity from the data set's world frame to the normalised frame."""
+    """(4, 4) float64 similarity from the data set's world frame, whose coordinates may be large, to the normalised
+    frame."""
     image_names: tuple[str, ...]
     """N names, relative to the source folder."""
     points: Tensor | None = None
     """(P, 3) float32 sparse points in the normalised frame, or None."""
     point_colors: Tensor | None = None
     """(P, 3) uint8 colours of the points, or None."""
+    ignored: Tensor | None = None
+    """(N, 1, H, W) bool, true where pixels were not observed and are of no account, or None. Colours there are the
+    mean of their picture, alpha is full."""
     depth: Tensor | None = None
     """(N, 1, H, W) float32 z-depth in the normalised frame, infinite where nothing is hit, or None."""
     reading: Reading = field(default_factory=Reading)
@@ -72,6 +76,10 @@ class Scene:
             filled = ", ".join(name for name, index in self.splits.items() if len(index))
             raise InputError(self.source, f"split '{split}' is empty; this scene has {filled}")
         return self.splits[split]
+
+    def kept(self, indices: Tensor) -> Tensor | None:
+        """(B, 1, H, W) bool, true where the pixels of views count; None where all do."""
+        return None if self.ignored is None else ~self.ignored[indices]
 
     def images(self, indices: Tensor) -> Tensor:
         """Views composited on the background: (B, 3, H, W) float32 in [0, 1]."""
@@ -95,6 +103,7 @@ class Scene:
             self,
             pixels=self.pixels[window].contiguous(),
             alpha=None if self.alpha is None else self.alpha[window].contiguous(),
+            ignored=None if self.ignored is None else self.ignored[window].contiguous(),
             depth=None if self.depth is None else self.depth[window].contiguous(),
             cameras=self.cameras.cropped(left=left, top=top, width=new_width, height=new_height),
         )
@@ -116,6 +125,13 @@ class Scene:
             alpha=None
             if self.alpha is None
             else torch.cat([alpha for _, alpha in resized if alpha is not None]),
+            # A pixel into which an ignored one goes is ignored, too.
+            ignored=None
+            if self.ignored is None
+            else torch.nn.functional.interpolate(
+                self.ignored.float(), size=(height, width), mode="bilinear", antialias=True
+            )
+            > 1e-6,
             cameras=self.cameras.resized(width=width, height=height),
             depth=None,
             read_size=max(width, height),

@@ -62,7 +62,7 @@ def visual_hull_box(
 
 
 def visual_hull_cells(cameras: Cameras, alpha: Tensor, *, views: Tensor, resolution: int) -> Tensor:
-    """Which cells of a grid over [-1, 1]^3 may hold the object: (resolution^3,) bool, x slowest.
+    """Mask (resolution^3,), x slowest, of the cells of a lattice over [-1, 1]^3 that may hold the object.
 
     Arguments as for `visual_hull_box`. A cell is kept when its circumscribed sphere may touch the hull.
     """
@@ -125,7 +125,7 @@ def _survivors(masks: _Masks, grid: Tensor, *, radius: float) -> Tensor:
 
 
 def _look(masks: _Masks, view: int, centers: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Whether a view sees the object in the footprints of spheres (K,), and whether only background."""
+    """Two masks (K,): a view sees the object in the footprint of a sphere; it sees only background there."""
     camera = masks.cameras[view : view + 1]
     positions, depth = (result[0] for result in camera.project(centers))
     extent = camera.focal[0] * (radius / (depth - radius).clamp(min=1e-6))[:, None]

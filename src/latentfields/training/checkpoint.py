@@ -38,7 +38,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: handle.get_tensor(name) for name in handle.keys()}, metadata  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(path, "no such file; expected safetensors weights") from None
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"not a readable safetensors file ({error})") from None
 
 
@@ -60,13 +60,17 @@ def unpack_optimizer(
 ) -> None:
     """Restore what `pack_optimizer` split; moments get the memory layout of their parameters.
 
+    Raises KeyError, IndexError, TypeError or ValueError where they are of another optimiser.
     Files keep no layout, and fused optimisers walk through parameter and moments in the order of memory. Options of a
     group that the file does not know, as those of an earlier version, stay as they are.
     """
     state: dict[int, dict[str, Tensor]] = {}
+    shapes = [parameter.shape for group in optimizer.param_groups for parameter in group["params"]]
     for name, tensor in tensors.items():
         if name.startswith(prefix + "."):
             index, key = name[len(prefix) + 1 :].split(".", 1)
+            if tensor.ndim and tensor.shape != shapes[int(index)]:
+                raise ValueError(f"'{name}' has shape {(*tensor.shape,)}; expected {(*shapes[int(index)],)}")
             state.setdefault(int(index), {})[key] = tensor
     known = [{**now, **then} for now, then in zip(optimizer.param_groups, groups, strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": known})

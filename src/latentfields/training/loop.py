@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -16,11 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
+import torch
 from torch import Tensor
 
+from latentfields.config.checks import Checked, NonNegative, check_stored
+from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
+from latentfields.files import naming
 from latentfields.progress import progress_bar
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
@@ -81,8 +86,22 @@ def log_path(folder: Path) -> Path:
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """All log records of a run, oldest first. A last line that is still being written is left out."""
     path = log_path(folder)
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    # Decoded so that nothing is an error yet, and split at line ends alone.
+    text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    return [_record(path, number, line) for number, line in enumerate(lines, 1) if line.endswith("\n")]
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+    """A record of the log. Raises InputError naming the line of the file that holds none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = None
+    times = [record.get(name) for name in ("step", "seconds")] if isinstance(record, dict) else [None]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in times):
+        raise InputError(path, f"line {number}: expected a JSON object with a step and its seconds")
+    return {**record}
 
 
 def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopConfig) -> float:
@@ -90,17 +109,21 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
 
     Returns the training time in seconds, that of earlier, interrupted sessions included.
     Raises Interrupted after saving, when SIGINT or SIGTERM arrives; and InputError, naming the value and the step, when
-    a logged value or the state is not finite. Nothing is saved then: the last checkpoint before stays.
+    a logged value or the state is not finite, or the folder is gone. Nothing is saved then: the last checkpoint before
+    stays. So it does when the disk is full; the error of the system names the file.
     """
     position = _resume(trainable, folder)
     log_path(folder).parent.mkdir(parents=True, exist_ok=True)
     with (
         progress_bar(label, total=steps, initial=position.step, unit="step") as bar,
-        open(log_path(folder), "r+" if log_path(folder).exists() else "w+") as log,
+        _opened_log(folder) as log,
         _stop_flag() as stop,
     ):
-        log.truncate(position.log_bytes)
-        log.seek(position.log_bytes)
+        with naming(log_path(folder)):
+            # Nothing is made up where the log was lost.
+            kept_bytes = min(position.log_bytes, log.seek(0, os.SEEK_END))
+            log.truncate(kept_bytes)
+            log.seek(kept_bytes)
         shown: dict[str, str] = {}
         session, saved, cpu_session = time.perf_counter(), time.perf_counter(), time.process_time()
         index, elapsed, kept = position.step, position.seconds, position.step
@@ -120,12 +143,14 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             finished = index == steps or options.out_of_time(elapsed)
             if finished or index % options.log_every == 0:
                 times = {"seconds": round(elapsed, 3), "cpu_seconds": round(cpu_elapsed, 3)}
-                log.write(json.dumps({"step": index, **times, **values}) + "\n")
+                with naming(log_path(folder)):
+                    log.write(json.dumps({"step": index, **times, **values}) + "\n")
                 bar.set_postfix(shown, refresh=False)
             bar.update()
             if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
-                log.flush()
-                os.fsync(log.fileno())
+                with naming(log_path(folder)):
+                    log.flush()
+                    os.fsync(log.fileno())
                 _save(
                     trainable, _Place(folder, index, kept), _Position(index, elapsed, log.tell(), cpu_elapsed)
                 )
@@ -133,6 +158,18 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             if stop and not finished:
                 raise Interrupted(folder, index)
         return elapsed
+
+
+@contextmanager
+def _opened_log(folder: Path) -> Iterator[TextIO]:
+    """The log, to be gone on with; what goes wrong when it is closed names it."""
+    path = log_path(folder)
+    log = open(path, "r+" if path.exists() else "w+")  # noqa: SIM115 - closed below, in another context
+    try:
+        yield log
+    finally:
+        with naming(path):
+            log.close()
 
 
 @dataclass(frozen=True)
@@ -159,15 +196,20 @@ def _require_finite_values(values: Mapping[str, float | str], place: _Place) -> 
 
 
 @dataclass(frozen=True)
-class _Position:
-    step: int
+class _Position(Checked):
+    step: NonNegative
     seconds: float
-    log_bytes: int
+    log_bytes: NonNegative
     cpu_seconds: float = 0.0
     """Of all threads of the process; on a busy machine, steadier than the seconds that pass."""
 
 
 def _save(trainable: Trainable, place: _Place, position: _Position) -> None:
+    if not log_path(place.folder).exists():
+        raise InputError(
+            log_path(place.folder),
+            f"is gone at step {place.step}: the folder was deleted or moved meanwhile; run the same command again",
+        )
     tensors, metadata = trainable.state()
     # The last step may have spoilt weights that nothing was computed with yet.
     for name, tensor in tensors.items():
@@ -179,9 +221,21 @@ def _save(trainable: Trainable, place: _Place, position: _Position) -> None:
 def _resume(trainable: Trainable, folder: Path) -> _Position:
     if not checkpoint_path(folder).exists():
         return _Position(0, 0.0, 0)
-    tensors, metadata = load_tensors(checkpoint_path(folder))
-    trainable.restore(tensors, metadata["trainable"])
-    return _Position(**metadata["loop"])
+    path = checkpoint_path(folder)
+    tensors, metadata = load_tensors(path)
+    try:
+        position = from_json(_Position, metadata["loop"], source=path, field="loop")
+        check_stored(position, path, field="loop")
+        trainable.restore(tensors, metadata["trainable"])
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise InputError(
+            path,
+            f"is no checkpoint of this training ({type(error).__name__}: {detail}); delete it to start anew",
+        ) from None
+    return position
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 A training is a function of typed arguments that
 
 1. describes itself by a frozen dataclass with a `kind` (`training.runs`),
-2. begins: reads its inputs and then claims its folder (`begin`),
+2. begins: reads its inputs and then claims its folder, which is its own while it works there (`begin`),
 3. trains (`training.loop.train`),
 4. finishes: writes `metrics.json` and the autoencoder that it trained (`finish`; a fit writes a model of its own).
 
@@ -12,14 +12,15 @@ Called again with the same arguments, it goes on where it was interrupted. Steps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 
 from latentfields.files import write_json
-from latentfields.training.runs import claim_run
+from latentfields.training.runs import require_run, running
 
 METRICS_FILE = "metrics.json"
 """In a run's folder: `training_seconds`, `device`, and what was measured."""
@@ -40,18 +41,24 @@ class Trained(Protocol):
 Result = TypeVar("Result", bound=Trained)
 
 
-def begin(config: Any, out: Path, read: Callable[[], T]) -> T:
+@contextmanager
+def begin(config: Any, out: Path, read: Callable[[], T]) -> Iterator[T]:
     """Read the inputs of the run that `config` describes, then claim `out` for it: bad input leaves nothing behind.
 
-    Raises InputError as `read`, and when `out` holds a run with other settings.
+    For the time of a `with` block, no other process works in `out`. Raises InputError as `read`, when `out` holds a
+    run with other settings, and when another process works there.
     """
     inputs = read()
-    claim_run(out, config)
-    return inputs
+    with running(out, config):
+        yield inputs
 
 
 def write_metrics(out: Path, measured: Mapping[str, Any], *, seconds: float, device: torch.device) -> None:
-    """Write the metrics of a run: what was `measured`, and in how many seconds of training on which device."""
+    """Write the metrics of a run: what was `measured`, and in how many seconds of training on which device.
+
+    Raises InputError when the run's folder was deleted meanwhile.
+    """
+    require_run(out)
     write_json(out / METRICS_FILE, {"training_seconds": seconds, "device": str(device), **measured})
 
 

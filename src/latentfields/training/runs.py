@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
+from latentfields.training.lock import LOCK_FILE, locked
 
 
 class RunConfig(Protocol):
@@ -76,6 +78,27 @@ def is_claimed(folder: Path) -> bool:
     return (folder / CONFIG_FILE).is_file()
 
 
+@contextmanager
+def running(folder: Path, config: Any) -> Iterator[None]:
+    """Claim `folder` as `claim_run`, and keep other processes out of it for the time of a `with` block.
+
+    Raises InputError, too, when another process works there.
+    """
+    require_claimable(folder, config)
+    with locked(folder):
+        claim_run(folder, config)
+        yield
+
+
+def require_run(folder: Path) -> None:
+    """Raise InputError when the run that was started in `folder` is there no more: nothing is written then."""
+    if not is_claimed(folder):
+        raise InputError(
+            folder / CONFIG_FILE,
+            "is gone: the folder was deleted or moved meanwhile; run the same command again",
+        )
+
+
 def claim_run(folder: Path, config: Any) -> None:
     """Start a run in `folder`, or find that the same one was started there before.
 
@@ -83,6 +106,13 @@ def claim_run(folder: Path, config: Any) -> None:
     the same: it may lack the kind, and fields with their defaults. Raises InputError, naming the first field that
     differs, when the folder holds a run with other settings.
     """
+    wanted = require_claimable(folder, config)
+    if not is_claimed(folder):
+        write_json(folder / CONFIG_FILE, wanted)
+
+
+def require_claimable(folder: Path, config: Any) -> Any:
+    """Return the JSON of `config`. Raises InputError when the folder holds something else than such a run."""
     path = folder / CONFIG_FILE
     wanted = json.loads(json.dumps(to_json(config)))
     if is_claimed(folder):
@@ -91,10 +121,11 @@ def claim_run(folder: Path, config: Any) -> None:
             raise InputError(
                 folder, f"holds a run with other settings ({difference}); choose another folder or delete it"
             )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (
+        not folder.is_dir() or any(entry.name != LOCK_FILE for entry in folder.iterdir())
+    ):
         raise InputError(folder, "exists and is not a run; choose an empty or new folder")
-    write_json(path, wanted)
+    return wanted
 
 
 def _kind(about: Any) -> str | None:

@@ -26,6 +26,7 @@ from latentfields.viewer.poses import point, vertical_fov
 from latentfields.viewer.render_loop import RenderLoop
 from latentfields.viewer.session import Session
 from latentfields.viewer.source import Source, training_source
+from latentfields.viewer.visitors import only_own_pages
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Address:
 
 
 class Viewer:
-    """Serves a source from its construction until `stop`."""
+    """Serves a source from its construction until `stop`, to its own pages alone (`visitors.py`)."""
 
     def __init__(self, source: Source, address: Address) -> None:
         """Raises InputError when the address cannot be used."""
@@ -47,7 +48,7 @@ class Viewer:
         self.source = source
         self._paths: dict[int, PathPanel] = {}
         self._loop = RenderLoop(polls=isinstance(source.gate, TrainingGate))
-        with _silenced():
+        with _silenced(), only_own_pages(address.host):
             self._server = viser.ViserServer(address.host, address.port, label=source.title, verbose=False)
         self._configure()
         self._loop.start()

@@ -135,6 +135,28 @@ def test_the_threshold_is_a_share_of_the_range_of_the_features() -> None:
     assert len(field) == 3
 
 
+def test_a_gaussian_is_wanted_by_its_mean_gradient_over_the_views_that_see_it() -> None:
+    """Half pictures are 5 pixels wide, losses are means over 2 views: 0.06 a pixel is 0.6 a view, below 1."""
+    both, first = (seen_step([[0.06, 0.0], [0.11, 0.0], [0.0, 0.0]]) for _ in range(2))
+    second = seen_step([[0.06, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    second.splats[0].radii[1] = 0
+    # In one step of two views, and in two steps of them.
+    for steps in ([[both, second]], [[first, second], [first, second]]):
+        control = AdaptiveControl(replace(ADAPTIVE, start=0.5, end=0.5))
+        field = field_of([0.05] * 3, [0.5] * 3)
+        optimizer, means = adam(field), field.means.detach().clone()
+        for index, views in enumerate(steps):
+            splats = [view.splats[0] for view in views]
+            last = index + 1 == len(steps)
+            step = replace(views[0], splats=splats, progress=0.5 if last else 0.1)
+            control.after_step(field, optimizer, step, generator=torch.Generator())
+        # The second one alone, which one view of two saw, was pulled by more than 1.
+        assert len(field) == 4
+        moved = optimizer.param_groups[0]["lr"]
+        assert moved == 0
+        torch.testing.assert_close(field.means[3], means[1])
+
+
 def test_small_gaussians_are_cloned_large_ones_split_transparent_ones_pruned() -> None:
     field = field_of([0.05, 0.5, 0.05, 0.5, 0.05], [0.5, 0.5, 0.5, 0.5, 0.001])
     optimizer = adam(field)

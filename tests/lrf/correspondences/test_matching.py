@@ -1,12 +1,15 @@
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 from PIL import Image
 
 from helpers.corner_scene import corner_cameras, surface_points, write_colmap_scene, write_pictures
+from helpers.scene_files import sphere_views, write_nerfstudio
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
@@ -59,7 +62,11 @@ def test_a_point_without_keypoint_in_one_image_is_no_correspondence(colmap_scene
         ("images.txt", None, "no file"),
         ("images.txt", OUTSIDE, "leaves the data set's folder"),
         ("cameras.txt", "# none\n", "refers to camera 1, which the model lacks"),
-        ("cameras.txt", "1 PINHOLE 65 48 70 70 32 24\n", "expected 65x48 pixels, as the model says"),
+        (
+            "cameras.txt",
+            "1 PINHOLE 65 48 70 70 32 24\n",
+            r"expected the size of view_00\.png, 64x48, got 65x48",
+        ),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\n1 2 x\n", "line 2: expected triples"),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\n1 2\n", "line 2: expected triples"),
         ("images.txt", "1 1 0 0 0 0 0 3 1 view_00.png\nnan 2 3\n", "finite positions"),
@@ -117,6 +124,92 @@ def test_images_without_matches_are_refused(tmp_path: Path) -> None:
         matched_correspondences(tmp_path, CorrespondenceConfig())
 
 
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Takes the place of pycolmap, keeps what it is called with, and finds no model."""
+    colmap = MagicMock()
+    colmap.incremental_mapping.return_value = {}
+    monkeypatch.setitem(sys.modules, "pycolmap", colmap)
+    return colmap
+
+
+def match(folder: Path, count: int, options: CorrespondenceConfig) -> None:
+    for index in range(count):
+        Image.new("RGB", (8, 6)).save(folder / f"{index:02d}.png")
+    with pytest.raises(InputError, match="do not match"):
+        matched_correspondences(folder, options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [CorrespondenceConfig(), CorrespondenceConfig(min_points=21, min_inlier_ratio=0.4)],
+)
+@pytest.mark.parametrize("count", [3, 41])
+def test_matches_are_verified_as_configured(
+    stand_in: Any, tmp_path: Path, options: CorrespondenceConfig, count: int
+) -> None:
+    """By default as LRF App. A.2 says: 15 inliers, a quarter of a pair's matches."""
+    match(tmp_path, count, options)
+    (call,) = stand_in.TwoViewGeometryOptions.call_args_list
+    expected = (15, 0.25) if options == CorrespondenceConfig() else (21, 0.4)
+    assert (call.kwargs["min_num_inliers"], call.kwargs["min_inlier_ratio"]) == expected
+    matcher = stand_in.match_exhaustive if count == 3 else stand_in.match_sequential
+    assert matcher.call_args.kwargs["verification_options"] is stand_in.TwoViewGeometryOptions.return_value
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "exhaustive"),
+    [(40, 40, True), (41, 40, False), (3, 2, False), (3, 0, False), (42, 42, True)],
+)
+def test_small_sets_are_matched_all_with_all_and_larger_ones_in_sequence(
+    stand_in: Any, tmp_path: Path, count: int, most: int, exhaustive: bool
+) -> None:
+    match(tmp_path, count, CorrespondenceConfig(exhaustive_up_to=most))
+    assert stand_in.match_exhaustive.called == exhaustive
+    assert stand_in.match_sequential.called != exhaustive
+    assert stand_in.extract_features.call_args.kwargs["image_names"] == [f"{i:02d}.png" for i in range(count)]
+
+
+def test_of_a_scene_only_training_views_are_matched(stand_in: Any, tmp_path: Path) -> None:
+    folder = write_nerfstudio(tmp_path / "ball", sphere_views())
+    with pytest.raises(InputError, match="do not match"):
+        matched_correspondences(folder, CorrespondenceConfig())
+    names = stand_in.extract_features.call_args.kwargs["image_names"]
+    assert names == [name for index, name in enumerate(sphere_views().names) if index % 8]
+
+
+@pytest.mark.parametrize("tree", [False, True])
+@pytest.mark.parametrize("overlap", [10, 4])
+def test_sequences_overlap_quadratically_and_close_loops_with_a_vocabulary_tree(
+    stand_in: Any, tmp_path: Path, overlap: int, tree: bool
+) -> None:
+    file = tmp_path / "tree.bin"
+    file.touch()
+    options = CorrespondenceConfig(
+        exhaustive_up_to=2, overlap=overlap, vocabulary_tree=file if tree else None
+    )
+    match(tmp_path, 4, options)
+    (call,) = stand_in.SequentialPairingOptions.call_args_list
+    assert call.kwargs["overlap"] == overlap
+    assert call.kwargs["quadratic_overlap"] is True
+    assert call.kwargs["loop_detection"] is tree
+    pairing = stand_in.SequentialPairingOptions.return_value
+    assert stand_in.match_sequential.call_args.kwargs["pairing_options"] is pairing
+    assert (pairing.vocab_tree_path == file) is tree
+
+
+def test_the_same_pictures_give_the_same_points(stand_in: Any, tmp_path: Path) -> None:
+    """One thread and fixed seeds, wherever there is one to set."""
+    match(tmp_path, 3, CorrespondenceConfig())
+    assert stand_in.set_random_seed.call_args.args == (0,)
+    assert stand_in.TwoViewGeometryOptions.return_value.ransac.random_seed == 0
+    mapping = stand_in.IncrementalPipelineOptions
+    assert mapping.call_args.kwargs == {"num_threads": 1, "random_seed": 0, "min_model_size": 2}
+    assert mapping.return_value.mapper.random_seed == mapping.return_value.triangulation.random_seed == 0
+    for made in (stand_in.FeatureExtractionOptions, stand_in.FeatureMatchingOptions):
+        assert made.call_args.kwargs["num_threads"] == 1
+
+
 def test_a_single_image_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "0.png")
     with pytest.raises(InputError, match="has 1 image; correspondences need two views"):
@@ -134,3 +227,29 @@ def test_without_pycolmap_the_extra_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "pycolmap", None)
     with pytest.raises(InputError, match=r"pip install 'latentfields\[colmap\]'"):
         matched_correspondences(tmp_path, CorrespondenceConfig())
+
+
+def test_pictures_are_those_of_the_reader(colmap_scene: Path) -> None:
+    """Missing ones are left out of the split, backslashes are separators, shrunk ones keep their positions."""
+    expected = colmap_correspondences(colmap_scene, CorrespondenceConfig())
+    images = colmap_scene / "images"
+    (images / "left").mkdir()
+    for file in list(images.glob("*.png")):
+        file.rename(images / "left" / file.name)
+    file = colmap_scene / "sparse" / "images.txt"
+    file.write_text(file.read_text().replace("view_", "left\\view_"))
+    found = colmap_correspondences(colmap_scene, CorrespondenceConfig())
+    assert found.images == tuple(f"left/{name}" for name in expected.images)
+    assert torch.equal(found.points, expected.points)
+    for picture in (images / "left").iterdir():
+        Image.open(picture).resize((32, 24)).save(picture)
+    with pytest.warns(UserWarning, match="pictures have 32x24; intrinsics are scaled"):
+        shrunk = colmap_correspondences(colmap_scene, CorrespondenceConfig())
+    assert shrunk.sizes.tolist() == [[32, 24]] * len(shrunk.images)
+    assert int((shrunk.points.int() - expected.points.int()).abs().max()) <= 1
+    for picture in (images / "left").iterdir():
+        Image.open(picture).resize((64, 48)).save(picture)
+    (images / "left" / "view_00.png").unlink()
+    with pytest.warns(UserWarning, match="pictures are missing"):
+        fewer = colmap_correspondences(colmap_scene, CorrespondenceConfig())
+    assert "left/view_01.png" not in fewer.images

@@ -41,6 +41,20 @@ def test_a_batch_depends_on_seed_and_number_alone(scenes: list[SceneCorresponden
         assert not torch.equal(wanted.positions, pairs.batch(number, pairs=2, points=10, seed=seed).positions)
 
 
+def test_every_pair_of_every_scene_is_seen(scenes: list[SceneCorrespondences]) -> None:
+    pairs = PairImages(scenes, size=32, factor=FACTOR)
+    generator = torch.Generator().manual_seed(0)
+    drawn = {pairs._drawn(generator)[:2] for _ in range(600)}
+    usable = {
+        (index, pair)
+        for index, scene in enumerate(scenes)
+        for pair in range(len(scene))
+        if len(pairs._inner(scene, pair))
+    }
+    assert len(usable) > 30
+    assert drawn == usable
+
+
 @pytest.mark.parametrize("size", [24, 32, 40])
 def test_windows_move_points_with_pixels(scenes: list[SceneCorrespondences], size: int) -> None:
     """The walls are diffuse, so what a window shows at both ends of a correspondence has one colour."""

@@ -177,6 +177,17 @@ def test_options_out_of_range(tmp_path: Path, change: dict[str, Any], option: st
 @pytest.mark.parametrize("views", [2, 3, 4, 10, 57, 100])
 def test_split_sizes_add_up(views: int) -> None:
     sizes = RenderConfig(views=views).split_sizes()
+    assert (
+        sizes
+        == {
+            2: {"train": 1, "val": 0, "test": 1},
+            3: {"train": 2, "val": 0, "test": 1},
+            4: {"train": 3, "val": 0, "test": 1},
+            10: {"train": 9, "val": 0, "test": 1},
+            57: {"train": 48, "val": 3, "test": 6},
+            100: {"train": 85, "val": 5, "test": 10},
+        }[views]
+    )
     assert sum(sizes.values()) == views
     assert sizes["train"] >= 1
     assert sizes["test"] >= 1

@@ -21,6 +21,18 @@ def test_splits_follow_the_files(tmp_path: Path) -> None:
     assert [view.name for view in capture.views] == list(views.names)
 
 
+def test_a_missing_picture_moves_no_other_to_another_split(tmp_path: Path) -> None:
+    views = sphere_views()
+    parts = {"train": slice(0, 7), "val": slice(7, 9), "test": slice(9, 12)}
+    folder = write_blender(tmp_path, views, parts=parts)
+    (folder / views.names[2]).unlink()
+    with pytest.warns(UserWarning, match="1 of 7 pictures are missing"):
+        capture = read_blender(folder)
+    assert {name: [capture.views[i].name for i in part] for name, part in capture.splits.items()} == {
+        name: [view for view in views.names[part] if view != views.names[2]] for name, part in parts.items()
+    }
+
+
 def test_validation_views_stand_in_for_test_views(tmp_path: Path) -> None:
     parts = {"train": slice(0, 7), "val": slice(7, 9)}
     capture = read_blender(write_blender(tmp_path, sphere_views(), parts=parts))

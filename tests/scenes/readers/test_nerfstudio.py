@@ -61,11 +61,28 @@ def test_perspective_models(folder: Path, model: str) -> None:
     assert len(read_nerfstudio(folder).views) == 12
 
 
-@pytest.mark.parametrize("change", [{"camera_model": "OPENCV_FISHEYE"}, {"is_fisheye": True}])
-def test_other_models_are_refused(folder: Path, change: dict[str, object]) -> None:
-    set_top(folder, **change)
+@pytest.mark.parametrize(
+    ("change", "model"),
+    [
+        ({"camera_model": "OPENCV_FISHEYE"}, "fisheye"),
+        ({"is_fisheye": True}, "fisheye"),
+        ({"is_fisheye": 1}, "fisheye"),
+        ({"is_fisheye": 0}, "polynomial"),
+        ({"camera_model": "THIN_PRISM_FISHEYE"}, "fisheye"),
+        ({"camera_model": "FULL_OPENCV"}, "rational"),
+    ],
+)
+def test_lenses_that_are_no_polynomials(folder: Path, change: dict[str, object], model: str) -> None:
+    set_top(folder, k1=0.1, k3=0.03, **change)
+    distortion = read_nerfstudio(folder).views[0].lens.distortion
+    assert distortion.model == model
+    assert distortion.radial == (0.1, 0, 0.03, 0)
+
+
+def test_other_models_are_refused(folder: Path) -> None:
+    set_top(folder, camera_model="EQUIRECTANGULAR")
     with pytest.raises(
-        InputError, match=r"camera_model: OPENCV\w* is not supported; expected one of PINHOLE"
+        InputError, match=r"camera_model: EQUIRECTANGULAR is not supported; expected one of PINHOLE"
     ):
         read_nerfstudio(folder)
 
@@ -90,6 +107,21 @@ def test_listed_splits(folder: Path) -> None:
         "train": [0, 1, 2, 3, 4],
         "val": [6],
         "test": [7],
+    }
+
+
+def test_a_missing_picture_moves_no_other_to_another_listed_split(folder: Path) -> None:
+    names = sphere_views().names
+    lists = {"train": names[:5], "val": names[6:8], "test": names[9:11]}
+    set_top(folder, **{f"{split}_filenames": list(part) for split, part in lists.items()})
+    (folder / names[0]).unlink()
+    (folder / names[9]).unlink()
+    with pytest.warns(UserWarning, match="2 of 12 pictures are missing"):
+        capture = read_nerfstudio(folder)
+    assert {split: [capture.views[i].name for i in part] for split, part in capture.splits.items()} == {
+        "train": list(names[1:5]),
+        "val": list(names[6:8]),
+        "test": [names[10]],
     }
 
 
@@ -128,9 +160,19 @@ def test_masks_named_by_frames(folder: Path) -> None:
     scene = load_scene(folder)
     assert scene.alpha is not None
     assert np.array_equal(scene.alpha[5, 0].numpy(), mask)
-    ignored = load_scene(folder, use_masks=False)
+    ignored = load_scene(folder, masks="none")
     assert ignored.alpha is not None
     assert not np.array_equal(ignored.alpha[5, 0].numpy(), mask)
+
+
+def test_a_mask_for_some_views_only_is_refused(folder: Path) -> None:
+    save_picture(folder / "kept.png", np.full((40, 48), 255, np.uint8))
+    edit_json(folder / "transforms.json", frame_mask_path="kept.png")
+    with pytest.raises(
+        InputError, match=r"has masks, but none for images/view_01\.png; expected one for every"
+    ):
+        load_scene(folder)
+    assert len(load_scene(folder, masks="none")) == 12
 
 
 def test_points_of_the_ply_file(folder: Path) -> None:

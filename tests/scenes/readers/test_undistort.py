@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from latentfields.errors import InputError
 from latentfields.scenes.readers.capture import Distortion, Lens
+from latentfields.scenes.readers.colmap.model import PARAMETERS, camera_of_model, distortion_kind
 from latentfields.scenes.readers.undistort import blank_border, distort, distorted_pixels, undistort
 
 LENS = Lens(width=40, height=30, fx=35.0, fy=32.0, cx=19.0, cy=15.5)
@@ -86,3 +88,72 @@ def test_folded_pixels_count_as_blank() -> None:
 def test_lens_without_a_usable_picture() -> None:
     with pytest.raises(InputError, match="lens: its lens distortion leaves no usable picture"):
         blank_border(replace(LENS, distortion=Distortion(k1=8.0)), source=SOURCE)
+
+
+POSITIONS = torch.tensor(
+    [[0.3, -0.4], [0.0, 0.0], [-0.05, 0.02], [0.6, 0.1], [1e-9, 0.0]], dtype=torch.float64
+)
+
+
+def test_fisheyes_in_closed_form() -> None:
+    theta = math.atan(0.5)
+    k1, k2, k3, k4 = 0.1, -0.2, 0.4, 0.8
+    bent = theta * (1 + k1 * theta**2 + k2 * theta**4 + k3 * theta**6 + k4 * theta**8)
+    moved = distort(POSITIONS[:2], Distortion(k1=k1, k2=k2, k3=k3, k4=k4, model="fisheye"))
+    expected = torch.tensor([[0.3, -0.4], [0.0, 0.0]], dtype=torch.float64) * bent / 0.5
+    torch.testing.assert_close(moved, expected)
+
+
+def test_the_rational_model_in_closed_form() -> None:
+    lens = Distortion(k1=0.1, k2=0.2, k3=0.3, k4=0.4, k5=0.5, k6=0.6, model="rational")
+    r2 = 0.25
+    factor = (1 + 0.1 * r2 + 0.2 * r2**2 + 0.3 * r2**3) / (1 + 0.4 * r2 + 0.5 * r2**2 + 0.6 * r2**3)
+    torch.testing.assert_close(distort(POSITIONS[:1], lens), POSITIONS[:1] * factor)
+
+
+def test_the_field_of_view_model_in_closed_form() -> None:
+    omega = 0.9
+    factor = math.atan(2 * 0.5 * math.tan(omega / 2)) / (omega * 0.5)
+    torch.testing.assert_close(
+        distort(POSITIONS[:1], Distortion(omega=omega, model="fov")), POSITIONS[:1] * factor
+    )
+    assert torch.equal(distort(POSITIONS, Distortion(model="fov")), POSITIONS)
+
+
+COEFFICIENTS = {
+    "SIMPLE_RADIAL": [0.1],
+    "RADIAL": [0.1, -0.05],
+    "OPENCV": [0.1, -0.05, 0.002, -0.003],
+    "OPENCV_FISHEYE": [0.1, -0.05, 0.02, -0.01],
+    "FULL_OPENCV": [0.1, -0.05, 0.002, -0.003, 0.02, 0.1, 0.05, 0.01],
+    "FOV": [0.9],
+    "SIMPLE_RADIAL_FISHEYE": [0.1],
+    "RADIAL_FISHEYE": [0.1, -0.05],
+    "THIN_PRISM_FISHEYE": [0.1, -0.05, 0.002, -0.003, 0.02, -0.01, 0.004, -0.005],
+}
+
+
+@pytest.mark.parametrize("model", COEFFICIENTS)
+def test_lenses_are_those_of_colmap(model: str) -> None:
+    """The positions that COLMAP's own code gives for the same parameters."""
+    pycolmap = pytest.importorskip("pycolmap")
+    single = PARAMETERS[model][0] == "f"
+    intrinsics = [200.0, 160.0, 120.0] if single else [200.0, 210.0, 160.0, 120.0]
+    parameters = [*intrinsics, *COEFFICIENTS[model]]
+    camera = pycolmap.Camera(model=model, width=320, height=240, params=parameters)
+    points = torch.cat([POSITIONS, torch.ones(len(POSITIONS), 1, dtype=torch.float64)], dim=1)
+    expected = torch.from_numpy(np.stack([camera.img_from_cam(point) for point in points.numpy()]))
+    values = camera_of_model(SOURCE, 1, model, 320, 240, parameters).parameters
+    named = {k: v for k, v in values.items() if k not in ("f", "fx", "fy", "cx", "cy")}
+    moved = distort(POSITIONS, Distortion(**named, model=distortion_kind(model)))
+    focal = torch.tensor([values.get("fx", values.get("f")), values.get("fy", values.get("f"))])
+    found = moved * focal.double() + torch.tensor([160.0, 120.0], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_borders_of_large_pictures_are_looked_at_coarsely() -> None:
+    distortion = Distortion(k1=0.08)
+    small = Lens(width=600, height=400, fx=500.0, fy=500.0, cx=300.0, cy=200.0, distortion=distortion)
+    large = small.resized(width=6000, height=4000)
+    border, coarse = blank_border(small, source=SOURCE), blank_border(large, source=SOURCE)
+    assert 10 * (border - 1) <= coarse <= 10 * border + 6

@@ -28,8 +28,11 @@ def depth_correspondences(folder: Path, options: CorrespondenceConfig) -> SceneC
     views = scene.indices("train")
     names = [scene.image_names[view] for view in views.tolist()]
     size = (scene.cameras.width, scene.cameras.height)
-    if image_size(folder / names[0]) != size:
-        raise InputError(folder, "has depth maps and lens distortion; expected pinhole cameras")
+    if any(image_size(folder / name) != size for name in names):
+        raise InputError(
+            folder,
+            "has depth maps and lens distortion or pictures of several sizes; expected pinhole cameras",
+        )
     cameras, depth = scene.cameras[views], scene.depth[views]
     covered = covered_cells(depth, factor=options.spacing)
     pairs = []

@@ -18,7 +18,7 @@ from latentfields.lrf.correspondences.files import (
 from latentfields.lrf.correspondences.matching import matched_correspondences, picture_folder
 from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
 from latentfields.scenes.load import find_reader, is_scene
-from latentfields.scenes.readers.colmap.folder import model_folder
+from latentfields.scenes.readers.colmap.folder import model_folders
 from latentfields.scenes.scene import scene_name
 
 _FINDERS = {
@@ -101,7 +101,7 @@ def _source(folder: Path, wanted: Source) -> str:
 
 def _kinds(folder: Path) -> list[str]:
     """List those of the sources "depth", "colmap" and "images" that a folder has, best first."""
-    has = {"depth": _has_depth(folder), "colmap": model_folder(folder) is not None, "images": True}
+    has = {"depth": _has_depth(folder), "colmap": bool(model_folders(folder)), "images": True}
     return [source for source, present in has.items() if present]
 
 
@@ -113,6 +113,6 @@ def _has_depth(folder: Path) -> bool:
         return any(view.depth is not None for view in find_reader(folder).read(folder).views)
     except InputError:
         # A COLMAP model does without whatever else lies there.
-        if model_folder(folder) is None:
+        if not model_folders(folder):
             raise
         return False

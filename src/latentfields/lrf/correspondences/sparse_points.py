@@ -7,6 +7,7 @@ another surface hides a point it has no keypoint, so visibility is respected.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,14 @@ from latentfields.errors import InputError
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.files import PointPair, SceneCorrespondences, gathered
 from latentfields.lrf.correspondences.pose_error import unit_spread
-from latentfields.scenes.images import image_size
-from latentfields.scenes.readers.capture import every_eighth, path_inside
-from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER, model_folder
+from latentfields.scenes.readers.capture import (
+    Lens,
+    every_eighth,
+    existing_picture,
+    fitted_lens,
+    present_views,
+)
+from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER, chosen_model
 from latentfields.scenes.readers.colmap.tracks import TrackedImage, read_tracks
 from latentfields.scenes.scene import scene_name
 
@@ -30,10 +36,12 @@ def colmap_correspondences(folder: Path, options: CorrespondenceConfig) -> Scene
 
     Raises InputError when the model is missing, damaged or has no points, and for a single view.
     """
-    model = model_folder(folder)
-    if model is None:
-        raise InputError(folder, "has no sparse model of COLMAP")
-    images = read_tracks(model)
+    model = chosen_model(folder)
+    # The split is the reader's: of the pictures that are there, by name.
+    images = present_views(
+        model, read_tracks(model), lambda image: _on_pictures(image, folder / IMAGE_FOLDER, source=model)
+    )
+    images.sort(key=lambda image: image.name)
     train = every_eighth(model, len(images))["train"]
     return correspondences_of_tracks(
         [images[index] for index in train],
@@ -54,14 +62,10 @@ def correspondences_of_tracks(
 ) -> SceneCorrespondences:
     """Correspondences between all `tracked` images, whose files lie in the folder `images` of a scene.
 
-    Raises InputError when there is a single one, or a file has another size than its camera.
+    Raises InputError when there is a single one.
     """
     if len(tracked) < 2:
         raise InputError(scene, f"has {len(tracked)} usable view; correspondences need two")
-    for image in tracked:
-        file = path_inside(images, scene, f"image {image.name[:80]!r}", image.name)
-        if image_size(file) != image.size:
-            raise InputError(file, f"expected {image.size[0]}x{image.size[1]} pixels, as the model says")
     poses = torch.from_numpy(np.stack([image.pose for image in tracked]))
     return gathered(
         [_shared_points(tracked, first, second) for first, second in combinations(range(len(tracked)), 2)],
@@ -72,6 +76,28 @@ def correspondences_of_tracks(
         poses=unit_spread(poses, source=str(scene)),
         min_points=min_points,
         about=about,
+    )
+
+
+def _on_pictures(image: TrackedImage, images: Path, *, source: Path) -> TrackedImage:
+    """The image under the name that its file has in the folder `images`, positions in pixels of that file.
+
+    Raises MissingPicture when there is no file, and InputError when it has another shape than its camera.
+    """
+    where = f"image {image.name[:80]!r}"
+    file = existing_picture(images, source, where, image.name)
+    width, height = image.size
+    camera = Lens(width=width, height=height, fx=width, fy=height, cx=0.5 * width, cy=0.5 * height)
+    lens, turned = fitted_lens(source, where, camera, file)
+    if turned:
+        raise InputError(
+            file, "is turned by its EXIF orientation, which the model follows; expected it as it is stored"
+        )
+    return replace(
+        image,
+        name=file.relative_to(images.resolve()).as_posix(),
+        size=(lens.width, lens.height),
+        positions=image.positions * np.array([lens.width / width, lens.height / height]),
     )
 
 

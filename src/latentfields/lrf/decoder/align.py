@@ -81,24 +81,24 @@ def align_decoder(
         raise ArgumentError(
             "training.crop", f"is {run.training.crop}; expected at least the factor {model.factor}"
         )
-    folders = begin(run, out, lambda: _prepared(run, model, first=not is_claimed(out)))
-    paths = _written_pairs(folders, run, model.statistics, out=out, device=device, processes=processes)
-    model = model.to(target)
-    pairs = Pairs(paths, factor=model.factor, crop=run.training.crop)
-    trainer = DecoderAlignment(
-        model, pairs, run.training, photos=_photos(run, size=model.factor * pairs.cells)
-    )
-    seconds = train(
-        trainer, steps=run.training.steps, folder=out, label="decoder", options=loop or LoopConfig()
-    )
-    measured = {
-        "scenes": len(paths),
-        "training_views": len(pairs.training),
-        "novel_views": len(pairs.novel),
-        "before": score_pairs(trainer.original, pairs),
-        "after": score_pairs(model, pairs),
-    }
-    return finish(out, model.cpu(), measured, seconds=seconds, device=target)
+    with begin(run, out, lambda: _prepared(run, model, first=not is_claimed(out))) as folders:
+        paths = _written_pairs(folders, run, model.statistics, out=out, device=device, processes=processes)
+        model = model.to(target)
+        pairs = Pairs(paths, factor=model.factor, crop=run.training.crop)
+        trainer = DecoderAlignment(
+            model, pairs, run.training, photos=_photos(run, size=model.factor * pairs.cells)
+        )
+        seconds = train(
+            trainer, steps=run.training.steps, folder=out, label="decoder", options=loop or LoopConfig()
+        )
+        measured = {
+            "scenes": len(paths),
+            "training_views": len(pairs.training),
+            "novel_views": len(pairs.novel),
+            "before": score_pairs(trainer.original, pairs),
+            "after": score_pairs(model, pairs),
+        }
+        return finish(out, model.cpu(), measured, seconds=seconds, device=target)
 
 
 def _prepared(run: DecoderRunConfig, autoencoder: Autoencoder, *, first: bool) -> Sequence[Path]:

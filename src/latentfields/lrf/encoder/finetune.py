@@ -60,10 +60,12 @@ def finetune_encoder(
     target = choose_device(device)
     model = load_autoencoder(autoencoder)
     training.check_factor(model.factor)
-    data, trainer = begin(run, out, lambda: _prepared(run, model.to(target)))
-    seconds = train(trainer, steps=training.steps, folder=out, label="encoder", options=loop or LoopConfig())
-    model.renew_statistics(data.statistics_images())
-    return finish(out, model.cpu(), data.scores(trainer), seconds=seconds, device=target)
+    with begin(run, out, lambda: _prepared(run, model.to(target))) as (data, trainer):
+        seconds = train(
+            trainer, steps=training.steps, folder=out, label="encoder", options=loop or LoopConfig()
+        )
+        model.renew_statistics(data.statistics_images())
+        return finish(out, model.cpu(), data.scores(trainer), seconds=seconds, device=target)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a mesh becomes the pictures of a scene."""
+"""Configuration of rendering a mesh to the pictures of a scene."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RenderConfig(Checked):
             )
 
     def split_sizes(self) -> dict[str, int]:
-        """How many views go to "train", "val" and "test", in this order."""
+        """The numbers of views in "train", "val" and "test", in this order."""
         test = max(1, round(self.views * self.test_fraction))
         val = round(self.views * self.val_fraction)
         return {"train": self.views - test - val, "val": val, "test": test}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import struct
-import warnings
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,195 +13,296 @@ import trimesh
 from numpy.typing import NDArray
 
 from latentfields.errors import InputError
-from latentfields.scenes.objects.meshes import AlphaMode, Material, Mesh, concatenate
+from latentfields.scenes.objects.gltf import read_gltf
+from latentfields.scenes.objects.gltf_file import unit
+from latentfields.scenes.objects.meshes import (
+    UNCOLORED,
+    Material,
+    Mesh,
+    concatenate,
+    moved_normals,
+    moved_vertices,
+)
+from latentfields.scenes.objects.texture_files import TextureReader, beside
 from latentfields.scenes.objects.textures import srgb_to_linear
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
-_MAX_TEXTURE_SIDE = 4096
-_UNCOLORED = Material(color=(0.6, 0.6, 0.6, 1.0))
+
+Floats = NDArray[np.float64]
 
 
 def load_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> Mesh:
     """Read a mesh file with all of its parts, transforms, materials and textures, into a world with z up.
 
     `up` is the file's own up axis; y is the rule of glTF and the custom of OBJ. Skins, animations and normal
-    maps are not read. Warns when the file names textures and none could be read. Raises InputError when the
-    file is missing, of another format, unreadable, or without triangles.
+    maps are not read. Warns once, with the names of all textures that the file names and that could not be read.
+    Raises InputError when the file is missing, of another format, compressed, unreadable, or without triangles.
     """
-    if path.suffix.lower() not in MESH_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in MESH_SUFFIXES:
         raise InputError(path, f"expected a mesh file ending in one of {', '.join(MESH_SUFFIXES)}")
     if not path.is_file():
         raise InputError(path, "no such file")
+    to_world, textures = _to_z_up(up), TextureReader(path)
     try:
-        # Without allow_anywhere, textures in a sibling folder (../images) are dropped in silence.
-        resolver = trimesh.resolvers.FilePathResolver(str(path), allow_anywhere=True)
-        contents = trimesh.load_scene(str(path), resolver=resolver, process=False)
+        if suffix in (".glb", ".gltf"):
+            parts = read_gltf(path, to_world, textures)
+        else:
+            pieces = {".obj": _obj_pieces, ".ply": _ply_pieces, ".stl": _stl_pieces}[suffix](path, textures)
+            parts = [piece.mesh(to_world) for piece in pieces if len(piece.geometry.faces)]
+    except InputError:
+        raise
     except Exception as error:  # the format readers raise whatever their parsers raise
+        problem = " ".join(str(error).split())[:200]
         raise InputError(
-            path, f"not a readable {path.suffix} mesh ({type(error).__name__}: {error})"
+            path, f"not a readable {path.suffix} mesh ({type(error).__name__}: {problem})"
         ) from error
-    linear = path.suffix.lower() in (".glb", ".gltf")
-    parts = []
-    for node in contents.graph.nodes_geometry:
-        transform, geometry_name = contents.graph[node]
-        geometry = contents.geometry[geometry_name]
-        if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
-            parts.append(_part(geometry, _to_z_up(up) @ transform, colors_are_linear=linear))
     if not parts:
         raise InputError(path, "the file holds no triangles or polygons")
-    mesh = concatenate(path.stem, parts)
-    if _names_textures(path) and all(material.texture is None for material in mesh.materials):
-        warnings.warn(f"{path}: its textures could not be read; it is rendered without", stacklevel=2)
-    return mesh
+    textures.warn()
+    return concatenate(path.stem, parts)
 
 
-def _to_z_up(up: Literal["y", "z"]) -> NDArray[np.float64]:
+def _to_z_up(up: Literal["y", "z"]) -> Floats:
     if up == "z":
         return np.eye(4)
     return np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], dtype=np.float64)
 
 
-def _part(geometry: Any, transform: NDArray[np.float64], *, colors_are_linear: bool) -> Mesh:
-    if geometry.visual.kind == "face":
-        return _with_face_colors(geometry, transform)
-    count = len(geometry.vertices)
-    uv = getattr(geometry.visual, "uv", None)
-    colors, material = _vertex_colors(geometry.visual, count, are_linear=colors_are_linear), _UNCOLORED
-    if geometry.visual.kind == "texture":
-        material = _material(geometry.visual.material)
-    elif geometry.visual.kind == "vertex":
-        material = Material(alpha_mode="blend" if (colors[:, 3] < 1).any() else "opaque")
-    return Mesh(
-        name="part",
-        vertices=_moved(geometry.vertices, transform),
-        faces=np.asarray(geometry.faces, dtype=np.int32),
-        normals=_vertex_normals(geometry, transform),
-        uv=np.zeros((count, 2), np.float32) if uv is None else np.asarray(uv, np.float32)[:, :2],
-        colors=colors,
-        material_of_face=np.zeros(len(geometry.faces), np.int32),
-        materials=(material,),
-    )
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """The triangles of one material, with sRGB colours of vertices or of faces where the file has some."""
+
+    geometry: Any
+    """A `trimesh.Trimesh`, of which positions, faces and normals are taken."""
+    material: Material | None = None
+    uv: NDArray[Any] | None = None
+    """(V, 2) texture coordinates, origin at the lower left."""
+    vertex_colors: NDArray[Any] | None = None
+    """(V, 3 or 4) of any number type."""
+    face_colors: NDArray[Any] | None = None
+    """(F, 3 or 4) of any number type."""
+
+    def mesh(self, to_world: Floats) -> Mesh:
+        """The piece in the world of `to_world` (4, 4)."""
+        vertices, faces = self.geometry.vertices, np.asarray(self.geometry.faces, dtype=np.int32)
+        if faces.min() < 0 or faces.max() >= len(vertices):
+            raise ValueError(f"a face has a corner that is none of the {len(vertices)} vertices")
+        normals = _own_normals(self.geometry)
+        uv = np.zeros((len(vertices), 2)) if self.uv is None else np.asarray(self.uv)[:, :2]
+        colors, face_colors = self.vertex_colors, self.face_colors
+        if colors is not None and len(colors) != len(vertices):
+            colors = None
+        if colors is None and face_colors is not None and len(face_colors) == len(faces):
+            # Every face gets three vertices of its own, because it has its own colour.
+            vertices, uv = vertices[faces].reshape(-1, 3), uv[faces].reshape(-1, 2)
+            faces = np.arange(len(vertices), dtype=np.int32).reshape(-1, 3)
+            colors, normals = np.repeat(face_colors, 3, axis=0), np.zeros((len(vertices), 3))
+        rgba = np.ones((len(vertices), 4), np.float32)
+        if colors is not None:
+            rgba[:, : colors.shape[1]] = _in_unit_range(colors)
+            rgba[:, :3] = srgb_to_linear(rgba[:, :3])
+        material = self.material
+        if material is None:
+            alpha_mode: Literal["blend", "opaque"] = "blend" if (rgba[:, 3] < 1).any() else "opaque"
+            material = UNCOLORED if colors is None else Material(alpha_mode=alpha_mode)
+        return Mesh(
+            name="part",
+            vertices=moved_vertices(vertices, to_world),
+            faces=faces,
+            normals=moved_normals(normals, to_world),
+            uv=uv.astype(np.float32),
+            colors=rgba,
+            material_of_face=np.zeros(len(faces), np.int32),
+            materials=(material,),
+        )
 
 
-def _with_face_colors(geometry: Any, transform: NDArray[np.float64]) -> Mesh:
-    """A mesh of which every face has its own three vertices, because it has its own colour."""
-    count = 3 * len(geometry.faces)
-    rgba = np.repeat(geometry.visual.face_colors, 3, axis=0) / np.float32(255)
-    rgba[:, :3] = srgb_to_linear(rgba[:, :3])
-    return Mesh(
-        name="part",
-        vertices=_moved(geometry.vertices[geometry.faces].reshape(-1, 3), transform),
-        faces=np.arange(count, dtype=np.int32).reshape(-1, 3),
-        normals=np.zeros((count, 3), np.float32),
-        uv=np.zeros((count, 2), np.float32),
-        colors=rgba.astype(np.float32),
-        material_of_face=np.zeros(count // 3, np.int32),
-        materials=(Material(alpha_mode="blend" if (rgba[:, 3] < 1).any() else "opaque"),),
-    )
-
-
-def _moved(vertices: Any, transform: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore", over="ignore"):  # checked when the mesh is normalised
-        moved: NDArray[np.float64] = vertices @ transform[:3, :3].T + transform[:3, 3]
-    return moved
-
-
-def _vertex_normals(geometry: Any, transform: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The file's own vertex normals in the world, zero where it has none (which means flat shading)."""
+def _own_normals(geometry: Any) -> NDArray[Any]:
+    """The file's own vertex normals, zero where it has none (which means flat shading)."""
     # The property would compute normals; only the cache tells whether the file had them.
     if "vertex_normals" not in geometry._cache:
-        return np.zeros((len(geometry.vertices), 3), np.float32)
-    normals = np.asarray(geometry.vertex_normals) @ np.linalg.pinv(transform[:3, :3])
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    usable = np.isfinite(length) & (length > 1e-12)
-    return np.where(usable, normals / np.where(usable, length, 1), 0).astype(np.float32)
+        return np.zeros((len(geometry.vertices), 3))
+    return np.asarray(geometry.vertex_normals)
 
 
-def _vertex_colors(visual: Any, count: int, *, are_linear: bool) -> NDArray[np.float32]:
-    """(V, 4) linear RGBA; white where the file has none."""
-    attributes = getattr(visual, "vertex_attributes", {})
-    found = visual.vertex_colors if visual.kind == "vertex" else attributes.get("color")
-    rgba = np.ones((count, 4), np.float32)
-    if found is None:
-        return rgba
-    colors = np.asarray(found)
-    rgba[:, : colors.shape[1]] = colors / (255 if colors.dtype.kind in "ui" else 1)
-    if not are_linear:
-        rgba[:, :3] = srgb_to_linear(rgba[:, :3])
-    return rgba
+def _in_unit_range(colors: NDArray[Any]) -> Floats:
+    """Colours of any number type in [0, 1]: what is larger than 1 counts to 255, or to 65535."""
+    if colors.dtype.kind in "ui" and colors.dtype.itemsize <= 2:
+        return unit(colors)
+    values = np.nan_to_num(colors.astype(np.float64))
+    largest = values.max(initial=0)
+    # Integers of 32 bits are bytes that a program wrote wide. A little above 1 is rounding.
+    if colors.dtype.kind in "ui" or largest > 2:
+        values = values / (255 if largest <= 255 else 65535)
+    return np.clip(values, 0, 1)
 
 
-def _material(material: Any) -> Material:
-    if isinstance(material, trimesh.visual.material.PBRMaterial):
-        return _gltf_material(material)
-    if hash(material) == hash(trimesh.visual.material.empty_material()):  # the reader's stand-in for none
-        return _UNCOLORED
-    texture = _pixels(getattr(material, "image", None))
+def _geometry(vertices: Any, faces: Any, normals: Any = None) -> Any:
+    return trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False)
+
+
+def _stl_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
+    contents = trimesh.load_scene(str(path), process=False)
+    for node in contents.graph.nodes_geometry:
+        geometry = contents.geometry[contents.graph[node][1]]
+        if isinstance(geometry, trimesh.Trimesh):
+            visual: Any = geometry.visual
+            colors = visual.face_colors if visual.kind == "face" else None
+            yield _Piece(geometry, face_colors=colors)
+
+
+def _ply_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
+    """The file's mesh. Textures multiply the colours of vertices."""
+
+    def read(*, fix_texture: bool) -> dict[str, Any]:
+        with open(path, "rb") as handle:
+            contents: dict[str, Any] = trimesh.exchange.ply.load_ply(
+                handle, skip_materials=True, fix_texture=fix_texture
+            )
+        return contents
+
+    contents = read(fix_texture=True)
+    faces = contents.get("faces")
+    if faces is None:
+        return
+    normals, colors = contents.get("vertex_normals"), contents.get("vertex_colors")
+    visual, material = contents.get("visual"), None
+    uv = None if visual is None else visual.uv
+    if uv is not None and len(uv) == len(contents["vertices"]):
+        # Where texture coordinates part, trimesh gives vertices anew, and leaves their colours and normals.
+        before = np.asarray(read(fix_texture=False)["faces"])
+        origin = np.zeros(len(contents["vertices"]), np.int64)
+        origin[np.asarray(faces).reshape(-1)] = before.reshape(-1)
+        colors, normals = (None if of is None else np.asarray(of)[origin] for of in (colors, normals))
+        names = _ply_textures(path)
+        for other in names[1:]:
+            textures.note_missing(other, "of a PLY file the first texture is read")
+        texture = textures.from_file(names[0]) if names else None
+        material = None if texture is None else _textured(texture)
+    face_colors = contents.get("face_colors")
+    if face_colors is not None and np.shape(faces)[1:] == (4,):
+        face_colors = np.tile(face_colors, (2, 1))  # trimesh halves all quads one way, then the other
+    yield _Piece(_geometry(contents["vertices"], faces, normals), material, uv, colors, face_colors)
+
+
+def _ply_textures(path: Path) -> list[str]:
+    header = path.read_bytes()[:65536].partition(b"end_header")[0].decode("utf-8", "replace")
+    return re.findall(r"^comment\s+TextureFile\s+(\S.*?)\s*$", header, re.MULTILINE | re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class _ObjMaterial:
+    """A material of an MTL file, and how its texture lies on the surface."""
+
+    material: Material
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+
+class _Library:
+    """What trimesh gets in place of MTL files: materials that have names alone, so that it reads no textures."""
+
+    def __init__(self, names: Iterator[str]) -> None:
+        self._text = "".join(f"newmtl {name}\n" for name in names).encode()
+
+    def get(self, name: str) -> bytes:
+        return self._text
+
+    __getitem__ = get
+
+
+def _obj_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
+    """A piece for each material. Textures multiply the colours of vertices."""
+    materials = _obj_materials(path, textures)
+    with open(path, "rb") as handle:
+        library: Any = _Library(iter(materials))
+        contents = trimesh.exchange.obj.load_obj(handle, resolver=library)
+    parts = contents.get("geometry", {}).values()
+    largest = max(map(_largest, parts), default=0.0)
+    for part in parts:
+        if "faces" not in part:
+            continue
+        visual, colors = part.get("visual"), part.get("vertex_colors")
+        uv, name = (None, None) if visual is None else (visual.uv, visual.material.name)
+        found = materials.get(name) if isinstance(name, str) else None
+        if uv is not None and found is not None:
+            uv = np.asarray(uv)[:, :2] * found.scale + found.offset
+        if colors is not None and largest > 2:
+            # One range for all parts: a dark one does not tell it.
+            colors = np.asarray(colors) / (255 if largest <= 255 else 65535)
+        geometry = _geometry(part["vertices"], part["faces"], part.get("vertex_normals"))
+        yield _Piece(geometry, None if found is None else found.material, uv, colors)
+
+
+def _largest(part: dict[str, Any]) -> float:
+    colors = part.get("vertex_colors")
+    return 0.0 if colors is None else float(np.nan_to_num(colors).max(initial=0))
+
+
+def _obj_materials(path: Path, textures: TextureReader) -> dict[str, _ObjMaterial]:
+    """The materials, by their names, of all libraries that an OBJ file names."""
+    materials: dict[str, _ObjMaterial] = {}
+    used = {line[6:].strip() for line in _lines(path) if line.startswith("usemtl")}
+    for library in _libraries(path, textures):
+        name, fields = "", dict[str, str]()
+        for line in [*_lines(library), "newmtl"]:
+            key, _, rest = line.strip().partition(" ")
+            if key.lower() == "newmtl":
+                if name:
+                    own = TextureReader(path) if name not in used else textures
+                    materials.setdefault(name, _obj_material(fields, own))
+                name, fields = " ".join(rest.split()), {}
+            else:
+                fields[key.lower()] = rest.strip()
+    return materials
+
+
+def _libraries(path: Path, textures: TextureReader) -> Iterator[Path]:
+    for line in _lines(path):
+        if not line.startswith("mtllib"):
+            continue
+        whole = line[6:].strip()
+        # A name may hold spaces, and a line several names.
+        for name in [whole] if beside(path, whole).is_file() else whole.split():
+            if beside(path, name).is_file():
+                yield beside(path, name)
+            else:
+                textures.note_missing(name, "no such file")
+
+
+def _obj_material(fields: dict[str, str], textures: TextureReader) -> _ObjMaterial:
+    texture, options = None, dict[str, tuple[float, float]]()
+    if "map_kd" in fields:
+        name, options = _map_options(fields["map_kd"])
+        texture = textures.from_file(name)
     if texture is not None:
         # A texture takes the place of the diffuse colour, which exporters often leave black.
-        return Material(texture=texture, alpha_mode="blend" if (texture[..., 3] < 255).any() else "opaque")
-    red, green, blue, alpha = _unit_rgba(getattr(material, "diffuse", None), default=_UNCOLORED.color)
-    linear = srgb_to_linear(np.array([red, green, blue])).tolist()
-    return Material(
-        color=(linear[0], linear[1], linear[2], alpha), alpha_mode="blend" if alpha < 1 else "opaque"
-    )
+        scale, offset = options.get("s", (1.0, 1.0)), options.get("o", (0.0, 0.0))
+        return _ObjMaterial(_textured(texture), scale, offset)
+    try:
+        color = np.array([float(value) for value in fields["kd"].split()[:3]])
+    except (KeyError, ValueError):
+        return _ObjMaterial(UNCOLORED)
+    red, green, blue = srgb_to_linear(_in_unit_range(np.broadcast_to(color, 3))).tolist()
+    return _ObjMaterial(Material(color=(red, green, blue, 1.0)))
 
 
-def _gltf_material(material: Any) -> Material:
-    modes: dict[str, AlphaMode] = {"MASK": "mask", "BLEND": "blend"}
-    emission = (0.0, 0.0, 0.0) if material.emissiveFactor is None else material.emissiveFactor
-    return Material(
-        color=_unit_rgba(material.baseColorFactor, default=(1.0, 1.0, 1.0, 1.0)),
-        texture=_pixels(material.baseColorTexture),
-        alpha_mode=modes.get(material.alphaMode or "", "opaque"),
-        alpha_cutoff=0.5 if material.alphaCutoff is None else float(material.alphaCutoff),
-        emission=(float(emission[0]), float(emission[1]), float(emission[2])),
-        emission_texture=_pixels(material.emissiveTexture),
-    )
+def _map_options(text: str) -> tuple[str, dict[str, tuple[float, float]]]:
+    """The file name of a texture in an MTL file, and the pairs of numbers of the options before it."""
+    options: dict[str, tuple[float, float]] = {}
+    while option := re.match(r"-(\w+)((?:\s+(?:on|off|[-+.\d][-+.\deE]*)(?=\s))*)\s+(?=\S)", text):
+        values = [float(value) for value in option[2].split() if value not in ("on", "off")]
+        if values:
+            second = values[1] if len(values) > 1 else (1.0 if option[1] == "s" else 0.0)
+            options[option[1]] = (values[0], second)
+        text = text[option.end() :]
+    return text.strip().strip('"'), options
 
 
-def _unit_rgba(
-    value: Any, *, default: tuple[float, float, float, float]
-) -> tuple[float, float, float, float]:
-    if value is None:
-        return default
-    values = np.asarray(value)
-    unit = (values / 255 if values.dtype.kind in "ui" else values).tolist()
-    return (unit[0], unit[1], unit[2], unit[3] if len(unit) > 3 else 1.0)
-
-
-def _pixels(image: Any) -> NDArray[np.uint8] | None:
-    """(H, W, 4) RGBA of a picture, shrunk where it is larger than any rendered view can show."""
-    if image is None:
-        return None
-    rgba = image.convert("RGBA")
-    factor = -(-max(rgba.size) // _MAX_TEXTURE_SIDE)
-    return np.asarray(rgba.reduce(factor) if factor > 1 else rgba, dtype=np.uint8)
-
-
-def _names_textures(path: Path) -> bool:
-    """Whether the file's materials name base-colour textures, or the file with its materials is missing."""
-    if path.suffix.lower() == ".obj":
-        libraries = [path.parent / line[7:].strip() for line in _lines(path) if line.startswith("mtllib ")]
-        return any(not library.is_file() or _has_color_map(library) for library in libraries)
-    if path.suffix.lower() in (".glb", ".gltf"):
-        materials = _gltf_json(path).get("materials", [])
-        return any("baseColorTexture" in material.get("pbrMetallicRoughness", {}) for material in materials)
-    return False
-
-
-def _has_color_map(library: Path) -> bool:
-    return any(line.strip().lower().startswith("map_kd") for line in _lines(library))
+def _textured(texture: NDArray[np.uint8]) -> Material:
+    return Material(texture=texture, alpha_mode="blend" if (texture[..., 3] < 255).any() else "opaque")
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
-
-
-def _gltf_json(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    if data[:4] == b"glTF":
-        (length,) = struct.unpack_from("<I", data, 12)
-        data = data[20 : 20 + length]
-    contents: dict[str, Any] = json.loads(data)
-    return contents
+    return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()

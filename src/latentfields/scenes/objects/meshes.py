@@ -6,7 +6,7 @@ The world frame is right-handed with z up. Shape suffixes: V vertices, F faces.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ AlphaMode = Literal["opaque", "mask", "blend"]
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a surface looks like: base colour and emission, each a factor times an optional texture."""
+    """The appearance of a surface: base colour and emission, each a factor times an optional texture."""
 
     color: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     """Linear RGBA factor in [0, 1]."""
@@ -34,6 +34,10 @@ class Material:
     """Linear RGB of light given off."""
     emission_texture: NDArray[np.uint8] | None = None
     """(height, width, 4) like `texture`; multiplies `emission`."""
+
+
+UNCOLORED = Material(color=(0.6, 0.6, 0.6, 1.0))
+"""Of surfaces for which a file names no colour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,13 @@ class Mesh:
     """(F,) indices into `materials`."""
     materials: tuple[Material, ...] = field(default=(Material(),))
     """The materials in use."""
+    emission_uv: NDArray[np.float32] | None = None
+    """(V, 2) texture coordinates of the emission's texture; None where they are those of the colour."""
+
+    @property
+    def glow_uv(self) -> NDArray[np.float32]:
+        """(V, 2) texture coordinates of the emission's texture."""
+        return self.uv if self.emission_uv is None else self.emission_uv
 
 
 def concatenate(name: str, meshes: list[Mesh]) -> Mesh:
@@ -70,6 +81,7 @@ def concatenate(name: str, meshes: list[Mesh]) -> Mesh:
         ),
         normals=np.concatenate([mesh.normals for mesh in meshes]),
         uv=np.concatenate([mesh.uv for mesh in meshes]),
+        emission_uv=np.concatenate([mesh.glow_uv for mesh in meshes]),
         colors=np.concatenate([mesh.colors for mesh in meshes]),
         material_of_face=np.concatenate(
             [
@@ -104,3 +116,19 @@ def normalised(mesh: Mesh, *, radius: float) -> Mesh:
     # Vertices that no face uses may hold anything; the ray tracer must not see infinities.
     vertices = np.nan_to_num(vertices, nan=0.0, posinf=0.0, neginf=0.0)
     return replace(mesh, vertices=vertices.astype(np.float32))
+
+
+def moved_vertices(vertices: NDArray[Any], transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(V, 3) positions under an affine transform (4, 4)."""
+    with np.errstate(invalid="ignore", over="ignore"):  # checked when the mesh is normalised
+        moved: NDArray[np.float64] = vertices @ transform[:3, :3].T + transform[:3, 3]
+    return moved
+
+
+def moved_normals(normals: NDArray[Any], transform: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(V, 3) unit normals under an affine transform (4, 4); zero where they are not usable."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        normals = np.asarray(normals) @ np.linalg.pinv(transform[:3, :3])
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+    usable = np.isfinite(length) & (length > 1e-12)
+    return np.where(usable, normals / np.where(usable, length, 1), 0).astype(np.float32)

@@ -24,7 +24,7 @@ _BLACK = 12
 
 @dataclass(frozen=True)
 class RenderSummary:
-    """What came out of rendering one object."""
+    """The outcome of rendering one object."""
 
     views: int
     """Number of views written."""
@@ -88,7 +88,7 @@ def render_object_scene(
 
 
 class _Tally:
-    """What the views of one object show, to refuse or warn about objects that do not show."""
+    """A count of what the views of one object show, to refuse or warn about objects that do not show."""
 
     def __init__(self, name: str) -> None:
         self._name = name

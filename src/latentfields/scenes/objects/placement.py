@@ -1,4 +1,4 @@
-"""Where to put cameras around an object of known size."""
+"""Placement of cameras around an object of known size."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class RenderedView:
 
 @dataclass(frozen=True, eq=False)
 class _Hits:
-    """Where rays meet a surface; only rays that do are listed."""
+    """Points where rays meet a surface; only rays that do are listed."""
 
     ray: NDArray[np.intp]
     face: NDArray[np.int32]

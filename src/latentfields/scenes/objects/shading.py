@@ -30,13 +30,19 @@ class Shader:
         self._is_opaque = np.array([mode == "opaque" for mode in modes])
         self._cutoff = np.array([material.alpha_cutoff for material in mesh.materials], np.float32)
         self._attributes = np.concatenate(
-            [mesh.normals[mesh.faces], mesh.colors[mesh.faces], mesh.uv[mesh.faces]], axis=2
+            [attribute[mesh.faces] for attribute in (mesh.normals, mesh.colors, mesh.uv, mesh.glow_uv)],
+            axis=2,
         )
         corner = mesh.vertices.astype(np.float32)[mesh.faces]
         cross = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
         double_area = np.linalg.norm(cross, axis=1)
         self._face_normal = cross / np.maximum(double_area, _TINY)[:, None]
         self._log2_uv_per_length = _log2_uv_per_length(mesh.uv[mesh.faces], double_area)
+        self._log2_glow_uv_per_length = (
+            self._log2_uv_per_length
+            if mesh.emission_uv is None
+            else _log2_uv_per_length(mesh.emission_uv[mesh.faces], double_area)
+        )
 
     def alpha(self, face: NDArray[np.int32], barycentric: Floats) -> Floats:
         """Opacity (N,) in [0, 1] of points on faces (N,) at barycentric coordinates (N, 3)."""
@@ -62,26 +68,27 @@ class Shader:
         normal = _facing_normal(attributes[:, :3], self._face_normal[face], directions)
         color = base[:, :3] * _irradiance(normal)[:, None]
         if self._emission.any():
-            glow = self._looked_up(self._glow_texture[material], attributes, level)
+            glow_level = self._log2_glow_uv_per_length[face] + np.log2(footprint)
+            glow = self._looked_up(self._glow_texture[material], attributes[:, 9:11], glow_level)
             color += glow[:, :3] * self._emission[material]
         return color, base[:, 3]
 
     def _interpolated(self, face: NDArray[np.int32], barycentric: Floats) -> Floats:
-        """Normal (3), vertex colour (4) and texture coordinates (2) at points, (N, 9)."""
+        """Normal (3), vertex colour (4), texture coordinates of colour (2) and emission (2) at points, (N, 11)."""
         result: Floats = np.einsum("nk,nkc->nc", barycentric, self._attributes[face])
         return result
 
     def _base_color(self, material: NDArray[np.int32], attributes: Floats, level: Floats) -> Floats:
         """Linear RGBA (N, 4), its alpha settled by the material's alpha mode."""
-        base = self._looked_up(self._base_texture[material], attributes, level)
+        base = self._looked_up(self._base_texture[material], attributes[:, 7:9], level)
         base *= self._factor[material] * attributes[:, 3:7]
         cut = (base[:, 3] >= self._cutoff[material]).astype(np.float32)
         base[:, 3] = np.where(self._is_mask[material], cut, base[:, 3])
         base[self._is_opaque[material], 3] = 1
         return base
 
-    def _looked_up(self, texture: NDArray[np.int32], attributes: Floats, level: Floats) -> Floats:
-        return self._atlas.sample(texture, attributes[:, 7:9], level + self._atlas.log2_size[texture])
+    def _looked_up(self, texture: NDArray[np.int32], uv: Floats, level: Floats) -> Floats:
+        return self._atlas.sample(texture, uv, level + self._atlas.log2_size[texture])
 
 
 def _packed_textures(mesh: Mesh) -> tuple[NDArray[np.int32], NDArray[np.int32], TextureAtlas]:

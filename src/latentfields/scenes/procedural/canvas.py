@@ -35,7 +35,7 @@ class Canvas:
         return fractal_noise(self.random, self.u, self.v, cells=(cells, rows), octaves=octaves)
 
     def rows_for(self, columns: int) -> int:
-        """How many square cells fit along v when `columns` fit along u; at least one."""
+        """The number of square cells along v when `columns` fit along u; at least one."""
         return max(1, round(columns / self.aspect))
 
     def band(self, low: float, high: float) -> Canvas:

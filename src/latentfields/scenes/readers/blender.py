@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latentfields.scenes.readers.capture import Capture, PosedImage, every_eighth
+from latentfields.scenes.readers.capture import Capture, PosedImage, every_eighth, present_views
 from latentfields.scenes.readers.json_fields import read_json
 from latentfields.scenes.readers.transforms_json import read_frame
 
 TRAIN_FILE = "transforms_train.json"
 
 
-def read_blender(folder: Path) -> Capture:
+def read_blender(folder: Path, *, follow_links: bool = False) -> Capture:
     """The capture in a NeRF-synthetic folder; poses in the files are camera-to-world in OpenGL axes.
 
     Without a test file the validation views are the test views; without both, every eighth view of the
@@ -23,9 +23,12 @@ def read_blender(folder: Path) -> Capture:
         file = folder / f"transforms_{split}.json"
         if split != "train" and not file.is_file():
             continue
-        frames = [read_frame(folder, frame, axes="opengl") for frame in read_json(file).objects("frames")]
-        indices.extend(range(len(views), len(views) + len(frames)))
-        views += frames
+        frames = read_json(file).objects("frames")
+        present = present_views(
+            file, frames, lambda frame: read_frame(folder, frame, axes="opengl", follow_links=follow_links)
+        )
+        indices.extend(range(len(views), len(views) + len(present)))
+        views += present
     if not splits["test"]:
         splits["test"] = splits["val"]
     if not splits["test"]:

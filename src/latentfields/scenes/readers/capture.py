@@ -1,4 +1,4 @@
-"""What a reader returns: the data set as its files describe it, checked, without pixels.
+"""The data set as its files describe it, checked, without pixels: what readers return.
 
 Poses are camera-to-world in OpenGL axes (x right, y up, z towards the viewer) and float64: world
 coordinates may be large, and precision is only given up after normalisation.
@@ -7,25 +7,36 @@ coordinates may be large, and precision is only given up after normalisation.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from latentfields.errors import InputError
+from latentfields.scenes.images import image_orientation, image_size
 
 Array = npt.NDArray[np.float64]
 
 MAX_COORDINATE = 1e9
 """World coordinates beyond this are taken for garbage."""
 _RIGID_TOLERANCE = 1e-3
+_TURNED = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
+_SHRUNK = 1.2
+"""Pictures of the same shape were shrunk or enlarged when their sides differ by this factor or more."""
+
+
+DistortionModel = Literal["polynomial", "rational", "fisheye", "fov"]
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """Polynomial lens distortion, as OpenCV and COLMAP define it; all zero for a pinhole."""
+    """Lens distortion, as OpenCV and COLMAP define it; all zero for a pinhole."""
 
     k1: float = 0.0
     k2: float = 0.0
@@ -33,11 +44,24 @@ class Distortion:
     k4: float = 0.0
     p1: float = 0.0
     p2: float = 0.0
+    k5: float = 0.0
+    k6: float = 0.0
+    sx1: float = 0.0
+    sy1: float = 0.0
+    omega: float = 0.0
+    model: DistortionModel = "polynomial"
+    """Radial polynomial of the distance to the axis; quotient of two (OpenCV's full model, of which k4 to k6 are the
+    denominator); polynomial of the angle to the axis (fisheyes); or COLMAP's FOV model, of `omega` alone."""
 
     @property
     def radial(self) -> tuple[float, float, float, float]:
         """Coefficients of r^2, r^4, r^6 and r^8."""
         return self.k1, self.k2, self.k3, self.k4
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """All numbers."""
+        return (*self.radial, self.k5, self.k6, self.p1, self.p2, self.sx1, self.sy1, self.omega)
 
 
 PINHOLE = Distortion()
@@ -54,6 +78,31 @@ class Lens:
     cx: float
     cy: float
     distortion: Distortion = PINHOLE
+
+    def reduced(self, step: int) -> Lens:
+        """The lens of a picture whose pixels are `step` x `step` of these; those at the far sides may be cut."""
+        return replace(
+            self,
+            width=-(-self.width // step),
+            height=-(-self.height // step),
+            fx=self.fx / step,
+            fy=self.fy / step,
+            cx=self.cx / step,
+            cy=self.cy / step,
+        )
+
+    def resized(self, *, width: int, height: int) -> Lens:
+        """The same view on another pixel grid."""
+        across, down = width / self.width, height / self.height
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * across,
+            fy=self.fy * down,
+            cx=self.cx * across,
+            cy=self.cy * down,
+        )
 
 
 @dataclass(frozen=True)
@@ -78,9 +127,11 @@ class PosedImage:
     lens: Lens
     """Intrinsics at the size of the stored picture."""
     mask: Path | None = None
-    """File of a grey picture that takes the place of the alpha channel: white where the scene is kept."""
+    """File of a picture that takes the place of the alpha channel: not zero where the scene is kept."""
     depth: DepthFile | None = None
     """The z-depth of the picture's pixels."""
+    turned: bool = False
+    """The lens is that of the picture as its EXIF orientation turns it, not as it is stored."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +167,17 @@ def rigid_pose(source: Path, where: str, matrix: Array) -> Array:
         raise InputError(
             source, f"{where}: expected a position below {MAX_COORDINATE:g}, got {translation.tolist()}"
         )
-    # Entries of a rotation are at most 1; larger ones could overflow in the product.
-    error = np.inf if np.abs(rotation).max() > 2 else np.abs(rotation.T @ rotation - np.eye(3)).max()
-    if error > _RIGID_TOLERANCE:
+    scale = float(np.linalg.norm(rotation[:, 0]))
+    # Entries beyond the limit could overflow in the product.
+    usable = 1 / MAX_COORDINATE < scale < MAX_COORDINATE and np.abs(rotation).max() < MAX_COORDINATE
+    rotation = rotation / scale if usable else rotation
+    if not usable or np.abs(rotation.T @ rotation - np.eye(3)).max() > _RIGID_TOLERANCE:
         raise InputError(source, f"{where}: expected a rigid pose, but its rotation is not orthonormal")
+    if abs(scale - 1) > _RIGID_TOLERANCE:
+        # Exporters of scaled objects leave their scale there; positions have it applied.
+        warnings.warn(
+            f"{source}: its rotations are scaled by {scale:.4g}; the scale is removed", stacklevel=2
+        )
     if np.linalg.det(rotation) < 0:
         raise InputError(source, f"{where}: expected a rigid pose, but its rotation mirrors (determinant -1)")
     u, _, vt = np.linalg.svd(rotation)
@@ -145,7 +203,7 @@ def checked_lens(source: Path, where: str, lens: Lens) -> Lens:
                 source, f"{where}: c{axis}: expected a principal point in pixels, got {center:g}"
             )
     distortion = lens.distortion
-    if not all(abs(value) < 1e3 for value in (*distortion.radial, distortion.p1, distortion.p2)):
+    if not all(abs(value) < 1e3 for value in distortion.coefficients):
         raise InputError(source, f"{where}: expected small finite distortion coefficients, got {distortion}")
     return lens
 
@@ -163,20 +221,68 @@ def usable_points(source: Path, positions: Array) -> Array:
     return positions
 
 
-def path_inside(folder: Path, source: Path, where: str, name: str) -> Path:
-    """The file `name` of `folder`; it need not exist.
+def fitted_lens(source: Path, where: str, lens: Lens, picture: Path) -> tuple[Lens, bool]:
+    """`lens` on the pixels that `picture` has; and true when it is that of the picture as EXIF turns it.
 
-    Raises InputError, naming `source` and the field `where`, when the name, with links followed, leaves the
-    folder.
+    A picture of the same shape but another size was shrunk or enlarged after it was calibrated: intrinsics are scaled
+    and a warning says so. Raises InputError, naming the field `where` of `source`, when the shapes differ.
     """
+    width, height = image_size(picture)
+    if (lens.width, lens.height) == (width, height):
+        return lens, False
+    if (lens.width, lens.height) == (height, width) and image_orientation(picture) in _TURNED:
+        return lens, True
+    if _same_shape((lens.width, lens.height), (width, height)):
+        warnings.warn(
+            f"{source}: intrinsics are for {lens.width}x{lens.height} pixels, pictures have {width}x{height}; "
+            "intrinsics are scaled",
+            stacklevel=2,
+        )
+        return lens.resized(width=width, height=height), False
+    turned = "; it was turned after it was calibrated" if (lens.width, lens.height) == (height, width) else ""
+    raise InputError(
+        source,
+        f"{where}: expected the size of {picture.name}, {width}x{height}, got {lens.width}x{lens.height}{turned}",
+    )
+
+
+def _same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """True when one size is the other, shrunk and rounded. Sizes that hardly differ are another picture's."""
+    small, large = sorted((first, second))
+    ratios = [b / a for a, b in zip(small, large, strict=True)]
+    # A side of n pixels was rounded from n - 1/2 to n + 1/2.
+    lowest = max(b / (a + 0.5) for a, b in zip(small, large, strict=True))
+    highest = min(b / (a - 0.5) for a, b in zip(small, large, strict=True))
+    return min(ratios) >= _SHRUNK and lowest <= highest
+
+
+def path_inside(folder: Path, source: Path, where: str, name: str, *, follow_links: bool = False) -> Path:
+    """The file `name` of `folder`; it need not exist. Backslashes are separators where no file has such a name.
+
+    Raises InputError, naming `source` and the field `where`, when the name leaves the folder: by itself, or, unless
+    `follow_links`, through links.
+    """
+    path = _path_inside(folder, source, where, name, follow_links=follow_links)
+    if "\\" not in name or is_file(path):
+        return path
+    return _path_inside(folder, source, where, name.replace("\\", "/"), follow_links=follow_links)
+
+
+def _path_inside(folder: Path, source: Path, where: str, name: str, *, follow_links: bool) -> Path:
     try:
         root = folder.resolve()
         path = (root / name).resolve()
+        spelled = Path(os.path.normpath(root / name))
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(source, f"{where}: {_shown(name)!r} is not a usable file name ({error})") from error
-    if not path.is_relative_to(root):
-        raise InputError(source, f"{where}: {_shown(name)!r} leaves the data set's folder")
-    return path
+    by_name = spelled.is_relative_to(root)
+    if path.is_relative_to(root):
+        # Links within the folder: the file has one name, whichever way leads to it.
+        return path
+    if by_name and follow_links:
+        return spelled
+    link = " through a link, which only `follow_links` allows" if by_name else ""
+    raise InputError(source, f"{where}: {_shown(name)!r} leaves the data set's folder{link}")
 
 
 def _shown(name: str) -> str:
@@ -185,18 +291,87 @@ def _shown(name: str) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether `path` is a file; names that no file can have are none."""
+    """True when `path` is a file; names that no file can have are none."""
     try:
         return path.is_file()
     except (OSError, ValueError):
         return False
 
 
-def existing_file(path: Path, source: Path, where: str) -> Path:
-    """`path`, or InputError, naming `source` and the field `where`, when there is no such file."""
-    if not is_file(path):
-        raise InputError(source, f"{where}: there is no file {str(path)[-200:]}")
-    return path
+class MissingFile(InputError):
+    """A file that a data set lists and does not have."""
+
+
+def existing_file(
+    folder: Path,
+    source: Path,
+    where: str,
+    name: str,
+    *,
+    suffixes: Sequence[str] = ("",),
+    follow_links: bool = False,
+) -> Path:
+    """The file `name` of `folder`, with the first of the suffixes that there is.
+
+    Raises InputError, naming `source` and the field `where`, for names that `path_inside` refuses, and MissingFile
+    when there is no such file.
+    """
+    paths = [
+        path_inside(folder, source, where, name + suffix, follow_links=follow_links) for suffix in suffixes
+    ]
+    for path in paths:
+        if is_file(path):
+            return path
+    raise MissingFile(source, f"{where}: there is no file {str(paths[0])[-200:]}")
+
+
+class MissingPicture(InputError):
+    """A picture that a data set lists and does not have."""
+
+
+def existing_picture(
+    folder: Path,
+    source: Path,
+    where: str,
+    name: str,
+    *,
+    suffixes: Sequence[str] = ("",),
+    follow_links: bool = False,
+) -> Path:
+    """As `existing_file`; of a picture that is not there it raises MissingPicture."""
+    try:
+        return existing_file(folder, source, where, name, suffixes=suffixes, follow_links=follow_links)
+    except MissingFile as error:
+        raise MissingPicture(source, error.problem) from None
+
+
+Record = TypeVar("Record")
+View = TypeVar("View")
+
+
+def present_views(source: Path, records: Sequence[Record], read: Callable[[Record], View]) -> list[View]:
+    """Read the records whose pictures are there, in order; a warning counts the others.
+
+    `read` raises MissingPicture of the others; what it warns of in many views is said once. Raises InputError, naming
+    the first one, when more than half of the pictures are missing, or all but one.
+    """
+    views: list[View] = []
+    missing: list[MissingPicture] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for record in records:
+            try:
+                views.append(read(record))
+            except MissingPicture as error:
+                missing.append(error)
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        warnings.warn(text, stacklevel=2)
+    if missing:
+        counted = f"{len(missing)} of {len(records)} pictures are missing"
+        if 2 * len(missing) > len(records) or len(views) < 2:
+            raise InputError(source, f"{missing[0].problem}; {counted}")
+        warnings.warn(f"{source}: {counted} and left out, the first: {missing[0].problem}", stacklevel=2)
+    return views
 
 
 def every_eighth(source: Path, count: int) -> dict[str, list[int]]:

@@ -1,9 +1,11 @@
-"""Pictures, masks and depth maps of a capture on one pixel grid: decoded, undistorted, cropped, resized."""
+"""Pictures, masks and depth maps of a capture on one pixel lattice: decoded, undistorted, cropped, resized."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,134 +14,264 @@ import torch
 from torch import Tensor
 
 from latentfields.errors import InputError
+from latentfields.progress import progress_bar
 from latentfields.scenes.depth_files import read_depth
 from latentfields.scenes.images import open_picture, quiet_decoding, read_image, read_mask
-from latentfields.scenes.readers.capture import PINHOLE, Capture, DepthFile, PosedImage
-from latentfields.scenes.readers.undistort import blank_border, undistort
-from latentfields.scenes.resampling import resample, resize
+from latentfields.scenes.readers.capture import PINHOLE, Capture, DepthFile, Lens, PosedImage
+from latentfields.scenes.readers.undistort import blank_border, distorted_positions, sampled, undistort
+from latentfields.scenes.resampling import area_averaged, resample, resize
 
 MAX_SCENE_BYTES = 64 * 2**30
 """Scenes whose pixels need more memory are refused before anything is allocated."""
+_SAMPLES = 2
+"""Pictures that are shrunk while they are decoded keep at least so many pixels along each side of a scene's pixel."""
+_KEPT = 128
+"""Pixels are ignored when a mask keeps less of them than this, of 255."""
+_DECODING_BYTES = 2**30
+"""Memory for what is decoded at the same time; a single picture may take more."""
+_BYTES_A_PIXEL, _BYTES_A_REDUCED_PIXEL = 40, 10
+"""About what a stored pixel takes while it is undistorted and resized as it is, or averaged while decoding."""
+_SILENT_SECONDS = 2.0
+_ALIKE = 1.1
+"""Pictures at most so many times as wide and high as the smallest are cropped; larger ones are shrunk before."""
 
 
 @dataclass(frozen=True)
-class Grid:
-    """How stored pictures become those of a scene: `border` pixels off every side, then resized."""
+class Window:
+    """The part of a stored, undistorted picture that the scene shows, in pixels."""
 
-    border: int
-    cropped_width: int
-    cropped_height: int
+    left: int
+    top: int
     width: int
     height: int
 
-    @property
-    def resizes(self) -> bool:
-        """Whether pictures change their size after the crop."""
-        return (self.width, self.height) != (self.cropped_width, self.cropped_height)
+
+@dataclass(frozen=True)
+class PixelPlan:
+    """The way from stored pictures to those of a scene, all of one size: a window of each, resized."""
+
+    windows: tuple[Window, ...]
+    """One for every view."""
+    width: int
+    """Of the scene's pictures, in pixels."""
+    height: int
+
+    def resizes(self, index: int) -> bool:
+        """True when the picture of view `index` changes its size after the crop."""
+        window = self.windows[index]
+        return (self.width, self.height) != (window.width, window.height)
+
+    def reduction(self, index: int) -> int:
+        """Stored pixels along a side that may be averaged while the picture of view `index` is decoded.
+
+        A power of two, which JPEG decoders have short cuts for; 1 where the scene needs the stored pixels.
+        """
+        window = self.windows[index]
+        room = min(window.width // (_SAMPLES * self.width), window.height // (_SAMPLES * self.height))
+        return 1 << max(room.bit_length() - 1, 0)
 
 
-def plan_grid(capture: Capture, *, max_size: int | None) -> Grid:
-    """The grid on which no undistorted picture is blank anywhere, its longer side at most `max_size` pixels.
+def plan_pixels(capture: Capture, *, max_size: int | None) -> PixelPlan:
+    """Windows in which no undistorted picture is blank anywhere, on one lattice of at most `max_size` pixels a side.
 
-    Raises InputError when pictures differ in size, and when the scene would need more than MAX_SCENE_BYTES.
+    Pictures of different sizes share what the smallest show: those that are much larger are shrunk, then all are
+    cropped around their centres, and a warning says how much is lost. Raises InputError when the scene would need
+    more than MAX_SCENE_BYTES.
     """
-    first = capture.views[0]
-    stored = (first.lens.width, first.lens.height)
-    for view in capture.views:
-        size = (view.lens.width, view.lens.height)
-        if size != stored:
-            raise InputError(
-                view.image,
-                f"is {size[0]}x{size[1]}, but {first.name} is {stored[0]}x{stored[1]}; "
-                "all images of a scene must share one size",
-            )
-    lenses = {view.lens: view.image for view in capture.views}
-    border = max(blank_border(lens, source=source) for lens, source in lenses.items())
-    width, height = stored[0] - 2 * border, stored[1] - 2 * border
+    borders = {
+        lens: blank_border(lens, source=source)
+        for lens, source in {view.lens: view.image for view in capture.views}.items()
+    }
+    if len({(view.lens.width, view.lens.height) for view in capture.views}) == 1:
+        # Lenses of one size share the widest border, so that all views show the same window.
+        borders = dict.fromkeys(borders, max(borders.values()))
+    usable = [_inner(view.lens, borders[view.lens]) for view in capture.views]
+    width, height = min(window.width for window in usable), min(window.height for window in usable)
+    windows = tuple(_shared(window, width, height) for window in usable)
     scale = 1.0 if max_size is None else min(1.0, max_size / max(width, height))
-    grid = Grid(
-        border=border,
-        cropped_width=width,
-        cropped_height=height,
-        width=max(1, round(width * scale)),
-        height=max(1, round(height * scale)),
-    )
-    bytes_each = 8 if _depth_files(capture, grid) else 4
-    needed = bytes_each * grid.width * grid.height * len(capture.views)
+    plan = PixelPlan(windows, width=max(1, round(width * scale)), height=max(1, round(height * scale)))
+    _warn_of_losses(capture, usable, plan, shrunk=scale == 1)
+    bytes_each = 8 if _depth_files(capture, plan) else 4
+    needed = bytes_each * plan.width * plan.height * len(capture.views)
     if needed > MAX_SCENE_BYTES:
         raise InputError(
             capture.folder,
-            f"{len(capture.views)} images of {grid.width}x{grid.height} need {needed / 2**30:.0f} GiB; "
+            f"{len(capture.views)} images of {plan.width}x{plan.height} need {needed / 2**30:.0f} GiB; "
             "ask for a smaller max_size",
         )
-    return grid
+    return plan
 
 
-def read_pixels(capture: Capture, grid: Grid) -> tuple[Tensor, Tensor | None]:
+def _inner(lens: Lens, border: int) -> Window:
+    return Window(border, border, lens.width - 2 * border, lens.height - 2 * border)
+
+
+def _shared(window: Window, width: int, height: int) -> Window:
+    """The middle of a window that `width` x `height` pixels show, shrunk where the window is much larger."""
+    shrink = min(window.width / width, window.height / height)
+    shrink = shrink if shrink > _ALIKE else 1.0
+    wide, high = min(window.width, round(shrink * width)), min(window.height, round(shrink * height))
+    return Window(
+        window.left + (window.width - wide) // 2, window.top + (window.height - high) // 2, wide, high
+    )
+
+
+def _warn_of_losses(capture: Capture, before: Sequence[Window], plan: PixelPlan, *, shrunk: bool) -> None:
+    """Say what is lost to pictures of other sizes; `shrunk` when pixels are lost to nothing else."""
+    sizes = len({(view.lens.width, view.lens.height) for view in capture.views})
+    cut = [
+        1 - new.width * new.height / (old.width * old.height)
+        for old, new in zip(before, plan.windows, strict=True)
+    ]
+    about = f"{capture.folder}: its pictures have {sizes} sizes; all are brought to one, {plan.width}x{plan.height}"
+    if max(cut) > 0:
+        worst = capture.views[cut.index(max(cut))].name
+        warnings.warn(f"{about}, which cuts up to {max(cut):.1%} off ({worst})", stacklevel=2)
+    elif shrunk and max(window.width for window in plan.windows) > plan.width:
+        least = min(capture.views, key=lambda view: view.lens.width)
+        warnings.warn(f"{about}, that of the smallest ({least.name})", stacklevel=2)
+
+
+def read_pixels(
+    capture: Capture, plan: PixelPlan, *, ignore: bool = False
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Colours (N, 3, H, W) and straight alpha (N, 1, H, W), uint8; no alpha when every view is opaque.
 
-    Raises InputError when a picture or a mask cannot be decoded or has another size than its view.
+    Masks take the place of the alpha channel; with `ignore` what they leave out is marked in the third result
+    (N, 1, H, W) bool instead, None where that is nothing: there alpha is full and colours are the mean of the rest.
+    Raises InputError when a picture or a mask cannot be decoded or has another size than its view, and when a mask
+    leaves out the whole of it.
     """
     count = len(capture.views)
-    pixels = torch.empty(count, 3, grid.height, grid.width, dtype=torch.uint8)
-    alpha = torch.full((count, 1, grid.height, grid.width), 255, dtype=torch.uint8)
+    pixels = torch.empty(count, 3, plan.height, plan.width, dtype=torch.uint8)
+    alpha = torch.full((count, 1, plan.height, plan.width), 255, dtype=torch.uint8)
+    ignored = torch.zeros(count, 1, plan.height, plan.width, dtype=torch.bool)
 
     def read(index: int) -> None:
-        colors, coverage = _read_view(capture.views[index], grid)
+        colors, coverage, kept = _read_view(capture.views[index], plan, index, ignore=ignore)
         pixels[index] = colors
         if coverage is not None:
             alpha[index] = coverage
+        if kept is not None:
+            left_out = kept < _KEPT
+            if left_out.all():
+                raise InputError(capture.views[index].mask or capture.folder, "leaves out the whole picture")
+            ignored[index] = left_out
+            alpha[index].masked_fill_(left_out, 255)
+            mean = pixels[index][:, ~left_out[0]].float().mean(dim=1).round().to(torch.uint8)
+            pixels[index] = torch.where(left_out, mean[:, None, None], pixels[index])
 
-    _in_threads(read, count)
-    return pixels, None if int(alpha.min()) == 255 else alpha
+    _in_threads(read, [_decoding_bytes(view, plan, index) for index, view in enumerate(capture.views)])
+    opaque, complete = int(alpha.min()) == 255, not bool(ignored.any())
+    return pixels, None if opaque else alpha, None if complete else ignored
 
 
-def read_depth_maps(capture: Capture, grid: Grid) -> Tensor | None:
+def _decoding_bytes(view: PosedImage, plan: PixelPlan, index: int) -> int:
+    """About the memory that reading a view takes for a while."""
+    each = _BYTES_A_PIXEL if plan.reduction(index) == 1 else _BYTES_A_REDUCED_PIXEL
+    return each * view.lens.width * view.lens.height
+
+
+def read_depth_maps(capture: Capture, plan: PixelPlan) -> Tensor | None:
     """Depths (N, 1, H, W) float32 in world units, infinite where nothing is seen.
 
     None when a view has no depth map, and when pictures are resized: averages of depths are no depths. Raises
     InputError when a map cannot be decoded or has another size than its view.
     """
-    files = _depth_files(capture, grid)
+    files = _depth_files(capture, plan)
     if not files:
         return None
-    depth = torch.empty(len(files), 1, grid.height, grid.width)
+    depth = torch.empty(len(files), 1, plan.height, plan.width)
 
     def read(index: int) -> None:
-        depth[index] = _read_depth_map(files[index], capture.views[index], grid)
+        depth[index] = _read_depth_map(files[index], capture.views[index], plan.windows[index])
 
-    _in_threads(read, len(files))
+    _in_threads(read, [_decoding_bytes(view, plan, index) for index, view in enumerate(capture.views)])
     return depth
 
 
-def _depth_files(capture: Capture, grid: Grid) -> list[DepthFile]:
+def _depth_files(capture: Capture, plan: PixelPlan) -> list[DepthFile]:
     """The depth map of every view, or an empty list."""
     files = [view.depth for view in capture.views if view.depth is not None]
-    return files if len(files) == len(capture.views) and not grid.resizes else []
+    resized = any(plan.resizes(index) for index in range(len(capture.views)))
+    return files if len(files) == len(capture.views) and not resized else []
 
 
-def _read_view(view: PosedImage, grid: Grid) -> tuple[Tensor, Tensor | None]:
-    picture = torch.from_numpy(read_image(view.image)).permute(2, 0, 1)[None]
+def _read_view(
+    view: PosedImage, plan: PixelPlan, index: int, *, ignore: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Colours (3, H, W), alpha and what the mask keeps (1, H, W), uint8, each of the latter None where there is none.
+
+    Colours are averages of what the mask keeps.
+    """
+    reduction = plan.reduction(index)
+    picture = torch.from_numpy(read_image(view.image, reduction=reduction, upright=view.turned))
+    picture = picture.permute(2, 0, 1)[None]
     pixels, alpha = picture[:, :3], picture[:, 3:] if picture.shape[1] == 4 else None
     if view.mask is not None:
-        mask = read_mask(view.mask)
-        _check_size(view.mask, (mask.shape[1], mask.shape[0]), view)
-        alpha = torch.from_numpy(mask)[None, None]
-    if view.lens.distortion != PINHOLE:
-        pixels, alpha = resample(pixels, alpha, lambda planes: undistort(planes, view.lens))
-    pixels, alpha = _cropped(pixels, grid), None if alpha is None else _cropped(alpha, grid)
-    if grid.resizes:
-        pixels, alpha = resize(pixels, alpha, width=grid.width, height=grid.height)
-    return pixels[0], None if alpha is None else alpha[0]
+        with open_picture(view.mask) as mask:
+            _check_size(view.mask, mask.size, view)
+        mask_values = torch.from_numpy(read_mask(view.mask, reduction=reduction))[None, None]
+        if ignore:
+            return _read_kept(view, pixels, alpha, mask_values, plan, index)
+        alpha = mask_values
+    pixels, alpha = _brought(pixels, alpha, view.lens, plan, index)
+    return pixels[0], None if alpha is None else alpha[0], None
 
 
-def _read_depth_map(depth: DepthFile, view: PosedImage, grid: Grid) -> Tensor:
+def _read_kept(
+    view: PosedImage, pixels: Tensor, alpha: Tensor | None, mask: Tensor, plan: PixelPlan, index: int
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """As `_read_view`: nothing of what `mask` leaves out goes into any colour or alpha."""
+    # Pixels averaged while decoding are kept where all of them are.
+    kept = torch.where(mask >= (_KEPT if plan.reduction(index) == 1 else 255), 255, 0).to(torch.uint8)
+    if alpha is None:
+        colors, coverage = _brought(pixels, kept, view.lens, plan, index)
+        assert coverage is not None
+        return colors[0], None, coverage[0]
+    weight = torch.where(kept > 0, alpha, 0)
+    colors, _ = _brought(pixels, weight, view.lens, plan, index)
+    alphas, coverage = _brought(alpha.expand(-1, 3, -1, -1), kept, view.lens, plan, index)
+    assert coverage is not None
+    return colors[0], alphas[0, :1], coverage[0]
+
+
+def _brought(
+    pixels: Tensor, alpha: Tensor | None, lens: Lens, plan: PixelPlan, index: int
+) -> tuple[Tensor, Tensor | None]:
+    """Decoded pictures undistorted, cropped and resized as planned for view `index`; as in `resample`."""
+    window, reduction = plan.windows[index], plan.reduction(index)
+    if reduction > 1:
+        # About one sample for every pixel that decoding left, so that none is passed over.
+        samples = -(-window.width // (reduction * plan.width))
+        positions = _sample_positions(lens, window, plan, samples=samples) / reduction
+        return resample(
+            pixels,
+            alpha,
+            lambda planes: area_averaged(sampled(planes, positions), width=plan.width, height=plan.height),
+        )
+    if lens.distortion != PINHOLE:
+        pixels, alpha = resample(pixels, alpha, lambda planes: undistort(planes, lens))
+    pixels, alpha = _cropped(pixels, window), None if alpha is None else _cropped(alpha, window)
+    if plan.resizes(index):
+        pixels, alpha = resize(pixels, alpha, width=plan.width, height=plan.height)
+    return pixels, alpha
+
+
+def _sample_positions(lens: Lens, window: Window, plan: PixelPlan, *, samples: int) -> Tensor:
+    """(samples H, samples W, 2) positions in the stored picture of evenly spread samples of the scene's pixels."""
+    columns = (torch.arange(samples * plan.width) + 0.5) * (window.width / (samples * plan.width))
+    rows = (torch.arange(samples * plan.height) + 0.5) * (window.height / (samples * plan.height))
+    return distorted_positions(lens, columns=window.left + columns, rows=window.top + rows)
+
+
+def _read_depth_map(depth: DepthFile, view: PosedImage, window: Window) -> Tensor:
     with open_picture(depth.file) as picture:
         _check_size(depth.file, picture.size, view)
         values = torch.from_numpy(read_depth(depth.file, unit=depth.unit))[None, None]
     if view.lens.distortion != PINHOLE:
         values = undistort(values, view.lens, mode="nearest")
-    return _cropped(values, grid)[0]
+    return _cropped(values, window)[0]
 
 
 def _check_size(file: Path, size: tuple[int, int], view: PosedImage) -> None:
@@ -149,17 +281,26 @@ def _check_size(file: Path, size: tuple[int, int], view: PosedImage) -> None:
         )
 
 
-def _cropped(planes: Tensor, grid: Grid) -> Tensor:
-    rows = slice(grid.border, grid.border + grid.cropped_height)
-    columns = slice(grid.border, grid.border + grid.cropped_width)
+def _cropped(planes: Tensor, window: Window) -> Tensor:
+    rows = slice(window.top, window.top + window.height)
+    columns = slice(window.left, window.left + window.width)
     return planes[..., rows, columns]
 
 
-def _in_threads(read: Callable[[int], None], count: int) -> None:
-    """Call `read` for every index: decoders release the interpreter lock.
+def _in_threads(read: Callable[[int], None], sizes: Sequence[int]) -> None:
+    """Call `read` for the index of every entry of `sizes`, the bytes that it takes: decoders release the interpreter's
+    lock.
 
-    Few threads, because each holds a picture of full size.
+    Few threads, because each holds a picture of full size. A bar says how far it is when it lasts.
     """
-    with quiet_decoding(), ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(read, range(count)):
-            pass
+    threads = max(1, min(4, os.cpu_count() or 1, _DECODING_BYTES // max(sizes)))
+    with quiet_decoding(), ThreadPoolExecutor(max_workers=threads) as pool:
+        started = time.monotonic()
+        bar = None
+        for done, _ in enumerate(pool.map(read, range(len(sizes))), start=1):
+            if bar is not None:
+                bar.update()
+            elif time.monotonic() - started > _SILENT_SECONDS and done < len(sizes):
+                bar = progress_bar("pictures", total=len(sizes), unit="picture", initial=done)
+        if bar is not None:
+            bar.close()

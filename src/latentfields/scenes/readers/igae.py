@@ -5,21 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentfields.errors import InputError
-from latentfields.scenes.readers.capture import Capture
+from latentfields.scenes.readers.capture import Capture, present_views
 from latentfields.scenes.readers.json_fields import read_json
 from latentfields.scenes.readers.transforms_json import read_frame
 
 FILE = "transforms_opencv.json"
 
 
-def read_igae(folder: Path) -> Capture:
+def read_igae(folder: Path, *, follow_links: bool = False) -> Capture:
     """The capture in an IG-AE folder; poses in the file are camera-to-world, x right, y down, z forward.
 
     The first tenth of the listed frames (at least one) is the test split, the rest the training split, as
     in the paper's experiments. Raises InputError naming the file and field at fault.
     """
     file = folder / FILE
-    views = [read_frame(folder, frame, axes="opencv") for frame in read_json(file).objects("frames")]
+    frames = read_json(file).objects("frames")
+    views = present_views(
+        file, frames, lambda frame: read_frame(folder, frame, axes="opencv", follow_links=follow_links)
+    )
     if len(views) < 2:
         raise InputError(file, "frames: expected at least 2 to split into train and test, got 1")
     tests = max(1, len(views) // 10)

@@ -24,7 +24,7 @@ class JsonObject:
         self._values = values
 
     def __contains__(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """True when the field is there and not null."""
         return self._values.get(name) is not None
 
     def place(self, name: str) -> str:
@@ -50,9 +50,18 @@ class JsonObject:
             raise self.fail(name, f"expected a finite number, got {number}")
         return number
 
+    def integer(self, name: str) -> int:
+        """A whole number; the field must be there."""
+        number = self.number(name)
+        if number != round(number):
+            raise self.fail(name, f"expected a whole number, got {number:g}")
+        return round(number)
+
     def flag(self, name: str) -> bool:
-        """A truth value; false when the field is not there."""
+        """A truth value, or 0 or 1; false when the field is not there."""
         value = self._values.get(name, False)
+        if isinstance(value, int) and value in (0, 1):
+            return bool(value)
         if not isinstance(value, bool):
             raise self.fail(name, f"expected true or false, got {_shown(value)}")
         return value
@@ -105,7 +114,7 @@ class JsonObject:
 def read_json(path: Path) -> JsonObject:
     """The object in a JSON file. Raises InputError when the file is not JSON or holds something else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

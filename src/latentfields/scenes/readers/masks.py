@@ -11,16 +11,24 @@ from latentfields.scenes.readers.capture import Capture, PosedImage, is_file, pa
 FOLDER = "masks"
 
 
-def with_folder_masks(capture: Capture) -> Capture:
+def with_folder_masks(capture: Capture, *, follow_links: bool = False) -> Capture:
     """The capture with the masks in its folder masks/, or unchanged where it has none or names masks itself.
 
-    The mask of images/a/b.jpg is masks/a/b.jpg.png, as COLMAP has it, or masks/a/b.png. Raises InputError
-    when an image has none.
+    The mask of images/a/b.jpg is masks/a/b.jpg.png, as COLMAP has it, or masks/a/b.png. Raises InputError, naming the
+    first one, when an image has none and others have.
     """
     folder = capture.folder / FOLDER
-    if not folder.is_dir() or any(view.mask for view in capture.views):
+    if any(view.mask for view in capture.views):
+        without = next((view.name for view in capture.views if view.mask is None), None)
+        if without is not None:
+            raise InputError(
+                capture.folder, f"has masks, but none for {without}; expected one for every image"
+            )
         return capture
-    return replace(capture, views=[replace(view, mask=_mask_of(folder, view)) for view in capture.views])
+    if not folder.is_dir():
+        return capture
+    views = [replace(view, mask=_mask_of(folder, view, follow_links=follow_links)) for view in capture.views]
+    return replace(capture, views=views)
 
 
 def without_masks(capture: Capture) -> Capture:
@@ -28,11 +36,12 @@ def without_masks(capture: Capture) -> Capture:
     return replace(capture, views=[replace(view, mask=None) for view in capture.views])
 
 
-def _mask_of(folder: Path, view: PosedImage) -> Path:
+def _mask_of(folder: Path, view: PosedImage, *, follow_links: bool) -> Path:
     parts = PurePosixPath(view.name).parts
     name = PurePosixPath(*(parts[1:] if len(parts) > 1 else parts))
     for candidate in (f"{name}.png", str(name.with_suffix(".png"))):
-        path = path_inside(folder.parent, folder, "mask", f"{FOLDER}/{candidate}")
+        name_inside = f"{FOLDER}/{candidate}"
+        path = path_inside(folder.parent, folder, "mask", name_inside, follow_links=follow_links)
         if is_file(path):
             return path
     raise InputError(

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from latentfields.scenes.readers.capture import Capture, PosedImage, every_eighth, existing_file, path_inside
+from latentfields.scenes.readers.capture import (
+    Capture,
+    PosedImage,
+    every_eighth,
+    existing_file,
+    path_inside,
+    present_views,
+)
 from latentfields.scenes.readers.json_fields import JsonObject, read_json
 from latentfields.scenes.readers.point_cloud import read_ply
 from latentfields.scenes.readers.transforms_json import read_frame
@@ -13,7 +20,7 @@ from latentfields.scenes.readers.transforms_json import read_frame
 FILE = "transforms.json"
 
 
-def read_nerfstudio(folder: Path) -> Capture:
+def read_nerfstudio(folder: Path, *, follow_links: bool = False) -> Capture:
     """The capture in a Nerfstudio folder; poses in the file are camera-to-world in OpenGL axes.
 
     Views are ordered by name. The splits are the lists train_filenames, val_filenames and test_filenames
@@ -22,31 +29,48 @@ def read_nerfstudio(folder: Path) -> Capture:
     the file and field at fault.
     """
     meta = read_json(folder / FILE)
-    views = [read_frame(folder, frame, axes="opengl") for frame in meta.objects("frames")]
+    frames = meta.objects("frames")
+    views = present_views(
+        meta.source,
+        frames,
+        lambda frame: read_frame(folder, frame, axes="opengl", follow_links=follow_links),
+    )
     views.sort(key=lambda view: view.name)
     points = colors = None
     if "ply_file_path" in meta:
-        name = meta.text("ply_file_path")
-        file = path_inside(folder, meta.source, "ply_file_path", name)
-        points, colors = read_ply(existing_file(file, meta.source, "ply_file_path"))
-    splits = _listed_splits(folder, meta, views) or every_eighth(meta.source, len(views))
+        field = "ply_file_path"
+        name = meta.text(field)
+        points, colors = read_ply(existing_file(folder, meta.source, field, name, follow_links=follow_links))
+    listed = _listed_splits(folder, meta, frames, views, follow_links=follow_links)
+    splits = listed or every_eighth(meta.source, len(views))
     return Capture(folder=folder, views=views, splits=splits, points=points, point_colors=colors)
 
 
 def _listed_splits(
-    folder: Path, meta: JsonObject, views: Sequence[PosedImage]
+    folder: Path,
+    meta: JsonObject,
+    frames: Sequence[JsonObject],
+    views: Sequence[PosedImage],
+    *,
+    follow_links: bool,
 ) -> Mapping[str, Sequence[int]] | None:
     if not any(f"{split}_filenames" in meta for split in ("train", "val", "test")):
         return None
     index_of = {view.image: index for index, view in enumerate(views)}
+
+    def file_of(field: str, name: str) -> Path:
+        return path_inside(folder, meta.source, field, name, follow_links=follow_links)
+
+    listed = {file_of("frames", frame.text("file_path")) for frame in frames}
     splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for split, indices in splits.items():
         field = f"{split}_filenames"
         for name in meta.texts(field) if field in meta else ():
-            file = path_inside(folder, meta.source, field, name)
-            if file not in index_of:
+            file = file_of(field, name)
+            if file in index_of:
+                indices.append(index_of[file])
+            elif file not in listed:  # Frames whose picture is missing were left out, and counted.
                 raise meta.fail(field, f"{name!r} is not among the frames")
-            indices.append(index_of[file])
     splits["test"] = splits["test"] or splits["val"]
     for split in ("train", "test"):
         if not splits[split]:

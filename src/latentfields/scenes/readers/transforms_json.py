@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from latentfields.scenes.images import image_size
 from latentfields.scenes.readers.capture import (
     DepthFile,
     Distortion,
+    DistortionModel,
     Lens,
     PosedImage,
     checked_lens,
     existing_file,
-    is_file,
-    path_inside,
+    existing_picture,
+    fitted_lens,
     rigid_pose,
 )
 from latentfields.scenes.readers.json_fields import JsonObject
@@ -25,36 +26,46 @@ from latentfields.scenes.readers.json_fields import JsonObject
 OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 """Right factor of a camera-to-world pose: x right, y down, z forward becomes x right, y up, z backward."""
 
-_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
+_POLYNOMIAL = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
+_FISHEYE = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE")
+_COEFFICIENTS = ("k1", "k2", "k3", "k4", "p1", "p2", "k5", "k6", "sx1", "sy1")
 _MILLIMETRE = 1e-3
 """The unit of depth maps in metres that state none, as in Nerfstudio."""
 
 
-def read_frame(folder: Path, frame: JsonObject, *, axes: Literal["opengl", "opencv"]) -> PosedImage:
-    """One entry of "frames" whose pose is given in `axes`.
+def read_frame(
+    folder: Path, frame: JsonObject, *, axes: Literal["opengl", "opencv"], follow_links: bool = False
+) -> PosedImage:
+    """One entry of "frames" whose pose is given in `axes`; `follow_links` as for `load_scene`.
 
     Raises InputError when the image is missing, lies outside of `folder` or has not the stated size, when
     the pose is not rigid, and when the intrinsics are missing or impossible.
     """
-    image = _image_file(folder, frame)
+    image = _image_file(folder, frame, follow_links=follow_links)
+    lens, turned = read_lens(frame, image)
     pose = rigid_pose(frame.source, frame.place("transform_matrix"), frame.matrix("transform_matrix"))
     return PosedImage(
         name=image.relative_to(folder.resolve()).as_posix(),
         image=image,
         pose=pose if axes == "opengl" else pose @ OPENCV_TO_OPENGL,
-        lens=read_lens(frame, image),
-        mask=_side_file(folder, frame, "mask_path"),
-        depth=_depth_file(folder, frame),
+        lens=lens,
+        mask=_side_file(folder, frame, "mask_path", follow_links=follow_links),
+        depth=_depth_file(folder, frame, follow_links=follow_links),
+        turned=turned,
     )
 
 
-def read_lens(frame: JsonObject, image: Path) -> Lens:
-    """Intrinsics of a frame: fl_x, fl_y, cx, cy, w, h, or camera_angle_x (radians); k1 to k4, p1, p2."""
-    width, height = image_size(image)
-    for name, size in (("w", width), ("h", height)):
-        if name in frame and frame.number(name) != size:
-            raise frame.fail(name, f"is {frame.number(name):g}, but {image.name} is {width}x{height}")
-    _check_model(frame)
+def read_lens(frame: JsonObject, image: Path) -> tuple[Lens, bool]:
+    """Intrinsics of a frame: fl_x, fl_y, cx, cy, w, h, or camera_angle_x (radians), and lens coefficients.
+
+    Where w and h are not those of the picture, but its shape is the same, intrinsics are scaled to the picture, with
+    a warning; where they are those of the picture as its EXIF orientation turns it, the second value is true.
+    """
+    stored = image_size(image)
+    stated = tuple(
+        frame.integer(name) if name in frame else size for name, size in zip(("w", "h"), stored, strict=True)
+    )
+    width, height = stated
     fx = frame.number("fl_x") if "fl_x" in frame else _focal_from_angle(frame, "camera_angle_x", width)
     if "fl_y" in frame:
         fy = frame.number("fl_y")
@@ -67,11 +78,28 @@ def read_lens(frame: JsonObject, image: Path) -> Lens:
         fy=fy,
         cx=frame.number("cx", default=width / 2),
         cy=frame.number("cy", default=height / 2),
-        distortion=Distortion(
-            **{name: frame.number(name, default=0.0) for name in ("k1", "k2", "k3", "k4", "p1", "p2")}
-        ),
+        distortion=_distortion(frame),
     )
-    return checked_lens(frame.source, frame.where, lens)
+    return fitted_lens(
+        frame.source, frame.place("w, h"), checked_lens(frame.source, frame.where, lens), image
+    )
+
+
+def _distortion(frame: JsonObject) -> Distortion:
+    """The lens's coefficients. Raises InputError for camera models that are not read."""
+    model = frame.text("camera_model") if "camera_model" in frame else "OPENCV"
+    known = (*_POLYNOMIAL, *_FISHEYE, "FULL_OPENCV")
+    if model not in known:
+        raise frame.fail("camera_model", f"{model} is not supported; expected one of {', '.join(known)}")
+    kind: DistortionModel = "polynomial"
+    if model in _FISHEYE or frame.flag("is_fisheye"):
+        kind = "fisheye"
+    elif model == "FULL_OPENCV":
+        kind = "rational"
+    # k3 and k4 of OPENCV are Nerfstudio's, coefficients of r^6 and r^8.
+    names = _COEFFICIENTS[:6] if kind == "polynomial" else _COEFFICIENTS
+    values: dict[str, Any] = {name: frame.number(name, default=0.0) for name in names}
+    return Distortion(model=kind, **values)
 
 
 def _focal_from_angle(frame: JsonObject, name: str, size: int) -> float:
@@ -83,31 +111,24 @@ def _focal_from_angle(frame: JsonObject, name: str, size: int) -> float:
     return 0.5 * size / math.tan(0.5 * angle)
 
 
-def _check_model(frame: JsonObject) -> None:
-    model = frame.text("camera_model") if "camera_model" in frame else "OPENCV"
-    if model not in _MODELS or frame.flag("is_fisheye"):
-        raise frame.fail("camera_model", f"{model} is not supported; expected one of {', '.join(_MODELS)}")
-
-
-def _image_file(folder: Path, frame: JsonObject) -> Path:
-    name, where = frame.text("file_path"), frame.place("file_path")
-    path = path_inside(folder, frame.source, where, name)
+def _image_file(folder: Path, frame: JsonObject, *, follow_links: bool) -> Path:
+    name = frame.text("file_path")
     # NeRF-synthetic leaves the extension out.
-    with_suffix = path_inside(folder, frame.source, where, f"{name}.png")
-    if not is_file(path) and is_file(with_suffix):
-        return with_suffix
-    return existing_file(path, frame.source, where)
+    where = frame.place("file_path")
+    return existing_picture(
+        folder, frame.source, where, name, suffixes=("", ".png"), follow_links=follow_links
+    )
 
 
-def _side_file(folder: Path, frame: JsonObject, field: str) -> Path | None:
+def _side_file(folder: Path, frame: JsonObject, field: str, *, follow_links: bool) -> Path | None:
     if field not in frame:
         return None
-    where = frame.place(field)
-    return existing_file(path_inside(folder, frame.source, where, frame.text(field)), frame.source, where)
+    where, name = frame.place(field), frame.text(field)
+    return existing_file(folder, frame.source, where, name, follow_links=follow_links)
 
 
-def _depth_file(folder: Path, frame: JsonObject) -> DepthFile | None:
-    file = _side_file(folder, frame, "depth_file_path")
+def _depth_file(folder: Path, frame: JsonObject, *, follow_links: bool) -> DepthFile | None:
+    file = _side_file(folder, frame, "depth_file_path", follow_links=follow_links)
     if file is None:
         return None
     unit = frame.number("depth_unit_scale_factor", default=_MILLIMETRE)

@@ -1,8 +1,10 @@
+import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from helpers.scene_files import (
     SphereViews,
@@ -85,6 +87,29 @@ def test_opaque_pictures_are_normalised_by_their_points(tmp_path: Path) -> None:
             (60, 61),
             Distortion(k1=0.1, k2=-0.2, p1=0.01, p2=0.02),
         ),
+        (
+            5,
+            [60.0, 61.0, 24.0, 20.0, 0.1, -0.2, 0.3, -0.4],
+            (60, 61),
+            Distortion(k1=0.1, k2=-0.2, k3=0.3, k4=-0.4, model="fisheye"),
+        ),
+        (
+            6,
+            [60.0, 61.0, 24.0, 20.0, 0.1, -0.2, 0.01, 0.02, 0.3, 0.4, 0.5, 0.6],
+            (60, 61),
+            Distortion(k1=0.1, k2=-0.2, p1=0.01, p2=0.02, k3=0.3, k4=0.4, k5=0.5, k6=0.6, model="rational"),
+        ),
+        (7, [60.0, 61.0, 24.0, 20.0, 0.9], (60, 61), Distortion(omega=0.9, model="fov")),
+        (8, [60.0, 24.0, 20.0, 0.1], (60, 60), Distortion(k1=0.1, model="fisheye")),
+        (9, [60.0, 24.0, 20.0, 0.1, 0.2], (60, 60), Distortion(k1=0.1, k2=0.2, model="fisheye")),
+        (
+            10,
+            [60.0, 61.0, 24.0, 20.0, 0.1, -0.2, 0.01, 0.02, 0.3, 0.4, 0.05, 0.06],
+            (60, 61),
+            Distortion(
+                k1=0.1, k2=-0.2, p1=0.01, p2=0.02, k3=0.3, k4=0.4, sx1=0.05, sy1=0.06, model="fisheye"
+            ),
+        ),
     ],
 )
 def test_camera_models(
@@ -101,18 +126,20 @@ def test_camera_models(
     assert lens.distortion == distortion
 
 
-def test_fisheye_is_refused(binary: Path, text: Path) -> None:
-    patch(binary / "sparse" / "0" / "cameras.bin", 12, struct.pack("<i", 5))
+def test_unknown_models_are_refused(binary: Path) -> None:
+    patch(binary / "sparse" / "0" / "cameras.bin", 12, struct.pack("<i", 11))
     with pytest.raises(
-        InputError, match=r"cameras\.bin: camera 7: model number 5 is not supported; expected one of"
+        InputError, match=r"cameras\.bin: camera 7: model number 11 is not supported; expected one of"
     ):
         read_colmap(binary)
 
 
-def test_fisheye_in_text_is_refused(text: Path) -> None:
+def test_unknown_models_in_text_are_refused(text: Path) -> None:
     file = text / "sparse" / "cameras.txt"
-    file.write_text(file.read_text().replace("PINHOLE", "OPENCV_FISHEYE"))
-    with pytest.raises(InputError, match=r"cameras\.txt: camera 7: model OPENCV_FISHEYE is not supported"):
+    file.write_text(file.read_text().replace("PINHOLE", "RAD_TAN_THIN_PRISM_FISHEYE"))
+    with pytest.raises(
+        InputError, match=r"cameras\.txt: camera 7: model RAD_TAN_THIN_PRISM_FISHEYE is not supported"
+    ):
         read_colmap(text)
 
 
@@ -187,17 +214,117 @@ def test_impossible_focal_length_and_point(binary: Path) -> None:
 
 def test_pictures_of_another_size(binary: Path) -> None:
     patch(binary / "sparse" / "0" / "cameras.bin", 16, struct.pack("<Q", 96))
-    with pytest.raises(InputError, match=r"view_11\.png: is 48x40, but camera 7 is 96x40"):
+    with pytest.raises(
+        InputError, match=r"images\.bin: camera 7: expected the size of view_11\.png, 48x40, got 96x40"
+    ):
         read_colmap(binary)
 
 
 def test_missing_files(binary: Path) -> None:
     (binary / "images" / "view_04.png").unlink()
-    with pytest.raises(InputError, match=r"images\.bin: image 'view_04\.png': there is no file"):
+    with pytest.warns(
+        UserWarning, match=r"1 of 12 pictures .* the first: image 'view_04\.png': there is no file"
+    ):
+        capture = read_colmap(binary)
+    assert [view.name for view in capture.views] == [name for name in VIEWS.names if "04" not in name]
+    assert capture.splits["test"] == [0, 8]
+    for index in range(5, 12):
+        (binary / "images" / f"view_{index:02d}.png").unlink()
+    with pytest.raises(
+        InputError, match=r"images\.bin: image 'view_11\.png': there is no file.*; 8 of 12 pictures"
+    ):
         read_colmap(binary)
     (binary / "sparse" / "0" / "points3D.bin").unlink()
     with pytest.raises(InputError, match=r"sparse model: there is no file .*points3D\.bin"):
         read_colmap(binary)
+
+
+def without_blank_lines(text: Path) -> Path:
+    file = text / "sparse" / "images.txt"
+    lines = [line for line in file.read_text().splitlines() if line.strip()]
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_text_without_blank_lines(text: Path, ending: str, mark: str) -> None:
+    expected = read_colmap(text).views
+    file = without_blank_lines(text)
+    file.write_bytes((mark + file.read_text().replace("\n", ending)).encode())
+    found = read_colmap(text).views
+    assert [view.name for view in found] == [view.name for view in expected]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.pose, other.pose)
+
+
+@pytest.mark.parametrize("name", ["0001", "2021 05 06.png", "my 2 pictures.png", "10 20"])
+def test_names_that_look_like_numbers(text: Path, name: str) -> None:
+    """The second image follows one without observations, whose blank line is gone."""
+    (text / "images" / "view_01.png").rename(text / "images" / name)
+    file = without_blank_lines(text)
+    file.write_text(file.read_text().replace("view_01.png", name))
+    names = {view.name for view in read_colmap(text).views}
+    assert names == {*VIEWS.names} - {"images/view_01.png"} | {f"images/{name}"}
+
+
+def test_observations_are_no_images(text: Path) -> None:
+    """Even those whose numbers might be a unit quaternion."""
+    file = text / "sparse" / "images.txt"
+    file.write_text(file.read_text().replace("1.0 2.0 -1 5.0 6.0 12", "1 1 0 0 0 0 0 0 7 5 6 12"))
+    assert len(read_colmap(text).views) == 12
+
+
+def test_backslashes_are_separators(tmp_path: Path) -> None:
+    names = tuple(name.replace("images/", "images/left/") for name in VIEWS.names)
+    folder = write_colmap_text(tmp_path, SphereViews(VIEWS.cameras, VIEWS.rgba, names), POINTS)
+    file = folder / "sparse" / "images.txt"
+    file.write_text(file.read_text().replace("left/", "left\\"))
+    assert [view.name for view in read_colmap(folder).views] == list(names)
+
+
+def model_of_some(folder: Path, model: str, count: int) -> None:
+    """A sparse model of the first views beside what `folder` holds."""
+    part = SphereViews(VIEWS.cameras[torch.arange(count)], VIEWS.rgba[:count], VIEWS.names[:count])
+    written = write_colmap_binary(folder.parent / "part", part, POINTS)
+    (folder / model).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(written / "sparse" / "0", folder / model)
+
+
+@pytest.mark.parametrize("other", ["sparse/1", "sparse/10", "colmap/sparse/1"])
+def test_the_largest_of_several_models_is_read(binary: Path, other: str) -> None:
+    (binary / "sparse" / "0").rename(binary / "moved")
+    model_of_some(binary, "sparse/0", 3)
+    (binary / other).parent.mkdir(parents=True, exist_ok=True)
+    (binary / "moved").rename(binary / other)
+    with pytest.warns(
+        UserWarning, match=rf"has 2 sparse models; {other}, the one with the most pictures \(12\)"
+    ):
+        assert len(read_colmap(binary).views) == 12
+    assert len(read_colmap(binary, model=Path("sparse/0")).views) == 3
+
+
+@pytest.mark.parametrize("place", ["sparse/1", "colmap/sparse/1", "colmap/sparse/0"])
+def test_models_under_another_number(binary: Path, place: str) -> None:
+    (binary / place).parent.mkdir(parents=True, exist_ok=True)
+    (binary / "sparse" / "0").rename(binary / place)
+    assert len(load_scene(binary)) == 12
+
+
+def test_a_model_elsewhere(binary: Path) -> None:
+    elsewhere = binary.parent / "reconstruction"
+    (binary / "sparse" / "0").rename(elsewhere)
+    with pytest.raises(InputError, match="is not a scene"):
+        load_scene(binary)
+    scene = load_scene(binary, model=elsewhere)
+    assert len(scene) == 12
+    assert scene.reading.model == str(elsewhere)
+    with pytest.raises(
+        InputError, match=r"images: has no sparse model; expected cameras\.bin or cameras\.txt"
+    ):
+        load_scene(binary, model="images")
+    with pytest.raises(InputError, match="model: is a folder of COLMAP's; expected the `format` colmap"):
+        load_scene(binary, model=elsewhere, format="nerfstudio")
 
 
 def test_names_may_not_leave_the_folder(binary: Path) -> None:

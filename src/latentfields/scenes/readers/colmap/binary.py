@@ -61,7 +61,7 @@ def read_images(path: Path) -> list[ColmapImage]:
 
 
 def read_observations(path: Path) -> list[ColmapObservations]:
-    """What every image of `read_images` observes. Raises InputError when the file is damaged."""
+    """Read what every image of `read_images` observes. Raises InputError when the file is damaged."""
     observations = []
     with _opened(path) as records:
         for _ in range(records.count("images", at_least=73)):

@@ -1,15 +1,15 @@
-"""COLMAP folders: images/ and a sparse model in sparse/0, sparse or colmap/sparse/0."""
+"""COLMAP folders: images/ and a sparse model in sparse/0, sparse, colmap/sparse/0, or under another number."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from latentfields.errors import InputError
-from latentfields.scenes.images import image_size
 from latentfields.scenes.readers.capture import (
     Array,
     Capture,
@@ -19,42 +19,97 @@ from latentfields.scenes.readers.capture import (
     checked_lens,
     every_eighth,
     existing_file,
-    path_inside,
+    existing_picture,
+    fitted_lens,
+    present_views,
     rigid_pose,
 )
 from latentfields.scenes.readers.colmap import binary as colmap_binary
 from latentfields.scenes.readers.colmap import text as colmap_text
-from latentfields.scenes.readers.colmap.model import ColmapCamera, ColmapImage
+from latentfields.scenes.readers.colmap.model import ColmapCamera, ColmapImage, distortion_kind
 from latentfields.scenes.readers.transforms_json import OPENCV_TO_OPENGL
 
 MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0")
-"""Where a sparse model is looked for, in this order."""
+"""Where a sparse model is looked for, in this order, and in the numbered folders beside 0."""
 IMAGE_FOLDER = "images"
 
 
-def model_folder(folder: Path) -> Path | None:
-    """The folder of the sparse model of a data set, or None."""
-    for name in MODEL_FOLDERS:
-        if any((folder / name / file).is_file() for file in ("cameras.bin", "cameras.txt")):
-            return folder / name
-    return None
+def model_folders(folder: Path) -> list[Path]:
+    """The folders of all sparse models of a data set, in the order of MODEL_FOLDERS, those with other numbers last."""
+    numbered = [
+        path
+        for parent in ("sparse", "colmap/sparse")
+        for path in sorted((folder / parent).glob("[0-9]*"), key=lambda path: (len(path.name), path.name))
+    ]
+    candidates = dict.fromkeys([*(folder / name for name in MODEL_FOLDERS), *numbered])
+    return [path for path in candidates if _is_model(path)]
 
 
-def read_colmap(folder: Path) -> Capture:
-    """The capture of the registered images of a COLMAP folder, ordered by name; every eighth is a test view.
+def _is_model(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in ("cameras.bin", "cameras.txt"))
 
-    Binary files are preferred to text files. Raises InputError naming the file and field at fault.
+
+def chosen_model(folder: Path, *, follow_links: bool = False) -> Path:
+    """The folder of the sparse model of a data set.
+
+    COLMAP leaves several where it could not join all pictures: the one with the most pictures is taken, and a warning
+    says so. Raises InputError when there is none, and when there are several and one of them is damaged.
     """
-    model = model_folder(folder)
-    if model is None:
+    found = model_folders(folder)
+    if not found:
         raise InputError(
             folder, f"has no sparse model; looked for cameras.bin or .txt in {', '.join(MODEL_FOLDERS)}"
         )
+    if len(found) == 1:
+        return found[0]
+    counts = [_registered(model, follow_links=follow_links) for model in found]
+    model = found[counts.index(max(counts))]
+    warnings.warn(
+        f"{folder}: has {len(found)} sparse models; {model.relative_to(folder)}, the one with the most pictures "
+        f"({max(counts)}), is read",
+        stacklevel=2,
+    )
+    return model
+
+
+def model_elsewhere(folder: Path, model: Path) -> Path:
+    """The folder of a sparse model that was asked for: in the data set's `folder`, or as it is named.
+
+    Raises InputError when it holds none.
+    """
+    for candidate in (folder / model, model):
+        if _is_model(candidate):
+            return candidate
+    raise InputError(model, "has no sparse model; expected cameras.bin or cameras.txt")
+
+
+def _registered(model: Path, *, follow_links: bool) -> int:
+    """The number of pictures in a model."""
+    _, images, _ = _files(model, follow_links=follow_links)
+    return len((colmap_binary if images.suffix == ".bin" else colmap_text).read_images(images))
+
+
+def _files(model: Path, *, follow_links: bool) -> tuple[Path, Path, Path]:
+    """cameras, images and points3D, binary where there are binary ones. Raises InputError when one is missing."""
     suffix = ".bin" if (model / "cameras.bin").is_file() else ".txt"
-    files = [model / f"{name}{suffix}" for name in ("cameras", "images", "points3D")]
-    for file in files:
-        existing_file(file, folder, "sparse model")
-    parser = colmap_binary if suffix == ".bin" else colmap_text
+    cameras, images, points = (
+        existing_file(model, model, "sparse model", f"{name}{suffix}", follow_links=follow_links)
+        for name in ("cameras", "images", "points3D")
+    )
+    return cameras, images, points
+
+
+def read_colmap(folder: Path, *, model: Path | None = None, follow_links: bool = False) -> Capture:
+    """The capture of the registered images of a COLMAP folder, ordered by name; every eighth is a test view.
+
+    Binary files are preferred to text files. Of several models the one with the most pictures is read, and a warning
+    says so, unless `model` names one, which may lie elsewhere. Pictures that are missing are left out, with a warning.
+    Raises InputError naming the file and field at fault.
+    """
+    if model is not None:
+        model = model_elsewhere(folder, model)
+    files = _files(model or chosen_model(folder, follow_links=follow_links), follow_links=follow_links)
+    parser = colmap_binary if files[0].suffix == ".bin" else colmap_text
     cameras, images, points = (
         parser.read_cameras(files[0]),
         parser.read_images(files[1]),
@@ -62,7 +117,10 @@ def read_colmap(folder: Path) -> Capture:
     )
     if not images:
         raise InputError(files[1], "has no registered images")
-    views = sorted((_posed(folder, files[1], image, cameras) for image in images), key=lambda view: view.name)
+    views = present_views(
+        files[1], images, lambda image: _posed(folder, files[1], image, cameras, follow_links=follow_links)
+    )
+    views.sort(key=lambda view: view.name)
     return Capture(
         folder=folder,
         views=views,
@@ -72,32 +130,40 @@ def read_colmap(folder: Path) -> Capture:
     )
 
 
-def _posed(folder: Path, source: Path, image: ColmapImage, cameras: Mapping[int, ColmapCamera]) -> PosedImage:
+def _posed(
+    folder: Path,
+    source: Path,
+    image: ColmapImage,
+    cameras: Mapping[int, ColmapCamera],
+    *,
+    follow_links: bool,
+) -> PosedImage:
     where = f"image {image.name[:80]!r}"
     if image.camera_id not in cameras:
         raise InputError(source, f"{where}: refers to camera {image.camera_id}, which the model lacks")
     camera = cameras[image.camera_id]
-    file = existing_file(path_inside(folder, source, where, f"{IMAGE_FOLDER}/{image.name}"), source, where)
-    width, height = image_size(file)
-    if (width, height) != (camera.width, camera.height):
-        raise InputError(
-            file, f"is {width}x{height}, but camera {image.camera_id} is {camera.width}x{camera.height}"
-        )
+    file = existing_picture(folder, source, where, f"{IMAGE_FOLDER}/{image.name}", follow_links=follow_links)
     values = camera.parameters
-    lens = Lens(
-        width=width,
-        height=height,
+    name = f"camera {image.camera_id}"
+    stated = Lens(
+        width=camera.width,
+        height=camera.height,
         fx=values.get("fx", values.get("f", 0.0)),
         fy=values.get("fy", values.get("f", 0.0)),
         cx=values["cx"],
         cy=values["cy"],
-        distortion=Distortion(**{name: values.get(name, 0.0) for name in ("k1", "k2", "p1", "p2")}),
+        distortion=Distortion(
+            **{key: value for key, value in values.items() if key not in ("f", "fx", "fy", "cx", "cy")},
+            model=distortion_kind(camera.model),
+        ),
     )
+    lens, turned = fitted_lens(source, name, checked_lens(source, name, stated), file)
     return PosedImage(
         name=file.relative_to(folder.resolve()).as_posix(),
         image=file,
         pose=camera_to_world(source, where, image) @ OPENCV_TO_OPENGL,
-        lens=checked_lens(source, f"camera {image.camera_id}", lens),
+        lens=lens,
+        turned=turned,
     )
 
 

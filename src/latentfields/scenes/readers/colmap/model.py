@@ -1,4 +1,4 @@
-"""What a COLMAP sparse model holds, whichever way it is stored."""
+"""The contents of a COLMAP sparse model, whichever way it is stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentfields.errors import InputError
-from latentfields.scenes.readers.capture import Array, usable_points
+from latentfields.scenes.readers.capture import Array, DistortionModel, usable_points
 
 PARAMETERS = {
     "SIMPLE_PINHOLE": ("f", "cx", "cy"),
@@ -18,6 +18,12 @@ PARAMETERS = {
     "SIMPLE_RADIAL": ("f", "cx", "cy", "k1"),
     "RADIAL": ("f", "cx", "cy", "k1", "k2"),
     "OPENCV": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2"),
+    "OPENCV_FISHEYE": ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "k4"),
+    "FULL_OPENCV": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
+    "FOV": ("fx", "fy", "cx", "cy", "omega"),
+    "SIMPLE_RADIAL_FISHEYE": ("f", "cx", "cy", "k1"),
+    "RADIAL_FISHEYE": ("f", "cx", "cy", "k1", "k2"),
+    "THIN_PRISM_FISHEYE": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "sx1", "sy1"),
 }
 """Camera models that are read and their parameters, in the order of COLMAP's own numbers for them."""
 
@@ -30,6 +36,8 @@ class ColmapCamera:
     height: int
     parameters: dict[str, float]
     """Named as in PARAMETERS."""
+    model: str
+    """A name in PARAMETERS."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,17 @@ def camera_of_model(
         raise InputError(
             source, f"camera {camera_id}: {model} has {len(names)} parameters, got {len(values)}"
         )
-    return ColmapCamera(width=width, height=height, parameters=dict(zip(names, values, strict=True)))
+    parameters = dict(zip(names, values, strict=True))
+    return ColmapCamera(width=width, height=height, parameters=parameters, model=model)
+
+
+def distortion_kind(model: str) -> DistortionModel:
+    """The formula that a camera model's coefficients belong to."""
+    if model.endswith("FISHEYE"):
+        return "fisheye"
+    if model == "FULL_OPENCV":
+        return "rational"
+    return "fov" if model == "FOV" else "polynomial"
 
 
 def unsupported_model(source: Path, camera_id: int, model: str) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,7 @@ def read_images(path: Path) -> list[ColmapImage]:
 
 
 def read_observations(path: Path) -> list[ColmapObservations]:
-    """What every image of `read_images` observes. Raises InputError when a line is malformed."""
+    """Read what every image of `read_images` observes. Raises InputError when a line is malformed."""
     observations = []
     for number, (_, line) in _records(path, lines_each=2):
         with _line_errors(path, number + 1, "triples of X, Y, POINT3D_ID"):
@@ -84,16 +85,46 @@ def _records(path: Path, *, lines_each: int = 1) -> Iterator[tuple[int, list[str
     The second line of an image, its observations, may be blank.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             lines = enumerate(file, start=1)
-            for number, line in lines:
-                if line.strip() and not line.startswith("#"):
-                    others = [next(lines, (0, ""))[1] for _ in range(lines_each - 1)]
-                    yield number, [line.strip(), *others]
+            waiting = next(lines, None)
+            while waiting is not None:
+                number, line = waiting
+                waiting = next(lines, None)
+                if not line.strip() or line.startswith("#"):
+                    continue
+                others: list[str] = []
+                # Editors and scripts drop blank lines: then the next image follows at once.
+                while len(others) < lines_each - 1 and waiting is not None and not _is_image(waiting[1]):
+                    others.append(waiting[1])
+                    waiting = next(lines, None)
+                yield number, [line.strip(), *others, *[""] * (lines_each - 1 - len(others))]
     except UnicodeDecodeError as error:
         raise InputError(path, f"is not UTF-8 text ({error.reason})") from error
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from error
+
+
+def _is_image(line: str) -> bool:
+    """True for the first line of an image: nine numbers, the second to fifth a unit quaternion, and a name.
+
+    Observations are numbers in threes, so that a line with other words, or of another length, is none.
+    """
+    words = line.split()
+    if len(words) < 10 or not all(map(_is_number, words[:9])):
+        return False
+    if abs(math.hypot(*map(float, words[1:5])) - 1) > 0.01:
+        return False
+    # Names may be numbers, such as 0001.
+    return len(words) % 3 != 0 or not all(map(_is_number, words[9:]))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager

@@ -38,8 +38,8 @@ def read_tracks(model: Path) -> list[TrackedImage]:
     """
     suffix = ".bin" if (model / "cameras.bin").is_file() else ".txt"
     parser = colmap_binary if suffix == ".bin" else colmap_text
-    file = existing_file(model / f"images{suffix}", model, "sparse model")
-    cameras = parser.read_cameras(existing_file(model / f"cameras{suffix}", model, "sparse model"))
+    file = existing_file(model, model, "sparse model", f"images{suffix}")
+    cameras = parser.read_cameras(existing_file(model, model, "sparse model", f"cameras{suffix}"))
     images = []
     for image, seen in zip(parser.read_images(file), parser.read_observations(file), strict=True):
         where = f"image {image.name[:80]!r}"

@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from helpers.commands import small_fit
+from kill.driver import finish, kill, start
+from kill.trainings import TRAININGS
 
 pytestmark = pytest.mark.slow
 
 ARGUMENTS = (*small_fit(supervision=30, alignment=30), "--batch-images", "2")
-RUNNER = """
-import sys
-import latentfields.latent_nerf.fit as fit
-from latentfields.cli.main import main
-from latentfields.training.loop import LoopConfig
-
-fit.LoopConfig = lambda **given: LoopConfig(checkpoint_seconds=0.0, **given)
-main(sys.argv[1:])
-"""
 
 
-def start(scene: Path, autoencoder: Path, out: Path) -> subprocess.Popen[bytes]:
+def start_fit(scene: Path, autoencoder: Path, out: Path) -> subprocess.Popen[bytes]:
     """A fit that writes a checkpoint after every step."""
-    command = [
-        sys.executable,
-        "-c",
-        RUNNER,
-        "fit",
-        str(scene),
-        "--autoencoder",
-        str(autoencoder),
-        "--out",
-        str(out),
-    ]
-    return subprocess.Popen(
-        [*command, *ARGUMENTS],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    inputs = ("fit", str(scene), "--autoencoder", str(autoencoder), "--out", str(out))
+    return start((*inputs, "--checkpoint-seconds", "0", *ARGUMENTS))
 
 
-def finish(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors.decode()
+def finish_fit(process: subprocess.Popen[bytes]) -> None:
+    assert finish(process) is None
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -68,7 +43,7 @@ def uninterrupted(
     scene_folder: Path, autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    finish(start(scene_folder, autoencoder_folder, folder))
+    finish_fit(start_fit(scene_folder, autoencoder_folder, folder))
     return results(folder)
 
 
@@ -82,7 +57,7 @@ def test_killed_and_resumed_equals_uninterrupted(
 ) -> None:
     folder = tmp_path / "run"
     for wanted in records:
-        process = start(scene_folder, autoencoder_folder, folder)
+        process = start_fit(scene_folder, autoencoder_folder, folder)
         deadline = time.monotonic() + 60
         while steps_logged(folder) < wanted and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
@@ -90,7 +65,7 @@ def test_killed_and_resumed_equals_uninterrupted(
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert not (folder / "model.safetensors").exists()
-    finish(start(scene_folder, autoencoder_folder, folder))
+    finish_fit(start_fit(scene_folder, autoencoder_folder, folder))
     assert results(folder) == uninterrupted
 
 
@@ -98,7 +73,7 @@ def test_an_interrupt_saves_and_says_how_to_resume(
     scene_folder: Path, autoencoder_folder: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
     folder = tmp_path / "run"
-    process = start(scene_folder, autoencoder_folder, folder)
+    process = start_fit(scene_folder, autoencoder_folder, folder)
     while steps_logged(folder) < 1 and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
@@ -106,5 +81,13 @@ def test_an_interrupt_saves_and_says_how_to_resume(
     assert process.returncode == 130
     assert b"run the same command again to resume" in errors
     assert b"Traceback" not in errors
-    finish(start(scene_folder, autoencoder_folder, folder))
+    finish_fit(start_fit(scene_folder, autoencoder_folder, folder))
     assert results(folder) == uninterrupted
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "finetune-3d", "finetune-encoder", "align-decoder"])
+def test_every_training_survives_a_kill_at_a_random_moment(name: str, tmp_path: Path) -> None:
+    """`python -m kill` does the same a hundred times, for studies and other fits, too."""
+    outcome = kill(TRAININGS[name], tmp_path / "kill", count=1, seed=0)
+    assert outcome.differences == ()
+    assert outcome.kills == 1

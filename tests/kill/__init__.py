@@ -1,0 +1,1 @@
+"""Trainings of every kind, killed without warning at random moments: `python -m kill`, or `make kill`."""
