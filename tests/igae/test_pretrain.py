@@ -96,7 +96,7 @@ def test_the_loss_is_the_latents_distance_and_the_weighted_total_variation(train
     plain, weighted = first_moments(0.0), first_moments(2.0)
     trainer = trainers(CONFIG)
     plan = trainer.schedule.plan(0)
-    active = trainer.training.scenes.fetch(plan.scenes, CPU)
+    active = trainer.training.scenes.fetch(plan.scenes)
     gradients = torch.autograd.grad(planes_total_variation(active), [scene.planes for scene in active])
     for scene, gradient in zip(active, gradients, strict=True):
         assert plain[scene.index].any()
