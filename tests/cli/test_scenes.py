@@ -29,8 +29,8 @@ def mesh(tmp_path: Path) -> Path:
 
 
 def test_render_makes_a_scene(tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parse("render", mesh, "--out", tmp_path / "out", *SMALL).run()
-    folder = tmp_path / "out" / "shape"
+    folder = tmp_path / "out"
+    parse("render", mesh, "--out", folder, *SMALL).run()
     scene = load_scene(folder)
     assert scene.size == (32, 32)
     assert {name: len(index) for name, index in scene.splits.items()} == {"train": 3, "val": 0, "test": 1}
@@ -40,40 +40,27 @@ def test_render_makes_a_scene(tmp_path: Path, mesh: Path, capsys: pytest.Capture
     assert re.search(r"4/4 .*covers \d+% of the frame", said.err)
 
 
-def test_a_scene_that_out_is_named_after_is_out_itself(
-    tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As in `render chair.glb --out data/chair` and `generate vases --out data/vases-0000`."""
-    for arguments, out in (
-        (("render", mesh), tmp_path / "data" / "shape"),
-        (("render", mesh, "--name", "chair"), tmp_path / "data" / "chair"),
-        (("generate", "rocks", "--seed", 3), tmp_path / "data" / "rocks-0003"),
-    ):
+def test_a_single_scene_is_out_itself(tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, arguments in enumerate((("render", mesh), ("generate", "rocks", "--seed", 3))):
+        out = tmp_path / "data" / str(number)
         parse(*arguments, "--out", out, *SMALL).run()
         assert load_scene(out).size == (32, 32)
         assert capsys.readouterr().out == f"{out}\n"
 
 
-def test_a_single_mesh_is_given_a_name(
-    tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    parse("render", mesh, "--name", "chair", "--out", tmp_path / "data", *SMALL).run()
-    assert capsys.readouterr().out == f"{tmp_path / 'data' / 'chair'}\n"
-    for name, meshes in (
-        ("a/b", [mesh]),
-        ("", [mesh]),
-        ("..", [mesh]),
-        ("chair", [mesh, tmp_path / "other.obj"]),
-    ):
-        with pytest.raises(InputError, match=r"name: .*expected the name of a folder, and a single mesh"):
-            parse("render", *meshes, "--name", name, "--out", tmp_path / "none", *SMALL).run()
-
-
-def test_no_scene_is_written_into_another_one(tmp_path: Path, mesh: Path) -> None:
-    scene = tmp_path / "data" / "shape"
+def test_scenes_are_not_written_into_another_one(tmp_path: Path, mesh: Path) -> None:
+    scene = tmp_path / "data"
     parse("render", mesh, "--out", scene, *SMALL).run()
-    with pytest.raises(InputError, match="shape: is a scene itself; expected a folder for rocks-0000"):
-        parse("generate", "rocks", "--out", scene, "--overwrite", *SMALL).run()
+    with pytest.raises(InputError, match="data: is a scene itself; expected a folder for rocks-0000"):
+        parse("generate", "rocks", "--count", 2, "--out", scene, "--overwrite", *SMALL).run()
+
+
+def test_a_single_scene_does_not_replace_a_folder_of_scenes(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    parse("generate", "rocks", "--count", 2, "--out", folder, *SMALL).run()
+    with pytest.raises(InputError, match="data: holds 'rocks-0000', which is no part of a rendered scene"):
+        parse("generate", "rocks", "--out", folder, "--overwrite", *SMALL).run()
+    assert load_scene(folder / "rocks-0001").size == (32, 32)
 
 
 def test_several_meshes_get_a_folder_each(

@@ -28,10 +28,7 @@ class Render:
     meshes: tyro.conf.Positional[tuple[Path, ...]]
     """Mesh files."""
     out: Path
-    """Folder of scenes: each becomes OUT/NAME, after its file. A single scene that OUT is named after already, as in
-    `chair.glb --out data/chair`, becomes OUT itself."""
-    name: str | None = None
-    """Name of the scene of a single mesh, instead of its file's without suffix."""
+    """Folder of the scene; of several scenes, the folder of their folders: each becomes OUT/NAME, after its file."""
     seed: int = 0
     """Places the cameras; all meshes get the same ones."""
     up: Literal["y", "z"] = "y"
@@ -46,13 +43,7 @@ class Render:
 
         if not self.meshes:
             raise ArgumentError("meshes", "expected at least one mesh file")
-        if self.name is not None:
-            is_name = self.name not in ("", "..") and Path(self.name).name == self.name
-            if len(self.meshes) > 1 or not is_name:
-                raise ArgumentError(
-                    "name", f"is '{self.name}'; expected the name of a folder, and a single mesh"
-                )
-        names = [path.stem if self.name is None else self.name for path in self.meshes]
+        names = [path.stem for path in self.meshes]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise InputError(repeated[0], "two mesh files of this name would be written to one folder")
@@ -75,8 +66,8 @@ class Generate:
     """Kind of object: vases, hats, bags (never trained on), animals, books, cakes, chairs, fish, houses,
     lamps, mugs, mushrooms, rocks, teapots; or "all"."""
     out: Path
-    """Folder of scenes: each becomes OUT/FAMILY-SEED, as in vases-0003. A single scene that OUT is named after already
-    becomes OUT itself."""
+    """Folder of the scene; of several scenes, the folder of their folders: each becomes OUT/FAMILY-SEED, as in
+    vases-0003."""
     count: int = 1
     """Objects per family."""
     seed: int = 0
@@ -104,13 +95,13 @@ class Generate:
 
 
 def scene_folders(out: Path, names: Sequence[str]) -> list[Path]:
-    """The folders of scenes called `names`: `out`/NAME, or `out` where that is the name of a single one.
+    """The folders of scenes called `names`: `out` itself for a single one, `out`/NAME for each of several.
 
-    Raises InputError when `out` is another scene.
+    Raises InputError when several would be written into a scene.
     """
     from latentfields.scenes.load import is_scene
 
-    if len(names) == 1 and out.resolve().name == names[0]:
+    if len(names) == 1:
         return [out]
     if is_scene(out):
         raise InputError(out, f"is a scene itself; expected a folder for {', '.join(names[:3])}")
