@@ -13,7 +13,7 @@ from latentfields.bench.rows import Claim
 from latentfields.cli.main import main
 from latentfields.pages.report import Table
 
-COMMAND = ["bench", "igae", "--scale", "tiny", "--seeds", "1", "--processes", "2", "--out"]
+COMMAND = ["bench", "igae", "--scale", "tiny", "--seeds", "1", "--out"]
 
 
 @pytest.fixture(scope="module")

@@ -277,7 +277,7 @@ def test_scenes_that_cannot_be_read_leave_nothing_behind(data: Path, tmp_path: P
     write_scenes(tmp_path / "scenes", count=1)
     for picture in (tmp_path / "scenes").rglob("*.png"):
         Image.open(picture).crop((0, 0, 32, 24)).save(picture)
-    with pytest.raises(InputError, match=r"r_0\.png is 32x24"):
+    with pytest.raises(InputError, match=r"frames\[0\]\.w, h: expected the size of r_0\.png, 32x24, got 32x32"):
         finetune(data, tmp_path / "run", scenes=[tmp_path / "scenes"])
     assert not (tmp_path / "run").exists()
 
