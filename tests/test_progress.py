@@ -19,6 +19,7 @@ from latentfields import progress
 from latentfields.progress import QUIET_SECONDS, progress_bar
 
 
+@pytest.mark.slow
 def test_a_log_file_gets_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_bar_inside_of_another_moves_no_cursor(capsys: pytest.CaptureFixture[s
     assert {line.split(":")[0] for line in text.splitlines()} == {"cells", "fit"}
 
 
+@pytest.mark.slow
 def test_a_command_writes_few_lines_to_its_log(tmp_path: Path) -> None:
     """Many scenes of many views, each of which used to be a line."""
     scenes = ("rocks", "--count", "6", "--views", "12", "--size", "24", "--samples", "1")

@@ -115,6 +115,7 @@ def test_folders_of_other_runs_are_left_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "config.json").read_text() == other
 
 
+@pytest.mark.slow
 def test_processes_take_cells_side_by_side(tmp_path: Path) -> None:
     place = Workplace(tmp_path, processes=2, device="cpu")
     done = place.run({f"power-{n}": partial(power, 2, n) for n in range(3)}, label="powers")

@@ -19,6 +19,8 @@ from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import generate_object
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("01_fit", "02_own_field", "03_own_reader", "04_own_autoencoder")
 

@@ -51,6 +51,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return load_tensors(out / "autoencoder" / "model.safetensors")[0]
 
 
+@pytest.mark.slow
 def test_both_phases_learn(finished: Path) -> None:
     scenes, both = read_log(finished / "pretraining"), read_log(finished / "joint")
     assert [len(scenes), len(both)] == [9, 14]
@@ -277,7 +278,9 @@ def test_scenes_that_cannot_be_read_leave_nothing_behind(data: Path, tmp_path: P
     write_scenes(tmp_path / "scenes", count=1)
     for picture in (tmp_path / "scenes").rglob("*.png"):
         Image.open(picture).crop((0, 0, 32, 24)).save(picture)
-    with pytest.raises(InputError, match=r"frames\[0\]\.w, h: expected the size of r_0\.png, 32x24, got 32x32"):
+    with pytest.raises(
+        InputError, match=r"frames\[0\]\.w, h: expected the size of r_0\.png, 32x24, got 32x32"
+    ):
         finetune(data, tmp_path / "run", scenes=[tmp_path / "scenes"])
     assert not (tmp_path / "run").exists()
 

@@ -67,6 +67,7 @@ def test_latents_of_cells_with_ignored_pixels_do_not_count(scene: Scene, autoenc
     assert one.after_supervision == other.after_supervision
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [TINY_FIT, TINY_GAUSSIANS], ids=["field", "gaussians"])
 @pytest.mark.parametrize("space", ["rgb", "latent"])
 def test_a_fit_is_the_same_whatever_lies_under_the_masks(

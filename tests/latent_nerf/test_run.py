@@ -76,6 +76,7 @@ def of_33_pixels(folder: Path) -> None:
         Image.open(picture).resize((33, 33)).save(picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prepare", "options", "change"),
     [

@@ -26,6 +26,8 @@ from latentfields.lrf.correspondences import make
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.scenes.scene import Scene
 
+pytestmark = pytest.mark.slow
+
 NAMES = sorted(LAYOUTS)
 TINY = replace(PRESETS["tiny"], size=16, ablation="no-preservation")
 Command = Callable[[Sequence[Path], Path, pytest.MonkeyPatch], list[str]]

@@ -41,6 +41,7 @@ def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, processes: int) 
     assert results["cell-0"]["calls"] == 1
 
 
+@pytest.mark.slow
 def test_every_process_sees_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs_module, "visible_devices", lambda: ("4", "7"))
     found = {}
