@@ -38,7 +38,7 @@ benchmark: $(INSTALLED)-dev
 	$(BIN)/python -m benchmarks --check
 
 # Damaged files of every kind: each is read or refused in one line, in bounded time and memory. 500 of each of 45
-# kinds take half an hour of one core; COUNT=25000 are a million.
+# kinds take half an hour of one core or more (estimated); COUNT=25000 are over a million.
 COUNT ?= 500
 fuzz: $(INSTALLED)-dev
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --count $(COUNT)
