@@ -26,6 +26,7 @@ from latentfields.scenes.objects.meshes import (
     Mesh,
     moved_normals,
     moved_vertices,
+    require_corners,
 )
 from latentfields.scenes.objects.texture_files import TextureReader, pixels
 
@@ -124,8 +125,7 @@ def _part(file: GltfFile, primitive: dict[str, Any], transform: Floats, material
     faces = _triangles(order.astype(np.int64), mode)
     if not len(faces):
         return None
-    if faces.max() >= count:
-        raise ValueError(f"a face uses vertex {faces.max()} of {count}")
+    require_corners(faces, count)
     colors = np.ones((count, 4), np.float32)
     if "COLOR_0" in attributes:
         stored = unit(file.array(attributes["COLOR_0"]))

@@ -22,6 +22,7 @@ from latentfields.scenes.objects.meshes import (
     concatenate,
     moved_normals,
     moved_vertices,
+    require_corners,
 )
 from latentfields.scenes.objects.texture_files import TextureReader, beside
 from latentfields.scenes.objects.textures import srgb_to_linear
@@ -59,10 +60,6 @@ def load_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> Mesh:
         ) from error
     if not parts:
         raise InputError(path, "the file holds no triangles or polygons")
-    for part in parts:
-        # Negative numbers would count from the end in silence.
-        if len(part.faces) and not 0 <= part.faces.min() <= part.faces.max() < len(part.vertices):
-            raise InputError(path, f"a face has a corner that is none of its {len(part.vertices)} vertices")
     textures.warn()
     return concatenate(path.stem, parts)
 
@@ -90,8 +87,7 @@ class _Piece:
     def mesh(self, to_world: Floats) -> Mesh:
         """The piece in the world of `to_world` (4, 4)."""
         vertices, faces = self.geometry.vertices, np.asarray(self.geometry.faces, dtype=np.int32)
-        if faces.min() < 0 or faces.max() >= len(vertices):
-            raise ValueError(f"a face has a corner that is none of the {len(vertices)} vertices")
+        require_corners(faces, len(vertices))
         normals = _own_normals(self.geometry)
         uv = np.zeros((len(vertices), 2)) if self.uv is None else np.asarray(self.uv)[:, :2]
         colors, face_colors = self.vertex_colors, self.face_colors

@@ -118,6 +118,15 @@ def normalised(mesh: Mesh, *, radius: float) -> Mesh:
     return replace(mesh, vertices=vertices.astype(np.float32))
 
 
+def require_corners(faces: NDArray[Any], count: int) -> None:
+    """Raise ValueError when `faces` (F, 3), one or more, have a corner that is none of `count` vertices.
+
+    Negative numbers would count from the end in silence.
+    """
+    if not 0 <= faces.min() <= faces.max() < count:
+        raise ValueError(f"a face has a corner that is none of its {count} vertices")
+
+
 def moved_vertices(vertices: NDArray[Any], transform: NDArray[np.float64]) -> NDArray[np.float64]:
     """(V, 3) positions under an affine transform (4, 4)."""
     with np.errstate(invalid="ignore", over="ignore"):  # checked when the mesh is normalised
