@@ -8,9 +8,9 @@ import pytest
 
 from latentfields.bench import IgaeStudyConfig
 from latentfields.bench.igae import HEADLINE, IGAE, claims
-from latentfields.bench.page import markdown
 from latentfields.bench.rows import Claim
 from latentfields.cli.main import main
+from latentfields.pages.markdown import markdown
 from latentfields.pages.report import Table
 
 COMMAND = ["bench", "igae", "--scale", "tiny", "--seeds", "1", "--out"]

@@ -19,12 +19,12 @@ from latentfields.bench.convergence import CONVERGENCE
 from latentfields.bench.fields import FIELDS, LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES
 from latentfields.bench.igae import IGAE
 from latentfields.bench.lrf import LRF
-from latentfields.bench.page import markdown
 from latentfields.bench.reconstruction import RECONSTRUCTION
 from latentfields.bench.rows import Pivot, TableOf
 from latentfields.bench.study import Study
 from latentfields.config.typed_json import from_json
 from latentfields.files import read_json
+from latentfields.pages.markdown import markdown
 from latentfields.pages.report import Table
 
 STORED = Path(__file__).parents[1] / "stored"
@@ -60,7 +60,9 @@ def again(study: Study[Any], *more: str, **changes: Any) -> Callable[[Path], Any
     def run(out: Path) -> Any:
         settings: dict[str, Any] = {}
         for folder in (out, *(out / name for name in more)):
-            settings |= study.upgrade(read_json(folder / "config.json"))
+            settings |= read_json(folder / "config.json")
+        if hasattr(study.config, "from_earlier"):
+            settings = study.config.from_earlier(settings)
         settings = {name: value for name, value in settings.items() if name in known}
         return study.run(from_json(study.config, settings | changes, source=out), out=out).results
 

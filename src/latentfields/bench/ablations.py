@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,20 +10,14 @@ from latentfields.bench.fields import (
     NOVEL_VIEWS,
     PAPER_FIELDS,
     FieldsStudyConfig,
-    ObjectsConfig,
+    by_family,
     first_pictures,
     fit_rows,
     measure_fits,
 )
-from latentfields.bench.igae import (
-    RolesConfig,
-    photo_cells,
-    photograph_table,
-    read_role_inputs,
-    train_roles,
-)
-from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows
-from latentfields.bench.rows import Measured, Pivot, Record, Value, select
+from latentfields.bench.igae import ROLES, RolesConfig, photo_cells, read_role_inputs, train_roles
+from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows, reconstruction_table
+from latentfields.bench.rows import Measured, Record, select
 from latentfields.bench.study import Study, Workplace, missing_measures
 from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError, InputError
@@ -47,48 +40,34 @@ class AblationsStudyConfig(RolesConfig):
     fields: tuple[FieldName, ...] = PAPER_FIELDS
     """Representations."""
 
-    def names(self, out: Path) -> dict[str, str]:
-        """Return names or folders of the autoencoders by role."""
-        folder = out / FOLDER
-        return {role: name or str(folder / role / "autoencoder") for role, name in self.given.items()}
-
-    def fits(self, out: Path) -> FieldsStudyConfig:
-        """Return what is fitted, in the spaces of all roles."""
-        shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(ObjectsConfig)}
-        return FieldsStudyConfig(fields=self.fields, spaces=tuple(self.names(out).values()), **shared)
+    def spaces(self, out: Path) -> list[str]:
+        """Return names or folders of the autoencoders of all roles."""
+        return [self.given.get(role, str(out / FOLDER / role / "autoencoder")) for role in ROLES]
 
 
 def _read_inputs(config: AblationsStudyConfig, out: Path) -> None:
-    config.check()
-    names = list(config.names(out).values())
-    if len(set(names)) < len(names) or "rgb" in names:
-        raise InputError("autoencoders", f"are {', '.join(names)}; expected four different ones")
-    if config.missing and not config.trains:
-        raise ArgumentError(
-            config.missing[0].replace("-", "_"),
-            "give it, or `training_scenes` and `training_photos` to train it on",
-        )
+    spaces = config.spaces(out)
+    if len(set(spaces)) < len(spaces) or "rgb" in spaces:
+        raise InputError("autoencoders", f"are {', '.join(spaces)}; expected four different ones")
+    if config.missing and not config.can_train:
+        problem = "give it, or `training_scenes` and `training_photos` to train it on"
+        raise ArgumentError(config.missing[0].replace("-", "_"), problem)
     read_role_inputs(config, claimed=is_claimed(out))
 
 
 def _settings(config: AblationsStudyConfig, out: Path) -> dict[Path, Any]:
-    shared = config.fits(out)
+    shared = FieldsStudyConfig.of(config, config.spaces(out))
     own = {name: value for name, value in to_json(config).items() if name not in to_json(shared)}
     return {out: shared, out / FOLDER: own}
 
 
 def _measure(config: AblationsStudyConfig, place: Workplace) -> dict[str, Any]:
     """Return `fits` as of `bench fields`, with the role as `space`, and `photos` by role."""
-    command = "latentfields bench ablations"
-    names = train_roles(config, place, place.out / FOLDER, command=command)
+    names = train_roles(config, place, place.out / FOLDER, command="latentfields bench ablations")
     roles = {name: role for role, name in names.items()}
-    fits = measure_fits(config.fits(place.out), place)
-    photos = photo_cells(config, names, place)
-    done = place.run({f"photos-{role}": work for role, work in photos.items()}, label="photographs")
-    return {
-        "fits": [fit | {"space": roles[fit["space"]]} for fit in fits],
-        "photos": {role: done[f"photos-{role}"] for role in photos},
-    }
+    fits = measure_fits(FieldsStudyConfig.of(config, roles), place)
+    photos = place.run_groups({"photos": photo_cells(config, names, place)}, label="photographs")
+    return {"fits": [fit | {"space": roles[fit["space"]]} for fit in fits], **photos}
 
 
 def _rows(results: Record) -> Measured:
@@ -109,14 +88,13 @@ ABLATIONS = Study(
     notes=missing_measures,
     tables=(
         *NOVEL_VIEWS,
-        Pivot(
+        by_family(
+            "autoencoder_psnr",
             "Reconstruction by the autoencoder alone: PSNR of the same views, dB",
-            {"space": "space"},
-            (Value("autoencoder_psnr", "all"),),
-            columns="family",
+            labels={"space": "space"},
             kind="alone",
         ),
-        photograph_table,
+        reconstruction_table(PHOTOGRAPHS),
     ),
     pictures=first_pictures,
     results_file=f"{FOLDER}/results.json",

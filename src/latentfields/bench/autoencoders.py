@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,14 +11,16 @@ from typing import Any, ClassVar
 
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.bench.fields import (
+    COSTS,
     NERF_AND_SPACE,
     FieldsStudyConfig,
     first_pictures,
     fit_rows,
     measure_fits,
 )
-from latentfields.bench.rows import Measured, Pivot, Record, Value
-from latentfields.bench.scales import AUTOENCODER_TRAININGS, FIELDS_SCALES
+from latentfields.bench.options import ObjectsConfig, TrainingDataConfig
+from latentfields.bench.rows import Measured, Pivot, Record, Value, lpips
+from latentfields.bench.scales import AUTOENCODER_TRAININGS
 from latentfields.bench.study import Study, Workplace, missing_measures
 from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError
@@ -38,7 +40,7 @@ FOLDER = "autoencoders"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencodersStudyConfig(FieldsStudyConfig):
+class AutoencodersStudyConfig(FieldsStudyConfig, TrainingDataConfig):
     """Compare NeRFs in latent spaces of several resolutions: quality and times (IG-AE Table 14).
 
     Without --spaces, small autoencoders of factor 4, 8 and 16 are trained here, which keep as many values each.
@@ -47,15 +49,15 @@ class AutoencodersStudyConfig(FieldsStudyConfig):
     kind: ClassVar[str] = "bench autoencoders"
     spaces: tuple[str, ...] = ()
     """Names or folders of autoencoders; trained here if none are given."""
-    training_scenes: tuple[Path, ...] = ()
-    """Scenes to train on. The scale tiny generates some if none are given."""
-    training_photos: tuple[Path, ...] = ()
-    """Photographs to train on. The scale tiny paints pictures if none are given."""
 
-    @property
-    def generates(self) -> bool:
-        """True where data to train on is made here."""
-        return self.scale == "tiny" and not self.training_scenes
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError, naming the argument, when a value is out of range."""
+        ObjectsConfig.check(self, path)
+        if "rgb" in self.spaces:
+            raise ArgumentError("spaces", "has rgb, which is no autoencoder; see bench fields")
+        if not self.spaces and not self.can_train:
+            problem = "name autoencoders, or give `training_scenes` and `training_photos` to train some on"
+            raise ArgumentError("spaces", problem)
 
     def named(self, out: Path) -> dict[str, str]:
         """Return names of the autoencoders, by name or folder."""
@@ -66,23 +68,14 @@ class AutoencodersStudyConfig(FieldsStudyConfig):
 def _read_inputs(config: AutoencodersStudyConfig, out: Path) -> None:
     from latentfields.autoencoders.image_data import load_training_images
 
-    if "rgb" in config.spaces:
-        raise ArgumentError("spaces", "has rgb, which is no autoencoder; see bench fields")
-    if not config.spaces and not config.generates:
-        if not (config.training_scenes and config.training_photos):
-            raise ArgumentError(
-                "spaces",
-                "name autoencoders, or give `training_scenes` and `training_photos` to train some on",
-            )
-        if not is_claimed(out):
-            size = AUTOENCODER_TRAININGS[config.scale].size
-            load_training_images(config.training_photos, config.training_scenes, size=size)
-    config.fits(config.named(out)).check()
+    if not config.spaces and not config.generates and not is_claimed(out):
+        size = AUTOENCODER_TRAININGS[config.scale].size
+        load_training_images(config.training_photos, config.training_scenes, size=size)
     config.read_inputs(config.spaces)
 
 
 def _settings(config: AutoencodersStudyConfig, out: Path) -> dict[Path, Any]:
-    fits: dict[Path, Any] = {out: config.fits(config.named(out))}
+    fits: dict[Path, Any] = {out: FieldsStudyConfig.of(config, config.named(out))}
     if config.spaces:
         return fits
     names = ("spaces", "training_scenes", "training_photos")
@@ -100,42 +93,27 @@ def _measure(config: AutoencodersStudyConfig, place: Workplace) -> list[dict[str
     for space, name in named.items():
         autoencoder = load_autoencoder(space)
         labels[space] = {"space": name, "factor": autoencoder.factor, "channels": autoencoder.channels}
-    return [fit | labels[fit["space"]] for fit in measure_fits(config.fits(named), place)]
+    fits = measure_fits(FieldsStudyConfig.of(config, named), place)
+    return [fit | labels[fit["space"]] for fit in fits]
 
 
 def _train(config: AutoencodersStudyConfig, place: Workplace) -> None:
     from latentfields.autoencoders.train import train_autoencoder
-    from latentfields.bench.scenes import generated_data
-    from latentfields.bench.trainings import LOOP, train
+    from latentfields.bench.trainings import LOOP, train_missing, training_data
 
-    folder = place.out / FOLDER
-    scenes, photos = config.training_scenes, config.training_photos
-    if config.generates:
-        place.run(generated_data(folder, FIELDS_SCALES[config.scale].views), label="training data")
-        scenes, photos = (folder / "scenes",), (folder / "photos",)
-    training = partial(
-        train_autoencoder,
-        AUTOENCODER_TRAININGS[config.scale],
-        photos=photos,
-        scenes=scenes,
-        device=place.device,
-        loop=LOOP,
-    )
-    cells = {}
-    for name, architecture in ARCHITECTURES.items():
-        out = folder / name
-        cells[f"train-{name}"] = partial(
-            train, partial(training, architecture=architecture, out=out), out=out
-        )
-    place.run(cells, label="autoencoders")
+    folder, training = place.out / FOLDER, AUTOENCODER_TRAININGS[config.scale]
+    scenes, photos = training_data(config, place, folder)
+    train = partial(train_autoencoder, training, photos=photos, scenes=scenes, device=place.device, loop=LOOP)
+    trainings = {name: partial(train, architecture=kind) for name, kind in ARCHITECTURES.items()}
+    train_missing(place, folder, trainings, label="autoencoders")
 
 
-def _rows(records: list[Record]) -> Measured:
-    named = [
-        {**record, "factor": f"{record['factor']}", "channels": f"{record['channels']}"} for record in records
-    ]
-    return fit_rows(named)
+def _rows(records: Iterable[Record]) -> Measured:
+    # Sizes are labels, though they are numbers.
+    return fit_rows({**record, **{size: str(record[size]) for size in SIZES}} for record in records)
 
+
+SIZES = {"factor": "factor", "channels": "channels"}
 
 AUTOENCODERS = Study(
     name="autoencoders",
@@ -150,16 +128,13 @@ AUTOENCODERS = Study(
     tables=(
         Pivot(
             "Decoded novel views (PSNR) and times, by autoencoder",
-            {**NERF_AND_SPACE, "factor": "factor", "channels": "channels"},
+            {**NERF_AND_SPACE, **SIZES},
             (
                 Value("autoencoder_psnr", "autoencoder alone, dB"),
                 Value("supervision_psnr", "after Latent Supervision, dB"),
                 Value("psnr", "after RGB Alignment, dB"),
-                Value("lpips", "LPIPS (alex)", ".3f", optional=True),
-                Value("lpips_vgg", "LPIPS (VGG)", ".3f", optional=True),
-                Value("cpu_seconds", "training, CPU s"),
-                Value("render_milliseconds", "rendering, ms"),
-                Value("frame_milliseconds", "with decoding, ms"),
+                *lpips(),
+                *COSTS,
             ),
         ),
     ),

@@ -57,9 +57,10 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
 
 def _measure(config: ConvergenceStudyConfig, place: Workplace) -> list[dict[str, Any]]:
     """Return the scores of fits with the path that was taken; with `plain`, all fits once more on the other path."""
-    results = [fit | {"path": FAST} for fit in measure_fits(config.fits(), place)]
+    settings = FieldsStudyConfig.of(config, config.spaces)
+    results = [fit | {"path": FAST} for fit in measure_fits(settings, place)]
     if config.plain:
-        fits = fit_cells(config.fits(), place, prefix=f"{PLAIN}-", change=_plain)
+        fits = fit_cells(settings, place, prefix=f"{PLAIN}-", change=_plain)
         cells = {
             name: ({**labels, "path": PLAIN}, partial(call_plainly, fit))
             for name, (labels, fit) in fits.items()
@@ -136,24 +137,17 @@ def _shares(config: ConvergenceStudyConfig, measured: Measured) -> Table | None:
     """CPU time of the usual path as a share of the plain one's, object by object."""
     from latentfields.pages.report import Table
 
-    rows, fits = [], _with_curves(measured["fits"])
-    for (field, space), part in grouped(fits, ("field", "space")).items():
+    rows = []
+    for names, part in grouped(_with_curves(measured["fits"]), ("field", "space")).items():
         fast, plain = (
             [time_to(row.curve, config.quality, measure="cpu_seconds") for row in select(part, path=path)]
             for path in (FAST, PLAIN)
         )
-        if not plain or len(fast) != len(plain):
-            continue
-        pairs = [
-            (ours, theirs)
-            for ours, theirs in zip(fast, plain, strict=True)
-            if ours is not None and theirs is not None
-        ]
-        if len(pairs) < len(fast):
-            rows.append((field, space, "-", "-"))
-            continue
-        share = Spread.of([ours / theirs for ours, theirs in pairs])
-        rows.append((field, space, str(share), "yes" if share.mean <= TARGET else "NO"))
+        if plain and len(fast) == len(plain):
+            shares = [a / b for a, b in zip(fast, plain, strict=True) if a is not None and b is not None]
+            share = Spread.of(shares) if len(shares) == len(plain) else None
+            found = ("-", "-") if share is None else (str(share), "yes" if share.mean <= TARGET else "NO")
+            rows.append((*names, *found))
     title = f"CPU time until {config.quality:g} dB: share of the plain path's"
     return Table(title, ("NeRF", "space", "share", "at most a third"), tuple(rows)) if rows else None
 
@@ -197,7 +191,7 @@ CONVERGENCE = Study(
     title="Quality against training time",
     about="Radiance fields of objects that nothing was trained on: how soon they reach a quality.",
     read_inputs=read_inputs,
-    settings=lambda config, out: {out: config.fits()},
+    settings=lambda config, out: {out: FieldsStudyConfig.of(config, config.spaces)},
     measure=_measure,
     rows=fit_rows,
     tables=(_times, _shares),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import Measured, Pivot, Record, Row, Value, distinct, select, where_measured
-from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, Scale
+from latentfields.bench.options import ObjectsConfig
+from latentfields.bench.rows import LPIPS, Measured, Pivot, Record, Row, Value, distinct, select
+from latentfields.bench.scales import FIELDS_SCALES
 from latentfields.bench.study import Labels, Study, Work, Workplace, missing_measures
-from latentfields.config.checks import Checked
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -28,44 +28,6 @@ FIRST_SEED = 700
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectsConfig(Checked):
-    """Objects that fields are fitted to."""
-
-    scale: Scale = "small"
-    """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
-    seeds: int = 3
-    """Objects per family; each is fitted with its own seed."""
-    families: tuple[str, ...] = FAMILIES
-    """Families of generated objects."""
-    meshes: tuple[Path, ...] = ()
-    """Mesh files that nothing was trained on, such as scans: one more family of objects."""
-
-    def check(self, path: str = "") -> None:
-        """Raise ArgumentError, naming the argument, when a value is out of range."""
-        super().check(path)
-        for name in ("fields", "spaces"):
-            if getattr(self, name, None) == ():
-                raise ArgumentError(name, "name at least one")
-        if not self.families and not self.meshes:
-            raise ArgumentError("families", "name at least one family, or meshes")
-
-    def scenes(self, out: Path, *, first_seed: int) -> dict[StudyScene, Path | None]:
-        """Return the scenes of the objects, and the mesh that each shows (`rendered_scenes`)."""
-        from latentfields.bench.scenes import rendered_scenes
-
-        seeds = range(first_seed, first_seed + self.seeds)
-        return rendered_scenes(out / "objects", families=self.families, meshes=self.meshes, seeds=seeds)
-
-    def read_inputs(self, autoencoders: Iterable[str]) -> None:
-        """Raise InputError for objects, and for autoencoders given by name or folder, that cannot be used."""
-        from latentfields.bench.images import require_autoencoders
-        from latentfields.bench.scenes import require_objects
-
-        require_autoencoders(autoencoders, size=FIELDS_SCALES[self.scale].views.size)
-        require_objects(self.families, self.meshes)
-
-
-@dataclass(frozen=True, kw_only=True)
 class FieldsStudyConfig(ObjectsConfig):
     """Compare fields in latent and RGB space, and after each stage (IG-AE Tables 1, 4, 5 to 9, 11, 13).
 
@@ -78,25 +40,31 @@ class FieldsStudyConfig(ObjectsConfig):
     spaces: tuple[str, ...] = ("rgb", "base", "igae")
     """Names or folders of autoencoders; rgb fits colours."""
 
-    def fits(self, spaces: Iterable[str] | None = None) -> FieldsStudyConfig:
-        """Return what determines the fits, without the options of other studies; in other spaces, if they are given."""
-        shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(FieldsStudyConfig)}
-        return FieldsStudyConfig(**(shared | {"spaces": self.spaces if spaces is None else tuple(spaces)}))
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError, naming the argument, when a value is out of range."""
+        super().check(path)
+        if not self.spaces:
+            raise ArgumentError("spaces", "name at least one")
+
+    @classmethod
+    def of(cls, config: ObjectsConfig, spaces: Iterable[str]) -> FieldsStudyConfig:
+        """Return what determines the fits of a study with more options than these, in these spaces."""
+        names = (entry.name for entry in dataclasses.fields(cls) if entry.name != "spaces")
+        return cls(**{name: getattr(config, name) for name in names}, spaces=tuple(spaces))
 
 
 def read_inputs(config: FieldsStudyConfig, out: Path) -> None:
-    """Raise InputError for unusable settings, objects and autoencoders."""
-    config.check()
+    """Raise InputError for unusable objects and autoencoders."""
     config.read_inputs(space for space in config.spaces if space != "rgb")
 
 
-def fit_work(
-    place: Workplace, name: str, scene: StudyScene, autoencoder: str | None, config: FitConfig
-) -> Work:
-    """Return the work of one fit's cell; the picture has the cell's name, too."""
+def fit_cell(
+    place: Workplace, name: str, scene: StudyScene, autoencoder: str | None, config: FitConfig, labels: Labels
+) -> tuple[str, tuple[Labels, Work]]:
+    """Return the name, labels and work of one fit's cell; the picture has the cell's name, too."""
     from latentfields.bench.fits import fit_and_score
 
-    return partial(
+    work = partial(
         fit_and_score,
         scene=scene,
         autoencoder=autoencoder,
@@ -105,6 +73,7 @@ def fit_work(
         folder=place.out / "fits" / name,
         picture=place.out / picture_of(name),
     )
+    return name, ({**labels, "family": scene.kind, "seed": scene.seed}, work)
 
 
 def picture_of(name: str) -> str:
@@ -123,16 +92,15 @@ def fit_cells(
 
     Names of cells number the spaces, which may be folders. `prefix` names those with a `change` to their settings.
     """
-    scale = FIELDS_SCALES[config.scale]
-    found: dict[str, tuple[Labels, Work]] = {}
+    found = {}
     for field in config.fields:
         for number, space in enumerate(config.spaces):
             for scene in config.scenes(place.out, first_seed=FIRST_SEED):
                 name = f"{prefix}fit-{field}-{number}-{scene.name}"
-                fit = change(scale.fit(field, space=space, seed=scene.seed))
-                labels = {"field": field, "space": space, "family": scene.kind, "seed": scene.seed}
-                work = fit_work(place, name, scene, None if space == "rgb" else space, fit)
-                found[name] = {**labels, "picture": picture_of(name)}, work
+                fit = change(FIELDS_SCALES[config.scale].fit(field, space=space, seed=scene.seed))
+                autoencoder = None if space == "rgb" else space
+                labels = {"field": field, "space": space, "picture": picture_of(name)}
+                found |= [fit_cell(place, name, scene, autoencoder, fit, labels)]
     return found
 
 
@@ -159,19 +127,28 @@ def first_pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
     return first_views(shown, folder, groups=("family",), methods=("field", "space", "path"))
 
 
-NERF_AND_SPACE = {"field": "NeRF", "space": "space"}
+NERF_AND_SPACE: Mapping[str, str] = {"field": "NeRF", "space": "space"}
 
 
-def by_family(measure: str, title: str, *, needs: str = "", spec: str = ".2f") -> Pivot:
+def by_family(
+    measure: str, title: str, *, labels: Mapping[str, str] = NERF_AND_SPACE, spec: str = ".2f", **more: Any
+) -> Pivot:
     """Return a table with a row for every NeRF and space, a column for every family, and one for all."""
-    return Pivot(title, NERF_AND_SPACE, (Value(measure, "all", spec),), columns="family", needs=needs)
+    return Pivot(title, labels, (Value(measure, "all", spec),), columns="family", **more)
+
+
+def lpips_by_family(labels: Mapping[str, str] = NERF_AND_SPACE, **more: Any) -> tuple[Pivot, ...]:
+    """Return such tables of LPIPS, for where it could be measured."""
+    return tuple(
+        by_family(name, f"The same: {title}", labels=labels, spec=".3f", needs=name, optional=True, **more)
+        for name, title in LPIPS.items()
+    )
 
 
 NOVEL_VIEWS = (
     by_family("psnr", "Decoded novel views: PSNR, dB"),
     by_family("ssim", "The same: SSIM"),
-    where_measured(by_family("lpips", "The same: LPIPS (alex)", needs="lpips", spec=".3f")),
-    where_measured(by_family("lpips_vgg", "The same: LPIPS (VGG)", needs="lpips_vgg", spec=".3f")),
+    *lpips_by_family(),
 )
 """Tables 1 and 5 to 10."""
 
@@ -190,16 +167,16 @@ LATENT_NOVEL_VIEWS = by_family(
 )
 """Table 11: the test views, after Latent Supervision."""
 
+COSTS = (
+    Value("cpu_seconds", "training, CPU s"),
+    Value("render_milliseconds", "rendering, ms"),
+    Value("frame_milliseconds", "with decoding, ms"),
+)
+
 TIMES = Pivot(
     "Training and rendering time",
     NERF_AND_SPACE,
-    (
-        Value("seconds", "training, s"),
-        Value("cpu_seconds", "training, CPU s"),
-        Value("render_milliseconds", "rendering, ms"),
-        Value("frame_milliseconds", "with decoding, ms"),
-        Value("psnr", "PSNR, dB"),
-    ),
+    (Value("seconds", "training, s"), *COSTS, Value("psnr", "PSNR, dB")),
 )
 """Table 13: beside the same NeRF fitted to colours, by the same steps."""
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.fields import ObjectsConfig, fit_work, picture_of
+from latentfields.bench.fields import by_family, fit_cell, lpips_by_family, picture_of
+from latentfields.bench.options import ObjectsConfig, TrainingDataConfig
 from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows, reconstruction_table
 from latentfields.bench.rows import (
     Claim,
@@ -29,7 +30,6 @@ from latentfields.bench.rows import (
     gains,
     select,
     values,
-    where_measured,
 )
 from latentfields.bench.scales import IGAE_SCALES
 from latentfields.bench.study import Labels, Study, Work, Workplace, missing_measures
@@ -56,17 +56,17 @@ SEVERAL = 3.0
 CLEARLY = 0.75
 """Share of the plain autoencoder's inconsistency that a clearly better score stays below."""
 
-ABLATIONS: Mapping[str, Ablation] = MappingProxyType(
-    {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
+ROLES: Mapping[str, Ablation | None] = MappingProxyType(
+    {"base": None, "igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
 )
-"""What the trainings of the roles leave out."""
+"""The autoencoders that are compared, and what their trainings leave out; the plain one has none."""
 
 HEADLINE = "Latent NeRFs gain by 3D-consistency (decoded test PSNR)"
 """The claim that the page begins with."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RolesConfig(ObjectsConfig):
+class RolesConfig(ObjectsConfig, TrainingDataConfig):
     """A plain autoencoder, its 3D-aware version and the ablations: given, or trained on data that is given."""
 
     base: str = "base"
@@ -77,39 +77,21 @@ class RolesConfig(ObjectsConfig):
     """Fine-tuned as long without the 3D regularisation; trained here if not given."""
     no_preservation: str | None = None
     """Fine-tuned without preservation; trained here if not given."""
-    training_scenes: tuple[Path, ...] = ()
-    """Scenes to train on. The scale tiny generates some if none are given."""
-    training_photos: tuple[Path, ...] = ()
-    """Photographs to train on. The scale tiny paints pictures if none are given."""
     test_photos: tuple[Path, ...] = ()
     """Folders of photographs that nothing was trained on, to measure reconstruction on."""
     test_pattern: str = "*"
     """Pattern of the names of those that count."""
 
     @property
-    def given(self) -> dict[str, str | None]:
-        """Autoencoders by their roles."""
-        return {
-            "base": self.base,
-            "igae": self.igae,
-            "no-3d": self.no_3d,
-            "no-preservation": self.no_preservation,
-        }
+    def given(self) -> dict[str, str]:
+        """Autoencoders that were given, by their roles."""
+        named = {role: getattr(self, role.replace("-", "_")) for role in ROLES}
+        return {role: name for role, name in named.items() if name is not None}
 
     @property
     def missing(self) -> list[str]:
         """Roles that no autoencoder was given for."""
-        return [role for role, name in self.given.items() if name is None]
-
-    @property
-    def generates(self) -> bool:
-        """True where data to train on is made here."""
-        return bool(self.missing) and self.scale == "tiny" and not self.training_scenes
-
-    @property
-    def trains(self) -> bool:
-        """True where what is missing can be trained."""
-        return bool(self.missing) and (self.generates or bool(self.training_scenes and self.training_photos))
+        return [role for role in ROLES if role not in self.given]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,31 +127,32 @@ class IgaeStudyConfig(RolesConfig):
         super().check(path)
         self.fit(self.fields[0], seed=0).check()
 
+    @staticmethod
+    def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of any version: early ones took a single field, and called the plain autoencoder `start`."""
+        now = {{"start": "base", "field": "fields"}.get(name, name): value for name, value in values.items()}
+        return now | ({"fields": [values["field"]]} if "field" in values else {})
+
 
 def read_role_inputs(config: RolesConfig, *, claimed: bool) -> None:
     """Raise InputError for autoencoders, objects, photographs and training data that cannot be used."""
-    from latentfields.bench.images import matching_photos
+    from latentfields.autoencoders.image_data import matching_photos
     from latentfields.igae.data import require_data
 
-    config.read_inputs(filter(None, config.given.values()))
+    config.read_inputs(config.given.values())
     matching_photos(config.test_photos, config.test_pattern)
-    if config.trains and not config.generates and not claimed:
+    if config.missing and config.can_train and not config.generates and not claimed:
         require_data(IGAE_SCALES[config.scale].training, config.training_scenes, config.training_photos)
 
 
 def train_roles(config: RolesConfig, place: Workplace, folder: Path, *, command: str) -> dict[str, str]:
     """Return names or folders of the autoencoders by role; those not given are trained in `folder`, if they can be."""
-    from latentfields.bench.scenes import generated_data
-    from latentfields.bench.trainings import LOOP, train
+    from latentfields.bench.trainings import LOOP, train_missing, training_data
     from latentfields.igae.finetune import finetune_3d
 
-    scale, scenes, photos = IGAE_SCALES[config.scale], config.training_scenes, config.training_photos
-    names = {role: name for role, name in config.given.items() if name is not None}
-    if not config.trains:
-        return names
-    if config.generates:
-        place.run(generated_data(folder, scale.fits.views), label="training data")
-        scenes, photos = (folder / "scenes",), (folder / "photos",)
+    if not (config.missing and config.can_train):
+        return config.given
+    scenes, photos = training_data(config, place, folder)
     training = partial(
         finetune_3d,
         autoencoder=config.base,
@@ -180,32 +163,27 @@ def train_roles(config: RolesConfig, place: Workplace, folder: Path, *, command:
         command=command,
         loop=LOOP,
     )
-    cells = {}
-    for role in config.missing:
-        out, settings = folder / role, replace(scale.training, ablation=ABLATIONS[role])
-        cells[f"train-{role}"] = partial(train, partial(training, settings, out=out), out=out)
-    done = place.run(cells, label="autoencoders")
-    return {role: names.get(role) or done[f"train-{role}"]["autoencoder"] for role in config.given}
+    settings = IGAE_SCALES[config.scale].training
+    trainings = {role: partial(training, replace(settings, ablation=ROLES[role])) for role in config.missing}
+    names = config.given | train_missing(place, folder, trainings, label="autoencoders")
+    return {role: names[role] for role in ROLES}
 
 
 def photo_cells(config: RolesConfig, autoencoders: Mapping[str, str], place: Workplace) -> dict[str, Work]:
     """Return the cells that reconstruct the photographs, by role; none without photographs."""
-    from latentfields.bench.images import reconstruct_photos
+    from latentfields.bench.images import photographs, reconstruct
 
-    scale = IGAE_SCALES[config.scale]
-    reconstruct = partial(
-        reconstruct_photos,
-        photos=config.test_photos,
-        pattern=config.test_pattern,
-        limit=scale.photos,
-        size=scale.fits.views.size,
-        device=place.device,
-    )
-    return {role: partial(reconstruct, name) for role, name in autoencoders.items() if config.test_photos}
+    scale, pattern = IGAE_SCALES[config.scale], config.test_pattern
+    size = scale.fits.views.size
+    read = partial(photographs, config.test_photos, pattern=pattern, limit=scale.photos, size=size)
+    return {
+        role: partial(reconstruct, name, read, device=place.device)
+        for role, name in autoencoders.items()
+        if config.test_photos
+    }
 
 
 def _read_inputs(config: IgaeStudyConfig, out: Path) -> None:
-    config.check()
     read_role_inputs(config, claimed=is_claimed(out))
 
 
@@ -217,23 +195,17 @@ def _measure(config: IgaeStudyConfig, place: Workplace) -> dict[str, Any]:
     scale = IGAE_SCALES[config.scale]
     scenes = config.scenes(place.out, first_seed=FIRST_SEED)
     place.run(rendering(scenes, scale.fits.views), label="objects")
-    command = "latentfields bench igae"
-    autoencoders = train_roles(config, place, place.out / "training", command=command)
+    autoencoders = train_roles(config, place, place.out / "training", command="latentfields bench igae")
     take = partial(score, objects=scale.score_objects, size=scale.fits.views.size, device=place.device)
-    by_role: dict[str, dict[str, Work]] = {
+    alone = {
         "photos": photo_cells(config, autoencoders, place),
         "score": {role: partial(take, name) for role, name in autoencoders.items()},
     }
-    fits = _fits(config, autoencoders, scenes, place)
-    cells: dict[str, Work] = {
-        f"{kind}-{role}": work for kind, works in by_role.items() for role, work in works.items()
-    }
-    done = place.run(cells | {name: work for name, (_, work) in fits.items()}, label="measurements")
     left_out = [role for role in config.missing if role not in autoencoders]
     return {
         "autoencoders": autoencoders,
-        "fits": [{**labels, **done[name]} for name, (labels, _) in fits.items()],
-        **{kind: {role: done[f"{kind}-{role}"] for role in works} for kind, works in by_role.items()},
+        "fits": place.measure(_fits(config, autoencoders, scenes, place), label="fits"),
+        **place.run_groups(alone, label="autoencoders alone"),
         "notes": [f"{role} is left out: neither it nor data to train it on was given." for role in left_out],
     }
 
@@ -242,29 +214,29 @@ def _fits(
     config: IgaeStudyConfig, autoencoders: Mapping[str, str], scenes: Iterable[StudyScene], place: Workplace
 ) -> dict[str, tuple[Labels, Work]]:
     """Labels and work of all fits. Fields are named where there are several."""
-    found: dict[str, tuple[Labels, Work]] = {}
+    found = {}
     for field in config.fields:
-        several = {"field": field} if len(config.fields) > 1 else {}
         for role, autoencoder in autoencoders.items():
             for scene in scenes:
-                labels = {**several, "autoencoder": role, "family": scene.kind, "seed": scene.seed}
-                name, fit = _fit_name(labels), config.fit(field, seed=scene.seed)
-                found[name] = labels, fit_work(place, name, scene, autoencoder, fit)
+                labels = {"field": field, "autoencoder": role}
+                if len(config.fields) == 1:
+                    del labels["field"]
+                name, fit = _fit_name(labels, scene.name), config.fit(field, seed=scene.seed)
+                found |= [fit_cell(place, name, scene, autoencoder, fit, labels)]
     return found
 
 
-def _fit_name(labels: Labels) -> str:
+def _fit_name(labels: Labels, scene: str) -> str:
     """The name of a fit's cell and picture."""
-    field = [labels["field"]] if "field" in labels else []
-    return "-".join(["fit", *field, labels["autoencoder"], labels["family"], f"{labels['seed']:04d}"])
+    return "-".join(["fit", *filter(None, (labels.get("field"), labels["autoencoder"])), scene])
 
 
 def _rows(results: Record) -> Measured:
     """Rows of the fits, of the same views through the autoencoders alone, of photographs, and of the score."""
-    fits = [
-        Row.of({"field": "", **fit}, seed=fit["seed"], picture=picture_of(_fit_name(fit)))
-        for fit in results["fits"]
-    ]
+    fits = []
+    for fit in results["fits"]:
+        picture = picture_of(_fit_name(fit, f"{fit['family']}-{fit['seed']:04d}"))
+        fits.append(Row.of({"field": "", **fit}, seed=fit["seed"], picture=picture))
     scores = {
         role: {"inconsistency": score["latents"]["inconsistency"], "noise_psnr": score["noise_psnr"]}
         for role, score in results["score"].items()
@@ -359,36 +331,14 @@ def _pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
     return first_views(measured["fits"], folder, groups=("family", "seed"), methods=("field", "autoencoder"))
 
 
-def photograph_table(config: Any, measured: Measured) -> Table | None:
-    """Return the reconstruction of photographs, where there are any."""
-    return reconstruction_table(PHOTOGRAPHS, measured[PHOTOGRAPHS])
-
-
-def _by_family(measure: str, title: str, *, kind: str = "fits", needs: str = "", spec: str = ".2f") -> Pivot:
-    return Pivot(
-        title,
-        {"field": "NeRF", "autoencoder": "autoencoder"},
-        (Value(measure, "all", spec),),
-        columns="family",
-        kind=kind,
-        needs=needs,
-        only_several=("field",),
-    )
-
-
 def _ssim(config: Any, measured: Measured) -> Table | None:
     """Of several NeRFs, as Table 10 has it."""
     several = len(distinct(measured["fits"], "field")) > 1
     return _by_family("ssim", "The same: SSIM").table(measured) if several else None
 
 
-def _upgrade(stored: dict[str, Any]) -> dict[str, Any]:
-    """Settings of versions that took one field."""
-    if "start" not in stored or "field" not in stored:
-        return stored
-    kept = {name: value for name, value in stored.items() if name not in ("start", "field")}
-    return kept | {"base": stored["start"], "fields": [stored["field"]]}
-
+_ROWS: Any = {"labels": {"field": "NeRF", "autoencoder": "autoencoder"}, "only_several": ("field",)}
+_by_family = partial(by_family, **_ROWS)
 
 IGAE = Study(
     name="igae",
@@ -404,17 +354,15 @@ IGAE = Study(
     tables=(
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
         _ssim,
-        where_measured(_by_family("lpips", "The same: LPIPS (alex)", needs="lpips", spec=".3f")),
-        where_measured(_by_family("lpips_vgg", "The same: LPIPS (VGG)", needs="lpips_vgg", spec=".3f")),
+        *lpips_by_family(**_ROWS),
         _by_family("supervision_psnr", "Decoded novel views after Latent Supervision (PSNR, dB)"),
         _by_family(
-            "supervision_latent_psnr",
-            "Rendered against encoded latents after Latent Supervision (PSNR, dB)",
+            "supervision_latent_psnr", "Rendered against encoded latents after Latent Supervision (PSNR, dB)"
         ),
         _by_family(
             "autoencoder_psnr", "The same views through the autoencoder alone (PSNR, dB)", kind="alone"
         ),
-        photograph_table,
+        reconstruction_table(PHOTOGRAPHS),
         Pivot(
             "3D-awareness score",
             {"autoencoder": "autoencoder"},
@@ -426,5 +374,4 @@ IGAE = Study(
         ),
     ),
     pictures=_pictures,
-    upgrade=_upgrade,
 )

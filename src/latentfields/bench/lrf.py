@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from latentfields.bench.options import ScaledConfig
 from latentfields.bench.rows import (
     Claim,
     Measured,
@@ -27,12 +28,12 @@ from latentfields.bench.rows import (
     at_most,
     gains,
     grouped,
+    lpips,
     select,
     values,
 )
-from latentfields.bench.scales import LRF_SCALES, LrfScale, Scale
-from latentfields.bench.study import Labels, Study, Work, Workplace
-from latentfields.config.checks import Checked
+from latentfields.bench.scales import LRF_SCALES, LrfScale
+from latentfields.bench.study import Labels, Study, Work, Workplace, missing_measures
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -72,7 +73,7 @@ STORAGE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class LrfStudyConfig(Checked):
+class LrfStudyConfig(ScaledConfig):
     """Test the evidence of LRF (its Tables 1 to 5): both stages, against the plain VAE and against image space.
 
     Fits fields to vases, hats, bags and given scenes: to the latents of two encoders, each decoded by two decoders,
@@ -82,10 +83,6 @@ class LrfStudyConfig(Checked):
     """
 
     kind: ClassVar[str] = "bench lrf"
-    scale: Scale = "small"
-    """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
-    seeds: int = 3
-    """Objects per family, each fitted with its own seed; given scenes are fitted with every seed."""
     field: FieldName = "gaussians"
     """Representation of all scenes."""
     subpixels: int = 1
@@ -104,12 +101,13 @@ class LrfStudyConfig(Checked):
     training_photos: tuple[Path, ...] = ()
     """Folders of photographs that autoencoders trained here go on reconstructing; none keeps to the scenes."""
     scenes: tuple[Path, ...] = ()
-    """Captured scenes that nothing was trained on, or folders of them, to test on beside the rendered ones."""
+    """Captured scenes that nothing was trained on, or folders of them, to test on beside the rendered ones; each is
+    fitted with every seed."""
 
     @property
-    def given(self) -> dict[str, str | None]:
-        """Autoencoders by their roles, `STAGES`."""
-        return {"base": self.base, "encoder": self.encoder, "decoder": self.decoder, "both": self.both}
+    def given(self) -> dict[str, str]:
+        """Autoencoders that were given, by their roles, `STAGES`."""
+        return {role: name for role in STAGES if (name := getattr(self, role)) is not None}
 
     @property
     def sizes(self) -> LrfScale:
@@ -140,10 +138,9 @@ def _factor(config: LrfStudyConfig) -> int:
     from latentfields.autoencoders.load import load_autoencoder
     from latentfields.bench.trainings import require_same_encoder
 
-    given = {role: name for role, name in config.given.items() if name is not None}
-    for role in given:
-        other = ENCODER_OF[role]
-        if other != role and other in given:
+    given = config.given
+    for role, other in ENCODER_OF.items():
+        if role != other and role in given and other in given:
             require_same_encoder(role, given[role], given[other])
     if "both" in given and "encoder" not in given:
         raise ArgumentError("both", "is given without `encoder`, which it was made from")
@@ -156,7 +153,6 @@ def _factor(config: LrfStudyConfig) -> int:
 def _read_inputs(config: LrfStudyConfig, out: Path) -> None:
     from latentfields.autoencoders.image_data import photo_paths
 
-    config.check()
     photo_paths(config.training_photos)
     _captured(config, _factor(config))
     config.fit(0).check()
@@ -164,37 +160,33 @@ def _read_inputs(config: LrfStudyConfig, out: Path) -> None:
 
 def _train(config: LrfStudyConfig, place: Workplace) -> dict[str, str]:
     """Names or folders of the autoencoders by role, trained where they were not given."""
-    from latentfields.bench.scenes import training_scenes
-    from latentfields.bench.trainings import LOOP, train, train_encoder
+    from latentfields.bench.trainings import LOOP, train_encoder, train_missing, training_scenes
     from latentfields.lrf.decoder.align import align_decoder
 
-    given, sizes = config.given, config.sizes
+    known, sizes = config.given, config.sizes
     folder, scenes = place.out / "training", tuple(_training_folders(config))
-    if not scenes and None in given.values():
+    if not scenes and len(known) < len(STAGES):
         scenes = (folder / "scenes",)
         cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
         place.run(cells, label="training scenes")
-    if given["encoder"] is None:
-        stage = partial(train_encoder, sizes.encoder, autoencoder=config.base, out=folder / "encoder")
-        work = partial(stage, scenes=scenes, photos=config.training_photos, device=place.device)
-        given["encoder"] = place.run({"train-encoder": work}, label="stage I")["train-encoder"]["autoencoder"]
-    align = partial(align_decoder, sizes.decoder, fit=config.fit(0), size=sizes.size)
-    align = partial(align, scenes=scenes, photos=config.training_photos, device=place.device, loop=LOOP)
-    trainings = {}
-    for role in ("decoder", "both"):
-        out, start = folder / role, given[ENCODER_OF[role]]
-        if given[role] is None and start is not None:
-            trainings[f"train-{role}"] = partial(train, partial(align, autoencoder=start, out=out), out=out)
-    trained = place.run(trainings, label="stage III")
-    given |= {name.removeprefix("train-"): done["autoencoder"] for name, done in trained.items()}
-    return {role: name for role in STAGES if (name := given[role]) is not None}
+    data: Any = {"scenes": scenes, "photos": config.training_photos, "device": place.device}
+    if "encoder" not in known:
+        work = partial(train_encoder, sizes.encoder, autoencoder=config.base, out=folder / "encoder", **data)
+        known["encoder"] = place.run({"train-encoder": work}, label="stage I")["train-encoder"]["autoencoder"]
+    align = partial(align_decoder, sizes.decoder, fit=config.fit(0), size=sizes.size, loop=LOOP, **data)
+    trainings = {
+        role: partial(align, autoencoder=known[encoder])
+        for role, encoder in ENCODER_OF.items()
+        if role not in known
+    }
+    known |= train_missing(place, folder, trainings, label="stage III")
+    return {role: known[role] for role in STAGES}
 
 
 def _measure(config: LrfStudyConfig, place: Workplace) -> dict[str, Any]:
     """Return `fits` one by one, and the `reconstruction` of each scene's test views by role."""
     from latentfields.bench.images import reconstruct_test_views
     from latentfields.bench.scenes import rendered_scenes, rendering
-    from latentfields.measures.standard import image_measures
 
     factor, sizes = _factor(config), config.sizes
     autoencoders = _train(config, place)
@@ -207,17 +199,15 @@ def _measure(config: LrfStudyConfig, place: Workplace) -> dict[str, Any]:
         for views in (None, FEW):
             fits |= _fits(config, scene, views, factor, autoencoders, place)
     take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
-    cells: dict[str, Work] = {
-        f"reconstruction-{role}": partial(take, name) for role, name in autoencoders.items()
-    }
-    done = place.run(cells | {name: work for name, (_, work) in fits.items()}, label="measurements")
+    alone = {"reconstruction": {role: partial(take, name) for role, name in autoencoders.items()}}
+    reconstructed = place.run_groups(alone, label="reconstructions")["reconstruction"]
     return {
         "field": config.field,
         "factor": factor,
         "autoencoders": autoencoders,
-        "fits": [{**labels, **done[name]} for name, (labels, _) in fits.items()],
-        "reconstruction": {role: done[f"reconstruction-{role}"]["scenes"] for role in autoencoders},
-        "notes": image_measures()[1],
+        "fits": place.measure(fits, label="fits"),
+        "reconstruction": {role: found["scenes"] for role, found in reconstructed.items()},
+        "notes": missing_measures(),
     }
 
 
@@ -235,29 +225,38 @@ def _fits(
     """
     from latentfields.bench.fits import fit_and_compare
 
-    ending, fits = f"{_prefix(views)}{scene.name}", place.out / "fits"
-    labels = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
-    compare = partial(
-        fit_and_compare,
-        scene=scene,
-        factor=factor,
-        training_views=views,
-        device=place.device,
-        pictures=place.out / "pictures" / ending,
-    )
-    found: dict[str, tuple[Labels, Work]] = {}
+    ending, found = f"{_prefix(views)}{scene.name}", {}
+
+    def add(name: str, autoencoder: str | None, fit: FitConfig, *, label: Labels, **how: Any) -> None:
+        work = partial(
+            fit_and_compare,
+            scene=scene,
+            autoencoder=autoencoder,
+            config=fit,
+            factor=factor,
+            training_views=views,
+            device=place.device,
+            folder=place.out / "fits" / f"{name}-{ending}",
+            pictures=place.out / "pictures" / ending,
+            **how,
+        )
+        labels = {"scene": scene.kind, "seed": scene.seed, "training_views": views, **label}
+        found[f"{name}-{ending}"] = labels, work
+
     fit = config.fit(scene.seed)
     # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
     latent = replace(fit, statistics="scene")
     for encoder in dict.fromkeys(ENCODER_OF.values()):
-        name, autoencoder = f"latents-{encoder}-{ending}", autoencoders[encoder]
         decoders = [(role, autoencoders[role]) for role in STAGES if ENCODER_OF[role] == encoder]
-        work = partial(compare, autoencoder=autoencoder, decoders=decoders, config=latent, folder=fits / name)
-        found[name] = labels | {"encoder": encoder}, work
+        add(
+            f"latents-{encoder}",
+            autoencoders[encoder],
+            latent,
+            label={"encoder": encoder},
+            decoders=decoders,
+        )
     for divisor in (factor, *config.sizes.divisors) if views is None else (factor,):
-        name = f"images-{divisor}-{ending}"
-        work = partial(compare, autoencoder=None, divisor=divisor, config=fit, folder=fits / name)
-        found[name] = labels | {"divisor": divisor}, work
+        add(f"images-{divisor}", None, fit, label={"divisor": divisor}, divisor=divisor)
     return found
 
 
@@ -390,8 +389,7 @@ _QUALITY = (
     Value("psnr", "PSNR, dB"),
     Value("ssim", "SSIM", ".3f", optional=True),
     Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
-    Value("lpips", "LPIPS (alex)", ".3f", optional=True),
-    Value("lpips_vgg", "LPIPS (VGG)", ".3f", optional=True),
+    *lpips(),
 )
 _NOVEL_VIEWS = Pivot(
     "Decoded novel views",

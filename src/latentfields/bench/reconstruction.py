@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from latentfields.bench.rows import Measured, Pivot, Record, Row, Value
+from latentfields.bench.rows import Pivot, Record, Row, Value, lpips
 from latentfields.bench.scales import FAMILIES
 from latentfields.bench.study import Study, Workplace, missing_measures
 from latentfields.config.checks import Checked, require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.scenes.objects.config import RenderConfig
-
-if TYPE_CHECKING:
-    from latentfields.pages.report import Table
 
 OBJECTS, SCENES, PHOTOGRAPHS = "generated objects", "scenes", "photographs"
 """Kinds of images."""
@@ -45,12 +41,11 @@ class ReconstructionStudyConfig(Checked):
 
 def _read_inputs(config: ReconstructionStudyConfig, out: Path) -> None:
     from latentfields.autoencoders.evaluate import SMALLEST_SIZE
-    from latentfields.autoencoders.image_data import load_renders
-    from latentfields.bench.images import matching_photos, require_autoencoders
+    from latentfields.autoencoders.image_data import load_renders, matching_photos
+    from latentfields.bench.images import require_autoencoders
 
     if not config.autoencoders:
         raise ArgumentError("autoencoders", "name at least one")
-    config.check()
     require_at_least("size", config.size, SMALLEST_SIZE)
     RenderConfig(size=config.size).check()
     require_autoencoders(config.autoencoders, size=config.size)
@@ -61,29 +56,28 @@ def _read_inputs(config: ReconstructionStudyConfig, out: Path) -> None:
 
 def _measure(config: ReconstructionStudyConfig, place: Workplace) -> dict[str, dict[str, Any]]:
     """Return scores by kind of image and autoencoder."""
-    from latentfields.bench.images import reconstruct_photos, reconstruct_views
+    from latentfields.autoencoders.image_data import renders_on_white
+    from latentfields.bench.images import object_views, photographs, reconstruct
 
-    size, device = config.size, place.device
-    views = partial(reconstruct_views, objects=config.objects, size=size, device=device)
-    photos = partial(reconstruct_photos, photos=config.photos, size=size, device=device)
-    photos = partial(photos, pattern=config.pattern, limit=config.limit)
-    methods: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
-        OBJECTS: ("generated", partial(views, scenes=()))
-    }
+    size = config.size
+    images: dict[str, Any] = {OBJECTS: partial(object_views, objects=config.objects, size=size)}
     if config.scenes:
-        methods[SCENES] = ("scenes", partial(views, scenes=config.scenes))
+        images[SCENES] = partial(renders_on_white, config.scenes, size=size)
     if config.photos:
-        methods[PHOTOGRAPHS] = ("photographs", photos)
-    names = list(enumerate(config.autoencoders))
+        read = partial(photographs, config.photos, pattern=config.pattern, limit=config.limit, size=size)
+        images[PHOTOGRAPHS] = read
+    # Names of cells number the autoencoders, which may be folders.
     cells = {
-        f"{method}-{number}": partial(reconstruct, name)
-        for number, name in names
-        for method, reconstruct in methods.values()
+        kind.removesuffix(" objects"): {
+            str(number): partial(reconstruct, name, read, device=place.device)
+            for number, name in enumerate(config.autoencoders)
+        }
+        for kind, read in images.items()
     }
-    done = place.run(cells, label="reconstructions")
+    done = place.run_groups(cells, label="reconstructions")
     return {
-        kind: {name: done[f"{method}-{number}"] for number, name in names}
-        for kind, (method, _) in methods.items()
+        kind: dict(zip(config.autoencoders, scores.values(), strict=True))
+        for kind, scores in zip(images, done.values(), strict=True)
     }
 
 
@@ -92,26 +86,20 @@ def autoencoder_rows(scores: Record) -> list[Row]:
     return [Row.of(record, autoencoder=name) for name, record in scores.items()]
 
 
-def reconstruction_table(kind: str, rows: Sequence[Row]) -> Table | None:
-    """Return the scores of autoencoders on images of one kind; None where there are none."""
-    if not rows:
-        return None
-    families = f" ({', '.join(FAMILIES)})" if kind == OBJECTS else ""
-    measures = {"psnr": "PSNR", "ssim": "SSIM", "ms_gmsd": "MS-GMSD"}
-    measures |= {"lpips": "LPIPS (alex)", "lpips_vgg": "LPIPS (VGG)"}
-    pivot = Pivot(
-        f"{kind}{families}: {rows[0].values['images']:.0f} images",
+def reconstruction_table(kind: str, about: str = "") -> Pivot:
+    """Return the table of scores of autoencoders on images of one kind, for where there are some."""
+    return Pivot(
+        f"{kind}{about}: {{images:.0f}} images",
         {"autoencoder": "autoencoder"},
-        tuple(
-            Value(name, title, ".4g", optional=name.startswith("lpips")) for name, title in measures.items()
+        (
+            Value("psnr", "PSNR", ".4g"),
+            Value("ssim", "SSIM", ".4g"),
+            Value("ms_gmsd", "MS-GMSD", ".4g"),
+            *lpips(".4g"),
         ),
         kind=kind,
+        optional=True,
     )
-    return pivot.table({kind: rows})
-
-
-def _table(config: ReconstructionStudyConfig, measured: Measured, *, kind: str) -> Table | None:
-    return reconstruction_table(kind, measured.get(kind, ()))
 
 
 RECONSTRUCTION = Study(
@@ -123,5 +111,9 @@ RECONSTRUCTION = Study(
     measure=_measure,
     rows=lambda results: {kind: autoencoder_rows(scores) for kind, scores in results.items()},
     notes=missing_measures,
-    tables=tuple(partial(_table, kind=kind) for kind in (OBJECTS, SCENES, PHOTOGRAPHS)),
+    tables=(
+        reconstruction_table(OBJECTS, f" ({', '.join(FAMILIES)})"),
+        reconstruction_table(SCENES),
+        reconstruction_table(PHOTOGRAPHS),
+    ),
 )

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from latentfields.bench.rows import Claim, Measured, Pivot, claims_table
-from latentfields.config.checks import require_at_least
-from latentfields.files import read_json, write_json
+from latentfields.config.checks import Checked, require_at_least
+from latentfields.files import write_json
 from latentfields.training.lock import locked
-from latentfields.training.runs import CONFIG_FILE, claim_run, require_claimable
+from latentfields.training.runs import claim_run, require_claimable
 
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart
     from latentfields.pages.report import Headline, PictureGroup, Table
 
-C = TypeVar("C")
+C = TypeVar("C", bound=Checked)
 Labels = Mapping[str, Any]
 """What a cell measured: its field, space, seed and so on, for results.json."""
 Work = Callable[[], dict[str, Any]]
@@ -45,6 +45,14 @@ class Workplace:
 
         named = [Cell(name, _call, work) for name, work in cells.items()]
         return run_cells(named, self.out, processes=self.processes, label=label)
+
+    def run_groups(
+        self, groups: Mapping[str, Mapping[str, Work]], *, label: str
+    ) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return the results of cells by group and name, each kept as GROUP-NAME."""
+        cells = {f"{group}-{name}": work for group, works in groups.items() for name, work in works.items()}
+        done = self.run(cells, label=label)
+        return {group: {name: done[f"{group}-{name}"] for name in works} for group, works in groups.items()}
 
     def measure(self, cells: Mapping[str, tuple[Labels, Work]], *, label: str) -> list[dict[str, Any]]:
         """Return the labels of each cell together with its result."""
@@ -90,7 +98,7 @@ class Study(Generic[C]):
     about: str
     """What it measures, in a sentence for the pages."""
     read_inputs: Callable[[C, Path], None]
-    """Raise InputError for settings that are out of range and inputs that cannot be used."""
+    """Raise InputError for inputs that cannot be used; numbers are in their ranges."""
     measure: Callable[[C, Workplace], Any]
     """Compute the cells and return the results, as JSON."""
     rows: Callable[[Any], Measured]
@@ -105,8 +113,6 @@ class Study(Generic[C]):
     """Pictures for the page, from files in the study's folder."""
     settings: Callable[[C, Path], Mapping[Path, Any]] = lambda config, out: {out: config}
     """What determines the results, by the folder that is claimed with it (`claim_run`)."""
-    upgrade: Callable[[dict[str, Any]], dict[str, Any]] = lambda stored: stored
-    """Today's form of settings that an earlier version wrote."""
     notes: Callable[[], Sequence[str]] = lambda: ()
     """Sentences on what cannot be measured on this machine."""
     results_file: str = "results.json"
@@ -128,15 +134,17 @@ class Study(Generic[C]):
         require_at_least("processes", processes, 1)
         choose_device(device)
         # Input is read before the folder is claimed: bad input leaves nothing behind.
+        config.check()
         self.read_inputs(config, folder)
-        self._require_own(config, folder)
+        for claimed, settings in self.settings(config, folder).items():
+            require_claimable(claimed, settings)
         with locked(folder):
             return self._run_in(config, folder, processes=processes, device=device, command=command)
 
     def _run_in(self, config: C, folder: Path, *, processes: int, device: str, command: str) -> Findings:
         """As `run`, in a folder that no other process works in."""
-        from latentfields.bench.page import write_pages
-        from latentfields.pages.report import Report
+        from latentfields.pages.markdown import machine, write_markdown
+        from latentfields.pages.report import Report, write_report
 
         for claimed, settings in self.settings(config, folder).items():
             claim_run(claimed, settings)
@@ -165,26 +173,20 @@ class Study(Generic[C]):
             tables=findings.tables,
             notes=findings.notes,
         )
-        write_pages(report, findings.page, device=device)
+        write_report(findings.page, report)
+        # Studies that share a folder have documents of their own names, too.
+        document = "page.md" if self.page == "report" else f"{self.page}.md"
+        write_markdown(folder / document, report, machine=machine(device))
         return findings
-
-    def _require_own(self, config: C, folder: Path) -> None:
-        """Raise InputError when a folder that would be claimed holds something else."""
-        for claimed, settings in self.settings(config, folder).items():
-            self._bring_up_to_date(claimed / CONFIG_FILE)
-            require_claimable(claimed, settings)
 
     def all_tables(self, config: C, measured: Measured, claims: Sequence[Claim]) -> list[Table]:
         """Return the claims, if the study has any, and all tables of what was measured."""
         found = [] if self.claims is None else [claims_table(claims)]
         for entry in self.tables:
-            table = entry.table(measured) if isinstance(entry, Pivot) else entry(config, measured)
+            if not isinstance(entry, Pivot):
+                table = entry(config, measured)
+            else:
+                table = None if entry.optional and not entry.taken(measured) else entry.table(measured)
             if table is not None:
                 found.append(table)
         return found
-
-    def _bring_up_to_date(self, file: Path) -> None:
-        """Rewrite settings of an earlier version whose form has changed."""
-        stored = read_json(file) if file.is_file() else None
-        if isinstance(stored, dict) and (today := self.upgrade(stored)) != stored:
-            write_json(file, today)

@@ -56,7 +56,7 @@ class StudyCommand:
 
     def run(self) -> None:
         """Run what is missing, and print the tables and where their page is."""
-        from latentfields.bench.page import markdown
+        from latentfields.pages.markdown import markdown
 
         findings = self.study.run(
             self.settings,
