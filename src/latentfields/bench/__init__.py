@@ -9,8 +9,7 @@ from latentfields.bench.fields import FieldsStudyConfig
 from latentfields.bench.igae import IgaeStudyConfig
 from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.bench.reconstruction import ReconstructionStudyConfig
-from latentfields.bench.studies import run_study
-from latentfields.bench.study import Findings
+from latentfields.bench.study import Findings, run_study
 
 __all__ = [
     "AutoencodersStudyConfig",

@@ -14,12 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.options import ScaledConfig
+from latentfields.bench.objects import ScaledStudy
 from latentfields.bench.rows import (
     Claim,
     Measured,
     Pivot,
-    Record,
     Row,
     Spread,
     Value,
@@ -33,7 +32,7 @@ from latentfields.bench.rows import (
     values,
 )
 from latentfields.bench.scales import LRF_SCALES, LrfScale
-from latentfields.bench.study import Labels, Study, Work, Workplace, missing_measures
+from latentfields.bench.study import Labels, Work, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -72,8 +71,24 @@ STORAGE = 0.1
 """Share of the storage of an image-space field of the same quality."""
 
 
+_QUALITY = (
+    Value("psnr", "PSNR, dB"),
+    Value("ssim", "SSIM", ".3f", optional=True),
+    Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
+    *lpips(),
+)
+_NOVEL_VIEWS = Pivot(
+    "Decoded novel views",
+    {"title": "method"},
+    _QUALITY,
+    kind="all views",
+    note="image/N: a field fitted to images of 1/N of the resolution. Upsampled: rendered there, interpolated; "
+    "enlarged: rendered at the full resolution.",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
-class LrfStudyConfig(ScaledConfig):
+class LrfStudyConfig(ScaledStudy):
     """Test the evidence of LRF (its Tables 1 to 5): both stages, against the plain VAE and against image space.
 
     Fits fields to vases, hats, bags and given scenes: to the latents of two encoders, each decoded by two decoders,
@@ -83,6 +98,41 @@ class LrfStudyConfig(ScaledConfig):
     """
 
     kind: ClassVar[str] = "bench lrf"
+    title = "LRF: does the evidence show?"
+    about = "Latent radiance fields of scenes that nothing was trained on."
+    tables = (
+        # Tables 1 and 3; 2; 4; 5.
+        _NOVEL_VIEWS,
+        Pivot(
+            "Decoded novel views by scene (PSNR, dB)",
+            {"title": "method"},
+            _QUALITY[:1],
+            columns="scene",
+            total=False,
+            kind="all views",
+        ),
+        replace(_NOVEL_VIEWS, title=f"Decoded novel views of fits to {FEW} views", kind="few views"),
+        Pivot(
+            "Test views through the autoencoder alone",
+            {"title": "autoencoder"},
+            _QUALITY,
+            kind="reconstruction",
+        ),
+        Pivot(
+            "What a scene costs",
+            {"fitted": "fitted to"},
+            (
+                Value("seconds", "training, s", ".1f", spread=False),
+                Value("memory", "memory, MiB", ".0f", spread=False),
+                Value("bytes", "storage, MB", spread=False, unit=1e-6),
+                Value("rendering_milliseconds", "rendering, ms", ".1f", spread=False),
+                Value("decoding_milliseconds", "decoding, ms", ".1f", spread=False),
+            ),
+            note="Memory: peak during the fit and its scoring, less that before. Storage: the scene's own file; the "
+            "decoder is stored once for all scenes. Times are per view.",
+        ),
+    )
+
     field: FieldName = "gaussians"
     """Representation of all scenes."""
     subpixels: int = 1
@@ -118,146 +168,239 @@ class LrfStudyConfig(ScaledConfig):
         """Return how a scene is fitted with this seed."""
         return self.sizes.fit(self.field, subpixels=self.subpixels, seed=seed)
 
+    def training_folders(self) -> list[Path]:
+        """Return the folders of all scenes to train on that are given."""
+        from latentfields.scenes.load import scene_folders_below
 
-def _training_folders(config: LrfStudyConfig) -> list[Path]:
-    from latentfields.scenes.load import scene_folders_below
+        return [folder for root in self.training_scenes for folder in scene_folders_below(root)]
 
-    return [folder for root in config.training_scenes for folder in scene_folders_below(root)]
+    def captured(self, factor: int) -> list[StudyScene]:
+        """Return the captured scenes. Raises InputError where they cannot be compared on."""
+        from latentfields.bench.scenes import captured_scenes
 
-
-def _captured(config: LrfStudyConfig, factor: int) -> list[StudyScene]:
-    from latentfields.bench.scenes import captured_scenes
-
-    training, seeds = _training_folders(config), range(config.seeds)
-    size = config.sizes.size
-    return captured_scenes(config.scenes, training=training, seeds=seeds, size=size, factor=factor)
-
-
-def _factor(config: LrfStudyConfig) -> int:
-    """Pixels per latent. Raises InputError for autoencoders that do not belong together."""
-    from latentfields.autoencoders.load import load_autoencoder
-    from latentfields.bench.trainings import require_same_encoder
-
-    given = config.given
-    for role, other in ENCODER_OF.items():
-        if role != other and role in given and other in given:
-            require_same_encoder(role, given[role], given[other])
-    if "both" in given and "encoder" not in given:
-        raise ArgumentError("both", "is given without `encoder`, which it was made from")
-    factors = {load_autoencoder(name).factor for name in given.values()}
-    if len(factors) > 1:
-        raise ArgumentError("encoder", f"and the others have factors {sorted(factors)}; expected one factor")
-    return factors.pop()
-
-
-def _read_inputs(config: LrfStudyConfig, out: Path) -> None:
-    from latentfields.autoencoders.image_data import photo_paths
-
-    photo_paths(config.training_photos)
-    _captured(config, _factor(config))
-    config.fit(0).check()
-
-
-def _train(config: LrfStudyConfig, place: Workplace) -> dict[str, str]:
-    """Names or folders of the autoencoders by role, trained where they were not given."""
-    from latentfields.bench.trainings import LOOP, train_encoder, train_missing, training_scenes
-    from latentfields.lrf.decoder.align import align_decoder
-
-    known, sizes = config.given, config.sizes
-    folder, scenes = place.out / "training", tuple(_training_folders(config))
-    if not scenes and len(known) < len(STAGES):
-        scenes = (folder / "scenes",)
-        cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
-        place.run(cells, label="training scenes")
-    data: Any = {"scenes": scenes, "photos": config.training_photos, "device": place.device}
-    if "encoder" not in known:
-        work = partial(train_encoder, sizes.encoder, autoencoder=config.base, out=folder / "encoder", **data)
-        known["encoder"] = place.run({"train-encoder": work}, label="stage I")["train-encoder"]["autoencoder"]
-    align = partial(align_decoder, sizes.decoder, fit=config.fit(0), size=sizes.size, loop=LOOP, **data)
-    trainings = {
-        role: partial(align, autoencoder=known[encoder])
-        for role, encoder in ENCODER_OF.items()
-        if role not in known
-    }
-    known |= train_missing(place, folder, trainings, label="stage III")
-    return {role: known[role] for role in STAGES}
-
-
-def _measure(config: LrfStudyConfig, place: Workplace) -> dict[str, Any]:
-    """Return `fits` one by one, and the `reconstruction` of each scene's test views by role."""
-    from latentfields.bench.images import reconstruct_test_views
-    from latentfields.bench.scenes import rendered_scenes, rendering
-
-    factor, sizes = _factor(config), config.sizes
-    autoencoders = _train(config, place)
-    seeds = range(FIRST_SEED, FIRST_SEED + config.seeds)
-    objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
-    place.run(rendering(objects, sizes.views), label="objects")
-    scenes = [*objects, *_captured(config, factor)]
-    fits: dict[str, tuple[Labels, Work]] = {}
-    for scene in scenes:
-        for views in (None, FEW):
-            fits |= _fits(config, scene, views, factor, autoencoders, place)
-    take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
-    alone = {"reconstruction": {role: partial(take, name) for role, name in autoencoders.items()}}
-    reconstructed = place.run_groups(alone, label="reconstructions")["reconstruction"]
-    return {
-        "field": config.field,
-        "factor": factor,
-        "autoencoders": autoencoders,
-        "fits": place.measure(fits, label="fits"),
-        "reconstruction": {role: found["scenes"] for role, found in reconstructed.items()},
-        "notes": missing_measures(),
-    }
-
-
-def _fits(
-    config: LrfStudyConfig,
-    scene: StudyScene,
-    views: int | None,
-    factor: int,
-    autoencoders: Mapping[str, str],
-    place: Workplace,
-) -> dict[str, tuple[Labels, Work]]:
-    """One fit for every encoder, decoded by all decoders that belong to it, and the baselines in image space.
-
-    There is one baseline at the latents' resolution; with all views, also those of higher resolutions.
-    """
-    from latentfields.bench.fits import fit_and_compare
-
-    ending, found = f"{_prefix(views)}{scene.name}", {}
-
-    def add(name: str, autoencoder: str | None, fit: FitConfig, *, label: Labels, **how: Any) -> None:
-        work = partial(
-            fit_and_compare,
-            scene=scene,
-            autoencoder=autoencoder,
-            config=fit,
-            factor=factor,
-            training_views=views,
-            device=place.device,
-            folder=place.out / "fits" / f"{name}-{ending}",
-            pictures=place.out / "pictures" / ending,
-            **how,
+        training, size = self.training_folders(), self.sizes.size
+        return captured_scenes(
+            self.scenes, training=training, seeds=range(self.seeds), size=size, factor=factor
         )
-        labels = {"scene": scene.kind, "seed": scene.seed, "training_views": views, **label}
-        found[f"{name}-{ending}"] = labels, work
 
-    fit = config.fit(scene.seed)
-    # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
-    latent = replace(fit, statistics="scene")
-    for encoder in dict.fromkeys(ENCODER_OF.values()):
-        decoders = [(role, autoencoders[role]) for role in STAGES if ENCODER_OF[role] == encoder]
-        add(
-            f"latents-{encoder}",
-            autoencoders[encoder],
-            latent,
-            label={"encoder": encoder},
-            decoders=decoders,
-        )
-    for divisor in (factor, *config.sizes.divisors) if views is None else (factor,):
-        add(f"images-{divisor}", None, fit, label={"divisor": divisor}, divisor=divisor)
-    return found
+    def factor(self) -> int:
+        """Return pixels per latent. Raises InputError for autoencoders that do not belong together."""
+        from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.bench.trainings import require_same_encoder
+
+        given = self.given
+        for role, other in ENCODER_OF.items():
+            if role != other and role in given and other in given:
+                require_same_encoder(role, given[role], given[other])
+        if "both" in given and "encoder" not in given:
+            raise ArgumentError("both", "is given without `encoder`, which it was made from")
+        factors = {load_autoencoder(name).factor for name in given.values()}
+        if len(factors) > 1:
+            raise ArgumentError(
+                "encoder", f"and the others have factors {sorted(factors)}; expected one factor"
+            )
+        return factors.pop()
+
+    def read_inputs(self, out: Path) -> None:
+        """Raise InputError for autoencoders, scenes and photographs that cannot be used."""
+        from latentfields.autoencoders.image_data import photo_paths
+
+        photo_paths(self.training_photos)
+        self.captured(self.factor())
+        self.fit(0).check()
+
+    def train(self, place: Workplace) -> dict[str, str]:
+        """Return names or folders of the autoencoders by role, trained where they were not given."""
+        from latentfields.bench.trainings import LOOP, train_encoder, train_missing, training_scenes
+        from latentfields.lrf.decoder.align import align_decoder
+
+        known, sizes = self.given, self.sizes
+        folder, scenes = place.out / "training", tuple(self.training_folders())
+        if not scenes and len(known) < len(STAGES):
+            scenes = (folder / "scenes",)
+            cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
+            place.run(cells, label="training scenes")
+        data: Any = {"scenes": scenes, "photos": self.training_photos, "device": place.device}
+        if "encoder" not in known:
+            work = partial(
+                train_encoder, sizes.encoder, autoencoder=self.base, out=folder / "encoder", **data
+            )
+            known["encoder"] = place.run({"train-encoder": work}, label="stage I")["train-encoder"][
+                "autoencoder"
+            ]
+        align = partial(align_decoder, sizes.decoder, fit=self.fit(0), size=sizes.size, loop=LOOP, **data)
+        trainings = {
+            role: partial(align, autoencoder=known[encoder])
+            for role, encoder in ENCODER_OF.items()
+            if role not in known
+        }
+        known |= train_missing(place, folder, trainings, label="stage III")
+        return {role: known[role] for role in STAGES}
+
+    def measure(self, place: Workplace) -> dict[str, Any]:
+        """Return `fits` one by one, and the `reconstruction` of each scene's test views by role."""
+        from latentfields.bench.images import reconstruct_test_views
+        from latentfields.bench.scenes import rendered_scenes, rendering
+        from latentfields.measures.standard import image_measures
+
+        factor, sizes = self.factor(), self.sizes
+        autoencoders = self.train(place)
+        seeds = range(FIRST_SEED, FIRST_SEED + self.seeds)
+        objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
+        place.run(rendering(objects, sizes.views), label="objects")
+        scenes = [*objects, *self.captured(factor)]
+        fits: dict[str, tuple[Labels, Work]] = {}
+        for scene in scenes:
+            for views in (None, FEW):
+                fits |= self._fits(place, scene, views, factor, autoencoders)
+        take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
+        alone = {role: partial(take, name) for role, name in autoencoders.items()}
+        return {
+            "field": self.field,
+            "factor": factor,
+            "autoencoders": autoencoders,
+            "fits": place.measure(fits, label="fits"),
+            "reconstruction": {
+                role: done["scenes"] for role, done in place.run_group("reconstruction", alone).items()
+            },
+            "notes": image_measures()[1],
+        }
+
+    def _fits(
+        self,
+        place: Workplace,
+        scene: StudyScene,
+        views: int | None,
+        factor: int,
+        autoencoders: Mapping[str, str],
+    ) -> dict[str, tuple[Labels, Work]]:
+        """One fit for every encoder, decoded by all decoders that belong to it, and the baselines in image space.
+
+        There is one baseline at the latents' resolution; with all views, also those of higher resolutions.
+        """
+        from latentfields.bench.fits import fit_and_compare
+
+        ending, found = f"{_prefix(views)}{scene.name}", {}
+
+        def add(name: str, autoencoder: str | None, fit: FitConfig, *, label: Labels, **how: Any) -> None:
+            work = partial(
+                fit_and_compare,
+                scene=scene,
+                autoencoder=autoencoder,
+                config=fit,
+                factor=factor,
+                training_views=views,
+                device=place.device,
+                folder=place.out / "fits" / f"{name}-{ending}",
+                pictures=place.out / "pictures" / ending,
+                **how,
+            )
+            labels = {"scene": scene.kind, "seed": scene.seed, "training_views": views, **label}
+            found[f"{name}-{ending}"] = labels, work
+
+        fit = self.fit(scene.seed)
+        # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
+        latent = replace(fit, statistics="scene")
+        for encoder in dict.fromkeys(ENCODER_OF.values()):
+            decoders = [(role, autoencoders[role]) for role in STAGES if ENCODER_OF[role] == encoder]
+            add(
+                f"latents-{encoder}",
+                autoencoders[encoder],
+                latent,
+                label={"encoder": encoder},
+                decoders=decoders,
+            )
+        for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
+            add(f"images-{divisor}", None, fit, label={"divisor": divisor}, divisor=divisor)
+        return found
+
+    def rows(self, results: Any) -> Measured:
+        """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
+        found: dict[str, list[Row]] = {"all views": [], "few views": [], "fits": [], "reconstruction": []}
+        for fit in results["fits"]:
+            kind = "all views" if fit["training_views"] is None else "few views"
+            scene = {"scene": fit["scene"], "seed": fit["seed"]}
+            baseline = "yes" if fit.get("divisor") == results["factor"] else "no"
+            for method, scores in fit["methods"].items():
+                found[kind].append(Row.of(scores, **_named(method), baseline=baseline, **scene))
+            if kind == "all views":
+                fitted = (
+                    f"image/{fit['divisor']}" if "divisor" in fit else f"latents of {STAGES[fit['encoder']]}"
+                )
+                psnr = {method: scores["psnr"] for method, scores in fit["methods"].items()}
+                quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
+                found["fits"].append(Row.of({**fit, **quality}, fitted=fitted, **scene))
+        for role, scenes in results["reconstruction"].items():
+            found["reconstruction"] += [Row.of(scores, **_named(role)) for scores in scenes]
+        # Image space first, then the stages in their order.
+        places = {role: place for place, role in enumerate(STAGES, start=1)}
+        for kind in ("all views", "few views"):
+            found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
+        return found
+
+    def claims(self, measured: Measured) -> list[Claim]:
+        """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
+        fits, few = measured["all views"], measured["few views"]
+        base, encoder, decoder, both = (values(fits, "psnr", method=role) for role in STAGES)
+        alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
+        gmsd, few_psnr = values(fits, "ms_gmsd", method="both"), values(few, "psnr", method="both")
+        better = "LRF is better than"
+        before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
+        share = [ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])]
+        small = "A scene is small (share of an image-space field of the same PSNR)"
+        kept = "Reconstruction is kept (test views, against the plain VAE)"
+        return [
+            above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
+            above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
+            above_zero("Both together help most (against the better one alone)", gains(both, alone)),
+            *(
+                above_zero(f"{better} {other} (PSNR)", gains(both, theirs))
+                for other, theirs in _others(fits, "psnr").items()
+            ),
+            *(
+                above_zero(
+                    f"{better} {other} (MS-GMSD, lower is better)", gains(theirs, gmsd), unit="", spec=".4f"
+                )
+                for other, theirs in _others(fits, "ms_gmsd").items()
+            ),
+            *(
+                above_zero(f"With {FEW} views, {better} {other} (PSNR)", gains(few_psnr, theirs))
+                for other, theirs in _others(few, "psnr").items()
+            ),
+            at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
+            at_most(small, share, STORAGE),
+        ]
+
+    def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
+        """Return the quality of LRF and of both baselines."""
+        from latentfields.pages.report import Headline
+
+        fits = measured["all views"]
+        means = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
+        return [
+            Headline(name, f"{Spread.of(measured).mean:.2f}", "dB", "novel views")
+            for name, measured in means.items()
+        ]
+
+    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
+        """Return the first test view of every scene by every method."""
+        from latentfields.bench.page import read_picture
+        from latentfields.pages.report import PictureGroup, PictureRow
+
+        groups = []
+        for scene, seed in grouped(measured["fits"], ("scene", "seed")):
+            shown = []
+            for kind, views in (("all views", None), ("few views", FEW)):
+                place = folder / "pictures" / f"{_prefix(views)}{scene}-{int(seed):04d}"
+                methods = {"truth": "truth"}
+                methods |= {row.labels["method"]: row.labels["title"] for row in measured[kind]}
+                pictures = tuple(
+                    read_picture(title, place / f"{method.replace('/', '-')}.png")
+                    for method, title in methods.items()
+                )
+                shown.append(PictureRow(kind if views is None else f"{views} views", pictures))
+            groups.append(PictureGroup(f"{scene}, seed {seed}", tuple(shown)))
+        return groups
 
 
 def _prefix(views: int | None) -> str:
@@ -265,65 +408,8 @@ def _prefix(views: int | None) -> str:
     return "" if views is None else f"{views}-views-"
 
 
-def rows(results: Record) -> Measured:
-    """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
-    found: dict[str, list[Row]] = {"all views": [], "few views": [], "fits": [], "reconstruction": []}
-    for fit in results["fits"]:
-        kind = "all views" if fit["training_views"] is None else "few views"
-        scene = {"scene": fit["scene"], "seed": fit["seed"]}
-        baseline = "yes" if fit.get("divisor") == results["factor"] else "no"
-        for method, scores in fit["methods"].items():
-            found[kind].append(Row.of(scores, **_named(method), baseline=baseline, **scene))
-        if kind == "all views":
-            fitted = f"image/{fit['divisor']}" if "divisor" in fit else f"latents of {STAGES[fit['encoder']]}"
-            psnr = {method: scores["psnr"] for method, scores in fit["methods"].items()}
-            quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
-            found["fits"].append(Row.of({**fit, **quality}, fitted=fitted, **scene))
-    for role, scenes in results["reconstruction"].items():
-        found["reconstruction"] += [Row.of(scores, **_named(role)) for scores in scenes]
-    # Image space first, then the stages in their order.
-    places = {role: place for place, role in enumerate(STAGES, start=1)}
-    for kind in ("all views", "few views"):
-        found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
-    return found
-
-
 def _named(method: str) -> dict[str, str]:
     return {"method": method, "title": STAGES.get(method, method)}
-
-
-def claims(measured: Measured) -> list[Claim]:
-    """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
-    fits, few = measured["all views"], measured["few views"]
-    base, encoder, decoder, both = (values(fits, "psnr", method=role) for role in STAGES)
-    alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
-    gmsd, few_psnr = values(fits, "ms_gmsd", method="both"), values(few, "psnr", method="both")
-    better = "LRF is better than"
-    before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
-    share = [ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])]
-    small = "A scene is small (share of an image-space field of the same PSNR)"
-    kept = "Reconstruction is kept (test views, against the plain VAE)"
-    return [
-        above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
-        above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
-        above_zero("Both together help most (against the better one alone)", gains(both, alone)),
-        *(
-            above_zero(f"{better} {other} (PSNR)", gains(both, theirs))
-            for other, theirs in _others(fits, "psnr").items()
-        ),
-        *(
-            above_zero(
-                f"{better} {other} (MS-GMSD, lower is better)", gains(theirs, gmsd), unit="", spec=".4f"
-            )
-            for other, theirs in _others(fits, "ms_gmsd").items()
-        ),
-        *(
-            above_zero(f"With {FEW} views, {better} {other} (PSNR)", gains(few_psnr, theirs))
-            for other, theirs in _others(few, "psnr").items()
-        ),
-        at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
-        at_most(small, share, STORAGE),
-    ]
 
 
 def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
@@ -351,96 +437,3 @@ def same_quality_bytes(fits: Sequence[Row]) -> list[tuple[float, float]]:
         enough = [size for psnr, size in ladder if psnr >= ours["both_psnr"]]
         pairs.append((ours["bytes"], min(enough) if enough else max(ladder)[1]))
     return pairs
-
-
-def _headlines(measured: Measured, found: Sequence[Claim]) -> list[Headline]:
-    from latentfields.pages.report import Headline
-
-    fits = measured["all views"]
-    means = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
-    return [
-        Headline(name, f"{Spread.of(measured).mean:.2f}", "dB", "novel views")
-        for name, measured in means.items()
-    ]
-
-
-def _pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
-    """The first test view of every scene by every method."""
-    from latentfields.bench.page import read_picture
-    from latentfields.pages.report import PictureGroup, PictureRow
-
-    groups = []
-    for scene, seed in grouped(measured["fits"], ("scene", "seed")):
-        shown = []
-        for kind, views in (("all views", None), ("few views", FEW)):
-            place = folder / "pictures" / f"{_prefix(views)}{scene}-{int(seed):04d}"
-            methods = {"truth": "truth"}
-            methods |= {row.labels["method"]: row.labels["title"] for row in measured[kind]}
-            pictures = tuple(
-                read_picture(title, place / f"{method.replace('/', '-')}.png")
-                for method, title in methods.items()
-            )
-            shown.append(PictureRow(kind if views is None else f"{views} views", pictures))
-        groups.append(PictureGroup(f"{scene}, seed {seed}", tuple(shown)))
-    return groups
-
-
-_QUALITY = (
-    Value("psnr", "PSNR, dB"),
-    Value("ssim", "SSIM", ".3f", optional=True),
-    Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
-    *lpips(),
-)
-_NOVEL_VIEWS = Pivot(
-    "Decoded novel views",
-    {"title": "method"},
-    _QUALITY,
-    kind="all views",
-    note="image/N: a field fitted to images of 1/N of the resolution. Upsampled: rendered there, interpolated; "
-    "enlarged: rendered at the full resolution.",
-)
-
-LRF = Study(
-    name="lrf",
-    config=LrfStudyConfig,
-    title="LRF: does the evidence show?",
-    about="Latent radiance fields of scenes that nothing was trained on.",
-    read_inputs=_read_inputs,
-    measure=_measure,
-    rows=rows,
-    claims=claims,
-    headlines=_headlines,
-    tables=(
-        # Tables 1 and 3; 2; 4; 5.
-        _NOVEL_VIEWS,
-        Pivot(
-            "Decoded novel views by scene (PSNR, dB)",
-            {"title": "method"},
-            _QUALITY[:1],
-            columns="scene",
-            total=False,
-            kind="all views",
-        ),
-        replace(_NOVEL_VIEWS, title=f"Decoded novel views of fits to {FEW} views", kind="few views"),
-        Pivot(
-            "Test views through the autoencoder alone",
-            {"title": "autoencoder"},
-            _QUALITY,
-            kind="reconstruction",
-        ),
-        Pivot(
-            "What a scene costs",
-            {"fitted": "fitted to"},
-            (
-                Value("seconds", "training, s", ".1f", spread=False),
-                Value("memory", "memory, MiB", ".0f", spread=False),
-                Value("bytes", "storage, MB", spread=False, unit=1e-6),
-                Value("rendering_milliseconds", "rendering, ms", ".1f", spread=False),
-                Value("decoding_milliseconds", "decoding, ms", ".1f", spread=False),
-            ),
-            note="Memory: peak during the fit and its scoring, less that before. Storage: the scene's own file; the "
-            "decoder is stored once for all scenes. Times are per view.",
-        ),
-    ),
-    pictures=_pictures,
-)

@@ -6,7 +6,7 @@ Free of heavy imports, for the command line.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -193,8 +193,9 @@ class Pivot:
         return Table(title, (*heads, *titles), tuple(found), note=self.note)
 
 
-TableOf = Callable[[Any, Measured], "Table | None"]
-"""Makes a table, or none, of a study's configuration and of what was measured."""
+def tables_of(pivots: Iterable[Pivot], measured: Measured) -> list[Table]:
+    """Return the tables, without those that are optional and have no rows."""
+    return [pivot.table(measured) for pivot in pivots if not pivot.optional or pivot.taken(measured)]
 
 
 @dataclass(frozen=True)

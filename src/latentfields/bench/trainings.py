@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.bench.options import TrainingDataConfig
+from latentfields.bench.objects import TrainingStudy
 from latentfields.bench.scales import TINY_VIEWS
 from latentfields.bench.scenes import StudyScene, render
 from latentfields.bench.study import Work, Workplace
@@ -34,7 +34,7 @@ GENERATED_PICTURES, GENERATED_OBJECTS = 24, 4
 def train_missing(
     place: Workplace, folder: Path, trainings: Mapping[str, Callable[..., object]], *, label: str
 ) -> dict[str, str]:
-    """Return the folders of autoencoders by name, trained by cells train-NAME: each of `trainings`, called with `out`."""
+    """Return the folders of autoencoders by name, of cells train-NAME: each of `trainings` is called with `out`."""
     cells = {
         f"train-{name}": partial(train, partial(training, out=folder / name), out=folder / name)
         for name, training in trainings.items()
@@ -74,11 +74,11 @@ def train_encoder(
 
 
 def training_data(
-    config: TrainingDataConfig, place: Workplace, folder: Path
+    study: TrainingStudy, place: Workplace, folder: Path
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Return scenes and photographs to train on, made in `folder` where none are given."""
-    if not config.generates:
-        return config.training_scenes, config.training_photos
+    if not study.generates:
+        return study.training_scenes, study.training_photos
     scenes, photos = folder / "scenes", folder / "photos"
     painting = {"training-pictures": partial(paint_pictures, photos)}
     rendering = training_scenes(scenes, objects=GENERATED_OBJECTS, options=TINY_VIEWS)
