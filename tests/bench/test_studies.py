@@ -43,7 +43,7 @@ def test_every_command_has_the_options_that_all_share(name: str) -> None:
 def test_options_are_the_fields_of_the_configuration() -> None:
     igae = parsed("igae", "--scale", "tiny", "--no-3d", "a", "--field", "tensorf").settings
     assert igae == IgaeStudyConfig(scale="tiny", no_3d="a", fields=("tensorf",))
-    assert parsed("igae", "--fields", "tensorf", "kplanes").config.fields == ("tensorf", "kplanes")
+    assert parsed("igae", "--fields", "tensorf", "kplanes").settings.fields == ("tensorf", "kplanes")
     lrf = parsed("lrf", "--training-scenes", "a", "b", "--subpixels", "2").settings
     assert lrf == LrfStudyConfig(training_scenes=(Path("a"), Path("b")), subpixels=2)
     reconstruction = parsed("reconstruction", "base", "igae", "--size", "64").settings
@@ -63,8 +63,8 @@ def test_options_are_the_fields_of_the_configuration() -> None:
     ],
 )
 def test_former_names_keep_their_defaults(name: str, spaces: tuple[str, ...]) -> None:
-    assert parsed(name).config.spaces == spaces
-    assert parsed(name, "--spaces", "a").config.spaces == ("a",)
+    assert parsed(name).settings.spaces == spaces
+    assert parsed(name, "--spaces", "a").settings.spaces == ("a",)
 
 
 def test_what_is_no_study_is_a_defect_of_the_caller(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ class FieldsStudyConfig(ObjectsStudy):
                     fit = change(self.fit_scale.fit(field, space=space, seed=scene.seed))
                     labels = {"field": field, "space": space, "picture": picture_of(name)}
                     autoencoder = None if space == "rgb" else space
-                    found |= [fit_cell(place, name, scene, autoencoder, fit, labels)]
+                    found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
         return found
 
     def rows(self, results: Any) -> Measured:

@@ -18,6 +18,7 @@ from latentfields.bench.objects import (
     ObjectsStudy,
     TrainingStudy,
     by_family,
+    first_views,
     fit_cell,
     lpips_by_family,
     picture_of,
@@ -255,7 +256,7 @@ class IgaeStudyConfig(RolesStudy):
                 for scene in self.scenes(place.out):
                     labels = {**named, "autoencoder": role}
                     name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed)
-                    found |= [fit_cell(place, name, scene, autoencoder, fit, labels)]
+                    found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
         return found
 
     def rows(self, results: Any) -> Measured:
@@ -343,8 +344,6 @@ class IgaeStudyConfig(RolesStudy):
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
         """Return the first test view of every object."""
-        from latentfields.bench.page import first_views
-
         fits = measured["fits"]
         return first_views(fits, folder, groups=("family", "seed"), methods=("field", "autoencoder"))
 

@@ -5,13 +5,13 @@ Free of heavy imports, for the command line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import LPIPS, Measured, Pivot, Value, distinct, select
+from latentfields.bench.rows import LPIPS, Measured, Pivot, Row, Value, distinct, select
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, FitScale, Scale
 from latentfields.bench.study import Labels, Study, Work, Workplace
 from latentfields.errors import ArgumentError
@@ -19,7 +19,7 @@ from latentfields.latent_nerf.config import FitConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import PictureGroup
+    from latentfields.pages.report import PictureGroup, PictureRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +57,18 @@ class ObjectsStudy(ScaledStudy):
         if not self.families and not self.meshes:
             raise ArgumentError("families", "name at least one family, or meshes")
 
-    def scenes(self, out: Path) -> dict[StudyScene, Path | None]:
-        """Return the scenes of the objects, and the mesh that each shows (`rendered_scenes`)."""
+    def scenes(self, out: Path) -> list[StudyScene]:
+        """Return the scenes of the objects (`rendered_scenes`)."""
         from latentfields.bench.scenes import rendered_scenes
 
         seeds = range(self.first_seed, self.first_seed + self.seeds)
         return rendered_scenes(out / "objects", families=self.families, meshes=self.meshes, seeds=seeds)
 
-    def render(self, place: Workplace) -> dict[StudyScene, Path | None]:
-        """Render the scenes of the objects that are not there yet; return them all."""
+    def render(self, place: Workplace) -> None:
+        """Render the scenes of the objects that are not there yet."""
         from latentfields.bench.scenes import rendering
 
-        scenes = self.scenes(place.out)
-        place.run(rendering(scenes, self.fit_scale.views), label="objects")
-        return scenes
+        place.run(rendering(self.scenes(place.out), self.fit_scale.views), label="objects")
 
     def read_objects(self, autoencoders: Iterable[str]) -> None:
         """Raise InputError for objects, and for autoencoders given by name or folder, that cannot be used."""
@@ -82,8 +80,6 @@ class ObjectsStudy(ScaledStudy):
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
         """Return the first test view of the first object of each family."""
-        from latentfields.bench.page import first_views
-
         fits = measured["fits"]
         shown = select(fits, seed=min(distinct(fits, "seed"), key=int))
         return first_views(shown, folder, groups=("family",), methods=("field", "space", "path"))
@@ -111,8 +107,8 @@ class TrainingStudy(ScaledStudy):
 
 def fit_cell(
     place: Workplace, name: str, scene: StudyScene, autoencoder: str | None, config: FitConfig, labels: Labels
-) -> tuple[str, tuple[Labels, Work]]:
-    """Return the name, labels and work of one fit's cell; the picture has the cell's name, too."""
+) -> tuple[Labels, Work]:
+    """Return labels and work of the cell `name`, which fits once; the picture has its name, too."""
     from latentfields.bench.fits import fit_and_score
 
     work = partial(
@@ -124,12 +120,34 @@ def fit_cell(
         folder=place.out / "fits" / name,
         picture=place.out / picture_of(name),
     )
-    return name, ({**labels, "family": scene.kind, "seed": scene.seed}, work)
+    return {**labels, "family": scene.kind, "seed": scene.seed}, work
 
 
 def picture_of(name: str) -> str:
     """Return where in the study's folder the picture of a fit is."""
     return f"pictures/{name}.png"
+
+
+def first_views(
+    rows: Sequence[Row], folder: Path, *, groups: Sequence[str], methods: Sequence[str]
+) -> list[PictureGroup]:
+    """Return truth and rendering of the first test view of fits, whose label `picture` is a file in `folder`.
+
+    `groups` are the labels that pictures of a group share, `methods` those that tell them apart, where they have them.
+    """
+    from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+    found: dict[str, list[PictureRow]] = {}
+    for row in rows:
+        if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
+            width = pair.pixels.shape[1] // 2
+            halves = {"truth": pair.pixels[:, :width], "decoded": pair.pixels[:, width:]}
+            pictures = tuple(Picture(label, half) for label, half in halves.items())
+            title, method = (
+                ", ".join(filter(None, map(row.labels.get, names))) for names in (groups, methods)
+            )
+            found.setdefault(title, []).append(PictureRow(method, pictures))
+    return [PictureGroup(title, tuple(shown)) for title, shown in found.items()]
 
 
 NERF_AND_SPACE: Mapping[str, str] = {"field": "NeRF", "space": "space"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,8 @@ class StudyScene:
     """Folder of the scene, which need not exist yet."""
     size: int | None = None
     """Longer side of its images, at most."""
+    mesh: Path | None = None
+    """Mesh file that it shows; None for a generated object, or where images are there."""
 
     @property
     def name(self) -> str:
@@ -52,32 +54,28 @@ class StudyScene:
 
 def rendered_scenes(
     folder: Path, *, families: Sequence[str], meshes: Sequence[Path] = (), seeds: Sequence[int]
-) -> dict[StudyScene, Path | None]:
-    """Return a scene per seed and family, with the mesh file that it shows; None for a generated object.
-
-    `meshes` are one more family: seed number i takes mesh number i, cyclically.
-    """
-    found: dict[StudyScene, Path | None] = {}
+) -> list[StudyScene]:
+    """Return a scene per seed and family. `meshes` are one more: seed number i takes mesh number i, cyclically."""
+    found = []
     for number, seed in enumerate(seeds):
-        named: list[tuple[str, Path | None]] = [(family, None) for family in families]
+        found += [StudyScene(family, seed, folder / f"{family}-{seed:04d}") for family in families]
         if meshes:
-            named.append((MESHES, meshes[number % len(meshes)]))
-        for family, mesh in named:
-            found[StudyScene(family, seed, folder / f"{family}-{seed:04d}")] = mesh
+            mesh = meshes[number % len(meshes)]
+            found.append(StudyScene(MESHES, seed, folder / f"{MESHES}-{seed:04d}", mesh=mesh))
     return found
 
 
-def rendering(scenes: Mapping[StudyScene, Path | None], options: RenderConfig) -> dict[str, Work]:
+def rendering(scenes: Sequence[StudyScene], options: RenderConfig) -> dict[str, Work]:
     """Return the cells that render these scenes."""
-    return {f"render-{scene.name}": partial(render, scene, mesh, options) for scene, mesh in scenes.items()}
+    return {f"render-{scene.name}": partial(render, scene, options) for scene in scenes}
 
 
-def render(scene: StudyScene, mesh: Path | None, options: RenderConfig) -> dict[str, Any]:
+def render(scene: StudyScene, options: RenderConfig) -> dict[str, Any]:
     """Render the scene, unless that was done. Raises InputError for a mesh that cannot be rendered."""
     if not scene.folder.exists():
-        shown = generate_object(scene.kind, scene.seed) if mesh is None else load_mesh(mesh)
+        shown = load_mesh(scene.mesh) if scene.mesh else generate_object(scene.kind, scene.seed)
         render_object_scene(shown, scene.folder, options=options, seed=scene.seed)
-    return {"scene": str(scene.folder), "mesh": scene.kind if mesh is None else mesh.stem}
+    return {"scene": str(scene.folder), "mesh": scene.mesh.stem if scene.mesh else scene.kind}
 
 
 def require_objects(families: Sequence[str], meshes: Sequence[Path]) -> None:

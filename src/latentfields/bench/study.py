@@ -173,6 +173,7 @@ class Study(Checked):
         notes = list(results.get("notes", ())) if isinstance(results, dict) else []
         if self.of_images:
             notes += image_measures()[1]
+        notes = list(dict.fromkeys(notes))
         if claims is not None:
             results["claims"] = [asdict(claim) for claim in claims]
         write_json(folder / self.results_file, results)

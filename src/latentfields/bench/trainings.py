@@ -89,7 +89,7 @@ def training_data(
 def training_scenes(folder: Path, *, objects: int, options: RenderConfig) -> dict[str, Work]:
     """Return the cells that render one object of each of the first `objects` training families into `folder`."""
     return {
-        f"training-scene-{family}": partial(render, StudyScene(family, 0, folder / family), None, options)
+        f"training-scene-{family}": partial(render, StudyScene(family, 0, folder / family), options)
         for family in TRAIN_FAMILIES[:objects]
     }
 
@@ -108,11 +108,7 @@ def paint_pictures(folder: Path) -> dict[str, Any]:
 def require_same_encoder(argument: str, name: str, other: str) -> None:
     """Raise ArgumentError, naming the argument, unless the autoencoders `name` and `other` have equal encoders."""
     ours, theirs = (load_autoencoder(item).codec.encoder_module().state_dict() for item in (name, other))
-    if ours.keys() != theirs.keys() or not all(_equal(ours[key], theirs[key]) for key in ours):
+    if ours.keys() != theirs.keys() or not all(torch.equal(ours[key], theirs[key]) for key in ours):
         raise ArgumentError(
             argument, f"'{name}' has another encoder than '{other}'; expected the same, decoder aligned"
         )
-
-
-def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.shape == b.shape and torch.equal(a, b)

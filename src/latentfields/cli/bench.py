@@ -8,9 +8,9 @@ import operator
 import sys
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
@@ -19,7 +19,7 @@ from latentfields.bench.study import Study
 from latentfields.cli.command_line import command_line
 from latentfields.cli.reporting import print_result
 
-_MARKERS: Mapping[str, Mapping[str, Any]] = {
+_MARKS: Mapping[str, Mapping[str, Any]] = {
     "reconstruction": {"autoencoders": tyro.conf.Positional},
     # Its name when only one could be given.
     "igae": {"fields": tyro.conf.arg(aliases=("--field",))},
@@ -36,9 +36,6 @@ class StudyCommand:
     now: ClassVar[str] = ""
     """Today's name, where this is a former one."""
 
-    if TYPE_CHECKING:
-        config: Study
-
     out: Path
     """Folder of the study: results, a page with pictures, a Markdown page, and every finished cell. Studies of the same
     fits can share it: scale, seeds, fields, families, meshes, and spaces in the same order."""
@@ -51,9 +48,9 @@ class StudyCommand:
 
     @property
     def settings(self) -> Study:
-        """The study, without the marks that the command line has put on its class."""
-        names = [entry.name for entry in dataclasses.fields(self.study)]
-        return self.study(**{name: getattr(self.config, name) for name in names})
+        """The study, with its options alone."""
+        names = (entry.name for entry in dataclasses.fields(self.study))
+        return self.study(**{name: getattr(self, name) for name in names})
 
     def run(self) -> None:
         """Run what is missing, and print the tables and where their page is."""
@@ -70,35 +67,20 @@ class StudyCommand:
 
 
 def _command(name: str, study: type[Study], alias: Alias | None = None) -> Any:
-    """The subcommand of a study; under a former name, with the defaults that it had."""
+    """The subcommand of a study: its options, and those of all studies; under a former name, with former defaults."""
     about = study.__doc__ if alias is None else f"Former name of `bench {alias.now}`: {alias.about}."
-    options = _marked(study, _MARKERS.get(name, {}))
-    start = options(**alias.defaults) if alias is not None else MISSING
-    made = make_dataclass(
-        f"{study.__name__}Command",
-        [("config", Annotated[options, tyro.conf.arg(name="")], field(default=start))],
-        bases=(StudyCommand,),
-        namespace={
-            "study": study,
-            "name": name,
-            "now": alias.now if alias is not None else "",
-            "__doc__": about,
-        },
-        frozen=True,
-        kw_only=True,
-    )
-    return Annotated[made, tyro.conf.subcommand(name)]
-
-
-def _marked(study: type[Study], markers: Mapping[str, Any]) -> type[Any]:
-    """The study with markers for tyro at some of its options."""
-    hints = typing.get_type_hints(study)
+    hints, marks = typing.get_type_hints(study), _MARKS.get(name, {})
     defaults = {entry.name: entry.default for entry in dataclasses.fields(study)}
-    fields = [
-        (name, Annotated[hints[name], marker], field(default=defaults[name]))
-        for name, marker in markers.items()
+    former = {} if alias is None else alias.defaults
+    changed = [
+        (option, Annotated[hints[option], marks.get(option)], field(default=(defaults | former)[option]))
+        for option in {**marks, **former}
     ]
-    return make_dataclass(study.__name__, fields, bases=(study,), frozen=True, kw_only=True)
+    namespace = {"study": study, "name": name, "now": "" if alias is None else alias.now, "__doc__": about}
+    bases = (StudyCommand, study)
+    title = f"{study.__name__}Command"
+    made = make_dataclass(title, changed, bases=bases, namespace=namespace, frozen=True, kw_only=True)
+    return Annotated[made, tyro.conf.subcommand(name)]
 
 
 COMMANDS: Any = functools.reduce(

@@ -1,10 +1,10 @@
-"""Pictures of a study's page."""
+"""What studies of objects share."""
 
 from pathlib import Path
 
 import numpy as np
 
-from latentfields.bench.page import first_views
+from latentfields.bench.objects import first_views
 from latentfields.bench.rows import Row
 from latentfields.pages.pictures import save_png
 
