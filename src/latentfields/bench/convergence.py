@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from latentfields.bench.fields import FieldsStudyConfig
 from latentfields.bench.objects import NERF_AND_SPACE
 from latentfields.bench.rows import Curve, Measured, Pivot, Row, Spread, Value, grouped, select
-from latentfields.bench.study import Work, Workplace
+from latentfields.bench.study import Cells, Work, Workplace
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.rendering.config import EvenSamplingConfig
 
@@ -61,7 +61,7 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
         """Return the scores of fits with the path that was taken; with `plain`, of all fits on both paths."""
         results = [fit | {"path": FAST} for fit in super().measure(place)]
         if self.plain:
-            cells = {
+            cells: Cells = {
                 name: ({**labels, "path": PLAIN}, partial(call_plainly, fit))
                 for name, (labels, fit) in self.fit_cells(place, prefix=f"{PLAIN}-", change=_plain).items()
             }

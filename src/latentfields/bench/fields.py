@@ -17,7 +17,7 @@ from latentfields.bench.objects import (
     picture_of,
 )
 from latentfields.bench.rows import Measured, Pivot, Row, Value
-from latentfields.bench.study import Labels, Work, Workplace
+from latentfields.bench.study import Cells, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -110,12 +110,12 @@ class FieldsStudyConfig(ObjectsStudy):
         *,
         prefix: str = "",
         change: Callable[[FitConfig], FitConfig] = lambda fit: fit,
-    ) -> dict[str, tuple[Labels, Work]]:
+    ) -> Cells:
         """Return labels and work of all fits, by field, then space, then object.
 
         Names of cells number the spaces, which may be folders. `prefix` names those with a `change` to their settings.
         """
-        found = {}
+        found: Cells = {}
         for field in self.fields:
             for number, space in enumerate(self.spaces):
                 for scene in self.scenes(place.out):

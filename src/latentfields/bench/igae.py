@@ -38,7 +38,7 @@ from latentfields.bench.rows import (
     values,
 )
 from latentfields.bench.scales import IGAE_SCALES, FitScale, IgaeScale
-from latentfields.bench.study import Labels, Work, Workplace
+from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import Ablation
 from latentfields.latent_nerf.config import FitConfig, StageConfig
@@ -58,10 +58,12 @@ SEVERAL = 3.0
 CLEARLY = 0.75
 """Share of the plain autoencoder's inconsistency that a clearly better score stays below."""
 
-ROLES: Mapping[str, Ablation | None] = MappingProxyType(
-    {"base": None, "igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
+ABLATIONS: Mapping[str, Ablation] = MappingProxyType(
+    {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
 )
-"""The autoencoders that are compared, and what their trainings leave out; the plain one has none."""
+"""What the trainings of the roles leave out."""
+ROLES = ("base", *ABLATIONS)
+"""The autoencoders that are compared."""
 
 HEADLINE = "Latent NeRFs gain by 3D-consistency (decoded test PSNR)"
 """The claim that the page begins with."""
@@ -71,7 +73,7 @@ HEADLINE = "Latent NeRFs gain by 3D-consistency (decoded test PSNR)"
 class RolesStudy(ObjectsStudy, TrainingStudy):
     """A study of a plain autoencoder, its 3D-aware version and the ablations: given, or trained on data that is given.
 
-    The trainings leave out what `ROLES` says.
+    The trainings leave out what `ABLATIONS` says.
     """
 
     base: str = "base"
@@ -131,7 +133,7 @@ class RolesStudy(ObjectsStudy, TrainingStudy):
             command=f"latentfields {self.kind}",
             loop=LOOP,
         )
-        settings = {role: replace(self.sizes.training, ablation=ROLES[role]) for role in self.missing}
+        settings = {role: replace(self.sizes.training, ablation=ABLATIONS[role]) for role in self.missing}
         trainings = {role: partial(training, config) for role, config in settings.items()}
         names = self.given | train_missing(place, folder, trainings, label="autoencoders")
         return {role: names[role] for role in ROLES}
@@ -150,8 +152,8 @@ class RolesStudy(ObjectsStudy, TrainingStudy):
         )
 
 
-_ROWS: Any = {"labels": {"field": "NeRF", "autoencoder": "autoencoder"}, "only_several": ("field",)}
-_by_family = partial(by_family, **_ROWS)
+_LABELS = {"field": "NeRF", "autoencoder": "autoencoder"}
+_by_family = partial(by_family, labels=_LABELS, only_several=("field",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +173,7 @@ class IgaeStudyConfig(RolesStudy):
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
         # Of several NeRFs, as Table 10 has it.
         _by_family("ssim", "The same: SSIM", kind="several", optional=True),
-        *lpips_by_family(**_ROWS),
+        *lpips_by_family(_by_family),
         _by_family("supervision_psnr", "Decoded novel views after Latent Supervision (PSNR, dB)"),
         _by_family(
             "supervision_latent_psnr", "Rendered against encoded latents after Latent Supervision (PSNR, dB)"
@@ -247,9 +249,9 @@ class IgaeStudyConfig(RolesStudy):
             ],
         }
 
-    def _fits(self, place: Workplace, autoencoders: Mapping[str, str]) -> dict[str, tuple[Labels, Work]]:
+    def _fits(self, place: Workplace, autoencoders: Mapping[str, str]) -> Cells:
         """Labels and work of all fits. Fields are named where there are several."""
-        found = {}
+        found: Cells = {}
         for field in self.fields:
             named = {"field": field} if len(self.fields) > 1 else {}
             for role, autoencoder in autoencoders.items():

@@ -32,7 +32,7 @@ from latentfields.bench.rows import (
     values,
 )
 from latentfields.bench.scales import LRF_SCALES, LrfScale
-from latentfields.bench.study import Labels, Work, Workplace
+from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -249,7 +249,7 @@ class LrfStudyConfig(ScaledStudy):
         objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
         place.run(rendering(objects, sizes.views), label="objects")
         scenes = [*objects, *self.captured(factor)]
-        fits: dict[str, tuple[Labels, Work]] = {}
+        fits: Cells = {}
         for scene in scenes:
             for views in (None, FEW):
                 fits |= self._fits(place, scene, views, factor, autoencoders)
@@ -273,14 +273,15 @@ class LrfStudyConfig(ScaledStudy):
         views: int | None,
         factor: int,
         autoencoders: Mapping[str, str],
-    ) -> dict[str, tuple[Labels, Work]]:
+    ) -> Cells:
         """One fit for every encoder, decoded by all decoders that belong to it, and the baselines in image space.
 
         There is one baseline at the latents' resolution; with all views, also those of higher resolutions.
         """
         from latentfields.bench.fits import fit_and_compare
 
-        ending, found = f"{_prefix(views)}{scene.name}", {}
+        ending = f"{_prefix(views)}{scene.name}"
+        found: Cells = {}
 
         def add(name: str, autoencoder: str | None, fit: FitConfig, *, label: Labels, **how: Any) -> None:
             work = partial(

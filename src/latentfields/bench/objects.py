@@ -5,7 +5,7 @@ Free of heavy imports, for the command line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -160,9 +160,9 @@ def by_family(
     return Pivot(title, labels, (Value(measure, "all", spec),), columns="family", **more)
 
 
-def lpips_by_family(**more: Any) -> tuple[Pivot, ...]:
+def lpips_by_family(table: Callable[..., Pivot] = by_family) -> tuple[Pivot, ...]:
     """Return such tables of LPIPS, for where it could be measured."""
     return tuple(
-        by_family(name, f"The same: {title}", spec=".3f", needs=name, optional=True, **more)
+        table(name, f"The same: {title}", spec=".3f", needs=name, optional=True)
         for name, title in LPIPS.items()
     )

@@ -25,6 +25,8 @@ Labels = Mapping[str, Any]
 """What a cell measured: its field, space, seed and so on, for results.json."""
 Work = Callable[[], dict[str, Any]]
 """What a cell computes, as JSON: a `partial` of a module's function, so that other processes can import it."""
+Cells = dict[str, tuple[Labels, Work]]
+"""Cells by name."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Workplace:
         done = self.run({f"{group}-{name}": work for name, work in cells.items()}, label=group)
         return {name: done[f"{group}-{name}"] for name in cells}
 
-    def measure(self, cells: Mapping[str, tuple[Labels, Work]], *, label: str) -> list[dict[str, Any]]:
+    def measure(self, cells: Cells, *, label: str) -> list[dict[str, Any]]:
         """Return the labels of each cell together with its result."""
         done = self.run({name: work for name, (_, work) in cells.items()}, label=label)
         return [{**labels, **done[name]} for name, (labels, _) in cells.items()]

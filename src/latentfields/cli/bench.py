@@ -71,7 +71,7 @@ def _command(name: str, study: type[Study], alias: Alias | None = None) -> Any:
     about = study.__doc__ if alias is None else f"Former name of `bench {alias.now}`: {alias.about}."
     hints, marks = typing.get_type_hints(study), _MARKS.get(name, {})
     defaults = {entry.name: entry.default for entry in dataclasses.fields(study)}
-    former = {} if alias is None else alias.defaults
+    former = {} if alias is None else dict(alias.defaults)
     changed = [
         (option, Annotated[hints[option], marks.get(option)], field(default=(defaults | former)[option]))
         for option in {**marks, **former}
