@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from latentfields.errors import ArgumentError, InputError
-from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.resampling import composited
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -150,7 +150,7 @@ def load_renders(roots: tuple[Path, ...], *, size: int) -> Tensor:
     Raises InputError for scenes whose views are not square.
     """
     views = []
-    for folder in (folder for root in roots for folder in scene_folders_below(root)):
+    for folder in scene_folders(roots):
         scene = load_scene(folder)
         if scene.size[0] != scene.size[1]:
             raise InputError(folder, f"views are {scene.size[1]}x{scene.size[0]}; expected square views")

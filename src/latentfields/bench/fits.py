@@ -24,7 +24,7 @@ from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
 from latentfields.measures.metrics import Scores
-from latentfields.measures.standard import image_measures
+from latentfields.measures.standard import LPIPS, image_measures
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
@@ -61,7 +61,7 @@ def fit_and_score(
             "ssim": images["ssim"],
             "seconds": metrics["training_seconds"],
             "kernels": metrics["kernels"],
-        } | {name: images[name] for name in PERCEPTUAL if name in images}
+        } | {name: images[name] for name in LPIPS if name in images}
         records = read_log(run.folder)
         if all("cpu_seconds" in record for record in records):
             curve = quality_curve(records, final_psnr=images["psnr"])
@@ -79,10 +79,6 @@ def fit_and_score(
                 "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
             }
         return result
-
-
-PERCEPTUAL = ("lpips", "lpips_vgg")
-"""Measures of a fit's decoded test views that are there where LPIPS's weights are on the machine."""
 
 
 def quality_curve(records: Sequence[Record], *, final_psnr: float) -> list[dict[str, float]]:

@@ -18,7 +18,6 @@ from latentfields.bench.objects import (
     ObjectsStudy,
     TrainingStudy,
     by_family,
-    first_views,
     fit_cell,
     lpips_by_family,
     picture_of,
@@ -45,7 +44,7 @@ from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.training.runs import is_claimed
 
 if TYPE_CHECKING:
-    from latentfields.pages.report import Headline, PictureGroup
+    from latentfields.pages.report import Headline
 
 NVS_GAIN = 1.5
 """dB that latent NeRFs gain in the space of an IG-AE (Table 1's mean)."""
@@ -169,6 +168,7 @@ class IgaeStudyConfig(RolesStudy):
     title = "IG-AE: does the evidence show?"
     about = "Latent NeRFs of objects that nothing was trained on, by autoencoder."
     first_seed = 500  # None of the score's objects, nor of those in the examples.
+    pictured_by, told_apart_by = ("family", "seed"), ("field", "autoencoder")
     tables = (
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
         # Of several NeRFs, as Table 10 has it.
@@ -343,11 +343,6 @@ class IgaeStudyConfig(RolesStudy):
 
         shown = (claim for claim in claims if claim.statement == HEADLINE)
         return [Headline(claim.statement, claim.measured.split()[0], "dB") for claim in shown]
-
-    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return the first test view of every object."""
-        fits = measured["fits"]
-        return first_views(fits, folder, groups=("family", "seed"), methods=("field", "autoencoder"))
 
 
 def _fit_name(labels: Labels, scene: str) -> str:

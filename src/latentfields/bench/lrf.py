@@ -168,17 +168,11 @@ class LrfStudyConfig(ScaledStudy):
         """Return how a scene is fitted with this seed."""
         return self.sizes.fit(self.field, subpixels=self.subpixels, seed=seed)
 
-    def training_folders(self) -> list[Path]:
-        """Return the folders of all scenes to train on that are given."""
-        from latentfields.scenes.load import scene_folders_below
-
-        return [folder for root in self.training_scenes for folder in scene_folders_below(root)]
-
     def captured(self, factor: int) -> list[StudyScene]:
         """Return the captured scenes. Raises InputError where they cannot be compared on."""
         from latentfields.bench.scenes import captured_scenes
 
-        training, size = self.training_folders(), self.sizes.size
+        training, size = self.training_scenes, self.sizes.size
         return captured_scenes(
             self.scenes, training=training, seeds=range(self.seeds), size=size, factor=factor
         )
@@ -213,9 +207,10 @@ class LrfStudyConfig(ScaledStudy):
         """Return names or folders of the autoencoders by role, trained where they were not given."""
         from latentfields.bench.trainings import LOOP, train_encoder, train_missing, training_scenes
         from latentfields.lrf.decoder.align import align_decoder
+        from latentfields.scenes.load import scene_folders
 
         known, sizes = self.given, self.sizes
-        folder, scenes = place.out / "training", tuple(self.training_folders())
+        folder, scenes = place.out / "training", tuple(scene_folders(self.training_scenes))
         if not scenes and len(known) < len(STAGES):
             scenes = (folder / "scenes",)
             cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)

@@ -5,13 +5,13 @@ Free of heavy imports, for the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import LPIPS, Measured, Pivot, Row, Value, distinct, select
+from latentfields.bench.rows import LPIPS, Measured, Pivot, Value, distinct, select
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, FitScale, Scale
 from latentfields.bench.study import Labels, Study, Work, Workplace
 from latentfields.errors import ArgumentError
@@ -19,7 +19,7 @@ from latentfields.latent_nerf.config import FitConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import PictureGroup, PictureRow
+    from latentfields.pages.report import PictureGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,10 @@ class ObjectsStudy(ScaledStudy):
 
     first_seed: ClassVar[int] = 700
     """Number of the first object of each family."""
+    pictured_by: ClassVar[tuple[str, ...]] = ("family",)
+    """Labels of the fits that are shown together. Without "seed", the first object of each family is shown."""
+    told_apart_by: ClassVar[tuple[str, ...]] = ("field", "space", "path")
+    """Labels, where fits have them, of those that are shown together."""
 
     @property
     def fit_scale(self) -> FitScale:
@@ -79,10 +83,23 @@ class ObjectsStudy(ScaledStudy):
         require_objects(self.families, self.meshes)
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return the first test view of the first object of each family."""
-        fits = measured["fits"]
-        shown = select(fits, seed=min(distinct(fits, "seed"), key=int))
-        return first_views(shown, folder, groups=("family",), methods=("field", "space", "path"))
+        """Return truth and rendering of the first test view of fits; of one object of each family unless all are."""
+        from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+        fits, found = measured["fits"], dict[str, list[PictureRow]]()
+        if "seed" not in self.pictured_by:
+            fits = select(fits, seed=min(distinct(fits, "seed"), key=int))
+        for row in fits:
+            if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
+                width = pair.pixels.shape[1] // 2
+                truth, decoded = pair.pixels[:, :width], pair.pixels[:, width:]
+                pictures = Picture("truth", truth), Picture("decoded", decoded)
+                title, method = (
+                    ", ".join(row.labels[name] for name in names if row.labels.get(name))
+                    for names in (self.pictured_by, self.told_apart_by)
+                )
+                found.setdefault(title, []).append(PictureRow(method, pictures))
+        return [PictureGroup(title, tuple(shown)) for title, shown in found.items()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,28 +143,6 @@ def fit_cell(
 def picture_of(name: str) -> str:
     """Return where in the study's folder the picture of a fit is."""
     return f"pictures/{name}.png"
-
-
-def first_views(
-    rows: Sequence[Row], folder: Path, *, groups: Sequence[str], methods: Sequence[str]
-) -> list[PictureGroup]:
-    """Return truth and rendering of the first test view of fits, whose label `picture` is a file in `folder`.
-
-    `groups` are the labels that pictures of a group share, `methods` those that tell them apart, where they have them.
-    """
-    from latentfields.pages.report import Picture, PictureGroup, PictureRow
-
-    found: dict[str, list[PictureRow]] = {}
-    for row in rows:
-        if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
-            width = pair.pixels.shape[1] // 2
-            halves = {"truth": pair.pixels[:, :width], "decoded": pair.pixels[:, width:]}
-            pictures = tuple(Picture(label, half) for label, half in halves.items())
-            title, method = (
-                ", ".join(filter(None, map(row.labels.get, names))) for names in (groups, methods)
-            )
-            found.setdefault(title, []).append(PictureRow(method, pictures))
-    return [PictureGroup(title, tuple(shown)) for title, shown in found.items()]
 
 
 NERF_AND_SPACE: Mapping[str, str] = {"field": "NeRF", "space": "space"}

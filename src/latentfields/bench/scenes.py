@@ -11,7 +11,7 @@ from typing import Any
 from latentfields.bench.study import Work
 from latentfields.errors import ArgumentError
 from latentfields.latent_nerf.fit import require_large_enough
-from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.mesh_files import load_mesh
 from latentfields.scenes.objects.object_scenes import render_object_scene
@@ -92,14 +92,15 @@ def captured_scenes(
 ) -> list[StudyScene]:
     """Return one scene for every seed and scene folder in or directly below `roots`.
 
-    Raises InputError when a scene cannot be used, when two have one name, and when one is in `training`, too.
+    Raises InputError when a scene cannot be used, when two have one name, and when one is in or below `training`.
     """
     folders: dict[str, Path] = {}
-    for folder in (folder for root in roots for folder in scene_folders_below(root)):
+    trained_on = {folder.resolve() for folder in scene_folders(training)}
+    for folder in scene_folders(roots):
         name = folder.resolve().name
         if name in folders:
             raise ArgumentError("scenes", f"{folder} has the same name as {folders[name]}")
-        if folder.resolve() in {path.resolve() for path in training}:
+        if folder.resolve() in trained_on:
             raise ArgumentError(
                 "scenes", f"{folder} is among `training_scenes`; expected scenes held out of both stages"
             )

@@ -28,7 +28,7 @@ from latentfields.lrf.decoder.config import DecoderRunConfig, DecoderTrainingCon
 from latentfields.lrf.decoder.pairs import Pairs, fit_latent_field, novel_views, score_pairs, write_pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.process import choose_device
-from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.jobs import Job, run_jobs
@@ -106,7 +106,7 @@ def _prepared(run: DecoderRunConfig, autoencoder: Autoencoder, *, first: bool) -
 
     At the `first` start photographs are read, too. Raises InputError for scenes and photographs of no use.
     """
-    folders = [folder for root in run.scenes for folder in scene_folders_below(root)]
+    folders = scene_folders(run.scenes)
     latents = []
     for folder in folders:
         scene = _scene(folder, autoencoder, run)
