@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from latentfields.bench.fields import NOVEL_VIEWS, PAPER_FIELDS, FieldsStudyConfig
-from latentfields.bench.igae import ROLES, RolesStudy
+from latentfields.bench.igae import AblationsStudy
 from latentfields.bench.objects import by_family
 from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows, reconstruction_table
 from latentfields.bench.rows import Measured, Row, select
@@ -21,7 +21,7 @@ FOLDER = "ablations"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AblationsStudyConfig(RolesStudy):
+class AblationsStudyConfig(AblationsStudy):
     """Measure what each part of IG-AE's training is worth: novel views, reconstruction without it (Tables 2 and 10).
 
     Autoencoders that are not given are trained here from the plain one, as by `bench igae`. With their folders as
@@ -50,7 +50,7 @@ class AblationsStudyConfig(RolesStudy):
 
     def fits(self, out: Path) -> FieldsStudyConfig:
         """Return the study that fits, in the spaces of all roles."""
-        names = (self.given.get(role, str(out / FOLDER / role / "autoencoder")) for role in ROLES)
+        names = (self.given.get(role, str(out / FOLDER / role / "autoencoder")) for role in self.roles)
         return FieldsStudyConfig.of(self, names)
 
     def read_inputs(self, out: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentfields.bench.objects import (
     ObjectsStudy,
+    RolesStudy,
     TrainingStudy,
     by_family,
     fit_cell,
@@ -61,19 +62,19 @@ ABLATIONS: Mapping[str, Ablation] = MappingProxyType(
     {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
 )
 """What the trainings of the roles leave out."""
-ROLES = ("base", *ABLATIONS)
-"""The autoencoders that are compared."""
 
 HEADLINE = "Latent NeRFs gain by 3D-consistency (decoded test PSNR)"
 """The claim that the page begins with."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RolesStudy(ObjectsStudy, TrainingStudy):
+class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
     """A study of a plain autoencoder, its 3D-aware version and the ablations: given, or trained on data that is given.
 
     The trainings leave out what `ABLATIONS` says.
     """
+
+    roles = ("base", *ABLATIONS)
 
     base: str = "base"
     """The plain autoencoder."""
@@ -92,17 +93,6 @@ class RolesStudy(ObjectsStudy, TrainingStudy):
     def sizes(self) -> IgaeScale:
         """Sizes of the scale."""
         return IGAE_SCALES[self.scale]
-
-    @property
-    def given(self) -> dict[str, str]:
-        """Autoencoders that were given, by their roles."""
-        named = {role: getattr(self, role.replace("-", "_")) for role in ROLES}
-        return {role: name for role, name in named.items() if name is not None}
-
-    @property
-    def missing(self) -> list[str]:
-        """Roles that no autoencoder was given for."""
-        return [role for role in ROLES if role not in self.given]
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for autoencoders, objects, photographs and training data that cannot be used."""
@@ -135,7 +125,7 @@ class RolesStudy(ObjectsStudy, TrainingStudy):
         settings = {role: replace(self.sizes.training, ablation=ABLATIONS[role]) for role in self.missing}
         trainings = {role: partial(training, config) for role, config in settings.items()}
         names = self.given | train_missing(place, folder, trainings, label="autoencoders")
-        return {role: names[role] for role in ROLES}
+        return {role: names[role] for role in self.roles}
 
     def photos(self, place: Workplace, autoencoders: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Return the reconstruction of the photographs by role; none without photographs."""
@@ -156,7 +146,7 @@ _by_family = partial(by_family, labels=_LABELS, only_several=("field",))
 
 
 @dataclass(frozen=True, kw_only=True)
-class IgaeStudyConfig(RolesStudy):
+class IgaeStudyConfig(AblationsStudy):
     """Test the evidence of IG-AE: novel views, consistency, preservation, and what each part of the training is worth.
 
     Fits latent NeRFs, as the paper does, to vases, hats, bags and given meshes, in the spaces of up to four

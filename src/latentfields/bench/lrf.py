@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.objects import ScaledStudy
+from latentfields.bench.objects import RolesStudy
 from latentfields.bench.rows import (
     Claim,
     Measured,
@@ -32,7 +33,7 @@ from latentfields.bench.rows import (
     values,
 )
 from latentfields.bench.scales import LRF_SCALES, LrfScale
-from latentfields.bench.study import Cells, Labels, Workplace
+from latentfields.bench.study import Cells, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -46,6 +47,8 @@ FIRST_SEED = 500
 
 FEW = 3
 """Training views of the few-shot fits (LRF Table 2)."""
+KINDS: Mapping[int | None, str] = MappingProxyType({None: "all views", FEW: "few views"})
+"""Kinds of rows by the training views of their fits, None being all."""
 
 STAGES: Mapping[str, str] = MappingProxyType(
     {
@@ -88,7 +91,7 @@ _NOVEL_VIEWS = Pivot(
 
 
 @dataclass(frozen=True, kw_only=True)
-class LrfStudyConfig(ScaledStudy):
+class LrfStudyConfig(RolesStudy):
     """Test the evidence of LRF (its Tables 1 to 5): both stages, against the plain VAE and against image space.
 
     Fits fields to vases, hats, bags and given scenes: to the latents of two encoders, each decoded by two decoders,
@@ -98,6 +101,7 @@ class LrfStudyConfig(ScaledStudy):
     """
 
     kind: ClassVar[str] = "bench lrf"
+    roles = tuple(STAGES)
     title = "LRF: does the evidence show?"
     about = "Latent radiance fields of scenes that nothing was trained on."
     tables = (
@@ -155,11 +159,6 @@ class LrfStudyConfig(ScaledStudy):
     fitted with every seed."""
 
     @property
-    def given(self) -> dict[str, str]:
-        """Autoencoders that were given, by their roles, `STAGES`."""
-        return {role: name for role in STAGES if (name := getattr(self, role)) is not None}
-
-    @property
     def sizes(self) -> LrfScale:
         """Sizes of the scale."""
         return LRF_SCALES[self.scale]
@@ -211,26 +210,20 @@ class LrfStudyConfig(ScaledStudy):
 
         known, sizes = self.given, self.sizes
         folder, scenes = place.out / "training", tuple(scene_folders(self.training_scenes))
-        if not scenes and len(known) < len(STAGES):
+        if not scenes and self.missing:
             scenes = (folder / "scenes",)
             cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
             place.run(cells, label="training scenes")
         data: Any = {"scenes": scenes, "photos": self.training_photos, "device": place.device}
         if "encoder" not in known:
-            work = partial(
-                train_encoder, sizes.encoder, autoencoder=self.base, out=folder / "encoder", **data
-            )
-            known["encoder"] = place.run({"train-encoder": work}, label="stage I")["train-encoder"][
-                "autoencoder"
-            ]
+            train = partial(train_encoder, sizes.encoder, autoencoder=self.base, **data)
+            done = place.run({"train-encoder": partial(train, out=folder / "encoder")}, label="stage I")
+            known["encoder"] = done["train-encoder"]["autoencoder"]
         align = partial(align_decoder, sizes.decoder, fit=self.fit(0), size=sizes.size, loop=LOOP, **data)
-        trainings = {
-            role: partial(align, autoencoder=known[encoder])
-            for role, encoder in ENCODER_OF.items()
-            if role not in known
-        }
+        missing = [role for role in self.roles if role not in known]
+        trainings = {role: partial(align, autoencoder=known[ENCODER_OF[role]]) for role in missing}
         known |= train_missing(place, folder, trainings, label="stage III")
-        return {role: known[role] for role in STAGES}
+        return {role: known[role] for role in self.roles}
 
     def measure(self, place: Workplace) -> dict[str, Any]:
         """Return `fits` one by one, and the `reconstruction` of each scene's test views by role."""
@@ -244,17 +237,13 @@ class LrfStudyConfig(ScaledStudy):
         objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
         place.run(rendering(objects, sizes.views), label="objects")
         scenes = [*objects, *self.captured(factor)]
-        fits: Cells = {}
-        for scene in scenes:
-            for views in (None, FEW):
-                fits |= self._fits(place, scene, views, factor, autoencoders)
         take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
         alone = {role: partial(take, name) for role, name in autoencoders.items()}
         return {
             "field": self.field,
             "factor": factor,
             "autoencoders": autoencoders,
-            "fits": place.measure(fits, label="fits"),
+            "fits": place.measure(self._fits(place, scenes, factor, autoencoders), label="fits"),
             "reconstruction": {
                 role: done["scenes"] for role, done in place.run_group("reconstruction", alone).items()
             },
@@ -262,75 +251,64 @@ class LrfStudyConfig(ScaledStudy):
         }
 
     def _fits(
-        self,
-        place: Workplace,
-        scene: StudyScene,
-        views: int | None,
-        factor: int,
-        autoencoders: Mapping[str, str],
+        self, place: Workplace, scenes: Sequence[StudyScene], factor: int, autoencoders: Mapping[str, str]
     ) -> Cells:
-        """One fit for every encoder, decoded by all decoders that belong to it, and the baselines in image space.
+        """For every scene, a fit in every latent space, decoded by all that belong to it, and baselines in image space.
 
-        There is one baseline at the latents' resolution; with all views, also those of higher resolutions.
+        With few views there is one baseline, at the latents' resolution; with all, also those of higher resolutions.
         """
         from latentfields.bench.fits import fit_and_compare
 
-        ending = f"{_prefix(views)}{scene.name}"
         found: Cells = {}
-
-        def add(name: str, autoencoder: str | None, fit: FitConfig, *, label: Labels, **how: Any) -> None:
-            work = partial(
+        for scene, views in product(scenes, KINDS):
+            ending, fit = _ending(scene.name, views), self.fit(scene.seed)
+            compare = partial(
                 fit_and_compare,
                 scene=scene,
-                autoencoder=autoencoder,
-                config=fit,
                 factor=factor,
                 training_views=views,
                 device=place.device,
-                folder=place.out / "fits" / f"{name}-{ending}",
                 pictures=place.out / "pictures" / ending,
-                **how,
             )
-            labels = {"scene": scene.kind, "seed": scene.seed, "training_views": views, **label}
-            found[f"{name}-{ending}"] = labels, work
-
-        fit = self.fit(scene.seed)
-        # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
-        latent = replace(fit, statistics="scene")
-        for encoder in dict.fromkeys(ENCODER_OF.values()):
-            decoders = [(role, autoencoders[role]) for role in STAGES if ENCODER_OF[role] == encoder]
-            add(
-                f"latents-{encoder}",
-                autoencoders[encoder],
-                latent,
-                label={"encoder": encoder},
-                decoders=decoders,
-            )
-        for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
-            add(f"images-{divisor}", None, fit, label={"divisor": divisor}, divisor=divisor)
+            fits: Cells = {}
+            for encoder in dict.fromkeys(ENCODER_OF.values()):
+                own = [(role, autoencoders[role]) for role in self.roles if ENCODER_OF[role] == encoder]
+                # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
+                decode = partial(compare, config=replace(fit, statistics="scene"), decoders=own)
+                work = partial(decode, autoencoder=autoencoders[encoder])
+                fits[f"latents-{encoder}"] = {"encoder": encoder}, work
+            for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
+                work = partial(compare, config=fit, autoencoder=None, divisor=divisor)
+                fits[f"images-{divisor}"] = {"divisor": divisor}, work
+            shared = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
+            for name, (labels, work) in fits.items():
+                cell = f"{name}-{ending}"
+                found[cell] = {**shared, **labels}, partial(work, folder=place.out / "fits" / cell)
         return found
 
     def rows(self, results: Any) -> Measured:
         """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
-        found: dict[str, list[Row]] = {"all views": [], "few views": [], "fits": [], "reconstruction": []}
+        found: dict[str, list[Row]] = {kind: [] for kind in (*KINDS.values(), "fits", "reconstruction")}
         for fit in results["fits"]:
-            kind = "all views" if fit["training_views"] is None else "few views"
+            kind, methods = KINDS[fit["training_views"]], fit["methods"]
             scene = {"scene": fit["scene"], "seed": fit["seed"]}
             baseline = "yes" if fit.get("divisor") == results["factor"] else "no"
-            for method, scores in fit["methods"].items():
-                found[kind].append(Row.of(scores, **_named(method), baseline=baseline, **scene))
-            if kind == "all views":
-                fitted = (
-                    f"image/{fit['divisor']}" if "divisor" in fit else f"latents of {STAGES[fit['encoder']]}"
-                )
-                psnr = {method: scores["psnr"] for method, scores in fit["methods"].items()}
+            found[kind] += [
+                Row.of(scores, method=method, title=STAGES.get(method, method), baseline=baseline, **scene)
+                for method, scores in methods.items()
+            ]
+            if fit["training_views"] is None:
+                psnr = {method: scores["psnr"] for method, scores in methods.items()}
                 quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
+                latents = "divisor" not in fit
+                fitted = f"latents of {STAGES[fit['encoder']]}" if latents else f"image/{fit['divisor']}"
                 found["fits"].append(Row.of({**fit, **quality}, fitted=fitted, **scene))
         for role, scenes in results["reconstruction"].items():
-            found["reconstruction"] += [Row.of(scores, **_named(role)) for scores in scenes]
+            rows = [Row.of(scores, method=role, title=STAGES[role]) for scores in scenes]
+            found["reconstruction"] += rows
         # Image space first, then the stages in their order.
         places = {role: place for place, role in enumerate(STAGES, start=1)}
-        for kind in ("all views", "few views"):
+        for kind in KINDS.values():
             found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
         return found
 
@@ -370,11 +348,9 @@ class LrfStudyConfig(ScaledStudy):
         from latentfields.pages.report import Headline
 
         fits = measured["all views"]
-        means = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
-        return [
-            Headline(name, f"{Spread.of(measured).mean:.2f}", "dB", "novel views")
-            for name, measured in means.items()
-        ]
+        psnr = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
+        means = {name: Spread.of(numbers).mean for name, numbers in psnr.items()}
+        return [Headline(name, f"{mean:.2f}", "dB", "novel views") for name, mean in means.items()]
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
         """Return the first test view of every scene by every method."""
@@ -383,26 +359,20 @@ class LrfStudyConfig(ScaledStudy):
         groups = []
         for scene, seed in grouped(measured["fits"], ("scene", "seed")):
             shown = []
-            for kind, views in (("all views", None), ("few views", FEW)):
-                place = folder / "pictures" / f"{_prefix(views)}{scene}-{int(seed):04d}"
-                methods = {"truth": "truth"}
-                methods |= {row.labels["method"]: row.labels["title"] for row in measured[kind]}
-                pictures = tuple(
-                    Picture.read(title, place / f"{method.replace('/', '-')}.png")
-                    for method, title in methods.items()
-                )
-                shown.append(PictureRow(kind if views is None else f"{views} views", pictures))
+            for views, kind in KINDS.items():
+                place = folder / "pictures" / _ending(f"{scene}-{int(seed):04d}", views)
+                methods = {row.labels["method"]: row.labels["title"] for row in measured[kind]}
+                files = {f"{method.replace('/', '-')}.png": title for method, title in methods.items()}
+                pictures = [Picture.read(title, place / file) for file, title in files.items()]
+                label = kind if views is None else f"{views} views"
+                shown.append(PictureRow(label, (Picture.read("truth", place / "truth.png"), *pictures)))
             groups.append(PictureGroup(f"{scene}, seed {seed}", tuple(shown)))
         return groups
 
 
-def _prefix(views: int | None) -> str:
-    """The prefix of names of fits to so many training views; None stands for all views."""
-    return "" if views is None else f"{views}-views-"
-
-
-def _named(method: str) -> dict[str, str]:
-    return {"method": method, "title": STAGES.get(method, method)}
+def _ending(scene: str, views: int | None) -> str:
+    """The end of names of fits to so many training views of a scene; None stands for all views."""
+    return scene if views is None else f"{views}-views-{scene}"
 
 
 def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:

@@ -33,6 +33,24 @@ class ScaledStudy(Study):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RolesStudy(ScaledStudy):
+    """A study of autoencoders in roles, each of which is an option: given, or trained here."""
+
+    roles: ClassVar[tuple[str, ...]]
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Autoencoders that were given, by their roles."""
+        named = {role: getattr(self, role.replace("-", "_")) for role in self.roles}
+        return {role: name for role, name in named.items() if name is not None}
+
+    @property
+    def missing(self) -> list[str]:
+        """Roles that no autoencoder was given for."""
+        return [role for role in self.roles if role not in self.given]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObjectsStudy(ScaledStudy):
     """A study of fields that are fitted to objects."""
 
