@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from latentfields.bench.igae import IgaeStudyConfig
     from latentfields.bench.lrf import LrfStudyConfig
     from latentfields.bench.reconstruction import ReconstructionStudyConfig
-    from latentfields.bench.study import run_study
+    from latentfields.bench.studies import run_study
     from latentfields.cameras import Cameras
     from latentfields.errors import InputError
     from latentfields.igae.finetune import finetune_3d
@@ -89,7 +89,7 @@ __getattr__ = lazy_attributes(
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_scene": "latentfields.scenes.load",
         "preset": "latentfields.latent_nerf.presets",
-        "run_study": "latentfields.bench.study",
+        "run_study": "latentfields.bench.studies",
         "score_autoencoder": "latentfields.autoencoders.score",
         "train_autoencoder": "latentfields.autoencoders.train",
     },

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentfields.bench import ConvergenceStudyConfig
+from latentfields import ConvergenceStudyConfig
 from latentfields.bench.convergence import time_to
 from latentfields.cli.main import main
 from latentfields.pages.charts import Chart

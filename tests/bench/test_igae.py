@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from latentfields.bench import IgaeStudyConfig
+from latentfields import IgaeStudyConfig
 from latentfields.bench.igae import HEADLINE
 from latentfields.bench.rows import Claim
 from latentfields.cli.main import main

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from helpers.tiny import write_sphere_scene
-from latentfields.bench import LrfStudyConfig
+from latentfields import LrfStudyConfig
 from latentfields.bench.lrf import image_baseline, same_quality_bytes
 from latentfields.bench.trainings import require_same_encoder
 from latentfields.cli.main import main

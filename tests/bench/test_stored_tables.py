@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from latentfields.bench import (
+from latentfields import (
     AutoencodersStudyConfig,
     ConvergenceStudyConfig,
     FieldsStudyConfig,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latentfields.bench import run_study
+from latentfields import run_study
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
 from latentfields.bench.fields import FieldsStudyConfig
 from latentfields.bench.igae import IgaeStudyConfig

@@ -33,7 +33,8 @@ class AblationsStudyConfig(AblationsStudy):
     about = (
         "Latent NeRFs of objects that nothing was trained on, by what the autoencoder's training left out."
     )
-    results_file, page = f"{FOLDER}/results.json", "ablations"
+    results_file = f"{FOLDER}/results.json"
+    page = "ablations"
     tables = (
         *NOVEL_VIEWS,
         by_family(

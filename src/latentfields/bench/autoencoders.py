@@ -46,7 +46,8 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
     about = (
         "The same fields, of objects that nothing was trained on, in latent spaces of several resolutions."
     )
-    results_file, page = "autoencoders.json", "autoencoders"
+    results_file = "autoencoders.json"
+    page = "autoencoders"
     tables = (
         Pivot(
             "Decoded novel views (PSNR) and times, by autoencoder",

@@ -42,7 +42,8 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
     kind: ClassVar[str] = "bench convergence"
     title = "Quality against training time"
     about = "Radiance fields of objects that nothing was trained on: how soon they reach a quality."
-    results_file, page = "convergence.json", "convergence"
+    results_file = "convergence.json"
+    page = "convergence"
     tables = ()
     of_images = False
 

@@ -158,7 +158,8 @@ class IgaeStudyConfig(AblationsStudy):
     title = "IG-AE: does the evidence show?"
     about = "Latent NeRFs of objects that nothing was trained on, by autoencoder."
     first_seed = 500  # None of the score's objects, nor of those in the examples.
-    pictured_by, told_apart_by = ("family", "seed"), ("field", "autoencoder")
+    pictured_by = ("family", "seed")
+    told_apart_by = ("field", "autoencoder")
     tables = (
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
         # Of several NeRFs, as Table 10 has it.

@@ -104,7 +104,8 @@ class ObjectsStudy(ScaledStudy):
         """Return truth and rendering of the first test view of fits; of one object of each family unless all are."""
         from latentfields.pages.report import Picture, PictureGroup, PictureRow
 
-        fits, found = measured["fits"], dict[str, list[PictureRow]]()
+        fits = measured["fits"]
+        found: dict[str, list[PictureRow]] = {}
         if "seed" not in self.pictured_by:
             fits = select(fits, seed=min(distinct(fits, "seed"), key=int))
         for row in fits:

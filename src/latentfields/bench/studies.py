@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,7 @@ from latentfields.bench.igae import IgaeStudyConfig
 from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.bench.reconstruction import ReconstructionStudyConfig
 from latentfields.bench.rows import Pivot
-from latentfields.bench.study import Study
+from latentfields.bench.study import Findings, Study
 
 STUDIES: Mapping[str, type[Study]] = MappingProxyType(
     {
@@ -28,6 +29,16 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
     }
 )
 """By the name of their command."""
+
+
+def run_study(study: Study, *, out: str | Path, processes: int = 1, device: str = "auto") -> Findings:
+    """Run, or go on with, a study with its options: `IgaeStudyConfig(scale="tiny")`, for instance.
+
+    See `Study.run`. Raises InputError for unusable input and when `out` holds a study with other settings.
+    """
+    if not isinstance(study, Study):
+        raise TypeError(f"expected the configuration of a study, found {type(study).__name__}")
+    return study.run(out=out, processes=processes, device=device)
 
 
 @dataclass(frozen=True)

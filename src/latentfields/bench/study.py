@@ -196,13 +196,3 @@ class Study(Checked):
         document = folder / ("page.md" if self.page == "report" else f"{self.page}.md")
         write_markdown(document, report, machine=machine(device))
         return Findings(results, tuple(claims or ()), tables, tuple(notes), page)
-
-
-def run_study(study: Study, *, out: str | Path, processes: int = 1, device: str = "auto") -> Findings:
-    """Run, or go on with, a study with its options: `IgaeStudyConfig(scale="tiny")`, for instance.
-
-    See `Study.run`. Raises InputError for unusable input and when `out` holds a study with other settings.
-    """
-    if not isinstance(study, Study):
-        raise TypeError(f"expected the configuration of a study, found {type(study).__name__}")
-    return study.run(out=out, processes=processes, device=device)
