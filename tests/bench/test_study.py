@@ -71,6 +71,11 @@ def test_cells_become_results_tables_and_pages(tmp_path: Path) -> None:
     assert document.endswith("- Numbers are whole.\n")
 
 
+def test_a_list_of_results_is_one_row_each() -> None:
+    rows = Study().rows([{"scene": "vases", "views": 5}, {"scene": "hats", "views": 7}])
+    assert [(row.labels["scene"], row.values["views"]) for row in rows["fits"]] == [("vases", 5), ("hats", 7)]
+
+
 def test_what_is_done_is_kept_when_a_cell_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         Squares(numbers=(2, 100)).run(out=tmp_path)

@@ -281,9 +281,9 @@ class LrfStudyConfig(RolesStudy):
                 work = partial(compare, config=fit, autoencoder=None, divisor=divisor)
                 fits[f"images-{divisor}"] = {"divisor": divisor}, work
             shared = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
-            for name, (labels, work) in fits.items():
+            for name, (labels, compute) in fits.items():
                 cell = f"{name}-{ending}"
-                found[cell] = {**shared, **labels}, partial(work, folder=place.out / "fits" / cell)
+                found[cell] = {**shared, **labels}, partial(compute, folder=place.out / "fits" / cell)
         return found
 
     def rows(self, results: Any) -> Measured:

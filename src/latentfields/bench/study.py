@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import Claim, Measured, Pivot, claims_table, tables_of
+from latentfields.bench.rows import Claim, Measured, Pivot, Row, claims_table, tables_of
 from latentfields.config.checks import Checked, require_at_least
 from latentfields.files import write_json
 from latentfields.training.lock import locked
@@ -52,7 +52,7 @@ class Workplace:
         done = self.run({f"{group}-{name}": work for name, work in cells.items()}, label=group)
         return {name: done[f"{group}-{name}"] for name in cells}
 
-    def measure(self, cells: Cells, *, label: str) -> list[dict[str, Any]]:
+    def measure(self, cells: Mapping[str, tuple[Labels, Work]], *, label: str) -> list[dict[str, Any]]:
         """Return the labels of each cell together with its result."""
         done = self.run({name: work for name, (_, work) in cells.items()}, label=label)
         return [{**labels, **done[name]} for name, (labels, _) in cells.items()]
@@ -109,8 +109,8 @@ class Study(Checked):
         raise NotImplementedError
 
     def rows(self, results: Any) -> Measured:
-        """Return the rows of such results, by kind."""
-        raise NotImplementedError
+        """Return the rows of such results, by kind; those of a plain list of JSON objects are of one kind."""
+        return {"fits": [Row.of(record) for record in results]}
 
     def claims(self, measured: Measured) -> list[Claim] | None:
         """Return what the paper claims, judged by the rows; None for a study of no claims."""
