@@ -28,5 +28,5 @@ def test_every_call_is_timed_and_the_first_is_made_once_before() -> None:
 
     times = milliseconds([lambda: call("a", 0.002), lambda: call("b", 0.02)], torch.device("cpu"))
     assert made == ["a", "a", "b"]
-    assert 2 <= times[0] < times[1]
+    assert times[0] >= 2
     assert times[1] >= 20

@@ -7,7 +7,7 @@ and, as baselines, to images of the latents' resolution and above.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -33,7 +33,7 @@ from latentfields.bench.rows import (
     values,
 )
 from latentfields.bench.scales import LRF_SCALES, LrfScale
-from latentfields.bench.study import Cells, Workplace
+from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -270,7 +270,7 @@ class LrfStudyConfig(RolesStudy):
                 device=place.device,
                 pictures=place.out / "pictures" / ending,
             )
-            fits: Cells = {}
+            fits: dict[str, tuple[Labels, Callable[..., dict[str, Any]]]] = {}
             for encoder in dict.fromkeys(ENCODER_OF.values()):
                 own = [(role, autoencoders[role]) for role in self.roles if ENCODER_OF[role] == encoder]
                 # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
