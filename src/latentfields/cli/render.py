@@ -9,11 +9,16 @@ from typing import Literal
 import tyro
 
 from latentfields.cli.options import Device
+from latentfields.export.config import Shown, ViewsFormat
 
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Render a finished run: its test views, an orbit around the scene, or a camera path, as PNG files or a film."""
+    """Render a finished run: its test views, an orbit around the scene, or a camera path, as PNG files or a film.
+
+    With --what, also latents, depth and opacity as numbers: one file views.safetensors, or files NAME.npy, with the
+    cameras and the statistics of the latents.
+    """
 
     run_folder: tyro.conf.Positional[Path]
     """Folder of the run, or a file written by `latentfields export scene`."""
@@ -23,6 +28,11 @@ class Render:
     """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
     views: Literal["test", "orbit"] = "test"
     """Which cameras."""
+    what: tuple[Shown, ...] = ("rgb",)
+    """What of every view is written, one or several: pictures (rgb), rendered latents, depth in front of surfaces, or
+    opacity."""
+    format: ViewsFormat = "safetensors"
+    """How latents, depth and opacity are written."""
     path: Path | None = None
     """File of a camera path, as saved by `latentfields view`; it takes the place of --views, --frames and --fps."""
     frames: int = 60
@@ -34,11 +44,21 @@ class Render:
     def run(self) -> None:
         """Render and say where the result is."""
         from latentfields.camera_path import load_path
-        from latentfields.latent_nerf.render import render_path, render_run
+        from latentfields.export.views import export_views
+        from latentfields.latent_nerf.render import chosen_views, path_views, render_path, render_run
         from latentfields.latent_nerf.run import Run
 
         run = Run.load(self.run_folder, device=self.device)
         out = self.out or run.home / "renders"
+        if self.what != ("rgb",):
+            path = None if self.path is None else load_path(self.path)
+            views = (
+                chosen_views(run, self.views, frames=self.frames, scene_folder=self.scene)
+                if path is None
+                else path_views(run, path)
+            )
+            print(export_views(run, views, out=out, what=self.what, format=self.format))
+            return
         if self.path is not None:
             print(render_path(run, load_path(self.path), out=out))
             return

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from latentfields.config.checks import Checked, Range
+
+Shown = Literal["rgb", "latents", "depth", "opacity"]
+"""What of a view is written: pictures, or one of the arrays of `export_views`."""
+ViewsFormat = Literal["safetensors", "npy"]
+"""Files of arrays: one of safetensors, or one of NumPy for each."""
 
 Resolution = Annotated[int, Range(low=8, high=1024)]
 """Cells along a side of the scene's cube: enough to see something, and few enough for memory."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -105,36 +105,58 @@ def render_run(
         raise InputError(out, f"expected a folder, or a file that ends in {' or '.join(FILMS)}")
     if fps < 1:
         raise ArgumentError("fps", f"is {fps}; expected at least 1")
+    return write_pictures(
+        run, chosen_views(run, views, frames=frames, scene_folder=scene_folder), out=out, fps=fps
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class NamedViews:
+    """Cameras to render, and the names of their pictures."""
+
+    cameras: Cameras
+    """N cameras in the run's normalised frame."""
+    names: tuple[str, ...]
+    """N names of PNG files, all different."""
+
+
+def chosen_views(
+    run: Run, views: Literal["test", "orbit"], *, frames: int, scene_folder: Path | None = None
+) -> NamedViews:
+    """The test views of the run's scene, or an orbit of `frames` views; as `render_run`."""
     known = run_views(run, scene_folder)
     if views == "orbit":
         if frames < 1:
             raise ArgumentError("frames", f"is {frames}; expected at least 1")
-        cameras = orbit(known.training_cameras, frames=frames)
         names = [f"orbit_{index:04d}.png" for index in range(frames)]
-    else:
-        test = known.splits["test"]
-        if len(test) == 0:
-            raise ArgumentError(
-                "views", f"is test, but the scene of {run.folder} has no test views; expected orbit"
-            )
-        cameras = known.cameras[test]
-        names = picture_files([known.names[int(index)] for index in test], flat=True)
-    return _write_pictures(run, cameras, names, out=out, fps=fps)
+        return NamedViews(orbit(known.training_cameras, frames=frames), tuple(names))
+    test = known.splits["test"]
+    if len(test) == 0:
+        raise ArgumentError(
+            "views", f"is test, but the scene of {run.folder} has no test views; expected orbit"
+        )
+    names = picture_files([known.names[int(index)] for index in test], flat=True)
+    return NamedViews(known.cameras[test], tuple(names))
+
+
+def path_views(run: Run, path: CameraPath) -> NamedViews:
+    """The cameras of a path in the run's normalised frame, at the run's image size."""
+    cameras = path.cameras(width=run.frame.width, height=run.frame.height)
+    return NamedViews(cameras, tuple(f"path_{index:04d}.png" for index in range(len(cameras))))
 
 
 def render_path(run: Run, path: CameraPath, *, out: Path) -> Path:
-    """As `render_run`, for the cameras of a path in the run's normalised frame, at the run's image size."""
-    cameras = path.cameras(width=run.frame.width, height=run.frame.height)
-    names = [f"path_{index:04d}.png" for index in range(len(cameras))]
-    return _write_pictures(run, cameras, names, out=out, fps=path.fps)
+    """As `render_run`, for the cameras of a path."""
+    return write_pictures(run, path_views(run, path), out=out, fps=path.fps)
 
 
-def _write_pictures(run: Run, cameras: Cameras, names: Sequence[str], *, out: Path, fps: int) -> Path:
-    pixels = orbit_frames(run, cameras)
+def write_pictures(run: Run, views: NamedViews, *, out: Path, fps: int = 20) -> Path:
+    """Write decoded views as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif."""
+    pixels = orbit_frames(run, views.cameras)
     if out.suffix in FILMS:
         FILMS[out.suffix](out, pixels, fps=fps)
     else:
         out.mkdir(parents=True, exist_ok=True)
-        for name, picture in zip(names, pixels, strict=True):
+        for name, picture in zip(views.names, pixels, strict=True):
             save_png(out / name, picture)
     return out

@@ -26,12 +26,13 @@ from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import OwnFieldConfig
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
+from latentfields.latent_nerf.rendered_latents import RenderedLatents
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.process import choose_device
@@ -175,12 +176,45 @@ class Run:
 
         Raises InputError when H or W are no multiples of the factor; `Scene.cropped_to_multiple` makes them so.
         """
+        self._check_size(cameras)
+        return self.model.render(cameras)[0]
+
+    def render_latents(self, cameras: Cameras) -> RenderedLatents:
+        """What N cameras in the scene's normalised frame see, before it is decoded, on the run's device.
+
+        Differentiable in the cameras' poses and intrinsics, where they require gradients, and in the scene,
+        `model.parameters()`; under `torch.no_grad()` it takes less memory. Where along the rays the field is looked
+        at counts as given. Deterministic. Raises InputError as `render`, and for a run that was fitted in RGB.
+        """
+        autoencoder = self._autoencoder()
+        self._check_size(cameras)
+        seen = self.model.render_features(cameras)
+        latents = self.model.space.latents(seen.features)
+        return RenderedLatents(latents, autoencoder.raw(latents), seen.opacity, seen.depth)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (N, 3, H, W), nominally in [0, 1] and not clamped, of latents (N, C, h, w), normalised per channel.
+
+        By the decoder as it was aligned to the scene; differentiable. Raises InputError for a run fitted in RGB.
+        """
+        autoencoder = self._autoencoder()
+        if latents.ndim != 4 or latents.shape[1] != autoencoder.channels:
+            expected = f"(N, {autoencoder.channels}, h, w)"
+            raise ArgumentError("latents", f"have the shape {tuple(latents.shape)}; expected {expected}")
+        return autoencoder.decode(latents.to(self.model.device))
+
+    def _autoencoder(self) -> Autoencoder:
+        if self.model.autoencoder is None:
+            raise InputError(self.folder, "was fitted in RGB, which has no latents")
+        return self.model.autoencoder
+
+    def _check_size(self, cameras: Cameras) -> None:
+        """Raise InputError for cameras whose pictures are no whole latents."""
         factor = self.model.factor
         if cameras.width % factor or cameras.height % factor:
-            raise InputError(
+            raise ArgumentError(
                 "cameras", f"are {cameras.width}x{cameras.height}; expected multiples of the factor {factor}"
             )
-        return self.model.render(cameras)[0]
 
     def check_scene(self, scene: Scene) -> Scene:
         """`scene`, on whole latents. Raises InputError when it is not the scene that was fitted."""
