@@ -72,6 +72,9 @@ class Cameras:
     def __len__(self) -> int:
         return self.camera_to_world.shape[0]
 
+    def __repr__(self) -> str:
+        return f"<Cameras: {len(self)} of {self.width}x{self.height} pixels>"
+
     def __getitem__(self, index: int | Tensor | slice | list[int]) -> Cameras:
         """The selected cameras; a whole number, from the end if negative, selects one, which stays `Cameras`."""
         if not isinstance(index, slice | list) and (not isinstance(index, Tensor) or index.ndim == 0):

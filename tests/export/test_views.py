@@ -33,7 +33,9 @@ def test_depth_is_that_of_the_sphere_along_the_viewing_axis(sphere_run: Run) -> 
     # Well inside the outline, and well outside of it.
     inside, outside = closest[0].sqrt() < 0.7 * RADIUS, closest[0].sqrt() > 1.2 * RADIUS
     assert inside.sum() > 20
-    torch.testing.assert_close(seen.depth[0, 0][inside], expected[0][inside], atol=0.04, rtol=0)  # Half the shell.
+    torch.testing.assert_close(
+        seen.depth[0, 0][inside], expected[0][inside], atol=0.04, rtol=0
+    )  # Half the shell.
     assert seen.depth[0, 0][outside].isinf().all()
     assert (seen.opacity[0, 0][outside] < 0.05).all()
     assert (seen.opacity[0, 0][inside] > 0.9).all()
@@ -43,7 +45,9 @@ def test_depth_is_that_of_the_sphere_along_the_viewing_axis(sphere_run: Run) -> 
     assert float(middle) == pytest.approx(3 - RADIUS, abs=0.02)
 
 
-def test_one_file_has_all_that_decoding_elsewhere_needs(latent_run: Path, scene: Scene, tmp_path: Path) -> None:
+def test_one_file_has_all_that_decoding_elsewhere_needs(
+    latent_run: Path, scene: Scene, tmp_path: Path
+) -> None:
     run = Run.load(latent_run)
     views = chosen_views(run, "test", frames=1)
     file = export_views(run, views, out=tmp_path / "views", what=("latents", "depth", "opacity", "rgb"))
@@ -79,7 +83,7 @@ def test_arrays_of_numpy_hold_the_same(latent_run: Path, tmp_path: Path) -> None
 
 def test_colours_have_depth_but_no_latents(sphere_run: Run, tmp_path: Path) -> None:
     views = NamedViews(analytic_views().cameras[:2], ("0.png", "1.png"))
-    with pytest.raises(InputError, match="what: is latents, but .* was fitted in RGB; expected rgb, depth"):
+    with pytest.raises(InputError, match=r"what: is latents, but .* was fitted in RGB; expected rgb, depth"):
         export_views(sphere_run, views, out=tmp_path / "views", what=("rgb", "latents"))
     assert not (tmp_path / "views").exists()
     tensors = load_file(export_views(sphere_run, views, out=tmp_path / "views", what=("depth",)))

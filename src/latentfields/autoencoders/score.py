@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.awareness import (
     NOISE,
     SCALE,
@@ -13,7 +14,7 @@ from latentfields.autoencoders.awareness import (
     Consistency,
     score_awareness,
 )
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import opened
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
@@ -29,7 +30,7 @@ FIRST_SEED = 9000
 
 
 def score_autoencoder(
-    name: str | Path,
+    name: Autoencoder | str | Path,
     *,
     scenes: Folders = (),
     objects: int = 2,
@@ -37,13 +38,13 @@ def score_autoencoder(
     size: int = 128,
     device: str = "auto",
 ) -> AwarenessScore:
-    """Score the autoencoder `name` (or folder) on scenes with depth maps, or on generated objects if there are none.
+    """Score an autoencoder, or that of a name or folder, on scenes with depth maps, or on generated objects without.
 
     `scenes` are scene folders or folders of them; their views keep their size. Otherwise `objects` objects of every
     evaluation family are rendered, `views` views of `size` pixels each. `device` is cpu, cuda, cuda:1 and so
     on, or auto: the first GPU, if any. Raises InputError for unusable input.
     """
-    autoencoder = load_autoencoder(name).to(choose_device(device))
+    autoencoder = opened(name).to(choose_device(device))
     if roots := as_folders(scenes):
         return score_awareness(autoencoder, [load_scene(folder) for folder in scene_folders(roots)])
     if size % autoencoder.factor:

@@ -96,13 +96,13 @@ class Fit:
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
         from latentfields.cli.view import viewer_watch
-        from latentfields.latent_nerf.fit import fit_folder
+        from latentfields.latent_nerf.fit import default_folder, fit_folder
         from latentfields.latent_nerf.report import write_run_report
         from latentfields.latent_nerf.run import FitRunConfig
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         name = self.scene.resolve().name
-        out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
+        out = self.out or default_folder(name, self.config)
         autoencoder = self.autoencoder if self.config.space == "latent" else None
         reading = Reading(
             masks=self.masks,
@@ -126,7 +126,8 @@ class Fit:
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:
-    from latentfields.latent_nerf.evaluate import mean_scores, read_metrics
+    from latentfields.latent_nerf.evaluate import mean_scores
+    from latentfields.latent_nerf.metrics_file import read_metrics
 
     metrics = read_metrics(out)
     return {

@@ -12,7 +12,7 @@ from latentfields.cameras import Cameras
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.world import cameras_to_world
 from latentfields.files import write_json
-from latentfields.latent_nerf.render import orbit, orbit_frames
+from latentfields.latent_nerf.render import orbit, orbit_frames, run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.pages.pictures import picture_files, save_png
@@ -30,13 +30,13 @@ class CameraSummary:
 
 
 def export_cameras(
-    run: Run,
-    views: SceneCameras,
+    run: Run | str | Path,
+    views: SceneCameras | None = None,
     *,
-    out: Path,
-    path: Literal["capture", "orbit"],
-    frames: int,
-    pictures: bool,
+    out: str | Path,
+    path: Literal["capture", "orbit"] = "capture",
+    frames: int = 60,
+    pictures: bool = False,
 ) -> CameraSummary:
     """Write OUT/transforms.json: the cameras that the run knows, with their splits, or an orbit of `frames` views.
 
@@ -44,6 +44,8 @@ def export_cameras(
     cropped as the scene was for the fit. `pictures` renders each view to the file that the JSON names, so that the
     folder is a data set of the fitted scene. Raises InputError for unusable options.
     """
+    run, out = Run.opened(run), Path(out)
+    views = run_views(run) if views is None else views
     if out.exists() and not out.is_dir():
         raise InputError(out, f"expected a folder for {FILE}, found a file")
     if path == "orbit":

@@ -77,8 +77,8 @@ class GaussiansSummary:
     gaussians: int
 
 
-def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
-    """Write the Gaussians of `run` to `out`, a PLY file, in the capture's own coordinates.
+def export_gaussians(run: Run | str | Path, *, out: str | Path) -> GaussiansSummary:
+    """Write the Gaussians of a run, or that in a folder or file, as a PLY file, in the capture's own coordinates.
 
     Where those are large, their centres lack a shift, which a file beside states (`world.shift_file`).
 
@@ -87,6 +87,7 @@ def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
     metadata, `factor`, `subpixels` and `normalizer`. Raises InputError when the run has no Gaussians, and when `out`
     is no .ply.
     """
+    run, out = Run.opened(run), Path(out)
     field = run.model.field
     if not isinstance(field, GaussianField):
         raise InputError(

@@ -20,6 +20,7 @@ from latentfields.export.vertex_colors import blend_views
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
+from latentfields.latent_nerf.render import run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.rendering.rendering import Rendering
@@ -43,13 +44,22 @@ class MeshSummary:
     """Density of the surface, per unit length of the normalised frame."""
 
 
-def export_mesh(run: Run, views: SceneCameras, *, out: Path, options: MeshConfig) -> MeshSummary:
+def export_mesh(
+    run: Run | str | Path,
+    views: SceneCameras | None = None,
+    *,
+    out: str | Path,
+    options: MeshConfig | None = None,
+) -> MeshSummary:
     """Write the surface of a run's density as PLY, OBJ or GLB, by the end of the name, replaced in one step.
 
+    `run` is a run, its folder or its file; `views` are by default the cameras of its scene, `run_views`.
     Vertices are in the capture's coordinates and axes, less the shift that a file beside states where those are large
     (`world.shift_file`); colours are sRGB, in GLB linear, as its standard says. Raises InputError for unusable
     options, fields without density, and when there is no surface.
     """
+    run, out, options = Run.opened(run), Path(out), options or MeshConfig()
+    views = run_views(run) if views is None else views
     if out.suffix not in FORMATS:
         raise InputError(out, f"expected a file that ends in {', '.join(FORMATS)}")
     options.check()

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
+from latentfields.config.checks import require_choice, require_type
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.config import Shown, ViewsFormat
 from latentfields.export.visible_surface import rendered_distance
@@ -43,12 +44,14 @@ class RenderedDepth:
 
 
 @torch.no_grad()
-def render_depth(run: Run, cameras: Cameras) -> RenderedDepth:
+def render_depth(run: Run | str | Path, cameras: Cameras) -> RenderedDepth:
     """Depth and opacity that N cameras in the run's normalised frame see, one ray or splatted pixel for each of theirs.
 
     Latents are rendered as coarsely as they are; their field is looked at as finely as pictures are here. Divided by
     the scale of `run.frame.world_to_scene`, depth is in the units of the capture.
     """
+    run = Run.opened(run)
+    require_type("cameras", cameras, Cameras)
     parts = []
     for start in range(0, len(cameras), BATCH):
         chunk = cameras[start : start + BATCH].to("cpu")
@@ -68,11 +71,11 @@ def _z_depth(run: Run, cameras: Cameras, seen: Rendering) -> Tensor:
 
 
 def export_views(
-    run: Run,
-    views: NamedViews,
+    run: Run | str | Path,
+    views: NamedViews | Cameras,
     *,
-    out: Path,
-    what: Sequence[Shown],
+    out: str | Path,
+    what: Sequence[Shown] = ("latents",),
     format: ViewsFormat = "safetensors",
 ) -> Path:
     """Write what `views` show into the folder `out`, and return what was written: the folder, or the one file in it.
@@ -88,7 +91,12 @@ def export_views(
     and autoencoder are in the metadata, under the key "json", or in `views.json`. Raises InputError for latents of a
     run that was fitted in RGB, before anything is written.
     """
+    run, out = Run.opened(run), Path(out)
+    views = NamedViews.numbered(views) if isinstance(views, Cameras) else views
     what = tuple(dict.fromkeys(what))
+    for name in what:
+        require_choice("what", name, get_args(Shown))
+    require_choice("format", format, get_args(ViewsFormat))
     if not what:
         raise ArgumentError("what", "is empty; expected one or more of rgb, latents, depth and opacity")
     numbers = [name for name in what if name != "rgb"]

@@ -12,6 +12,7 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
+from latentfields.config.checks import require_type
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
@@ -40,7 +41,7 @@ def fit(
     scene: Scene | str | Path,
     autoencoder: Autoencoder | str | Path | None,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     field: FieldName | OwnFieldConfig | None = None,
     config: FitConfig | None = None,
     seconds: float | None = None,
@@ -50,13 +51,17 @@ def fit(
 
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
     included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
-    default with the `small` preset of K-Planes. `out` is the run's folder; a run that was interrupted there is resumed.
+    default with the `small` preset of K-Planes. `out` is the run's folder, by default
+    runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
     `seconds` limits the training time. `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any.
     `Run.load(out)` reads the run again, and `evaluate_run` scores it. The report with pictures and a film is written
     by the command `latentfields fit` alone.
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
     one of another scene.
     """
+    require_type("scene", scene, Scene, str, Path)
+    require_type("autoencoder", autoencoder, Autoencoder, str, Path, type(None))
+    require_type("field", field, str, OwnFieldConfig, type(None))
     own = field if isinstance(field, OwnFieldConfig) else None
     named = None if isinstance(field, OwnFieldConfig) else field
     if named is not None and config is not None:
@@ -70,6 +75,7 @@ def fit(
     config = replace(config or preset(named or "kplanes", space=space), space=space)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
+    folder = default_folder(scene.name, config) if out is None else Path(out)
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
     run_config = FitRunConfig(
@@ -80,14 +86,14 @@ def fit(
         fit=config,
         reading=None if reading == Reading() else reading,
     )
-    run_config, target = _checked(_as_begun(run_config, Path(out)), device)
-    if is_finished(Path(out)):
+    run_config, target = _checked(_as_begun(run_config, folder), device)
+    if is_finished(folder):
         codec = None if autoencoder is None else autoencoder.codec
         classes = {type(codec).__name__: type(codec).load} if isinstance(codec, TrainableCodec) else {}
-        run = _reloaded(run_config, Path(out), device=device, classes={**CLASSES, **classes})
+        run = _reloaded(run_config, folder, device=device, classes={**CLASSES, **classes})
         run.check_scene(scene)
         return run
-    return _fit(scene, autoencoder, run_config, Path(out), target)
+    return _fit(scene, autoencoder, run_config, folder, target)
 
 
 def fit_folder(
@@ -127,6 +133,11 @@ def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
         return config
     steps = config.fit.with_steps(supervision=begun.supervision.steps, alignment=begun.alignment.steps)
     return replace(config, fit=steps)
+
+
+def default_folder(scene: str, config: FitConfig) -> Path:
+    """The folder of a run where none is named: runs/SCENE-FIELD-SPACE."""
+    return Path("runs") / f"{scene}-{config.field.kind}-{config.space}"
 
 
 def is_finished(out: Path) -> bool:

@@ -29,13 +29,17 @@ ONE_SIDED = 0.7
 """Length of the mean direction towards the cameras above which they count as standing on one side."""
 
 
-def orbit(cameras: Cameras, *, frames: int) -> Cameras:
-    """A closed path that looks at the origin, with the mean intrinsics of `cameras`.
+def orbit(cameras: Cameras | Scene, *, frames: int = 60) -> Cameras:
+    """A closed path that looks at the origin, with the mean intrinsics of `cameras`, or a scene's training cameras.
 
     Around an object: a circle at a typical height and a little more than the typical distance, looking down by 20
     degrees or more. For cameras that all stand on one side: a small circle around their mean position, as wide as
     they are spread. The up direction is the mean of theirs.
     """
+    if isinstance(cameras, Scene):
+        cameras = cameras.cameras[cameras.indices("train")]
+    if frames < 1:
+        raise ArgumentError("frames", f"is {frames}; expected at least 1")
     up = cameras.mean_up
     angle = (torch.arange(frames) * (2 * torch.pi / frames))[:, None]
     around = torch.nn.functional.normalize(cameras.centers, dim=-1)
@@ -118,6 +122,11 @@ class NamedViews:
     """N cameras in the run's normalised frame."""
     names: tuple[str, ...]
     """N names of PNG files, all different."""
+
+    @classmethod
+    def numbered(cls, cameras: Cameras) -> NamedViews:
+        """Views that are called by their numbers."""
+        return cls(cameras, tuple(f"view_{index:04d}.png" for index in range(len(cameras))))
 
 
 def chosen_views(

@@ -24,13 +24,14 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
-from latentfields.config.checks import Checked, Range, check_stored
+from latentfields.config.checks import Checked, Range, check_stored, require_type
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import OwnFieldConfig
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
+from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.rendered_latents import RenderedLatents
 from latentfields.latent_nerf.scene_cameras import SceneCameras
@@ -115,6 +116,29 @@ class Run:
         return run
 
     @classmethod
+    def opened(cls, run: Run | str | Path) -> Run:
+        """The run itself, or that in a folder or file, read by `load`."""
+        require_type("run", run, Run, str, Path)
+        return run if isinstance(run, Run) else cls.load(run)
+
+    def __repr__(self) -> str:
+        autoencoder = "" if self.config.autoencoder is None else f" in latents of {self.config.autoencoder}"
+        size = f"{self.frame.width}x{self.frame.height}"
+        return f"<Run {str(self.folder)!r}: {self.config.fit.field.kind}{autoencoder or ' in RGB'}, {size} pixels>"
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What `fit` measured: ["test"][group]["mean"] of every measure, "training_seconds", "device", "notes".
+
+        Raises InputError for a run that was read from a single file, which has no metrics: `evaluate_run` takes them.
+        """
+        if self.folder.is_file():
+            raise InputError(
+                self.folder, "is a single file, which has no metrics; see latentfields.evaluate_run"
+            )
+        return read_metrics(self.folder)
+
+    @classmethod
     def _read(cls, path: Path, fields: Sequence[type[OwnFieldConfig]], classes: Mapping[str, Loader]) -> Run:
         if path.is_file():
             stored = read_portable(path, classes=classes)
@@ -174,8 +198,10 @@ class Run:
     def render(self, cameras: Cameras) -> Tensor:
         """Decoded images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
 
-        Raises InputError when H or W are no multiples of the factor; `Scene.cropped_to_multiple` makes them so.
+        Without gradients; `render_latents` and `decode` have them. Raises InputError when H or W are no multiples of
+        the factor; `Scene.cropped_to_multiple` makes them so.
         """
+        require_type("cameras", cameras, Cameras)
         self._check_size(cameras)
         return self.model.render(cameras)[0]
 
@@ -186,6 +212,7 @@ class Run:
         `model.parameters()`; under `torch.no_grad()` it takes less memory. Where along the rays the field is looked
         at counts as given. Deterministic. Raises InputError as `render`, and for a run that was fitted in RGB.
         """
+        require_type("cameras", cameras, Cameras)
         autoencoder = self._autoencoder()
         self._check_size(cameras)
         seen = self.model.render_features(cameras)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
 
+from latentfields.config.checks import require_type
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble
 from latentfields.scenes.readers import blender, igae, nerfstudio
@@ -82,6 +83,7 @@ def load_scene(
     in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the
     file and the field, for anything that cannot be used.
     """
+    require_type("path", path, str, Path)
     folder = Path(path)
     if max_size is not None and max_size < 1:
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
