@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -28,6 +29,9 @@ from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import Masks, Reading
+
+if TYPE_CHECKING:
+    from latentfields.latent_nerf.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,9 @@ class Fit:
     """Read files of the scene that are links to places outside of its folder, as in caches of data sets."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
+    more_steps: int = 0
+    """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
+    in a training of that length; --seconds no longer counts."""
     checkpoint_seconds: CheckpointSeconds = 30.0
     device: Device = "auto"
     threads: Threads = 1
@@ -119,10 +126,35 @@ class Fit:
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         run = fit_folder(
-            config, out=out, device=self.device, watch=watch, checkpoint_seconds=self.checkpoint_seconds
+            config,
+            out=out,
+            device=self.device,
+            watch=watch,
+            checkpoint_seconds=self.checkpoint_seconds,
+            more_steps=self.more_steps,
         )
         report = write_run_report((run,), title=name, command=command_line())
         print(json_format.dumps(_results(out, report)) if self.json else report)
+        for line in closing_lines(run, report):
+            logging.getLogger(__name__).info("%s", line)
+
+
+def closing_lines(run: Run, report: Path) -> list[str]:
+    """How good a finished fit is, how long it took, and what can be done with it."""
+    metrics = run.metrics
+    test = {group: scores["mean"] for group, scores in metrics["test"].items()}
+    scores = f"PSNR {test['images']['psnr']:.2f} dB on test views"
+    if before := metrics["after_supervision"]:
+        scores += f" ({before['test_psnr']:.2f} before alignment"
+        scores += (
+            f", the autoencoder alone {test['autoencoder']['psnr']:.2f})" if "autoencoder" in test else ")"
+        )
+    return [
+        f"{scores}, after {metrics['training_seconds']:.0f} s of training.",
+        f"Open {report} in a browser, or: latentfields view {run.folder}",
+        f"Take it elsewhere: latentfields render {run.folder} --views orbit --out orbit.mp4, or latentfields export",
+        "Not good enough? The same command with --more-steps 1000 trains on.",
+    ]
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:

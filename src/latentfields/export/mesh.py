@@ -23,11 +23,14 @@ from latentfields.files import replacing
 from latentfields.latent_nerf.render import run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
+from latentfields.progress import watched
 from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.selection import evenly_spread
 
 FORMATS = (".ply", ".obj", ".glb")
+BATCH = 8
+"""Views that are rendered at a time."""
 LEVEL = 0.5
 """Density of the surface, as a share of the median density at rendered depths: rays stop a little behind the surface.
 On a generated vase, whose depth is known, shares of 0.3 to 0.7 (K-Planes) and 0.4 to 0.8 (Instant-NGP) do best."""
@@ -66,7 +69,7 @@ def export_mesh(
     density_field(run)
     require_marching_cubes()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
-    images, seen = run.model.render(cameras)
+    images, seen = _rendered(run, cameras)
     threshold = options.threshold or surface_density(run, cameras, seen)
     lattice = density_lattice(run, resolution=options.resolution)
     surface = extract_surface(lattice, threshold=threshold)
@@ -76,6 +79,16 @@ def export_mesh(
     write_mesh(out, Surface(vertices - shift, surface.faces), colors)
     state_shift(out, shift)
     return MeshSummary(out, len(surface.vertices), len(surface.faces), threshold)
+
+
+def _rendered(run: Run, cameras: Cameras) -> tuple[Tensor, Rendering]:
+    """As `SceneModel.render`, with a bar."""
+    starts = range(0, len(cameras), BATCH)
+    parts = [
+        run.model.render(cameras[start : start + BATCH])
+        for start in watched(starts, "views", total=len(starts), unit="batch")
+    ]
+    return torch.cat([images for images, _ in parts]), Rendering.joined([seen for _, seen in parts])
 
 
 @torch.no_grad()

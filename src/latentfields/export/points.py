@@ -23,6 +23,7 @@ from latentfields.files import replacing
 from latentfields.latent_nerf.render import run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
+from latentfields.progress import watched
 from latentfields.scenes.selection import evenly_spread
 
 EDGE = 0.05
@@ -59,9 +60,10 @@ def export_points(
         raise InputError(out, "expected a file that ends in .ply")
     options.check()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
+    starts = range(0, len(cameras), BATCH)
     parts = [
         _points_of(run, cameras[start : start + BATCH], stride=options.stride)
-        for start in range(0, len(cameras), BATCH)
+        for start in watched(starts, "views", total=len(starts), unit="batch")
     ]
     points = np.concatenate([part[0].double().numpy() for part in parts])
     colors = np.concatenate([part[1].double().numpy() for part in parts])

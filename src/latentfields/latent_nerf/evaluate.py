@@ -17,6 +17,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import Scores, whole_cells
 from latentfields.measures.standard import Measure, image_measures, latent_measures, on_kept_pixels
+from latentfields.progress import watched
 from latentfields.scenes.scene import Scene
 
 BATCH = 8
@@ -36,6 +37,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
     indices = scene.indices("test")
     names = [scene.image_names[int(i)] for i in indices]
     measures, notes = image_measures()
+    chunks = indices.split(BATCH)
     batches: dict[str, list[dict[str, Tensor]]] = {}
 
     def add(group: str, kind: dict[str, Measure], values: Tensor, targets: Tensor) -> None:
@@ -43,7 +45,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
             {name: measure(values, targets) for name, measure in kind.items()}
         )
 
-    for chunk in indices.split(BATCH):
+    for chunk in watched(chunks, "test views", total=len(chunks), unit="batch"):
         truth, kept = scene.images(chunk), scene.kept(chunk)
         cells = None if kept is None else whole_cells(kept, model.factor)
         here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)

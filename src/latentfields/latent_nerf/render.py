@@ -17,6 +17,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.pages.pictures import Pixels, picture_files, save_png, to_pixels
 from latentfields.pages.video import write_gif, write_mp4
+from latentfields.progress import watched
 from latentfields.scenes.scene import Scene
 
 ORBIT_DISTANCE = 1.15
@@ -64,19 +65,29 @@ def orbit(cameras: Cameras | Scene, *, frames: int = 60) -> Cameras:
 
 def orbit_frames(run: Run, cameras: Cameras, *, batch_size: int = 8) -> Iterator[Pixels]:
     """Decoded frames (H, W, 3) uint8 of the cameras, a few at a time."""
-    for start in range(0, len(cameras), batch_size):
+    starts = range(0, len(cameras), batch_size)
+    for start in watched(starts, "pictures", total=len(starts), unit="batch"):
         yield from to_pixels(run.render(cameras[start : start + batch_size]))
 
 
 def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
     """The scene a run was fitted to, at the run's resolution; `folder` says where it is now.
 
-    Raises InputError when what is there has other pixels, cameras or splits than the run was fitted to.
+    Without it, the scene is looked for where it was for whoever fitted it: from the working directory, from the run's
+    folder, and by its whole path. Raises InputError when what is there has other pixels, cameras or splits than the run
+    was fitted to.
     """
-    config = run.config if folder is None else replace(run.config, scene=folder)
-    if not config.scene.is_dir():
-        raise InputError(config.scene, "there is no such folder; say with `scene` where the scene is now")
-    return run.check_scene(config.load_scene())
+    if folder is not None and not folder.is_dir():
+        raise InputError(folder, "there is no such folder; say with `scene` where the scene is now")
+    problem: InputError | None = None
+    for place in run.config.scene_folders(run.home) if folder is None else (folder,):
+        try:
+            return run.check_scene(replace(run.config, scene=place).load_scene())
+        except InputError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    raise InputError(run.config.scene, "there is no such folder; say with `scene` where the scene is now")
 
 
 def run_views(run: Run, folder: Path | None = None) -> SceneCameras:

@@ -31,7 +31,9 @@ from latentfields.fields.config import OwnFieldConfig
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
+from latentfields.latent_nerf.longer import StageSteps
 from latentfields.latent_nerf.metrics_file import read_metrics
+from latentfields.latent_nerf.places import ScenePlaces
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.rendered_latents import RenderedLatents
 from latentfields.latent_nerf.scene_cameras import SceneCameras
@@ -65,6 +67,23 @@ class FitRunConfig(Checked):
     """How the scene is fitted."""
     reading: Reading | None = None
     """How the scene's folder is read; None: as `load_scene` does by default."""
+
+    places: ScenePlaces | None = None
+    """Where the scene's folder was when the run began; None in runs of earlier versions."""
+    longer: StageSteps | None = None
+    """Steps of the stages once a finished run was trained longer; `fit` and `seconds` are as at its beginning."""
+
+    def trained(self) -> FitConfig:
+        """How the scene is fitted, with the steps that were added."""
+        if self.longer is None:
+            return self.fit
+        return self.fit.with_steps(supervision=self.longer.supervision, alignment=self.longer.alignment)
+
+    def scene_folders(self, run: Path) -> tuple[Path, ...]:
+        """Folders that there are, each once, in which the scene of a run that is in the folder `run` may be now."""
+        places = () if self.places is None else self.places.folders(run)
+        there = [folder for folder in (self.scene, *places) if folder.is_dir()]
+        return tuple({folder.resolve(): folder for folder in reversed(there)}.values())[::-1]
 
     def load_scene(self) -> Scene:
         """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""

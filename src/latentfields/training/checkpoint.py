@@ -42,6 +42,16 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(path, f"not a readable safetensors file ({error})") from None
 
 
+def load_metadata(path: Path) -> dict[str, Any]:
+    """The metadata alone of what `save_tensors` wrote. Raises InputError as `load_tensors`."""
+    try:
+        with safe_open(path, framework="pt") as handle:
+            metadata: dict[str, Any] = json.loads((handle.metadata() or {}).get("json", "{}"))
+            return metadata
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise InputError(path, f"not a readable safetensors file ({error})") from None
+
+
 def pack_optimizer(
     optimizer: torch.optim.Optimizer, prefix: str
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
