@@ -44,7 +44,7 @@ def two_lines(
     box: str, arguments: Sequence[str], help_text: Callable[[Sequence[str]], str]
 ) -> tuple[str, str]:
     """The mistake that the parser's `box` is about, and the command that shows more."""
-    problem = _first_paragraph(box)
+    problem = _first_paragraph(_plain(box))
     words = _command(arguments, help_text)
     command = " ".join([PROGRAM, *words])
     more = f"{command} --help lists what there is"
@@ -57,20 +57,24 @@ def two_lines(
     if not wrong.startswith("-"):
         return f"error: {wrong}: more arguments than {command} takes", more
     rest = [word for word in arguments if word.partition("=")[0] not in unknown]
-    known = _OPTION.findall(help_text([*rest, "--help"]))
+    known = _OPTION.findall(_plain(help_text([*rest, "--help"])))
     return f"error: {wrong}: no such option of {command}{_nearest(wrong, known)}", more
 
 
 def _first_paragraph(box: str) -> str:
     """The text up to the first rule or empty line, without the explanations of arguments, which are indented twice."""
-    lines = []
-    # Streams that know no lines of boxes get hyphens.
+    lines: list[str] = []
+    margin = 0
+    # Streams that know no lines of boxes get hyphens and spaces.
     for line in box.splitlines()[1:]:
-        inside = re.sub(f"^[{_FRAME}] ?|[{_FRAME}]$", "", line.rstrip()).rstrip()
-        if not inside.strip(_RULE):
+        inside = re.sub(f"^[{_FRAME}]|[{_FRAME}]$", " ", line.rstrip()).rstrip()
+        if not inside.strip(_RULE + " "):
             if lines:
                 break
-        elif not inside.startswith(" " * 5):
+            continue
+        indent = len(inside) - len(inside.lstrip())
+        margin = margin if lines else indent
+        if indent <= margin + 4:
             lines.append(inside.strip())
     return " ".join(lines)
 
@@ -87,8 +91,13 @@ def _command(arguments: Sequence[str], help_text: Callable[[Sequence[str]], str]
 
 def _commands(text: str) -> list[str]:
     """Names of commands in a help text: those in braces at the end of its usage."""
-    found = re.search(r"\{([a-z0-9,-]+)\}$", text.split("\n\n")[0].rstrip())
+    found = re.search(r"\{([a-z0-9,-]+)\}$", _plain(text).split("\n\n")[0].rstrip())
     return [] if found is None else found[1].split(",")
+
+
+def _plain(text: str) -> str:
+    """The text without the colours of a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def _nearest(wrong: str, known: Sequence[str]) -> str:
