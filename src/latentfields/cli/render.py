@@ -39,6 +39,9 @@ class Render:
     """Views of the orbit, from 1."""
     fps: int = 20
     """Frames per second of a film; GIF plays at most 50."""
+    size: int | None = None
+    """Longer side of the pictures, in pixels; by default that of the run, in films at least 512. A run in RGB is
+    rendered so finely; decoded pictures, and films without this option, are enlarged."""
     device: Device = "auto"
 
     def run(self) -> None:
@@ -57,13 +60,19 @@ class Render:
                 if path is None
                 else path_views(run, path)
             )
-            print(export_views(run, views, out=out, what=self.what, format=self.format))
+            print(export_views(run, views, out=out, what=self.what, format=self.format, size=self.size))
             return
         if self.path is not None:
-            print(render_path(run, load_path(self.path), out=out))
+            print(render_path(run, load_path(self.path), out=out, size=self.size))
             return
         print(
             render_run(
-                run, out=out, views=self.views, frames=self.frames, fps=self.fps, scene_folder=self.scene
+                run,
+                out=out,
+                views=self.views,
+                frames=self.frames,
+                fps=self.fps,
+                size=self.size,
+                scene_folder=self.scene,
             )
         )

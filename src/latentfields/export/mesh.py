@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import ArgumentError, InputError
-from latentfields.export.config import MeshConfig
+from latentfields.export.config import MeshConfig, Up
 from latentfields.export.density_lattice import density_field, density_lattice
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
 from latentfields.export.vertex_colors import blend_views
@@ -29,6 +29,8 @@ from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.selection import evenly_spread
 
 FORMATS = (".ply", ".obj", ".glb")
+NEAR_AXIS = 0.9
+"""Cosine of the angle, 26 degrees, within which what is up in pictures is taken for an axis."""
 BATCH = 8
 """Views that are rendered at a time."""
 LEVEL = 0.5
@@ -76,7 +78,8 @@ def export_mesh(
     colors = blend_views(surface, cameras, images, seen.opacity, slack=2 * lattice.step)
     vertices = points_to_world(run.frame, surface.vertices)
     shift = world_shift(vertices)
-    write_mesh(out, Surface(vertices - shift, surface.faces), colors)
+    up = upwards(views.cameras, options.up)
+    write_mesh(out, Surface(vertices - shift, surface.faces), colors, up=up)
     state_shift(out, shift)
     return MeshSummary(out, len(surface.vertices), len(surface.faces), threshold)
 
@@ -106,10 +109,44 @@ def surface_density(run: Run, cameras: Cameras, seen: Rendering) -> float:
     return LEVEL * float(densities.median())
 
 
-def write_mesh(path: Path, surface: Surface, colors: NDArray[np.uint8]) -> None:
-    """Write a surface with the sRGB colours (V, 3) of its vertices in the format that the name ends in."""
+def upwards(cameras: Cameras, up: Up) -> NDArray[np.float64]:
+    """The unit direction (3,) that is up: an axis, or for "auto" what the cameras say, which is an axis if one is near.
+
+    Normalisation turns nothing: the direction is the same in the capture and in the normalised frame.
+    """
+    if up != "auto":
+        axis = np.eye(3)["xyz".index(up[-1])]
+        return -axis if up.startswith("-") else axis
+    seen: NDArray[np.float64] = cameras.mean_up.double().cpu().numpy()
+    nearest = int(np.abs(seen).argmax())
+    if abs(seen[nearest]) >= NEAR_AXIS:
+        axis = np.zeros(3)
+        axis[nearest] = np.sign(seen[nearest])
+        return axis
+    return seen
+
+
+def turned_to_y(up: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest rotation (4, 4) that takes the unit direction `up` (3,) to y; half a turn about x for -y."""
+    rotation: NDArray[np.float64] = np.eye(4)
+    if up[1] < -1 + 1e-9:
+        return np.diag([1.0, -1.0, -1.0, 1.0])
+    axis = np.cross(up, [0.0, 1.0, 0.0])
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    rotation[:3, :3] += cross + cross @ cross / (1 + up[1])
+    return rotation
+
+
+def write_mesh(path: Path, surface: Surface, colors: NDArray[np.uint8], *, up: NDArray[np.float64]) -> None:
+    """Write a surface with the sRGB colours (V, 3) of its vertices in the format that the name ends in.
+
+    In GLB, whose y is up by its standard, the node of the mesh turns the direction `up` there; positions of vertices
+    are as in the other formats.
+    """
     if path.suffix == ".glb":
         colors = np.rint(255 * srgb_to_linear(colors / np.float32(255))).astype(np.uint8)
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, vertex_colors=colors, process=False)
+    scene = trimesh.Scene()
+    scene.add_geometry(mesh, node_name="mesh", transform=turned_to_y(up))
     with replacing(path) as temporary:
-        mesh.export(temporary, file_type=path.suffix.removeprefix("."))
+        (scene if path.suffix == ".glb" else mesh).export(temporary, file_type=path.suffix.removeprefix("."))

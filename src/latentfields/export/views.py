@@ -77,10 +77,11 @@ def export_views(
     out: str | Path,
     what: Sequence[Shown] = ("latents",),
     format: ViewsFormat = "safetensors",
+    size: int | None = None,
 ) -> Path:
     """Write what `views` show into the folder `out`, and return what was written: the folder, or the one file in it.
 
-    - "rgb": a PNG file of every view.
+    - "rgb": a PNG file of every view, whose longer side has `size` pixels, by default the run's.
     - "latents": `latents` (N, C, h, w), normalised per channel, `latents_raw`, as the autoencoder's network has them,
       and `latent_mean` and `latent_std` (C,), which turn the one into the other.
     - "depth" and "opacity": `depth` and `opacity` (N, 1, H, W) as `RenderedDepth`.
@@ -104,7 +105,7 @@ def export_views(
         raise InputError(out, f"is a file; expected a folder for {', '.join(what)}")
     tensors = _tensors(run, views.cameras, numbers) if numbers else {}
     if "rgb" in what:
-        write_pictures(run, views, out=out)
+        write_pictures(run, views, out=out, size=size)
     return _write(out, tensors, _description(run, views), format) if numbers else out
 
 

@@ -13,6 +13,7 @@ import torch
 from latentfields.camera_path import CameraPath
 from latentfields.cameras import Cameras, look_at
 from latentfields.errors import ArgumentError, InputError
+from latentfields.latent_nerf.picture_size import PictureSize
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.pages.pictures import Pixels, picture_files, save_png, to_pixels
@@ -108,12 +109,14 @@ def render_run(
     views: Literal["test", "orbit"],
     frames: int,
     fps: int,
+    size: int | None = None,
     scene_folder: Path | None = None,
 ) -> Path:
     """Write renders of a run as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
     Pictures of test views are called as those of the capture, within their folders where names repeat. `scene_folder`
-    says where the scene is now. Raises InputError when it, `out`, `frames` or `fps` cannot be used.
+    says where the scene is now; `size` is the longer side of the pictures in pixels, as `PictureSize.of` has it.
+    Raises InputError when it, the scene, `out`, `frames` or `fps` cannot be used.
     """
     kind = mimetypes.guess_type(out.name)[0] or ""
     if kind.startswith(("video/", "image/")) and out.suffix not in FILMS:
@@ -121,7 +124,7 @@ def render_run(
     if fps < 1:
         raise ArgumentError("fps", f"is {fps}; expected at least 1")
     return write_pictures(
-        run, chosen_views(run, views, frames=frames, scene_folder=scene_folder), out=out, fps=fps
+        run, chosen_views(run, views, frames=frames, scene_folder=scene_folder), out=out, fps=fps, size=size
     )
 
 
@@ -165,14 +168,18 @@ def path_views(run: Run, path: CameraPath) -> NamedViews:
     return NamedViews(cameras, tuple(f"path_{index:04d}.png" for index in range(len(cameras))))
 
 
-def render_path(run: Run, path: CameraPath, *, out: Path) -> Path:
+def render_path(run: Run, path: CameraPath, *, out: Path, size: int | None = None) -> Path:
     """As `render_run`, for the cameras of a path."""
-    return write_pictures(run, path_views(run, path), out=out, fps=path.fps)
+    return write_pictures(run, path_views(run, path), out=out, fps=path.fps, size=size)
 
 
-def write_pictures(run: Run, views: NamedViews, *, out: Path, fps: int = 20) -> Path:
-    """Write decoded views as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif."""
-    pixels = orbit_frames(run, views.cameras)
+def write_pictures(run: Run, views: NamedViews, *, out: Path, fps: int = 20, size: int | None = None) -> Path:
+    """Write decoded views as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
+
+    `size` is as for `PictureSize.of`.
+    """
+    scaled = PictureSize.of(run, views.cameras, size, film=out.suffix in FILMS)
+    pixels = map(scaled.fitted, orbit_frames(run, scaled.cameras))
     if out.suffix in FILMS:
         FILMS[out.suffix](out, pixels, fps=fps)
     else:
