@@ -103,7 +103,7 @@ class Fit:
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
-        autoencoder = self.autoencoder if self.config.space == "latent" else None
+        autoencoder = None if self.config.space == "rgb" else self.autoencoder
         reading = Reading(
             masks=self.masks,
             model=None if self.model is None else str(self.model),

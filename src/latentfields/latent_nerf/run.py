@@ -130,7 +130,7 @@ class Run:
         tensors, metadata = load_tensors(path / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
         autoencoder = None
-        if config.fit.space == "latent":
+        if config.fit.space != "rgb":
             if not (path / DECODER_FOLDER).is_dir():
                 raise InputError(
                     path / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder"
@@ -228,9 +228,11 @@ def _restored(
     """The model with the weights in `state`. Raises InputError, naming `source`, when they do not fit."""
     try:
         _check(config, frame, source)
-        if (config.fit.space == "latent") != (autoencoder is not None):
+        if (config.fit.space != "rgb") != (autoencoder is not None):
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
-        model = build_model(config.fit, new_space(config.fit, autoencoder), state["background"], frame)
+        space = new_space(config.fit, autoencoder)
+        color = state["colors.background"] if config.fit.space == "both" else None
+        model = build_model(config.fit, space, state["background"], frame, color=color)
         model.load_scene_state(state)
     except (KeyError, RuntimeError, TypeError, OverflowError) as error:
         detail = " ".join(str(error).split())[:200]
