@@ -23,6 +23,9 @@ from latentfields.rendering.config import (
 Space = Literal["latent", "rgb", "both"]
 """What a field is fitted to: an autoencoder's latents; pixels as an ordinary NeRF; or both at once, of one geometry."""
 
+Show = Literal["colors", "decoded"]
+"""What pictures of a scene are: its colours, or its decoded latents. Scenes in the space both have the two."""
+
 AlignmentObjective = Literal["regularised", "rgb"]
 """Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
 sampler have of their own; or the error of decoded images alone, which is Eq. 3."""

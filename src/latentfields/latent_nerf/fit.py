@@ -17,9 +17,9 @@ from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
+from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
-from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend

@@ -11,7 +11,7 @@ from latentfields.errors import ArgumentError
 from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig
 from latentfields.fields.densification import DENSIFICATIONS, DensificationName, PresetName
 from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
-from latentfields.rendering.config import SAMPLINGS, SamplerName, SplattingConfig
+from latentfields.rendering.config import SAMPLINGS, MipSplattingConfig, SamplerName, SplattingConfig
 
 __all__ = ["PresetName", "preset"]
 
@@ -33,7 +33,7 @@ def preset(
     - `paper`: IG-AE's Table 16, and what it leaves to the methods' authors and Nerfstudio; for GPUs. Gaussians are
       those of 3DGS and LRF, where no decoder is aligned to one scene alone. In RGB space every method has its own
       learning rates and 30 000 steps: Table 16's factors make up for latents (App. B.2). In the space both, colours
-      are fitted as they are in RGB space, steps and field included.
+      are fitted as they are in RGB space, steps and field included; Gaussians are filtered (`mip-splatting`).
     """
     recipe = RECIPES[field][name]
     config = FitConfig(
@@ -65,6 +65,10 @@ def preset(
             # As many steps as colours alone have; latents are aligned during the last of them.
             supervision = max(recipe.rgb_steps - recipe.alignment_steps, 0)
             config = config.with_steps(supervision=supervision, alignment=recipe.alignment_steps)
+    if space == "both" and isinstance(config.field, GaussiansConfig):
+        # The same Gaussians are seen at two resolutions, on pixels and on latents: without the filters, those that fit
+        # pixels cover too much of a latent.
+        config = replace(config, sampling=MipSplattingConfig())
     if densification is not None:
         if not isinstance(config.field, GaussiansConfig):
             raise ArgumentError(

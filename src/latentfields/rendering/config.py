@@ -126,8 +126,8 @@ class SplattingConfig(Checked):
 
 @dataclass(frozen=True)
 class MipSplattingConfig(SplattingConfig):
-    """Splatting with both filters of Mip-Splatting and its variances, which add up to the blur without (Yu et al. 2024):
-    one scene then looks alike at every resolution."""
+    """Splatting with both filters of Mip-Splatting (Yu et al. 2024), whose variances add up to the blur without them: a
+    scene then looks alike at every resolution."""
 
     kind: ClassVar[str] = "mip-splatting"
     blur: float = 0.1
