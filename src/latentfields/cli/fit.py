@@ -32,7 +32,7 @@ from latentfields.scenes.reading import Masks, Reading
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder or in RGB.
+    """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder, in RGB, or in both.
 
     Run the same command again to resume a fit that was interrupted. The options after --field, --preset, --space,
     --sampler, --densification and --settings, and their defaults, are those of what is chosen there.
