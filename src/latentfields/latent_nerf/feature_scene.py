@@ -102,7 +102,7 @@ class FeatureNerf(FeatureScene):
 
 
 class FeatureGaussians(FeatureScene):
-    """A second set of features of the colours' Gaussians."""
+    """A second set of features of the colours' Gaussians, which are added and removed as colours want it."""
 
     colors: LatentGaussians
     values: GaussianValues
