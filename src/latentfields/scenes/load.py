@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Protocol, get_args
 
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble
+from latentfields.scenes.plain_pictures import is_film, picture_folder
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
@@ -87,6 +89,8 @@ def load_scene(
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):
         raise ArgumentError("background", f"is {background}; expected three numbers from 0 to 1")
+    if is_film(folder):
+        raise _without_poses(folder, "is a film")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
     if masks not in get_args(Masks):
@@ -140,7 +144,17 @@ def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader]
         raise ArgumentError("format", f"is {format!r}; expected auto, {', '.join(r.name for r in readers)}")
     if below := _children_with_scenes(folder):
         raise InputError(folder, f"is a folder of scenes; expected one of them, such as {below[0]}")
+    if folder.is_dir() and picture_folder(folder) is not None:
+        raise _without_poses(folder, "holds photographs")
     raise InputError(folder, f"is not a scene; looked for {_looks_for(readers)}")
+
+
+def _without_poses(source: Path, kind: str) -> InputError:
+    """The error about pictures that are no scene yet, which offers the command that makes one."""
+    command = shlex.join(
+        ["latentfields", "scenes", "capture", str(source), "--out", f"{source.resolve().stem}-scene"]
+    )
+    return InputError(source, f"{kind} without poses; find them first, and make a scene: {command}")
 
 
 def _children_with_scenes(folder: Path) -> list[Path]:
