@@ -19,7 +19,7 @@ from latentfields.progress import progress_bar
 from latentfields.scenes.load import is_scene
 from latentfields.scenes.plain_pictures import is_film
 from latentfields.structure_from_motion.config import CaptureConfig
-from latentfields.structure_from_motion.diagnosis import Lost, read_pairs, why_lost, why_none
+from latentfields.structure_from_motion.diagnosis import Lost, moved, read_pairs, why_lost, why_none
 from latentfields.structure_from_motion.engine import load_pycolmap
 from latentfields.structure_from_motion.features import begin_database, find_features
 from latentfields.structure_from_motion.films import write_sharp_frames
@@ -155,7 +155,7 @@ class _Stages:
             match_pairs(self.colmap, database, wanted, threads=self.threads, on_pairs=bar.update)
         models = self._models(database, images, count)
         pairs = read_pairs(self.colmap, database)
-        if not models:
+        if not models or moved(self.source, pairs) is not None:
             raise why_none(self.source, pairs)
         names = [{str(image.name) for image in registered(model)} for model in models]
         best = models[0]

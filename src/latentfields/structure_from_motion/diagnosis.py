@@ -67,17 +67,24 @@ def read_pairs(colmap: Any, database: Path) -> list[PairMatches]:
     return found
 
 
+def moved(photos: Path, pairs: Sequence[PairMatches]) -> InputError | None:
+    """Return the error to raise when photographs that show the same things do not show them at rest, or None."""
+    many = [pair for pair in pairs if pair.matches >= MANY_MATCHES]
+    if not many or median(pair.inliers / pair.matches for pair in many) >= FEW_AGREE:
+        return None
+    best = max(many, key=lambda pair: pair.matches)
+    return InputError(
+        photos,
+        f"things moved between the photographs: of {best.matches} matches between {best.first} and {best.second} "
+        f"only {best.inliers} agree with a scene that stands still",
+    )
+
+
 def why_none(photos: Path, pairs: Sequence[PairMatches]) -> InputError:
     """Return the error to raise when no photographs could be joined."""
+    if (error := moved(photos, pairs)) is not None:
+        return error
     verified = [pair for pair in pairs if pair.inliers >= FEWEST_INLIERS]
-    many = [pair for pair in pairs if pair.matches >= MANY_MATCHES]
-    if many and median(pair.inliers / pair.matches for pair in many) < FEW_AGREE:
-        best = max(many, key=lambda pair: pair.matches)
-        return InputError(
-            photos,
-            f"things moved between the photographs: of {best.matches} matches between {best.first} and "
-            f"{best.second} only {best.inliers} agree with a scene that stands still",
-        )
     if not verified:
         best_count = max((pair.matches for pair in pairs), default=0)
         return InputError(

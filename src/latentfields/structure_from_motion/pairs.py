@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,9 @@ from latentfields.structure_from_motion.engine import SEED
 _WORDS = 1024
 _SAMPLES_A_WORD = 40
 """Descriptors that a word of the vocabulary is made from; FAISS wants 39."""
-_EMBEDDING = 16
+_FEWEST_WORDS = 8
+_EMBEDDING = 64
+"""Bits that tell descriptors of one word apart; COLMAP's index has no other number for SIFT."""
 _ITERATIONS = 10
 
 
@@ -31,12 +37,14 @@ def sequential_pairs(colmap: Any, database: Any, options: CaptureConfig) -> list
     photographs of the internet; the words used here are made from the features of these images themselves, which needs
     no file. The database has to hold features.
     """
-    pairing = colmap.SequentialPairingOptions(
-        overlap=options.overlap, quadratic_overlap=True, num_threads=1, loop_detection=False
-    )
-    pairs = colmap.SequentialPairGenerator(pairing, database).all_pairs()
+    pairs: list[tuple[int, int]] = []
+    for quadratic in (False, True):
+        pairing = colmap.SequentialPairingOptions(
+            overlap=options.overlap, quadratic_overlap=quadratic, num_threads=1, loop_detection=False
+        )
+        pairs += colmap.SequentialPairGenerator(pairing, database).all_pairs()
     if options.loops:
-        pairs = pairs + _similar_pairs(colmap, database, options)
+        pairs += _similar_pairs(colmap, database, options)
     return _unique(pairs)
 
 
@@ -45,7 +53,7 @@ def _similar_pairs(colmap: Any, database: Any, options: CaptureConfig) -> list[t
     identifiers = sorted(image.image_id for image in database.read_all_images())
     descriptors = _sampled(database, identifiers, count=_WORDS * _SAMPLES_A_WORD)
     words = len(descriptors) // _SAMPLES_A_WORD
-    if words < _EMBEDDING:
+    if words < _FEWEST_WORDS:
         return []
     sample = colmap.FeatureDescriptorsFloat()
     sample.type, sample.data = colmap.FeatureExtractorType.SIFT, descriptors
@@ -53,7 +61,9 @@ def _similar_pairs(colmap: Any, database: Any, options: CaptureConfig) -> list[t
     building.num_visual_words, building.num_iterations, building.num_rounds = words, _ITERATIONS, 1
     building.num_threads = 1
     index = colmap.VisualIndex.create(descriptors.shape[1], _EMBEDDING)
-    index.build(building, sample)
+    with _silenced():
+        # FAISS prints that it would like more words to cluster.
+        index.build(building, sample)
     with tempfile.TemporaryDirectory(prefix="latentfields-") as folder:
         file = Path(folder) / "words.bin"
         index.write(file)
@@ -74,6 +84,20 @@ def _sampled(database: Any, identifiers: list[int], *, count: int) -> Any:
         data = np.asarray(database.read_descriptors(identifier).data)
         parts.append(data[np.sort(random.permutation(len(data))[:share])])
     return np.concatenate(parts).astype(np.float32)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Let libraries print nothing on stderr for the time of a `with` block."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _unique(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
