@@ -216,16 +216,14 @@ def test_photographs_of_different_things_are_refused(tmp_path: Path) -> None:
 def test_things_that_moved_are_refused(tmp_path: Path) -> None:
     """Pieces of pictures that lie elsewhere in each photograph."""
     random = np.random.default_rng(0)
-    pieces = random.integers(0, 255, (12, 15, 20, 3), dtype=np.uint8)
+    pieces = random.integers(0, 255, (30, 12, 12, 3), dtype=np.uint8)
     (tmp_path / "photographs").mkdir()
     for number in range(3):
         canvas = Image.new("RGB", (320, 240), (128, 128, 128))
-        for place, piece in enumerate(random.permutation(12)):
-            corner = (
-                80 * (place % 4) + int(random.integers(19)),
-                80 * (place // 4) + int(random.integers(34)),
-            )
-            canvas.paste(Image.fromarray(pieces[piece]).resize((60, 45), Image.Resampling.BICUBIC), corner)
+        for place, piece in enumerate(random.permutation(30)):
+            column, row = 53 * (place % 6), 48 * (place // 6)
+            corner = (column + int(random.integers(16)), row + int(random.integers(11)))
+            canvas.paste(Image.fromarray(pieces[piece]).resize((36, 36), Image.Resampling.BICUBIC), corner)
         canvas.save(tmp_path / "photographs" / f"{number}.png")
     with pytest.raises(InputError, match=r"things moved between the photographs: of .* only .* agree"):
         capture(tmp_path / "photographs", out=tmp_path / "scene")
