@@ -230,6 +230,32 @@ def test_things_that_moved_are_refused(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
+def test_an_object_that_turns_before_a_still_background_needs_masks(tmp_path: Path) -> None:
+    """The corner is seen in a window; around it is a picture that is the same in all photographs."""
+    photographs = tmp_path / "photographs"
+    (photographs / "masks").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    still = Image.fromarray(random.integers(0, 255, (90, 110, 3), dtype=np.uint8)).resize((440, 360))
+    kept = np.zeros((360, 440), dtype=np.uint8)
+    kept[60:300, 60:380] = 255
+    for number, pixels in enumerate(pictures(arc_cameras(6), detail=DETAIL)):
+        still.paste(Image.fromarray(pixels), (60, 60))
+        still.save(photographs / f"{number}.png")
+        Image.fromarray(kept).save(photographs / "masks" / f"{number}.png")
+    options = CaptureConfig(lens="opencv")
+    summary = capture(photographs, out=tmp_path / "scene", options=options)
+    assert len(summary.registered) == 6
+    capture_read = read_colmap(tmp_path / "scene")
+    poses = np.stack([view.pose for view in capture_read.views])
+    degrees, distances = pose_errors(poses, arc_cameras(6).camera_to_world.double().numpy())
+    assert degrees.max() < 0.5
+    assert distances.max() < 0.03
+    assert capture_read.views[0].lens.fx != capture_read.views[0].lens.fy
+    scene = load_scene(tmp_path / "scene", max_size=110)
+    assert scene.alpha is not None
+    assert float(scene.alpha.float().mean()) / 255 == pytest.approx(240 * 320 / (360 * 440), abs=0.02)
+
+
 def test_a_film_becomes_a_scene(tmp_path: Path) -> None:
     """Frames in sequence, loops closed by the words of the film itself."""
     write_mp4(tmp_path / "film.mp4", pictures(arc_cameras(6), detail=DETAIL), fps=5)

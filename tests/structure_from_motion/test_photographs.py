@@ -10,7 +10,13 @@ from helpers.photographs import arc_cameras, exif, noise_photograph, write_photo
 from latentfields.errors import InputError
 from latentfields.scenes.images import image_orientation
 from latentfields.structure_from_motion.config import CameraSharing
-from latentfields.structure_from_motion.photographs import Photograph, find_photographs, write_upright
+from latentfields.structure_from_motion.photographs import (
+    Photograph,
+    find_masks,
+    find_photographs,
+    write_upright,
+    write_upright_masks,
+)
 
 
 def copied(folder: Path, out: Path, *, sharing: CameraSharing = "device") -> list[Photograph]:
@@ -124,3 +130,38 @@ def test_damaged_photographs_are_named(three: Path, tmp_path: Path) -> None:
     (three / "photo_01.jpg").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"photo_01\.jpg: cannot be read as a picture"):
         copied(three, tmp_path / "images")
+
+
+def test_masks_are_found_beside_the_photographs(three: Path) -> None:
+    assert find_masks(three, find_photographs(three)) == []
+    (three / "masks").mkdir()
+    for name in ("photo_00.png", "photo_01.jpg.png"):
+        Image.new("L", (48, 32)).save(three / "masks" / name)
+    with pytest.raises(
+        InputError, match=r"has no mask for photo_02\.jpg; expected photo_02\.jpg\.png or photo_02"
+    ):
+        find_masks(three, find_photographs(three))
+    Image.new("L", (48, 32)).save(three / "masks" / "photo_02.png")
+    names = ["photo_00.png", "photo_01.jpg.png", "photo_02.png"]
+    assert [path.name for path in find_masks(three, find_photographs(three))] == names
+
+
+def test_masks_are_turned_as_their_photographs(tmp_path: Path) -> None:
+    """The lower part of a photograph that is stored lying is its right side."""
+    Image.new("RGB", (48, 32)).save(tmp_path / "a.jpg", exif=exif("PHONE X", millimetres=28, orientation=6))
+    stored = np.zeros((32, 48), dtype=np.uint8)
+    stored[:, 36:] = 1
+    Image.fromarray(stored).save(tmp_path / "mask.png")
+    (tmp_path / "masks").mkdir()
+    write_upright_masks([tmp_path / "a.jpg"], [tmp_path / "mask.png"], tmp_path / "masks")
+    upright = np.asarray(Image.open(tmp_path / "masks" / "a.jpg.png"))
+    assert upright.shape == (48, 32)
+    assert upright[:36].max() == 0
+    assert upright[36:].min() == 255
+
+
+def test_masks_of_another_size_are_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (48, 32)).save(tmp_path / "a.jpg")
+    Image.new("L", (24, 16)).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=r"mask\.png: expected the size of a\.jpg, 48x32, got 24x16"):
+        write_upright_masks([tmp_path / "a.jpg"], [tmp_path / "mask.png"], tmp_path)

@@ -27,12 +27,18 @@ from latentfields.structure_from_motion.mapping import level, reconstruct, regis
 from latentfields.structure_from_motion.matching import match_pairs
 from latentfields.structure_from_motion.page import CapturePage, write_page
 from latentfields.structure_from_motion.pairs import all_pairs, sequential_pairs
-from latentfields.structure_from_motion.photographs import Photograph, find_photographs, write_upright
+from latentfields.structure_from_motion.photographs import (
+    Photograph,
+    find_masks,
+    find_photographs,
+    write_upright,
+    write_upright_masks,
+)
 from latentfields.training.lock import LOCK_FILE, locked
 
 PAGE_FILE = "capture.html"
 SUMMARY_FILE = "capture.json"
-_PARTS = {"images", "sparse", PAGE_FILE, SUMMARY_FILE}
+_PARTS = {"images", "masks", "sparse", PAGE_FILE, SUMMARY_FILE}
 _SETTINGS_FILE = "settings.json"
 
 _log = logging.getLogger(__name__)
@@ -71,7 +77,8 @@ def capture(
 ) -> CaptureSummary:
     """Find the poses of photographs of a scene that stands still, or of a film of it, and make a scene folder of them.
 
-    `photos` is a folder of photographs, or of images/ with them, or a film. The scene `out` is in COLMAP's layout,
+    `photos` is a folder of photographs, or of images/ with them, or a film. Where it has masks/ (see `load_scene`),
+    poses are found from what they keep, and the scene has them, too. The scene `out` is in COLMAP's layout,
     which `load_scene` reads: images/ with upright pictures at full size, sparse/0 with poses, lenses and points, z up;
     beside them capture.html, which shows what was found and what was lost, and capture.json. It appears whole or not
     at all. Photographs that could not be joined with most of the others are left out.
@@ -96,13 +103,14 @@ def capture(
     _require_absent(folder, overwrite=overwrite)
     colmap = load_pycolmap(source, wants="finding poses needs")
     pictures = [source] if film else find_photographs(source)
+    masks = [] if film or options.masks == "none" else find_masks(source, pictures)
     work = folder.resolve().with_name(f".{folder.resolve().name}.capture")
     started = time.perf_counter()
     with locked(work):
         try:
-            _claim(work, _settings(colmap, pictures, options))
+            _claim(work, _settings(colmap, [*pictures, *masks], options))
             stages = _Stages(colmap, source, work, options, threads)
-            summary = stages.run(pictures, film=film, started=started, command=command)
+            summary = stages.run(pictures, masks, film=film, started=started, command=command)
             _publish(work / "scene", folder)
         except InputError:
             shutil.rmtree(work)
@@ -122,12 +130,18 @@ class _Stages:
     threads: int
 
     def run(
-        self, pictures: Sequence[Path], *, film: bool, started: float, command: str | None
+        self,
+        pictures: Sequence[Path],
+        masks: Sequence[Path],
+        *,
+        film: bool,
+        started: float,
+        command: str | None,
     ) -> CaptureSummary:
         """Do what is left to do, and leave the scene in the folder of the work."""
         if film:
             pictures = self._frames()
-        photographs = self._photographs(pictures)
+        photographs = self._photographs(pictures, masks)
         database, images = self.work / "database.db", self.work / "images"
         begin_database(self.colmap, database, images, photographs, self.options)
         count = len(photographs)
@@ -136,6 +150,7 @@ class _Stages:
                 self.colmap,
                 database,
                 images,
+                masks=self.work / "masks" if masks else None,
                 options=self.options,
                 threads=self.threads,
                 on_photographs=bar.update,
@@ -185,15 +200,18 @@ class _Stages:
                 write_sharp_frames(self.source, temporary, count=self.options.frames, on_frame=bar.update)
         return sorted(frames.iterdir())
 
-    def _photographs(self, pictures: Sequence[Path]) -> list[Photograph]:
-        """The upright photographs, in images/ of the work's folder."""
+    def _photographs(self, pictures: Sequence[Path], masks: Sequence[Path]) -> list[Photograph]:
+        """The upright photographs and their masks, in images/ and masks/ of the work's folder."""
         about = self.work / "photographs.json"
         if not about.exists():
-            images = self.work / "images"
-            if images.exists():
-                shutil.rmtree(images)
+            for name in ("images", "masks"):
+                shutil.rmtree(self.work / name, ignore_errors=True)
+            if masks:
+                with replacing(self.work / "masks") as temporary:
+                    temporary.mkdir()
+                    write_upright_masks(pictures, masks, temporary)
             with (
-                replacing(images) as temporary,
+                replacing(self.work / "images") as temporary,
                 progress_bar("photographs", total=len(pictures), unit="photograph") as bar,
             ):
                 temporary.mkdir()
@@ -232,10 +250,12 @@ class _Stages:
             sparse = temporary / "sparse" / "0"
             sparse.mkdir(parents=True)
             model.write_binary(sparse)
-            (temporary / "images").mkdir()
-            for name in summary.registered:
-                # The other name goes with the folder of the work.
-                _link(self.work / "images" / name, temporary / "images" / name)
+            for folder, suffix in (("images", ""), ("masks", ".png")):
+                if (self.work / folder).is_dir():
+                    (temporary / folder).mkdir()
+                    for name in summary.registered:
+                        # The other name goes with the folder of the work.
+                        _link(self.work / folder / f"{name}{suffix}", temporary / folder / f"{name}{suffix}")
             write_json(temporary / SUMMARY_FILE, dataclasses.asdict(summary))
             page = CapturePage(
                 name=self.source.resolve().stem,

@@ -15,6 +15,10 @@ CameraSharing = Literal["device", "each"]
 """Photographs of one device, zoom and size share a camera; or each has its own."""
 
 
+MaskUse = Literal["use", "none"]
+"""Masks beside the photographs say where features are, or they are passed over."""
+
+
 @dataclass(frozen=True)
 class CaptureConfig(Checked):
     """Settings for finding the poses of photographs or of a film's frames."""
@@ -23,6 +27,9 @@ class CaptureConfig(Checked):
     """Films: so many frames are taken, evenly spaced, of their neighbours the sharpest."""
     cameras: CameraSharing = "device"
     """Photographs of one device, zoom and size share a camera (device), or every one has its own (each)."""
+    masks: MaskUse = "use"
+    """Masks in masks/ say what stands still, such as an object on a turntable: poses are found from it alone (use). Or
+    they are not read (none)."""
     lens: LensModel = "simple-radial"
     """Model of the lenses; readers remove the distortion."""
     exhaustive_up_to: NonNegative = 60

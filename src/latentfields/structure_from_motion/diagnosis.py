@@ -77,7 +77,8 @@ def moved(photos: Path, pairs: Sequence[PairMatches]) -> InputError | None:
     return InputError(
         photos,
         f"things moved between the photographs: of {best.matches} matches between {best.first} and {best.second} "
-        f"only {best.inliers} agree with a scene that stands still",
+        f"only {best.inliers} agree with a scene that stands still; expected nothing to move, or masks/ that leave it "
+        "out",
     )
 
 

@@ -38,13 +38,15 @@ def find_features(
     database: Path,
     images: Path,
     *,
+    masks: Path | None,
     options: CaptureConfig,
     threads: int,
     on_photographs: Callable[[int], object] = lambda count: None,
 ) -> None:
     """Find the features of all photographs of the database that have none yet.
 
-    Each is stored in one step. `on_photographs` is told how many more have them.
+    With `masks`, a folder of NAME.png, only where these are not zero. Each is stored in one step.
+    `on_photographs` is told how many more have them.
     """
     with colmap.Database.open(database) as opened:
         every = opened.read_all_images()
@@ -54,10 +56,16 @@ def find_features(
         num_threads=threads, max_image_size=options.feature_size, use_gpu=False
     )
     extraction.sift.max_num_features = options.features
+    reader = colmap.ImageReaderOptions() if masks is None else colmap.ImageReaderOptions(mask_path=masks)
     size = _CHUNK * threads
     for start in range(0, len(wanted), size):
         chunk = wanted[start : start + size]
         colmap.extract_features(
-            database, images, image_names=chunk, extraction_options=extraction, device=colmap.Device.cpu
+            database,
+            images,
+            image_names=chunk,
+            reader_options=reader,
+            extraction_options=extraction,
+            device=colmap.Device.cpu,
         )
         on_photographs(len(chunk))

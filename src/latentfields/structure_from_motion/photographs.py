@@ -14,8 +14,15 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from latentfields.errors import InputError
-from latentfields.scenes.images import open_picture, quiet_decoding
+from latentfields.scenes.images import (
+    image_orientation,
+    image_size,
+    open_picture,
+    quiet_decoding,
+    read_mask,
+)
 from latentfields.scenes.plain_pictures import picture_folder, pictures_in
+from latentfields.scenes.readers.masks import FOLDER
 from latentfields.structure_from_motion.config import CameraSharing
 from latentfields.structure_from_motion.sharpness import MEASURED_SIDE, sharpness
 
@@ -63,6 +70,45 @@ def find_photographs(folder: Path) -> list[Path]:
     if unread:
         warnings.warn(f"{folder}: {left_out} and are left out", stacklevel=2)
     return [place / name for name in names]
+
+
+def find_masks(folder: Path, photographs: Sequence[Path]) -> list[Path]:
+    """Return the masks in masks/ of a folder, one for each of its photographs; none where it has no such folder.
+
+    The mask of a.jpg is a.jpg.png or a.png. Raises InputError when a photograph has none and others have.
+    """
+    place = folder / FOLDER
+    if not place.is_dir():
+        return []
+    masks = []
+    for photograph in photographs:
+        candidates = (place / f"{photograph.name}.png", place / f"{photograph.stem}.png")
+        found = next(filter(Path.is_file, candidates), None)
+        if found is None:
+            raise InputError(
+                place,
+                f"has no mask for {photograph.name}; expected {candidates[0].name} or {candidates[1].name}",
+            )
+        masks.append(found)
+    return masks
+
+
+def write_upright_masks(sources: Sequence[Path], masks: Sequence[Path], folder: Path) -> None:
+    """Write the mask of every photograph, not zero where it is kept, turned as the photograph, as NAME.png.
+
+    Raises InputError for a mask that cannot be read, and for one of another size than its photograph.
+    """
+    with quiet_decoding():
+        for source, mask in zip(sources, masks, strict=True):
+            width, height = image_size(source)
+            coverage = Image.fromarray(read_mask(mask))
+            if coverage.size != (width, height):
+                raise InputError(
+                    mask,
+                    f"expected the size of {source.name}, {width}x{height}, got {coverage.width}x{coverage.height}",
+                )
+            coverage.getexif()[ExifTags.Base.Orientation] = image_orientation(source)
+            ImageOps.exif_transpose(coverage).save(folder / f"{source.name}.png")
 
 
 def write_upright(
