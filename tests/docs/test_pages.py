@@ -112,7 +112,7 @@ def parameter(page: Path) -> Any:
     return pytest.param(page, marks=marks, id=page.relative_to(ROOT).with_suffix("").as_posix())
 
 
-@pytest.mark.parametrize("page", map(parameter, pages()))
+@pytest.mark.parametrize("page", [parameter(page) for page in pages()])
 def test_page(page: Path, reader: Path) -> None:
     names: dict[str, object] = {}
     for language, text in BLOCK.findall(page.read_text()):
