@@ -64,21 +64,3 @@ def noise_photograph(path: Path, *, seed: int, width: int = 320, height: int = 2
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 255, (height // 4, width // 4, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC).save(path)
-
-
-def pose_errors(found: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Degrees between directions (N,), and distances (N,) as shares of the spread of the known cameras.
-
-    (N, 4, 4) camera-to-world poses, compared after the similarity that fits the positions best (Umeyama 1991).
-    """
-    a, b = found[:, :3, 3], known[:, :3, 3]
-    centred, target = a - a.mean(axis=0), b - b.mean(axis=0)
-    u, values, vt = np.linalg.svd(target.T @ centred)
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = u @ np.diag(signs) @ vt
-    scale = float((values * signs).sum() / np.square(centred).sum())
-    distances = np.linalg.norm(scale * centred @ rotation.T - target, axis=1)
-    spread = np.sqrt(np.square(target).sum(axis=1).mean())
-    relative = np.einsum("nji,njk->nik", known[:, :3, :3], rotation @ found[:, :3, :3])
-    cosines = np.clip((np.trace(relative, axis1=1, axis2=2) - 1) / 2, -1, 1)
-    return np.degrees(np.arccos(cosines)), distances / spread

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.poses import pose_errors
 from PIL import Image
 
 from helpers.corner_scene import pictures
@@ -17,7 +18,6 @@ from helpers.photographs import (
     arc_cameras,
     needs_pycolmap,
     noise_photograph,
-    pose_errors,
     turning_cameras,
     write_photographs,
 )

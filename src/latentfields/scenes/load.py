@@ -15,8 +15,9 @@ from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Masks, Reading
+from latentfields.scenes.reading import WHITE, Masks, Reading, Split
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import with_split
 
 
 class ReadCapture(Protocol):
@@ -67,6 +68,8 @@ def load_scene(
     background: tuple[float, float, float] = WHITE,
     model: str | Path | None = None,
     follow_links: bool = False,
+    split: Split = "own",
+    train_views: int | None = None,
     readers: Sequence[Reader] = READERS,
 ) -> Scene:
     """Read the posed images in a folder and bring them into the normalised frame, [-1, 1]^3.
@@ -80,7 +83,8 @@ def load_scene(
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
     channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
     ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
-    lead out of the folder are refused unless `follow_links`. `readers` are the formats that are known, in the order
+    lead out of the folder are refused unless `follow_links`. `split` and `train_views` choose other views to test on
+    and to fit to, see `selection.with_split`. `readers` are the formats that are known, in the order
     in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the
     file and the field, for anything that cannot be used.
     """
@@ -95,6 +99,8 @@ def load_scene(
         raise InputError(folder, "there is no such folder")
     if masks not in get_args(Masks):
         raise ArgumentError("masks", f"is {masks!r}; expected {', '.join(get_args(Masks))}")
+    if split not in get_args(Split):
+        raise ArgumentError("split", f"is {split!r}; expected {', '.join(get_args(Split))}")
     if model is None:
         capture = find_reader(folder, format=format, readers=readers).read(folder, follow_links=follow_links)
     elif format in ("auto", "colmap"):
@@ -103,6 +109,7 @@ def load_scene(
         raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
     with_masks = masks != "none"
     capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
+    capture = with_split(capture, split=split, train_views=train_views)
     scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
     reading = Reading(
         format=format,
@@ -110,6 +117,8 @@ def load_scene(
         background=background,
         model=None if model is None else str(model),
         follow_links=follow_links,
+        split=split,
+        train_views=train_views,
     )
     return replace(scene, reading=reading, read_size=max(scene.size))
 
