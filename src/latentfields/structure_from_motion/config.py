@@ -41,4 +41,4 @@ class CaptureConfig(Checked):
     feature_size: Annotated[int, Range(low=200)] = 1600
     """Features are found in pictures whose longer side has at most so many pixels; the scene keeps their size."""
     features: Annotated[int, Range(low=100)] = 4096
-    """Most features of a photograph."""
+    """Most features of a photograph; those with two orientations count once."""
