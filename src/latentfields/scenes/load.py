@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
@@ -17,7 +17,7 @@ from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
 from latentfields.scenes.reading import WHITE, Masks, Reading, Split
 from latentfields.scenes.scene import Scene
-from latentfields.scenes.selection import with_split
+from latentfields.scenes.selection import with_few_views, with_llff_split
 
 
 class ReadCapture(Protocol):
@@ -83,10 +83,11 @@ def load_scene(
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
     channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
     ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
-    lead out of the folder are refused unless `follow_links`. `split` and `train_views` choose other views to test on
-    and to fit to, see `selection.with_split`. `readers` are the formats that are known, in the order
-    in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the
-    file and the field, for anything that cannot be used.
+    lead out of the folder are refused unless `follow_links`. `split` "llff" tests on every eighth view by name,
+    whatever the data set says, and `train_views` leaves so many evenly spread views to fit to (see
+    `selection.with_few_views`). `readers` are the formats that are known, in the order in which they are asked: with
+    `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the file and the field, for anything
+    that cannot be used.
     """
     folder = Path(path)
     if max_size is not None and max_size < 1:
@@ -109,8 +110,9 @@ def load_scene(
         raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
     with_masks = masks != "none"
     capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
-    capture = with_split(capture, split=split, train_views=train_views)
+    capture = with_llff_split(capture) if split == "llff" else capture
     scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    scene = scene if train_views is None else with_few_views(scene, train_views)
     reading = Reading(
         format=format,
         masks=masks,
@@ -139,6 +141,11 @@ def scene_folders_below(root: Path) -> list[Path]:
             root, f"no scenes here; expected a scene folder or a folder of them, with {_looks_for(READERS)}"
         )
     return found
+
+
+def scene_folders(roots: Iterable[Path]) -> list[Path]:
+    """`scene_folders_below` each of the folders, one after the other."""
+    return [folder for root in roots for folder in scene_folders_below(root)]
 
 
 def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader] = READERS) -> Reader:
