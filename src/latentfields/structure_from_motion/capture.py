@@ -115,6 +115,10 @@ def capture(
         except InputError:
             shutil.rmtree(work)
             raise
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted; run the same command again to go on; what is done lies in {work}"
+            ) from None
         shutil.rmtree(work)
     return summary
 
