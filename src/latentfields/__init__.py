@@ -35,12 +35,16 @@ if TYPE_CHECKING:
     from latentfields.lrf.encoder.finetune import finetune_encoder
     from latentfields.scenes.load import load_scene
     from latentfields.scenes.scene import Scene
+    from latentfields.structure_from_motion.capture import CaptureSummary, capture
+    from latentfields.structure_from_motion.config import CaptureConfig
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AutoencodersStudyConfig",
     "Cameras",
+    "CaptureConfig",
+    "CaptureSummary",
     "ConvergenceStudyConfig",
     "FieldsStudyConfig",
     "FitConfig",
@@ -51,6 +55,7 @@ __all__ = [
     "Run",
     "Scene",
     "align_decoder",
+    "capture",
     "correspond",
     "evaluate_autoencoder",
     "evaluate_run",
@@ -70,6 +75,8 @@ __getattr__ = lazy_attributes(
     {
         "AutoencodersStudyConfig": "latentfields.bench.autoencoders",
         "Cameras": "latentfields.cameras",
+        "CaptureConfig": "latentfields.structure_from_motion.config",
+        "CaptureSummary": "latentfields.structure_from_motion.capture",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
         "FieldsStudyConfig": "latentfields.bench.fields",
         "FitConfig": "latentfields.latent_nerf.config",
@@ -80,6 +87,7 @@ __getattr__ = lazy_attributes(
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
         "align_decoder": "latentfields.lrf.decoder.align",
+        "capture": "latentfields.structure_from_motion.capture",
         "correspond": "latentfields.lrf.correspondences.make",
         "evaluate_autoencoder": "latentfields.autoencoders.evaluate",
         "evaluate_run": "latentfields.latent_nerf.evaluate",

@@ -75,6 +75,8 @@ class FitRunConfig(Checked):
             background=reading.background,
             model=reading.model,
             follow_links=reading.follow_links,
+            split=reading.split,
+            train_views=reading.train_views,
         )
 
 
