@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from helpers.tiny import write_sphere_scene
+from helpers.tiny import TINY_FIT, write_sphere_scene
 from latentfields.priors.config import PriorNetworkConfig, PriorTrainingConfig
 
 TINY_PRIOR = PriorTrainingConfig(
@@ -23,3 +24,7 @@ def write_classes(folder: Path) -> Path:
     write_sphere_scene(folder / "ball-0000")
     shutil.copytree(folder / "ball-0000", folder / "marble-0000")
     return folder
+
+
+TINY_GENERATION = replace(TINY_FIT, subpixels=1).with_steps(supervision=4, alignment=0)
+"""A generation of a second."""

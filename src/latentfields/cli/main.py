@@ -14,8 +14,10 @@ from latentfields.cli import autoencoder, export, igae, lrf, prior, scenes
 from latentfields.cli.bench import Benchmarks
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
+from latentfields.cli.edit import Edit
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
+from latentfields.cli.generate import Generate
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.cli.ns import Ns
 from latentfields.cli.options import StartsSomewhere
@@ -174,6 +176,8 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         | Annotated[Scenes, tyro.conf.subcommand("scenes")]
         | Annotated[Autoencoders, trainings]
         | Annotated[Fit, fit]
+        | Annotated[Generate, tyro.conf.subcommand("generate")]
+        | Annotated[Edit, tyro.conf.subcommand("edit")]
         | Annotated[Priors, priors]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]

@@ -164,6 +164,17 @@ class DistillationConfig(Checked):
                 )
 
 
+EDITING = DistillationConfig(
+    guidance=5.0,
+    weighting="uniform",
+    highest_at_start=0.9,
+    highest_at_end=0.5,
+    lowest_at_start=0.3,
+    lowest_at_end=0.05,
+)
+"""How an edit uses a prior; its objective is delta denoising, whatever this says."""
+
+
 @dataclass(frozen=True)
 class PriorRunConfig(Checked):
     """Everything that determines a run of `train_prior`."""

@@ -177,6 +177,11 @@ def packaged_priors() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG_FILE}"))}
 
 
+def located_prior(name: str | Path) -> str:
+    """A name that means the same in every working directory: of a folder its whole path, else `name`."""
+    return str(name) if str(name) in packaged_priors() else str(Path(name).resolve())
+
+
 def is_prior(folder: Path) -> bool:
     """True when a folder holds a prior of this package."""
     path = folder / CONFIG_FILE
