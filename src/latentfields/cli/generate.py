@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Annotated, Any
 import tyro
 
 from latentfields.cli.command_line import command_line
-from latentfields.cli.options import CheckpointSeconds, Device, Threads, set_up
+from latentfields.cli.options import CheckpointSeconds, Device, Threads, chosen, set_up
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
-from latentfields.priors.config import DistillationConfig
+from latentfields.priors.config import TEXT, DistillationConfig
+
+
+TEXT_STEPS = 5000
+"""Optimiser steps with a prompt: those of Latent-NeRF."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,13 @@ class Generate:
     out: Path | None = None
     """Folder of the run; by default runs/CATEGORY-SEED."""
     prior: str = "objects"
-    """Packaged name of a prior, or the folder that `prior train` wrote."""
+    """Packaged name of a prior, the folder that `prior train` wrote, or folder or Hub id of a pipeline of diffusers."""
+    prompt: str | None = None
+    """Text that describes the object, for a pipeline: Stable Diffusion 1.5, 2.1, XL or 3. On a GPU; not measured."""
+    negative_prompt: str = ""
+    """Text that guidance leads away from."""
+    size: int | None = None
+    """Side of the pictures, in pixels; by default that which the prior was trained on."""
     image: Path | None = None
     """Photograph of the object, in front of a plain background or of nothing, in the place of a drawn view."""
     elevation: float = GenerationRunConfig.elevation
@@ -43,7 +54,7 @@ class Generate:
     field: FieldName = "kplanes"
     """Representation of the scene."""
     steps: int = 500
-    """Optimiser steps."""
+    """Optimiser steps; with a prompt, 5000 by default."""
     checkpoint_seconds: CheckpointSeconds = 30.0
     device: Device = "auto"
     threads: Threads = 1
@@ -57,16 +68,26 @@ class Generate:
         default_factory=DistillationConfig
     )
 
+    @classmethod
+    def starting_point(cls, arguments: Sequence[str]) -> Generate:
+        """The generation whose defaults are those of texts where --prompt is given."""
+        if "prompt" not in chosen(arguments, {"prompt": Path}):
+            return cls()
+        return cls(steps=TEXT_STEPS, distillation=TEXT)
+
     def run(self) -> None:
         """Generate, and write the report."""
         from latentfields.cli.view import viewer_watch
-        from latentfields.generation.generate import field_config, generate_run, object_run
+        from latentfields.generation.generate import field_config, generate_run, generation_run
         from latentfields.generation.report import write_generation_report
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
-        run = object_run(
+        run = generation_run(
             self.category,
             prior=self.prior,
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            size=self.size,
             image=self.image,
             elevation=self.elevation,
             azimuth=self.azimuth,

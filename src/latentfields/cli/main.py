@@ -168,6 +168,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         )
         trainings = _group("autoencoder", Autoencoders, arguments, AUTOENCODER_TRAININGS)
         lrf_stages = _group("lrf", LatentRadianceFields, arguments, LRF_TRAININGS)
+        generate = _subcommand("generate", Generate.starting_point(arguments))
         priors = _group("prior", Priors, arguments, PRIOR_TRAININGS)
     except InputError as error:
         _refuse(error)
@@ -176,7 +177,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         | Annotated[Scenes, tyro.conf.subcommand("scenes")]
         | Annotated[Autoencoders, trainings]
         | Annotated[Fit, fit]
-        | Annotated[Generate, tyro.conf.subcommand("generate")]
+        | Annotated[Generate, generate]
         | Annotated[Edit, tyro.conf.subcommand("edit")]
         | Annotated[Priors, priors]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from latentfields.fields.config import FieldName, GaussiansConfig
 from latentfields.fields.gaussians.initialisation import place
 from latentfields.generation.guidance import Distil, ObjectGuidance, Pull
 from latentfields.generation.photograph import framed_photograph
+from latentfields.generation.text import TextGuidance
 from latentfields.generation.trainer import Anchor, SceneDistillation, generated_views
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
@@ -26,7 +28,8 @@ from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.priors.conditions import condition, direction
-from latentfields.priors.config import DistillationConfig
+from latentfields.priors.config import TEXT, DistillationConfig
+from latentfields.priors.pipelines import is_pipeline, load_text_prior
 from latentfields.priors.prior import LatentPrior, Rig, load_prior, located_prior
 from latentfields.priors.sampling import sample
 from latentfields.process import choose_device
@@ -36,6 +39,8 @@ from latentfields.training.runs import claim_run, require_run
 
 STEPS = 500
 """Optimiser steps of a generation."""
+TEXT_RIG = Rig(distance=2.4, focal=1.1, lowest=-10.0, highest=45.0, extent=0.7)
+"""Where cameras stand when a text is distilled."""
 BALL = 0.8
 """Radius of the ball that Gaussians begin in."""
 SAMPLING_STEPS = 40
@@ -57,6 +62,8 @@ class Ingredients:
     """Where cameras stand."""
     anchor: Anchor | None = None
     """The view that the object begins with."""
+    backgrounds: Tensor | None = None
+    """(K, C) codes of colours that may be behind the object; None: white."""
 
 
 def field_config(field: FieldName = "kplanes", *, steps: int = STEPS, seed: int = 0) -> FitConfig:
@@ -75,6 +82,9 @@ def generate(
     *,
     out: str | Path,
     prior: str | Path = "objects",
+    prompt: str | None = None,
+    negative_prompt: str = "",
+    size: int | None = None,
     image: str | Path | None = None,
     elevation: float = GenerationRunConfig.elevation,
     azimuth: float = GenerationRunConfig.azimuth,
@@ -87,6 +97,8 @@ def generate(
 ) -> Run:
     """Generate an object of a class that a prior knows, of a photograph, or both; `Run.load(out)` reads it again.
 
+    Where `prior` is the folder or the Hub id of a pipeline of diffusers, `prompt` describes the object, and `size` is
+    that of the pictures in pixels, by default the pipeline's own.
     `image` is a photograph of an object in front of a plain background or of nothing, taken from `elevation` and
     `azimuth`, in degrees; without one, the view from there is drawn from the prior. `seed` tells objects apart. `field`
     and `steps` make the configuration, or `config` is all of it. `distillation` is how the prior is used. `device` is
@@ -96,9 +108,12 @@ def generate(
     """
     if config is not None and (field, steps, seed) != ("kplanes", STEPS, 0):
         raise ArgumentError("config", "is given beside `field`, `steps` or `seed`; expected one of both")
-    run = object_run(
+    run = generation_run(
         category,
         prior=prior,
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        size=size,
         image=image,
         elevation=elevation,
         azimuth=azimuth,
@@ -108,32 +123,80 @@ def generate(
     return generate_run(run, out=Path(out), device=device)
 
 
-def object_run(
+def generation_run(
     category: str | None,
     *,
     prior: str | Path,
+    prompt: str | None,
+    negative_prompt: str,
+    size: int | None,
     image: str | Path | None,
     elevation: float,
     azimuth: float,
     fit: FitConfig,
     distillation: DistillationConfig | None,
 ) -> GenerationRunConfig:
-    """The description of what `generate` does with these arguments. Raises InputError when there is no such prior."""
+    """The description of what `generate` does with these arguments.
+
+    Raises InputError when there is no such prior, or when it does not know what it is asked for.
+    """
+    if is_pipeline(prior):
+        return _text_run(str(prior), category, prompt, negative_prompt, size, image, fit, distillation)
     known = load_prior(prior)
+    if prompt is not None or negative_prompt:
+        raise ArgumentError("prompt", f"is of no use for the prior {known.name}, which has no text encoder")
+    own = known.config.side * known.load_autoencoder().factor
+    if size not in (None, own):
+        raise ArgumentError("size", f"is {size}; the prior {known.name} knows pictures of {own} pixels")
     if category is None and image is None:
         classes = ", ".join(known.config.classes)
         raise ArgumentError("category", f"is missing; expected one of {classes}, or `image`")
+    if category is not None:
+        known.class_index(category)
     return GenerationRunConfig(
         name=f"{category or Path(str(image)).stem}-{fit.seed:04d}",
         prior=located_prior(prior),
         autoencoder=known.config.autoencoder,
-        size=known.config.side * known.load_autoencoder().factor,
+        size=own,
         fit=fit,
         distillation=distillation or DistillationConfig(),
         category=category,
         image=None if image is None else Path(image),
         elevation=elevation,
         azimuth=azimuth,
+    )
+
+
+def _text_run(
+    prior: str,
+    category: str | None,
+    prompt: str | None,
+    negative_prompt: str,
+    size: int | None,
+    image: str | Path | None,
+    fit: FitConfig,
+    distillation: DistillationConfig | None,
+) -> GenerationRunConfig:
+    """The same with a pipeline of diffusers."""
+    for name, value in (("category", category), ("image", image)):
+        if value is not None:
+            raise ArgumentError(name, f"is of no use for {prior}, which knows texts; expected `prompt`")
+    if prompt is None:
+        raise ArgumentError("prompt", f"is missing; expected what {prior} is to make")
+    known = load_text_prior(prior, device=torch.device("cpu"))
+    side = size or known.side * known.autoencoder.factor
+    if side % known.autoencoder.factor:
+        raise ArgumentError("size", f"is {side}; expected a multiple of {known.autoencoder.factor}")
+    words = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40]
+    return GenerationRunConfig(
+        name=f"{words or 'prompt'}-{fit.seed:04d}",
+        prior=str(Path(prior).resolve()) if Path(prior).exists() else prior,
+        autoencoder=str(Path(prior).resolve()) if Path(prior).exists() else prior,
+        size=side,
+        fit=fit,
+        distillation=distillation or TEXT,
+        prompt=prompt,
+        negative_prompt=negative_prompt,
     )
 
 
@@ -150,13 +213,21 @@ def generate_run(
     if is_finished(out):
         claim_run(out, run)
         return Run.load(out, device=device)
-    with begin(run, out, lambda: object_ingredients(run, target)) as made:
+    read = object_ingredients if run.prompt is None else text_ingredients
+    with begin(run, out, lambda: read(run, target)) as made:
         autoencoder = made.autoencoder
         views = generated_views(made.rig, size=run.size)
         frame = generated_frame(made.rig, run.size)
         model = new_scene(run.fit, autoencoder, frame).to(target)
         trainer = SceneDistillation(
-            model, made.pull, made.rig, run.fit, views, name=run.name, anchor=made.anchor
+            model,
+            made.pull,
+            made.rig,
+            run.fit,
+            views,
+            name=run.name,
+            anchor=made.anchor,
+            backgrounds=made.backgrounds,
         )
         return trained(trainer, run, frame, out=out, watch=watch, checkpoint_seconds=checkpoint_seconds)
 
@@ -226,6 +297,28 @@ def object_ingredients(run: GenerationRunConfig, device: torch.device) -> Ingred
     guidance = ObjectGuidance(prior, index, reference, seen_from)
     anchor = Anchor(seen_from, reference, run.anchor) if run.anchor else None
     return Ingredients(Distil(guidance, run.distillation), autoencoder, prior.config.rig, anchor)
+
+
+def text_ingredients(run: GenerationRunConfig, device: torch.device) -> Ingredients:
+    """Pipeline, autoencoder and texts of a run with a prompt. Raises InputError where they do not fit."""
+    assert run.prompt is not None
+    prior = load_text_prior(run.prior, device=device)
+    guidance = TextGuidance.of(prior, run.prompt, run.negative_prompt, device=device)
+    return Ingredients(
+        Distil(guidance, run.distillation),
+        prior.autoencoder,
+        TEXT_RIG,
+        backgrounds=random_backgrounds(prior.autoencoder)
+        if run.distillation.background == "random"
+        else None,
+    )
+
+
+@torch.no_grad()
+def random_backgrounds(autoencoder: Autoencoder, *, count: int = 16) -> Tensor:
+    """(count, C) codes of plain colours, the same ones every time."""
+    colors = torch.rand(count, 3, generator=torch.Generator().manual_seed(0)).tolist()
+    return torch.stack([autoencoder.background_latent((red, green, blue)) for red, green, blue in colors])
 
 
 def first_view(prior: LatentPrior, index: int | None, seen_from: Tensor, run: GenerationRunConfig) -> Tensor:

@@ -70,16 +70,19 @@ class SceneDistillation:
         *,
         name: str,
         anchor: Anchor | None = None,
+        backgrounds: Tensor | None = None,
         source: SceneModel | None = None,
         box: Tensor | None = None,
     ) -> None:
         """`model` is on the device to compute on, as is `source`, the scene before an edit, if it is one.
 
-        `views`, whose cameras have the size of all, are to look at the scene with. Of an edit, `box` (2, 3) holds the
+        `views`, whose cameras have the size of all, are to look at the scene with. Of `backgrounds` (K, C), in the
+        field's space, each view gets one at random; None: the scene's own. Of an edit, `box` (2, 3) holds the
         corners of the part of [-1, 1]^3 that may change; None: all.
         """
         self.model, self.pull, self.rig, self.config = model, pull, rig, config
-        self.views, self.name, self.anchor, self.source, self.box = views, name, anchor, source, box
+        self.views, self.name, self.anchor, self.backgrounds = views, name, anchor, backgrounds
+        self.source, self.box = source, box
         self.generator = torch.Generator().manual_seed(config.seed)
         self.optimizer = field_optimizer(model, config, config.supervision)
         self._size = views.cameras.width
@@ -100,7 +103,7 @@ class SceneDistillation:
         cameras = self.rig.cameras(directions, size=self._size)
         # Without jitter an unchanged scene renders what the scene before the edit does, bit for bit.
         seen = self.model.render_features(cameras, generator=None if editing else self.generator)
-        latents = self.model.space.latents(seen.features)
+        latents = self.model.space.latents(self._over_backgrounds(seen))
         gradient = self._gradient(latents.detach(), directions, cameras, progress)
         values = read({"loss": gradient.square().mean(), "opacity": seen.opacity.mean()})
         if editing and values["loss"] == 0:
@@ -129,6 +132,16 @@ class SceneDistillation:
         """(B, 3) towards the cameras of a step; the anchor's, if there is one, comes last."""
         drawn = random_directions(self.rig, self.config.batch_images, self.generator)
         return drawn if self.anchor is None else torch.cat([drawn, self.anchor.direction[None]])
+
+    def _over_backgrounds(self, seen: Rendering) -> Tensor:
+        """(B, C, h, w) features, each view over a background of its own."""
+        if self.backgrounds is None:
+            return seen.features
+        chosen = torch.randint(len(self.backgrounds), (len(seen.features),), generator=self.generator)
+        other = (
+            self.backgrounds.to(seen.features.device)[chosen.to(seen.features.device)] - self.model.background
+        )
+        return seen.features + (1 - seen.opacity) * other[:, :, None, None]
 
     def _gradient(self, latents: Tensor, directions: Tensor, cameras: Cameras, progress: float) -> Tensor:
         """(B, C, h, w) for rendered latents."""

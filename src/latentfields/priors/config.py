@@ -55,9 +55,9 @@ class PriorNetworkConfig(Checked):
 class PriorTrainingConfig(Checked):
     """Settings of a prior's training."""
 
-    steps: int = 12_000
+    steps: int = 20_000
     """Optimiser steps."""
-    batch: int = 32
+    batch: int = 16
     """Views in every step."""
     size: Annotated[int, Range(low=8, high=2048)] = 128
     """Side of the views, in pixels, before they are encoded."""
@@ -145,6 +145,9 @@ class DistillationConfig(Checked):
     """Scale of the guidance while noise is found by inversion; for the objective sdi alone."""
     inversion_steps: int = 10
     """Steps of that inversion."""
+    background: Literal["white", "random"] = "white"
+    """What is behind the object: white, which priors of this package know; or another plain colour in every view, so
+    that surfaces cannot be made of background."""
 
     def levels(self, progress: float) -> tuple[float, float]:
         """Ends of the interval of levels, shares of all, at `progress` in [0, 1]."""
@@ -173,6 +176,17 @@ EDITING = DistillationConfig(
     lowest_at_end=0.05,
 )
 """How an edit uses a prior; its objective is delta denoising, whatever this says."""
+
+
+TEXT = DistillationConfig(
+    objective="sds",
+    weighting="dreamfusion",
+    guidance=50.0,
+    highest_at_end=0.5,
+    lowest_at_start=0.02,
+    background="random",
+)
+"""How a text is distilled into a scene: DreamFusion's weights, levels from 2 % to 98 %, later to 50 %. Not measured."""
 
 
 @dataclass(frozen=True)
