@@ -66,8 +66,10 @@ class Edit:
         from latentfields.cli.view import viewer_watch
         from latentfields.generation.edit import Wish, edit_config, edit_run
         from latentfields.generation.report import write_generation_report
+        from latentfields.process import choose_device
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
+        choose_device(self.device)
         config = edit_config(
             self.run_folder,
             Wish(self.to, self.image, self.origin),

@@ -18,7 +18,6 @@ from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.priors.config import TEXT, DistillationConfig
 
-
 TEXT_STEPS = 5000
 """Optimiser steps with a prompt: those of Latent-NeRF."""
 
@@ -80,8 +79,10 @@ class Generate:
         from latentfields.cli.view import viewer_watch
         from latentfields.generation.generate import field_config, generate_run, generation_run
         from latentfields.generation.report import write_generation_report
+        from latentfields.process import choose_device
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
+        choose_device(self.device)
         run = generation_run(
             self.category,
             prior=self.prior,

@@ -55,7 +55,7 @@ class PriorNetworkConfig(Checked):
 class PriorTrainingConfig(Checked):
     """Settings of a prior's training."""
 
-    steps: int = 20_000
+    steps: int = 12_000
     """Optimiser steps."""
     batch: int = 16
     """Views in every step."""
