@@ -141,7 +141,8 @@ class SceneDistillation:
         other = (
             self.backgrounds.to(seen.features.device)[chosen.to(seen.features.device)] - self.model.background
         )
-        return seen.features + (1 - seen.opacity) * other[:, :, None, None]
+        mixed: Tensor = seen.features + (1 - seen.opacity) * other[:, :, None, None]
+        return mixed
 
     def _gradient(self, latents: Tensor, directions: Tensor, cameras: Cameras, progress: float) -> Tensor:
         """(B, C, h, w) for rendered latents."""

@@ -21,7 +21,7 @@ def require_diffusers() -> None:
         import diffusers  # noqa: F401
     except ImportError:
         raise InputError(
-            "priors", "need the diffusers library; install it with: pip install 'latentfields[diffusion]'"
+            "priors", "need the diffusers library; install it with: pip install 'latentfields[diffusers]'"
         ) from None
 
 

@@ -162,7 +162,7 @@ def load_text_prior(name: str, *, device: torch.device) -> TextPrior:
     import diffusers
 
     index = _index(name)
-    kind = index.get("_class_name")
+    kind = str(index.get("_class_name"))
     if kind not in NETWORKS:
         raise InputError(name, f"field '_class_name' is '{kind}'; expected one of {', '.join(NETWORKS)}")
     part, class_name = NETWORKS[kind]
