@@ -186,7 +186,7 @@ def test_a_training_is_that_of_its_group() -> None:
 
 def test_a_prompt_changes_where_options_start() -> None:
     plain, text = parsed("generate", "mugs"), parsed("generate", "--prior", "a/b", "--prompt", "a red mug")
-    assert (plain.steps, plain.distillation) == (500, DistillationConfig())
+    assert (plain.steps, plain.distillation) == (400, DistillationConfig())
     assert (text.steps, text.distillation) == (5000, TEXT)
     assert (
         parsed("generate", "--prompt", "a red mug", "--steps", 7, "--guidance", 20).distillation.guidance

@@ -18,7 +18,7 @@ from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.priors.config import TEXT, DistillationConfig
 
-TEXT_STEPS = 5000
+TEXT_STEPS = 4000
 """Optimiser steps with a prompt: those of Latent-NeRF."""
 
 
@@ -52,7 +52,7 @@ class Generate:
     """Tells objects apart."""
     field: FieldName = "kplanes"
     """Representation of the scene."""
-    steps: int = 500
+    steps: int = 400
     """Optimiser steps; with a prompt, 5000 by default."""
     checkpoint_seconds: CheckpointSeconds = 30.0
     device: Device = "auto"

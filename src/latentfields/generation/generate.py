@@ -37,9 +37,9 @@ from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import claim_run, require_run
 
-STEPS = 500
+STEPS = 400
 """Optimiser steps of a generation."""
-TEXT_RIG = Rig(distance=2.4, focal=1.1, lowest=-10.0, highest=45.0, extent=0.7)
+TEXT_RIG = Rig(distance=2.2, focal=1.1, lowest=-10.0, highest=45.0, extent=0.7)
 """Where cameras stand when a text is distilled."""
 BALL = 0.8
 """Radius of the ball that Gaussians begin in."""

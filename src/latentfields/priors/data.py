@@ -190,10 +190,11 @@ def _rig(seen: Sequence[Cameras], folders: Sequence[Path], extent: float) -> Rig
                 "expected the same lens for all scenes",
             )
     heights = torch.cat([elevations(camera_directions(cameras)) for cameras in seen])
+    length = sum(focal) / len(focal)
     return Rig(
-        # The scene that fills the cube most is seen from nearest: at its distance all fit.
-        distance=min(float(cameras.centers.norm(dim=-1).mean()) for cameras in seen),
-        focal=sum(focal) / len(focal),
+        # Whatever pictures show then fits into the cube.
+        distance=2 * length,
+        focal=length,
         lowest=float(heights.min().clamp(-90, 90)),
         highest=float(heights.max().clamp(-90, 90)),
         extent=extent,

@@ -22,6 +22,7 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras, look_at
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
+from latentfields.devices import has_bfloat16
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json, write_json
 from latentfields.priors.conditions import Condition
@@ -42,7 +43,7 @@ class Rig(Checked):
     """Where the cameras stood that a prior knows: on a sphere, looking at its centre, z up."""
 
     distance: Annotated[float, Range(above=0)]
-    """Of the cameras from the centre of [-1, 1]^3, which holds every object of the training."""
+    """Of the cameras from the centre of [-1, 1]^3, whose middle fills a picture from twice the focal length."""
     focal: Annotated[float, Range(above=0)]
     """Focal length in image widths."""
     lowest: Annotated[float, Range(low=-90, high=90)]
@@ -128,7 +129,8 @@ class LatentPrior(nn.Module):
     def noise(self, noisy: Tensor, times: Tensor, given: Condition) -> Tensor:
         """The noise, (B, C, h, w), in noisy latents (B, C, h, w) at levels `times` (B,). No gradient flows."""
         alpha, sigma = self.schedule.to(noisy.device).at(times)
-        prediction = self.network(noisy, times, given)
+        with torch.autocast(noisy.device.type, dtype=torch.bfloat16, enabled=has_bfloat16(noisy.device)):
+            prediction = self.network(noisy, times, given).float()
         return predicted_noise(self.config.parameterisation, prediction, noisy, alpha=alpha, sigma=sigma)
 
     def class_index(self, name: str) -> int:
