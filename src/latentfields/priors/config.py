@@ -76,10 +76,12 @@ class PriorTrainingConfig(Checked):
     drop_all: Share = 0.1
     """Share of the views of which everything is withheld, beside those of which each happens to be."""
     learning_rate: float = 1e-3
-    """Peak learning rate of AdamW; cosine decay to zero."""
+    """Peak learning rate of AdamW, on everything but the kernels that Muon trains; cosine decay to zero."""
+    muon_factor: float = 10.0
+    """Learning rate of Muon on convolution kernels, as a multiple of `learning_rate`."""
     weight_decay: float = 1e-3
     """Weight decay of AdamW."""
-    warmup_steps: NonNegative = 200
+    warmup_steps: NonNegative = 50
     """Steps of linear warm-up."""
     largest_gradient: Annotated[float, Range(above=0)] = 1.0
     """Norm that the gradient of all weights together is clipped to."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentfields.autoencoders.fingerprint import space_hash
 from latentfields.autoencoders.load import load_autoencoder, located
@@ -26,6 +26,7 @@ from latentfields.priors.prior import LatentPrior, PriorConfig
 from latentfields.priors.schedule import target
 from latentfields.process import choose_device
 from latentfields.training.loop import LoopConfig, train
+from latentfields.training.muon import Muon
 from latentfields.training.recipe import begin, write_metrics
 from latentfields.training.runs import is_claimed
 from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
@@ -93,16 +94,22 @@ class PriorTrainer:
         """`averaged` is a second instance, on the same device, that takes up the averaged weights."""
         self.prior, self.data, self.config, self.observe = prior, data, config, observe
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.optimizer = with_peaks(
-            torch.optim.AdamW(
-                prior.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-            )
-        )
+        kernels = muon_kernels(prior)
+        chosen = {id(kernel) for kernel in kernels}
+        others = [parameter for parameter in prior.parameters() if id(parameter) not in chosen]
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "muon": with_peaks(Muon(kernels, lr=config.learning_rate * config.muon_factor)),
+            "adam": with_peaks(
+                torch.optim.AdamW(
+                    others, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+                )
+            ),
+        }
         self.average = Average(prior, averaged, decay=config.average_decay)
         self._half = has_bfloat16(prior.device)
         self._parts = Parts(
             modules={"network": prior.network, "average": self.average},
-            optimizers={"adam": self.optimizer},
+            optimizers=self.optimizers,
             generators={"generator": self.generator},
         )
 
@@ -110,14 +117,16 @@ class PriorTrainer:
         """One batch."""
         config = self.config
         warm = min(1.0, (index + 1) / max(1, config.warmup_steps))
-        set_learning_rates(self.optimizer, warm * cosine_decay(progress, final=0.0))
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers.values():
+            set_learning_rates(optimizer, warm * cosine_decay(progress, final=0.0))
+            optimizer.zero_grad()
         latents, given = self.data.train.draw(config.batch, self.data.train, self.generator)
         given = withheld(given, config, self.generator)
         loss = self._loss(self.prior, latents, given, self.generator)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.prior.parameters(), config.largest_gradient)
-        self.optimizer.step()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
         self.average.update(self.prior)
         values = read({"loss": loss})
         if (index + 1) % EVALUATE_EVERY == 0:
@@ -154,6 +163,16 @@ class PriorTrainer:
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
         self._parts.unpack(tensors, metadata["groups"])
+
+
+def muon_kernels(prior: LatentPrior) -> list[nn.Parameter]:
+    """The kernels that Muon trains: of convolutions between features, at one resolution."""
+    network: Any = prior.network.unet
+    return [
+        cast(nn.Parameter, module.weight)
+        for module in prior.modules()
+        if isinstance(module, nn.Conv2d) and module.stride == (1, 1) and module is not network.conv_out
+    ]
 
 
 def withheld(given: Condition, config: PriorTrainingConfig, generator: torch.Generator) -> Condition:
