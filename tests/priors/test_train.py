@@ -17,7 +17,7 @@ from latentfields.priors.config import PriorRunConfig, PriorTrainingConfig
 from latentfields.priors.data import PriorData, load_data
 from latentfields.priors.draw import draw_class
 from latentfields.priors.prior import load_prior
-from latentfields.priors.train import PriorTrainer, _new_prior, train_prior, withheld
+from latentfields.priors.train import PriorTrainer, new_prior, train_prior, withheld
 from latentfields.training.loop import Interrupted, read_log
 
 
@@ -82,7 +82,7 @@ def test_training_learns(classes: Path, autoencoder: Autoencoder, tmp_path: Path
     )
     run = PriorRunConfig(scenes=(classes,), autoencoder="linear", seconds=None, training=training)
     data = load_data([classes], autoencoder, training, cache=tmp_path / "views.safetensors")
-    prior, averaged = (_new_prior(run, data, "space") for _ in range(2))
+    prior, averaged = (new_prior(run, data, "space") for _ in range(2))
     trainer = PriorTrainer(prior, averaged, data, training)
     before = trainer.held_out_loss()
     for index in range(training.steps):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.devices import read
+from latentfields.devices import read, upload
 from latentfields.generation.guidance import Pull, ViewedFrom
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.optimizers import field_optimizer, rebuilt_optimizer, schedule_factor
@@ -161,7 +161,7 @@ class SceneDistillation:
             gradient = torch.where(self._inside(cameras[:count], source), gradient, held)
         if self.anchor is None:
             return gradient
-        known = self.anchor.latents.to(latents.device)
+        known = upload(self.anchor.latents, latents.device)
         return torch.cat([gradient, self.anchor.weight * (latents[count:] - known)])
 
     @torch.no_grad()
@@ -180,7 +180,7 @@ class SceneDistillation:
         height, width = source.depth.shape[-2:]
         rays = cameras.resized(width=width, height=height).to(source.depth.device).rays()
         points = rays.origins + rays.directions * source.depth[:, 0, :, :, None]
-        low, high = self.box.to(points.device)
+        low, high = upload(self.box, points.device)
         within = ((points >= low) & (points <= high)).all(dim=-1)
         return (within & (source.opacity[:, 0] > OPAQUE))[:, None]
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
+from latentfields.devices import like, upload
 
 UNKNOWN = -1
 """The class of views whose class is not told."""
@@ -48,7 +49,7 @@ class Condition:
 
     def to(self, device: torch.device) -> Condition:
         """The same conditions on another device."""
-        return Condition(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        return Condition(*(upload(getattr(self, name), device) for name in self.__dataclass_fields__))
 
     def dropped(self, *, classes: Tensor, directions: Tensor, references: Tensor) -> Condition:
         """The conditions without those that the masks (B,) bool say."""
@@ -138,5 +139,5 @@ def _azimuths(directions: Tensor) -> Tensor:
 
 
 def _harmonics(angles: Tensor) -> Tensor:
-    turns = angles * torch.tensor(_HARMONICS, device=angles.device)
+    turns = angles * like(_HARMONICS, angles)
     return torch.cat([turns.sin(), turns.cos()], dim=1)

@@ -106,6 +106,9 @@ class PriorConfig(Checked):
 class LatentPrior(nn.Module):
     """A network with its schedule of noise; a `Denoiser` of latents that are normalised per channel."""
 
+    alpha: Tensor
+    sigma: Tensor
+
     def __init__(self, config: PriorConfig, *, name: str) -> None:
         """With random weights, from torch's generator. Raises InputError when diffusers is not installed."""
         super().__init__()
@@ -113,7 +116,15 @@ class LatentPrior(nn.Module):
         self.network = PriorNetwork(
             config.network, channels=config.channels, side=config.side, classes=len(config.classes)
         )
-        self.schedule = cosine_schedule(config.timesteps)
+        levels = cosine_schedule(config.timesteps)
+        # They move with the network and follow from the configuration.
+        self.register_buffer("alpha", levels.alpha, persistent=False)
+        self.register_buffer("sigma", levels.sigma, persistent=False)
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """Its levels of noise, on its device."""
+        return NoiseSchedule(self.alpha, self.sigma)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -128,7 +139,7 @@ class LatentPrior(nn.Module):
     @torch.no_grad()
     def noise(self, noisy: Tensor, times: Tensor, given: Condition) -> Tensor:
         """The noise, (B, C, h, w), in noisy latents (B, C, h, w) at levels `times` (B,). No gradient flows."""
-        alpha, sigma = self.schedule.to(noisy.device).at(times)
+        alpha, sigma = self.schedule.at(times)
         with torch.autocast(noisy.device.type, dtype=torch.bfloat16, enabled=has_bfloat16(noisy.device)):
             prediction = self.network(noisy, times, given).float()
         return predicted_noise(self.config.parameterisation, prediction, noisy, alpha=alpha, sigma=sigma)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from latentfields.autoencoders.fingerprint import space_hash
 from latentfields.autoencoders.load import load_autoencoder, located
-from latentfields.devices import has_bfloat16, read
+from latentfields.devices import has_bfloat16, read, upload
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders
 from latentfields.priors.conditions import Condition
@@ -94,6 +94,7 @@ class PriorTrainer:
         """`averaged` is a second instance, on the same device, that takes up the averaged weights."""
         self.prior, self.data, self.config, self.observe = prior, data, config, observe
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.schedule = prior.schedule.to(torch.device("cpu"))
         kernels = muon_kernels(prior)
         chosen = {id(kernel) for kernel in kernels}
         others = [parameter for parameter in prior.parameters() if id(parameter) not in chosen]
@@ -138,14 +139,14 @@ class PriorTrainer:
         self, prior: LatentPrior, latents: Tensor, given: Condition, generator: torch.Generator
     ) -> Tensor:
         """Mean squared error of what the network predicts of noised latents (B, C, h, w)."""
-        times = torch.randint(len(prior.schedule), (len(latents),), generator=generator)
+        times = torch.randint(len(self.schedule), (len(latents),), generator=generator)
         noise = torch.randn(latents.shape, generator=generator)
-        alpha, sigma = prior.schedule.at(times)
+        alpha, sigma = self.schedule.at(times)
         wanted = target(self.config.parameterisation, latents, noise, alpha=alpha, sigma=sigma)
-        noisy, device = prior.schedule.noised(latents, noise, times), prior.device
+        noisy, device = self.schedule.noised(latents, noise, times), prior.device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._half):
-            predicted = prior.network(noisy.to(device), times.to(device), given.to(device))
-        loss: Tensor = (predicted.float() - wanted.to(device)).square().mean()
+            predicted = prior.network(upload(noisy, device), upload(times, device), given.to(device))
+        loss: Tensor = (predicted.float() - upload(wanted, device)).square().mean()
         return loss
 
     @torch.no_grad()
@@ -224,7 +225,7 @@ def train_prior(
     training.network.check_side(training.size // space.factor)
     with begin(run, out, lambda: None if is_claimed(out) else check_data(run.scenes, size=training.size)):
         data = load_data(run.scenes, space.to(target_device), training, cache=out / DATA_FILE)
-        prior, averaged = (_new_prior(run, data, space_hash(space)).to(target_device) for _ in range(2))
+        prior, averaged = (new_prior(run, data, space_hash(space)).to(target_device) for _ in range(2))
         dashboard = Dashboard(out, run, space, command=command)
         trainer = PriorTrainer(
             prior, averaged.requires_grad_(False).eval(), data, training, observe=dashboard.observe
@@ -252,7 +253,7 @@ def train_prior(
         return result
 
 
-def _new_prior(run: PriorRunConfig, data: PriorData, space: str) -> LatentPrior:
+def new_prior(run: PriorRunConfig, data: PriorData, space: str) -> LatentPrior:
     """A prior with random weights, those of the seed."""
     training = run.training
     config = PriorConfig(
