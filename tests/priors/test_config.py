@@ -16,7 +16,7 @@ def test_presets_are_possible(name: str) -> None:
 
 def test_the_presets_for_a_cpu_are_small() -> None:
     for name in ("tiny", "small"):
-        network = PriorNetwork(PRESETS[name].network, channels=16, side=16, classes=14)  # type: ignore[index]
+        network = PriorNetwork(PRESETS[name].network, channels=16, side=16, classes=14)
         assert sum(parameter.numel() for parameter in network.parameters()) < 3e6
 
 

@@ -182,7 +182,8 @@ class SceneDistillation:
         points = rays.origins + rays.directions * source.depth[:, 0, :, :, None]
         low, high = upload(self.box, points.device)
         within = ((points >= low) & (points <= high)).all(dim=-1)
-        return (within & (source.opacity[:, 0] > OPAQUE))[:, None]
+        seen: Tensor = within & (source.opacity[:, 0] > OPAQUE)
+        return seen[:, None]
 
     def _own_losses(self, seen: Rendering) -> Tensor:
         """The losses that fields and sampler have of their own."""
