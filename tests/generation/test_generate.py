@@ -11,6 +11,7 @@ from helpers.priors import TINY_GENERATION
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.scene_file import export_scene
 from latentfields.fields.config import FieldName, GaussiansConfig
+from latentfields.generation import generate as generate_module
 from latentfields.generation.generate import field_config, first_view, generate, generation_run
 from latentfields.generation.report import write_generation_report
 from latentfields.generation.trainer import SceneDistillation
@@ -20,6 +21,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.pages.pictures import save_png, to_pixels
 from latentfields.priors.conditions import direction
 from latentfields.priors.prior import load_prior
+from latentfields.scenes.images import image_size
 from latentfields.training.loop import Interrupted
 from latentfields.viewer.source import open_source
 
@@ -38,6 +40,15 @@ def test_a_generated_scene_is_a_run_like_any_other(generated: Path, tmp_path: Pa
     source = open_source(generated, scene=None, cache=None, device=torch.device("cpu"))
     assert source.scenes[0].name == "ball-0000"
     assert not source.scenes[0].has_images
+
+
+def test_a_preview_is_written_while_it_grows(
+    prior_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate_module, "PREVIEW_EVERY", 2)
+    config = TINY_GENERATION.with_steps(supervision=3, alignment=0)
+    generate("ball", prior=prior_run, out=tmp_path / "run", config=config, device="cpu")
+    assert image_size(tmp_path / "run" / "preview.png") == (4 * 32, 32)
 
 
 def test_a_page_shows_a_turn(generated: Path) -> None:

@@ -27,6 +27,7 @@ from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.pages.pictures import save_png, to_pixels
 from latentfields.priors.conditions import condition, direction
 from latentfields.priors.config import TEXT, DistillationConfig
 from latentfields.priors.pipelines import is_pipeline, load_text_prior
@@ -39,6 +40,10 @@ from latentfields.training.runs import claim_run, require_run
 
 STEPS = 400
 """Optimiser steps of a generation."""
+PREVIEW_EVERY = 100
+"""Steps between previews."""
+PREVIEW_FILE = "preview.png"
+"""In a run's folder: views of the scene as it was last, while it is generated."""
 TEXT_RIG = Rig(distance=2.2, focal=1.1, lowest=-10.0, highest=45.0, extent=0.7)
 """Where cameras stand when a text is distilled."""
 BALL = 0.8
@@ -242,6 +247,7 @@ def trained(
     checkpoint_seconds: float,
 ) -> Run:
     """Do all steps of a training whose folder was claimed, and write its run."""
+    trainer.observe = lambda step: _write_preview(trainer, out, step)
     with watch(trainer) as trainable:
         seconds = train(
             trainable,
@@ -255,6 +261,16 @@ def trained(
     # Last: with it, the run is finished.
     write_metrics(out, {"steps": trainer.total_steps}, seconds=seconds, device=trainer.model.device)
     return result
+
+
+def _write_preview(trainer: SceneDistillation, out: Path, step: int) -> None:
+    """Now and then, show the scene as it is in the run's folder: a strip of a few views of a turn."""
+    if step % PREVIEW_EVERY:
+        return
+    turn = trainer.views.splits["test"][::2]
+    images, _ = trainer.model.render(trainer.views.cameras[turn])
+    require_run(out)
+    save_png(out / PREVIEW_FILE, to_pixels(torch.cat([*images], dim=-1)))
 
 
 def is_finished(out: Path) -> bool:
@@ -295,7 +311,8 @@ def object_ingredients(run: GenerationRunConfig, device: torch.device) -> Ingred
         picture = framed_photograph(run.image, size=run.size, extent=prior.config.rig.extent)
         reference = autoencoder.encode_batches(picture[None])[0]
     guidance = ObjectGuidance(prior, index, reference, seen_from)
-    anchor = Anchor(seen_from, reference, run.anchor) if run.anchor else None
+    weight = run.distillation.anchor
+    anchor = Anchor(seen_from, reference, weight) if weight else None
     return Ingredients(Distil(guidance, run.distillation), autoencoder, prior.config.rig, anchor)
 
 

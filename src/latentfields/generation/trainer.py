@@ -6,7 +6,7 @@ Shape suffixes: B views, C latent channels, h, w latent size.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,8 @@ class SceneDistillation:
         self.model, self.pull, self.rig, self.config = model, pull, rig, config
         self.views, self.name, self.anchor, self.backgrounds = views, name, anchor, backgrounds
         self.source, self.box = source, box
+        self.observe: Callable[[int], None] = lambda step: None
+        """Called after every step with the number of steps done; it draws nothing from the generator."""
         self.generator = torch.Generator().manual_seed(config.seed)
         self.optimizer = field_optimizer(model, config, config.supervision)
         self._size = views.cameras.width
@@ -94,6 +96,11 @@ class SceneDistillation:
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One optimiser step. Of an edit, one that asks for no change makes none."""
+        values = self._step(index, progress)
+        self.observe(index + 1)
+        return values
+
+    def _step(self, index: int, progress: float) -> dict[str, float]:
         editing = self.source is not None
         self._prepare(1.0 if editing else progress, progress)
         if not editing:

@@ -41,8 +41,6 @@ class GenerationRunConfig(Checked):
     """Of the camera of the photograph, or of the view that the object begins with, in degrees above the horizon."""
     azimuth: Annotated[float, Range(low=-360, high=360)] = 30.0
     """Of the same camera, in degrees around z."""
-    anchor: float = 1.0
-    """Weight of that view itself beside one that the prior judges."""
     origin: Path | None = None
     """Run whose scene was edited; None: made from nothing."""
     origin_category: str | None = None

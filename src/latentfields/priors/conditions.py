@@ -65,12 +65,6 @@ class Condition:
         everything = torch.ones_like(self.has_direction)
         return self.dropped(classes=everything, directions=everything, references=everything)
 
-    def joined(self, other: Condition) -> Condition:
-        """These views, and then those."""
-        return Condition(
-            *(torch.cat([getattr(self, name), getattr(other, name)]) for name in self.__dataclass_fields__)
-        )
-
 
 def condition(
     directions: Tensor | None,

@@ -147,6 +147,8 @@ class DistillationConfig(Checked):
     """Scale of the guidance while noise is found by inversion; for the objective sdi alone."""
     inversion_steps: int = 10
     """Steps of that inversion."""
+    anchor: float = 1.0
+    """Weight of the view that an object begins with, beside one that the prior judges; 0 leaves it to the prior."""
     background: Literal["white", "random"] = "white"
     """What is behind the object: white, which priors of this package know; or another plain colour in every view, so
     that surfaces cannot be made of background."""
