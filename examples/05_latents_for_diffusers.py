@@ -14,9 +14,10 @@ Needs diffusers: pip install 'latentfields[diffusers]'.
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import diffusers
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor
 
 import latentfields
@@ -52,8 +53,9 @@ def main(out: Path) -> Outcome:
     config = replace(latentfields.preset("kplanes"), subpixels=1).with_steps(supervision=100, alignment=0)
     run = latentfields.fit(scene, autoencoder, out=out / "run-for-diffusers", config=config)
 
-    scheduler = DDPMScheduler(1000, prediction_type="sample")
-    network = UNet2DModel(
+    library: Any = diffusers  # Without types.
+    scheduler = library.DDPMScheduler(1000, prediction_type="sample")
+    network = library.UNet2DModel(
         sample_size=16,
         in_channels=autoencoder.channels,
         out_channels=autoencoder.channels,
@@ -91,11 +93,13 @@ def main(out: Path) -> Outcome:
         camera_gradient=float(pose.grad.abs().max()),
     )
     print(f"error with noise {outcome.noisy:.3f}, after the network {outcome.denoised:.3f}")
-    print(f"gradients: {outcome.scene_gradient:.1e} in the scene, {outcome.camera_gradient:.1e} in the camera")
+    print(
+        f"gradients: {outcome.scene_gradient:.1e} in the scene, {outcome.camera_gradient:.1e} in the camera"
+    )
     return outcome
 
 
-def train(network: UNet2DModel, scheduler: DDPMScheduler, latents: Tensor, *, steps: int = 150) -> None:
+def train(network: Any, scheduler: Any, latents: Tensor, *, steps: int = 150) -> None:
     """Let the network learn to find latents (N, C, h, w) again under noise of every strength up to `NOISE_STEP`."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     for _ in range(steps):

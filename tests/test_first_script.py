@@ -52,7 +52,7 @@ def test_exports_take_runs_and_their_folders(latent_run: Path, tmp_path: Path) -
     views = lf.Run.load(file).views
     assert views is not None
     lf.export_views(file, lf.orbit(views.cameras, frames=1), out=tmp_path)
-    assert (tmp_path / "views.safetensors").is_file()
+    assert (tmp_path / "rendered.safetensors").is_file()
 
 
 WRONG: dict[str, Callable[[Any, Any, Any], object]] = {

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from latentfields.export.points import export_points
     from latentfields.export.scene_file import export_scene
     from latentfields.export.views import RenderedDepth, export_views, render_depth
+    from latentfields.generation.edit import edit
+    from latentfields.generation.generate import generate
     from latentfields.igae.finetune import finetune_3d
     from latentfields.latent_nerf.config import FitConfig
     from latentfields.latent_nerf.evaluate import evaluate_run
@@ -45,8 +47,13 @@ if TYPE_CHECKING:
     from latentfields.lrf.correspondences.make import correspond
     from latentfields.lrf.decoder.align import align_decoder
     from latentfields.lrf.encoder.finetune import finetune_encoder
+    from latentfields.priors.config import DistillationConfig
+    from latentfields.priors.prior import load_prior
+    from latentfields.priors.train import train_prior
     from latentfields.scenes.load import load_scene
     from latentfields.scenes.scene import Scene
+    from latentfields.structure_from_motion.capture import CaptureSummary, capture
+    from latentfields.structure_from_motion.config import CaptureConfig
 
 __version__ = "0.1.0"
 
@@ -55,7 +62,10 @@ __all__ = [
     "AutoencodersStudyConfig",
     "CameraPath",
     "Cameras",
+    "CaptureConfig",
+    "CaptureSummary",
     "ConvergenceStudyConfig",
+    "DistillationConfig",
     "FieldsStudyConfig",
     "FitConfig",
     "IgaeStudyConfig",
@@ -70,7 +80,9 @@ __all__ = [
     "Run",
     "Scene",
     "align_decoder",
+    "capture",
     "correspond",
+    "edit",
     "evaluate_autoencoder",
     "evaluate_run",
     "export_cameras",
@@ -82,8 +94,10 @@ __all__ = [
     "finetune_3d",
     "finetune_encoder",
     "fit",
+    "generate",
     "load_autoencoder",
     "load_path",
+    "load_prior",
     "load_scene",
     "orbit",
     "preset",
@@ -92,6 +106,7 @@ __all__ = [
     "save_path",
     "score_autoencoder",
     "train_autoencoder",
+    "train_prior",
     "write_run_report",
 ]
 
@@ -102,7 +117,10 @@ __getattr__ = lazy_attributes(
         "AutoencodersStudyConfig": "latentfields.bench.autoencoders",
         "CameraPath": "latentfields.camera_path",
         "Cameras": "latentfields.cameras",
+        "CaptureConfig": "latentfields.structure_from_motion.config",
+        "CaptureSummary": "latentfields.structure_from_motion.capture",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
+        "DistillationConfig": "latentfields.priors.config",
         "FieldsStudyConfig": "latentfields.bench.fields",
         "FitConfig": "latentfields.latent_nerf.config",
         "IgaeStudyConfig": "latentfields.bench.igae",
@@ -117,7 +135,9 @@ __getattr__ = lazy_attributes(
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
         "align_decoder": "latentfields.lrf.decoder.align",
+        "capture": "latentfields.structure_from_motion.capture",
         "correspond": "latentfields.lrf.correspondences.make",
+        "edit": "latentfields.generation.edit",
         "evaluate_autoencoder": "latentfields.autoencoders.evaluate",
         "evaluate_run": "latentfields.latent_nerf.evaluate",
         "export_cameras": "latentfields.export.cameras",
@@ -129,8 +149,10 @@ __getattr__ = lazy_attributes(
         "finetune_3d": "latentfields.igae.finetune",
         "finetune_encoder": "latentfields.lrf.encoder.finetune",
         "fit": "latentfields.latent_nerf.fit",
+        "generate": "latentfields.generation.generate",
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_path": "latentfields.camera_path",
+        "load_prior": "latentfields.priors.prior",
         "load_scene": "latentfields.scenes.load",
         "orbit": "latentfields.latent_nerf.render",
         "preset": "latentfields.latent_nerf.presets",
@@ -140,5 +162,6 @@ __getattr__ = lazy_attributes(
         "score_autoencoder": "latentfields.autoencoders.score",
         "train_autoencoder": "latentfields.autoencoders.train",
         "write_run_report": "latentfields.latent_nerf.report",
+        "train_prior": "latentfields.priors.train",
     },
 )

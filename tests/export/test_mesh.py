@@ -7,6 +7,7 @@ import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plyfile
@@ -167,7 +168,7 @@ def test_glb_stands_upright(tmp_path: Path) -> None:
     bars = [trimesh.creation.box((0.2, 0.2, 0.2)) for _ in range(3)]
     for axis, bar in enumerate(bars):
         bar.vertices[:, axis] = bar.vertices[:, axis] * 5 + 0.5
-    whole = trimesh.util.concatenate(bars)
+    whole: Any = trimesh.util.concatenate(bars)
     colors = np.repeat(255 * np.eye(3, dtype=np.uint8), [len(bar.vertices) for bar in bars], axis=0)
     surface = Surface(np.array(whole.vertices), np.array(whole.faces, np.int32))
     write_mesh(tmp_path / "axes.glb", surface, colors, up=np.array([0.0, 0.0, 1.0]))

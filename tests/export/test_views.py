@@ -51,7 +51,7 @@ def test_one_file_has_all_that_decoding_elsewhere_needs(
     run = Run.load(latent_run)
     views = chosen_views(run, "test", frames=1)
     file = export_views(run, views, out=tmp_path / "views", what=("latents", "depth", "opacity", "rgb"))
-    assert file == tmp_path / "views" / "views.safetensors"
+    assert file == tmp_path / "views" / "rendered.safetensors"
     tensors, about = load_tensors(file)
     autoencoder = run.model.autoencoder
     assert autoencoder is not None
@@ -78,7 +78,7 @@ def test_arrays_of_numpy_hold_the_same(latent_run: Path, tmp_path: Path) -> None
     assert {path.stem for path in folder.glob("*.npy")} == set(expected)
     for name, tensor in expected.items():
         assert np.array_equal(np.load(folder / f"{name}.npy"), tensor.numpy()), name
-    assert json.loads((folder / "views.json").read_text()) == load_tensors(file)[1]
+    assert json.loads((folder / "rendered.json").read_text()) == load_tensors(file)[1]
 
 
 def test_colours_have_depth_but_no_latents(sphere_run: Run, tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_the_command_writes_them(
     monkeypatch.setenv("LATENTFIELDS_MALLOC", "default")
     out = tmp_path / "numbers"
     main(["render", str(latent_run), "--what", "latents", "depth", "--out", str(out)])
-    assert capsys.readouterr().out.strip() == str(out / "views.safetensors")
-    assert {"latents", "latents_raw", "depth"} <= set(load_file(out / "views.safetensors"))
+    assert capsys.readouterr().out.strip() == str(out / "rendered.safetensors")
+    assert {"latents", "latents_raw", "depth"} <= set(load_file(out / "rendered.safetensors"))
     orbit = ["--views", "orbit", "--frames", "2", "--what", "opacity", "--format", "npy"]
     main(["render", str(latent_run), *orbit, "--out", str(out)])
     assert np.load(out / "opacity.npy").shape == (2, 1, 32, 32)

@@ -39,21 +39,21 @@ def test_films_are_large_and_say_how(
 
 def test_colours_are_rendered_finer_where_that_is_asked_for(sphere: Run) -> None:
     cameras = analytic_views().cameras[:1]
-    asked = PictureSize.of(sphere, cameras, 96, film=True)
+    asked = PictureSize.of(sphere.model, cameras, 96, film=True)
     assert (asked.cameras.width, asked.width, asked.height) == (96, 96, 96)
     assert float(asked.cameras.focal[0, 0]) == pytest.approx(3 * float(cameras.focal[0, 0]))
-    default = PictureSize.of(sphere, cameras, None, film=True)
+    default = PictureSize.of(sphere.model, cameras, None, film=True)
     assert (default.cameras.width, default.width) == (32, 512)
-    still = PictureSize.of(sphere, cameras, None, film=False)
+    still = PictureSize.of(sphere.model, cameras, None, film=False)
     assert (still.cameras.width, still.width) == (32, 32)
     # Smaller pictures are averages of what is rendered, not of fewer rays.
-    small = PictureSize.of(sphere, cameras, 16, film=False)
+    small = PictureSize.of(sphere.model, cameras, 16, film=False)
     assert (small.cameras.width, small.width) == (32, 16)
 
 
 def test_the_shape_stays_and_the_longer_side_counts(sphere: Run, tmp_path: Path) -> None:
     wide = replace(analytic_views().cameras[:1], width=40, height=20)
-    size = PictureSize.of(sphere, wide, 100, film=False)
+    size = PictureSize.of(sphere.model, wide, 100, film=False)
     assert (size.width, size.height) == (100, 50)
     assert size.fitted(np.zeros((20, 40, 3), np.uint8)).shape == (50, 100, 3)
     out = write_pictures(sphere, NamedViews(wide, ("a.png",)), out=tmp_path / "film.gif", size=80)
@@ -63,4 +63,4 @@ def test_the_shape_stays_and_the_longer_side_counts(sphere: Run, tmp_path: Path)
 @pytest.mark.parametrize("size", [0, 15, 9000])
 def test_sizes_without_sense_are_named(sphere: Run, size: int) -> None:
     with pytest.raises(ArgumentError, match=f"size: is {size}; expected 16 to 8192"):
-        PictureSize.of(sphere, analytic_views().cameras, size, film=True)
+        PictureSize.of(sphere.model, analytic_views().cameras, size, film=True)

@@ -95,4 +95,6 @@ def test_runs_of_earlier_versions_have_no_places(project: Path, monkeypatch: pyt
     file.write_text(json.dumps(about))
     monkeypatch.chdir(project)
     assert len(load_run_scene(Run.load("runs/sphere"))) == 15
-    assert fit_folder(config("data/sphere"), out=Path("runs/sphere")).config.places is None
+    again = fit_folder(config("data/sphere"), out=Path("runs/sphere")).config
+    assert isinstance(again, FitRunConfig)
+    assert again.places is None

@@ -81,13 +81,13 @@ def test_gradients_in_the_camera_are_those_of_finite_differences(
     for name, direction in steps.items():
         start = getattr(camera, name)
         leaf = start.clone().requires_grad_()
-        value(replace(camera, **{name: leaf})).backward()  # type: ignore[no-untyped-call]
+        value(replace(camera, **{name: leaf})).backward()
         assert leaf.grad is not None
         analytic = float((leaf.grad * direction).sum())
 
         def moved(size: float, name: str = name, start: Tensor = start, by: Tensor = direction) -> float:
             with torch.no_grad():
-                return float(value(replace(camera, **{name: start + size * by})))
+                return float(value(replace(camera, **{name: start + size * by})))  # type: ignore[arg-type]
 
         numeric = (moved(1e-6) - moved(-1e-6)) / 2e-6
         assert abs(analytic) > 1e-6
@@ -103,7 +103,8 @@ def test_gradients_reach_camera_and_scene_through_the_grid(latent_run: Path, sce
     (run.decode(views.latents) - scene.images(torch.tensor([0]))).square().mean().backward()
     assert pose.grad is not None
     assert pose.grad[:, :3].abs().max() > 0
-    for name, parameter in run.model.field.named_parameters():  # type: ignore[operator, union-attr]
+    assert isinstance(run.model.field, torch.nn.Module)
+    for name, parameter in run.model.field.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all()
 
@@ -122,7 +123,7 @@ def test_a_camera_is_found_again_by_its_picture(latent_run: Path, scene: Scene) 
         pose[:, :3, 3] = pose[:, :3, 3] + shift
         loss = (run.render_latents(replace(camera, camera_to_world=pose)).latents - target).square().mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     assert float(shift.detach().norm()) < 0.5 * float(offset.norm())
 

@@ -10,13 +10,14 @@ import tyro
 
 from latentfields.cli.options import Device
 from latentfields.export.config import Shown, ViewsFormat
+from latentfields.latent_nerf.config import Show
 
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
     """Render a finished run: its test views, an orbit around the scene, or a camera path, as PNG files or a film.
 
-    With --what, also latents, depth and opacity as numbers: one file views.safetensors, or files NAME.npy, with the
+    With --what, also latents, depth and opacity as numbers: one file rendered.safetensors, or files NAME.npy, with the
     cameras and the statistics of the latents.
     """
 
@@ -35,6 +36,8 @@ class Render:
     """How latents, depth and opacity are written."""
     path: Path | None = None
     """File of a camera path, as saved by `latentfields view`; it takes the place of --views, --frames and --fps."""
+    show: Show | None = None
+    """Colours as they are rendered, or decoded latents; by default colours where the run has any."""
     frames: int = 60
     """Views of the orbit, from 1."""
     fps: int = 20
@@ -63,7 +66,7 @@ class Render:
             print(export_views(run, views, out=out, what=self.what, format=self.format, size=self.size))
             return
         if self.path is not None:
-            print(render_path(run, load_path(self.path), out=out, size=self.size))
+            print(render_path(run, load_path(self.path), out=out, size=self.size, show=self.show))
             return
         print(
             render_run(
@@ -74,5 +77,6 @@ class Render:
                 fps=self.fps,
                 size=self.size,
                 scene_folder=self.scene,
+                show=self.show,
             )
         )

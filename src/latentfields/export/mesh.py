@@ -88,7 +88,7 @@ def _rendered(run: Run, cameras: Cameras) -> tuple[Tensor, Rendering]:
     """As `SceneModel.render`, with a bar."""
     starts = range(0, len(cameras), BATCH)
     parts = [
-        run.model.render(cameras[start : start + BATCH])
+        run.model.pictures.render(cameras[start : start + BATCH])
         for start in watched(starts, "views", total=len(starts), unit="batch")
     ]
     return torch.cat([images for images, _ in parts]), Rendering.joined([seen for _, seen in parts])
@@ -115,7 +115,7 @@ def upwards(cameras: Cameras, up: Up) -> NDArray[np.float64]:
     Normalisation turns nothing: the direction is the same in the capture and in the normalised frame.
     """
     if up != "auto":
-        axis = np.eye(3)["xyz".index(up[-1])]
+        axis: NDArray[np.float64] = np.eye(3)["xyz".index(up[-1])]
         return -axis if up.startswith("-") else axis
     seen: NDArray[np.float64] = cameras.mean_up.double().cpu().numpy()
     nearest = int(np.abs(seen).argmax())
@@ -128,9 +128,10 @@ def upwards(cameras: Cameras, up: Up) -> NDArray[np.float64]:
 
 def turned_to_y(up: NDArray[np.float64]) -> NDArray[np.float64]:
     """The smallest rotation (4, 4) that takes the unit direction `up` (3,) to y; half a turn about x for -y."""
-    rotation: NDArray[np.float64] = np.eye(4)
+    rotation: NDArray[np.float64] = np.diag([1.0, -1.0, -1.0, 1.0])
     if up[1] < -1 + 1e-9:
-        return np.diag([1.0, -1.0, -1.0, 1.0])
+        return rotation
+    rotation = np.eye(4)
     axis = np.cross(up, [0.0, 1.0, 0.0])
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     rotation[:3, :3] += cross + cross @ cross / (1 + up[1])

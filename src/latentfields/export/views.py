@@ -25,9 +25,9 @@ from latentfields.latent_nerf.run import Run
 from latentfields.rendering.rendering import Rendering
 from latentfields.training.checkpoint import save_tensors
 
-VIEWS_FILE = "views.safetensors"
+VIEWS_FILE = "rendered.safetensors"
 """In the folder of renders: everything but the pictures."""
-DESCRIPTION_FILE = "views.json"
+DESCRIPTION_FILE = "rendered.json"
 """Beside arrays of NumPy: what else describes them, which a safetensors file has in its metadata."""
 BATCH = 8
 
@@ -55,7 +55,7 @@ def render_depth(run: Run | str | Path, cameras: Cameras) -> RenderedDepth:
     parts = []
     for start in range(0, len(cameras), BATCH):
         chunk = cameras[start : start + BATCH].to("cpu")
-        seen = run.model.render_pixels(chunk.to(run.model.device), None).cpu()
+        seen = run.model.pictures.render_pixels(chunk.to(run.model.device), None).cpu()
         parts.append(RenderedDepth(_z_depth(run, chunk, seen), seen.opacity))
     if not parts:
         raise ArgumentError("cameras", "are none; expected at least one")
@@ -86,10 +86,10 @@ def export_views(
       and `latent_mean` and `latent_std` (C,), which turn the one into the other.
     - "depth" and "opacity": `depth` and `opacity` (N, 1, H, W) as `RenderedDepth`.
 
-    All arrays are float32, in one file `views.safetensors` or as files NAME.npy. With them come the cameras in the
+    All arrays are float32, in one file `rendered.safetensors` or as files NAME.npy. With them come the cameras in the
     normalised frame, `camera_to_world` (N, 4, 4), `focal` and `principal` (N, 2) in pixels of the pictures, and
     `world_to_scene` (4, 4), float64, from the capture's coordinates to that frame; names of the views, sizes, factor
-    and autoencoder are in the metadata, under the key "json", or in `views.json`. Raises InputError for latents of a
+    and autoencoder are in the metadata, under the key "json", or in `rendered.json`. Raises InputError for latents of a
     run that was fitted in RGB, before anything is written.
     """
     run, out = Run.opened(run), Path(out)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from latentfields.cameras import Cameras
 from latentfields.config.checks import Range, require
-from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.pages.pictures import Pixels
 
 FILM_SIZE = 512
@@ -29,11 +29,11 @@ class PictureSize:
     height: int
 
     @classmethod
-    def of(cls, run: Run, cameras: Cameras, size: int | None, *, film: bool) -> PictureSize:
+    def of(cls, model: SceneModel, cameras: Cameras, size: int | None, *, film: bool) -> PictureSize:
         """Pictures whose longer side has `size` pixels; by default the cameras' own, in films at least `FILM_SIZE`.
 
-        Where a larger size is asked for, a run in RGB is rendered so finely. Decoders know the scale that they were
-        aligned at: their pictures are enlarged, as are films that nobody gave a size, which a line says. Raises
+        Where a larger size is asked for, a `model` of colours is rendered so finely. Decoders know the scale that they
+        were aligned at: their pictures are enlarged, as are films that nobody gave a size, which a line says. Raises
         ArgumentError for sizes of less than 16 or more than `LARGEST` pixels.
         """
         if size is not None:
@@ -42,10 +42,10 @@ class PictureSize:
         wanted = size or (max(longer, FILM_SIZE) if film else longer)
         scale = wanted / longer
         width, height = (max(1, round(scale * side)) for side in (cameras.width, cameras.height))
-        if size is not None and scale > 1 and run.model.autoencoder is None:
+        if size is not None and scale > 1 and model.autoencoder is None:
             return cls(cameras.resized(width=width, height=height), width, height)
         if scale > 1:
-            finer = run.model.autoencoder is None
+            finer = model.autoencoder is None
             logging.getLogger(__name__).info(
                 "Pictures of %dx%d are enlarged to %dx%d%s.",
                 cameras.width,
