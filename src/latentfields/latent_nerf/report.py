@@ -46,10 +46,18 @@ OPAQUE = 0.5
 """Opacity below which the depth picture shows nothing."""
 
 
-def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: Path | None = None) -> Path:
+def write_run_report(
+    runs: Sequence[Run],
+    *,
+    title: str,
+    command: str,
+    folder: Path | None = None,
+    beside: Sequence[Film] = (),
+) -> Path:
     """Write `report.html` into `folder` (default: the first run's), and an orbit video into every run.
 
-    All runs must show one scene at one size. Returns the report's path.
+    All runs must show one scene at one size; films of something else come last, `beside` theirs. Returns the
+    report's path.
     """
     path = (folder or runs[0].folder) / REPORT_FILE
     scene = load_run_scene(runs[0])
@@ -67,7 +75,7 @@ def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: P
         headlines=_headlines(runs, metrics),
         charts=_charts(runs, metrics),
         groups=_picture_groups(runs, scene),
-        films=films,
+        films=(*films, *beside),
         tables=_tables(runs, metrics),
         notes=tuple(dict.fromkeys(note for m in metrics for note in m["notes"])),
         configuration={run_label(run): run.to_json() for run in runs},
