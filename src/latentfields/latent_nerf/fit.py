@@ -206,7 +206,7 @@ def _prepared(
         autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
         if config.statistics != "autoencoder" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().to(device)
-            images = scene.images(scene.indices("train"))
+            images = scene.pictures(scene.indices("train")).batches()
             scale: Literal["spread", "extent"] = (
                 "extent" if config.statistics == "scene-min-max" else "spread"
             )

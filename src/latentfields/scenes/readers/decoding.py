@@ -132,38 +132,60 @@ def _warn_of_losses(capture: Capture, before: Sequence[Window], plan: PixelPlan,
         warnings.warn(f"{about}, that of the smallest ({least.name})", stacklevel=2)
 
 
-def read_pixels(
-    capture: Capture, plan: PixelPlan, *, ignore: bool = False
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Colours (N, 3, H, W) and straight alpha (N, 1, H, W), uint8; no alpha when every view is opaque.
+@dataclass(frozen=True)
+class Decoded:
+    """The pictures of a scene's views."""
 
-    Masks take the place of the alpha channel; with `ignore` what they leave out is marked in the third result
-    (N, 1, H, W) bool instead, None where that is nothing: there alpha is full and colours are the mean of the rest.
-    Raises InputError when a picture or a mask cannot be decoded or has another size than its view, and when a mask
-    leaves out the whole of it.
+    pixels: Tensor
+    """(N, 3, H, W) uint8 colours, not premultiplied by alpha."""
+    alpha: Tensor | None
+    """(N, 1, H, W) uint8; None when every view is opaque."""
+    ignored: Tensor | None
+    """(N, 1, H, W) bool, true where masks leave pixels out that are of no account: alpha is full there, colours are
+    the mean of the rest. None when that is nowhere."""
+
+
+def read_pixels(capture: Capture, plan: PixelPlan, *, ignore: bool = False) -> Decoded:
+    """The pictures of a capture.
+
+    Masks take the place of the alpha channel; with `ignore` what they leave out is of no account instead. Raises
+    InputError when a picture or a mask cannot be decoded or has another size than its view, and when a mask leaves out
+    the whole of it.
     """
     count = len(capture.views)
     pixels = torch.empty(count, 3, plan.height, plan.width, dtype=torch.uint8)
-    alpha = torch.full((count, 1, plan.height, plan.width), 255, dtype=torch.uint8)
-    ignored = torch.zeros(count, 1, plan.height, plan.width, dtype=torch.bool)
+    # Of most captures every view is opaque, and complete: planes that say so are not kept.
+    alphas: dict[int, Tensor] = {}
+    left_out: dict[int, Tensor] = {}
 
     def read(index: int) -> None:
-        colors, coverage, kept = _read_view(capture.views[index], plan, index, ignore=ignore)
-        pixels[index] = colors
-        if coverage is not None:
-            alpha[index] = coverage
-        if kept is not None:
-            left_out = kept < _KEPT
-            if left_out.all():
+        colors, alpha, kept = _read_view(capture.views[index], plan, index, ignore=ignore)
+        without = None if kept is None else kept < _KEPT
+        if without is not None and without.any():
+            if without.all():
                 raise InputError(capture.views[index].mask or capture.folder, "leaves out the whole picture")
-            ignored[index] = left_out
-            alpha[index].masked_fill_(left_out, 255)
-            mean = pixels[index][:, ~left_out[0]].float().mean(dim=1).round().to(torch.uint8)
-            pixels[index] = torch.where(left_out, mean[:, None, None], pixels[index])
+            mean = colors[:, ~without[0]].float().mean(dim=1).round().to(torch.uint8)
+            colors = torch.where(without, mean[:, None, None], colors)
+            alpha = None if alpha is None else alpha.masked_fill(without, 255)
+            left_out[index] = without
+        if alpha is not None and int(alpha.min()) < 255:
+            alphas[index] = alpha
+        pixels[index] = colors
 
     _in_threads(read, [_decoding_bytes(view, plan, index) for index, view in enumerate(capture.views)])
-    opaque, complete = int(alpha.min()) == 255, not bool(ignored.any())
-    return pixels, None if opaque else alpha, None if complete else ignored
+    return Decoded(pixels, alpha=_filled(alphas, pixels, 255), ignored=_filled(left_out, pixels, False))
+
+
+def _filled(planes: dict[int, Tensor], pixels: Tensor, elsewhere: int | bool) -> Tensor | None:
+    """Planes (1, H, W) of some of the views of `pixels` for all of them; None when there is none. Takes them away."""
+    if not planes:
+        return None
+    some = next(iter(planes.values()))
+    whole = torch.full((len(pixels), *some.shape), elsewhere, dtype=some.dtype)
+    while planes:
+        index, plane = planes.popitem()
+        whole[index] = plane
+    return whole
 
 
 def _decoding_bytes(view: PosedImage, plan: PixelPlan, index: int) -> int:
