@@ -1,5 +1,6 @@
 """What all formats share: the same views read from each of them, options, and pictures of every kind."""
 
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,49 @@ def test_every_eighth_view_by_name_is_a_test_view(tmp_path: Path, format: str) -
     assert scene.indices("test").tolist() == [0, 8]
     assert scene.indices("train").tolist() == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11]
     assert len(scene.splits["val"]) == 0
+
+
+@pytest.mark.parametrize("format", ["igae", "nerfstudio", "colmap-binary", "colmap-text", "blender"])
+def test_missing_pictures_move_no_others_to_another_split(tmp_path: Path, format: str) -> None:
+    views = square_views()
+    lone = {"train": slice(0, 12)}
+    if format == "blender":
+        write_blender(tmp_path, views, parts=lone)
+    else:
+        written(tmp_path, format, views)
+    before = load_scene(tmp_path)
+    tests = [before.image_names[index] for index in before.indices("test").tolist()]
+    gone = [views.names[index] for index in (1, 2, 5, 8)]
+    for name in gone:
+        (tmp_path / name).unlink()
+    with pytest.warns(UserWarning, match="4 of 12 pictures are missing"):
+        after = load_scene(tmp_path)
+    assert [after.image_names[index] for index in after.indices("test").tolist()] == [
+        name for name in tests if name not in gone
+    ]
+    (tmp_path / views.names[0]).unlink()
+    with (
+        pytest.warns(UserWarning, match="5 of 12 pictures are missing"),
+        pytest.raises(
+            InputError, match=r"(eighth picture|tenth of the frames) is .* all of those are missing"
+        ),
+    ):
+        load_scene(tmp_path)
+
+
+def test_a_picture_that_is_listed_twice_is_in_one_split(tmp_path: Path) -> None:
+    write_nerfstudio(tmp_path, square_views())
+    file = tmp_path / "transforms.json"
+    value = json.loads(file.read_text())
+    value["frames"] += [dict(value["frames"][index]) for index in (0, 8, 3)]
+    file.write_text(json.dumps(value))
+    scene = load_scene(tmp_path)
+    names = {
+        split: {scene.image_names[index] for index in scene.indices(split).tolist()}
+        for split in ("train", "test")
+    }
+    assert not names["train"] & names["test"]
+    assert len(names["test"]) == 2
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -53,8 +53,8 @@ class Fit:
     densification: DensificationName | None = None
     """How Gaussians are added and removed: by gradients, as in 3DGS, or by MCMC; by default as in the preset."""
     settings: Settings = None
-    size: int | None = None
-    """Resize images so that their longer side has this many pixels; by default they keep their size."""
+    size: int | Literal["full"] | None = None
+    """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default, 1600."""
     masks: Masks = "object"
     """What masks leave out: background (object), of no account in losses and scores (ignore); or do not read them."""
     model: Path | None = None
@@ -112,7 +112,7 @@ class Fit:
         config = FitRunConfig(
             scene=self.scene,
             autoencoder=autoencoder,
-            size=self.size,
+            size=self._size(reading, out),
             seconds=self.seconds,
             fit=self.config,
             reading=None if reading == Reading() else reading,
@@ -123,6 +123,13 @@ class Fit:
         )
         report = write_run_report((run,), title=name, command=command_line())
         print(json_format.dumps(_results(out, report)) if self.json else report)
+
+    def _size(self, reading: Reading, out: Path) -> int | None:
+        from latentfields.latent_nerf.fit import usual_size
+
+        if self.size is None:
+            return usual_size(self.scene, reading, out)
+        return None if self.size == "full" else self.size
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -22,7 +23,7 @@ from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
-from latentfields.scenes.load import load_scene
+from latentfields.scenes.load import largest_picture, load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
@@ -32,6 +33,8 @@ from latentfields.training.runs import claim_run, is_claimed, read_run, require_
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
 
+USUAL_SIDE = 1600
+"""Pixels; larger photographs are shrunk unless their size is asked for, as those who made 3DGS do, too."""
 SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
@@ -127,6 +130,25 @@ def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
         return config
     steps = config.fit.with_steps(supervision=begun.supervision.steps, alignment=begun.alignment.steps)
     return replace(config, fit=steps)
+
+
+def usual_size(scene: Path, reading: Reading, out: Path) -> int | None:
+    """The longer side, in pixels, of images that are fitted where nothing else is asked for; None as they are stored.
+
+    That of the run that was begun in `out`, and at most `USUAL_SIDE` otherwise: a warning says so. Raises InputError
+    when the scene cannot be read.
+    """
+    if is_claimed(out):
+        return read_run(FitRunConfig, out).size
+    width, height = largest_picture(scene, reading)
+    if max(width, height) <= USUAL_SIDE:
+        return None
+    warnings.warn(
+        f"{scene}: its pictures, of up to {width}x{height} pixels, are shrunk to {USUAL_SIDE} along their longer side; "
+        "the size full keeps them",
+        stacklevel=2,
+    )
+    return USUAL_SIDE
 
 
 def is_finished(out: Path) -> bool:

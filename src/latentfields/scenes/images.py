@@ -67,7 +67,9 @@ def read_image(path: Path, *, reduction: int = 1, upright: bool = False) -> Pixe
         reduction //= _draft(image, reduction, whole=upright)
         turned = ImageOps.exif_transpose(image) if upright else image
         has_alpha = turned.mode in _ALPHA_MODES or "transparency" in turned.info
-        return np.array(_reduced(turned.convert("RGBA" if has_alpha else "RGB"), reduction))
+        mode = "RGBA" if has_alpha else "RGB"
+        # Even to its own mode a picture is converted as a copy, and copies of photographs are large.
+        return np.array(_reduced(turned if turned.mode == mode else turned.convert(mode), reduction))
 
 
 def read_mask(path: Path, *, reduction: int = 1) -> Pixels:

@@ -102,7 +102,7 @@ class Scene:
         window = (..., slice(top, top + new_height), slice(left, left + new_width))
         return replace(
             self,
-            pixels=self.pixels[window].contiguous(),
+            pixels=self.pixels[window],
             alpha=None if self.alpha is None else self.alpha[window].contiguous(),
             ignored=None if self.ignored is None else self.ignored[window].contiguous(),
             depth=None if self.depth is None else self.depth[window].contiguous(),

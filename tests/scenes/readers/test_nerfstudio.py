@@ -125,6 +125,21 @@ def test_a_missing_picture_moves_no_other_to_another_listed_split(folder: Path) 
     }
 
 
+@pytest.mark.parametrize(("split", "message"), [("test", "test"), ("train", "train"), ("val", "val")])
+def test_a_list_whose_pictures_are_all_missing(folder: Path, split: str, message: str) -> None:
+    names = sphere_views().names
+    lists = {"train": names[:6], "test": names[6:11]} if split != "val" else {"train": names[:6]}
+    lists[split] = names[8:10] if split != "train" else names[:4]
+    set_top(folder, **{f"{split}_filenames": list(part) for split, part in lists.items()})
+    for name in lists[split]:
+        (folder / name).unlink()
+    with (
+        pytest.warns(UserWarning, match="of 12 pictures are missing"),
+        pytest.raises(InputError, match=f"{message}_filenames: all of its pictures are missing"),
+    ):
+        read_nerfstudio(folder)
+
+
 def test_listed_validation_views_stand_in_for_test_views(folder: Path) -> None:
     names = sphere_views().names
     set_top(folder, train_filenames=list(names[:5]), val_filenames=[names[6]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -14,8 +15,7 @@ from PIL import Image
 
 from helpers.layouts import LAYOUTS
 from latentfields.scenes.load import load_scene
-from latentfields.scenes.readers import pixel_cache
-from latentfields.scenes.readers.decoding import Decoded
+from latentfields.scenes.readers import decoding, pixel_cache
 from latentfields.scenes.scene import Scene
 
 
@@ -31,13 +31,14 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     monkeypatch.setattr(pixel_cache, "WORTHWHILE_PIXELS", 1000)
     monkeypatch.setattr(pixel_cache, "_SETTLED_SECONDS", -1.0)
     decoded: list[bool] = []
-    read = pixel_cache.read_pixels
+    decode = decoding.decode_views
 
-    def counted(*arguments: object, ignore: bool) -> Decoded:
+    def counted(*arguments: object, ignore: bool) -> object:
         decoded.append(ignore)
-        return read(*arguments, ignore=ignore)  # type: ignore[arg-type]
+        return decode(*arguments, ignore=ignore)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pixel_cache, "read_pixels", counted)
+    for module in (decoding, pixel_cache):
+        monkeypatch.setattr(module, "decode_views", counted)
     return decoded
 
 
@@ -135,6 +136,8 @@ def test_damaged_entries_are_written_again(
 ) -> None:
     first = load_scene(folder, max_size=8)
     (entry,) = entries(tmp_path)
+    # Not in place: the first scene looks at what was there.
+    entry.unlink()
     entry.write_bytes(damage)
     assert same(first, load_scene(folder, max_size=8))
     assert same(first, load_scene(folder, max_size=8))
@@ -144,25 +147,26 @@ def test_damaged_entries_are_written_again(
 def test_the_ones_not_used_for_longest_make_room(
     folder: Path, tmp_path: Path, reads: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_scene(folder, max_size=8)
-    (entry,) = entries(tmp_path)
-    left = entry.with_name(".of-a-killed-process.tmp")
+    for size in (6, 7, 8):
+        load_scene(folder, max_size=size)
+    by_size = {entry.stat().st_size: entry for entry in entries(tmp_path)}
+    small, middle, large = (by_size[size] for size in sorted(by_size))
+    left = small.with_name(".of-a-killed-process.tmp")
     left.write_bytes(b"half")
-    os.utime(left, (0, 0))
-    other = folder.rename(folder.with_name("moved"))
-    monkeypatch.setattr(pixel_cache, "MAX_BYTES", 5 * entry.stat().st_size // 2)
-    load_scene(other, max_size=8)
-    old = time.time() - 100
-    for age, file in enumerate(entries(tmp_path)):
-        os.utime(file, (old - age, old - age))
-    # The older one is used again, so that the younger one has to go.
-    used = entries(tmp_path)[1]
-    again = other if used != entry else other.rename(folder)
-    load_scene(again, max_size=8)
-    load_scene(again, max_size=7)
-    assert len(entries(tmp_path)) == 2
-    assert used in entries(tmp_path)
+    now = time.time()
+    for days, path in ((3, small), (2, middle), (0, large), (2, left)):
+        os.utime(path, (now - days * 86500, now - days * 86500))
+    load_scene(folder, max_size=6)
+    # Enough for another one of five bytes a pixel if one of those goes: the one that was not used again.
+    monkeypatch.setattr(pixel_cache, "MAX_BYTES", sum(by_size) + 5 * 12 * 81 - 1)
+    load_scene(folder, max_size=9)
+    assert small in entries(tmp_path)
+    assert middle not in entries(tmp_path)
+    assert len(entries(tmp_path)) == 3
     assert not left.exists()
+    # All that are left were used today.
+    assert load_scene(folder, max_size=10).size == (10, 10)
+    assert len(entries(tmp_path)) == 3
 
 
 def test_nothing_is_kept_where_nothing_shall_be(
@@ -175,6 +179,44 @@ def test_nothing_is_kept_where_nothing_shall_be(
     monkeypatch.delenv(pixel_cache.CACHE_VARIABLE)
     load_scene(folder, max_size=8)
     assert entries(tmp_path)[0].parent == tmp_path / "cache" / "latentfields" / "pictures"
+
+
+def test_what_changes_while_it_is_read_is_not_kept(
+    folder: Path, tmp_path: Path, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = pixel_cache._write_entry
+
+    def slowly(path: Path, *arguments: object, ignore: bool) -> None:
+        write(path, *arguments, ignore=ignore)  # type: ignore[arg-type]
+        overwritten(folder)
+
+    monkeypatch.setattr(pixel_cache, "_write_entry", slowly)
+    scene = load_scene(folder, max_size=8)
+    assert not entries(tmp_path)
+    assert len(reads) == 2
+    monkeypatch.setattr(pixel_cache, "_write_entry", write)
+    assert same(scene, load_scene(folder, max_size=8))
+
+
+def test_a_full_disk_costs_no_fit(
+    folder: Path, tmp_path: Path, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("numpy.save", full)
+    with pytest.warns(UserWarning, match="pictures: shrunk pictures are not kept .*No space left"):
+        assert load_scene(folder, max_size=8).size == (8, 8)
+    assert not list((tmp_path / "cache" / "pictures").iterdir())
+
+
+def test_pictures_take_no_memory_before_they_are_looked_at(folder: Path, reads: list[bool]) -> None:
+    pixels = [load_scene(folder, max_size=8).pixels for _ in range(2)]
+    assert all(isinstance(part.numpy().base, np.memmap) for part in pixels)
+    # And whoever changes them changes them for himself.
+    pixels[0].zero_()
+    assert pixels[1].any()
+    assert load_scene(folder, max_size=8).pixels.any()
 
 
 def test_a_place_that_cannot_be_written_is_said(folder: Path, tmp_path: Path, reads: list[bool]) -> None:

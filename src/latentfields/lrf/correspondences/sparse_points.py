@@ -21,10 +21,10 @@ from latentfields.lrf.correspondences.files import PointPair, SceneCorrespondenc
 from latentfields.lrf.correspondences.pose_error import unit_spread
 from latentfields.scenes.readers.capture import (
     Lens,
-    every_eighth,
     existing_picture,
     fitted_lens,
-    present_views,
+    is_eighth,
+    listed_views,
 )
 from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER, chosen_model
 from latentfields.scenes.readers.colmap.tracks import TrackedImage, read_tracks
@@ -37,14 +37,20 @@ def colmap_correspondences(folder: Path, options: CorrespondenceConfig) -> Scene
     Raises InputError when the model is missing, damaged or has no points, and for a single view.
     """
     model = chosen_model(folder)
-    # The split is the reader's: of the pictures that are there, by name.
-    images = present_views(
-        model, read_tracks(model), lambda image: _on_pictures(image, folder / IMAGE_FOLDER, source=model)
-    )
-    images.sort(key=lambda image: image.name)
-    train = every_eighth(model, len(images))["train"]
+    # The split is the reader's.
+    listing = listed_views(
+        model,
+        read_tracks(model),
+        lambda image: _on_pictures(image, folder / IMAGE_FOLDER, source=model),
+        name=lambda image: image.name,
+    ).by_name()
+    train = [
+        image
+        for image, position in zip(listing.views, listing.positions, strict=True)
+        if not is_eighth(position)
+    ]
     return correspondences_of_tracks(
-        [images[index] for index in train],
+        train,
         scene=folder,
         images=folder / IMAGE_FOLDER,
         min_points=options.min_points,

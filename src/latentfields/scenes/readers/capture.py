@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import os
+import posixpath
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -345,44 +346,102 @@ def existing_picture(
         raise MissingPicture(source, error.problem) from None
 
 
+class Named(Protocol):
+    """Something with the name of a picture."""
+
+    @property
+    def name(self) -> str:
+        """Relative to a folder of the data set, with forward slashes."""
+        ...
+
+
 Record = TypeVar("Record")
-View = TypeVar("View")
+View = TypeVar("View", bound=Named)
 
 
-def present_views(source: Path, records: Sequence[Record], read: Callable[[Record], View]) -> list[View]:
+@dataclass(frozen=True)
+class Listing(Generic[View]):
+    """The pictures that a data set lists, whether they are there or not."""
+
+    entries: Sequence[tuple[str, View | None]]
+    """Name and view, None where the picture is missing."""
+
+    @property
+    def views(self) -> list[View]:
+        """Those that are there."""
+        return [view for _, view in self.entries if view is not None]
+
+    def by_name(self) -> Listing[View]:
+        """The same, ordered by name."""
+        return Listing(sorted(self.entries, key=lambda entry: entry[0]))
+
+    @property
+    def positions(self) -> list[int]:
+        """The position of every view among all that are listed, from 0; that of the first of those with one name."""
+        distinct = {name: index for index, name in enumerate(dict.fromkeys(name for name, _ in self.entries))}
+        return [distinct[name] for name, view in self.entries if view is not None]
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self.entries})
+
+
+def listed_views(
+    source: Path, records: Sequence[Record], read: Callable[[Record], View], *, name: Callable[[Record], str]
+) -> Listing[View]:
     """Read the records whose pictures are there, in order; a warning counts the others.
 
-    `read` raises MissingPicture of the others; what it warns of in many views is said once. Raises InputError, naming
-    the first one, when more than half of the pictures are missing, or all but one.
+    `read` raises MissingPicture of the others, whose name in the folder is `name`; what it warns of in many views is
+    said once. Raises InputError, naming the first one, when more than half of the pictures are missing, or all but one.
     """
-    views: list[View] = []
+    entries: list[tuple[str, View | None]] = []
     missing: list[MissingPicture] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for record in records:
             try:
-                views.append(read(record))
+                view = read(record)
             except MissingPicture as error:
                 missing.append(error)
+                entries.append((posixpath.normpath(name(record).replace("\\", "/")), None))
+            else:
+                entries.append((view.name, view))
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         warnings.warn(text, stacklevel=2)
     if missing:
         counted = f"{len(missing)} of {len(records)} pictures are missing"
-        if 2 * len(missing) > len(records) or len(views) < 2:
+        if 2 * len(missing) > len(records) or len(records) - len(missing) < 2:
             raise InputError(source, f"{missing[0].problem}; {counted}")
         warnings.warn(f"{source}: {counted} and left out, the first: {missing[0].problem}", stacklevel=2)
-    return views
+    return Listing(entries)
 
 
-def every_eighth(source: Path, count: int) -> dict[str, list[int]]:
+def every_eighth(source: Path, count: int, *, positions: Sequence[int] | None = None) -> dict[str, list[int]]:
     """Splits for `count` views in order: views 0, 8, 16, ... are "test", the others "train".
 
-    Raises InputError, naming `source`, when that leaves no training view.
+    `positions` are where they are in a list with others that are missing: none moves to another split because of those.
+    Raises InputError, naming `source`, when that leaves no view of either.
     """
     if count < 2:
         raise InputError(source, f"expected at least 2 images to split into train and test, got {count}")
-    return {
-        "train": [index for index in range(count) if index % 8],
-        "val": [],
-        "test": list(range(0, count, 8)),
-    }
+    positions = range(count) if positions is None else positions
+    return by_position(source, [is_eighth(position) for position in positions], "every eighth picture")
+
+
+def is_eighth(position: int) -> bool:
+    """True for the positions of test views where every eighth is one."""
+    return position % 8 == 0
+
+
+def by_position(source: Path, tests: Sequence[bool], which: str) -> dict[str, list[int]]:
+    """Splits "test" of the views that `tests` says, `which` in words, and "train" of the others.
+
+    Raises InputError, naming `source`, when one of them is empty.
+    """
+    splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    for index, test in enumerate(tests):
+        splits["test" if test else "train"].append(index)
+    if not splits["test"]:
+        raise InputError(source, f"{which} is a test view, but all of those are missing")
+    if not splits["train"]:
+        raise InputError(source, f"{which} is a test view, but all others are missing")
+    return splits

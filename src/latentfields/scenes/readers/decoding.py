@@ -18,7 +18,13 @@ from latentfields.progress import progress_bar
 from latentfields.scenes.depth_files import read_depth
 from latentfields.scenes.images import open_picture, quiet_decoding, read_image, read_mask
 from latentfields.scenes.readers.capture import PINHOLE, Capture, DepthFile, Lens, PosedImage
-from latentfields.scenes.readers.undistort import blank_border, distorted_positions, sampled, undistort
+from latentfields.scenes.readers.undistort import (
+    blank_border,
+    distorted_pixels,
+    distorted_positions,
+    sampled,
+    undistort,
+)
 from latentfields.scenes.resampling import area_averaged, resample, resize
 
 MAX_SCENE_BYTES = 64 * 2**30
@@ -146,14 +152,25 @@ class Decoded:
 
 
 def read_pixels(capture: Capture, plan: PixelPlan, *, ignore: bool = False) -> Decoded:
-    """The pictures of a capture.
+    """The pictures of a capture, as `decode_views` reads them."""
+    pixels = torch.empty(len(capture.views), 3, plan.height, plan.width, dtype=torch.uint8)
 
-    Masks take the place of the alpha channel; with `ignore` what they leave out is of no account instead. Raises
-    InputError when a picture or a mask cannot be decoded or has another size than its view, and when a mask leaves out
-    the whole of it.
+    def keep(index: int, colors: Tensor) -> None:
+        pixels[index] = colors
+
+    alpha, ignored = decode_views(capture, plan, keep, ignore=ignore)
+    return Decoded(pixels, alpha, ignored)
+
+
+def decode_views(
+    capture: Capture, plan: PixelPlan, keep: Callable[[int, Tensor], None], *, ignore: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Read the pictures of a capture: `keep` gets index and colours (3, H, W) uint8 of each, in any order, in threads.
+
+    Returns alpha and what is ignored, as in `Decoded`. Masks take the place of the alpha channel; with `ignore` what
+    they leave out is of no account instead. Raises InputError when a picture or a mask cannot be decoded or has another
+    size than its view, and when a mask leaves out the whole of it.
     """
-    count = len(capture.views)
-    pixels = torch.empty(count, 3, plan.height, plan.width, dtype=torch.uint8)
     # Of most captures every view is opaque, and complete: planes that say so are not kept.
     alphas: dict[int, Tensor] = {}
     left_out: dict[int, Tensor] = {}
@@ -170,18 +187,19 @@ def read_pixels(capture: Capture, plan: PixelPlan, *, ignore: bool = False) -> D
             left_out[index] = without
         if alpha is not None and int(alpha.min()) < 255:
             alphas[index] = alpha
-        pixels[index] = colors
+        keep(index, colors)
 
     _in_threads(read, [_decoding_bytes(view, plan, index) for index, view in enumerate(capture.views)])
-    return Decoded(pixels, alpha=_filled(alphas, pixels, 255), ignored=_filled(left_out, pixels, False))
+    count = len(capture.views)
+    return _filled(alphas, count, 255), _filled(left_out, count, False)
 
 
-def _filled(planes: dict[int, Tensor], pixels: Tensor, elsewhere: int | bool) -> Tensor | None:
-    """Planes (1, H, W) of some of the views of `pixels` for all of them; None when there is none. Takes them away."""
+def _filled(planes: dict[int, Tensor], count: int, elsewhere: int | bool) -> Tensor | None:
+    """Planes (1, H, W) of some of so many views for all of them; None when there is none. Takes them away."""
     if not planes:
         return None
     some = next(iter(planes.values()))
-    whole = torch.full((len(pixels), *some.shape), elsewhere, dtype=some.dtype)
+    whole = torch.full((count, *some.shape), elsewhere, dtype=some.dtype)
     while planes:
         index, plane = planes.popitem()
         whole[index] = plane
@@ -273,7 +291,8 @@ def _brought(
             lambda planes: area_averaged(sampled(planes, positions), width=plan.width, height=plan.height),
         )
     if lens.distortion != PINHOLE:
-        pixels, alpha = resample(pixels, alpha, lambda planes: undistort(planes, lens))
+        stored = distorted_pixels(lens)
+        pixels, alpha = resample(pixels, alpha, lambda planes: sampled(planes, stored))
     pixels, alpha = _cropped(pixels, window), None if alpha is None else _cropped(alpha, window)
     if plan.resizes(index):
         pixels, alpha = resize(pixels, alpha, width=plan.width, height=plan.height)

@@ -10,12 +10,12 @@ from latentfields.scenes.readers.capture import (
     PosedImage,
     every_eighth,
     existing_file,
+    listed_views,
     path_inside,
-    present_views,
 )
 from latentfields.scenes.readers.json_fields import JsonObject, read_json
 from latentfields.scenes.readers.point_cloud import read_ply
-from latentfields.scenes.readers.transforms_json import read_frame
+from latentfields.scenes.readers.transforms_json import listed_name, read_frame
 
 FILE = "transforms.json"
 
@@ -30,19 +30,20 @@ def read_nerfstudio(folder: Path, *, follow_links: bool = False) -> Capture:
     """
     meta = read_json(folder / FILE)
     frames = meta.objects("frames")
-    views = present_views(
+    listing = listed_views(
         meta.source,
         frames,
         lambda frame: read_frame(folder, frame, axes="opengl", follow_links=follow_links),
-    )
-    views.sort(key=lambda view: view.name)
+        name=listed_name,
+    ).by_name()
+    views = listing.views
     points = colors = None
     if "ply_file_path" in meta:
         field = "ply_file_path"
         name = meta.text(field)
         points, colors = read_ply(existing_file(folder, meta.source, field, name, follow_links=follow_links))
     listed = _listed_splits(folder, meta, frames, views, follow_links=follow_links)
-    splits = listed or every_eighth(meta.source, len(views))
+    splits = listed or every_eighth(meta.source, len(views), positions=listing.positions)
     return Capture(folder=folder, views=views, splits=splits, points=points, point_colors=colors)
 
 
@@ -74,5 +75,12 @@ def _listed_splits(
     splits["test"] = splits["test"] or splits["val"]
     for split in ("train", "test"):
         if not splits[split]:
-            raise meta.fail(f"{split}_filenames", "expected a list of texts, got nothing")
+            field = f"{split}_filenames"
+            if split == "test" and field not in meta and "val_filenames" in meta:
+                field = "val_filenames"
+            some = field in meta and meta.texts(field)
+            raise meta.fail(
+                field,
+                "all of its pictures are missing" if some else "expected a list of texts, got nothing",
+            )
     return splits

@@ -1,22 +1,27 @@
 """Photographs that were shrunk, kept for the next time: decoding them is most of the time that a capture takes to read.
 
 They are kept in the user's cache folder, for every command that reads the same files the same way. An entry's name is
-a hash of all that its pixels depend on; of files that is what the system says of them. Entries that were not used for
-the longest time are removed when all take more than `MAX_BYTES`.
+a hash of all that its pixels depend on; of files that is what the system says of them. All take at most `MAX_BYTES`:
+those that were not used for the longest time make room.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import threading
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import PIL
 import torch
 from torch import Tensor
@@ -24,7 +29,7 @@ from torch import Tensor
 import latentfields
 from latentfields.files import replacing
 from latentfields.scenes.readers.capture import Capture, PosedImage
-from latentfields.scenes.readers.decoding import Decoded, PixelPlan, read_pixels
+from latentfields.scenes.readers.decoding import Decoded, PixelPlan, decode_views, read_pixels
 
 CACHE_VARIABLE = "LATENTFIELDS_CACHE"
 """Environment variable with the folder to keep things in; empty: nothing is kept."""
@@ -36,14 +41,18 @@ _SHRUNK = 4
 """Nor are those whose stored pixels are fewer than so many times the scene's."""
 _SETTLED_SECONDS = 2.0
 """A file that changed less long ago may change again without a trace: clocks of file systems are coarse."""
-_ABANDONED_SECONDS = 86400.0
-"""Half-written entries that are older were left by processes that were killed."""
+_IN_USE_SECONDS = 86400.0
+"""Entries that were used less long ago are not removed; half-written ones that are older were left by processes that
+were killed."""
 _VERSION = 1
 """To be raised when the same files give other pixels."""
 
 
 def cached_pixels(capture: Capture, plan: PixelPlan, *, ignore: bool) -> Decoded:
-    """As `read_pixels`, from the cache where it has the same files read the same way; large captures are put there."""
+    """As `read_pixels`, from the cache where it has the same files read the same way; large captures are put there.
+
+    What is in the cache takes no memory until it is looked at, and then as much as the system has to spare.
+    """
     folder = _folder()
     if folder is None or not _is_worthwhile(capture, plan):
         return read_pixels(capture, plan, ignore=ignore)
@@ -51,13 +60,26 @@ def cached_pixels(capture: Capture, plan: PixelPlan, *, ignore: bool) -> Decoded
     files = _files_of(capture.views)
     entry = folder / f"{_key(capture, plan, files, ignore=ignore)}.npy"
     kept = _read_entry(entry, len(capture.views), plan)
-    if kept is not None:
-        return kept
-    decoded = read_pixels(capture, plan, ignore=ignore)
-    unchanged = files == _files_of(capture.views)
-    if unchanged and began - _last_change(files) > _SETTLED_SECONDS:
-        _write_entry(entry, decoded)
-    return decoded
+    settled = began - _last_change(files) > _SETTLED_SECONDS
+    if kept is None and settled and _has_room(folder, _bytes(capture, plan)):
+        try:
+            entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with replacing(entry, durable=True) as temporary:
+                _write_entry(temporary, capture, plan, ignore=ignore)
+                if files != _files_of(capture.views):
+                    raise _ChangedMeanwhile
+            kept = _read_entry(entry, len(capture.views), plan)
+        except _ChangedMeanwhile:
+            pass
+        except OSError as error:
+            warnings.warn(
+                f"{folder}: shrunk pictures are not kept for the next time ({error.strerror})", stacklevel=2
+            )
+    return read_pixels(capture, plan, ignore=ignore) if kept is None else kept
+
+
+class _ChangedMeanwhile(Exception):
+    """Files of a capture changed while they were read."""
 
 
 def _folder() -> Path | None:
@@ -76,8 +98,12 @@ def _folder() -> Path | None:
 def _is_worthwhile(capture: Capture, plan: PixelPlan) -> bool:
     stored = sum(view.lens.width * view.lens.height for view in capture.views)
     shown = len(capture.views) * plan.width * plan.height
-    # Three bytes a pixel, one more each of alpha and of what is ignored.
-    return stored >= max(WORTHWHILE_PIXELS, _SHRUNK * shown) and 5 * shown <= MAX_BYTES // 2
+    return stored >= max(WORTHWHILE_PIXELS, _SHRUNK * shown) and _bytes(capture, plan) <= MAX_BYTES // 2
+
+
+def _bytes(capture: Capture, plan: PixelPlan) -> int:
+    """What an entry takes at most: three bytes a pixel, one more each of alpha and of what is ignored."""
+    return 5 * len(capture.views) * plan.width * plan.height
 
 
 FileState = tuple[str, int, int, int, int]
@@ -122,14 +148,13 @@ def _key(capture: Capture, plan: PixelPlan, files: Sequence[FileState], *, ignor
 
 def _read_entry(entry: Path, views: int, plan: PixelPlan) -> Decoded | None:
     """What is kept in an entry, or None when there is nothing that fits; it counts as used then."""
+    shape = (plan.height, plan.width)
     try:
         with entry.open("rb") as file:
-            pixels, alpha, ignored = (torch.from_numpy(np.load(file, allow_pickle=False)) for _ in range(3))
+            pixels = torch.from_numpy(_mapped(file, (views, 3, *shape)))
+            alpha, ignored = (torch.from_numpy(np.load(file, allow_pickle=False)) for _ in range(2))
         os.utime(entry)
     except (OSError, ValueError, EOFError):
-        return None
-    shape = (plan.height, plan.width)
-    if pixels.shape != (views, 3, *shape) or pixels.dtype != torch.uint8:
         return None
     for planes, dtype in ((alpha, torch.uint8), (ignored, torch.bool)):
         if planes.shape not in ((0,), (views, 1, *shape)) or planes.dtype != dtype:
@@ -137,45 +162,68 @@ def _read_entry(entry: Path, views: int, plan: PixelPlan) -> Decoded | None:
     return Decoded(pixels, alpha=_or_none(alpha), ignored=_or_none(ignored))
 
 
+def _mapped(file: BinaryIO, expected: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """The array that begins here, read from the file where and when it is looked at; then the file is behind it.
+
+    Raises ValueError or EOFError when it is another one.
+    """
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if shape != expected or dtype != np.uint8:
+        raise ValueError
+    # What is written to the array stays in memory.
+    start = file.tell()
+    array = np.memmap(file, dtype=np.uint8, mode="c", offset=start, shape=shape)
+    file.seek(start + array.nbytes)
+    return array
+
+
 def _or_none(planes: Tensor) -> Tensor | None:
     return planes if len(planes) else None
 
 
-def _write_entry(entry: Path, decoded: Decoded) -> None:
-    """Keep an entry, and remove others where that makes too much. Where it cannot be written a warning says so."""
-    none = torch.empty(0)
-    planes = (
-        decoded.pixels,
-        none.to(torch.uint8) if decoded.alpha is None else decoded.alpha,
-        none.to(torch.bool) if decoded.ignored is None else decoded.ignored,
-    )
-    try:
-        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with replacing(entry, durable=True) as temporary, temporary.open("wb") as file:
-            for plane in planes:
-                np.save(file, plane.numpy(), allow_pickle=False)
-        _make_room(entry.parent)
-    except OSError as error:
-        warnings.warn(
-            f"{entry.parent}: shrunk pictures are not kept for the next time ({error.strerror})", stacklevel=2
-        )
+def _write_entry(path: Path, capture: Capture, plan: PixelPlan, *, ignore: bool) -> None:
+    """Decode a capture into a file, a few pictures in memory at a time. Raises OSError when it cannot be written."""
+    shape = (len(capture.views), 3, plan.height, plan.width)
+    picture = 3 * plan.height * plan.width
+    lock = threading.Lock()
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+
+        def keep(index: int, colors: Tensor) -> None:
+            with lock:
+                file.seek(start + index * picture)
+                file.write(colors.contiguous().numpy().data)
+
+        alpha, ignored = decode_views(capture, plan, keep, ignore=ignore)
+        file.seek(start + len(capture.views) * picture)
+        for planes, dtype in ((alpha, np.uint8), (ignored, np.bool_)):
+            np.save(file, np.empty(0, dtype) if planes is None else planes.numpy(), allow_pickle=False)
 
 
-def _make_room(folder: Path) -> None:
-    """Remove what processes that were killed left, then entries, those first that were not used for longest."""
+def _has_room(folder: Path, needed: int) -> bool:
+    """True when so many bytes may be added, once others are removed: what processes that were killed left, and those
+    entries that were not used for longest. Ones that were used lately stay: they may be looked at.
+    """
     entries: list[tuple[float, int, Path]] = []
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         try:
             state = path.stat()
+            old = time.time() - state.st_mtime > _IN_USE_SECONDS
             if path.suffix == ".npy":
-                entries.append((state.st_mtime, state.st_size, path))
-            elif path.suffix == ".tmp" and time.time() - state.st_mtime > _ABANDONED_SECONDS:
+                entries.append((state.st_mtime if old else math.inf, state.st_size, path))
+            elif path.suffix == ".tmp" and old:
                 path.unlink()
-        except FileNotFoundError:  # Another process has removed it.
+        except OSError:  # Another process has removed it, or uses it.
             continue
-    left = sum(size for _, size, _ in entries)
-    for _, size, path in sorted(entries):
-        if left <= MAX_BYTES:
+    left = sum(size for _, size, _ in entries) + needed
+    for used, size, path in sorted(entries):
+        if left <= MAX_BYTES or used == math.inf:
             break
-        path.unlink(missing_ok=True)
-        left -= size
+        with suppress(OSError):
+            path.unlink()
+            left -= size
+    return left <= MAX_BYTES

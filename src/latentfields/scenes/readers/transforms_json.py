@@ -55,6 +55,11 @@ def read_frame(
     )
 
 
+def listed_name(frame: JsonObject) -> str:
+    """What a frame calls its picture."""
+    return frame.text("file_path")
+
+
 def read_lens(frame: JsonObject, image: Path) -> tuple[Lens, bool]:
     """Intrinsics of a frame: fl_x, fl_y, cx, cy, w, h, or camera_angle_x (radians), and lens coefficients.
 

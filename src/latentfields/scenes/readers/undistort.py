@@ -141,7 +141,8 @@ def blank_border(lens: Lens, *, source: Path) -> int:
 
 def _spread(indices: Tensor) -> Tensor:
     """Every so many indices, and the last two."""
-    return torch.cat([indices[:-2:_FRAME], indices[-2:]]).unique()
+    spread: Tensor = torch.cat([indices[:-2:_FRAME], indices[-2:]]).unique()
+    return spread
 
 
 def _frame(indices: Tensor, border: int) -> tuple[Tensor, Tensor]:

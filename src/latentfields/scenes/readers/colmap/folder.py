@@ -21,7 +21,7 @@ from latentfields.scenes.readers.capture import (
     existing_file,
     existing_picture,
     fitted_lens,
-    present_views,
+    listed_views,
     rigid_pose,
 )
 from latentfields.scenes.readers.colmap import binary as colmap_binary
@@ -117,14 +117,17 @@ def read_colmap(folder: Path, *, model: Path | None = None, follow_links: bool =
     )
     if not images:
         raise InputError(files[1], "has no registered images")
-    views = present_views(
-        files[1], images, lambda image: _posed(folder, files[1], image, cameras, follow_links=follow_links)
-    )
-    views.sort(key=lambda view: view.name)
+    listing = listed_views(
+        files[1],
+        images,
+        lambda image: _posed(folder, files[1], image, cameras, follow_links=follow_links),
+        name=lambda image: f"{IMAGE_FOLDER}/{image.name}",
+    ).by_name()
+    views = listing.views
     return Capture(
         folder=folder,
         views=views,
-        splits=every_eighth(files[1], len(views)),
+        splits=every_eighth(files[1], len(views), positions=listing.positions),
         points=points.positions,
         point_colors=points.colors,
     )
