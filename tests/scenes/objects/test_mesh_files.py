@@ -246,6 +246,7 @@ def test_several_materials_of_an_obj_and_options_of_their_textures(tmp_path: Pat
     assert sorted(textured) == [False, True]
     number = textured.index(True)
     assert mesh.materials[1 - number].color == (1, 0, 0, 1)
+    assert mesh.materials[number].wraps == ("clamp", "clamp")
     (face,) = mesh.faces[mesh.material_of_face == number]
     np.testing.assert_allclose(mesh.uv[face], mesh.vertices[face][:, :2] * [2, 3] + [0.5, 0.25])
 

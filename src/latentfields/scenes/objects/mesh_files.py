@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -272,14 +272,17 @@ def _libraries(path: Path, textures: TextureReader) -> Iterator[Path]:
 
 
 def _obj_material(fields: dict[str, str], textures: TextureReader) -> _ObjMaterial:
-    texture, options = None, dict[str, tuple[float, float]]()
+    texture, options, flags = None, dict[str, tuple[float, float]](), set[str]()
     if "map_kd" in fields:
-        name, options = _map_options(fields["map_kd"])
+        name, options, flags = _map_options(fields["map_kd"])
         texture = textures.from_file(name)
     if texture is not None:
         # A texture takes the place of the diffuse colour, which exporters often leave black.
         scale, offset = options.get("s", (1.0, 1.0)), options.get("o", (0.0, 0.0))
-        return _ObjMaterial(_textured(texture), scale, offset)
+        material = _textured(texture)
+        if "clamp" in flags:
+            material = replace(material, wraps=("clamp", "clamp"))
+        return _ObjMaterial(material, scale, offset)
     try:
         color = np.array([float(value) for value in fields["kd"].split()[:3]])
     except (KeyError, ValueError):
@@ -288,16 +291,19 @@ def _obj_material(fields: dict[str, str], textures: TextureReader) -> _ObjMateri
     return _ObjMaterial(Material(color=(red, green, blue, 1.0)))
 
 
-def _map_options(text: str) -> tuple[str, dict[str, tuple[float, float]]]:
-    """The file name of a texture in an MTL file, and the pairs of numbers of the options before it."""
+def _map_options(text: str) -> tuple[str, dict[str, tuple[float, float]], set[str]]:
+    """The file name of a texture in an MTL file, the pairs of numbers of the options before it, and which are on."""
     options: dict[str, tuple[float, float]] = {}
+    flags: set[str] = set()
     while option := re.match(r"-(\w+)((?:\s+(?:on|off|[-+.\d][-+.\deE]*)(?=\s))*)\s+(?=\S)", text):
         values = [float(value) for value in option[2].split() if value not in ("on", "off")]
         if values:
             second = values[1] if len(values) > 1 else (1.0 if option[1] == "s" else 0.0)
             options[option[1]] = (values[0], second)
+        if "on" in option[2].split():
+            flags.add(option[1])
         text = text[option.end() :]
-    return text.strip().strip('"'), options
+    return text.strip().strip('"'), options, flags
 
 
 def _textured(texture: NDArray[np.uint8]) -> Material:
