@@ -14,15 +14,15 @@ from latentfields.lrf.correspondences.files import SceneCorrespondences
 from latentfields.lrf.correspondences.sparse_points import correspondences_of_tracks
 from latentfields.scenes.images import image_size
 from latentfields.scenes.load import find_reader, is_scene
-from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER
+from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDERS
 from latentfields.scenes.readers.colmap.tracks import read_tracks
 
 _SEED = 0
 
 
 def picture_folder(folder: Path) -> Path | None:
-    """The folder of plain images: images/ or the folder itself; None where there are none."""
-    for candidate in (folder / IMAGE_FOLDER, folder):
+    """The folder of plain images: images/, input/ or the folder itself; None where there are none."""
+    for candidate in (*(folder / name for name in IMAGE_FOLDERS), folder):
         if candidate.is_dir() and _pictures(candidate):
             return candidate
     return None

@@ -21,12 +21,12 @@ from latentfields.lrf.correspondences.files import PointPair, SceneCorrespondenc
 from latentfields.lrf.correspondences.pose_error import unit_spread
 from latentfields.scenes.readers.capture import (
     Lens,
+    every_eighth,
     existing_picture,
     fitted_lens,
-    is_eighth,
     listed_views,
 )
-from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER, chosen_model
+from latentfields.scenes.readers.colmap.folder import chosen_model, image_folder
 from latentfields.scenes.readers.colmap.tracks import TrackedImage, read_tracks
 from latentfields.scenes.scene import scene_name
 
@@ -41,18 +41,15 @@ def colmap_correspondences(folder: Path, options: CorrespondenceConfig) -> Scene
     listing = listed_views(
         model,
         read_tracks(model),
-        lambda image: _on_pictures(image, folder / IMAGE_FOLDER, source=model),
+        lambda image: _on_pictures(image, folder / image_folder(folder), source=model),
         name=lambda image: image.name,
     ).by_name()
-    train = [
-        image
-        for image, position in zip(listing.views, listing.positions, strict=True)
-        if not is_eighth(position)
-    ]
+    images = listing.views
+    train = every_eighth(model, len(images), positions=listing.positions)["train"]
     return correspondences_of_tracks(
-        train,
+        [images[index] for index in train],
         scene=folder,
-        images=folder / IMAGE_FOLDER,
+        images=folder / image_folder(folder),
         min_points=options.min_points,
         about=options.about("colmap"),
     )

@@ -173,6 +173,7 @@ def decode_views(
     """
     # Of most captures every view is opaque, and complete: planes that say so are not kept.
     alphas: dict[int, Tensor] = {}
+    without_alpha: set[int] = set()
     left_out: dict[int, Tensor] = {}
 
     def read(index: int) -> None:
@@ -185,12 +186,21 @@ def decode_views(
             colors = torch.where(without, mean[:, None, None], colors)
             alpha = None if alpha is None else alpha.masked_fill(without, 255)
             left_out[index] = without
+        if alpha is None and kept is None:
+            without_alpha.add(index)
         if alpha is not None and int(alpha.min()) < 255:
             alphas[index] = alpha
         keep(index, colors)
 
     _in_threads(read, [_decoding_bytes(view, plan, index) for index, view in enumerate(capture.views)])
     count = len(capture.views)
+    if alphas and without_alpha:
+        first = capture.views[min(without_alpha)].name
+        warnings.warn(
+            f"{capture.folder}: {len(without_alpha)} of its {count} pictures have no alpha channel, others have one; "
+            f"they are taken as opaque, the first: {first}",
+            stacklevel=2,
+        )
     return _filled(alphas, count, 255), _filled(left_out, count, False)
 
 
