@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -156,10 +157,9 @@ def _ply_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
     """The file's mesh. Textures multiply the colours of vertices."""
 
     def read(*, fix_texture: bool) -> dict[str, Any]:
-        with open(path, "rb") as handle:
-            contents: dict[str, Any] = trimesh.exchange.ply.load_ply(
-                handle, skip_materials=True, fix_texture=fix_texture
-            )
+        contents: dict[str, Any] = trimesh.exchange.ply.load_ply(
+            io.BytesIO(_with_known_colors(path.read_bytes())), skip_materials=True, fix_texture=fix_texture
+        )
         return contents
 
     contents = read(fix_texture=True)
@@ -184,6 +184,20 @@ def _ply_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
     if face_colors is not None and np.shape(faces)[1:] == (4,):
         face_colors = np.tile(face_colors, (2, 1))  # trimesh halves all quads one way, then the other
     yield _Piece(_geometry(contents["vertices"], faces, normals), material, uv, colors, face_colors)
+
+
+def _with_known_colors(data: bytes) -> bytes:
+    """A PLY file whose colours have the names that most programs give them; some call them r or diffuse_red."""
+    header, end, body = data.partition(b"end_header")
+    names = {b"r": b"red", b"g": b"green", b"b": b"blue", b"a": b"alpha"}
+
+    def known(found: re.Match[bytes]) -> bytes:
+        return found[1] + names[found[2][:1]]
+
+    if not end or re.search(rb"^property\s+\w+\s+red\s*$", header, re.MULTILINE):
+        return data
+    pattern = rb"^(property\s+\w+\s+)(?:diffuse_)?(r|g|b|a|red|green|blue|alpha)(?=\s*$)"
+    return re.sub(pattern, known, header, flags=re.MULTILINE) + end + body
 
 
 def _ply_textures(path: Path) -> list[str]:
@@ -215,6 +229,10 @@ class _Library:
 def _obj_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
     """A piece for each material. Textures multiply the colours of vertices."""
     materials = _obj_materials(path, textures)
+    # Vertices count from 1; trimesh would take vertex 0 for the last one.
+    zero = re.search(r"^f\b[^\n]*?\s[-+]?0+(?![\d.])", path.read_text("utf-8", "replace"), re.MULTILINE)
+    if zero is not None:
+        raise InputError(path, f"{zero[0][:40]!r}: expected vertices from 1 on, or from -1 down")
     with open(path, "rb") as handle:
         library: Any = _Library(iter(materials))
         contents = trimesh.exchange.obj.load_obj(handle, resolver=library)
