@@ -96,7 +96,7 @@ class Fit:
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
         from latentfields.cli.view import viewer_watch
-        from latentfields.latent_nerf.fit import fit_folder
+        from latentfields.latent_nerf.fit import at_usual_size, fit_folder
         from latentfields.latent_nerf.report import write_run_report
         from latentfields.latent_nerf.run import FitRunConfig
 
@@ -112,24 +112,19 @@ class Fit:
         config = FitRunConfig(
             scene=self.scene,
             autoencoder=autoencoder,
-            size=self._size(reading, out),
+            size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
             fit=self.config,
             reading=None if reading == Reading() else reading,
         )
+        if self.size is None:
+            config = at_usual_size(config, out=out, device=self.device)
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         run = fit_folder(
             config, out=out, device=self.device, watch=watch, checkpoint_seconds=self.checkpoint_seconds
         )
         report = write_run_report((run,), title=name, command=command_line())
         print(json_format.dumps(_results(out, report)) if self.json else report)
-
-    def _size(self, reading: Reading, out: Path) -> int | None:
-        from latentfields.latent_nerf.fit import usual_size
-
-        if self.size is None:
-            return usual_size(self.scene, reading, out)
-        return None if self.size == "full" else self.size
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:

@@ -132,23 +132,24 @@ def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
     return replace(config, fit=steps)
 
 
-def usual_size(scene: Path, reading: Reading, out: Path) -> int | None:
-    """The longer side, in pixels, of images that are fitted where nothing else is asked for; None as they are stored.
+def at_usual_size(config: FitRunConfig, *, out: Path, device: str = "auto") -> FitRunConfig:
+    """The configuration of a fit whose images have the size that is used where none is asked for.
 
-    That of the run that was begun in `out`, and at most `USUAL_SIDE` otherwise: a warning says so. Raises InputError
-    when the scene cannot be read.
+    That of the run that was begun in `out`, and otherwise the one they are stored in, up to `USUAL_SIDE`: a warning
+    says where they are shrunk. Raises InputError as `fit_folder`.
     """
+    _checked(config, device)
     if is_claimed(out):
-        return read_run(FitRunConfig, out).size
-    width, height = largest_picture(scene, reading)
+        return replace(config, size=read_run(FitRunConfig, out).size)
+    width, height = largest_picture(config.scene, config.reading or Reading())
     if max(width, height) <= USUAL_SIDE:
-        return None
+        return config
     warnings.warn(
-        f"{scene}: its pictures, of up to {width}x{height} pixels, are shrunk to {USUAL_SIDE} along their longer side; "
-        "the size full keeps them",
+        f"{config.scene}: its pictures, of up to {width}x{height} pixels, are shrunk to {USUAL_SIDE} along their "
+        "longer side; the size full keeps them",
         stacklevel=2,
     )
-    return USUAL_SIDE
+    return replace(config, size=USUAL_SIDE)
 
 
 def is_finished(out: Path) -> bool:
