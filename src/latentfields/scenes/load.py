@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,14 @@ from typing import Protocol, get_args
 
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble
+from latentfields.scenes.plain_pictures import is_film, picture_folder
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Masks, Reading
+from latentfields.scenes.reading import WHITE, Masks, Reading, Split
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import with_few_views, with_llff_split
 
 
 class ReadCapture(Protocol):
@@ -66,6 +69,8 @@ def load_scene(
     background: tuple[float, float, float] = WHITE,
     model: str | Path | None = None,
     follow_links: bool = False,
+    split: Split = "own",
+    train_views: int | None = None,
     readers: Sequence[Reader] = READERS,
 ) -> Scene:
     """Read the posed images in a folder and bring them into the normalised frame, [-1, 1]^3.
@@ -79,9 +84,11 @@ def load_scene(
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
     channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
     ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
-    lead out of the folder are refused unless `follow_links`. `readers` are the formats that are known, in the order
-    in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the
-    file and the field, for anything that cannot be used.
+    lead out of the folder are refused unless `follow_links`. `split` "llff" tests on every eighth view by name,
+    whatever the data set says, and `train_views` leaves so many evenly spread views to fit to (see
+    `selection.with_few_views`). `readers` are the formats that are known, in the order in which they are asked: with
+    `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the file and the field, for anything
+    that cannot be used.
     """
     if max_size is not None and max_size < 1:
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
@@ -93,9 +100,12 @@ def load_scene(
         background=background,
         model=None if model is None else str(model),
         follow_links=follow_links,
+        split=split,
+        train_views=train_views,
     )
     capture = _captured(Path(path), reading, readers)
     scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    scene = scene if train_views is None else with_few_views(scene, train_views)
     return replace(scene, reading=reading, read_size=max(scene.size))
 
 
@@ -112,10 +122,14 @@ def largest_picture(path: str | Path, reading: Reading) -> tuple[int, int]:
 
 def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capture:
     """What the files of a folder say, without pixels."""
+    if is_film(folder):
+        raise _without_poses(folder, "is a film")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
     if reading.masks not in get_args(Masks):
         raise ArgumentError("masks", f"is {reading.masks!r}; expected {', '.join(get_args(Masks))}")
+    if reading.split not in get_args(Split):
+        raise ArgumentError("split", f"is {reading.split!r}; expected {', '.join(get_args(Split))}")
     links = reading.follow_links
     if reading.model is None:
         reader = find_reader(folder, format=reading.format, readers=readers)
@@ -126,9 +140,9 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
         raise ArgumentError(
             "model", f"is a folder of COLMAP's; expected the `format` colmap, got {reading.format}"
         )
-    if reading.masks == "none":
-        return without_masks(capture)
-    return with_folder_masks(capture, follow_links=links)
+    with_masks = reading.masks != "none"
+    capture = with_folder_masks(capture, follow_links=links) if with_masks else without_masks(capture)
+    return with_llff_split(capture) if reading.split == "llff" else capture
 
 
 def is_scene(folder: Path) -> bool:
@@ -166,7 +180,17 @@ def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader]
         raise ArgumentError("format", f"is {format!r}; expected auto, {', '.join(r.name for r in readers)}")
     if below := _children_with_scenes(folder):
         raise InputError(folder, f"is a folder of scenes; expected one of them, such as {below[0]}")
+    if folder.is_dir() and picture_folder(folder) is not None:
+        raise _without_poses(folder, "holds photographs")
     raise InputError(folder, f"is not a scene; looked for {_looks_for(readers)}")
+
+
+def _without_poses(source: Path, kind: str) -> InputError:
+    """The error about pictures that are no scene yet, which offers the command that makes one."""
+    command = shlex.join(
+        ["latentfields", "scenes", "capture", str(source), "--out", f"{source.resolve().stem}-scene"]
+    )
+    return InputError(source, f"{kind} without poses; find them first, and make a scene: {command}")
 
 
 def _children_with_scenes(folder: Path) -> list[Path]:
