@@ -57,6 +57,10 @@ SHORTER = {
     "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
     "bench fields": ("--families", "vases"),
+    "prior train": ("--preset", "tiny", "--size", "128", "--steps", "3"),
+    "prior sample": ("--count", "1", "--views", "2"),
+    "generate": ("--steps", "3"),
+    "edit": ("--steps", "2"),
 }
 """Flags that end the commands starting so, the first that fits; of a flag given twice the last one counts."""
 

@@ -32,7 +32,7 @@ from latentfields.scenes.reading import Masks, Reading, Split
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder or in RGB.
+    """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder, in RGB, or in both.
 
     Run the same command again to resume a fit that was interrupted. The options after --field, --preset, --space,
     --sampler, --densification and --settings, and their defaults, are those of what is chosen there.
@@ -107,7 +107,7 @@ class Fit:
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
-        autoencoder = self.autoencoder if self.config.space == "latent" else None
+        autoencoder = None if self.config.space == "rgb" else self.autoencoder
         reading = Reading(
             masks=self.masks,
             model=None if self.model is None else str(self.model),
