@@ -40,12 +40,16 @@ if TYPE_CHECKING:
     from latentfields.priors.train import train_prior
     from latentfields.scenes.load import load_scene
     from latentfields.scenes.scene import Scene
+    from latentfields.structure_from_motion.capture import CaptureSummary, capture
+    from latentfields.structure_from_motion.config import CaptureConfig
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AutoencodersStudyConfig",
     "Cameras",
+    "CaptureConfig",
+    "CaptureSummary",
     "ConvergenceStudyConfig",
     "DistillationConfig",
     "FieldsStudyConfig",
@@ -57,6 +61,7 @@ __all__ = [
     "Run",
     "Scene",
     "align_decoder",
+    "capture",
     "correspond",
     "edit",
     "evaluate_autoencoder",
@@ -80,6 +85,8 @@ __getattr__ = lazy_attributes(
     {
         "AutoencodersStudyConfig": "latentfields.bench.autoencoders",
         "Cameras": "latentfields.cameras",
+        "CaptureConfig": "latentfields.structure_from_motion.config",
+        "CaptureSummary": "latentfields.structure_from_motion.capture",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
         "DistillationConfig": "latentfields.priors.config",
         "FieldsStudyConfig": "latentfields.bench.fields",
@@ -91,6 +98,7 @@ __getattr__ = lazy_attributes(
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
         "align_decoder": "latentfields.lrf.decoder.align",
+        "capture": "latentfields.structure_from_motion.capture",
         "correspond": "latentfields.lrf.correspondences.make",
         "edit": "latentfields.generation.edit",
         "evaluate_autoencoder": "latentfields.autoencoders.evaluate",

@@ -41,7 +41,7 @@ from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_late
 from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.pairs import Pairs
@@ -57,6 +57,7 @@ from latentfields.priors.train import PriorTrainer, new_prior
 from latentfields.rendering.config import (
     EvenSamplingConfig,
     HierarchicalSamplingConfig,
+    MipSplattingConfig,
     ProposalSamplingConfig,
     SplattingConfig,
 )
@@ -107,6 +108,8 @@ FITS: Mapping[str, FitConfig] = {
         sampling=SplattingConfig(antialiased=True),
     ),
     "gaussians in rgb": replace(SHORT, field=TINY_GAUSSIANS, sampling=SplattingConfig(), space="rgb"),
+    "both": replace(SHORT, space="both", geometry_from_latents=0.5),
+    "gaussians of both": replace(SHORT, field=TINY_GAUSSIANS, sampling=MipSplattingConfig(), space="both"),
 }
 """Every field and every sampler, and what else changes a step."""
 
@@ -156,7 +159,7 @@ def training(name: str, materials: Materials, device: torch.device) -> Iterator[
         config = FITS[name]
         autoencoder = None if config.space == "rgb" else materials.autoencoder
         model = new_model(materials.scene, autoencoder, config).to(device)
-        fit = LatentNerfTrainer(model, materials.scene, config)
+        fit = new_trainer(model, materials.scene, config)
         yield fit, fit.total_steps
     elif name in ENCODERS:
         options, variational = ENCODERS[name]

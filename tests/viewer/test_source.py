@@ -76,12 +76,12 @@ def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
         assert frame.pixels.ndim == 3
 
 
-@pytest.mark.parametrize("space", ["latent", "rgb"])
+@pytest.mark.parametrize(("space", "count"), [("latent", 5), ("rgb", 3), ("both", 6)])
 def test_gaussians_show_everything_that_fields_do(
-    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: Space
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: Space, count: int
 ) -> None:
     config = replace(TINY_GAUSSIANS, space=space).with_steps(supervision=2, alignment=1)
-    fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
+    run = fit(scene, None if space == "rgb" else autoencoder, out=tmp_path / "run", config=config)
     source = opened(tmp_path / "run")
     (shown,) = source.scenes
     assert source.title == "sphere (gaussians)"
@@ -89,7 +89,12 @@ def test_gaussians_show_everything_that_fields_do(
     for kind in kinds(shown):
         frame = draw(shown, size, Choice(kind), aspect=20 / 12)
         assert frame.pixels.shape[2] == 3
-    assert len(kinds(shown)) == (5 if space == "latent" else 3)
+    assert len(kinds(shown)) == count
+    assert shown.has_colors == (space == "both")
+    if shown.has_colors:
+        view = shown.cameras[[1]]
+        torch.testing.assert_close(shown.render_colors(view)[0], run.render(view, show="colors"))
+        torch.testing.assert_close(shown.render(view)[0], run.render(view, show="decoded"))
 
 
 def test_a_scene_file_is_shown_without_the_scene(

@@ -44,10 +44,11 @@ class Command(Protocol):
 
 @dataclass(frozen=True)
 class Scenes:
-    """Make scenes: render meshes, or generate textured objects."""
+    """Make scenes: find the poses of photographs, render meshes, or generate textured objects."""
 
     command: Annotated[
-        Annotated[scenes.Render, tyro.conf.subcommand("render")]
+        Annotated[scenes.Capture, tyro.conf.subcommand("capture")]
+        | Annotated[scenes.Render, tyro.conf.subcommand("render")]
         | Annotated[scenes.Generate, tyro.conf.subcommand("generate")],
         tyro.conf.arg(name=""),
     ]

@@ -13,6 +13,7 @@ import torch
 from latentfields.camera_path import CameraPath
 from latentfields.cameras import Cameras, look_at
 from latentfields.errors import ArgumentError, InputError
+from latentfields.latent_nerf.config import Show
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
@@ -59,10 +60,12 @@ def orbit(cameras: Cameras, *, frames: int) -> Cameras:
     )
 
 
-def orbit_frames(run: Run, cameras: Cameras, *, batch_size: int = 8) -> Iterator[Pixels]:
-    """Decoded frames (H, W, 3) uint8 of the cameras, a few at a time."""
+def orbit_frames(
+    run: Run, cameras: Cameras, *, show: Show | None = None, batch_size: int = 8
+) -> Iterator[Pixels]:
+    """Frames (H, W, 3) uint8 of the cameras, a few at a time; `show` as for `Run.render`."""
     for start in range(0, len(cameras), batch_size):
-        yield from to_pixels(run.render(cameras[start : start + batch_size]))
+        yield from to_pixels(run.render(cameras[start : start + batch_size], show=show))
 
 
 def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
@@ -97,12 +100,15 @@ def render_run(
     frames: int,
     fps: int,
     scene_folder: Path | None = None,
+    show: Show | None = None,
 ) -> Path:
     """Write renders of a run as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
     Pictures of test views are called as those of the capture, within their folders where names repeat. `scene_folder`
-    says where the scene is now. Raises InputError when it, `out`, `frames` or `fps` cannot be used.
+    says where the scene is now; `show` is as for `Run.render`. Raises InputError when it, `out`, `frames` or `fps`
+    cannot be used.
     """
+    run.shown(show)
     kind = mimetypes.guess_type(out.name)[0] or ""
     if kind.startswith(("video/", "image/")) and out.suffix not in FILMS:
         raise InputError(out, f"expected a folder, or a file that ends in {' or '.join(FILMS)}")
@@ -122,18 +128,21 @@ def render_run(
             )
         cameras = known.cameras[test]
         names = picture_files([known.names[int(index)] for index in test], flat=True)
-    return _write_pictures(run, cameras, names, out=out, fps=fps)
+    return _write_pictures(run, cameras, names, out=out, fps=fps, show=show)
 
 
-def render_path(run: Run, path: CameraPath, *, out: Path) -> Path:
+def render_path(run: Run, path: CameraPath, *, out: Path, show: Show | None = None) -> Path:
     """As `render_run`, for the cameras of a path in the run's normalised frame, at the run's image size."""
     cameras = path.cameras(width=run.frame.width, height=run.frame.height)
     names = [f"path_{index:04d}.png" for index in range(len(cameras))]
-    return _write_pictures(run, cameras, names, out=out, fps=path.fps)
+    return _write_pictures(run, cameras, names, out=out, fps=path.fps, show=show)
 
 
-def _write_pictures(run: Run, cameras: Cameras, names: Sequence[str], *, out: Path, fps: int) -> Path:
-    pixels = orbit_frames(run, cameras)
+def _write_pictures(
+    run: Run, cameras: Cameras, names: Sequence[str], *, out: Path, fps: int, show: Show | None
+) -> Path:
+    run.shown(show)
+    pixels = orbit_frames(run, cameras, show=show)
     if out.suffix in FILMS:
         FILMS[out.suffix](out, pixels, fps=fps)
     else:

@@ -27,10 +27,10 @@ from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import OwnFieldConfig
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import FitConfig, Show
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.latent_nerf.portable import (
@@ -89,6 +89,8 @@ class FitRunConfig(Checked):
             background=reading.background,
             model=reading.model,
             follow_links=reading.follow_links,
+            split=reading.split,
+            train_views=reading.train_views,
         )
 
 
@@ -149,7 +151,7 @@ class Run:
         tensors, metadata = load_tensors(path / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
         autoencoder = None
-        if config.fit.space == "latent":
+        if config.fit.space != "rgb":
             if not (path / DECODER_FOLDER).is_dir():
                 raise InputError(
                     path / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder"
@@ -204,17 +206,33 @@ class Run:
         """The folder that further files of the run go to: its own, or that of its single file."""
         return self.folder.parent if self.folder.is_file() else self.folder
 
-    def render(self, cameras: Cameras) -> Tensor:
-        """Decoded images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
+    def render(self, cameras: Cameras, *, show: Show | None = None) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
 
-        Raises InputError when H or W are no multiples of the factor; `Scene.cropped_to_multiple` makes them so.
+        They are decoded latents, or colours where the scene has any; of one that has both, `show` chooses. Raises
+        InputError for what the scene does not have, and when H or W are no multiples of the factor of what is decoded;
+        `Scene.cropped_to_multiple` makes them so.
         """
-        factor = self.model.factor
+        model = self.shown(show)
+        factor = model.factor
         if cameras.width % factor or cameras.height % factor:
             raise InputError(
                 "cameras", f"are {cameras.width}x{cameras.height}; expected multiples of the factor {factor}"
             )
-        return self.model.render(cameras)[0]
+        return model.render(cameras)[0]
+
+    def shown(self, show: Show | None) -> SceneModel:
+        """The part of the model that renders such pictures; None: colours where there are any.
+
+        Raises InputError for what the scene does not have.
+        """
+        model = self.model.pictures if show != "decoded" else self.model
+        if show is not None and (show == "decoded") == (model.autoencoder is None):
+            other = "latents" if show == "decoded" else "colours"
+            raise ArgumentError(
+                "show", f"is {show}, but {self.folder} has no {other}; expected the other one"
+            )
+        return model
 
     def check_scene(self, scene: Scene) -> Scene:
         """`scene`, on whole latents. Raises InputError when it is not the scene that was fitted."""
@@ -264,9 +282,11 @@ def _restored(
     """The model with the weights in `state`. Raises InputError, naming `source`, when they do not fit."""
     try:
         _check(config, frame, source)
-        if (config.fit.space == "latent") != (autoencoder is not None):
+        if (config.fit.space != "rgb") != (autoencoder is not None):
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
-        model = build_model(config.fit, new_space(config.fit, autoencoder), state["background"], frame)
+        space = new_space(config.fit, autoencoder)
+        color = state["colors.background"] if config.fit.space == "both" else None
+        model = build_model(config.fit, space, state["background"], frame, color=color)
         model.load_scene_state(state)
     except (KeyError, RuntimeError, TypeError, OverflowError) as error:
         detail = " ".join(str(error).split())[:200]

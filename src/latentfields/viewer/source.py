@@ -89,6 +89,15 @@ class FittedScene:
         """As `SceneModel.render`."""
         return self.model.render(cameras)
 
+    @property
+    def has_colors(self) -> bool:
+        """True when the scene has colours beside latents."""
+        return self.model.pictures is not self.model
+
+    def render_colors(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
+        """As `SceneModel.render`, of the colours."""
+        return self.model.pictures.render(cameras)
+
     @cached_property
     def projection(self) -> LatentProjection:
         """Principal components of a few training views: encoded, or rendered where there are no pictures."""
@@ -101,7 +110,7 @@ class FittedScene:
 class LatentScene:
     """One latent scene of an IG-AE training; a `ViewedScene`."""
 
-    has_images = True
+    has_images, has_colors = True, False
 
     def __init__(self, training: SceneTraining, autoencoder: Autoencoder, index: int) -> None:
         """Scene `index` of `training`, decoded by `autoencoder`, both on one device."""
@@ -123,6 +132,8 @@ class LatentScene:
         grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
         seen = training.render_scene(active, grid, generator=None)
         return self.autoencoder.decode_batches(seen.features).cpu(), seen.cpu()
+
+    render_colors = render
 
     @cached_property
     def projection(self) -> LatentProjection:
