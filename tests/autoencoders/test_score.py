@@ -47,7 +47,7 @@ def test_a_bad_one_is_told_what_helps() -> None:
     lines = said(0.5, 20.0)
     assert lines[0].endswith("agree worse than those of igae (0.100) and base (0.200).")
     assert lines[1] == "Under noise they decode 20.0 dB true, worse than all of them."
-    assert lines[2].endswith("`autoencoder finetune-3d` trains it away, or take igae.")
+    assert lines[2].endswith("`autoencoder finetune-3d` makes it less.")
 
 
 def test_small_differences_are_none() -> None:
