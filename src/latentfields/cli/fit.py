@@ -27,7 +27,7 @@ from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
-from latentfields.scenes.reading import Masks, Reading
+from latentfields.scenes.reading import ChosenBounds, Masks, Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,9 @@ class Fit:
     """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
     follow_links: bool = False
     """Read files of the scene that are links to places outside of its folder, as in caches of data sets."""
+    bounds: ChosenBounds = "auto"
+    """What the field covers: the box around an object, or all space, far things smaller (scene); auto: an object where
+    pictures have alpha or masks."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
     checkpoint_seconds: CheckpointSeconds = 30.0
@@ -108,6 +111,7 @@ class Fit:
             masks=self.masks,
             model=None if self.model is None else str(self.model),
             follow_links=self.follow_links,
+            bounds=self.bounds,
         )
         config = FitRunConfig(
             scene=self.scene,

@@ -27,6 +27,9 @@ AlignmentObjective = Literal["regularised", "rgb"]
 """Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
 sampler have of their own; or the error of decoded images alone, which is Eq. 3."""
 
+Exposure = Literal["none", "affine"]
+"""What tells training views' colours from the scene's: nothing, or an affine map for each of them."""
+
 DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of the decoder while it is trained."""
 
@@ -87,6 +90,13 @@ class FitConfig(Checked):
     """Hidden channels of that projection."""
     subpixel_learning_rate: float = 3e-3
     """Adam learning rate of that projection and of the background before it."""
+    exposure: Exposure = "none"
+    """Whether every training view has an affine map of colours of its own, fitted with the scene, for what exposure and
+    white balance differ between photographs; test views are rendered without, which is the maps' mean."""
+    exposure_learning_rate: float = 1e-3
+    """Adam learning rate of those maps."""
+    point_depth_weight: float = 0.0
+    """Weight of the difference between the logarithms of rendered depths and of those of the scene's sparse points."""
     seed: Seed = 0
     """Seed of weights, batches and jitter."""
 

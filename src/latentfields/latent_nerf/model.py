@@ -32,15 +32,23 @@ class LatentNerf(SceneModel):
         background: Tensor,
         near: float,
         far: float,
+        contracted: bool = False,
     ) -> None:
-        """As `SceneModel`; `sampler` decides where along rays `field` is looked at, between `near` and `far`."""
+        """As `SceneModel`; `sampler` decides where along rays `field` is looked at, between `near` and `far`.
+
+        The field covers all space if `contracted`, otherwise [-1, 1]^3.
+        """
         super().__init__(space, background, near=near, far=far)
+        self.contracted = contracted
         self.field = field
         self.sampler = sampler
 
     def render_rays(self, rays: Rays, *, generator: torch.Generator | None = None) -> Rendering:
         """Render rays (R,) on the model's device, in the field's space."""
-        return self.sampler.render(self.field, Shot(rays, self.background, self.near, self.far, generator))
+        shot = Shot(
+            rays, self.background, self.near, self.far, generator=generator, contracted=self.contracted
+        )
+        return self.sampler.render(self.field, shot)
 
     def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
         """As `SceneModel.render_pixels`."""

@@ -75,6 +75,8 @@ class FitRunConfig(Checked):
             background=reading.background,
             model=reading.model,
             follow_links=reading.follow_links,
+            bounds=reading.bounds,
+            points=reading.points,
         )
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from latentfields.cameras import Rays
 from latentfields.devices import read, upload
 from latentfields.latent_nerf.config import DecoderPrecision, FitConfig, StageConfig
-from latentfields.latent_nerf.losses import rgb_alignment_loss
+from latentfields.latent_nerf.exposure import ExposureMaps
+from latentfields.latent_nerf.losses import point_depth_loss, rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import (
     decoder_optimizer,
@@ -28,14 +29,17 @@ from latentfields.measures.metrics import LATENT_RANGE, psnr, whole_cells
 from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
+from latentfields.scenes.sightings import Sightings, sightings
 from latentfields.training.checkpoint import with_prefix, without_prefix
-from latentfields.training.schedules import set_learning_rates
-from latentfields.training.state import Parts
+from latentfields.training.schedules import set_learning_rates, with_peaks
+from latentfields.training.state import Parts, Stateful
 
 CURVE_EVERY = 100
 """Steps between points of the test-PSNR curve."""
 CURVE_VIEWS = 4
 """Test views behind a point of that curve."""
+POINTS_PER_STEP = 512
+"""Sparse points whose depth a step along rays looks at; on whole images it is all that those see."""
 
 
 def _with_targets(seen: Rendering, target: Tensor, *, kept: Tensor) -> Rendering:
@@ -71,6 +75,19 @@ class LatentNerfTrainer:
         self.decoder_optimizer: torch.optim.Optimizer | None = None
         self._half_decoder = uses_bfloat16(config.decoder_precision, model.device)
         self._cameras = scene.cameras[self.train_indices].to(model.device)
+        self._exposure: dict[str, ExposureMaps] = {}
+        self._exposure_optimizer: torch.optim.Optimizer | None = None
+        if config.exposure == "affine":
+            self._add_exposure("features", self.targets.shape[1])
+            if config.space == "latent":
+                self._add_exposure("images", self.images.shape[1])
+            self._exposure_optimizer = with_peaks(
+                torch.optim.Adam(
+                    [p for maps in self._exposure.values() for p in maps.parameters()],
+                    lr=config.exposure_learning_rate,
+                )
+            )
+        self._sightings = self._seen_points() if config.point_depth_weight else None
 
     @property
     def total_steps(self) -> int:
@@ -96,14 +113,55 @@ class LatentNerfTrainer:
     def _stage(self) -> StageConfig:
         return self.config.alignment if self.aligning else self.config.supervision
 
+    def _add_exposure(self, of: str, channels: int) -> None:
+        self._exposure[of] = ExposureMaps(len(self.train_indices), channels).to(self.model.device)
+
+    def _exposed(self, values: Tensor, views: Tensor, *, of: str) -> Tensor:
+        """The `values` (N, C, ...) as the photographs of training views (N,) would show them."""
+        return self._exposure[of](values, views) if self._exposure else values
+
+    def _seen_points(self) -> Sightings | None:
+        """The sparse points that training views see, on the CPU."""
+        if self.scene.points is None:
+            return None
+        found = sightings(self.scene.cameras[self.train_indices], self.scene.points, near=self.scene.near)
+        return found if len(found.views) else None
+
+    def _point_depth_loss(self, seen: Rendering, chosen: Tensor | None) -> Tensor:
+        """The weighted loss of points' depths: in whole images of the views `chosen`, or along rays of their own."""
+        known = self._sightings
+        assert known is not None
+        device = self.model.device
+        if chosen is None:
+            assert isinstance(self.model, LatentNerf)
+            drawn = torch.randint(len(known.views), (POINTS_PER_STEP,), generator=self.generator)
+            cameras = self._cameras[known.views[drawn].to(device)]
+            rays = cameras.rays_at(known.positions[drawn].to(device))
+            depth = self.model.render_rays(rays, generator=self.generator).depth
+            return self.config.point_depth_weight * point_depth_loss(depth, known.distances[drawn].to(device))
+        batch = chosen.cpu()
+        which, image = (known.views[:, None] == batch).nonzero(as_tuple=True)
+        if not len(which):
+            return seen.depth.new_zeros(())
+        scale = torch.tensor(
+            [seen.depth.shape[-1] / self._cameras.width, seen.depth.shape[-2] / self._cameras.height]
+        )
+        column, row = (known.positions[which] * scale).long().unbind(-1)
+        depth = seen.depth[image.to(device), 0, row.to(device), column.to(device)]
+        return self.config.point_depth_weight * point_depth_loss(depth, known.distances[which].to(device))
+
     def _supervision_step(self, progress: float) -> dict[str, float | str]:
-        self.optimizer.zero_grad()
-        if self.config.space == "rgb" and isinstance(self.model, LatentNerf):
-            rays, target = self._pixel_batch()
+        self._zero_grad()
+        along_rays = self.config.space == "rgb" and isinstance(self.model, LatentNerf)
+        if along_rays:
+            assert isinstance(self.model, LatentNerf)
+            rays, target, views = self._pixel_batch()
             seen = self.model.render_rays(rays, generator=self.generator)
+            seen = replace(seen, features=self._exposed(seen.features, views, of="features"))
         else:
             chosen = self._batch()
             seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
+            seen = replace(seen, features=self._exposed(seen.features, chosen, of="features"))
             target = self.targets[chosen]
             if self._kept_features is not None:
                 seen = _with_targets(seen, target, kept=self._kept_features[chosen])
@@ -111,29 +169,44 @@ class LatentNerfTrainer:
         total = loss + self._own_losses(seen)
         if seen.coarse is not None:
             total = total + self.model.supervision_loss(seen.coarse, target)
+        if self._sightings is not None:
+            total = total + self._point_depth_loss(seen, None if along_rays else chosen)
         total.backward()
-        self.optimizer.step()
+        self._optimizer_step()
         self.model.after_step(seen, self.optimizer, progress=progress, generator=self.generator)
         return {**read({"loss": loss}), "stage": "supervision"}
 
     def _alignment_step(self) -> dict[str, float | str]:
         assert self.decoder_optimizer is not None
-        self.optimizer.zero_grad()
+        self._zero_grad()
         self.decoder_optimizer.zero_grad()
         chosen = self._batch()
         seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-        decoded, images = self._decode(seen.features), self.images[chosen]
+        decoded = self._exposed(self._decode(seen.features), chosen, of="images")
+        images = self.images[chosen]
         if self._kept_pixels is not None:
             decoded = torch.where(self._kept_pixels[chosen], decoded, images)
         loss = rgb_alignment_loss(decoded, images)
         total = loss
         if self.config.alignment_objective == "regularised":
             total = total + self._own_losses(seen)
+            if self._sightings is not None:
+                total = total + self._point_depth_loss(seen, chosen)
         total.backward()
-        self.optimizer.step()
+        self._optimizer_step()
         self.decoder_optimizer.step()
         self.model.after_step(seen, self.optimizer, progress=1.0, generator=self.generator)
         return {**read({"loss": loss}), "stage": "alignment"}
+
+    def _zero_grad(self) -> None:
+        self.optimizer.zero_grad()
+        if self._exposure_optimizer is not None:
+            self._exposure_optimizer.zero_grad()
+
+    def _optimizer_step(self) -> None:
+        self.optimizer.step()
+        if self._exposure_optimizer is not None:
+            self._exposure_optimizer.step()
 
     def _decode(self, features: Tensor) -> Tensor:
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self._half_decoder):
@@ -152,15 +225,15 @@ class LatentNerfTrainer:
         chosen = torch.randperm(len(self.train_indices), generator=self.generator)[:count]
         return upload(chosen, self.model.device)
 
-    def _pixel_batch(self) -> tuple[Rays, Tensor]:
-        """The rays (R, 3) through random pixels that count, of all training views, and the colours (R, 3) there."""
+    def _pixel_batch(self) -> tuple[Rays, Tensor, Tensor]:
+        """The rays (R, 3) through random pixels that count, of all training views, the colours there, the views."""
         views, _, height, width = self.targets.shape
         count = views * height * width if self._counted is None else len(self._counted)
         drawn = torch.randint(count, (self.config.batch_rays,), generator=self.generator)
         chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
         view, row, column = chosen // (height * width), chosen // width % height, chosen % width
         rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)
-        return rays, self.targets[view, :, row, column]
+        return rays, self.targets[view, :, row, column], view
 
     def _advance_fields(self, progress: float) -> None:
         """Let fields change with the progress of supervision; where parameters were replaced, so is the optimiser."""
@@ -218,13 +291,14 @@ class LatentNerfTrainer:
     def _parts(self) -> Parts:
         """The parts that are saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
         generators = {"generator": self.generator}
-        if self.decoder_optimizer is None or self.model.autoencoder is None:
-            return Parts(optimizers={"field": self.optimizer}, generators=generators)
-        return Parts(
-            modules={"decoder_weights": self.model.autoencoder.codec.decoder_module()},
-            optimizers={"field": self.optimizer, "decoder": self.decoder_optimizer},
-            generators=generators,
-        )
+        modules: dict[str, Stateful] = {f"exposure_{of}": maps for of, maps in self._exposure.items()}
+        optimizers = {"field": self.optimizer}
+        if self._exposure_optimizer is not None:
+            optimizers["exposure"] = self._exposure_optimizer
+        if self.decoder_optimizer is not None and self.model.autoencoder is not None:
+            modules["decoder_weights"] = self.model.autoencoder.codec.decoder_module()
+            optimizers["decoder"] = self.decoder_optimizer
+        return Parts(modules=modules, optimizers=optimizers, generators=generators)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Scene, decoder, optimisers and random generator."""

@@ -10,11 +10,17 @@ from latentfields.cameras import Cameras
 from latentfields.scenes.normalise import normalise, transform_points
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps, read_pixels
+from latentfields.scenes.reading import Bounds, ChosenBounds
 from latentfields.scenes.scene import Scene, scene_name
 
 
 def assemble(
-    capture: Capture, *, max_size: int | None, background: tuple[float, float, float], ignore: bool
+    capture: Capture,
+    *,
+    max_size: int | None,
+    background: tuple[float, float, float],
+    ignore: bool,
+    bounds: ChosenBounds,
 ) -> Scene:
     """The scene of a capture, with the longer side of its images at most `max_size` pixels.
 
@@ -29,8 +35,15 @@ def assemble(
         name: torch.tensor(list(indices), dtype=torch.int64) for name, indices in capture.splits.items()
     }
     points, colors = _sparse_points(capture)
+    resolved: Bounds = ("scene" if alpha is None else "object") if bounds == "auto" else bounds
     found = normalise(
-        cameras, pixels=pixels, train=splits["train"], alpha=alpha, points=points, source=capture.folder
+        cameras,
+        pixels=pixels,
+        train=splits["train"],
+        alpha=alpha,
+        points=points,
+        bounds=resolved,
+        source=capture.folder,
     )
     return Scene(
         name=scene_name(capture.folder),
@@ -47,6 +60,7 @@ def assemble(
         points=None if points is None else transform_points(found.world_to_scene, points).float(),
         point_colors=colors,
         ignored=ignored,
+        bounds=resolved,
         depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
     )
 

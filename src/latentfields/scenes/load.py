@@ -12,8 +12,9 @@ from latentfields.scenes.assemble import assemble
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
+from latentfields.scenes.readers.colmap.beside import with_points_beside
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Masks, Reading
+from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Reading
 from latentfields.scenes.scene import Scene
 
 
@@ -65,6 +66,8 @@ def load_scene(
     background: tuple[float, float, float] = WHITE,
     model: str | Path | None = None,
     follow_links: bool = False,
+    bounds: ChosenBounds = "auto",
+    points: Points = "any",
     readers: Sequence[Reader] = READERS,
 ) -> Scene:
     """Read the posed images in a folder and bring them into the normalised frame, [-1, 1]^3.
@@ -97,15 +100,21 @@ def load_scene(
         capture = colmap.read_colmap(folder, model=Path(model), follow_links=follow_links)
     else:
         raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
+    if points == "any":
+        capture = with_points_beside(capture, follow_links=follow_links)
     with_masks = masks != "none"
     capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
-    scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    scene = assemble(
+        capture, max_size=max_size, background=background, ignore=masks == "ignore", bounds=bounds
+    )
     reading = Reading(
         format=format,
         masks=masks,
         background=background,
         model=None if model is None else str(model),
         follow_links=follow_links,
+        bounds=bounds,
+        points=points,
     )
     return replace(scene, reading=reading, read_size=max(scene.size))
 

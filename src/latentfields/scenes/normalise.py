@@ -1,8 +1,9 @@
 """The similarity that brings what matters of a scene into [-1, 1]^3, and its distance from the cameras.
 
-Uniform scale and translation only: the axes of the data set are kept. What matters is, in this order, the
+Uniform scale and translation only: the axes of the data set are kept. What matters of an object is, in this order, the
 visual hull of the training views' alpha channels; the sparse points, less their outliers; what views share, where
-cameras all look the same way; or the neighbourhood of the point that the cameras look at.
+cameras all look the same way; or the neighbourhood of the point that the cameras look at. Of a scene without bounds it
+is where most of the points are, or of what views share; the rest of space lies around the cube.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.plane_sweep import shared_points
+from latentfields.scenes.reading import Bounds
 from latentfields.scenes.visual_hull import visual_hull_box
 
 MARGIN = 1.05
@@ -31,6 +33,10 @@ _SWEPT_OUTLIERS = 0.03
 """The same share where points are those of the plane sweep."""
 _PARALLEL = 5.0
 """Optical axes are parallel when their directions spread by less, as a root mean square in degrees."""
+_CORE = 0.8
+"""Share of the points of a scene without bounds that lie in the cube."""
+FAR_AWAY = 1e3
+"""Far in scenes without bounds, in the normalised frame: the contraction leaves a thousandth of the cube beyond."""
 _RANGE_MARGIN = 0.1
 """Near and far are this much wider, as a share, than the distances of the sparse points."""
 _LOOK_RADIUS = 0.5
@@ -58,6 +64,7 @@ def normalise(
     train: Tensor,
     alpha: Tensor | None,
     points: Tensor | None,
+    bounds: Bounds = "object",
     source: Path,
 ) -> Normalisation:
     """The normalisation of a scene with float64 `cameras` in the world.
@@ -68,6 +75,10 @@ def normalise(
     """
     # The hull is exact where there is alpha. Points show what was matched, outliers too. Cameras alone say least.
     look = look_similarity(cameras)
+    if bounds == "scene":
+        return _unbounded(
+            cameras, look, points if points is not None else shared_points(cameras, pixels, views=train)
+        )
     if alpha is None and points is None and axes_are_parallel(cameras):
         points = shared_points(cameras, pixels, views=train)
         if points is None:
@@ -90,6 +101,15 @@ def normalise(
     else:
         near, far = cube_range(seen)
     return Normalisation(world_to_scene=similarity, near=near, far=far)
+
+
+def _unbounded(cameras: Cameras, look: Tensor, points: Tensor | None) -> Normalisation:
+    """The normalisation of a scene without bounds, whose points in the world may be unknown."""
+    if points is None:
+        return Normalisation(world_to_scene=look, near=MIN_NEAR, far=FAR_AWAY)
+    similarity = core_similarity(points)
+    near, _ = points_range(cameras.transformed(similarity), transform_points(similarity, points))
+    return Normalisation(world_to_scene=similarity, near=near, far=FAR_AWAY)
 
 
 def transform_points(similarity: Tensor, points: Tensor) -> Tensor:
@@ -138,6 +158,13 @@ def points_similarity(points: Tensor, *, outliers: float = _OUTLIERS) -> Tensor:
     """The cube around the points (P, 3), the share `outliers` on each side left out, to [-1, 1]^3."""
     lower, upper = _quantile(points, outliers), _quantile(points, 1 - outliers)
     return _box_similarity(lower, upper)
+
+
+def core_similarity(points: Tensor) -> Tensor:
+    """The cube around the middle of the points (P, 3) that holds most of them, the share `_CORE`, to [-1, 1]^3."""
+    center = points.median(dim=0).values
+    reach = (points - center).abs().amax(dim=-1)
+    return cube_similarity(center, MARGIN * float(_quantile(reach, _CORE)))
 
 
 def hull_similarity(cameras: Cameras, alpha: Tensor, *, train: Tensor, look: Tensor, source: Path) -> Tensor:

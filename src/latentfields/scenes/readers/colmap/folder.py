@@ -26,7 +26,12 @@ from latentfields.scenes.readers.capture import (
 )
 from latentfields.scenes.readers.colmap import binary as colmap_binary
 from latentfields.scenes.readers.colmap import text as colmap_text
-from latentfields.scenes.readers.colmap.model import ColmapCamera, ColmapImage, distortion_kind
+from latentfields.scenes.readers.colmap.model import (
+    ColmapCamera,
+    ColmapImage,
+    ColmapPoints,
+    distortion_kind,
+)
 from latentfields.scenes.readers.transforms_json import OPENCV_TO_OPENGL
 
 MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0")
@@ -97,6 +102,20 @@ def _files(model: Path, *, follow_links: bool) -> tuple[Path, Path, Path]:
         for name in ("cameras", "images", "points3D")
     )
     return cameras, images, points
+
+
+def read_model(model: Path, *, follow_links: bool = False) -> tuple[dict[str, Array], ColmapPoints]:
+    """Poses of the registered images by name, camera-to-world, x right, y down, z forward; and the sparse points.
+
+    The images need not exist. Raises InputError naming the file at fault.
+    """
+    _, images, points = _files(model, follow_links=follow_links)
+    parser = colmap_binary if images.suffix == ".bin" else colmap_text
+    poses = {
+        image.name: camera_to_world(images, f"image {image.name[:80]!r}", image)
+        for image in parser.read_images(images)
+    }
+    return poses, parser.read_points(points)
 
 
 def read_colmap(folder: Path, *, model: Path | None = None, follow_links: bool = False) -> Capture:
