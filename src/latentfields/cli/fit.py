@@ -119,7 +119,7 @@ class Fit:
             size=self.size,
             seconds=self.seconds,
             fit=self.config,
-            reading=None if reading == Reading() else reading,
+            reading=reading,
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         run = fit_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -23,7 +24,6 @@ from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.load import load_scene
-from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
@@ -78,7 +78,7 @@ def fit(
         size=scene.read_size or max(scene.size),
         seconds=seconds,
         fit=config,
-        reading=None if reading == Reading() else reading,
+        reading=reading,
     )
     run_config, target = _checked(_as_begun(run_config, Path(out)), device)
     if is_finished(Path(out)):
@@ -113,15 +113,22 @@ def fit_folder(
 
 
 def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
-    """The configuration, its steps divided between the stages as in the run that `out` holds, if in RGB space.
+    """The configuration, where it leaves things open as in the run that `out` holds.
 
-    There is one stage there: how its steps are divided means nothing, and earlier versions did it otherwise.
+    Bounds and points are those of earlier versions, which knew no others, where the run is theirs. In RGB space there
+    is one stage: how its steps are divided means nothing, and earlier versions did it otherwise.
     """
-    if config.fit.space != "rgb" or not is_claimed(out):
+    if not is_claimed(out):
         return config
     try:
-        begun = read_run(FitRunConfig, out).fit
+        run = read_run(FitRunConfig, out)
     except InputError:
+        return config
+    mine, theirs = config.reading, run.reading
+    if mine.bounds == "auto" and mine.points == "any":
+        config = replace(config, reading=replace(mine, bounds=theirs.bounds, points=theirs.points))
+    begun = run.fit
+    if config.fit.space != "rgb":
         return config
     if begun.space != "rgb" or begun.in_one_stage().supervision != config.fit.in_one_stage().supervision:
         return config
@@ -170,6 +177,7 @@ def _fit(
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
     with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
+        logging.getLogger(__name__).info("%s", bounds_line(scene))
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
         trainer = LatentNerfTrainer(model, scene, config.fit)
@@ -192,6 +200,16 @@ def _fit(
         # Last: with it, the run is finished.
         write_metrics(out, measured, seconds=seconds, device=device)
         return run
+
+
+def bounds_line(scene: Scene) -> str:
+    """What a field of `scene` covers, and by what its place was found, in one line."""
+    known = "no sparse points" if scene.points is None else f"{len(scene.points)} sparse points"
+    chosen = "as asked for" if scene.reading.bounds == scene.bounds else "chosen: pictures have "
+    if scene.reading.bounds != scene.bounds:
+        chosen += "alpha" if scene.alpha is not None else "no alpha"
+    covers = "all space, contracted" if scene.bounds == "scene" else "the box around the object"
+    return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
 
 
 def _prepared(

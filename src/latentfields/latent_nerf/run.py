@@ -13,6 +13,7 @@ The single file holds what rendering needs of that, and the scene's cameras (`po
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,12 +62,18 @@ class FitRunConfig(Checked):
     """Limit on the training time, in seconds; None trains all steps."""
     fit: FitConfig
     """How the scene is fitted."""
-    reading: Reading | None = None
-    """How the scene's folder is read; None: as `load_scene` does by default."""
+    reading: Reading = dataclasses.field(default_factory=Reading)
+    """How the scene's folder is read."""
+
+    @staticmethod
+    def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON form of a run as versions before 0.2 wrote it: what none of them named was read as they read it."""
+        reading = values.get("reading")
+        return {**values, "reading": Reading.from_earlier({}) if reading is None else reading}
 
     def load_scene(self) -> Scene:
         """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""
-        reading = self.reading or Reading()
+        reading = self.reading
         return load_scene(
             self.scene,
             max_size=self.size,

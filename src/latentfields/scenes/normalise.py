@@ -69,29 +69,29 @@ def normalise(
 ) -> Normalisation:
     """The normalisation of a scene with float64 `cameras` in the world.
 
-    `train` holds the indices of the training views, `pixels` (N, 3, H, W) and `alpha` (N, 1, H, W) the uint8 colours
-    and coverage of all views, `points` (P, 3) float64 sparse points in the world. Raises InputError, naming `source`,
-    when no point of space lies in the alpha channels of the training views, and when nothing tells where the scene is.
+    `bounds` say whether there is anything outside of the cube. `train` holds the indices of the training views,
+    `pixels` (N, 3, H, W) and `alpha` (N, 1, H, W) the uint8 colours and coverage of all views, `points` (P, 3) float64
+    sparse points in the world. Raises InputError, naming `source`, when no point of space lies in the alpha channels of
+    the training views, and when nothing tells where the scene is.
     """
     # The hull is exact where there is alpha. Points show what was matched, outliers too. Cameras alone say least.
     look = look_similarity(cameras)
-    if bounds == "scene":
-        return _unbounded(
-            cameras, look, points if points is not None else shared_points(cameras, pixels, views=train)
-        )
-    if alpha is None and points is None and axes_are_parallel(cameras):
+    # Without alpha and points, what views share says more than where they look.
+    swept = alpha is None and points is None and (bounds == "scene" or axes_are_parallel(cameras))
+    if swept:
         points = shared_points(cameras, pixels, views=train)
-        if points is None:
+        if points is None and axes_are_parallel(cameras):
             raise InputError(
                 source,
                 "its cameras all look the same way, there are no sparse points, and nothing was found that views "
                 "share: the place of the scene is unknown; add points, as COLMAP makes them, or masks",
             )
-        similarity = points_similarity(points, outliers=_SWEPT_OUTLIERS)
-    elif alpha is not None:
+    if bounds == "scene":
+        return _unbounded(cameras, look, points)
+    if alpha is not None:
         similarity = hull_similarity(cameras, alpha, train=train, look=look, source=source)
     elif points is not None:
-        similarity = points_similarity(points)
+        similarity = points_similarity(points, outliers=_SWEPT_OUTLIERS if swept else _OUTLIERS)
     else:
         similarity = look
     seen = cameras.transformed(similarity)

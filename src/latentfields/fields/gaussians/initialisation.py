@@ -34,7 +34,8 @@ def initialise(field: GaussianField, scene: Scene, *, generator: torch.Generator
     """Fill `field`, on the CPU, for `scene`; what is random comes from `generator`.
 
     The sparse points, those outside of the box too, or `initial` random ones: in the visual hull where the scene has
-    alpha, else in the box; and the sky of a scene without bounds. Three-channel fields of colours start with those of the points; all others with the mean.
+    alpha, else in the box; and the sky of a scene without bounds. Three-channel fields of colours start with those of
+    the points; all others with the mean.
     """
     config = field.config
     points, colors = _sparse_points(scene, most=config.densification.most, generator=generator)
