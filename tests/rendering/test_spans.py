@@ -65,7 +65,7 @@ def test_positions_and_lengths_are_those_of_the_contracted_ray() -> None:
     torch.testing.assert_close(intervals.positions, field_positions(on_the_ray), atol=4e-3, rtol=0)
     # A dense polygon has the curve's length; so do far fewer chords, nearly.
     dense = span.intervals(even(2_000, len(given))).lengths.sum(dim=1)
-    torch.testing.assert_close(intervals.lengths.sum(dim=1), dense, atol=0, rtol=1e-3)
+    torch.testing.assert_close(intervals.lengths.sum(dim=1), dense, atol=0, rtol=3e-3)
     positions, lengths = span.bins(400)
     torch.testing.assert_close(positions, intervals.positions)
     torch.testing.assert_close(lengths, intervals.lengths)

@@ -30,6 +30,9 @@ sampler have of their own; or the error of decoded images alone, which is Eq. 3.
 Exposure = Literal["none", "affine"]
 """What tells training views' colours from the scene's: nothing, or an affine map for each of them."""
 
+UNBOUNDED_SHARE = 4
+"""Steps of a scene without bounds see so many times fewer rays than those of an object."""
+
 DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of the decoder while it is trained."""
 
@@ -80,9 +83,10 @@ class FitConfig(Checked):
     """What a field is fitted to: means of the posterior, or one draw from it per view, as in the code released with
     IG-AE. Deterministic autoencoders have means alone. Not used in RGB space."""
     batch_images: int = 4
-    """Whole latent images per step."""
+    """Whole latent images per step; along rays of a scene without bounds a quarter of them, at least one."""
     batch_rays: int = 4096
-    """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images."""
+    """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images. In a
+    scene without bounds it is a quarter of them: its rays have no empty part that is skipped."""
     subpixels: int = 2
     """Rays or splatted pixels per latent along one side: 1, the papers', or an even number, mixed by a learned
     projection."""
@@ -99,6 +103,10 @@ class FitConfig(Checked):
     """Weight of the difference between the logarithms of rendered depths and of those of the scene's sparse points."""
     seed: Seed = 0
     """Seed of weights, batches and jitter."""
+
+    def in_batch(self, count: int, *, contracted: bool) -> int:
+        """The number of rays or images of a step, of `count` that are configured, of a field that may be contracted."""
+        return max(1, count // UNBOUNDED_SHARE) if contracted else count
 
     def with_steps(self, *, supervision: int, alignment: int) -> FitConfig:
         """The same fit with other numbers of steps."""

@@ -124,9 +124,10 @@ def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
         run = read_run(FitRunConfig, out)
     except InputError:
         return config
-    mine, theirs = config.reading, run.reading
+    mine, theirs = config.reading or Reading.earlier(), run.reading or Reading.earlier()
     if mine.bounds == "auto" and mine.points == "any":
-        config = replace(config, reading=replace(mine, bounds=theirs.bounds, points=theirs.points))
+        reading = replace(mine, bounds=theirs.bounds, points=theirs.points)
+        config = replace(config, reading=run.reading if reading == theirs else reading)
     begun = run.fit
     if config.fit.space != "rgb":
         return config

@@ -13,7 +13,6 @@ The single file holds what rendering needs of that, and the scene's cameras (`po
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,18 +61,12 @@ class FitRunConfig(Checked):
     """Limit on the training time, in seconds; None trains all steps."""
     fit: FitConfig
     """How the scene is fitted."""
-    reading: Reading = dataclasses.field(default_factory=Reading)
-    """How the scene's folder is read."""
-
-    @staticmethod
-    def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON form of a run as versions before 0.2 wrote it: what none of them named was read as they read it."""
-        reading = values.get("reading")
-        return {**values, "reading": Reading.from_earlier({}) if reading is None else reading}
+    reading: Reading | None = None
+    """How the scene's folder is read; None, in runs of earlier versions: `Reading.earlier`."""
 
     def load_scene(self) -> Scene:
         """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""
-        reading = self.reading
+        reading = self.reading or Reading.earlier()
         return load_scene(
             self.scene,
             max_size=self.size,

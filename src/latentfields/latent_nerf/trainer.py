@@ -87,6 +87,7 @@ class LatentNerfTrainer:
                     lr=config.exposure_learning_rate,
                 )
             )
+        self._contracted = isinstance(model, LatentNerf) and model.contracted
         self._sightings = self._seen_points() if config.point_depth_weight else None
 
     @property
@@ -221,7 +222,8 @@ class LatentNerfTrainer:
 
     def _batch(self) -> Tensor:
         """Training views of one step, without repetition."""
-        count = min(self.config.batch_images, len(self.train_indices))
+        count = self.config.in_batch(self.config.batch_images, contracted=self._contracted)
+        count = min(count, len(self.train_indices))
         chosen = torch.randperm(len(self.train_indices), generator=self.generator)[:count]
         return upload(chosen, self.model.device)
 
@@ -229,7 +231,8 @@ class LatentNerfTrainer:
         """The rays (R, 3) through random pixels that count, of all training views, the colours there, the views."""
         views, _, height, width = self.targets.shape
         count = views * height * width if self._counted is None else len(self._counted)
-        drawn = torch.randint(count, (self.config.batch_rays,), generator=self.generator)
+        rays_per_step = self.config.in_batch(self.config.batch_rays, contracted=self._contracted)
+        drawn = torch.randint(count, (rays_per_step,), generator=self.generator)
         chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
         view, row, column = chosen // (height * width), chosen // width % height, chosen % width
         rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)

@@ -42,12 +42,14 @@ class Reading:
     points: Points = "any"
     """Which sparse points are read."""
 
+    @classmethod
+    def earlier(cls) -> Reading:
+        """The reading of versions before 0.2, by default: no scene without bounds, no points beside files of poses."""
+        return cls(bounds="object", points="listed")
+
     @staticmethod
     def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON form of a reading as versions before 0.2 wrote it, brought up to date.
-
-        They knew no scenes without bounds, and no points beside files of poses.
-        """
+        """The JSON form of a reading as versions before 0.2 wrote it, brought up to date."""
         named = {True: "object", False: "none"}
         return {
             "bounds": "object",
