@@ -24,6 +24,7 @@ from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.load import load_scene
+from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics

@@ -13,6 +13,7 @@ from latentfields.fields.field import Field
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.losses import latent_supervision_loss
 from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.rendering.contraction import CONTRACTED_RADIUS, field_positions
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Sampler
 
@@ -49,6 +50,13 @@ class LatentNerf(SceneModel):
             rays, self.background, self.near, self.far, generator=generator, contracted=self.contracted
         )
         return self.sampler.render(self.field, shot)
+
+    def density(self, points: Tensor) -> Tensor:
+        """Density (P,) per unit length at points (P, 3) of the box [-1, 1]^3 in the normalised frame."""
+        if not self.contracted:
+            return self.field.density(points)
+        # The box is so much smaller in the field's cube, and lengths with it.
+        return self.field.density(field_positions(points)) / CONTRACTED_RADIUS
 
     def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
         """As `SceneModel.render_pixels`."""
