@@ -320,9 +320,7 @@ def test_readings_of_earlier_versions(tmp_path: Path) -> None:
         reading = from_json(Reading, about, source=tmp_path)
         earlier = Reading.earlier()
         assert (earlier.bounds, earlier.points) == ("object", "listed")
-        assert reading == replace(
-            earlier, format="nerfstudio", masks=masks, background=(0.0, 0.5, 1.0)
-        )
+        assert reading == replace(earlier, format="nerfstudio", masks=masks, background=(0.0, 0.5, 1.0))
         assert from_json(Reading, to_json(reading), source=tmp_path) == reading
     with pytest.raises(InputError, match="field 'masks' is None; expected one of object, ignore, none"):
         from_json(Reading, {"use_masks": "yes"}, source=tmp_path)

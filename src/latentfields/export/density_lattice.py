@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.errors import InputError
+from latentfields.fields.field import DensityField
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import Run
 from latentfields.rendering.contraction import field_positions
@@ -37,7 +38,7 @@ class DensityLattice:
 
 def density_model(run: Run) -> LatentNerf:
     """The model of a run. Raises InputError for fields without a density, such as Gaussians."""
-    if not isinstance(run.model, LatentNerf):
+    if not isinstance(run.model, LatentNerf) or not isinstance(run.model.field, DensityField):
         kind = run.config.fit.field.kind
         raise InputError(
             run.folder, f"has the field {kind}, which has no density to take a mesh from; export points"

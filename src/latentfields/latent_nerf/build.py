@@ -124,12 +124,17 @@ def build_model(config: FitConfig, space: LatentSpace, background: Tensor, frame
         gaussians = GaussianField(config.field, channels=channels, head=head)
         space = _with_projection(space, config, channels)
         return LatentGaussians(
-            gaussians, config.sampling, space=space, background=background, near=frame.near, far=frame.far
+            gaussians,
+            config.sampling,
+            space=space,
+            background=background,
+            near=frame.near,
+            far=frame.far,
+            bounds=frame.bounds,
         )
     assert not isinstance(config.sampling, SplattingConfig)
-    contracted = frame.bounds == "scene"
     shape, sampling = config.field, config.sampling
-    if contracted:
+    if frame.bounds == "scene":
         shape, sampling = shape.unbounded(), sampling.unbounded()
     field = new_field(shape, channels=channels, head=head)
     space = _with_projection(space, config, channels)
@@ -141,7 +146,7 @@ def build_model(config: FitConfig, space: LatentSpace, background: Tensor, frame
         background=background,
         near=frame.near,
         far=frame.far,
-        contracted=contracted,
+        bounds=frame.bounds,
     )
 
 

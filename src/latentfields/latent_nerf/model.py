@@ -16,6 +16,7 @@ from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.rendering.contraction import CONTRACTED_RADIUS, field_positions
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Sampler
+from latentfields.scenes.reading import Bounds
 
 RAYS_PER_CHUNK = 16_384
 """Rays rendered at a time: bounds the memory of their samples, whatever the size of the images."""
@@ -33,14 +34,10 @@ class LatentNerf(SceneModel):
         background: Tensor,
         near: float,
         far: float,
-        contracted: bool = False,
+        bounds: Bounds = "object",
     ) -> None:
-        """As `SceneModel`; `sampler` decides where along rays `field` is looked at, between `near` and `far`.
-
-        The field covers all space if `contracted`, otherwise [-1, 1]^3.
-        """
-        super().__init__(space, background, near=near, far=far)
-        self.contracted = contracted
+        """As `SceneModel`; `sampler` decides where along rays `field` is looked at, between `near` and `far`."""
+        super().__init__(space, background, near=near, far=far, bounds=bounds)
         self.field = field
         self.sampler = sampler
 
@@ -50,6 +47,11 @@ class LatentNerf(SceneModel):
             rays, self.background, self.near, self.far, generator=generator, contracted=self.contracted
         )
         return self.sampler.render(self.field, shot)
+
+    @property
+    def contracted(self) -> bool:
+        """True when the field covers all space (`rendering.contraction`), otherwise [-1, 1]^3."""
+        return self.bounds == "scene"
 
     def density(self, points: Tensor) -> Tensor:
         """Density (P,) per unit length at points (P, 3) of the box [-1, 1]^3 in the normalised frame."""
