@@ -19,6 +19,11 @@ from latentfields.cameras import Rays
 from latentfields.rendering.contraction import contract_distance, field_positions, uncontract_distance
 from latentfields.rendering.sampling import box_segment
 
+ENDLESS = 50.0
+"""Length of the last interval of a contracted ray, which has no end: what is there is opaque at any density worth the
+name. Otherwise the background's one colour would stand for floors and walls of that colour, and nothing would be there.
+"""
+
 
 @dataclass(frozen=True)
 class Intervals:
@@ -98,10 +103,12 @@ class ContractedSpan(Span):
         return self._nearest + self._unit * uncontract_distance(contracted)
 
     def intervals(self, edges: Tensor) -> Intervals:
-        """As `Span.intervals`; lengths and middles are those of chords."""
+        """As `Span.intervals`; lengths and middles are those of chords, but the last interval is endless."""
         ends = self._at(edges)
         middles = self.distances((edges[:, 1:] + edges[:, :-1]) / 2)
-        return Intervals((ends[:, 1:] + ends[:, :-1]) / 2, ends.diff(dim=1).norm(dim=-1), middles)
+        lengths = ends.diff(dim=1).norm(dim=-1)
+        lengths = torch.cat([lengths[:, :-1], torch.full_like(lengths[:, -1:], ENDLESS)], dim=1)
+        return Intervals((ends[:, 1:] + ends[:, :-1]) / 2, lengths, middles)
 
     def bins(self, count: int) -> tuple[Tensor, Tensor]:
         """As `Span.bins`."""
