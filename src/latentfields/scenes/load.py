@@ -81,7 +81,10 @@ def load_scene(
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
     channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
     ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
-    lead out of the folder are refused unless `follow_links`. `readers` are the formats that are known, in the order
+    lead out of the folder are refused unless `follow_links`. `bounds` say what fields will cover, the box around an
+    object or all space ("scene"), which the normalised frame follows; by default an object where images have alpha.
+    Sparse points of a COLMAP model beside other files are read as well, unless `points` are those "listed" by the files
+    alone. `readers` are the formats that are known, in the order
     in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the
     file and the field, for anything that cannot be used.
     """
@@ -92,8 +95,13 @@ def load_scene(
         raise ArgumentError("background", f"is {background}; expected three numbers from 0 to 1")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
-    if masks not in get_args(Masks):
-        raise ArgumentError("masks", f"is {masks!r}; expected {', '.join(get_args(Masks))}")
+    for name, value, choices in (
+        ("masks", masks, Masks),
+        ("bounds", bounds, ChosenBounds),
+        ("points", points, Points),
+    ):
+        if value not in get_args(choices):
+            raise ArgumentError(name, f"is {value!r}; expected {', '.join(get_args(choices))}")
     if model is None:
         capture = find_reader(folder, format=format, readers=readers).read(folder, follow_links=follow_links)
     elif format in ("auto", "colmap"):
