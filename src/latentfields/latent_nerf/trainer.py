@@ -121,6 +121,11 @@ class LatentNerfTrainer:
         """The `values` (N, C, ...) as the photographs of training views (N,) would show them."""
         return self._exposure[of](values, views) if self._exposure else values
 
+    def _as_photographed(self, seen: Rendering, views: Tensor) -> Rendering:
+        """What was `seen`, as the photographs of training views (B,), or one of each of the rays, would show it."""
+        coarse = None if seen.coarse is None else self._exposed(seen.coarse, views, of="features")
+        return replace(seen, features=self._exposed(seen.features, views, of="features"), coarse=coarse)
+
     def _seen_points(self) -> Sightings | None:
         """The sparse points that training views see, on the CPU."""
         if self.scene.points is None:
@@ -158,11 +163,11 @@ class LatentNerfTrainer:
             assert isinstance(self.model, LatentNerf)
             rays, target, views = self._pixel_batch()
             seen = self.model.render_rays(rays, generator=self.generator)
-            seen = replace(seen, features=self._exposed(seen.features, views, of="features"))
+            seen = self._as_photographed(seen, views)
         else:
             chosen = self._batch()
             seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-            seen = replace(seen, features=self._exposed(seen.features, chosen, of="features"))
+            seen = self._as_photographed(seen, chosen)
             target = self.targets[chosen]
             if self._kept_features is not None:
                 seen = _with_targets(seen, target, kept=self._kept_features[chosen])
