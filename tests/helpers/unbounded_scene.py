@@ -52,7 +52,8 @@ def distances(origins: Tensor, directions: Tensor) -> Tensor:
     """(...) distances along unit rays to what they show."""
     ball, hit = _hit(origins, directions, radius=BALL, outside=True)
     behind, _ = _hit(origins, directions, radius=HORIZON, outside=False)
-    return (torch.where(hit[..., None], ball, behind) - origins).norm(dim=-1)
+    apart: Tensor = (torch.where(hit[..., None], ball, behind) - origins).norm(dim=-1)
+    return apart
 
 
 def ball_scene(*, bounds: str) -> Scene:

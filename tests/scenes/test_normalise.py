@@ -244,3 +244,26 @@ def test_without_points_a_scene_without_bounds_lies_where_views_look() -> None:
     )
     assert torch.equal(found.world_to_scene, look_similarity(cameras))
     assert (found.near, found.far) == (MIN_NEAR, FAR_AWAY)
+
+
+@pytest.mark.parametrize(("tail", "bounds"), [(1.0, "object"), (20.0, "scene")])
+def test_points_of_a_survey_have_an_end_and_those_of_a_street_have_none(tail: float, bounds: str) -> None:
+    poses = torch.eye(4, dtype=torch.float64).repeat(9, 1, 1)
+    poses[:, :2, 3] = torch.cartesian_prod(*(torch.linspace(-1, 1, 3, dtype=torch.float64),) * 2)
+    cameras = Cameras(
+        poses, torch.full((9, 2), 16.0).double(), torch.full((9, 2), 8.0).double(), width=16, height=16
+    )
+    generator = torch.Generator().manual_seed(0)
+    ground = 4 * torch.rand(500, 3, generator=generator, dtype=torch.float64) - 2
+    ground[:, 2] = -3
+    ground[:50] *= tail
+    found = normalise(
+        cameras,
+        pixels=NO_PIXELS,
+        train=torch.arange(9),
+        alpha=None,
+        points=ground,
+        bounds="auto",
+        source=SOURCE,
+    )
+    assert found.bounds == bounds

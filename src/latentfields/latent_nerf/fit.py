@@ -207,10 +207,15 @@ def _fit(
 def bounds_line(scene: Scene) -> str:
     """What a field of `scene` covers, and by what its place was found, in one line."""
     known = "no sparse points" if scene.points is None else f"{len(scene.points)} sparse points"
-    chosen = "as asked for" if scene.reading.bounds == scene.bounds else "chosen: pictures have "
-    if scene.reading.bounds != scene.bounds:
-        chosen += "alpha" if scene.alpha is not None else "no alpha"
-    covers = "all space, contracted" if scene.bounds == "scene" else "the box around the object"
+    if scene.reading.bounds == scene.bounds:
+        chosen = "as asked for"
+    elif scene.alpha is not None:
+        chosen = "as pictures have alpha"
+    else:
+        chosen = (
+            "no alpha" if scene.bounds == "scene" else "as all points lie together before parallel cameras"
+        )
+    covers = "all space, contracted" if scene.bounds == "scene" else "a box"
     return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
 
 

@@ -100,7 +100,8 @@ class ContractedSpan(Span):
     def distances(self, edges: Tensor) -> Tensor:
         """Distances along the rays of `edges` (R, S) in [0, 1]."""
         contracted = self._first + (self._last - self._first) * edges
-        return self._nearest + self._unit * uncontract_distance(contracted)
+        distances: Tensor = self._nearest + self._unit * uncontract_distance(contracted)
+        return distances
 
     def intervals(self, edges: Tensor) -> Intervals:
         """As `Span.intervals`; lengths and middles are those of chords, but the last interval is endless."""

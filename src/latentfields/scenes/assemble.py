@@ -10,7 +10,7 @@ from latentfields.cameras import Cameras
 from latentfields.scenes.normalise import normalise, transform_points
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps, read_pixels
-from latentfields.scenes.reading import Bounds, ChosenBounds
+from latentfields.scenes.reading import ChosenBounds
 from latentfields.scenes.scene import Scene, scene_name
 
 
@@ -35,14 +35,13 @@ def assemble(
         name: torch.tensor(list(indices), dtype=torch.int64) for name, indices in capture.splits.items()
     }
     points, colors = _sparse_points(capture)
-    resolved: Bounds = ("scene" if alpha is None else "object") if bounds == "auto" else bounds
     found = normalise(
         cameras,
         pixels=pixels,
         train=splits["train"],
         alpha=alpha,
         points=points,
-        bounds=resolved,
+        bounds=bounds,
         source=capture.folder,
     )
     return Scene(
@@ -60,7 +59,7 @@ def assemble(
         points=None if points is None else transform_points(found.world_to_scene, points).float(),
         point_colors=colors,
         ignored=ignored,
-        bounds=resolved,
+        bounds=found.bounds,
         depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
     )
 

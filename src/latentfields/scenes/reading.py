@@ -13,7 +13,8 @@ Bounds = Literal["object", "scene"]
 """What a field covers: the cube around an object, or all space, of which that cube is the middle."""
 
 ChosenBounds = Literal["auto", "object", "scene"]
-"""The same, or auto: an object where pictures have alpha, or masks for it, otherwise a scene."""
+"""The same, or auto: an object where pictures have alpha, or masks for it, and where the points that parallel cameras
+see have an end; otherwise a scene."""
 
 Points = Literal["any", "listed"]
 """Which sparse points are read: also those of a COLMAP model that lies beside other files of poses and agrees with

@@ -112,7 +112,8 @@ def _sky(scene: Scene, points: Tensor, count: int) -> Tensor:
         # A little beyond the border: Gaussians are wide.
         inside = ((positions > -SKY_BORDER * limit) & (positions < (1 + SKY_BORDER) * limit)).all(-1)
         seen |= (depth > 0) & inside
-    return sphere[seen]
+    kept: Tensor = sphere[seen]
+    return kept
 
 
 def _random_points(scene: Scene, count: int, generator: torch.Generator) -> Tensor:
