@@ -122,5 +122,5 @@ def test_every_ray_is_of_a_kept_pixel(scene: Scene) -> None:
     config = replace(TINY_FIT, space="rgb", batch_rays=4000)
     trainer = LatentNerfTrainer(new_model(seen, None, config), seen, config)
     trainer.targets = torch.where(ignored[trainer.train_indices], -1.0, trainer.targets)
-    _, target = trainer._pixel_batch()
+    _, target, _ = trainer._pixel_batch()
     assert float(target.min()) >= 0

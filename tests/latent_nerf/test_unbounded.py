@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from helpers.tiny import TINY_FIT
 from helpers.unbounded_scene import ball_scene, distances
@@ -35,6 +35,7 @@ from latentfields.rendering.config import (
     RaySampling,
     SplattingConfig,
 )
+from latentfields.scenes.scene import Scene
 
 KPLANES = KPlanesConfig(resolution=8, scales=(1, 2), features=8, hidden=32, tv_weight=1e-3)
 FIELDS: Mapping[str, RayFieldConfig] = {
@@ -165,23 +166,23 @@ def test_depth_of_points_brings_depth_closer(field: str) -> None:
     assert errors[1] < 0.8 * errors[0]
 
 
-def test_the_sky_is_seen_and_behind_everything(tmp_path: Path) -> None:
+def centers(scene: Scene, *, sky: int) -> Tensor:
+    """Of the Gaussians that a fit of `scene` starts with."""
+    field = GaussiansConfig(initial=200, sky=sky)
+    model = new_model(scene, None, replace(TINY_FIT, space="rgb", field=field, sampling=SplattingConfig()))
+    assert isinstance(model, LatentGaussians)
+    return model.field.means.detach()
+
+
+def test_the_sky_is_seen_and_behind_everything() -> None:
     scene = ball_scene(bounds="scene")
-    counts = []
-    for sky in (0, 500):
-        config = replace(
-            TINY_FIT, space="rgb", field=GaussiansConfig(initial=200, sky=sky), sampling=SplattingConfig()
-        )
-        model = new_model(scene, None, config)
-        assert isinstance(model, LatentGaussians)
-        counts.append(len(model.field))
-        assert scene.points is not None
-    assert counts[0] == len(scene.points)
-    added = model.field.means.detach()[counts[0] :]
+    assert scene.points is not None
+    assert torch.equal(centers(scene, sky=0), scene.points)
+    added = centers(scene, sky=500)[len(scene.points) :]
     assert 50 < len(added) <= 500
     assert added.norm(dim=-1).min() > 3 * scene.points.norm(dim=-1).max()
     # An object has none.
-    assert len(new_model(ball_scene(bounds="object"), None, config).field) == counts[0]  # type: ignore[arg-type]
+    assert len(centers(ball_scene(bounds="object"), sky=500)) == len(scene.points)
 
 
 def test_grids_of_samples_grow_with_the_cube() -> None:
