@@ -259,7 +259,7 @@ class GaussiansConfig(Checked):
     """Gaussians at the start, where the scene has no sparse points: drawn in the visual hull, or in the box."""
     initial_opacity: Annotated[float, Range(above=0, below=1)] = 0.1
     """Opacity of every Gaussian at the start."""
-    sky: NonNegative = 0
+    sky: NonNegative = 1000
     """Gaussians at the start on a sphere around a scene without bounds, far behind everything, as far as training views
     see them."""
     degree: Annotated[int, Range(low=0, high=3)] = 0
@@ -508,6 +508,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
             "paper": Recipe(
                 GaussiansConfig(
                     initial=100_000,
+                    sky=0,
                     degree=3,
                     degree_every=1 / 30,
                     means_learning_rate=6.4e-4,
