@@ -50,6 +50,17 @@ def read(scalars: Mapping[str, Tensor]) -> dict[str, float]:
     return dict(zip(scalars, values, strict=True))
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """True when the device has instructions for products in bfloat16; emulated ones would be slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    # PyTorch tells only in newer versions; older ones keep to float32.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 def wait_for(device: torch.device) -> None:
     """Wait until `device` has done all that it was asked for; the CPU has."""
     if device.type != "cpu":

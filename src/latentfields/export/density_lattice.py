@@ -37,8 +37,9 @@ class DensityLattice:
 
 
 def density_model(run: Run) -> LatentNerf:
-    """The model of a run. Raises InputError for fields without a density, such as Gaussians."""
-    if not isinstance(run.model, LatentNerf) or not isinstance(run.model.field, DensityField):
+    """The model of a run that shows its pictures. Raises InputError for fields without a density, such as Gaussians."""
+    model = run.model.pictures
+    if not isinstance(model, LatentNerf) or not isinstance(model.field, DensityField):
         kind = run.config.fit.field.kind
         raise InputError(
             run.folder, f"has the field {kind}, which has no density to take a mesh from; export points"

@@ -26,7 +26,8 @@ def surface_distance(run: Run, rays: Rays, *, depth: Tensor, opacity: Tensor) ->
     """
     # Of Gaussians and of scenes without bounds all rays end there.
     leave = torch.full_like(depth, run.frame.far)
-    if isinstance(run.model, LatentNerf) and not run.model.contracted:
+    model = run.model.pictures
+    if isinstance(model, LatentNerf) and not model.contracted:
         _, leave = box_segment(rays, near=run.frame.near, far=run.frame.far)
     distance = (depth - (1 - opacity) * leave) / opacity.clamp(min=SOLID)
     return torch.where(opacity >= SOLID, distance, torch.inf)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.fingerprint import weights_hash
 from latentfields.errors import InputError
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
@@ -59,7 +60,7 @@ class Fingerprint:
             splits=_splits_hash(scene),
             colors=_rounded(torch.cat(blocks)),
             cameras=_rounded(torch.cat([poses, cameras.focal, cameras.principal], dim=1)),
-            autoencoder=None if autoencoder is None else _weights_hash(autoencoder),
+            autoencoder=None if autoencoder is None else weights_hash(autoencoder),
         )
 
     def check_scene(self, scene: Scene) -> None:
@@ -76,7 +77,7 @@ class Fingerprint:
 
     def check_autoencoder(self, autoencoder: Autoencoder) -> None:
         """Raise InputError when `autoencoder` is not the one that this is of."""
-        if _weights_hash(autoencoder) != self.autoencoder:
+        if weights_hash(autoencoder) != self.autoencoder:
             raise InputError(
                 autoencoder.name, "has other weights than the autoencoder that the run was fitted with"
             )
@@ -93,14 +94,6 @@ def _other_scene(scene: Scene, difference: str) -> InputError:
 def _splits_hash(scene: Scene) -> str:
     splits = {name: indices.tolist() for name, indices in scene.splits.items() if len(indices)}
     return hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest()
-
-
-def _weights_hash(autoencoder: Autoencoder) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(autoencoder.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _rounded(values: Tensor) -> list[list[float]]:

@@ -6,7 +6,8 @@ decoder/             the autoencoder, its decoder as aligned to this scene (abse
 metrics.json         scores on the test split
 log.jsonl            loss and PSNR while training
 state/               checkpoint for resuming
-report.html          everything to look at, and orbit.mp4: written by the command `latentfields fit`
+report.html          everything to look at, and orbit.mp4: written by the commands
+views.safetensors    cameras, of a scene that was generated: there are no photographs that would have some
 
 The single file holds what rendering needs of that, and the scene's cameras (`portable.py`).
 """
@@ -26,12 +27,19 @@ from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import OwnFieldConfig
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import FitConfig, Show
 from latentfields.latent_nerf.fingerprint import Fingerprint
-from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
+from latentfields.latent_nerf.generation_config import GenerationRunConfig
+from latentfields.latent_nerf.portable import (
+    PortableRun,
+    read_portable,
+    read_views,
+    write_portable,
+    write_views,
+)
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.process import choose_device
@@ -39,10 +47,11 @@ from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
-from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description
+from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"
+VIEWS_FILE = "views.safetensors"
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,11 @@ class FitRunConfig(Checked):
     reading: Reading | None = None
     """How the scene's folder is read; None, in runs of earlier versions: `Reading.earlier`."""
 
+    @property
+    def name(self) -> str:
+        """Name of the scene, for pages."""
+        return self.scene.name
+
     def load_scene(self) -> Scene:
         """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""
         reading = self.reading or Reading.earlier()
@@ -77,22 +91,28 @@ class FitRunConfig(Checked):
             follow_links=reading.follow_links,
             bounds=reading.bounds,
             points=reading.points,
+            split=reading.split,
+            train_views=reading.train_views,
         )
 
 
+RunConfig = FitRunConfig | GenerationRunConfig
+"""What a scene came of: photographs, or a prior."""
+
+
 class Run:
-    """A fitted scene."""
+    """A fitted scene, or one that was generated."""
 
     def __init__(
         self,
         folder: Path,
-        config: FitRunConfig,
+        config: RunConfig,
         model: SceneModel,
         frame: SceneFrame,
         *,
         views: SceneCameras | None = None,
     ) -> None:
-        """`folder` is where the run was read from; `views` are the scene's cameras, where that is a single file."""
+        """`folder` is where the run was read from; `views` are the scene's cameras, of a file or a generated scene."""
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
 
     @classmethod
@@ -125,22 +145,22 @@ class Run:
             return cls(path, config, model, frame, views=stored.views)
         if not is_claimed(path):
             raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
-        about = read_description(FitRunConfig, path)
+        generated = run_kind(path) == GenerationRunConfig.kind
+        about = read_description(GenerationRunConfig if generated else FitRunConfig, path)
         config = _run_config(about, fields, source=path / CONFIG_FILE)
         if not (path / MODEL_FILE).is_file():
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
         autoencoder = None
-        if config.fit.space == "latent":
+        if config.fit.space != "rgb":
             if not (path / DECODER_FOLDER).is_dir():
                 raise InputError(
                     path / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder"
                 )
             autoencoder = load_autoencoder(path / DECODER_FOLDER, classes=classes)
-        return cls(
-            path, config, _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE), frame
-        )
+        model = _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE)
+        return cls(path, config, model, frame, views=read_views(path / VIEWS_FILE) if generated else None)
 
     @classmethod
     def save(
@@ -148,11 +168,27 @@ class Run:
     ) -> Run:
         """Write a finished model into its run folder; `original` is the autoencoder before alignment."""
         frame = replace(SceneFrame.of(scene), fingerprint=Fingerprint.of(scene, original))
-        if model.autoencoder is not None:
-            model.autoencoder.save(folder / DECODER_FOLDER)
-        state = model.scene_state()
-        save_tensors(folder / MODEL_FILE, state, to_json(frame))
-        return cls(folder, config, model, frame)
+        return cls(folder, config, model, frame)._written()
+
+    @classmethod
+    def save_generated(
+        cls,
+        folder: Path,
+        config: GenerationRunConfig,
+        model: SceneModel,
+        frame: SceneFrame,
+        views: SceneCameras,
+    ) -> Run:
+        """Write a scene that no photographs were taken of into its run folder; `views` are to look at it with."""
+        write_views(folder / VIEWS_FILE, views)
+        return cls(folder, config, model, frame, views=views)._written()
+
+    def _written(self) -> Run:
+        """This run, once autoencoder and model are in its folder."""
+        if self.model.autoencoder is not None:
+            self.model.autoencoder.save(self.folder / DECODER_FOLDER)
+        save_tensors(self.folder / MODEL_FILE, self.model.scene_state(), to_json(self.frame))
+        return self
 
     def write_file(self, path: Path, views: SceneCameras) -> None:
         """Write everything that rendering needs, and the scene's cameras, into one file that `load` reads."""
@@ -172,17 +208,33 @@ class Run:
         """The folder that further files of the run go to: its own, or that of its single file."""
         return self.folder.parent if self.folder.is_file() else self.folder
 
-    def render(self, cameras: Cameras) -> Tensor:
-        """Decoded images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
+    def render(self, cameras: Cameras, *, show: Show | None = None) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
 
-        Raises InputError when H or W are no multiples of the factor; `Scene.cropped_to_multiple` makes them so.
+        They are decoded latents, or colours where the scene has any; of one that has both, `show` chooses. Raises
+        InputError for what the scene does not have, and when H or W are no multiples of the factor of what is decoded;
+        `Scene.cropped_to_multiple` makes them so.
         """
-        factor = self.model.factor
+        model = self.shown(show)
+        factor = model.factor
         if cameras.width % factor or cameras.height % factor:
             raise InputError(
                 "cameras", f"are {cameras.width}x{cameras.height}; expected multiples of the factor {factor}"
             )
-        return self.model.render(cameras)[0]
+        return model.render(cameras)[0]
+
+    def shown(self, show: Show | None) -> SceneModel:
+        """The part of the model that renders such pictures; None: colours where there are any.
+
+        Raises InputError for what the scene does not have.
+        """
+        model = self.model.pictures if show != "decoded" else self.model
+        if show is not None and (show == "decoded") == (model.autoencoder is None):
+            other = "latents" if show == "decoded" else "colours"
+            raise ArgumentError(
+                "show", f"is {show}, but {self.folder} has no {other}; expected the other one"
+            )
+        return model
 
     def check_scene(self, scene: Scene) -> Scene:
         """`scene`, on whole latents. Raises InputError when it is not the scene that was fitted."""
@@ -204,8 +256,10 @@ class Run:
 
 def _run_config(
     about: Any, fields: Sequence[type[OwnFieldConfig]], *, source: Path, field: str = ""
-) -> FitRunConfig:
+) -> RunConfig:
     """The configuration in JSON, whose field may be one of `fields`. Raises InputError as `from_json`."""
+    if isinstance(about, dict) and about.get("kind") == GenerationRunConfig.kind:
+        return from_json(GenerationRunConfig, about, source=source, field=field)
     fit: Any = about.get("fit") if isinstance(about, dict) else None
     stored = fit.get("field") if isinstance(fit, dict) else None
     name = stored.get("kind") if isinstance(stored, dict) else None
@@ -220,7 +274,7 @@ def _run_config(
 
 
 def _restored(
-    config: FitRunConfig,
+    config: RunConfig,
     autoencoder: Autoencoder | None,
     state: Mapping[str, Tensor],
     frame: SceneFrame,
@@ -230,9 +284,11 @@ def _restored(
     """The model with the weights in `state`. Raises InputError, naming `source`, when they do not fit."""
     try:
         _check(config, frame, source)
-        if (config.fit.space == "latent") != (autoencoder is not None):
+        if (config.fit.space != "rgb") != (autoencoder is not None):
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
-        model = build_model(config.fit, new_space(config.fit, autoencoder), state["background"], frame)
+        space = new_space(config.fit, autoencoder)
+        color = state["colors.background"] if config.fit.space == "both" else None
+        model = build_model(config.fit, space, state["background"], frame, color=color)
         model.load_scene_state(state)
     except (KeyError, RuntimeError, TypeError, OverflowError) as error:
         detail = " ".join(str(error).split())[:200]
@@ -240,7 +296,7 @@ def _restored(
     return model
 
 
-def _check(config: FitRunConfig, frame: SceneFrame, source: Path) -> None:
+def _check(config: RunConfig, frame: SceneFrame, source: Path) -> None:
     """Raise InputError, naming `source`, for values that no run and no scene has."""
     if (config.autoencoder is None) != (config.fit.space == "rgb"):
         raise InputError(

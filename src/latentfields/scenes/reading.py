@@ -20,6 +20,10 @@ Points = Literal["any", "listed"]
 """Which sparse points are read: also those of a COLMAP model that lies beside other files of poses and agrees with
 them; or those alone that the scene's own files name."""
 
+Split = Literal["own", "llff"]
+"""Which views are tested on: as the data set says, or every eighth where it says nothing; or every eighth by name in
+any case, and all others train, as in the protocol for NeRF-LLFF."""
+
 WHITE = (1.0, 1.0, 1.0)
 
 
@@ -42,6 +46,10 @@ class Reading:
     """What fields cover, and what the normalised frame is therefore made around."""
     points: Points = "any"
     """Which sparse points are read."""
+    split: Split = "own"
+    """Which views are tested on."""
+    train_views: int | None = None
+    """Of the training views, so many, evenly spread, are left to fit to; None: all."""
 
     @classmethod
     def earlier(cls) -> Reading:
