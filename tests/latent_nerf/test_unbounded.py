@@ -12,6 +12,7 @@ from torch import Tensor
 from helpers.tiny import TINY_FIT
 from helpers.unbounded_scene import ball_scene, distances
 from latentfields import FitConfig
+from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import (
     FieldConfig,
     GaussiansConfig,
@@ -23,6 +24,8 @@ from latentfields.fields.config import (
     VanillaConfig,
 )
 from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.feature_scene import FeatureScene
+from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.losses import point_depth_loss
 from latentfields.latent_nerf.model import LatentNerf
@@ -126,6 +129,20 @@ def test_densities_of_the_box_are_per_unit_of_the_normalised_frame() -> None:
     points = 2 * torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) - 1
     # The box is half of the field's cube: the same optical depth on twice the length.
     torch.testing.assert_close(model.density(points), model.field.density(points / 2) / 2)
+
+
+def test_latents_and_colours_of_one_geometry_follow_the_same_curves(autoencoder: Autoencoder) -> None:
+    config = replace(rays(KPLANES), space="both", subpixels=1)
+    scene = ball_scene(bounds="scene")
+    model = new_model(scene, autoencoder, config)
+    assert isinstance(model, FeatureScene)
+    assert model.bounds == model.colors.bounds == "scene"
+    cameras = scene.cameras[:2].resized(width=6, height=6)
+    latents, colors = (each.render_pixels(cameras, None) for each in (model, model.colors))
+    torch.testing.assert_close(latents.depth, colors.depth)
+    trainer = new_trainer(model, scene, config.with_steps(supervision=2, alignment=2))
+    for index in range(4):
+        trainer.step(index, index / 4)
 
 
 def test_steps_of_a_scene_without_bounds_see_a_quarter_of_the_rays() -> None:

@@ -44,7 +44,7 @@ def density_model(run: Run) -> LatentNerf:
         raise InputError(
             run.folder, f"has the field {kind}, which has no density to take a mesh from; export points"
         )
-    return run.model
+    return model
 
 
 @torch.no_grad()
@@ -53,8 +53,7 @@ def density_lattice(run: Run, *, resolution: int) -> DensityLattice:
 
     Where the sampler has a grid of occupied cells, everything beyond their neighbours is zero, as is what lies outside
     of the visual hull: rendering skips it, and nothing was ever fitted there. What a scene without bounds has outside
-    of the box is left out. Raises InputError for a field without a
-    density.
+    of the box is left out. Raises InputError for a field without a density.
     """
     model = density_model(run)
     grid = next((module for module in run.model.modules() if isinstance(module, DensityGrid)), None)
