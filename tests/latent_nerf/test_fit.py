@@ -17,17 +17,11 @@ from latentfields.errors import InputError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
-<<<<<<< HEAD
-from latentfields.latent_nerf.fit import bounds_line, fit_folder
-from latentfields.latent_nerf.run import FitRunConfig, Run
-from latentfields.rendering.config import GridSamplingConfig
-from latentfields.scenes.reading import Reading
-=======
-from latentfields.latent_nerf.fit import at_usual_size, fit_folder
+from latentfields.latent_nerf.fit import at_usual_size, bounds_line, fit_folder
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.rendering.config import GridSamplingConfig
 from latentfields.scenes.load import load_scene
->>>>>>> main
+from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
@@ -248,7 +242,6 @@ def die(*_: object) -> None:
     raise RuntimeError("died")
 
 
-<<<<<<< HEAD
 def test_a_fit_says_what_its_field_covers(
     scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -265,7 +258,8 @@ def test_a_fit_says_what_its_field_covers(
     )
     asked = replace(capture, reading=Reading(bounds="scene"))
     assert "(as asked for; 5 sparse points)" in bounds_line(asked)
-=======
+
+
 def test_large_photographs_are_shrunk_unless_a_run_was_begun_with_others(
     scene_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,4 +273,3 @@ def test_large_photographs_are_shrunk_unless_a_run_was_begun_with_others(
     with pytest.warns(UserWarning, match=f"are shrunk to {side - 1} along their longer side; the size full"):
         assert at_usual_size(config, out=tmp_path / "other").size == side - 1
     assert at_usual_size(config, out=tmp_path / "run").size is None
->>>>>>> main

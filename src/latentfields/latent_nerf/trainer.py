@@ -95,9 +95,9 @@ class LatentNerfTrainer:
         self._exposure: dict[str, ExposureMaps] = {}
         self._exposure_optimizer: torch.optim.Optimizer | None = None
         if config.exposure == "affine":
-            self._add_exposure("features", self.targets.shape[1])
+            self._add_exposure("features", 3 if self.latents is None else self.latents.shape[1])
             if config.space == "latent":
-                self._add_exposure("images", self.images.shape[1])
+                self._add_exposure("images", 3)
             self._exposure_optimizer = with_peaks(
                 torch.optim.Adam(
                     [p for maps in self._exposure.values() for p in maps.parameters()],
@@ -209,12 +209,8 @@ class LatentNerfTrainer:
         else:
             chosen = self._batch()
             seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-<<<<<<< HEAD
             seen = self._as_photographed(seen, chosen)
-            target = self.targets[chosen]
-=======
             target = self._targets(chosen)
->>>>>>> main
             if self._kept_features is not None:
                 seen = _with_targets(seen, target, kept=self._kept_features[chosen])
         loss = self.model.supervision_loss(seen.features, target)
@@ -230,12 +226,8 @@ class LatentNerfTrainer:
         """What was seen, and the loss of RGB Alignment."""
         chosen = self._batch()
         seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-<<<<<<< HEAD
         decoded = self._exposed(self._decode(seen.features), chosen, of="images")
-        images = self.images[chosen]
-=======
-        decoded, images = self._decode(seen.features), self.pictures.images(chosen)
->>>>>>> main
+        images = self.pictures.images(chosen)
         if self._kept_pixels is not None:
             decoded = torch.where(self._kept_pixels[chosen], decoded, images)
         loss = rgb_alignment_loss(decoded, images)
@@ -269,28 +261,16 @@ class LatentNerfTrainer:
         chosen = torch.randperm(len(self.train_indices), generator=self.generator)[:count]
         return upload(chosen, self.model.device)
 
-<<<<<<< HEAD
     def _pixel_batch(self) -> tuple[Rays, Tensor, Tensor]:
         """The rays (R, 3) through random pixels that count, of all training views, the colours there, the views."""
-        views, _, height, width = self.targets.shape
-        count = views * height * width if self._counted is None else len(self._counted)
+        height, width = self.scene.size
+        count = len(self.pictures) * height * width if self._counted is None else len(self._counted)
         rays_per_step = self.config.in_batch(self.config.batch_rays, contracted=self._contracted)
         drawn = torch.randint(count, (rays_per_step,), generator=self.generator)
         chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
         view, row, column = chosen // (height * width), chosen // width % height, chosen % width
         rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)
-        return rays, self.targets[view, :, row, column], view
-=======
-    def _pixel_batch(self) -> tuple[Rays, Tensor]:
-        """The rays (R, 3) through random pixels that count, of all training views, and the colours (R, 3) there."""
-        height, width = self.scene.size
-        count = len(self.pictures) * height * width if self._counted is None else len(self._counted)
-        drawn = torch.randint(count, (self.config.batch_rays,), generator=self.generator)
-        chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
-        view, row, column = chosen // (height * width), chosen // width % height, chosen % width
-        rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)
-        return rays, self.pictures.colors(view, row, column)
->>>>>>> main
+        return rays, self.pictures.colors(view, row, column), view
 
     def _advance_fields(self, progress: float) -> None:
         """Let fields change with the progress of supervision; where parameters were replaced, so is the optimiser."""

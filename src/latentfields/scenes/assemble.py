@@ -9,13 +9,9 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.scenes.normalise import normalise, transform_points
 from latentfields.scenes.readers.capture import Capture
-<<<<<<< HEAD
-from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps, read_pixels
-from latentfields.scenes.reading import ChosenBounds
-=======
 from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps
 from latentfields.scenes.readers.pixel_cache import cached_pixels
->>>>>>> main
+from latentfields.scenes.reading import ChosenBounds
 from latentfields.scenes.scene import Scene, scene_name
 
 
@@ -64,12 +60,8 @@ def assemble(
         image_names=tuple(view.name for view in capture.views),
         points=None if points is None else transform_points(found.world_to_scene, points).float(),
         point_colors=colors,
-<<<<<<< HEAD
-        ignored=ignored,
-        bounds=found.bounds,
-=======
         ignored=decoded.ignored,
->>>>>>> main
+        bounds=found.bounds,
         depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
     )
 

@@ -99,36 +99,6 @@ def load_scene(
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):
         raise ArgumentError("background", f"is {background}; expected three numbers from 0 to 1")
-<<<<<<< HEAD
-    if is_film(folder):
-        raise _without_poses(folder, "is a film")
-    if not folder.is_dir():
-        raise InputError(folder, "there is no such folder")
-    for name, value, choices in (
-        ("masks", masks, Masks),
-        ("split", split, Split),
-        ("bounds", bounds, ChosenBounds),
-        ("points", points, Points),
-    ):
-        if value not in get_args(choices):
-            raise ArgumentError(name, f"is {value!r}; expected {', '.join(get_args(choices))}")
-    if model is None:
-        capture = find_reader(folder, format=format, readers=readers).read(folder, follow_links=follow_links)
-    elif format in ("auto", "colmap"):
-        capture = colmap.read_colmap(folder, model=Path(model), follow_links=follow_links)
-    else:
-        raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
-    if points == "any":
-        capture = with_points_beside(capture, follow_links=follow_links)
-    with_masks = masks != "none"
-    capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
-    capture = with_llff_split(capture) if split == "llff" else capture
-    scene = assemble(
-        capture, max_size=max_size, background=background, ignore=masks == "ignore", bounds=bounds
-    )
-    scene = scene if train_views is None else with_few_views(scene, train_views)
-=======
->>>>>>> main
     reading = Reading(
         format=format,
         masks=masks,
@@ -141,7 +111,9 @@ def load_scene(
         train_views=train_views,
     )
     capture = _captured(Path(path), reading, readers)
-    scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    scene = assemble(
+        capture, max_size=max_size, background=background, ignore=masks == "ignore", bounds=bounds
+    )
     scene = scene if train_views is None else with_few_views(scene, train_views)
     return replace(scene, reading=reading, read_size=max(scene.size))
 
@@ -163,10 +135,9 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
         raise _without_poses(folder, "is a film")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
-    if reading.masks not in get_args(Masks):
-        raise ArgumentError("masks", f"is {reading.masks!r}; expected {', '.join(get_args(Masks))}")
-    if reading.split not in get_args(Split):
-        raise ArgumentError("split", f"is {reading.split!r}; expected {', '.join(get_args(Split))}")
+    for name, kinds in (("masks", Masks), ("split", Split), ("bounds", ChosenBounds), ("points", Points)):
+        if (value := getattr(reading, name)) not in get_args(kinds):
+            raise ArgumentError(name, f"is {value!r}; expected {', '.join(get_args(kinds))}")
     links = reading.follow_links
     if reading.model is None:
         reader = find_reader(folder, format=reading.format, readers=readers)
@@ -177,6 +148,8 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
         raise ArgumentError(
             "model", f"is a folder of COLMAP's; expected the `format` colmap, got {reading.format}"
         )
+    if reading.points == "any":
+        capture = with_points_beside(capture, follow_links=links)
     with_masks = reading.masks != "none"
     capture = with_folder_masks(capture, follow_links=links) if with_masks else without_masks(capture)
     return with_llff_split(capture) if reading.split == "llff" else capture

@@ -14,14 +14,9 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-<<<<<<< HEAD
-from latentfields.scenes.reading import Bounds, Reading
-from latentfields.scenes.resampling import composited, resize
-=======
 from latentfields.scenes.pictures import Pictures
-from latentfields.scenes.reading import Reading
+from latentfields.scenes.reading import Bounds, Reading
 from latentfields.scenes.resampling import resize
->>>>>>> main
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,9 @@ from latentfields.scenes.readers.colmap import text as colmap_text
 from latentfields.scenes.readers.colmap.model import (
     ColmapCamera,
     ColmapImage,
-<<<<<<< HEAD
     ColmapPoints,
-=======
     UnreadCamera,
     camera_of_image,
->>>>>>> main
     distortion_kind,
 )
 from latentfields.scenes.readers.transforms_json import OPENCV_TO_OPENGL
