@@ -16,9 +16,10 @@ from latentfields.errors import InputError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
-from latentfields.latent_nerf.fit import fit_folder
+from latentfields.latent_nerf.fit import at_usual_size, fit_folder
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.rendering.config import GridSamplingConfig
+from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
@@ -237,3 +238,18 @@ def test_in_rgb_space_it_is_one_fit_however_its_steps_are_divided(
 
 def die(*_: object) -> None:
     raise RuntimeError("died")
+
+
+def test_large_photographs_are_shrunk_unless_a_run_was_begun_with_others(
+    scene_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fit_module.USUAL_SIDE == 1600
+    side = max(load_scene(scene_folder).size)
+    config = FitRunConfig(scene=scene_folder, autoencoder=None, size=None, seconds=None, fit=QUICK)
+    config = replace(config, fit=replace(QUICK, space="rgb").in_one_stage())
+    assert at_usual_size(config, out=tmp_path / "run") == config
+    fit_folder(config, out=tmp_path / "run")
+    monkeypatch.setattr(fit_module, "USUAL_SIDE", side - 1)
+    with pytest.warns(UserWarning, match=f"are shrunk to {side - 1} along their longer side; the size full"):
+        assert at_usual_size(config, out=tmp_path / "other").size == side - 1
+    assert at_usual_size(config, out=tmp_path / "run").size is None

@@ -216,7 +216,8 @@ def test_all_training_views_are_seen_and_no_other(
     trainer = LatentNerfTrainer(
         new_model(scene, autoencoder if space == "latent" else None, config), scene, config
     )
-    assert torch.equal(trainer.images, scene.images(scene.indices("train")))
+    views = torch.cat(list(trainer.pictures.batches()))
+    assert torch.equal(views, scene.images(scene.indices("train")))
     batches = [trainer._batch() for _ in range(60)]
     assert all(len(set(batch.tolist())) == config.batch_images for batch in batches)
     assert torch.cat(batches).unique().tolist() == list(range(len(scene.indices("train"))))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -53,8 +53,8 @@ class Fit:
     densification: DensificationName | None = None
     """How Gaussians are added and removed: by gradients, as in 3DGS, or by MCMC; by default as in the preset."""
     settings: Settings = None
-    size: int | None = None
-    """Resize images so that their longer side has this many pixels; by default they keep their size."""
+    size: int | Literal["full"] | None = None
+    """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default, 1600."""
     masks: Masks = "object"
     """What masks leave out: background (object), of no account in losses and scores (ignore); or do not read them."""
     model: Path | None = None
@@ -100,7 +100,7 @@ class Fit:
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
         from latentfields.cli.view import viewer_watch
-        from latentfields.latent_nerf.fit import fit_folder
+        from latentfields.latent_nerf.fit import at_usual_size, fit_folder
         from latentfields.latent_nerf.report import write_run_report
         from latentfields.latent_nerf.run import FitRunConfig
 
@@ -118,11 +118,13 @@ class Fit:
         config = FitRunConfig(
             scene=self.scene,
             autoencoder=autoencoder,
-            size=self.size,
+            size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
             fit=self.config,
             reading=None if reading == Reading() else reading,
         )
+        if self.size is None:
+            config = at_usual_size(config, out=out, device=self.device)
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         run = fit_folder(
             config, out=out, device=self.device, watch=watch, checkpoint_seconds=self.checkpoint_seconds

@@ -399,7 +399,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                     ),
                 ),
                 # Nerfstudio means the excess over the intervals, and the total variation over the networks.
-                ProposalSamplingConfig(interlevel_weight=1 / 48, tv_weight=5e-5),
+                ProposalSamplingConfig(interlevel_weight=1 / 48, tv_weight=5e-5, initial_range=(0.1, 0.15)),
                 xi_supervision=0.1,
                 xi_alignment=0.1,
             ),

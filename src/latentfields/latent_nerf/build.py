@@ -200,4 +200,5 @@ def _new_proposal(options: ProposalSamplingConfig, resolution: int) -> KPlanesPr
         hidden=options.hidden,
         learning_rate=options.learning_rate,
         tv_weight=options.tv_weight,
+        initial_range=options.initial_range,
     )

@@ -132,6 +132,13 @@ class FeatureGaussians(FeatureScene):
 
         return self.colors.splat(gaussians, cameras, features, background=self.background)
 
+    def load_scene_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """As `SceneModel.load_scene_state`. Raises RuntimeError where not every Gaussian has its latents."""
+        gaussians, latents = (len(tensors[name]) for name in ("colors.field.means", "values.features_dc"))
+        if gaussians != latents:
+            raise RuntimeError(f"{gaussians} Gaussians with latents of {latents}")
+        super().load_scene_state(tensors)
+
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
         """Eq. 10's L1 and D-SSIM."""
         values = self.values

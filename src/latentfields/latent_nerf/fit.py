@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -23,7 +24,7 @@ from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
-from latentfields.scenes.load import load_scene
+from latentfields.scenes.load import largest_picture, load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
@@ -33,6 +34,8 @@ from latentfields.training.runs import claim_run, is_claimed, read_run, require_
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
 
+USUAL_SIDE = 1600
+"""Pixels; larger photographs are shrunk unless their size is asked for, as those who made 3DGS do, too."""
 SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
@@ -133,6 +136,26 @@ def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
     return replace(config, fit=steps)
 
 
+def at_usual_size(config: FitRunConfig, *, out: Path, device: str = "auto") -> FitRunConfig:
+    """The configuration of a fit whose images have the size that is used where none is asked for.
+
+    That of the run that was begun in `out`, and otherwise the one they are stored in, up to `USUAL_SIDE`: a warning
+    says where they are shrunk. Raises InputError as `fit_folder`.
+    """
+    _checked(config, device)
+    if is_claimed(out):
+        return replace(config, size=read_run(FitRunConfig, out).size)
+    width, height = largest_picture(config.scene, config.reading or Reading())
+    if max(width, height) <= USUAL_SIDE:
+        return config
+    warnings.warn(
+        f"{config.scene}: its pictures, of up to {width}x{height} pixels, are shrunk to {USUAL_SIDE} along their "
+        "longer side; the size full keeps them",
+        stacklevel=2,
+    )
+    return replace(config, size=USUAL_SIDE)
+
+
 def _space(space: Space | None, config: FitConfig | None, autoencoder: Autoencoder | None) -> Space:
     """The space that the arguments of `fit` say. Raises ArgumentError where they say different ones."""
     if space is not None and (space == "rgb") != (autoencoder is None):
@@ -223,7 +246,7 @@ def _prepared(
         autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
         if config.statistics != "autoencoder" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().to(device)
-            images = scene.images(scene.indices("train"))
+            images = scene.pictures(scene.indices("train")).batches()
             scale: Literal["spread", "extent"] = (
                 "extent" if config.statistics == "scene-min-max" else "spread"
             )

@@ -145,7 +145,7 @@ class LatentGaussians(SceneModel):
         """As `SceneModel.load_scene_state`."""
         self.strategy.resize_to(without_prefix("strategy", tensors))
         if self.splatting.smoothing:
-            self.variances = self.variances.new_zeros(tensors["variances"].shape)
+            self.variances = self.variances.new_zeros(len(tensors["field.means"]))
         super().load_scene_state(tensors)
 
 

@@ -286,6 +286,8 @@ def _restored(
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
         space = new_space(config.fit, autoencoder)
         color = state["colors.background"] if config.fit.space == "both" else None
+        if color is not None and color.shape != (3,):
+            raise InputError(source, f"colors.background has the shape {tuple(color.shape)}; expected (3,)")
         model = build_model(config.fit, space, state["background"], frame, color=color)
         model.load_scene_state(state)
     except (KeyError, RuntimeError, TypeError, OverflowError) as error:

@@ -26,6 +26,7 @@ from latentfields.latent_nerf.optimizers import (
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import LATENT_RANGE, psnr, whole_cells
 from latentfields.rendering.rendering import Rendering
+from latentfields.scenes.pictures import BATCH
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import with_prefix, without_prefix
@@ -67,16 +68,19 @@ class LatentNerfTrainer:
         """`scene` has sides that are multiples of the factor; `model` is on the device to compute on."""
         self.model, self.scene, self.config = model, scene, config
         self.train_indices = scene.indices("train")
-        self.images = scene.images(self.train_indices).to(model.device)
+        self.pictures = scene.pictures(self.train_indices).to(model.device)
         kept = scene.kept(self.train_indices)
         self._kept_pixels = None if kept is None else kept.to(model.device)
         self._counted = None if kept is None else kept.flatten().nonzero()[:, 0]
         # A latent counts where all pixels of its cell do.
         self._kept_features = None if kept is None else whole_cells(kept, model.factor).to(model.device)
-        # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
+        # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves,
+        # which stay bytes.
         # Draws of latents have a generator of their own: a resumed fit makes the same ones.
         posterior = torch.Generator().manual_seed(config.seed) if config.latents == "sample" else None
-        self.targets = model.space.targets(self.images, posterior=posterior)
+        self.latents: Tensor | None = None
+        if model.autoencoder is not None:
+            self.latents = model.space.targets(self.pictures.batches(), posterior=posterior)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.aligning = False
         self.after_supervision: dict[str, float] = {}
@@ -137,7 +141,7 @@ class LatentNerfTrainer:
         else:
             chosen = self._batch()
             seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-            target = self.targets[chosen]
+            target = self._targets(chosen)
             if self._kept_features is not None:
                 seen = _with_targets(seen, target, kept=self._kept_features[chosen])
         loss = self.model.supervision_loss(seen.features, target)
@@ -151,7 +155,7 @@ class LatentNerfTrainer:
         """What was seen, and the loss of RGB Alignment."""
         chosen = self._batch()
         seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-        decoded, images = self._decode(seen.features), self.images[chosen]
+        decoded, images = self._decode(seen.features), self.pictures.images(chosen)
         if self._kept_pixels is not None:
             decoded = torch.where(self._kept_pixels[chosen], decoded, images)
         loss = rgb_alignment_loss(decoded, images)
@@ -172,6 +176,10 @@ class LatentNerfTrainer:
             terms.append(seen.loss.mean())
         return torch.stack(terms).sum()
 
+    def _targets(self, chosen: Tensor) -> Tensor:
+        """What the features (B, C, h, w) of training views are to be."""
+        return self.pictures.images(chosen) if self.latents is None else self.latents[chosen]
+
     def _batch(self) -> Tensor:
         """Training views of one step, without repetition."""
         count = min(self.config.batch_images, len(self.train_indices))
@@ -180,13 +188,13 @@ class LatentNerfTrainer:
 
     def _pixel_batch(self) -> tuple[Rays, Tensor]:
         """The rays (R, 3) through random pixels that count, of all training views, and the colours (R, 3) there."""
-        views, _, height, width = self.targets.shape
-        count = views * height * width if self._counted is None else len(self._counted)
+        height, width = self.scene.size
+        count = len(self.pictures) * height * width if self._counted is None else len(self._counted)
         drawn = torch.randint(count, (self.config.batch_rays,), generator=self.generator)
         chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
         view, row, column = chosen // (height * width), chosen // width % height, chosen % width
         rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)
-        return rays, self.targets[view, :, row, column]
+        return rays, self.pictures.colors(view, row, column)
 
     def _advance_fields(self, progress: float) -> None:
         """Let fields change with the progress of supervision; where parameters were replaced, so is the optimiser."""
@@ -226,20 +234,23 @@ class LatentNerfTrainer:
         indices = self.scene.indices("test")
         if views is not None:
             indices = evenly_spread(indices, views)
-        images, _ = self.model.render(self.scene.cameras[indices])
-        kept = self.scene.kept(indices)
-        return float(psnr(images, self.scene.images(indices), kept=kept).mean())
+        values = []
+        for chunk in indices.split(BATCH):
+            images, _ = self.model.render(self.scene.cameras[chunk])
+            values.append(psnr(images, self.scene.images(chunk), kept=self.scene.kept(chunk)))
+        return float(torch.cat(values).mean())
 
     def test_latent_psnr(self) -> float:
         """Mean PSNR of rendered against encoded normalised latents of the test views."""
         assert self.model.autoencoder is not None
-        indices = self.scene.indices("test")
-        _, seen = self.model.render(self.scene.cameras[indices])
-        images = self.scene.images(indices).to(self.model.device)
-        encoded = self.model.autoencoder.encode_batches(images).cpu()
-        kept = self.scene.kept(indices)
-        cells = None if kept is None else whole_cells(kept, self.model.factor)
-        return float(psnr(seen.features, encoded, data_range=LATENT_RANGE, kept=cells).mean())
+        values = []
+        for chunk in self.scene.indices("test").split(BATCH):
+            _, seen = self.model.render(self.scene.cameras[chunk])
+            encoded = self.model.encode(self.scene.images(chunk))
+            kept = self.scene.kept(chunk)
+            cells = None if kept is None else whole_cells(kept, self.model.factor)
+            values.append(psnr(seen.features, encoded, data_range=LATENT_RANGE, kept=cells))
+        return float(torch.cat(values).mean())
 
     def _parts(self) -> Parts:
         """The parts that are saved beside the scene: the decoder and its optimiser from RGB Alignment on."""

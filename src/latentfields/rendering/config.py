@@ -95,6 +95,8 @@ class ProposalSamplingConfig(Checked):
     """Weight of the loss that makes proposals cover the field's weights (mip-NeRF 360, Eq. 13)."""
     distortion_weight: float = 0.01
     """Weight of the loss that gathers the field's weights along rays (mip-NeRF 360, Eq. 15)."""
+    initial_range: tuple[float, float] = (0.1, 0.5)
+    """Features of the proposal networks' planes start uniformly in this range."""
     anneal_steps: NonNegative = 1000
     """Steps over which proposals gain their full influence (mip-NeRF 360, Eq. 18 and the text around it)."""
 
@@ -107,6 +109,10 @@ class ProposalSamplingConfig(Checked):
                 joined(path, "proposal_samples"),
                 f"are {len(self.proposal_samples)} for the {networks} networks of `{joined(path, 'resolutions')}`; "
                 "expected one for each of one or more networks",
+            )
+        if self.initial_range[0] > self.initial_range[1]:
+            raise ArgumentError(
+                joined(path, "initial_range"), f"is {self.initial_range}; expected low and high"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,30 +90,10 @@ def load_scene(
     `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the file and the field, for anything
     that cannot be used.
     """
-    folder = Path(path)
     if max_size is not None and max_size < 1:
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):
         raise ArgumentError("background", f"is {background}; expected three numbers from 0 to 1")
-    if is_film(folder):
-        raise _without_poses(folder, "is a film")
-    if not folder.is_dir():
-        raise InputError(folder, "there is no such folder")
-    if masks not in get_args(Masks):
-        raise ArgumentError("masks", f"is {masks!r}; expected {', '.join(get_args(Masks))}")
-    if split not in get_args(Split):
-        raise ArgumentError("split", f"is {split!r}; expected {', '.join(get_args(Split))}")
-    if model is None:
-        capture = find_reader(folder, format=format, readers=readers).read(folder, follow_links=follow_links)
-    elif format in ("auto", "colmap"):
-        capture = colmap.read_colmap(folder, model=Path(model), follow_links=follow_links)
-    else:
-        raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
-    with_masks = masks != "none"
-    capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
-    capture = with_llff_split(capture) if split == "llff" else capture
-    scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
-    scene = scene if train_views is None else with_few_views(scene, train_views)
     reading = Reading(
         format=format,
         masks=masks,
@@ -122,7 +103,46 @@ def load_scene(
         split=split,
         train_views=train_views,
     )
+    capture = _captured(Path(path), reading, readers)
+    scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    scene = scene if train_views is None else with_few_views(scene, train_views)
     return replace(scene, reading=reading, read_size=max(scene.size))
+
+
+def largest_picture(path: str | Path, reading: Reading) -> tuple[int, int]:
+    """(width, height) in pixels of the largest picture that `load_scene` would read, as it is stored.
+
+    Raises InputError as `load_scene`, whose warnings are left to it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        views = _captured(Path(path), reading, READERS).views
+    return max(((view.lens.width, view.lens.height) for view in views), key=max)
+
+
+def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capture:
+    """What the files of a folder say, without pixels."""
+    if is_film(folder):
+        raise _without_poses(folder, "is a film")
+    if not folder.is_dir():
+        raise InputError(folder, "there is no such folder")
+    if reading.masks not in get_args(Masks):
+        raise ArgumentError("masks", f"is {reading.masks!r}; expected {', '.join(get_args(Masks))}")
+    if reading.split not in get_args(Split):
+        raise ArgumentError("split", f"is {reading.split!r}; expected {', '.join(get_args(Split))}")
+    links = reading.follow_links
+    if reading.model is None:
+        reader = find_reader(folder, format=reading.format, readers=readers)
+        capture = reader.read(folder, follow_links=links)
+    elif reading.format in ("auto", "colmap"):
+        capture = colmap.read_colmap(folder, model=Path(reading.model), follow_links=links)
+    else:
+        raise ArgumentError(
+            "model", f"is a folder of COLMAP's; expected the `format` colmap, got {reading.format}"
+        )
+    with_masks = reading.masks != "none"
+    capture = with_folder_masks(capture, follow_links=links) if with_masks else without_masks(capture)
+    return with_llff_split(capture) if reading.split == "llff" else capture
 
 
 def is_scene(folder: Path) -> bool:
