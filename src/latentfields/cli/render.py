@@ -15,7 +15,7 @@ from latentfields.latent_nerf.config import Show
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Render a finished run: its test views, an orbit around the scene, or a camera path, as PNG files or a film.
+    """Render a finished run: its test views, an orbit, the capture's way, or a path of one's own, as PNG or film.
 
     With --what, also latents, depth and opacity as numbers: one file rendered.safetensors, or files NAME.npy, with the
     cameras and the statistics of the latents.
@@ -27,8 +27,9 @@ class Render:
     """Folder for PNG files, or a film ending in .mp4 or .gif; by default RUN/renders, beside a scene file."""
     scene: Path | None = None
     """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
-    views: Literal["test", "orbit"] = "test"
-    """Which cameras."""
+    views: Literal["test", "orbit", "path"] | None = None
+    """Which cameras: test views, a circle around the scene, or a smooth path through the training cameras; by default
+    test views, and that path for films of scenes without bounds."""
     what: tuple[Shown, ...] = ("rgb",)
     """What of every view is written, one or several: pictures (rgb), rendered latents, depth in front of surfaces, or
     opacity."""
@@ -39,7 +40,7 @@ class Render:
     show: Show | None = None
     """Colours as they are rendered, or decoded latents; by default colours where the run has any."""
     frames: int = 60
-    """Views of the orbit, from 1."""
+    """Views of the orbit or the path, from 1."""
     fps: int = 20
     """Frames per second of a film; GIF plays at most 50."""
     size: int | None = None
@@ -59,7 +60,7 @@ class Render:
         if self.what != ("rgb",):
             path = None if self.path is None else load_path(self.path)
             views = (
-                chosen_views(run, self.views, frames=self.frames, scene_folder=self.scene)
+                chosen_views(run, self.views or "test", frames=self.frames, scene_folder=self.scene)
                 if path is None
                 else path_views(run, path)
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -96,7 +97,7 @@ def fit(
         size=scene.read_size or max(scene.size),
         seconds=seconds,
         fit=config,
-        reading=None if reading == Reading() else reading,
+        reading=reading,
     )
     run_config, target = _checked(_as_begun(run_config, folder), device)
     if is_finished(folder) and not more_steps:
@@ -127,7 +128,7 @@ def fit_folder(
         return _reloaded(begun, out, device=device)
     autoencoder = None if begun.autoencoder is None else load_autoencoder(begun.autoencoder)
     return _fit(
-        config.load_scene(),
+        replace(begun, scene=config.scene).load_scene(),
         autoencoder,
         begun,
         out,
@@ -139,10 +140,11 @@ def fit_folder(
 
 
 def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
-    """The configuration in the words of the run that `out` holds, where both mean the same.
+    """The configuration in the words of the run that `out` holds, where both mean the same or this leaves things open.
 
-    That is what the scene's folder is called, which steps were added, and, in RGB space, how its steps are divided
-    between the stages: there is one stage there, and earlier versions divided otherwise.
+    That is what the scene's folder is called, which steps were added, bounds and points that nobody chose, and, in RGB
+    space, how its steps are divided between the stages: there is one stage there, and earlier versions divided
+    otherwise.
     """
     config = replace(config, places=ScenePlaces.of(config.scene, out))
     if not is_claimed(out):
@@ -154,6 +156,10 @@ def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
     here = config.scene.resolve()
     if begun.scene == config.scene or here in (place.resolve() for place in begun.scene_folders(out)):
         config = replace(config, scene=begun.scene, places=begun.places, longer=begun.longer)
+    mine, theirs = config.reading or Reading.earlier(), begun.reading or Reading.earlier()
+    if mine.bounds == "auto" and mine.points == "any":
+        reading = replace(mine, bounds=theirs.bounds, points=theirs.points)
+        config = replace(config, reading=begun.reading if reading == theirs else reading)
     steps = begun.fit
     if config.fit.space != "rgb" or steps.space != "rgb":
         return config
@@ -248,6 +254,7 @@ def _fit(
         if more_steps:
             longer = lengthen(out, more_steps, finished=is_finished(out), begun=config.longer)
             config = replace(config, longer=longer)
+        logging.getLogger(__name__).info("%s", bounds_line(scene))
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
         trainer = new_trainer(model, scene, config.trained())
@@ -272,6 +279,21 @@ def _fit(
         # Last: with it, the run is finished.
         write_metrics(out, measured, seconds=seconds, device=device)
         return run
+
+
+def bounds_line(scene: Scene) -> str:
+    """What a field of `scene` covers, and by what its place was found, in one line."""
+    known = "no sparse points" if scene.points is None else f"{len(scene.points)} sparse points"
+    if scene.reading.bounds == scene.bounds:
+        chosen = "as asked for"
+    elif scene.alpha is not None:
+        chosen = "as pictures have alpha"
+    else:
+        chosen = (
+            "no alpha" if scene.bounds == "scene" else "as all points lie together before parallel cameras"
+        )
+    covers = "all space, contracted" if scene.bounds == "scene" else "a box"
+    return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
 
 
 def _prepared(

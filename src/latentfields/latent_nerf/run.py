@@ -75,7 +75,7 @@ class FitRunConfig(Checked):
     fit: FitConfig
     """How the scene is fitted."""
     reading: Reading | None = None
-    """How the scene's folder is read; None: as `load_scene` does by default."""
+    """How the scene's folder is read; None, in runs of earlier versions: `Reading.earlier`."""
     places: ScenePlaces | None = None
     """Where the scene's folder was when the run began; None in runs of earlier versions."""
     longer: StageSteps | None = None
@@ -100,7 +100,7 @@ class FitRunConfig(Checked):
 
     def load_scene(self) -> Scene:
         """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""
-        reading = self.reading or Reading()
+        reading = self.reading or Reading.earlier()
         return load_scene(
             self.scene,
             max_size=self.size,
@@ -109,6 +109,8 @@ class FitRunConfig(Checked):
             background=reading.background,
             model=reading.model,
             follow_links=reading.follow_links,
+            bounds=reading.bounds,
+            points=reading.points,
             split=reading.split,
             train_views=reading.train_views,
         )
