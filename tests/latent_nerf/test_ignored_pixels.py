@@ -122,5 +122,5 @@ def test_every_ray_is_of_a_kept_pixel(scene: Scene) -> None:
     seen = replace(scene, pixels=white.contiguous(), alpha=None, ignored=ignored)
     config = replace(TINY_FIT, space="rgb", batch_rays=4000)
     trainer = LatentNerfTrainer(new_model(seen, None, config), seen, config)
-    _, target = trainer._pixel_batch()
+    _, target, _ = trainer._pixel_batch()
     assert float(target.max()) == 0

@@ -160,7 +160,9 @@ def test_formats_are_recognised_in_a_stated_order(tmp_path: Path) -> None:
     write_colmap_binary(tmp_path, views, sphere_points())
     assert load_scene(tmp_path).points is not None
     write_nerfstudio(tmp_path, views)
-    assert load_scene(tmp_path).points is None
+    # transforms.json lists none; those of the model beside are read, too, unless they are not asked for.
+    assert load_scene(tmp_path, points="listed").points is None
+    assert load_scene(tmp_path).points is not None
     write_igae(tmp_path, views)
     assert load_scene(tmp_path).indices("test").tolist() == [0]
     write_blender(tmp_path, views, parts=PARTS)
@@ -360,3 +362,17 @@ def test_undistorted_pictures_agree_with_their_cameras(
     shift = (seen - cameras.project(point)[0][:, 0]).norm(dim=-1)
     assert float(shift.max()) > 0.5
     torch.testing.assert_close(found, expected[:, 0].double(), atol=0.12, rtol=0)
+
+
+def test_bounds_follow_alpha_unless_they_are_asked_for(tmp_path: Path) -> None:
+    views = sphere_views()
+    folder = write_nerfstudio(tmp_path / "ball", views)
+    assert load_scene(folder).bounds == "object"
+    asked = load_scene(folder, bounds="scene")
+    assert (asked.bounds, asked.reading.bounds) == ("scene", "scene")
+    opaque = write_nerfstudio(tmp_path / "opaque", replace(views, rgba=views.rgba[..., :3]))
+    assert load_scene(opaque).bounds == "scene"
+    bounded = load_scene(opaque, bounds="object")
+    assert (bounded.bounds, bounded.far < 1000) == ("object", True)
+    with pytest.raises(InputError, match=r"bounds: is 'room'; expected auto, object, scene"):
+        load_scene(folder, bounds="room")  # type: ignore[arg-type]

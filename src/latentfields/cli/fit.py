@@ -27,7 +27,7 @@ from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
-from latentfields.scenes.reading import Masks, Reading, Split
+from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,9 @@ class Fit:
     """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
     follow_links: bool = False
     """Read files of the scene that are links to places outside of its folder, as in caches of data sets."""
+    bounds: ChosenBounds = "auto"
+    """What the field covers: the box around an object, or all space, far things smaller (scene); auto: an object where
+    pictures have alpha or masks."""
     split: Split = "own"
     """Views to test on: those of the data set (own), or every eighth by name, all others train (llff)."""
     train_views: int | None = None
@@ -112,6 +115,7 @@ class Fit:
             masks=self.masks,
             model=None if self.model is None else str(self.model),
             follow_links=self.follow_links,
+            bounds=self.bounds,
             split=self.split,
             train_views=self.train_views,
         )
@@ -121,7 +125,7 @@ class Fit:
             size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
             fit=self.config,
-            reading=None if reading == Reading() else reading,
+            reading=reading,
         )
         if self.size is None:
             config = at_usual_size(config, out=out, device=self.device)

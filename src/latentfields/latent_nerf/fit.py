@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -86,7 +87,7 @@ def fit(
         size=scene.read_size or max(scene.size),
         seconds=seconds,
         fit=config,
-        reading=None if reading == Reading() else reading,
+        reading=reading,
     )
     run_config, target = _checked(_as_begun(run_config, Path(out)), device)
     if is_finished(Path(out)):
@@ -121,15 +122,23 @@ def fit_folder(
 
 
 def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
-    """The configuration, its steps divided between the stages as in the run that `out` holds, if in RGB space.
+    """The configuration, where it leaves things open as in the run that `out` holds.
 
-    There is one stage there: how its steps are divided means nothing, and earlier versions did it otherwise.
+    Bounds and points are those of earlier versions, which knew no others, where the run is theirs. In RGB space there
+    is one stage: how its steps are divided means nothing, and earlier versions did it otherwise.
     """
-    if config.fit.space != "rgb" or not is_claimed(out):
+    if not is_claimed(out):
         return config
     try:
-        begun = read_run(FitRunConfig, out).fit
+        run = read_run(FitRunConfig, out)
     except InputError:
+        return config
+    mine, theirs = config.reading or Reading.earlier(), run.reading or Reading.earlier()
+    if mine.bounds == "auto" and mine.points == "any":
+        reading = replace(mine, bounds=theirs.bounds, points=theirs.points)
+        config = replace(config, reading=run.reading if reading == theirs else reading)
+    begun = run.fit
+    if config.fit.space != "rgb":
         return config
     if begun.space != "rgb" or begun.in_one_stage().supervision != config.fit.in_one_stage().supervision:
         return config
@@ -212,6 +221,7 @@ def _fit(
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
     with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
+        logging.getLogger(__name__).info("%s", bounds_line(scene))
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
         trainer = new_trainer(model, scene, config.fit)
@@ -234,6 +244,21 @@ def _fit(
         # Last: with it, the run is finished.
         write_metrics(out, measured, seconds=seconds, device=device)
         return run
+
+
+def bounds_line(scene: Scene) -> str:
+    """What a field of `scene` covers, and by what its place was found, in one line."""
+    known = "no sparse points" if scene.points is None else f"{len(scene.points)} sparse points"
+    if scene.reading.bounds == scene.bounds:
+        chosen = "as asked for"
+    elif scene.alpha is not None:
+        chosen = "as pictures have alpha"
+    else:
+        chosen = (
+            "no alpha" if scene.bounds == "scene" else "as all points lie together before parallel cameras"
+        )
+    covers = "all space, contracted" if scene.bounds == "scene" else "a box"
+    return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
 
 
 def _prepared(

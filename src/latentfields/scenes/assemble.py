@@ -11,11 +11,17 @@ from latentfields.scenes.normalise import normalise, transform_points
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps
 from latentfields.scenes.readers.pixel_cache import cached_pixels
+from latentfields.scenes.reading import ChosenBounds
 from latentfields.scenes.scene import Scene, scene_name
 
 
 def assemble(
-    capture: Capture, *, max_size: int | None, background: tuple[float, float, float], ignore: bool
+    capture: Capture,
+    *,
+    max_size: int | None,
+    background: tuple[float, float, float],
+    ignore: bool,
+    bounds: ChosenBounds,
 ) -> Scene:
     """The scene of a capture, with the longer side of its images at most `max_size` pixels.
 
@@ -32,7 +38,13 @@ def assemble(
     }
     points, colors = _sparse_points(capture)
     found = normalise(
-        cameras, pixels=pixels, train=splits["train"], alpha=alpha, points=points, source=capture.folder
+        cameras,
+        pixels=pixels,
+        train=splits["train"],
+        alpha=alpha,
+        points=points,
+        bounds=bounds,
+        source=capture.folder,
     )
     return Scene(
         name=scene_name(capture.folder),
@@ -49,6 +61,7 @@ def assemble(
         points=None if points is None else transform_points(found.world_to_scene, points).float(),
         point_colors=colors,
         ignored=decoded.ignored,
+        bounds=found.bounds,
         depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
     )
 

@@ -15,8 +15,9 @@ from latentfields.scenes.plain_pictures import is_film, picture_folder
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
+from latentfields.scenes.readers.colmap.beside import with_points_beside
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Masks, Reading, Split
+from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Reading, Split
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import with_few_views, with_llff_split
 
@@ -69,6 +70,8 @@ def load_scene(
     background: tuple[float, float, float] = WHITE,
     model: str | Path | None = None,
     follow_links: bool = False,
+    bounds: ChosenBounds = "auto",
+    points: Points = "any",
     split: Split = "own",
     train_views: int | None = None,
     readers: Sequence[Reader] = READERS,
@@ -84,11 +87,13 @@ def load_scene(
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
     channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
     ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
-    lead out of the folder are refused unless `follow_links`. `split` "llff" tests on every eighth view by name,
-    whatever the data set says, and `train_views` leaves so many evenly spread views to fit to (see
-    `selection.with_few_views`). `readers` are the formats that are known, in the order in which they are asked: with
-    `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the file and the field, for anything
-    that cannot be used.
+    lead out of the folder are refused unless `follow_links`. `bounds` say what fields will cover, the box around an
+    object or all space ("scene"), which the normalised frame follows; by default an object where images have alpha.
+    Sparse points of a COLMAP model beside other files are read as well, unless `points` are those "listed" by the files
+    alone. `split` "llff" tests on every eighth view by name, whatever the data set says, and `train_views` leaves so
+    many evenly spread views to fit to (see `selection.with_few_views`). `readers` are the formats that are known, in
+    the order in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming
+    the file and the field, for anything that cannot be used.
     """
     if max_size is not None and max_size < 1:
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
@@ -100,11 +105,15 @@ def load_scene(
         background=background,
         model=None if model is None else str(model),
         follow_links=follow_links,
+        bounds=bounds,
+        points=points,
         split=split,
         train_views=train_views,
     )
     capture = _captured(Path(path), reading, readers)
-    scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    scene = assemble(
+        capture, max_size=max_size, background=background, ignore=masks == "ignore", bounds=bounds
+    )
     scene = scene if train_views is None else with_few_views(scene, train_views)
     return replace(scene, reading=reading, read_size=max(scene.size))
 
@@ -126,10 +135,9 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
         raise _without_poses(folder, "is a film")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
-    if reading.masks not in get_args(Masks):
-        raise ArgumentError("masks", f"is {reading.masks!r}; expected {', '.join(get_args(Masks))}")
-    if reading.split not in get_args(Split):
-        raise ArgumentError("split", f"is {reading.split!r}; expected {', '.join(get_args(Split))}")
+    for name, kinds in (("masks", Masks), ("split", Split), ("bounds", ChosenBounds), ("points", Points)):
+        if (value := getattr(reading, name)) not in get_args(kinds):
+            raise ArgumentError(name, f"is {value!r}; expected {', '.join(get_args(kinds))}")
     links = reading.follow_links
     if reading.model is None:
         reader = find_reader(folder, format=reading.format, readers=readers)
@@ -140,6 +148,8 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
         raise ArgumentError(
             "model", f"is a folder of COLMAP's; expected the `format` colmap, got {reading.format}"
         )
+    if reading.points == "any":
+        capture = with_points_beside(capture, follow_links=links)
     with_masks = reading.masks != "none"
     capture = with_folder_masks(capture, follow_links=links) if with_masks else without_masks(capture)
     return with_llff_split(capture) if reading.split == "llff" else capture

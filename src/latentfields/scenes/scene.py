@@ -15,13 +15,13 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.pictures import Pictures
-from latentfields.scenes.reading import Reading
+from latentfields.scenes.reading import Bounds, Reading
 from latentfields.scenes.resampling import resize
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Posed images in the frame in which fields are fitted: everything of interest lies in [-1, 1]^3.
+    """Posed images in the frame in which fields are fitted: what matters most lies in [-1, 1]^3.
 
     Pixels stay 8-bit in memory; `images` converts the views that are asked for.
     """
@@ -58,6 +58,8 @@ class Scene:
     mean of their picture, alpha is full."""
     depth: Tensor | None = None
     """(N, 1, H, W) float32 z-depth in the normalised frame, infinite where nothing is hit, or None."""
+    bounds: Bounds = "object"
+    """What a field of it covers: [-1, 1]^3, or all space, contracted (`rendering.contraction`)."""
     reading: Reading = field(default_factory=Reading)
     """How `load_scene` was asked to read the folder."""
     read_size: int | None = None

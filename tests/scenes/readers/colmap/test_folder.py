@@ -67,7 +67,7 @@ def test_points_project_into_the_silhouette(binary: Path) -> None:
 
 def test_opaque_pictures_are_normalised_by_their_points(tmp_path: Path) -> None:
     views = SphereViews(VIEWS.cameras, np.ascontiguousarray(VIEWS.rgba[..., :3]), VIEWS.names)
-    scene = load_scene(write_colmap_binary(tmp_path, views, POINTS))
+    scene = load_scene(write_colmap_binary(tmp_path, views, POINTS), bounds="object")
     assert scene.alpha is None
     assert scene.points is not None
     assert 0.9 < float(scene.points.abs().max()) < 1.05

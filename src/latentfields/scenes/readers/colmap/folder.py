@@ -29,6 +29,7 @@ from latentfields.scenes.readers.colmap import text as colmap_text
 from latentfields.scenes.readers.colmap.model import (
     ColmapCamera,
     ColmapImage,
+    ColmapPoints,
     UnreadCamera,
     camera_of_image,
     distortion_kind,
@@ -109,6 +110,20 @@ def _files(model: Path, *, follow_links: bool) -> tuple[Path, Path, Path]:
         for name in ("cameras", "images", "points3D")
     )
     return cameras, images, points
+
+
+def read_model(model: Path, *, follow_links: bool = False) -> tuple[dict[str, Array], ColmapPoints]:
+    """Poses of the registered images by name, camera-to-world, x right, y down, z forward; and the sparse points.
+
+    The images need not exist. Raises InputError naming the file at fault.
+    """
+    _, images, points = _files(model, follow_links=follow_links)
+    parser = colmap_binary if images.suffix == ".bin" else colmap_text
+    poses = {
+        image.name: camera_to_world(images, f"image {image.name[:80]!r}", image)
+        for image in parser.read_images(images)
+    }
+    return poses, parser.read_points(points)
 
 
 def read_colmap(folder: Path, *, model: Path | None = None, follow_links: bool = False) -> Capture:
