@@ -35,9 +35,9 @@ from latentfields.cli.main import main
         ("rendr x", "rendr: no such command; the nearest is render", "latentfields"),
         ("evaluate x y", "y: more arguments than latentfields evaluate takes", "latentfields evaluate"),
         (
-            "render x --views orbits",
-            "invalid choice 'orbits' for argument '--views'. Expected one of ('test', 'orbit').",
-            "latentfields render",
+            "export cameras x --path orbits",
+            "invalid choice 'orbits' for argument '--path'. Expected one of ('capture', 'orbit').",
+            "latentfields export cameras",
         ),
         ("evaluate", "Missing from latentfields evaluate: PATH", "latentfields evaluate"),
         ("export", "Expected one of {mesh, points, gaussians, cameras, scene}.", "latentfields export"),
