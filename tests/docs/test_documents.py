@@ -30,7 +30,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9._-]*[a-z0-9]")
 DOTTED_NAME = re.compile(r"`([a-z_]+(?:\.\w+)+)`")
 FULL_NAME = re.compile(r"`latentfields\.([\w.]+)`")
 
-SETTINGS = {"joint.latent_noise"}
+SETTINGS = {"joint.latent_noise", "sampling.initial_range"}
 """Names with dots that are no module's."""
 OPTIONS_OF_OTHERS = {"--nproc-per-node"}
 """Of torchrun."""

@@ -9,9 +9,10 @@ import torch
 
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.devices import has_bfloat16
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import DecoderPrecision
-from latentfields.latent_nerf.trainer import LatentNerfTrainer, has_bfloat16, uses_bfloat16
+from latentfields.latent_nerf.trainer import LatentNerfTrainer, uses_bfloat16
 from latentfields.scenes.scene import Scene
 
 CPU = torch.device("cpu")
@@ -39,7 +40,7 @@ def test_a_step_in_bfloat16_is_near_to_one_in_float32(scene: Scene, autoencoder:
 
 def test_evaluation_stays_in_float32(scene: Scene, autoencoder: Autoencoder) -> None:
     half = aligned(scene, autoencoder, "bfloat16")
-    features = half.targets[:1]
+    features = half._targets(torch.tensor([0]))
     inside = half._decode(features)
     outside = half.model.decode(features)
     assert inside.dtype == outside.dtype == torch.float32

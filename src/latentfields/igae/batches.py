@@ -119,5 +119,17 @@ def batch_noise(plan: BatchPlan, *, strongest: float, shape: tuple[int, int, int
     return torch.cat(parts)
 
 
+def batch_draws(plan: BatchPlan, *, shape: tuple[int, int, int]) -> Tensor:
+    """Normal numbers (B + P, C, h, w) for draws from the posteriors, each of `shape` (C, h, w), of a plan's images.
+
+    They follow from the seeds of scenes and photographs, as `batch_noise`.
+    """
+    counts = [len(views) for views in plan.views] + [1] * len(plan.photo_seeds)
+    parts = [torch.empty(0, *shape)]
+    for seed, count in zip(plan.scene_seeds + plan.photo_seeds, counts, strict=True):
+        parts.append(torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed + 2)))
+    return torch.cat(parts)
+
+
 def _seeds(random: np.random.Generator, count: int) -> tuple[int, ...]:
     return tuple(random.integers(0, 2**62, count).tolist())

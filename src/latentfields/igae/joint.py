@@ -19,7 +19,7 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
 from latentfields.devices import read
-from latentfields.igae.batches import BatchPlan, BatchSchedule, batch_noise, photo_crops
+from latentfields.igae.batches import BatchPlan, BatchSchedule, batch_draws, batch_noise, photo_crops
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import Photos
 from latentfields.igae.objective import (
@@ -118,6 +118,7 @@ class JointTrainer:
                 images=self.training.views.images(torch.cat(mine.views)) if mine.views else nothing,
                 photos=nothing if self.photos is None else self._photographs(self.photos, mine),
                 noise=self._noise(mine),
+                draws=self._draws(mine),
             ),
         )
 
@@ -128,8 +129,16 @@ class JointTrainer:
         strongest = self.config.joint.latent_noise
         if not strongest or not self.config.has_preservation:
             return None
+        return batch_noise(mine, strongest=strongest, shape=self._latent_shape)
+
+    def _draws(self, mine: BatchPlan) -> Tensor | None:
+        sampled = self.config.joint.latents == "sample"
+        return batch_draws(mine, shape=self._latent_shape) if sampled else None
+
+    @property
+    def _latent_shape(self) -> tuple[int, int, int]:
         side = self.config.size // self.autoencoder.factor
-        return batch_noise(mine, strongest=strongest, shape=(self.autoencoder.channels, side, side))
+        return self.autoencoder.channels, side, side
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch: every term's gradient, then every optimiser."""

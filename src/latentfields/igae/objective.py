@@ -38,10 +38,15 @@ class Pictures:
     noise: Tensor | None = None
     """(B + P, C, h, w) added to the latents of both, in this order, where L_ae decodes them, and there alone."""
 
+    draws: Tensor | None = None
+    """(B + P, C, h, w) normal numbers for draws from the posteriors of both; None: their means."""
+
     def to(self, device: torch.device) -> Pictures:
         """The same on another device."""
-        noise = None if self.noise is None else upload(self.noise, device)
-        return Pictures(upload(self.images, device), upload(self.photos, device), noise)
+        noise, draws = (
+            None if numbers is None else upload(numbers, device) for numbers in (self.noise, self.draws)
+        )
+        return Pictures(upload(self.images, device), upload(self.photos, device), noise, draws)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ def loss_terms(
     images that this batch has none of, are absent. `renderings` is None without L_3D.
     """
     images, photos, noise = pictures.images, pictures.photos, pictures.noise
-    latents = autoencoder.encode(torch.cat([images, photos]))
+    latents, log_variance = autoencoder.posterior(torch.cat([images, photos]))
+    if pictures.draws is not None and log_variance is not None:
+        latents = latents + pictures.draws * (0.5 * log_variance).exp()
     encoded, photo_latents = latents.tensor_split([len(images)])
     rendered = [] if renderings is None else [renderings.seen.features]
     noisy = latents if noise is None else latents + noise
