@@ -58,7 +58,10 @@ def test_the_prior_is_small_and_of_the_packaged_space() -> None:
 
 def test_the_prior_knows_classes_and_what_a_reference_shows() -> None:
     """On views of objects that it was not trained on, what it is told lessens its error."""
-    prior, options = load_prior("objects"), RenderConfig(views=12, size=128, samples=1, val_fraction=0.0)
+    prior = load_prior("objects")
+    options = RenderConfig(
+        views=12, size=128, samples=1, val_fraction=0.0, min_elevation=-30, max_elevation=80
+    )
     autoencoder = prior.load_autoencoder()
     errors = {"nothing": 0.0, "class and camera": 0.0, "reference as well": 0.0}
     for family in ("mugs", "books", "chairs"):
@@ -83,5 +86,5 @@ def test_the_prior_knows_classes_and_what_a_reference_shows() -> None:
         for name, given in zip(errors, (told.unknown(), told, shown), strict=True):
             found = prior.noise(noisy, times, given)
             errors[name] += float((found - noise)[1:].square().mean())
-    assert errors["class and camera"] < 0.95 * errors["nothing"]
-    assert errors["reference as well"] < 0.95 * errors["class and camera"]
+    assert errors["class and camera"] < 0.99 * errors["nothing"]
+    assert errors["reference as well"] < 0.99 * errors["class and camera"]
