@@ -17,7 +17,8 @@ from torch import Tensor
 
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.autoencoders.losses import latent_noise
-from latentfields.igae.config import PhotoCrops
+from latentfields.igae.config import Equivariance, PhotoCrops, ViewOffsets
+from latentfields.igae.equivariance import LatentTransform, drawn_transform
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ class BatchPlan:
     """S different scenes."""
     views: tuple[Tensor, ...]
     """For each of them, V indices (int64) of views."""
+    fitted: tuple[int, ...]
+    """For each of them, how many of its views, the first ones, the scene is fitted to; the others are held out."""
     scene_seeds: tuple[int, ...]
     """For each of them, the seed of its rendering's jitter."""
     photo_seeds: tuple[int, ...]
@@ -41,6 +44,7 @@ class BatchPlan:
             self,
             scenes=self.scenes[scenes],
             views=self.views[scenes],
+            fitted=self.fitted[scenes],
             scene_seeds=self.scene_seeds[scenes],
             photo_seeds=self.photo_seeds[photos],
         )
@@ -56,6 +60,10 @@ class BatchSchedule:
     views_per_scene: int
     photos_per_batch: int
     seed: int
+    held_out: tuple[Tensor, ...] = ()
+    """For every scene, the indices of the views that it is not fitted to; () where none are asked for."""
+    held_out_per_scene: int = 0
+    """Views of these in a batch, of every scene that has as many."""
 
     def steps(self, epochs: float) -> int:
         """Steps after which every view was seen `epochs` times on average; at least one."""
@@ -69,12 +77,27 @@ class BatchSchedule:
         # Streams are keyed by (seed, purpose, step): any step's plan is known without those before it.
         random = np.random.default_rng([self.seed, 0, step])
         scenes = self._turn(step)
-        return BatchPlan(
+        views = tuple(_some(self.views[scene], self.views_per_scene, random) for scene in scenes)
+        plan = BatchPlan(
             scenes=scenes,
-            views=tuple(self._some_views(scene, random) for scene in scenes),
+            views=views,
+            fitted=tuple(map(len, views)),
             scene_seeds=_seeds(random, len(scenes)),
             photo_seeds=_seeds(random, self.photos_per_batch),
         )
+        if not self.held_out_per_scene:
+            return plan
+        others = [_some(self.held_out[scene], self.held_out_per_scene, random) for scene in scenes]
+        return replace(plan, views=tuple(map(torch.cat, zip(views, others, strict=True))))
+
+    def transform(
+        self, step: int, *, kind: Equivariance, share: float, factor: int, side: int
+    ) -> LatentTransform | None:
+        """How L_ae changes latents of `side` x `side` in this step, for `share` of the steps; None: not at all."""
+        random = np.random.default_rng([self.seed, 2, step])
+        if kind == "none" or random.random() >= share:
+            return None
+        return drawn_transform(kind, factor=factor, side=side, random=random)
 
     @property
     def _scenes(self) -> int:
@@ -88,10 +111,10 @@ class BatchSchedule:
         start = step % batches * self._scenes
         return tuple(order[start : start + self._scenes].tolist())
 
-    def _some_views(self, scene: int, random: np.random.Generator) -> Tensor:
-        views = self.views[scene]
-        count = min(self.views_per_scene, len(views))
-        return views[torch.from_numpy(random.choice(len(views), count, replace=False))]
+
+def _some(views: Tensor, count: int, random: np.random.Generator) -> Tensor:
+    count = min(count, len(views))
+    return views[torch.from_numpy(random.choice(len(views), count, replace=False))]
 
 
 def photo_crops(photos: TrainingImages, seeds: tuple[int, ...], *, crops: PhotoCrops = "random") -> Tensor:
@@ -117,6 +140,38 @@ def batch_noise(plan: BatchPlan, *, strongest: float, shape: tuple[int, int, int
         generator = torch.Generator().manual_seed(seed + 1)
         parts.append(latent_noise((count, *shape), strongest=strongest, generator=generator))
     return torch.cat(parts)
+
+
+def view_offsets(plan: BatchPlan, *, kind: ViewOffsets, factor: int) -> tuple[Tensor, ...]:
+    """For every scene of a plan, the pixels (V, 2), int64, by which its views are moved to the left and up.
+
+    They follow from the seeds of scenes, and are less than a latent's `factor` pixels.
+    """
+    if kind == "none":
+        return tuple(torch.zeros(len(views), 2, dtype=torch.int64) for views in plan.views)
+    return tuple(
+        # Two more than the seed of jitter, which noise is one more than.
+        torch.randint(factor, (len(views), 2), generator=torch.Generator().manual_seed(seed + 2))
+        for views, seed in zip(plan.views, plan.scene_seeds, strict=True)
+    )
+
+
+def moved_views(images: Tensor, offsets: Tensor) -> Tensor:
+    """Views (B, 3, H, W) moved to the left and up by `offsets` (B, 2) in pixels; what comes into sight repeats edges.
+
+    With cameras whose principal points are moved as well (`Cameras.moved`), they show the same scene.
+    """
+    most = int(offsets.max()) if len(offsets) else 0
+    if not most:
+        return images
+    padded = torch.nn.functional.pad(images, (0, most, 0, most), mode="replicate")
+    height, width = images.shape[-2:]
+    return torch.stack(
+        [
+            image[:, top : top + height, left : left + width]
+            for image, (left, top) in zip(padded, offsets.tolist(), strict=True)
+        ]
+    )
 
 
 def _seeds(random: np.random.Generator, count: int) -> tuple[int, ...]:

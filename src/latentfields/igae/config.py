@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
-from latentfields.config.checks import Checked, NonNegative, Range, Seed, joined
+from latentfields.config.checks import Checked, NonNegative, Range, Seed, Share, joined
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.config import DensityGridConfig
@@ -48,6 +48,18 @@ in [-1, 1] and tanh(0.02 z) of raw latents z, whose total variation is that of z
 TotalVariation = Literal["mean", "paper"]
 """Form of both total variations: means over elements, planes and scenes; or Eqs. 13 and 14 as they stand, 1/(H W) times
 a sum of norms over channels, summed over planes and the scenes of a batch, and meaned over its photographs."""
+
+ViewOffsets = Literal["none", "sub-latent"]
+"""Where views of scenes lie on the grid of latents in the joint phase: as they are; or moved by a random number of
+pixels, less than a latent, in either direction, so that encoders agree with scenes between the grid's points, too."""
+
+Equivariance = Literal["none", "scale-rotation", "shift", "all"]
+"""What L_ae asks of decoders in some steps, beside reconstruction: that changed latents decode to changed images
+(EQ-VAE, arXiv 2502.09509, implicit form). Changes are smaller sizes and quarter turns, as there; shifts by parts of a
+latent; or either of both."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Arithmetic of encoder and decoder in the joint phase."""
 
 PhotoCrops = Literal["random", "centre"]
 """Part of a photograph that is trained on: a random square, flipped half of the time; or, as in the paper (Sec. 5.1),
@@ -130,6 +142,9 @@ class JointConfig(Checked):
     """Different scenes in a batch."""
     views_per_scene: int = 1
     """Views of each of them."""
+    held_out_views: NonNegative = 0
+    """Validation views of each of them, too: scenes are never fitted to these, encoder and decoder are trained on
+    renderings of new poses by them."""
     photos_per_batch: NonNegative = 3
     """Photographs in a batch."""
     encoder_learning_rate: float = 5e-5
@@ -148,6 +163,15 @@ class JointConfig(Checked):
     """Unit of L_latent."""
     photo_crops: PhotoCrops = "random"
     """Part of a photograph that is trained on."""
+    view_offsets: ViewOffsets = "none"
+    """Where views lie on the grid of latents."""
+    equivariance: Equivariance = "none"
+    """What changed latents have to decode to."""
+    equivariance_share: Share = 0.5
+    """Share of the steps in which L_ae decodes changed latents, and not the latents as they are."""
+    precision: Precision = "float32"
+    """What encoder and decoder compute in: float32; bfloat16 (weights, losses, scenes and everything else stay in
+    float32), nearly twice as fast where the processor has instructions for it; or the latter there alone (auto)."""
     latent_noise: float = 0.0
     """Strongest noise added to encoded latents before L_ae decodes them (Eqs. 9, 10): for every image a standard
     deviation from 0 to this, in units of the starting autoencoder's latents. 0 adds none, as the paper."""

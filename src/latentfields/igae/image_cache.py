@@ -53,6 +53,8 @@ class CachedViews:
     """For every scene, the indices (int64) of its training views."""
     held_out: tuple[Tensor, ...]
     """For every scene, the indices of a few test views."""
+    validation: tuple[Tensor, ...]
+    """For every scene, the indices of its validation views, where they are asked for; otherwise of none."""
     near: tuple[float, ...]
     """For every scene, distance along a ray before which there is nothing."""
     far: tuple[float, ...]
@@ -85,17 +87,27 @@ def cache_scenes(
     background: tuple[float, float, float],
     grid_resolution: int,
     cache: Path,
+    with_validation: bool = False,
 ) -> CachedViews:
     """Views of every scene in or directly below `roots`, square, of `size` pixels, and hulls of G^3 cells.
 
-    Raises InputError when there is no scene, or one has views that are not square.
+    Those of the validation split are among them only `with_validation`. Raises InputError when there is no scene, or one has views that are not square.
     """
     folders = [folder for root in roots for folder in scene_folders_below(root)]
-    options = {"size": size, "background": background, "grid": grid_resolution}
+    options: dict[str, object] = {"size": size, "background": background, "grid": grid_resolution}
+    if with_validation:
+        options["validation"] = True
     key = _fingerprint("scenes", folders, options)
 
     def write(out: Path) -> None:
-        _write_scenes(out, folders, size=size, background=background, grid_resolution=grid_resolution)
+        _write_scenes(
+            out,
+            folders,
+            size=size,
+            background=background,
+            grid_resolution=grid_resolution,
+            with_validation=with_validation,
+        )
 
     return _open_scenes(_cached(cache / key, write))
 
@@ -155,6 +167,7 @@ def _write_scenes(
     size: int,
     background: tuple[float, float, float],
     grid_resolution: int,
+    with_validation: bool,
 ) -> None:
     views: list[Cameras] = []
     hulls: list[Tensor] = []
@@ -163,6 +176,8 @@ def _write_scenes(
         for folder in folders:
             scene = square_scene(folder, size=size, background=background)
             split = [scene.indices("train"), evenly_spread(scene.indices("test"), HELD_OUT_VIEWS)]
+            if with_validation:
+                split.append(scene.indices("val"))
             indices = torch.cat(split)
             for chunk in indices.split(16):
                 file.write((scene.images(chunk) * 255).round().to(torch.uint8).numpy().tobytes())
@@ -193,14 +208,16 @@ def _open_scenes(folder: Path) -> CachedViews:
     tensors, _ = load_tensors(folder / "scenes.safetensors")
     hulls = tensors.pop("hulls")
     size, scenes = about["size"], about["scenes"]
-    counts = [count for scene in scenes for count in scene["views"]]
+    # Caches of earlier versions have two parts of every scene, and so have those without validation views.
+    counts = [count for scene in scenes for count in (*scene["views"], 0)[:3]]
     parts = torch.arange(sum(counts)).split(counts)
     return CachedViews(
         names=tuple(scene["name"] for scene in scenes),
         pixels=np.memmap(folder / "views.u8", dtype=np.uint8, mode="r", shape=(sum(counts), 3, size, size)),
         cameras=Cameras(**tensors, width=size, height=size),
-        train=parts[0::2],
-        held_out=parts[1::2],
+        train=parts[0::3],
+        held_out=parts[1::3],
+        validation=parts[2::3],
         near=tuple(scene["near"] for scene in scenes),
         far=tuple(scene["far"] for scene in scenes),
         hulls=hulls,

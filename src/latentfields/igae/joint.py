@@ -19,7 +19,14 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
 from latentfields.devices import read
-from latentfields.igae.batches import BatchPlan, BatchSchedule, batch_noise, photo_crops
+from latentfields.igae.batches import (
+    BatchPlan,
+    BatchSchedule,
+    batch_noise,
+    moved_views,
+    photo_crops,
+    view_offsets,
+)
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import Photos
 from latentfields.igae.objective import (
@@ -50,6 +57,8 @@ class JointBatch:
     """This process's part of it."""
     pictures: Pictures
     """What the autoencoder sees of it, on the CPU."""
+    offsets: tuple[Tensor, ...]
+    """For every scene of this part, the pixels (V, 2) by which its views are moved to the left and up."""
 
     @property
     def scene_share(self) -> float:
@@ -88,6 +97,8 @@ class JointTrainer:
             photos_per_batch=options.photos_per_batch if config.has_preservation else 0,
             # Odd here, even in the first phase: other batches, whatever the seed.
             seed=2 * config.seed + 1,
+            held_out=training.views.validation,
+            held_out_per_scene=options.held_out_views,
         )
         self.batches = Prefetcher(self._load)
         # One optimiser, two groups: encoder and decoder have learning rates of their own, and clipped norms.
@@ -110,16 +121,29 @@ class JointTrainer:
         mine = whole.part(
             self.processes.share(len(whole.scenes)), self.processes.share(len(whole.photo_seeds))
         )
+        options, factor = self.config.joint, self.autoencoder.factor
         nothing = torch.empty(0, 3, self.config.size, self.config.size)
+        offsets = view_offsets(mine, kind=options.view_offsets, factor=factor)
         return JointBatch(
             whole=whole,
             mine=mine,
+            offsets=offsets,
             pictures=Pictures(
-                images=self.training.views.images(torch.cat(mine.views)) if mine.views else nothing,
+                images=self._views(mine, offsets) if mine.views else nothing,
                 photos=nothing if self.photos is None else self._photographs(self.photos, mine),
                 noise=self._noise(mine),
+                transform=self.schedule.transform(
+                    step,
+                    kind=options.equivariance,
+                    share=options.equivariance_share,
+                    factor=factor,
+                    side=self.config.size // factor,
+                ),
             ),
         )
+
+    def _views(self, mine: BatchPlan, offsets: Sequence[Tensor]) -> Tensor:
+        return moved_views(self.training.views.images(torch.cat(mine.views)), torch.cat([*offsets]))
 
     def _photographs(self, photos: Photos, mine: BatchPlan) -> Tensor:
         return photo_crops(photos.train, mine.photo_seeds, crops=self.config.joint.photo_crops)
@@ -181,7 +205,7 @@ class JointTrainer:
         moves = self.config.moves_scenes
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
-            seen = self.training.render(active, batch.mine, update_grids=moves)
+            seen = self.training.render(active, batch.mine, update_grids=moves, offsets=batch.offsets)
             return SceneRenderings(seen, planes_total_variation(active, self.config.tv))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:

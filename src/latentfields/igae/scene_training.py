@@ -42,7 +42,7 @@ class SceneTraining:
         self.units = LossUnits(config.units, autoencoder)
         with torch.no_grad():
             self.background = autoencoder.background_latent(WHITE).to(device)
-        factor = autoencoder.factor
+        self.factor = factor = autoencoder.factor
         self.cameras = views.cameras.resized(
             width=views.cameras.width // factor, height=views.cameras.height // factor
         )
@@ -65,14 +65,33 @@ class SceneTraining:
         )
         self.optimizer = with_peaks(adam)
 
-    def render(self, active: Sequence[ActiveScene], plan: BatchPlan, *, update_grids: bool) -> Rendering:
-        """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes."""
+    def render(
+        self,
+        active: Sequence[ActiveScene],
+        plan: BatchPlan,
+        *,
+        update_grids: bool,
+        offsets: Sequence[Tensor] | None = None,
+    ) -> Rendering:
+        """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes.
+
+        `offsets` (V, 2), for every scene, are the pixels by which its views are moved to the left and up. Views that
+        scenes are not fitted to are constants: nothing has a gradient for a scene by them.
+        """
         parts = []
-        for scene, indices, seed in zip(active, plan.views, plan.scene_seeds, strict=True):
+        for number, (scene, indices, fitted, seed) in enumerate(
+            zip(active, plan.views, plan.fitted, plan.scene_seeds, strict=True)
+        ):
             generator = torch.Generator().manual_seed(seed)
             if update_grids:
                 self.renderer.update_grid(scene, generator=generator)
-            parts.append(self.render_scene(scene, self.cameras[indices], generator=generator))
+            cameras = self.cameras[indices]
+            if offsets is not None:
+                cameras = cameras.moved(offsets[number] / self.factor)
+            parts.append(self.render_scene(scene, cameras[:fitted], generator=generator))
+            if len(indices) > fitted:
+                with torch.no_grad():
+                    parts.append(self.render_scene(scene, cameras[fitted:], generator=generator))
         return Rendering.joined(parts)
 
     @torch.no_grad()

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.devices import read, upload
-from latentfields.latent_nerf.config import DecoderPrecision, FitConfig, StageConfig
+from latentfields.devices import read, upload, uses_bfloat16
+from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.losses import rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import (
@@ -245,19 +245,3 @@ class LatentNerfTrainer:
         if self.aligning:
             self._make_alignment_optimizers()
         self._parts().unpack(tensors, metadata["groups"])
-
-
-def uses_bfloat16(precision: DecoderPrecision, device: torch.device) -> bool:
-    """True when the decoder computes in bfloat16 on `device`; "auto" does where that is faster."""
-    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """True when the device has instructions for products in bfloat16; emulated ones would be slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    # PyTorch tells only in newer versions; older ones keep to float32.
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
