@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.igae.batches import BatchSchedule, batch_noise, photo_crops
+from latentfields.cameras import Cameras
+from latentfields.igae.batches import BatchSchedule, batch_noise, moved_views, photo_crops, view_offsets
 from latentfields.training.prefetch import Prefetcher
 
 
@@ -147,3 +149,59 @@ def test_noise_is_the_same_for_any_number_of_processes() -> None:
     expected = of(whole)
     assert torch.equal(torch.cat([of(first)[:4], of(second)[:6]]), expected[:10])
     assert torch.equal(torch.cat([of(first)[4:], of(second)[6:]]), expected[10:])
+
+
+def test_held_out_views_come_last_and_change_nothing_else() -> None:
+    plain = schedule([3] * 5, scenes=3, views=2)
+    others = tuple(torch.arange(100 + 2 * scene, 102 + 2 * scene) for scene in range(5))
+    both = replace(plain, held_out=others, held_out_per_scene=1)
+    seen: set[int] = set()
+    for step in range(60):
+        without, plan = plain.plan(step), both.plan(step)
+        assert (plan.scenes, plan.scene_seeds) == (without.scenes, without.scene_seeds)
+        assert plan.photo_seeds == without.photo_seeds
+        assert plan.fitted == without.fitted == (2, 2, 2)
+        for scene, views, fitted in zip(plan.scenes, plan.views, without.views, strict=True):
+            assert torch.equal(views[:2], fitted)
+            assert len(views) == 3
+            assert int(views[2]) in others[scene].tolist()
+            seen.add(int(views[2]))
+    assert seen == set(range(100, 110))
+    assert both.steps(3.0) == plain.steps(3.0)
+
+
+def test_offsets_are_less_than_a_latent_and_the_same_for_any_number_of_processes() -> None:
+    plain = schedule([3] * 5, scenes=5, views=2)
+    drawn = torch.cat([torch.cat(view_offsets(plain.plan(i), kind="sub-latent", factor=4)) for i in range(40)])
+    assert {tuple(pair) for pair in drawn.tolist()} == {(x, y) for x in range(4) for y in range(4)}
+    whole = plain.plan(2)
+    parts = [whole.part(slice(0, 2), slice(0, 1)), whole.part(slice(2, 5), slice(1, 2))]
+    of = partial(view_offsets, kind="sub-latent", factor=8)
+    together = [offset for part in parts for offset in of(part)]
+    assert all(torch.equal(a, b) for a, b in zip(of(whole), together, strict=True))
+    assert not torch.cat(view_offsets(whole, kind="none", factor=4)).any()
+
+
+def test_moved_views_are_windows_whose_cameras_moved_with_them() -> None:
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    moved = moved_views(images, torch.tensor([[3, 1], [0, 2]]))
+    assert torch.equal(moved[0, :, :7, :5], images[0, :, 1:, 3:])
+    assert torch.equal(moved[0, :, 7:, :5], images[0, :, 7:, 3:])
+    assert torch.equal(moved[1, :, :6], images[1, :, 2:])
+    assert torch.equal(moved_views(images, torch.zeros(2, 2, dtype=torch.int64)), images)
+    poses = torch.eye(4).repeat(2, 1, 1)
+    cameras = Cameras(poses, torch.full((2, 2), 9.0), torch.full((2, 2), 4.0), width=8, height=8)
+    rays = cameras.moved(torch.tensor([[3, 1], [0, 2]])).rays().directions
+    torch.testing.assert_close(rays[0, :7, :5], cameras.rays().directions[0, 1:, 3:])
+    torch.testing.assert_close(rays[1, :6], cameras.rays().directions[1, 2:])
+
+
+def test_latents_are_changed_in_a_share_of_the_steps() -> None:
+    plan = schedule([3] * 5)
+    of = partial(plan.transform, factor=4, side=16)
+    assert all(of(step, kind="none", share=1.0) is None for step in range(20))
+    assert all(of(step, kind="shift", share=0.0) is None for step in range(20))
+    assert all(of(step, kind="shift", share=1.0) is not None for step in range(20))
+    drawn = [of(step, kind="all", share=0.3) for step in range(1000)]
+    assert sum(change is not None for change in drawn) == pytest.approx(300, abs=50)
+    assert drawn[:50] == [of(step, kind="all", share=0.3) for step in range(50)]

@@ -65,9 +65,9 @@ def drawn_transform(
     """A random change of latents of `side` x `side`, whose `factor` is that of the autoencoder."""
     if kind == "all":
         kind = "shift" if random.random() < 0.5 else "scale-rotation"
-    if kind == "shift" and factor > 1:
-        # Not (0, 0): that is what the other steps train.
-        left, top = divmod(int(random.integers(1, factor**2)), factor)
+    if kind == "shift":
+        # Not (0, 0), which is what the other steps train, unless there is nothing else.
+        left, top = divmod(int(random.integers(min(1, factor - 1), factor**2)), factor)
         return LatentTransform(factor, offset=(left, top))
     smallest = min(side, max(round(SMALLEST_SCALE * side), -(-SMALLEST_IMAGE // factor)))
     return LatentTransform(
