@@ -24,7 +24,7 @@ from latentfields.cli.options import (
 )
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
-from latentfields.latent_nerf.config import FitConfig, Space
+from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import Masks, Reading
@@ -53,6 +53,8 @@ class Fit:
     densification: DensificationName | None = None
     """How Gaussians are added and removed: by gradients, as in 3DGS, or by MCMC; by default as in the preset."""
     settings: Settings = None
+    alignment: AlignmentKind | None = None
+    """Another name of --alignment-kind: no RGB Alignment, of the scene alone, or of scene and decoder (full)."""
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
     masks: Masks = "object"
@@ -101,9 +103,10 @@ class Fit:
         from latentfields.latent_nerf.run import FitRunConfig
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
+        fit = self.configuration()
         name = self.scene.resolve().name
-        out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
-        autoencoder = self.autoencoder if self.config.space == "latent" else None
+        out = self.out or Path("runs") / f"{name}-{fit.field.kind}-{fit.space}"
+        autoencoder = self.autoencoder if fit.space == "latent" else None
         reading = Reading(
             masks=self.masks,
             model=None if self.model is None else str(self.model),
@@ -114,7 +117,7 @@ class Fit:
             autoencoder=autoencoder,
             size=self.size,
             seconds=self.seconds,
-            fit=self.config,
+            fit=fit,
             reading=None if reading == Reading() else reading,
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
@@ -123,6 +126,12 @@ class Fit:
         )
         report = write_run_report((run,), title=name, command=command_line())
         print(json_format.dumps(_results(out, report)) if self.json else report)
+
+    def configuration(self) -> FitConfig:
+        """The fit, with the kind of alignment that was asked for by its other name."""
+        if self.alignment is None:
+            return self.config
+        return dataclasses.replace(self.config, alignment_kind=self.alignment)
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:

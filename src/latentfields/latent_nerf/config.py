@@ -23,6 +23,10 @@ from latentfields.rendering.config import (
 Space = Literal["latent", "rgb"]
 """What a field is fitted to: an autoencoder's latents, or pixels as an ordinary NeRF."""
 
+AlignmentKind = Literal["none", "scene", "full"]
+"""What RGB Alignment moves: nothing, it is left out; the scene alone, so that one decoder serves all scenes; or scene
+and decoder, as in the paper, which makes the decoder one of this scene."""
+
 AlignmentObjective = Literal["regularised", "rgb"]
 """Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
 sampler have of their own; or the error of decoded images alone, which is Eq. 3."""
@@ -55,6 +59,9 @@ class FitConfig(Checked):
     """Latent Supervision (Eq. 2). RGB space has one stage, as long as both together, with these rates."""
     alignment: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(1600, 0.5))
     """RGB Alignment (Eq. 3). RGB space has no such stage: steps that are asked for lengthen its only one."""
+    alignment_kind: AlignmentKind = "full"
+    """What RGB Alignment moves: nothing (it is left out), the scene alone, or scene and decoder. Not used in RGB
+    space."""
     alignment_objective: AlignmentObjective = "regularised"
     """Whether RGB Alignment keeps the losses that field and sampler have of their own (Eq. 3 has none)."""
     optimizer_at_alignment: Literal["keep", "reset"] = "reset"
@@ -90,6 +97,22 @@ class FitConfig(Checked):
     seed: Seed = 0
     """Seed of weights, batches and jitter."""
 
+    @property
+    def aligns(self) -> bool:
+        """True when there is a stage of RGB Alignment."""
+        return self.space == "latent" and self.alignment_kind != "none" and self.alignment.steps > 0
+
+    @property
+    def moves_decoder(self) -> bool:
+        """True when the decoder becomes one of this scene; otherwise it stays the one of all scenes."""
+        return self.aligns and self.alignment_kind == "full"
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of both stages, where there are two; in RGB space as many, of one stage."""
+        skipped = self.space == "latent" and not self.aligns
+        return self.supervision.steps + (0 if skipped else self.alignment.steps)
+
     def with_steps(self, *, supervision: int, alignment: int) -> FitConfig:
         """The same fit with other numbers of steps."""
         return dataclasses.replace(
@@ -108,6 +131,9 @@ class FitConfig(Checked):
         supervision, alignment = joined(path, "supervision.steps"), joined(path, "alignment.steps")
         if self.supervision.steps + self.alignment.steps < 1:
             raise ArgumentError(supervision, f"is 0, and so is `{alignment}`; expected at least one step")
+        if self.total_steps < 1:
+            kind = joined(path, "alignment_kind")
+            raise ArgumentError(supervision, f"is 0 with `{kind}` none; expected at least one step")
         if self.normalizer == "tanh" and self.statistics == "scene-min-max":
             raise ArgumentError(
                 joined(path, "statistics"),

@@ -59,7 +59,7 @@ class Fingerprint:
             splits=_splits_hash(scene),
             colors=_rounded(torch.cat(blocks)),
             cameras=_rounded(torch.cat([poses, cameras.focal, cameras.principal], dim=1)),
-            autoencoder=None if autoencoder is None else _weights_hash(autoencoder),
+            autoencoder=None if autoencoder is None else weights_hash(autoencoder),
         )
 
     def check_scene(self, scene: Scene) -> None:
@@ -76,7 +76,7 @@ class Fingerprint:
 
     def check_autoencoder(self, autoencoder: Autoencoder) -> None:
         """Raise InputError when `autoencoder` is not the one that this is of."""
-        if _weights_hash(autoencoder) != self.autoencoder:
+        if weights_hash(autoencoder) != self.autoencoder:
             raise InputError(
                 autoencoder.name, "has other weights than the autoencoder that the run was fitted with"
             )
@@ -95,7 +95,8 @@ def _splits_hash(scene: Scene) -> str:
     return hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest()
 
 
-def _weights_hash(autoencoder: Autoencoder) -> str:
+def weights_hash(autoencoder: Autoencoder) -> str:
+    """SHA-256 of the weights of an autoencoder, without the statistics of its latents."""
     digest = hashlib.sha256()
     for name, tensor in sorted(autoencoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

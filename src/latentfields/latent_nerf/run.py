@@ -2,7 +2,8 @@
 
 config.json          what was computed: scene, autoencoder, every setting
 model.safetensors    field, sampler, background, and what rendering needs to know of the scene
-decoder/             the autoencoder, its decoder as aligned to this scene (absent in RGB space)
+decoder/             the autoencoder, its decoder as aligned to this scene (absent in RGB space); in its place
+decoder.json         the packaged autoencoder whose decoder, not aligned, all scenes share, and its fingerprint
 metrics.json         scores on the test split
 log.jsonl            loss and PSNR while training
 state/               checkpoint for resuming
@@ -28,12 +29,14 @@ from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.fields.config import OwnFieldConfig
+from latentfields.files import read_json, write_json
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.latent_nerf.shared_decoder import SharedDecoder
 from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
@@ -43,6 +46,7 @@ from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"
+SHARED_DECODER_FILE = "decoder.json"
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,14 @@ class Run:
         frame: SceneFrame,
         *,
         views: SceneCameras | None = None,
+        shared_decoder: SharedDecoder | None = None,
     ) -> None:
-        """`folder` is where the run was read from; `views` are the scene's cameras, where that is a single file."""
+        """`folder` is where the run was read from; `views` are the scene's cameras, where that is a single file.
+
+        `shared_decoder` names the packaged autoencoder whose decoder the run shares with other scenes, if it does.
+        """
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
+        self.shared_decoder = shared_decoder
 
     @classmethod
     def load(
@@ -120,7 +129,7 @@ class Run:
             config = _run_config(stored.config, fields, source=path, field="config")
             frame = from_json(SceneFrame, stored.frame, source=path, field="frame")
             model = _restored(config, stored.autoencoder, stored.state, frame, source=path)
-            return cls(path, config, model, frame, views=stored.views)
+            return cls(path, config, model, frame, views=stored.views, shared_decoder=stored.shared)
         if not is_claimed(path):
             raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
         about = read_description(FitRunConfig, path)
@@ -129,16 +138,9 @@ class Run:
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
-        autoencoder = None
-        if config.fit.space == "latent":
-            if not (path / DECODER_FOLDER).is_dir():
-                raise InputError(
-                    path / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder"
-                )
-            autoencoder = load_autoencoder(path / DECODER_FOLDER, classes=classes)
-        return cls(
-            path, config, _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE), frame
-        )
+        autoencoder, shared = _run_autoencoder(path, classes) if config.fit.space == "latent" else (None, None)
+        model = _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE)
+        return cls(path, config, model, frame, shared_decoder=shared)
 
     @classmethod
     def save(
@@ -146,11 +148,14 @@ class Run:
     ) -> Run:
         """Write a finished model into its run folder; `original` is the autoencoder before alignment."""
         frame = replace(SceneFrame.of(scene), fingerprint=Fingerprint.of(scene, original))
-        if model.autoencoder is not None:
+        shared = None if original is None else SharedDecoder.of(original, config.fit)
+        if shared is not None:
+            write_json(folder / SHARED_DECODER_FILE, to_json(shared))
+        elif model.autoencoder is not None:
             model.autoencoder.save(folder / DECODER_FOLDER)
         state = model.scene_state()
         save_tensors(folder / MODEL_FILE, state, to_json(frame))
-        return cls(folder, config, model, frame)
+        return cls(folder, config, model, frame, shared_decoder=shared)
 
     def write_file(self, path: Path, views: SceneCameras) -> None:
         """Write everything that rendering needs, and the scene's cameras, into one file that `load` reads."""
@@ -161,6 +166,7 @@ class Run:
                 frame=to_json(self.frame),
                 state=self.model.scene_state(),
                 autoencoder=self.model.autoencoder,
+                shared=self.shared_decoder,
                 views=views,
             ),
         )
@@ -198,6 +204,19 @@ class Run:
         """The run's configuration."""
         config: dict[str, Any] = to_json(self.config)
         return config
+
+
+def _run_autoencoder(
+    folder: Path, classes: Mapping[str, Loader]
+) -> tuple[Autoencoder, SharedDecoder | None]:
+    """The autoencoder of the run in `folder`: the packaged one that it names, or its own copy."""
+    named = folder / SHARED_DECODER_FILE
+    if named.is_file():
+        shared = from_json(SharedDecoder, read_json(named), source=named)
+        return shared.load(folder), shared
+    if not (folder / DECODER_FOLDER).is_dir():
+        raise InputError(folder / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder")
+    return load_autoencoder(folder / DECODER_FOLDER, classes=classes), None
 
 
 def _run_config(

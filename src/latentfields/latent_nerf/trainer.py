@@ -75,7 +75,7 @@ class LatentNerfTrainer:
     @property
     def total_steps(self) -> int:
         """Steps of both stages; in RGB space as many steps, of one stage."""
-        return self.config.supervision.steps + self.config.alignment.steps
+        return self.config.total_steps
 
     def step(self, index: int, progress: float) -> dict[str, float | str]:
         """One optimiser step of whichever stage `progress` falls in."""
@@ -117,9 +117,9 @@ class LatentNerfTrainer:
         return {**read({"loss": loss}), "stage": "supervision"}
 
     def _alignment_step(self) -> dict[str, float | str]:
-        assert self.decoder_optimizer is not None
         self.optimizer.zero_grad()
-        self.decoder_optimizer.zero_grad()
+        if self.decoder_optimizer is not None:
+            self.decoder_optimizer.zero_grad()
         chosen = self._batch()
         seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
         decoded, images = self._decode(seen.features), self.images[chosen]
@@ -131,7 +131,8 @@ class LatentNerfTrainer:
             total = total + self._own_losses(seen)
         total.backward()
         self.optimizer.step()
-        self.decoder_optimizer.step()
+        if self.decoder_optimizer is not None:
+            self.decoder_optimizer.step()
         self.model.after_step(seen, self.optimizer, progress=1.0, generator=self.generator)
         return {**read({"loss": loss}), "stage": "alignment"}
 
@@ -169,7 +170,7 @@ class LatentNerfTrainer:
             self.optimizer = rebuilt_optimizer(self.model, self.config, self._stage, self.optimizer)
 
     def _start_alignment(self) -> None:
-        """The boundary between the stages: scores so far, decoder optimiser, field optimiser kept or new."""
+        """The boundary between the stages: scores so far, field optimiser kept or new, that of a decoder that moves."""
         self.after_supervision = {
             "test_psnr": self.test_psnr(None),
             "test_latent_psnr": self.test_latent_psnr(),
@@ -184,7 +185,11 @@ class LatentNerfTrainer:
         else:
             for group, new in zip(self.optimizer.param_groups, rescaled.param_groups, strict=True):
                 group["peak"] = new["peak"]
-        self.decoder_optimizer = decoder_optimizer(self.model, self.config)
+        if self.config.moves_decoder:
+            self.decoder_optimizer = decoder_optimizer(self.model, self.config)
+        elif self.model.autoencoder is not None:
+            # One decoder for all scenes: no time for gradients of what stays.
+            self.model.autoencoder.requires_grad_(False)
 
     def _set_learning_rates(self, stage_progress: float) -> None:
         options = self.config.field.optimizer
@@ -216,7 +221,7 @@ class LatentNerfTrainer:
         return float(psnr(seen.features, encoded, data_range=LATENT_RANGE, kept=cells).mean())
 
     def _parts(self) -> Parts:
-        """The parts that are saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
+        """The parts that are saved beside the scene: a decoder that moves, and its optimiser, from RGB Alignment on."""
         generators = {"generator": self.generator}
         if self.decoder_optimizer is None or self.model.autoencoder is None:
             return Parts(optimizers={"field": self.optimizer}, generators=generators)
