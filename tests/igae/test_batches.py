@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.cameras import Cameras
-from latentfields.igae.batches import BatchSchedule, batch_noise, moved_views, photo_crops, view_offsets
+from latentfields.igae.batches import BatchSchedule, Windows, batch_noise, photo_crops
+from latentfields.igae.config import WindowOffsets
 from latentfields.training.prefetch import Prefetcher
 
 
@@ -170,30 +171,48 @@ def test_held_out_views_come_last_and_change_nothing_else() -> None:
     assert both.steps(3.0) == plain.steps(3.0)
 
 
-def test_offsets_are_less_than_a_latent_and_the_same_for_any_number_of_processes() -> None:
-    plain = schedule([3] * 5, scenes=5, views=2)
-    drawn = torch.cat([torch.cat(view_offsets(plain.plan(i), kind="sub-latent", factor=4)) for i in range(40)])
-    assert {tuple(pair) for pair in drawn.tolist()} == {(x, y) for x in range(4) for y in range(4)}
-    whole = plain.plan(2)
-    parts = [whole.part(slice(0, 2), slice(0, 1)), whole.part(slice(2, 5), slice(1, 2))]
-    of = partial(view_offsets, kind="sub-latent", factor=8)
-    together = [offset for part in parts for offset in of(part)]
-    assert all(torch.equal(a, b) for a, b in zip(of(whole), together, strict=True))
-    assert not torch.cat(view_offsets(whole, kind="none", factor=4)).any()
+def windows(size: int, side: int, offsets: WindowOffsets) -> Windows:
+    return Windows(size=size, side=side, factor=4, offsets=offsets)
 
 
-def test_moved_views_are_windows_whose_cameras_moved_with_them() -> None:
+@pytest.mark.parametrize(
+    ("side", "offsets", "places"),
+    [
+        (16, "latents", {0}),
+        (16, "pixels", {0, 1, 2, 3}),
+        (8, "latents", {0, 4, 8}),
+        (8, "pixels", {*range(9)}),
+    ],
+)
+def test_windows_lie_between_pixels_or_latents(side: int, offsets: WindowOffsets, places: set[int]) -> None:
+    """Whole ones are moved by less than a latent."""
+    drawn = torch.cat(windows(16, side, offsets).drawn([2] * 300, range(300)))
+    assert {tuple(corner) for corner in drawn.tolist()} == {(x, y) for x in places for y in places}
+
+
+def test_windows_are_the_same_for_any_number_of_processes() -> None:
+    of = windows(32, 16, "pixels").drawn
+    together = of([2, 3, 1], [5, 6, 7])
+    apart = (*of([2], [5]), *of([3, 1], [6, 7]))
+    assert all(torch.equal(a, b) for a, b in zip(together, apart, strict=True))
+
+
+def test_windows_are_cut_where_their_cameras_look() -> None:
     images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    moved = moved_views(images, torch.tensor([[3, 1], [0, 2]]))
-    assert torch.equal(moved[0, :, :7, :5], images[0, :, 1:, 3:])
-    assert torch.equal(moved[0, :, 7:, :5], images[0, :, 7:, 3:])
-    assert torch.equal(moved[1, :, :6], images[1, :, 2:])
-    assert torch.equal(moved_views(images, torch.zeros(2, 2, dtype=torch.int64)), images)
-    poses = torch.eye(4).repeat(2, 1, 1)
-    cameras = Cameras(poses, torch.full((2, 2), 9.0), torch.full((2, 2), 4.0), width=8, height=8)
-    rays = cameras.moved(torch.tensor([[3, 1], [0, 2]])).rays().directions
-    torch.testing.assert_close(rays[0, :7, :5], cameras.rays().directions[0, 1:, 3:])
-    torch.testing.assert_close(rays[1, :6], cameras.rays().directions[1, 2:])
+    corners = torch.tensor([[3, 1], [0, 2]])
+    cut = windows(8, 4, "pixels").cut(images, corners)
+    assert torch.equal(cut[0], images[0, :, 1:5, 3:7])
+    assert torch.equal(cut[1], images[1, :, 2:6, :4])
+    whole = windows(8, 8, "pixels").cut(images, corners)
+    assert torch.equal(whole[0, :, :7, :5], images[0, :, 1:, 3:])
+    assert torch.equal(whole[0, :, 7:, :5], images[0, :, 7:, 3:])
+    assert torch.equal(windows(8, 8, "latents").cut(images, torch.zeros(2, 2, dtype=torch.int64)), images)
+    cameras = Cameras(
+        torch.eye(4).repeat(2, 1, 1), torch.full((2, 2), 9.0), torch.full((2, 2), 4.0), width=8, height=8
+    )
+    rays = cameras.windows(corners, width=4, height=4).rays().directions
+    torch.testing.assert_close(rays[0], cameras.rays().directions[0, 1:5, 3:7])
+    torch.testing.assert_close(rays[1], cameras.rays().directions[1, 2:6, :4])
 
 
 def test_latents_are_changed_in_a_share_of_the_steps() -> None:

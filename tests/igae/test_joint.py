@@ -15,7 +15,7 @@ from helpers.igae_data import CONFIG, SIZE, with_weights, write_scenes
 from latentfields.autoencoders.image_data import centre_square
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
-from latentfields.igae.batches import moved_views, photo_crops
+from latentfields.igae.batches import photo_crops
 from latentfields.igae.config import EPOCH_DECAY, Ablation, IgaeConfig, LatentUnit
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.igae.joint import JointBatch, JointTrainer
@@ -174,7 +174,7 @@ def test_parts_of_a_batch_add_up_to_it(trainer_of: TrainerOf, config: IgaeConfig
         noise = torch.cat([images.noise[: 2 * views][own], images.noise[2 * views :][number : number + 1]])
         part = Pictures(images.images[own], images.photos[number : number + 1], noise)
         active = trainer.training.scenes.fetch(mine.scenes)
-        for name, value in trainer.loss(JointBatch(whole, mine, part, batch.offsets[number : number + 1]), active)[1].items():
+        for name, value in trainer.loss(JointBatch(whole, mine, part, batch.corners[number : number + 1]), active)[1].items():
             added[name] = added.get(name, 0.0) + value
     together = trainer.loss(batch, trainer.training.scenes.fetch(whole.scenes))[1]
     assert added == pytest.approx(together, rel=1e-4)
@@ -395,19 +395,26 @@ def test_views_and_scenes_move_together(trainer_of: TrainerOf) -> None:
     cameras = training.cameras[training.views.train[0][:2]]
     with torch.no_grad():
         still = training.render_scene(scene, cameras, generator=None).features
-        offsets = torch.tensor([[training.factor, 0], [0, training.factor]]) / training.factor
-        moved = training.render_scene(scene, cameras.moved(offsets), generator=None).features
+        corners = torch.tensor([[1, 0], [0, 1]])
+        windows = cameras.windows(corners, width=cameras.width, height=cameras.height)
+        moved = training.render_scene(scene, windows, generator=None).features
     torch.testing.assert_close(moved[0, :, :, :-1], still[0, :, :, 1:], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(moved[1, :, :-1], still[1, :, 1:], atol=1e-4, rtol=1e-4)
 
 
-def test_a_batch_shows_its_views_where_they_lie(trainer_of: TrainerOf) -> None:
-    trainer = trainer_of(with_joint(view_offsets="sub-latent"))
+@pytest.mark.parametrize("side", [SIZE, 16])
+def test_a_batch_shows_its_windows(trainer_of: TrainerOf, side: int) -> None:
+    """The whole objective sees windows: of views, of the renderings of their scenes, and of photographs."""
+    trainer = trainer_of(with_joint(window=side, window_offsets="pixels"))
     batch, _ = trainer.batches.get(0)
-    offsets = torch.cat(batch.offsets)
-    assert offsets.any()
-    still = trainer.training.views.images(torch.cat(batch.mine.views))
-    assert torch.equal(batch.pictures.images, moved_views(still, offsets))
+    whole = trainer.training.views.images(torch.cat(batch.mine.views))
+    expected = trainer.windows.cut(whole, torch.cat(batch.corners))
+    assert torch.equal(batch.pictures.images, expected)
+    assert torch.cat(batch.corners).any()
+    assert batch.pictures.photos.shape == (2, 3, side, side)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
+    assert trainer._renderings(batch, active).seen.features.shape[-1] == side // trainer.autoencoder.factor
+    assert trainer.loss(batch, active)[1]["loss"] > 0
 
 
 def test_changed_latents_concern_the_preservation_alone(trainer_of: TrainerOf) -> None:
@@ -425,7 +432,7 @@ def test_terms_in_bfloat16_are_near_those_in_float32(trainer_of: TrainerOf) -> N
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "offsets": {"view_offsets": "sub-latent"},
+    "windows": {"window": 16, "window_offsets": "pixels"},
     "equivariance": {"equivariance": "all", "equivariance_share": 0.7},
     "held-out": {"held_out_views": 1},
     "bfloat16": {"precision": "bfloat16"},

@@ -8,6 +8,7 @@ Shape suffixes: S scenes in the batch, V views of each, P photographs, B = S V.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.autoencoders.losses import latent_noise
-from latentfields.igae.config import Equivariance, PhotoCrops, ViewOffsets
+from latentfields.igae.config import Equivariance, PhotoCrops, WindowOffsets
 from latentfields.igae.equivariance import LatentTransform, drawn_transform
 
 T = TypeVar("T")
@@ -142,36 +143,44 @@ def batch_noise(plan: BatchPlan, *, strongest: float, shape: tuple[int, int, int
     return torch.cat(parts)
 
 
-def view_offsets(plan: BatchPlan, *, kind: ViewOffsets, factor: int) -> tuple[Tensor, ...]:
-    """For every scene of a plan, the pixels (V, 2), int64, by which its views are moved to the left and up.
+@dataclass(frozen=True)
+class Windows:
+    """Where the square windows lie that views, or photographs, are cut to.
 
-    They follow from the seeds of scenes, and are less than a latent's `factor` pixels.
+    Windows as large as what they are cut from lie where it lies, moved to the left and up by less than a latent.
     """
-    if kind == "none":
-        return tuple(torch.zeros(len(views), 2, dtype=torch.int64) for views in plan.views)
-    return tuple(
-        # Two more than the seed of jitter, which noise is one more than.
-        torch.randint(factor, (len(views), 2), generator=torch.Generator().manual_seed(seed + 2))
-        for views, seed in zip(plan.views, plan.scene_seeds, strict=True)
-    )
 
+    size: int
+    """Side in pixels of what is cut."""
+    side: int
+    """Side in pixels of windows."""
+    factor: int
+    """Pixels per latent along one side."""
+    offsets: WindowOffsets
+    """Whether windows lie between pixels or latents."""
 
-def moved_views(images: Tensor, offsets: Tensor) -> Tensor:
-    """Views (B, 3, H, W) moved to the left and up by `offsets` (B, 2) in pixels; what comes into sight repeats edges.
+    def drawn(self, counts: Sequence[int], seeds: Sequence[int]) -> tuple[Tensor, ...]:
+        """For every seed, the corners (left, top) in pixels of as many windows as `counts` says: (V, 2), int64."""
+        step = 1 if self.offsets == "pixels" else self.factor
+        places = (self.size - self.side) // step + 1
+        if self.side == self.size:
+            places = self.factor // step
+        return tuple(
+            # Two more than the seed of jitter, which noise is one more than.
+            step * torch.randint(places, (count, 2), generator=torch.Generator().manual_seed(seed + 2))
+            for count, seed in zip(counts, seeds, strict=True)
+        )
 
-    With cameras whose principal points are moved as well (`Cameras.moved`), they show the same scene.
-    """
-    most = int(offsets.max()) if len(offsets) else 0
-    if not most:
-        return images
-    padded = torch.nn.functional.pad(images, (0, most, 0, most), mode="replicate")
-    height, width = images.shape[-2:]
-    return torch.stack(
-        [
-            image[:, top : top + height, left : left + width]
-            for image, (left, top) in zip(padded, offsets.tolist(), strict=True)
+    def cut(self, images: Tensor, corners: Tensor) -> Tensor:
+        """Windows (B, 3, W, W) of images (B, 3, S, S) at `corners` (B, 2); beyond an image its edges go on."""
+        beyond = max(0, int(corners.max()) + self.side - self.size) if len(corners) else 0
+        if beyond:
+            images = torch.nn.functional.pad(images, (0, beyond, 0, beyond), mode="replicate")
+        windows = [
+            image[:, top : top + self.side, left : left + self.side]
+            for image, (left, top) in zip(images, corners.tolist(), strict=True)
         ]
-    )
+        return torch.stack(windows) if windows else images[:, :, : self.side, : self.side]
 
 
 def _seeds(random: np.random.Generator, count: int) -> tuple[int, ...]:

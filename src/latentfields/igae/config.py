@@ -49,9 +49,9 @@ TotalVariation = Literal["mean", "paper"]
 """Form of both total variations: means over elements, planes and scenes; or Eqs. 13 and 14 as they stand, 1/(H W) times
 a sum of norms over channels, summed over planes and the scenes of a batch, and meaned over its photographs."""
 
-ViewOffsets = Literal["none", "sub-latent"]
-"""Where views of scenes lie on the grid of latents in the joint phase: as they are; or moved by a random number of
-pixels, less than a latent, in either direction, so that encoders agree with scenes between the grid's points, too."""
+WindowOffsets = Literal["latents", "pixels"]
+"""Where windows of views lie in the joint phase: between whole latents; or between any pixels, so that encoders agree
+with scenes between the points of the latents' grid, too."""
 
 Equivariance = Literal["none", "scale-rotation", "shift", "all"]
 """What L_ae asks of decoders in some steps, beside reconstruction: that changed latents decode to changed images
@@ -163,8 +163,10 @@ class JointConfig(Checked):
     """Unit of L_latent."""
     photo_crops: PhotoCrops = "random"
     """Part of a photograph that is trained on."""
-    view_offsets: ViewOffsets = "none"
-    """Where views lie on the grid of latents."""
+    window: Annotated[int | None, Range(low=16)] = None
+    """Side in pixels of the random squares that views and photographs are cut to; None: they are whole."""
+    window_offsets: WindowOffsets = "latents"
+    """Where windows of views lie; whole ones are moved by less than a latent, or not at all."""
     equivariance: Equivariance = "none"
     """What changed latents have to decode to."""
     equivariance_share: Share = 0.5
@@ -203,13 +205,23 @@ class IgaeConfig(Checked):
     """Seed of the latent scenes, of batches and of the jitter."""
 
     def check(self, path: str = "") -> None:
-        """Raise ArgumentError for a value out of range, and for two units of L_latent at once."""
+        """Raise ArgumentError for a value out of range, for windows beyond views, and for two units of L_latent."""
         super().check(path)
+        if self.joint.window is not None and self.joint.window > self.size:
+            raise ArgumentError(
+                joined(path, "joint.window"),
+                f"is {self.joint.window}; expected at most `{joined(path, 'size')}`, which is {self.size}",
+            )
         if self.units == "released" and self.joint.latent_unit != "reference":
             raise ArgumentError(
                 joined(path, "joint.latent_unit"),
                 f"is {self.joint.latent_unit} with `{joined(path, 'units')}` released; expected reference",
             )
+
+    @property
+    def window(self) -> int:
+        """Side in pixels of what encoder and decoder see in the joint phase."""
+        return self.joint.window or self.size
 
     @property
     def has_3d(self) -> bool:

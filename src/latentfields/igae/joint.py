@@ -22,10 +22,9 @@ from latentfields.devices import read
 from latentfields.igae.batches import (
     BatchPlan,
     BatchSchedule,
+    Windows,
     batch_noise,
-    moved_views,
     photo_crops,
-    view_offsets,
 )
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import Photos
@@ -57,8 +56,8 @@ class JointBatch:
     """This process's part of it."""
     pictures: Pictures
     """What the autoencoder sees of it, on the CPU."""
-    offsets: tuple[Tensor, ...]
-    """For every scene of this part, the pixels (V, 2) by which its views are moved to the left and up."""
+    corners: tuple[Tensor, ...]
+    """For every scene of this part, the corners (V, 2), (left, top) in pixels, of the windows of its views."""
 
     @property
     def scene_share(self) -> float:
@@ -100,6 +99,12 @@ class JointTrainer:
             held_out=training.views.validation,
             held_out_per_scene=options.held_out_views,
         )
+        self.windows = Windows(
+            size=config.size,
+            side=config.window,
+            factor=autoencoder.factor,
+            offsets=options.window_offsets,
+        )
         self.batches = Prefetcher(self._load)
         # One optimiser, two groups: encoder and decoder have learning rates of their own, and clipped norms.
         groups = [
@@ -121,15 +126,15 @@ class JointTrainer:
         mine = whole.part(
             self.processes.share(len(whole.scenes)), self.processes.share(len(whole.photo_seeds))
         )
-        options, factor = self.config.joint, self.autoencoder.factor
-        nothing = torch.empty(0, 3, self.config.size, self.config.size)
-        offsets = view_offsets(mine, kind=options.view_offsets, factor=factor)
+        options, factor, window = self.config.joint, self.autoencoder.factor, self.config.window
+        nothing = torch.empty(0, 3, window, window)
+        corners = self.windows.drawn([*map(len, mine.views)], mine.scene_seeds)
         return JointBatch(
             whole=whole,
             mine=mine,
-            offsets=offsets,
+            corners=corners,
             pictures=Pictures(
-                images=self._views(mine, offsets) if mine.views else nothing,
+                images=self._views(mine, corners) if mine.views else nothing,
                 photos=nothing if self.photos is None else self._photographs(self.photos, mine),
                 noise=self._noise(mine),
                 transform=self.schedule.transform(
@@ -137,22 +142,26 @@ class JointTrainer:
                     kind=options.equivariance,
                     share=options.equivariance_share,
                     factor=factor,
-                    side=self.config.size // factor,
+                    side=window // factor,
                 ),
             ),
         )
 
-    def _views(self, mine: BatchPlan, offsets: Sequence[Tensor]) -> Tensor:
-        return moved_views(self.training.views.images(torch.cat(mine.views)), torch.cat([*offsets]))
+    def _views(self, mine: BatchPlan, corners: Sequence[Tensor]) -> Tensor:
+        return self.windows.cut(self.training.views.images(torch.cat(mine.views)), torch.cat([*corners]))
 
     def _photographs(self, photos: Photos, mine: BatchPlan) -> Tensor:
-        return photo_crops(photos.train, mine.photo_seeds, crops=self.config.joint.photo_crops)
+        seeds = mine.photo_seeds
+        crops = photo_crops(photos.train, seeds, crops=self.config.joint.photo_crops)
+        if self.windows.side == self.windows.size or not seeds:
+            return crops[:, :, : self.windows.side, : self.windows.side]
+        return self.windows.cut(crops, torch.cat(self.windows.drawn([1] * len(seeds), seeds)))
 
     def _noise(self, mine: BatchPlan) -> Tensor | None:
         strongest = self.config.joint.latent_noise
         if not strongest or not self.config.has_preservation:
             return None
-        side = self.config.size // self.autoencoder.factor
+        side = self.config.window // self.autoencoder.factor
         return batch_noise(mine, strongest=strongest, shape=(self.autoencoder.channels, side, side))
 
     def step(self, index: int, progress: float) -> dict[str, float]:
@@ -205,7 +214,9 @@ class JointTrainer:
         moves = self.config.moves_scenes
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
-            seen = self.training.render(active, batch.mine, update_grids=moves, offsets=batch.offsets)
+            seen = self.training.render(
+                active, batch.mine, update_grids=moves, corners=batch.corners, side=self.windows.side
+            )
             return SceneRenderings(seen, planes_total_variation(active, self.config.tv))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:

@@ -71,12 +71,13 @@ class SceneTraining:
         plan: BatchPlan,
         *,
         update_grids: bool,
-        offsets: Sequence[Tensor] | None = None,
+        corners: Sequence[Tensor] | None = None,
+        side: int | None = None,
     ) -> Rendering:
         """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes.
 
-        `offsets` (V, 2), for every scene, are the pixels by which its views are moved to the left and up. Views that
-        scenes are not fitted to are constants: nothing has a gradient for a scene by them.
+        `corners` (V, 2), for every scene, are those of windows of its views, (left, top) in pixels, of `side` pixels;
+        without, views are whole. Views that scenes are not fitted to are constants: no scene has a gradient by them.
         """
         parts = []
         for number, (scene, indices, fitted, seed) in enumerate(
@@ -86,8 +87,9 @@ class SceneTraining:
             if update_grids:
                 self.renderer.update_grid(scene, generator=generator)
             cameras = self.cameras[indices]
-            if offsets is not None:
-                cameras = cameras.moved(offsets[number] / self.factor)
+            if corners is not None and side is not None:
+                latents = side // self.factor
+                cameras = cameras.windows(corners[number] / self.factor, width=latents, height=latents)
             parts.append(self.render_scene(scene, cameras[:fitted], generator=generator))
             if len(indices) > fitted:
                 with torch.no_grad():
