@@ -174,7 +174,9 @@ def test_parts_of_a_batch_add_up_to_it(trainer_of: TrainerOf, config: IgaeConfig
         noise = torch.cat([images.noise[: 2 * views][own], images.noise[2 * views :][number : number + 1]])
         part = Pictures(images.images[own], images.photos[number : number + 1], noise)
         active = trainer.training.scenes.fetch(mine.scenes)
-        for name, value in trainer.loss(JointBatch(whole, mine, part, batch.corners[number : number + 1]), active)[1].items():
+        for name, value in trainer.loss(
+            JointBatch(whole, mine, part, batch.corners[number : number + 1]), active
+        )[1].items():
             added[name] = added.get(name, 0.0) + value
     together = trainer.loss(batch, trainer.training.scenes.fetch(whole.scenes))[1]
     assert added == pytest.approx(together, rel=1e-4)

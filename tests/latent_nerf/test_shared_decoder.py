@@ -67,7 +67,10 @@ def test_a_scene_file_has_the_fingerprint_and_no_copy(shared: Run, scene: Scene,
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"autoencoder": "base-f2"}, "needs the decoder of the packaged autoencoder 'base-f2', which this vers"),
+        (
+            {"autoencoder": "base-f2"},
+            "needs the decoder of the packaged autoencoder 'base-f2', which this vers",
+        ),
         ({"weights": "0" * 64}, "needs the decoder of the packaged autoencoder 'base-f4' as it was then"),
         ({"statistics": {"mean": [0.0], "std": [1.0]}}, "statistics of latents are not those of the 4 chan"),
         ({"statistics": {"mean": [0.0] * 4, "std": [0.0] * 4}}, "statistics of latents are not those of the"),
@@ -85,7 +88,9 @@ def test_another_decoder_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("kind", ["none", "scene", "full"])
-def test_a_decoder_that_moved_or_is_not_packaged_is_copied(packaged: Autoencoder, kind: AlignmentKind) -> None:
+def test_a_decoder_that_moved_or_is_not_packaged_is_copied(
+    packaged: Autoencoder, kind: AlignmentKind
+) -> None:
     config = replace(CONFIG, alignment_kind=kind)
     assert (SharedDecoder.of(packaged, config) is None) == (kind == "full")
     elsewhere = packaged.clone()

@@ -91,7 +91,8 @@ def cache_scenes(
 ) -> CachedViews:
     """Views of every scene in or directly below `roots`, square, of `size` pixels, and hulls of G^3 cells.
 
-    Those of the validation split are among them only `with_validation`. Raises InputError when there is no scene, or one has views that are not square.
+    Those of the validation split are among them only `with_validation`. Raises InputError when there is no scene, or
+    one has views that are not square.
     """
     folders = [folder for root in roots for folder in scene_folders_below(root)]
     options: dict[str, object] = {"size": size, "background": background, "grid": grid_resolution}

@@ -138,7 +138,9 @@ class Run:
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
-        autoencoder, shared = _run_autoencoder(path, classes) if config.fit.space == "latent" else (None, None)
+        autoencoder, shared = (
+            _run_autoencoder(path, classes) if config.fit.space == "latent" else (None, None)
+        )
         model = _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE)
         return cls(path, config, model, frame, shared_decoder=shared)
 
@@ -206,9 +208,7 @@ class Run:
         return config
 
 
-def _run_autoencoder(
-    folder: Path, classes: Mapping[str, Loader]
-) -> tuple[Autoencoder, SharedDecoder | None]:
+def _run_autoencoder(folder: Path, classes: Mapping[str, Loader]) -> tuple[Autoencoder, SharedDecoder | None]:
     """The autoencoder of the run in `folder`: the packaged one that it names, or its own copy."""
     named = folder / SHARED_DECODER_FILE
     if named.is_file():
