@@ -29,8 +29,6 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
-from latentfields.bench.memory import peak_memory
-from latentfields.bench.page import machine
 from latentfields.cameras import Cameras, look_at
 from latentfields.devices import wait_for
 from latentfields.fields.config import FieldName
@@ -49,6 +47,8 @@ from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.pair_batches import PairBatch, PairImages, seeded_generator
 from latentfields.lrf.encoder.trainer import EncoderTrainer
+from latentfields.measures.cost import peak_memory
+from latentfields.pages.markdown import machine
 from latentfields.process import set_threads, tune_allocator
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.rendering.kernels.hash_encoding import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from latentfields.autoencoders.load import packaged_autoencoders
-from latentfields.bench.scenes import paint_pictures
+from latentfields.bench.trainings import paint_pictures
 from latentfields.cli.main import main
 
 FITS = ["--scale", "tiny", "--seeds", "1", "--fields", "triplane", "--families", "vases"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentfields.bench import ConvergenceStudyConfig
-from latentfields.bench.convergence import CONVERGENCE, time_to
+from latentfields import ConvergenceStudyConfig
+from latentfields.bench.convergence import time_to
 from latentfields.cli.main import main
 from latentfields.pages.charts import Chart
 from latentfields.pages.report import Table
@@ -62,11 +62,13 @@ def fits(*, plain_cpu: float) -> list[dict[str, Any]]:
 
 
 def tables(fits: list[dict[str, Any]], *, quality: float) -> list[Table]:
-    return CONVERGENCE.all_tables(ConvergenceStudyConfig(quality=quality), CONVERGENCE.rows(fits), [])
+    study = ConvergenceStudyConfig(quality=quality)
+    return study.all_tables(study.rows(fits))
 
 
 def charts(fits: list[dict[str, Any]], *, quality: float) -> list[Chart]:
-    return CONVERGENCE.charts(ConvergenceStudyConfig(quality=quality), CONVERGENCE.rows(fits))
+    study = ConvergenceStudyConfig(quality=quality)
+    return study.charts(study.rows(fits))
 
 
 @pytest.mark.parametrize(("plain_cpu", "share", "holds"), [(7.0, "0.29", "yes"), (5.0, "0.40", "NO")])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import latentfields
-from latentfields.bench import FieldsStudyConfig, run_study
+from latentfields import FieldsStudyConfig, run_study
 from latentfields.bench.scales import FIELDS_SCALES
 from latentfields.cli.main import main
 from latentfields.errors import ArgumentError, InputError

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from latentfields.bench import IgaeStudyConfig
-from latentfields.bench.igae import HEADLINE, IGAE, claims
-from latentfields.bench.page import markdown
+from latentfields import IgaeStudyConfig
+from latentfields.bench.igae import HEADLINE
 from latentfields.bench.rows import Claim
 from latentfields.cli.main import main
+from latentfields.pages.markdown import markdown
 from latentfields.pages.report import Table
 
+IGAE = IgaeStudyConfig()
 COMMAND = ["bench", "igae", "--scale", "tiny", "--seeds", "1", "--out"]
 
 
@@ -111,12 +112,11 @@ def results(**changes: dict[str, float]) -> dict[str, Any]:
 
 
 def tables(measured: dict[str, Any]) -> dict[str, Table]:
-    rows = IGAE.rows(measured)
-    return {table.title: table for table in IGAE.all_tables(IgaeStudyConfig(), rows, claims(rows))}
+    return {table.title: table for table in IGAE.all_tables(IGAE.rows(measured))}
 
 
 def judged(**changes: dict[str, float]) -> dict[str, Claim]:
-    return {claim.statement: claim for claim in claims(IGAE.rows(results(**changes)))}
+    return {claim.statement: claim for claim in IGAE.claims(IGAE.rows(results(**changes)))}
 
 
 def failing(**changes: dict[str, float]) -> set[str]:
@@ -150,7 +150,7 @@ def test_autoencoders_that_are_missing_are_not_judged() -> None:
     measured["autoencoders"] = {"base": "base", "igae": "igae"}
     measured["fits"] = [fit for fit in measured["fits"] if fit["autoencoder"] in ("base", "igae")]
     measured["score"] = {role: measured["score"][role] for role in ("base", "igae")}
-    statements = [claim.statement for claim in claims(IGAE.rows(measured))]
+    statements = [claim.statement for claim in IGAE.claims(IGAE.rows(measured))]
     assert len(statements) == 6
     assert not any("Without" in statement or "preserved" in statement for statement in statements)
 
@@ -180,6 +180,6 @@ def test_several_fields_have_rows_each_but_for_the_autoencoder_alone() -> None:
 
 def test_the_headline_is_the_gain_whatever_else_is_claimed() -> None:
     measured = IGAE.rows(results())
-    (headline,) = IGAE.headlines(measured, list(reversed(claims(measured))))
+    (headline,) = IGAE.headlines(measured, list(reversed(IGAE.claims(measured))))
     assert (headline.label, headline.value, headline.unit) == (HEADLINE, "+2.00", "dB")
     assert IGAE.headlines(measured, []) == []

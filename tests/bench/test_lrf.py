@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from helpers.tiny import write_sphere_scene
-from latentfields.bench import LrfStudyConfig
-from latentfields.bench.lrf import LRF, claims, image_baseline, rows, same_quality_bytes
+from latentfields import LrfStudyConfig
+from latentfields.bench.lrf import image_baseline, same_quality_bytes
 from latentfields.bench.trainings import require_same_encoder
 from latentfields.cli.main import main
 from latentfields.errors import InputError
 
+LRF = LrfStudyConfig()
 IMAGE = ["image/8 upsampled", "image/8 enlarged"]
 
 
@@ -195,12 +196,16 @@ def results(**changes: dict[str, float]) -> dict[str, Any]:
 
 
 def failing(**changes: dict[str, float]) -> list[int]:
-    return [number for number, claim in enumerate(claims(rows(results(**changes)))) if not claim.holds]
+    return [
+        number for number, claim in enumerate(LRF.claims(LRF.rows(results(**changes)))) if not claim.holds
+    ]
 
 
 def test_everything_holds_when_the_numbers_are_the_papers() -> None:
     assert failing() == []
-    measured = {claim.statement: (claim.measured, claim.required) for claim in claims(rows(results()))}
+    measured = {
+        claim.statement: (claim.measured, claim.required) for claim in LRF.claims(LRF.rows(results()))
+    }
     assert measured["Both together help most (against the better one alone)"] == ("+0.70 ± 0.00 dB", "> 0 dB")
     assert measured["Reconstruction is kept (test views, against the plain VAE)"] == (
         "-0.20 dB",
@@ -230,7 +235,7 @@ def test_each_claim_fails_by_its_own_number(changes: dict[str, dict[str, float]]
 
 
 def baseline(measure: str, *, kind: str = "all views", **changes: dict[str, float]) -> list[float]:
-    return image_baseline(rows(results(**changes))[kind], measure)
+    return image_baseline(LRF.rows(results(**changes))[kind], measure)
 
 
 def test_the_better_way_to_enlarge_is_the_baseline() -> None:
@@ -242,7 +247,7 @@ def test_the_better_way_to_enlarge_is_the_baseline() -> None:
 
 def test_storage_is_compared_with_the_smallest_field_as_good() -> None:
     def pairs(**changes: dict[str, float]) -> list[tuple[float, float]]:
-        return same_quality_bytes(rows(results(**changes))["fits"])
+        return same_quality_bytes(LRF.rows(results(**changes))["fits"])
 
     assert pairs() == [(1_000_000, 20_000_000)] * 2
     assert pairs(psnr={"both": 22.3}) == [(1_000_000, 12_000_000)] * 2
@@ -251,7 +256,7 @@ def test_storage_is_compared_with_the_smallest_field_as_good() -> None:
 
 
 def test_tables_have_a_row_for_every_method() -> None:
-    tables = LRF.all_tables(LrfStudyConfig(), rows(results()), [])
+    tables = LRF.all_tables(LRF.rows(results()))
     named = {table.title: table for table in tables}
     novel = named["Decoded novel views"]
     assert novel.columns == ("method", "PSNR, dB", "SSIM", "MS-GMSD")

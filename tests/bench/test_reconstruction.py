@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from latentfields.bench.scenes import paint_pictures
+from latentfields.bench.trainings import paint_pictures
 from latentfields.cli.main import main
 
 

@@ -18,7 +18,6 @@ from latentfields.bench.rows import (
     grouped,
     select,
     values,
-    where_measured,
 )
 
 
@@ -130,10 +129,15 @@ def test_claims_are_judged_by_means() -> None:
     assert [row[-1] for row in table.rows] == ["yes", "NO"]
 
 
-def test_a_table_of_what_was_not_measured_is_left_out() -> None:
-    table = where_measured(Pivot("LPIPS", {"space": "space"}, (Value("lpips", "all", ".3f"),), needs="lpips"))
-    without, measured = Row({"space": "rgb"}, {"psnr": 30.0}), Row({"space": "rgb"}, {"lpips": 0.25})
-    assert table(None, {"fits": [without]}) is None
-    found = table(None, {"fits": [without, measured]})
-    assert found is not None
-    assert found.rows == (("rgb", "0.250"),)
+def test_the_rows_of_a_table_are_those_with_what_it_needs() -> None:
+    table = Pivot(
+        "LPIPS of {images:.0f}", {"space": "space"}, (Value("lpips", "all", ".3f"),), needs="lpips", kind="x"
+    )
+    without, measured = (
+        Row({"space": "rgb"}, {"psnr": 30.0}),
+        Row({"space": "rgb"}, {"lpips": 0.25, "images": 4}),
+    )
+    assert table.taken({"x": [without]}) == table.taken({}) == []
+    assert table.taken({"x": [without, measured]}) == [measured]
+    found = table.table({"x": [without, measured]})
+    assert (found.title, found.rows) == ("LPIPS of 4", (("rgb", "0.250"),))

@@ -53,7 +53,7 @@ def test_objects_have_a_scene_per_seed_and_family_and_meshes_take_turns(tmp_path
         "vases-0007",
         "meshes-0007",
     ]
-    assert list(scenes.values()) == [None, meshes[0], None, meshes[1], None, meshes[0]]
+    assert [scene.mesh for scene in scenes] == [None, meshes[0], None, meshes[1], None, meshes[0]]
     assert {scene.folder.parent for scene in scenes} == {tmp_path}
 
 

@@ -6,25 +6,26 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from latentfields.bench import ConvergenceStudyConfig
-from latentfields.bench.ablations import ABLATIONS
-from latentfields.bench.autoencoders import AUTOENCODERS
-from latentfields.bench.convergence import CONVERGENCE
-from latentfields.bench.fields import FIELDS, LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES
-from latentfields.bench.igae import IGAE
-from latentfields.bench.lrf import LRF
-from latentfields.bench.page import markdown
-from latentfields.bench.reconstruction import RECONSTRUCTION
-from latentfields.bench.rows import Pivot, TableOf
+from latentfields import (
+    AutoencodersStudyConfig,
+    ConvergenceStudyConfig,
+    FieldsStudyConfig,
+    IgaeStudyConfig,
+    LrfStudyConfig,
+    ReconstructionStudyConfig,
+)
+from latentfields.bench.ablations import AblationsStudyConfig
+from latentfields.bench.studies import ALIASES
 from latentfields.bench.study import Study
 from latentfields.config.typed_json import from_json
 from latentfields.files import read_json
+from latentfields.pages.markdown import markdown
 from latentfields.pages.report import Table
 
 STORED = Path(__file__).parents[1] / "stored"
@@ -42,61 +43,59 @@ class Stored:
     """Goes on with the benchmark in a folder, as its command does."""
 
 
-def tables(study: Study[Any], config: Any = None) -> Callable[[Any], Sequence[Table]]:
+def tables(study: Study) -> Callable[[Any], Sequence[Table]]:
     """Return the function that makes the study's tables of its results."""
-
-    def made(results: Any) -> Sequence[Table]:
-        rows = study.rows(results)
-        claims = [] if study.claims is None else study.claims(rows)
-        return study.all_tables(config, rows, claims)
-
-    return made
+    return lambda results: study.all_tables(study.rows(results))
 
 
-def again(study: Study[Any], *more: str, **changes: Any) -> Callable[[Path], Any]:
+def again(study: type[Study], *more: str, **changes: Any) -> Callable[[Path], Any]:
     """Return the function that goes on with a study: of config.json, and those in the folders `more`, and `changes`."""
-    known = {entry.name for entry in dataclasses.fields(study.config)}
+    known = {entry.name for entry in dataclasses.fields(study)}
 
     def run(out: Path) -> Any:
         settings: dict[str, Any] = {}
         for folder in (out, *(out / name for name in more)):
-            settings |= study.upgrade(read_json(folder / "config.json"))
+            settings |= read_json(folder / "config.json")
+        if hasattr(study, "from_earlier"):
+            settings = study.from_earlier(settings)
         settings = {name: value for name, value in settings.items() if name in known}
-        return study.run(from_json(study.config, settings | changes, source=out), out=out).results
+        return from_json(study, settings | changes, source=out).run(out=out).results
 
     return run
 
 
-def part(*shown: Pivot | TableOf) -> Callable[[Any], Sequence[Table]]:
-    return tables(replace(FIELDS, tables=shown))
-
-
 BENCHMARKS = {
     "ablations": Stored(
-        "ablations/results.json", {"tables.md": tables(ABLATIONS)}, again(ABLATIONS, "ablations")
+        "ablations/results.json",
+        {"tables.md": tables(AblationsStudyConfig())},
+        again(AblationsStudyConfig, "ablations"),
     ),
-    "autoencoders": Stored("printed.json", {"tables.md": tables(AUTOENCODERS)}, again(AUTOENCODERS)),
+    "autoencoders": Stored(
+        "printed.json", {"tables.md": tables(AutoencodersStudyConfig())}, again(AutoencodersStudyConfig)
+    ),
     "convergence": Stored(
         "convergence.json",
         {
-            "tables-8.md": tables(CONVERGENCE, ConvergenceStudyConfig(quality=8.0)),
-            "tables-25.md": tables(CONVERGENCE, ConvergenceStudyConfig(quality=25.0)),
+            "tables-8.md": tables(ConvergenceStudyConfig(quality=8.0)),
+            "tables-25.md": tables(ConvergenceStudyConfig(quality=25.0)),
         },
-        again(CONVERGENCE, plain=True),
+        again(ConvergenceStudyConfig, plain=True),
     ),
     "fields": Stored(
         "results.json",
         {
-            "table1.md": part(*NOVEL_VIEWS),
-            "table4.md": part(STAGES),
-            "latent-nvs.md": part(LATENT_NOVEL_VIEWS),
-            "rgb-vs-latent.md": part(TIMES),
+            f"{name}.md": tables(ALIASES[name].study())
+            for name in ("table1", "table4", "latent-nvs", "rgb-vs-latent")
         },
-        again(FIELDS),
+        again(FieldsStudyConfig),
     ),
-    "igae": Stored("results.json", {"tables.md": tables(IGAE)}, again(IGAE)),
-    "lrf": Stored("results.json", {"tables.md": tables(LRF)}, again(LRF)),
-    "reconstruction": Stored("results.json", {"tables.md": tables(RECONSTRUCTION)}, again(RECONSTRUCTION)),
+    "igae": Stored("results.json", {"tables.md": tables(IgaeStudyConfig())}, again(IgaeStudyConfig)),
+    "lrf": Stored("results.json", {"tables.md": tables(LrfStudyConfig())}, again(LrfStudyConfig)),
+    "reconstruction": Stored(
+        "results.json",
+        {"tables.md": tables(ReconstructionStudyConfig(autoencoders=("base",)))},
+        again(ReconstructionStudyConfig),
+    ),
 }
 
 

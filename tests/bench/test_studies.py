@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from latentfields.bench import run_study
+from latentfields import run_study
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
 from latentfields.bench.fields import FieldsStudyConfig
-from latentfields.bench.igae import IgaeStudyConfig, train_roles
+from latentfields.bench.igae import IgaeStudyConfig
 from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.bench.reconstruction import ReconstructionStudyConfig
 from latentfields.bench.studies import ALIASES, STUDIES
@@ -21,10 +21,10 @@ from latentfields.cli.main import parse
 
 def test_six_commands_and_the_names_that_they_had() -> None:
     names = ["fields", "igae", "autoencoders", "convergence", "reconstruction", "lrf"]
-    assert [study.name for study in STUDIES] == names
+    assert list(STUDIES) == names
     former = ["table1", "table4", "latent-nvs", "rgb-vs-latent", "ablations"]
-    assert [alias.study.name for alias in ALIASES] == former
-    assert {alias.now for alias in ALIASES} <= set(names)
+    assert list(ALIASES) == former
+    assert {alias.now for alias in ALIASES.values()} <= set(names)
 
 
 def parsed(*arguments: str) -> Any:
@@ -32,7 +32,7 @@ def parsed(*arguments: str) -> Any:
     return command.command
 
 
-@pytest.mark.parametrize("name", [study.name for study in (*STUDIES, *(alias.study for alias in ALIASES))])
+@pytest.mark.parametrize("name", [*STUDIES, *ALIASES])
 def test_every_command_has_the_options_that_all_share(name: str) -> None:
     command = parsed(name, "--processes", "2", "--device", "cpu", "--json")
     assert (command.out, command.processes, command.device, command.json) == (Path("runs/x"), 2, "cpu", True)
@@ -43,7 +43,7 @@ def test_every_command_has_the_options_that_all_share(name: str) -> None:
 def test_options_are_the_fields_of_the_configuration() -> None:
     igae = parsed("igae", "--scale", "tiny", "--no-3d", "a", "--field", "tensorf").settings
     assert igae == IgaeStudyConfig(scale="tiny", no_3d="a", fields=("tensorf",))
-    assert parsed("igae", "--fields", "tensorf", "kplanes").config.fields == ("tensorf", "kplanes")
+    assert parsed("igae", "--fields", "tensorf", "kplanes").settings.fields == ("tensorf", "kplanes")
     lrf = parsed("lrf", "--training-scenes", "a", "b", "--subpixels", "2").settings
     assert lrf == LrfStudyConfig(training_scenes=(Path("a"), Path("b")), subpixels=2)
     reconstruction = parsed("reconstruction", "base", "igae", "--size", "64").settings
@@ -63,8 +63,8 @@ def test_options_are_the_fields_of_the_configuration() -> None:
     ],
 )
 def test_former_names_keep_their_defaults(name: str, spaces: tuple[str, ...]) -> None:
-    assert parsed(name).config.spaces == spaces
-    assert parsed(name, "--spaces", "a").config.spaces == ("a",)
+    assert parsed(name).settings.spaces == spaces
+    assert parsed(name, "--spaces", "a").settings.spaces == ("a",)
 
 
 def test_what_is_no_study_is_a_defect_of_the_caller(tmp_path: Path) -> None:
@@ -84,17 +84,14 @@ RECORDED: dict[str, Work] = {}
 
 
 def test_trainings_and_fits_take_the_device_that_was_asked_for(tmp_path: Path) -> None:
-    from latentfields.bench import fields, lrf
-
     RECORDED.clear()
     place = Recorder(tmp_path, processes=1, device="cuda:3")
-    config = IgaeStudyConfig(scale="tiny")
-    roles = train_roles(config, place, tmp_path, command="")
+    roles = IgaeStudyConfig(scale="tiny").train(place, tmp_path)
     assert roles == {"base": "base"} | {
         role: f"train-{role}" for role in ("igae", "no-3d", "no-preservation")
     }
-    lrf._train(LrfStudyConfig(scale="tiny"), place)
-    fits = fields.fit_cells(FieldsStudyConfig(scale="tiny", seeds=1), place)
+    LrfStudyConfig(scale="tiny").train(place)
+    fits = FieldsStudyConfig(scale="tiny", seeds=1).fit_cells(place)
     RECORDED.update({name: work for name, (_, work) in fits.items()})
     trained = {name: work for name, work in RECORDED.items() if name.startswith(("train-", "fit-"))}
     assert len(trained) == 3 + 3 + 4 * 3 * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,54 +16,49 @@ from latentfields.bench.study import Study, Workplace
 from latentfields.errors import ArgumentError, InputError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Squares:
-    """Squares of numbers."""
-
-    kind: ClassVar[str] = "bench squares"
-    numbers: tuple[int, ...] = (2, 3)
-    """What is squared."""
-
-
 def square(number: int) -> dict[str, Any]:
     if number > 99:
         raise ZeroDivisionError
     return {"square": number**2}
 
 
-def read_inputs(config: Squares, out: Path) -> None:
-    if not config.numbers:
-        raise ArgumentError("numbers", "name at least one")
+@dataclass(frozen=True, kw_only=True)
+class Squares(Study):
+    """Squares of numbers."""
 
-
-def measure(config: Squares, place: Workplace) -> dict[str, Any]:
-    cells = {f"square-{number}": ({"number": number}, partial(square, number)) for number in config.numbers}
-    return {"fits": place.measure(cells, label="squares"), "notes": ["Numbers are whole."]}
-
-
-def claims(measured: Measured) -> list[Claim]:
-    return [at_least("Squares are large", values(measured["fits"], "square"), 7.0)]
-
-
-SQUARES = Study(
-    name="squares",
-    config=Squares,
-    title="Squares",
-    about="How large squares are.",
-    read_inputs=read_inputs,
-    measure=measure,
-    rows=lambda results: {"fits": [Row.of(fit, number=fit["number"]) for fit in results["fits"]]},
-    claims=claims,
-    tables=(
+    kind: ClassVar[str] = "bench squares"
+    title = "Squares"
+    about = "How large squares are."
+    of_images = False
+    tables = (
         Pivot("By number", {"number": "number"}, (Value("square", "square", ".0f"),)),
-        lambda config, measured: None,
-    ),
-    upgrade=lambda stored: {"numbers" if name == "values" else name: value for name, value in stored.items()},
-)
+        Pivot("Cubes", {"number": "number"}, (Value("cube", "cube"),), needs="cube", optional=True),
+    )
+
+    numbers: tuple[int, ...] = (2, 3)
+    """What is squared."""
+
+    @staticmethod
+    def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {"numbers" if name == "values" else name: value for name, value in values.items()}
+
+    def read_inputs(self, out: Path) -> None:
+        if not self.numbers:
+            raise ArgumentError("numbers", "name at least one")
+
+    def measure(self, place: Workplace) -> dict[str, Any]:
+        cells = {f"square-{number}": ({"number": number}, partial(square, number)) for number in self.numbers}
+        return {"fits": place.measure(cells, label="squares"), "notes": ["Numbers are whole."]}
+
+    def rows(self, results: Any) -> Measured:
+        return {"fits": [Row.of(fit, number=fit["number"]) for fit in results["fits"]]}
+
+    def claims(self, measured: Measured) -> list[Claim]:
+        return [at_least("Squares are large", values(measured["fits"], "square"), 7.0)]
 
 
 def test_cells_become_results_tables_and_pages(tmp_path: Path) -> None:
-    findings = SQUARES.run(Squares(), out=tmp_path / "out", command="latentfields bench squares")
+    findings = Squares().run(out=tmp_path / "out", command="latentfields bench squares")
     assert [table.title for table in findings.tables] == ["Claims of the paper", "By number"]
     assert findings.tables[1].rows == (("2", "4"), ("3", "9"))
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == findings.results
@@ -75,11 +71,16 @@ def test_cells_become_results_tables_and_pages(tmp_path: Path) -> None:
     assert document.endswith("- Numbers are whole.\n")
 
 
+def test_a_list_of_results_is_one_row_each() -> None:
+    rows = Study().rows([{"scene": "vases", "views": 5}, {"scene": "hats", "views": 7}])
+    assert [(row.labels["scene"], row.values["views"]) for row in rows["fits"]] == [("vases", 5), ("hats", 7)]
+
+
 def test_what_is_done_is_kept_when_a_cell_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
-        SQUARES.run(Squares(numbers=(2, 100)), out=tmp_path)
+        Squares(numbers=(2, 100)).run(out=tmp_path)
     monkeypatch.setitem(globals(), "square", lambda number: {"square": -1})
-    findings = SQUARES.run(Squares(numbers=(2, 100)), out=tmp_path)
+    findings = Squares(numbers=(2, 100)).run(out=tmp_path)
     assert [fit["square"] for fit in findings.results["fits"]] == [4, -1]
 
 
@@ -95,23 +96,22 @@ def test_bad_input_leaves_nothing_behind(
     tmp_path: Path, config: Squares, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        SQUARES.run(config, out=tmp_path / "out", **options)
+        config.run(out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
-def test_settings_of_earlier_versions_are_brought_up_to_date(tmp_path: Path) -> None:
+def test_settings_of_earlier_versions_are_understood(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"values": [2, 3]}')
-    SQUARES.run(Squares(), out=tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text()) == {"numbers": [2, 3]}
+    assert len(Squares().run(out=tmp_path).results["fits"]) == 2
     with pytest.raises(InputError, match=r"other settings \(numbers: \[2, 3\] there, \[4\] now\)"):
-        SQUARES.run(Squares(numbers=(4,)), out=tmp_path)
+        Squares(numbers=(4,)).run(out=tmp_path)
 
 
 def test_folders_of_other_runs_are_left_as_they_are(tmp_path: Path) -> None:
     other = '{"scene": "vases"}'
     (tmp_path / "config.json").write_text(other)
     with pytest.raises(InputError, match="holds a run with other settings"):
-        SQUARES.run(Squares(), out=tmp_path)
+        Squares().run(out=tmp_path)
     assert (tmp_path / "config.json").read_text() == other
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo, renders_on_white
+from latentfields.autoencoders.image_data import (
+    central_squares,
+    matching_photos,
+    photo_paths,
+    renders_on_white,
+)
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
-from latentfields.errors import ArgumentError, InputError
+from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.measures.metrics import Scores
 from latentfields.measures.standard import image_measures
@@ -52,17 +56,14 @@ def evaluate_autoencoder(
         )
     sets: dict[str, Tensor] = {}
     if folders := as_folders(photos):
-        paths = [p for p in photo_paths(folders) if fnmatch(p.name, pattern)][:limit]
-        if not paths:
-            raise InputError(folders[0], f"no photograph matches '{pattern}'")
-        sets["photos"] = torch.stack([centre_square(read_photo(path), size=size) for path in paths])
+        sets["photos"] = central_squares(matching_photos(folders, pattern, limit), size=size)
     if roots := as_folders(scenes):
         sets["scenes"] = renders_on_white(roots, size=size, limit=limit)
     if not sets:
         raise ArgumentError("photos", "is empty, and so is `scenes`; name at least one folder to score")
     scores = {kind: reconstruction_scores(autoencoder, images) for kind, images in sets.items()}
     if others := as_folders(codec_photos):
-        fitted = torch.stack([centre_square(read_photo(path), size=size) for path in photo_paths(others)])
+        fitted = central_squares(photo_paths(others), size=size)
         mean, basis = principal_components(fitted, factor=autoencoder.factor, channels=autoencoder.channels)
         for kind, images in sets.items():
             decoded = linear_reconstruction(images, mean, basis).clamp(0, 1)

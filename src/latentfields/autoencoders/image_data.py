@@ -6,7 +6,9 @@ fly from an explicit random generator, so that a resumed run sees the same batch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from latentfields.errors import ArgumentError, InputError
-from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.resampling import composited
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -34,6 +36,14 @@ def photo_paths(folders: tuple[Path, ...]) -> list[Path]:
     return paths
 
 
+def matching_photos(folders: tuple[Path, ...], pattern: str = "*", limit: int | None = None) -> list[Path]:
+    """The first `limit` photographs, or all, whose names fit the pattern. Raises InputError when there are none."""
+    paths = [path for path in photo_paths(folders) if fnmatch(path.name, pattern)]
+    if folders and not paths:
+        raise InputError(folders[0], f"no photograph matches '{pattern}'")
+    return paths[:limit]
+
+
 def read_photo(path: Path) -> np.ndarray:
     """A photograph as (H, W, 3) uint8. Raises InputError when it cannot be decoded."""
     try:
@@ -48,6 +58,11 @@ def centre_square(photo: np.ndarray, *, size: int) -> Tensor:
     height, width = photo.shape[:2]
     side = min(height, width)
     return _square(photo, top=(height - side) // 2, left=(width - side) // 2, side=side, size=size)
+
+
+def central_squares(paths: Sequence[Path], *, size: int) -> Tensor:
+    """`centre_square` of every photograph: (N, 3, size, size)."""
+    return torch.stack([centre_square(read_photo(path), size=size) for path in paths])
 
 
 def _square(photo: np.ndarray, *, top: int, left: int, side: int, size: int) -> Tensor:
@@ -135,7 +150,7 @@ def load_renders(roots: tuple[Path, ...], *, size: int) -> Tensor:
     Raises InputError for scenes whose views are not square.
     """
     views = []
-    for folder in (folder for root in roots for folder in scene_folders_below(root)):
+    for folder in scene_folders(roots):
         scene = load_scene(folder)
         if scene.size[0] != scene.size[1]:
             raise InputError(folder, f"views are {scene.size[1]}x{scene.size[0]}; expected square views")

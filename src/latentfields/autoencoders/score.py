@@ -18,7 +18,7 @@ from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.process import choose_device
-from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import EVALUATION_FAMILIES, generate_object
@@ -45,8 +45,7 @@ def score_autoencoder(
     """
     autoencoder = load_autoencoder(name).to(choose_device(device))
     if roots := as_folders(scenes):
-        folders = [folder for root in roots for folder in scene_folders_below(root)]
-        return score_awareness(autoencoder, [load_scene(folder) for folder in folders])
+        return score_awareness(autoencoder, [load_scene(folder) for folder in scene_folders(roots)])
     if size % autoencoder.factor:
         raise ArgumentError("size", f"is {size}; expected a multiple of the factor {autoencoder.factor}")
     return score_awareness(autoencoder, generated_scenes(objects=objects, views=views, size=size))

@@ -11,22 +11,17 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.fields import (
-    NERF_AND_SPACE,
-    FieldsStudyConfig,
-    first_pictures,
-    fit_cells,
-    fit_rows,
-    measure_fits,
-    read_inputs,
-)
+from latentfields.bench.fields import FieldsStudyConfig
+from latentfields.bench.objects import NERF_AND_SPACE
 from latentfields.bench.rows import Curve, Measured, Pivot, Row, Spread, Value, grouped, select
-from latentfields.bench.study import Study, Work, Workplace
+from latentfields.bench.study import Cells, Work, Workplace
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.rendering.config import EvenSamplingConfig
 
 if TYPE_CHECKING:
-    from latentfields.pages.charts import Chart, Series
+    from pathlib import Path
+
+    from latentfields.pages.charts import Chart
     from latentfields.pages.report import Table
 
 FAST, PLAIN = "fast", "plain"
@@ -34,8 +29,6 @@ FAST, PLAIN = "fast", "plain"
 TARGET = 1 / 3
 """Share of the plain path's time that the usual one may take."""
 X_LABELS = {"cpu_seconds": "CPU seconds of training", "step": "training steps"}
-MEASURES = ("step", "seconds", "cpu_seconds")
-GROUP = {**NERF_AND_SPACE, "path": "path"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +40,13 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
     """
 
     kind: ClassVar[str] = "bench convergence"
+    title = "Quality against training time"
+    about = "Radiance fields of objects that nothing was trained on: how soon they reach a quality."
+    results_file = "convergence.json"
+    page = "convergence"
+    tables = ()
+    of_images = False
+
     spaces: tuple[str, ...] = ("rgb", "base")
     """Names or folders of autoencoders; rgb fits colours."""
     quality: float = 25.0
@@ -54,18 +54,103 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
     plain: bool = False
     """Fit everything once more with plain PyTorch and 64 even samples per ray, none skipped, and compare."""
 
+    def settings(self, out: Path) -> dict[Path, Any]:
+        """Return what determines the usual fits; the others are named after what they change."""
+        return {out: FieldsStudyConfig.of(self, self.spaces)}
 
-def _measure(config: ConvergenceStudyConfig, place: Workplace) -> list[dict[str, Any]]:
-    """Return the scores of fits with the path that was taken; with `plain`, all fits once more on the other path."""
-    results = [fit | {"path": FAST} for fit in measure_fits(config.fits(), place)]
-    if config.plain:
-        fits = fit_cells(config.fits(), place, prefix=f"{PLAIN}-", change=_plain)
-        cells = {
-            name: ({**labels, "path": PLAIN}, partial(call_plainly, fit))
-            for name, (labels, fit) in fits.items()
-        }
-        results += place.measure(cells, label="plain fits")
-    return results
+    def measure(self, place: Workplace) -> list[dict[str, Any]]:
+        """Return the scores of fits with the path that was taken; with `plain`, of all fits on both paths."""
+        results = [fit | {"path": FAST} for fit in super().measure(place)]
+        if self.plain:
+            cells: Cells = {
+                name: ({**labels, "path": PLAIN}, partial(call_plainly, fit))
+                for name, (labels, fit) in self.fit_cells(place, prefix=f"{PLAIN}-", change=_plain).items()
+            }
+            results += place.measure(cells, label="plain fits")
+        return results
+
+    def more_tables(self, measured: Measured) -> list[Table]:
+        """Return the times at which fits reach the quality, and the share of the plain path's."""
+        return [self._times(measured["fits"]), *self._shares(measured["fits"])]
+
+    def _times(self, fits: Sequence[Row]) -> Table:
+        """The times at which fits reach the quality, and where they end."""
+        rows = []
+        for fit in _with_curves(fits):
+            times = {name: time_to(fit.curve, self.quality, measure=name) for name in MEASURES}
+            found = {f"to_{name}": time for name, time in times.items() if time is not None}
+            rows.append(replace(fit, values={**fit.values, **found}))
+        note = f"Until {self.quality:g} dB on test views; a dash where not every fit got there."
+        if left_out := len(fits) - len(rows):
+            note += f" Left out: {left_out} fits of an earlier version, which kept no curves."
+        columns = tuple(Value(f"to_{name}", title) for name, title in MEASURES.items())
+        end = Value("psnr", "in the end, dB"), Value("cpu_seconds", "after CPU seconds")
+        labels = {**NERF_AND_SPACE, "path": "path"}
+        table = Pivot(f"Training until {self.quality:g} dB", labels, (*columns, *end), note=note)
+        return table.table({"fits": rows})
+
+    def _shares(self, fits: Sequence[Row]) -> list[Table]:
+        """CPU time of the usual path as a share of the plain one's, object by object; none without plain fits."""
+        from latentfields.pages.report import Table
+
+        rows = []
+        for names, part in grouped(_with_curves(fits), ("field", "space")).items():
+            fast, plain = (
+                [time_to(row.curve, self.quality, measure="cpu_seconds") for row in select(part, path=path)]
+                for path in (FAST, PLAIN)
+            )
+            if plain and len(fast) == len(plain):
+                shares = [a / b for a, b in zip(fast, plain, strict=True) if a is not None and b is not None]
+                share = Spread.of(shares) if len(shares) == len(plain) else None
+                found = ("-", "-") if share is None else (str(share), "yes" if share.mean <= TARGET else "NO")
+                rows.append((*names, *found))
+        title = f"CPU time until {self.quality:g} dB: share of the plain path's"
+        return [Table(title, ("NeRF", "space", "share", "at most a third"), tuple(rows))] if rows else []
+
+    def charts(self, measured: Measured) -> list[Chart]:
+        """Return quality against CPU time and steps, one chart each for every NeRF, curves meaned over objects."""
+        from latentfields.pages.charts import Chart, Level, Series
+
+        def mean_curve(label: str, fits: Sequence[Row], measure: str) -> Series:
+            # Steps are the same for all fits of a group, so that points can be meaned one by one.
+            points = list(zip(*(fit.curve for fit in fits), strict=True))
+            x, y = (
+                [fmean(point[name] for point in column) for column in points] for name in (measure, "psnr")
+            )
+            return Series(label, x, y)
+
+        charts = []
+        for (field,), part in grouped(_with_curves(measured["fits"]), ("field",)).items():
+            paths = grouped(part, ("space", "path"))
+            for measure, label in X_LABELS.items():
+                curves = [mean_curve(", ".join(names), fits, measure) for names, fits in paths.items()]
+                levels = (Level(f"{self.quality:g} dB", self.quality),)
+                charts.append(Chart(field, label, "PSNR of test views, dB", tuple(curves), levels=levels))
+        return charts
+
+
+MEASURES = {"step": "steps", "seconds": "seconds", "cpu_seconds": "CPU seconds"}
+"""Measures of how long a training takes, and their titles."""
+
+
+def time_to(curve: Curve, quality: float, *, measure: str) -> float | None:
+    """Return when a curve first reaches `quality` dB, linearly between its points; None if never.
+
+    `measure` is one of `MEASURES`. The first point counts as a whole: what was before is not known.
+    """
+    for index, point in enumerate(curve):
+        if point["psnr"] >= quality:
+            if index == 0:
+                return point[measure]
+            before = curve[index - 1]
+            share = (quality - before["psnr"]) / (point["psnr"] - before["psnr"])
+            return before[measure] + share * (point[measure] - before[measure])
+    return None
+
+
+def _with_curves(fits: Sequence[Row]) -> list[Row]:
+    """Fits that kept their curves: those of earlier versions did not."""
+    return [fit for fit in fits if fit.curve]
 
 
 def _plain(config: FitConfig) -> FitConfig:
@@ -84,125 +169,3 @@ def _start_plain_worker() -> None:
 
     os.environ["LATENTFIELDS_KERNELS"] = "torch"
     start_worker()
-
-
-def time_to(curve: Curve, quality: float, *, measure: str) -> float | None:
-    """Return when a curve first reaches `quality` dB, linearly between its points; None if never.
-
-    `measure` is step, seconds or cpu_seconds. The first point counts as a whole: what was before is not known.
-    """
-    for index, point in enumerate(curve):
-        if point["psnr"] >= quality:
-            if index == 0:
-                return point[measure]
-            before = curve[index - 1]
-            share = (quality - before["psnr"]) / (point["psnr"] - before["psnr"])
-            return before[measure] + share * (point[measure] - before[measure])
-    return None
-
-
-def _with_curves(fits: Sequence[Row]) -> list[Row]:
-    """Fits that kept their curves: those of earlier versions did not."""
-    return [fit for fit in fits if fit.curve]
-
-
-def _times(config: ConvergenceStudyConfig, measured: Measured) -> Table:
-    """The times at which fits reach the quality, and where they end."""
-    quality, fits = config.quality, _with_curves(measured["fits"])
-    rows = []
-    for fit in fits:
-        times = {f"to_{name}": time_to(fit.curve, quality, measure=name) for name in MEASURES}
-        found = {name: time for name, time in times.items() if time is not None}
-        rows.append(replace(fit, values={**fit.values, **found}))
-    note = f"Until {quality:g} dB on test views; a dash where not every fit got there."
-    if left_out := len(measured["fits"]) - len(fits):
-        note += f" Left out: {left_out} fits of an earlier version, which kept no curves."
-    pivot = Pivot(
-        f"Training until {quality:g} dB",
-        GROUP,
-        (
-            Value("to_step", "steps"),
-            Value("to_seconds", "seconds"),
-            Value("to_cpu_seconds", "CPU seconds"),
-            Value("psnr", "in the end, dB"),
-            Value("cpu_seconds", "after CPU seconds"),
-        ),
-        note=note,
-    )
-    return pivot.table({"fits": rows})
-
-
-def _shares(config: ConvergenceStudyConfig, measured: Measured) -> Table | None:
-    """CPU time of the usual path as a share of the plain one's, object by object."""
-    from latentfields.pages.report import Table
-
-    rows, fits = [], _with_curves(measured["fits"])
-    for (field, space), part in grouped(fits, ("field", "space")).items():
-        fast, plain = (
-            [time_to(row.curve, config.quality, measure="cpu_seconds") for row in select(part, path=path)]
-            for path in (FAST, PLAIN)
-        )
-        if not plain or len(fast) != len(plain):
-            continue
-        pairs = [
-            (ours, theirs)
-            for ours, theirs in zip(fast, plain, strict=True)
-            if ours is not None and theirs is not None
-        ]
-        if len(pairs) < len(fast):
-            rows.append((field, space, "-", "-"))
-            continue
-        share = Spread.of([ours / theirs for ours, theirs in pairs])
-        rows.append((field, space, str(share), "yes" if share.mean <= TARGET else "NO"))
-    title = f"CPU time until {config.quality:g} dB: share of the plain path's"
-    return Table(title, ("NeRF", "space", "share", "at most a third"), tuple(rows)) if rows else None
-
-
-def _charts(config: ConvergenceStudyConfig, measured: Measured) -> list[Chart]:
-    """Quality against CPU time and steps, one chart each for every NeRF, curves meaned over objects."""
-    from latentfields.pages.charts import Chart, Level
-
-    level = Level(f"{config.quality:g} dB", config.quality)
-    return [
-        Chart(
-            field,
-            label,
-            "PSNR of test views, dB",
-            tuple(
-                _mean_curve(f"{space}, {path}", group, measure)
-                for (space, path), group in grouped(part, ("space", "path")).items()
-            ),
-            levels=(level,),
-        )
-        for (field,), part in grouped(_with_curves(measured["fits"]), ("field",)).items()
-        for measure, label in X_LABELS.items()
-    ]
-
-
-def _mean_curve(label: str, fits: Sequence[Row], measure: str) -> Series:
-    from latentfields.pages.charts import Series
-
-    # Steps are the same for all fits of a group, so that points can be meaned one by one.
-    points = list(zip(*(fit.curve for fit in fits), strict=True))
-    return Series(
-        label,
-        [fmean(point[measure] for point in column) for column in points],
-        [fmean(point["psnr"] for point in column) for column in points],
-    )
-
-
-CONVERGENCE = Study(
-    name="convergence",
-    config=ConvergenceStudyConfig,
-    title="Quality against training time",
-    about="Radiance fields of objects that nothing was trained on: how soon they reach a quality.",
-    read_inputs=read_inputs,
-    settings=lambda config, out: {out: config.fits()},
-    measure=_measure,
-    rows=fit_rows,
-    tables=(_times, _shares),
-    charts=_charts,
-    pictures=first_pictures,
-    results_file="convergence.json",
-    page="convergence",
-)

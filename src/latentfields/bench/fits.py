@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.bench.memory import PeakMemory, peak_memory
 from latentfields.bench.rows import Record
 from latentfields.bench.scenes import StudyScene
 from latentfields.cameras import Cameras
@@ -24,15 +22,20 @@ from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.run import MODEL_FILE, Run
-from latentfields.measures.metrics import Scores
-from latentfields.measures.standard import image_measures
+from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
+from latentfields.measures.metrics import Scores, psnr
+from latentfields.measures.standard import LPIPS, image_measures
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from latentfields.training.loop import read_log
 
 TIMED_SINGLY, TIMED_TOGETHER = 7, 8
 """Test views that are rendered to time it: one by one, as someone would who moves around, or as one batch."""
+
+TRAINING_VIEWS = 8
+"""Training views that are scored, too, evenly spread."""
 
 
 def fit_and_score(
@@ -62,7 +65,7 @@ def fit_and_score(
             "ssim": images["ssim"],
             "seconds": metrics["training_seconds"],
             "kernels": metrics["kernels"],
-        } | {name: images[name] for name in PERCEPTUAL if name in images}
+        } | {name: images[name] for name in LPIPS if name in images}
         records = read_log(run.folder)
         if all("cpu_seconds" in record for record in records):
             curve = quality_curve(records, final_psnr=images["psnr"])
@@ -78,12 +81,17 @@ def fit_and_score(
                 "supervision_psnr": after["test_psnr"],
                 "supervision_latent_psnr": after["test_latent_psnr"],
                 "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
+                "train_psnr": _train_psnr(run, views),
+                **{name: test["latents"]["mean"][name] for name in ("spread_ratio", "detail_ratio")},
             }
         return result
 
 
-PERCEPTUAL = ("lpips", "lpips_vgg")
-"""Measures of a fit's decoded test views that are there where LPIPS's weights are on the machine."""
+def _train_psnr(run: Run, scene: Scene) -> float:
+    """Mean PSNR of a few training views: how much better than test views they are is what the field memorised."""
+    scene = scene.cropped_to_multiple(run.model.factor)
+    some = evenly_spread(scene.indices("train"), TRAINING_VIEWS)
+    return float(psnr(run.render(scene.cameras[some]), scene.images(some), kept=scene.kept(some)).mean())
 
 
 def quality_curve(records: Sequence[Record], *, final_psnr: float) -> list[dict[str, float]]:
@@ -125,10 +133,14 @@ def fit_and_compare(
     with _fitted(small, autoencoder, folder, config, device) as (run, metrics, memory):
         test = views.indices("test")
         timed = small.cameras[test[:TIMED_TOGETHER]]
+
+        def per_view(call: Callable[[], object]) -> float:
+            return milliseconds([call], run.model.device)[0] / len(timed)
+
         result = {
             "seconds": metrics["training_seconds"],
             "bytes": (run.folder / MODEL_FILE).stat().st_size,
-            "rendering_milliseconds": _per_view(lambda: run.model.render_features(timed), len(timed)),
+            "rendering_milliseconds": per_view(lambda: run.model.render_features(timed)),
             "memory": memory.mebibytes,
         }
         if (own := run.model.autoencoder) is None:
@@ -137,7 +149,7 @@ def fit_and_compare(
             latents = run.model.render(views.cameras[test])[1].features.to(run.model.device)
             first = latents[:TIMED_TOGETHER]
             result |= {
-                "decoding_milliseconds": _per_view(lambda: own.decode(first), len(timed)),
+                "decoding_milliseconds": per_view(lambda: own.decode(first)),
                 "latent_psnr": metrics["test"]["latents"]["mean"]["psnr"],
             }
             renderings = {role: _decoded(name, latents, own) for role, name in decoders}
@@ -195,35 +207,12 @@ def _view_times(run: Run, scene: Scene) -> dict[str, float]:
     singles = [cameras[index : index + 1] for index in range(len(cameras))]
 
     def median(render: Callable[[Cameras], object]) -> float:
-        _milliseconds(partial(render, singles[0]))
-        return statistics.median(_milliseconds(partial(render, camera)) for camera in singles)
+        return statistics.median(milliseconds([partial(render, camera) for camera in singles], model.device))
 
     return {
         "render_milliseconds": median(model.render_features),
         "frame_milliseconds": median(lambda camera: model.decode(model.render_features(camera).features)),
     }
-
-
-def _per_view(function: Callable[[], object], views: int) -> float:
-    """Time per view of a function that makes `views` of them, the second time that it is called."""
-    _milliseconds(function)
-    return _milliseconds(function) / views
-
-
-@torch.no_grad()
-def _milliseconds(function: Callable[[], object]) -> float:
-    """Time until the results of one call are there. Call once before: first calls allocate and compile."""
-    _finish()
-    start = time.perf_counter()
-    function()
-    _finish()
-    return 1e3 * (time.perf_counter() - start)
-
-
-def _finish() -> None:
-    # A GPU goes on computing while Python does.
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def _truth_and_rendering(run: Run, scene: Scene) -> Pixels:

@@ -6,7 +6,7 @@ plain autoencoder, of its 3D-aware version, and of the ablations without L_3D an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -14,13 +14,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.fields import ObjectsConfig, fit_work, picture_of
+from latentfields.bench.objects import (
+    ObjectsStudy,
+    RolesStudy,
+    TrainingStudy,
+    by_family,
+    fit_cell,
+    lpips_by_family,
+    picture_of,
+)
 from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows, reconstruction_table
 from latentfields.bench.rows import (
     Claim,
     Measured,
     Pivot,
-    Record,
     Row,
     Spread,
     Value,
@@ -29,21 +36,16 @@ from latentfields.bench.rows import (
     gains,
     select,
     values,
-    where_measured,
 )
-from latentfields.bench.scales import IGAE_SCALES
-from latentfields.bench.study import Labels, Study, Work, Workplace, missing_measures
+from latentfields.bench.scales import IGAE_SCALES, FitScale, IgaeScale
+from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import Ablation
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import AlignmentKind, FitConfig, StageConfig
 from latentfields.training.runs import is_claimed
 
 if TYPE_CHECKING:
-    from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import Headline, PictureGroup, Table
-
-FIRST_SEED = 500
-"""Number of the first object of each family: none of the score's objects, nor of those in the examples."""
+    from latentfields.pages.report import Headline
 
 NVS_GAIN = 1.5
 """dB that latent NeRFs gain in the space of an IG-AE (Table 1's mean)."""
@@ -66,8 +68,13 @@ HEADLINE = "Latent NeRFs gain by 3D-consistency (decoded test PSNR)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RolesConfig(ObjectsConfig):
-    """A plain autoencoder, its 3D-aware version and the ablations: given, or trained on data that is given."""
+class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
+    """A study of a plain autoencoder, its 3D-aware version and the ablations: given, or trained on data that is given.
+
+    The trainings leave out what `ABLATIONS` says.
+    """
+
+    roles = ("base", *ABLATIONS)
 
     base: str = "base"
     """The plain autoencoder."""
@@ -77,43 +84,69 @@ class RolesConfig(ObjectsConfig):
     """Fine-tuned as long without the 3D regularisation; trained here if not given."""
     no_preservation: str | None = None
     """Fine-tuned without preservation; trained here if not given."""
-    training_scenes: tuple[Path, ...] = ()
-    """Scenes to train on. The scale tiny generates some if none are given."""
-    training_photos: tuple[Path, ...] = ()
-    """Photographs to train on. The scale tiny paints pictures if none are given."""
     test_photos: tuple[Path, ...] = ()
     """Folders of photographs that nothing was trained on, to measure reconstruction on."""
     test_pattern: str = "*"
     """Pattern of the names of those that count."""
 
     @property
-    def given(self) -> dict[str, str | None]:
-        """Autoencoders by their roles."""
-        return {
-            "base": self.base,
-            "igae": self.igae,
-            "no-3d": self.no_3d,
-            "no-preservation": self.no_preservation,
-        }
+    def sizes(self) -> IgaeScale:
+        """Sizes of the scale."""
+        return IGAE_SCALES[self.scale]
 
-    @property
-    def missing(self) -> list[str]:
-        """Roles that no autoencoder was given for."""
-        return [role for role, name in self.given.items() if name is None]
+    def read_inputs(self, out: Path) -> None:
+        """Raise InputError for autoencoders, objects, photographs and training data that cannot be used."""
+        from latentfields.autoencoders.image_data import matching_photos
+        from latentfields.igae.data import require_data
 
-    @property
-    def generates(self) -> bool:
-        """True where data to train on is made here."""
-        return bool(self.missing) and self.scale == "tiny" and not self.training_scenes
+        self.read_objects(self.given.values())
+        matching_photos(self.test_photos, self.test_pattern)
+        if self.missing and self.can_train and not self.generates and not is_claimed(out):
+            require_data(self.sizes.training, self.training_scenes, self.training_photos)
 
-    @property
-    def trains(self) -> bool:
-        """True where what is missing can be trained."""
-        return bool(self.missing) and (self.generates or bool(self.training_scenes and self.training_photos))
+    def train(self, place: Workplace, folder: Path) -> dict[str, str]:
+        """Return names or folders of the autoencoders by role, those not given trained in `folder`, if they can be."""
+        from latentfields.bench.trainings import LOOP, train_missing, training_data
+        from latentfields.igae.finetune import finetune_3d
+
+        if not (self.missing and self.can_train):
+            return self.given
+        scenes, photos = training_data(self, place, folder)
+        training = partial(
+            finetune_3d,
+            autoencoder=self.base,
+            scenes=scenes,
+            photos=photos,
+            cache=folder / "cache",
+            device=place.device,
+            command=f"latentfields {self.kind}",
+            loop=LOOP,
+        )
+        settings = {role: replace(self.sizes.training, ablation=ABLATIONS[role]) for role in self.missing}
+        trainings = {role: partial(training, config) for role, config in settings.items()}
+        names = self.given | train_missing(place, folder, trainings, label="autoencoders")
+        return {role: names[role] for role in self.roles}
+
+    def photos(self, place: Workplace, autoencoders: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """Return the reconstruction of the photographs by role; none without photographs."""
+        from latentfields.bench.images import photographs, reconstruct
+
+        size = self.sizes.fits.views.size
+        read = partial(
+            photographs, self.test_photos, pattern=self.test_pattern, limit=self.sizes.photos, size=size
+        )
+        named = autoencoders.items() if self.test_photos else ()
+        return place.run_group(
+            "photos", {role: partial(reconstruct, name, read, device=place.device) for role, name in named}
+        )
+
+
+_LABELS = {"field": "NeRF", "autoencoder": "autoencoder"}
+_by_family = partial(by_family, labels=_LABELS, only_several=("field",))
 
 
 @dataclass(frozen=True, kw_only=True)
-class IgaeStudyConfig(RolesConfig):
+class IgaeStudyConfig(AblationsStudy):
     """Test the evidence of IG-AE: novel views, consistency, preservation, and what each part of the training is worth.
 
     Fits latent NeRFs, as the paper does, to vases, hats, bags and given meshes, in the spaces of up to four
@@ -122,18 +155,61 @@ class IgaeStudyConfig(RolesConfig):
     """
 
     kind: ClassVar[str] = "bench igae"
+    title = "IG-AE: does the evidence show?"
+    about = "Latent NeRFs of objects that nothing was trained on, by autoencoder."
+    first_seed = 500  # None of the score's objects, nor of those in the examples.
+    pictured_by = ("family", "seed")
+    told_apart_by = ("field", "autoencoder")
+    tables = (
+        _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
+        # Of several NeRFs, as Table 10 has it.
+        _by_family("ssim", "The same: SSIM", kind="several", optional=True),
+        *lpips_by_family(_by_family),
+        _by_family("supervision_psnr", "Decoded novel views after Latent Supervision (PSNR, dB)"),
+        _by_family(
+            "supervision_latent_psnr", "Rendered against encoded latents after Latent Supervision (PSNR, dB)"
+        ),
+        # Between training and test lies what fields memorised; blurred latents agree, too.
+        _by_family("train_psnr", "Decoded training views (PSNR, dB)", optional=True),
+        _by_family("spread_ratio", "Spread of rendered latents over that of encoded ones", optional=True),
+        _by_family(
+            "detail_ratio", "The same of what is finer than half of the Nyquist frequency", optional=True
+        ),
+        _by_family(
+            "autoencoder_psnr", "The same views through the autoencoder alone (PSNR, dB)", kind="alone"
+        ),
+        reconstruction_table(PHOTOGRAPHS),
+        Pivot(
+            "3D-awareness score",
+            {"autoencoder": "autoencoder"},
+            (
+                Value("inconsistency", "inconsistency (lower is better)", ".4f"),
+                Value("noise_psnr", "decoded with noise (PSNR, dB)"),
+            ),
+            kind="score",
+        ),
+    )
+
     fields: tuple[RayFieldName, ...] = ("kplanes",)
     """The NeRFs that are fitted to every object."""
     subpixels: int = 1
     """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
+    alignment: AlignmentKind = "full"
+    """What RGB Alignment moves: nothing, the scene alone, so that all share the autoencoder's decoder, or both."""
     alignment_factor: float | None = None
     """Multiplies the field's learning rates during RGB Alignment (xi_align), instead of the preset's factor."""
     decoder_learning_rate: float | None = None
     """Adam learning rate of the decoder during RGB Alignment, instead of the preset's."""
 
+    @property
+    def fit_scale(self) -> FitScale:
+        """How objects are rendered and fitted."""
+        return self.sizes.fits
+
     def fit(self, field: RayFieldName, *, seed: int) -> FitConfig:
         """Return how a field is fitted to the object with this seed."""
-        config = replace(IGAE_SCALES[self.scale].fits.fit(field, seed=seed), subpixels=self.subpixels)
+        config = self.fit_scale.fit(field, seed=seed)
+        config = replace(config, subpixels=self.subpixels, alignment_kind=self.alignment)
         if self.alignment_factor is not None:
             config = replace(config, alignment=StageConfig(config.alignment.steps, self.alignment_factor))
         if self.decoder_learning_rate is not None:
@@ -145,191 +221,136 @@ class IgaeStudyConfig(RolesConfig):
         super().check(path)
         self.fit(self.fields[0], seed=0).check()
 
+    @staticmethod
+    def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of any version: early ones took a single field, and called the plain autoencoder `start`."""
+        now = {{"start": "base", "field": "fields"}.get(name, name): value for name, value in values.items()}
+        return now | ({"fields": [values["field"]]} if "field" in values else {})
 
-def read_role_inputs(config: RolesConfig, *, claimed: bool) -> None:
-    """Raise InputError for autoencoders, objects, photographs and training data that cannot be used."""
-    from latentfields.bench.images import matching_photos
-    from latentfields.igae.data import require_data
+    def measure(self, place: Workplace) -> dict[str, Any]:
+        """Return `fits` one by one, `photos` and `score` by role, the autoencoders and notes on what is missing."""
+        from latentfields.bench.images import score
 
-    config.read_inputs(filter(None, config.given.values()))
-    matching_photos(config.test_photos, config.test_pattern)
-    if config.trains and not config.generates and not claimed:
-        require_data(IGAE_SCALES[config.scale].training, config.training_scenes, config.training_photos)
+        self.render(place)
+        autoencoders = self.train(place, place.out / "training")
+        take = partial(
+            score, objects=self.sizes.score_objects, size=self.fit_scale.views.size, device=place.device
+        )
+        left_out = [role for role in self.missing if role not in autoencoders]
+        return {
+            "autoencoders": autoencoders,
+            "fits": place.measure(self._fits(place, autoencoders), label="fits"),
+            "photos": self.photos(place, autoencoders),
+            "score": place.run_group(
+                "score", {role: partial(take, name) for role, name in autoencoders.items()}
+            ),
+            "notes": [
+                f"{role} is left out: neither it nor data to train it on was given." for role in left_out
+            ],
+        }
 
+    def _fits(self, place: Workplace, autoencoders: Mapping[str, str]) -> Cells:
+        """Labels and work of all fits. Fields are named where there are several."""
+        found: Cells = {}
+        for field in self.fields:
+            named = {"field": field} if len(self.fields) > 1 else {}
+            for role, autoencoder in autoencoders.items():
+                for scene in self.scenes(place.out):
+                    labels = {**named, "autoencoder": role}
+                    name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed)
+                    found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
+        return found
 
-def train_roles(config: RolesConfig, place: Workplace, folder: Path, *, command: str) -> dict[str, str]:
-    """Return names or folders of the autoencoders by role; those not given are trained in `folder`, if they can be."""
-    from latentfields.bench.scenes import generated_data
-    from latentfields.bench.trainings import LOOP, train
-    from latentfields.igae.finetune import finetune_3d
-
-    scale, scenes, photos = IGAE_SCALES[config.scale], config.training_scenes, config.training_photos
-    names = {role: name for role, name in config.given.items() if name is not None}
-    if not config.trains:
-        return names
-    if config.generates:
-        place.run(generated_data(folder, scale.fits.views), label="training data")
-        scenes, photos = (folder / "scenes",), (folder / "photos",)
-    training = partial(
-        finetune_3d,
-        autoencoder=config.base,
-        scenes=scenes,
-        photos=photos,
-        cache=folder / "cache",
-        device=place.device,
-        command=command,
-        loop=LOOP,
-    )
-    cells = {}
-    for role in config.missing:
-        out, settings = folder / role, replace(scale.training, ablation=ABLATIONS[role])
-        cells[f"train-{role}"] = partial(train, partial(training, settings, out=out), out=out)
-    done = place.run(cells, label="autoencoders")
-    return {role: names.get(role) or done[f"train-{role}"]["autoencoder"] for role in config.given}
-
-
-def photo_cells(config: RolesConfig, autoencoders: Mapping[str, str], place: Workplace) -> dict[str, Work]:
-    """Return the cells that reconstruct the photographs, by role; none without photographs."""
-    from latentfields.bench.images import reconstruct_photos
-
-    scale = IGAE_SCALES[config.scale]
-    reconstruct = partial(
-        reconstruct_photos,
-        photos=config.test_photos,
-        pattern=config.test_pattern,
-        limit=scale.photos,
-        size=scale.fits.views.size,
-        device=place.device,
-    )
-    return {role: partial(reconstruct, name) for role, name in autoencoders.items() if config.test_photos}
-
-
-def _read_inputs(config: IgaeStudyConfig, out: Path) -> None:
-    config.check()
-    read_role_inputs(config, claimed=is_claimed(out))
-
-
-def _measure(config: IgaeStudyConfig, place: Workplace) -> dict[str, Any]:
-    """Return `fits` one by one, `photos` and `score` by role, the autoencoders and notes on what is missing."""
-    from latentfields.bench.images import score
-    from latentfields.bench.scenes import rendering
-
-    scale = IGAE_SCALES[config.scale]
-    scenes = config.scenes(place.out, first_seed=FIRST_SEED)
-    place.run(rendering(scenes, scale.fits.views), label="objects")
-    command = "latentfields bench igae"
-    autoencoders = train_roles(config, place, place.out / "training", command=command)
-    take = partial(score, objects=scale.score_objects, size=scale.fits.views.size, device=place.device)
-    by_role: dict[str, dict[str, Work]] = {
-        "photos": photo_cells(config, autoencoders, place),
-        "score": {role: partial(take, name) for role, name in autoencoders.items()},
-    }
-    fits = _fits(config, autoencoders, scenes, place)
-    cells: dict[str, Work] = {
-        f"{kind}-{role}": work for kind, works in by_role.items() for role, work in works.items()
-    }
-    done = place.run(cells | {name: work for name, (_, work) in fits.items()}, label="measurements")
-    left_out = [role for role in config.missing if role not in autoencoders]
-    return {
-        "autoencoders": autoencoders,
-        "fits": [{**labels, **done[name]} for name, (labels, _) in fits.items()],
-        **{kind: {role: done[f"{kind}-{role}"] for role in works} for kind, works in by_role.items()},
-        "notes": [f"{role} is left out: neither it nor data to train it on was given." for role in left_out],
-    }
-
-
-def _fits(
-    config: IgaeStudyConfig, autoencoders: Mapping[str, str], scenes: Iterable[StudyScene], place: Workplace
-) -> dict[str, tuple[Labels, Work]]:
-    """Labels and work of all fits. Fields are named where there are several."""
-    found: dict[str, tuple[Labels, Work]] = {}
-    for field in config.fields:
-        several = {"field": field} if len(config.fields) > 1 else {}
-        for role, autoencoder in autoencoders.items():
-            for scene in scenes:
-                labels = {**several, "autoencoder": role, "family": scene.kind, "seed": scene.seed}
-                name, fit = _fit_name(labels), config.fit(field, seed=scene.seed)
-                found[name] = labels, fit_work(place, name, scene, autoencoder, fit)
-    return found
-
-
-def _fit_name(labels: Labels) -> str:
-    """The name of a fit's cell and picture."""
-    field = [labels["field"]] if "field" in labels else []
-    return "-".join(["fit", *field, labels["autoencoder"], labels["family"], f"{labels['seed']:04d}"])
-
-
-def _rows(results: Record) -> Measured:
-    """Rows of the fits, of the same views through the autoencoders alone, of photographs, and of the score."""
-    fits = [
-        Row.of({"field": "", **fit}, seed=fit["seed"], picture=picture_of(_fit_name(fit)))
-        for fit in results["fits"]
-    ]
-    scores = {
-        role: {"inconsistency": score["latents"]["inconsistency"], "noise_psnr": score["noise_psnr"]}
-        for role, score in results["score"].items()
-    }
-    return {
-        "fits": fits,
+    def rows(self, results: Any) -> Measured:
+        """Return rows of fits, of the same views through autoencoders alone, of photographs, and of the score."""
+        fits = []
+        for fit in results["fits"]:
+            picture = picture_of(_fit_name(fit, f"{fit['family']}-{fit['seed']:04d}"))
+            fits.append(Row.of({"field": "", **fit}, seed=fit["seed"], picture=picture))
+        scores = {
+            role: {"inconsistency": score["latents"]["inconsistency"], "noise_psnr": score["noise_psnr"]}
+            for role, score in results["score"].items()
+        }
         # What an autoencoder does alone depends on no field.
-        "alone": select(fits, field=fits[0].labels["field"]),
-        PHOTOGRAPHS: autoencoder_rows(results["photos"]),
-        "score": autoencoder_rows(scores),
-    }
+        alone = select(fits, field=fits[0].labels["field"])
+        return {
+            "fits": fits,
+            "several": fits if len(alone) < len(fits) else [],
+            "alone": alone,
+            PHOTOGRAPHS: autoencoder_rows(results["photos"]),
+            "score": autoencoder_rows(scores),
+        }
 
+    def claims(self, measured: Measured) -> list[Claim]:
+        """Return all claims that can be judged by the autoencoders and photographs that were measured."""
+        fits = measured["fits"]
+        known = distinct(fits, "autoencoder")
+        if "igae" not in known:
+            return []
 
-def claims(measured: Measured) -> list[Claim]:
-    """Return all claims that can be judged by the autoencoders and photographs that were measured."""
-    known, photographs = distinct(measured["fits"], "autoencoder"), bool(measured[PHOTOGRAPHS])
-    if "igae" not in known:
-        return []
-    gain = partial(_gain, measured)
-    fits = select(measured["fits"], autoencoder="igae")
-    aligned = gains(values(fits, "psnr"), values(fits, "supervision_psnr"))
-    latents = gain("supervision_latent_psnr")
-    found = [
-        at_least(HEADLINE, gain("psnr"), NVS_GAIN),
-        _every_family(measured),
-        at_least("Latents are 3D-consistent (rendered against encoded)", latents, LATENT_GAIN),
-        at_least("RGB Alignment matters (after it, against before)", aligned, 0.0),
-        *_score(measured),
-    ]
-    if "no-3d" in known:
-        lost, kept = gain("psnr", over="no-3d"), gain("autoencoder_psnr", over="no-3d")
-        statement = "Objects never seen are preserved, against training without L_3D"
-        found += [
-            at_least("Without L_3D, novel views are lost (decoded test PSNR)", lost, NVS_GAIN),
-            at_least(statement, kept, -PRESERVATION_LOSS),
+        def gained(measure: str, over: str, kind: str = "fits", **labels: str) -> list[float]:
+            ours, theirs = (
+                values(measured[kind], measure, autoencoder=role, **labels) for role in ("igae", over)
+            )
+            return gains(ours, theirs)
+
+        def gain(
+            statement: str, bound: float, measure: str = "psnr", *, over: str = "base", kind: str = "fits"
+        ) -> list[Claim]:
+            """The claim of a gain in the space of the IG-AE, row by row, if there is something to gain over."""
+            judged = over in known and measured[kind]
+            return [at_least(statement, gained(measure, over, kind), bound)] if judged else []
+
+        families = distinct(fits, "family")
+        by_family = {family: Spread.of(gained("psnr", "base", family=family)) for family in families}
+        worst = min(by_family, key=lambda family: by_family[family].mean)
+        everywhere = all(gain.mean > gain.error for gain in by_family.values())
+        worst_gain = f"{by_family[worst].mean:+.2f} dB ({worst})"
+        ours = select(fits, autoencoder="igae")
+        aligned = gains(values(ours, "psnr"), values(ours, "supervision_psnr"))
+        return [
+            *gain(HEADLINE, NVS_GAIN),
+            Claim("They gain on every family", "> 0 dB", worst_gain, everywhere),
+            *gain(
+                "Latents are 3D-consistent (rendered against encoded)", LATENT_GAIN, "supervision_latent_psnr"
+            ),
+            at_least("RGB Alignment matters (after it, against before)", aligned, 0.0),
+            *_score_claims(measured),
+            *gain("Without L_3D, novel views are lost (decoded test PSNR)", NVS_GAIN, over="no-3d"),
+            *gain(
+                "Objects never seen are preserved, against training without L_3D",
+                -PRESERVATION_LOSS,
+                "autoencoder_psnr",
+                over="no-3d",
+            ),
+            *gain(
+                "Photographs are preserved, against training without L_3D",
+                -PRESERVATION_LOSS,
+                over="no-3d",
+                kind=PHOTOGRAPHS,
+            ),
+            *gain(
+                "Without preservation, photographs are lost",
+                SEVERAL,
+                over="no-preservation",
+                kind=PHOTOGRAPHS,
+            ),
         ]
-    if "no-3d" in known and photographs:
-        kept = gain("psnr", over="no-3d", kind=PHOTOGRAPHS)
-        statement = "Photographs are preserved, against training without L_3D"
-        found.append(at_least(statement, kept, -PRESERVATION_LOSS))
-    if "no-preservation" in known and photographs:
-        lost = gain("psnr", over="no-preservation", kind=PHOTOGRAPHS)
-        found.append(at_least("Without preservation, photographs are lost", lost, SEVERAL))
-    return found
+
+    def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
+        """Return the gain by 3D-consistency."""
+        from latentfields.pages.report import Headline
+
+        shown = (claim for claim in claims if claim.statement == HEADLINE)
+        return [Headline(claim.statement, claim.measured.split()[0], "dB") for claim in shown]
 
 
-def _gain(
-    measured: Measured, measure: str, *, over: str = "base", kind: str = "fits", **labels: str
-) -> list[float]:
-    """The gain in the space of the IG-AE, row by row."""
-    ours, theirs = (values(measured[kind], measure, autoencoder=role, **labels) for role in ("igae", over))
-    return gains(ours, theirs)
+def _fit_name(labels: Labels, scene: str) -> str:
+    """The name of a fit's cell and picture."""
+    return "-".join(["fit", *filter(None, (labels.get("field"), labels["autoencoder"])), scene])
 
 
-def _every_family(measured: Measured) -> Claim:
-    by_family = {
-        family: Spread.of(_gain(measured, "psnr", family=family))
-        for family in distinct(measured["fits"], "family")
-    }
-    worst = min(by_family, key=lambda family: by_family[family].mean)
-    holds = all(gained.mean > gained.error for gained in by_family.values())
-    return Claim("They gain on every family", "> 0 dB", f"{by_family[worst].mean:+.2f} dB ({worst})", holds)
-
-
-def _score(measured: Measured) -> list[Claim]:
+def _score_claims(measured: Measured) -> list[Claim]:
     scores = {row.labels["autoencoder"]: row.values["inconsistency"] for row in measured["score"]}
     latent = {
         role: Spread.of(values(measured["fits"], "supervision_latent_psnr", autoencoder=role)).mean
@@ -344,87 +365,3 @@ def _score(measured: Measured) -> list[Claim]:
         Claim(apart, f"<= {CLEARLY:.2f}", f"{ratio:.2f}", ratio <= CLEARLY),
         Claim(order, "all pairs", pairs, all(agreeing)),
     ]
-
-
-def _headlines(measured: Measured, found: Sequence[Claim]) -> list[Headline]:
-    from latentfields.pages.report import Headline
-
-    shown = (claim for claim in found if claim.statement == HEADLINE)
-    return [Headline(claim.statement, claim.measured.split()[0], "dB") for claim in shown]
-
-
-def _pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
-    from latentfields.bench.page import first_views
-
-    return first_views(measured["fits"], folder, groups=("family", "seed"), methods=("field", "autoencoder"))
-
-
-def photograph_table(config: Any, measured: Measured) -> Table | None:
-    """Return the reconstruction of photographs, where there are any."""
-    return reconstruction_table(PHOTOGRAPHS, measured[PHOTOGRAPHS])
-
-
-def _by_family(measure: str, title: str, *, kind: str = "fits", needs: str = "", spec: str = ".2f") -> Pivot:
-    return Pivot(
-        title,
-        {"field": "NeRF", "autoencoder": "autoencoder"},
-        (Value(measure, "all", spec),),
-        columns="family",
-        kind=kind,
-        needs=needs,
-        only_several=("field",),
-    )
-
-
-def _ssim(config: Any, measured: Measured) -> Table | None:
-    """Of several NeRFs, as Table 10 has it."""
-    several = len(distinct(measured["fits"], "field")) > 1
-    return _by_family("ssim", "The same: SSIM").table(measured) if several else None
-
-
-def _upgrade(stored: dict[str, Any]) -> dict[str, Any]:
-    """Settings of versions that took one field."""
-    if "start" not in stored or "field" not in stored:
-        return stored
-    kept = {name: value for name, value in stored.items() if name not in ("start", "field")}
-    return kept | {"base": stored["start"], "fields": [stored["field"]]}
-
-
-IGAE = Study(
-    name="igae",
-    config=IgaeStudyConfig,
-    title="IG-AE: does the evidence show?",
-    about="Latent NeRFs of objects that nothing was trained on, by autoencoder.",
-    read_inputs=_read_inputs,
-    measure=_measure,
-    rows=_rows,
-    claims=claims,
-    headlines=_headlines,
-    notes=missing_measures,
-    tables=(
-        _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
-        _ssim,
-        where_measured(_by_family("lpips", "The same: LPIPS (alex)", needs="lpips", spec=".3f")),
-        where_measured(_by_family("lpips_vgg", "The same: LPIPS (VGG)", needs="lpips_vgg", spec=".3f")),
-        _by_family("supervision_psnr", "Decoded novel views after Latent Supervision (PSNR, dB)"),
-        _by_family(
-            "supervision_latent_psnr",
-            "Rendered against encoded latents after Latent Supervision (PSNR, dB)",
-        ),
-        _by_family(
-            "autoencoder_psnr", "The same views through the autoencoder alone (PSNR, dB)", kind="alone"
-        ),
-        photograph_table,
-        Pivot(
-            "3D-awareness score",
-            {"autoencoder": "autoencoder"},
-            (
-                Value("inconsistency", "inconsistency (lower is better)", ".4f"),
-                Value("noise_psnr", "decoded with noise (PSNR, dB)"),
-            ),
-            kind="score",
-        ),
-    ),
-    pictures=_pictures,
-    upgrade=_upgrade,
-)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.evaluate import reconstruction_scores
-from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo, renders_on_white
+from latentfields.autoencoders.image_data import central_squares, matching_photos
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.score import generated_scenes, score_autoencoder
 from latentfields.bench.scenes import StudyScene
@@ -32,33 +32,21 @@ def require_autoencoders(names: Iterable[str], *, size: int) -> None:
             )
 
 
-def matching_photos(folders: tuple[Path, ...], pattern: str) -> list[Path]:
-    """Return the photographs whose names fit the pattern. Raises InputError when there are none."""
-    paths = [path for path in photo_paths(folders) if fnmatch(path.name, pattern)]
-    if folders and not paths:
-        raise InputError(folders[0], f"no photograph matches '{pattern}'")
-    return paths
+def photographs(folders: tuple[Path, ...], *, pattern: str, limit: int, size: int) -> Tensor:
+    """Return the first `limit` matching photographs, as central squares: (N, 3, size, size)."""
+    return central_squares(matching_photos(folders, pattern, limit), size=size)
 
 
-def reconstruct_photos(
-    autoencoder: str, *, photos: tuple[Path, ...], pattern: str, limit: int, size: int, device: str
-) -> dict[str, Any]:
-    """Return PSNR, SSIM and MS-GMSD of the first `limit` matching photographs, as central squares of `size` pixels."""
-    paths = matching_photos(photos, pattern)[:limit]
-    images = torch.stack([centre_square(read_photo(path), size=size) for path in paths])
-    return _scores(autoencoder, images, device)
+def object_views(*, objects: int, size: int) -> Tensor:
+    """Return views of so many generated objects of each family on white: (N, 3, size, size)."""
+    scenes = generated_scenes(objects=objects, views=VIEWS, size=size)
+    return torch.cat([scene.images(torch.arange(len(scene))) for scene in scenes])
 
 
-def reconstruct_views(
-    autoencoder: str, *, scenes: tuple[Path, ...], objects: int, size: int, device: str
-) -> dict[str, Any]:
-    """Return the same of views on white: of scenes or, where none are given, so many objects of each family."""
-    if scenes:
-        images = renders_on_white(scenes, size=size)
-    else:
-        generated = generated_scenes(objects=objects, views=VIEWS, size=size)
-        images = torch.cat([scene.images(torch.arange(len(scene))) for scene in generated])
-    return _scores(autoencoder, images, device)
+def reconstruct(autoencoder: str, read: Callable[[], Tensor], *, device: str) -> dict[str, Any]:
+    """Return the number of the images (N, 3, H, W) that `read` returns, and how well they are reconstructed."""
+    images, codec = read(), load_autoencoder(autoencoder).to(choose_device(device))
+    return {"images": len(images), **reconstruction_scores(codec, images)}
 
 
 def reconstruct_test_views(autoencoder: str, *, scenes: Sequence[StudyScene], device: str) -> dict[str, Any]:
@@ -68,14 +56,9 @@ def reconstruct_test_views(autoencoder: str, *, scenes: Sequence[StudyScene], de
     # Scenes that are fitted with several seeds have the same views each time.
     for scene in {scene.folder: scene for scene in scenes}.values():
         views = scene.load(factor=factor)
-        scores = _scores(autoencoder, views.images(views.indices("test")), device)
-        records.append({"scene": scene.kind, **scores})
+        read = partial(views.images, views.indices("test"))
+        records.append({"scene": scene.kind, **reconstruct(autoencoder, read, device=device)})
     return {"scenes": records}
-
-
-def _scores(autoencoder: str, images: Tensor, device: str) -> dict[str, Any]:
-    codec = load_autoencoder(autoencoder).to(choose_device(device))
-    return {"images": len(images), **reconstruction_scores(codec, images)}
 
 
 def score(autoencoder: str, *, objects: int, size: int, device: str) -> dict[str, Any]:

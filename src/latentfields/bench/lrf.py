@@ -7,18 +7,19 @@ and, as baselines, to images of the latents' resolution and above.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from latentfields.bench.objects import RolesStudy
 from latentfields.bench.rows import (
     Claim,
     Measured,
     Pivot,
-    Record,
     Row,
     Spread,
     Value,
@@ -27,12 +28,12 @@ from latentfields.bench.rows import (
     at_most,
     gains,
     grouped,
+    lpips,
     select,
     values,
 )
-from latentfields.bench.scales import LRF_SCALES, LrfScale, Scale
-from latentfields.bench.study import Labels, Study, Work, Workplace
-from latentfields.config.checks import Checked
+from latentfields.bench.scales import LRF_SCALES, LrfScale
+from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
@@ -46,6 +47,8 @@ FIRST_SEED = 500
 
 FEW = 3
 """Training views of the few-shot fits (LRF Table 2)."""
+KINDS: Mapping[int | None, str] = MappingProxyType({None: "all views", FEW: "few views"})
+"""Kinds of rows by the training views of their fits, None being all."""
 
 STAGES: Mapping[str, str] = MappingProxyType(
     {
@@ -71,327 +74,11 @@ STORAGE = 0.1
 """Share of the storage of an image-space field of the same quality."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LrfStudyConfig(Checked):
-    """Test the evidence of LRF (its Tables 1 to 5): both stages, against the plain VAE and against image space.
-
-    Fits fields to vases, hats, bags and given scenes: to the latents of two encoders, each decoded by two decoders,
-    and to images of the latents' resolution and above; to all training views, and to three. Every eighth view of a
-    scene without splits is for testing. Autoencoders that are not given are trained here from the plain one.
-    Run the same command again to go on after an interruption.
-    """
-
-    kind: ClassVar[str] = "bench lrf"
-    scale: Scale = "small"
-    """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
-    seeds: int = 3
-    """Objects per family, each fitted with its own seed; given scenes are fitted with every seed."""
-    field: FieldName = "gaussians"
-    """Representation of all scenes."""
-    subpixels: int = 1
-    """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection.
-    Decoders that are given should have been aligned to renderings of the same kind."""
-    base: str = "base"
-    """The plain autoencoder."""
-    encoder: str | None = None
-    """The result of `lrf finetune-encoder` on it; trained here if not given."""
-    decoder: str | None = None
-    """The result of `lrf align-decoder` on the plain autoencoder; trained here if not given."""
-    both: str | None = None
-    """The result of `lrf align-decoder` on that of `lrf finetune-encoder`; trained here if not given."""
-    training_scenes: tuple[Path, ...] = ()
-    """Scenes to train on, or folders of them, with depth maps or COLMAP models. None renders objects."""
-    training_photos: tuple[Path, ...] = ()
-    """Folders of photographs that autoencoders trained here go on reconstructing; none keeps to the scenes."""
-    scenes: tuple[Path, ...] = ()
-    """Captured scenes that nothing was trained on, or folders of them, to test on beside the rendered ones."""
-
-    @property
-    def given(self) -> dict[str, str | None]:
-        """Autoencoders by their roles, `STAGES`."""
-        return {"base": self.base, "encoder": self.encoder, "decoder": self.decoder, "both": self.both}
-
-    @property
-    def sizes(self) -> LrfScale:
-        """Sizes of the scale."""
-        return LRF_SCALES[self.scale]
-
-    def fit(self, seed: int) -> FitConfig:
-        """Return how a scene is fitted with this seed."""
-        return self.sizes.fit(self.field, subpixels=self.subpixels, seed=seed)
-
-
-def _training_folders(config: LrfStudyConfig) -> list[Path]:
-    from latentfields.scenes.load import scene_folders_below
-
-    return [folder for root in config.training_scenes for folder in scene_folders_below(root)]
-
-
-def _captured(config: LrfStudyConfig, factor: int) -> list[StudyScene]:
-    from latentfields.bench.scenes import captured_scenes
-
-    training, seeds = _training_folders(config), range(config.seeds)
-    size = config.sizes.size
-    return captured_scenes(config.scenes, training=training, seeds=seeds, size=size, factor=factor)
-
-
-def _factor(config: LrfStudyConfig) -> int:
-    """Pixels per latent. Raises InputError for autoencoders that do not belong together."""
-    from latentfields.autoencoders.load import load_autoencoder
-    from latentfields.bench.trainings import require_same_encoder
-
-    given = {role: name for role, name in config.given.items() if name is not None}
-    for role in given:
-        other = ENCODER_OF[role]
-        if other != role and other in given:
-            require_same_encoder(role, given[role], given[other])
-    if "both" in given and "encoder" not in given:
-        raise ArgumentError("both", "is given without `encoder`, which it was made from")
-    factors = {load_autoencoder(name).factor for name in given.values()}
-    if len(factors) > 1:
-        raise ArgumentError("encoder", f"and the others have factors {sorted(factors)}; expected one factor")
-    return factors.pop()
-
-
-def _read_inputs(config: LrfStudyConfig, out: Path) -> None:
-    from latentfields.autoencoders.image_data import photo_paths
-
-    config.check()
-    photo_paths(config.training_photos)
-    _captured(config, _factor(config))
-    config.fit(0).check()
-
-
-def _train(config: LrfStudyConfig, place: Workplace) -> dict[str, str]:
-    """Names or folders of the autoencoders by role, trained where they were not given."""
-    from latentfields.bench.scenes import training_scenes
-    from latentfields.bench.trainings import LOOP, train, train_encoder
-    from latentfields.lrf.decoder.align import align_decoder
-
-    given, sizes = config.given, config.sizes
-    folder, scenes = place.out / "training", tuple(_training_folders(config))
-    if not scenes and None in given.values():
-        scenes = (folder / "scenes",)
-        cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
-        place.run(cells, label="training scenes")
-    if given["encoder"] is None:
-        stage = partial(train_encoder, sizes.encoder, autoencoder=config.base, out=folder / "encoder")
-        work = partial(stage, scenes=scenes, photos=config.training_photos, device=place.device)
-        given["encoder"] = place.run({"train-encoder": work}, label="stage I")["train-encoder"]["autoencoder"]
-    align = partial(align_decoder, sizes.decoder, fit=config.fit(0), size=sizes.size)
-    align = partial(align, scenes=scenes, photos=config.training_photos, device=place.device, loop=LOOP)
-    trainings = {}
-    for role in ("decoder", "both"):
-        out, start = folder / role, given[ENCODER_OF[role]]
-        if given[role] is None and start is not None:
-            trainings[f"train-{role}"] = partial(train, partial(align, autoencoder=start, out=out), out=out)
-    trained = place.run(trainings, label="stage III")
-    given |= {name.removeprefix("train-"): done["autoencoder"] for name, done in trained.items()}
-    return {role: name for role in STAGES if (name := given[role]) is not None}
-
-
-def _measure(config: LrfStudyConfig, place: Workplace) -> dict[str, Any]:
-    """Return `fits` one by one, and the `reconstruction` of each scene's test views by role."""
-    from latentfields.bench.images import reconstruct_test_views
-    from latentfields.bench.scenes import rendered_scenes, rendering
-    from latentfields.measures.standard import image_measures
-
-    factor, sizes = _factor(config), config.sizes
-    autoencoders = _train(config, place)
-    seeds = range(FIRST_SEED, FIRST_SEED + config.seeds)
-    objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
-    place.run(rendering(objects, sizes.views), label="objects")
-    scenes = [*objects, *_captured(config, factor)]
-    fits: dict[str, tuple[Labels, Work]] = {}
-    for scene in scenes:
-        for views in (None, FEW):
-            fits |= _fits(config, scene, views, factor, autoencoders, place)
-    take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
-    cells: dict[str, Work] = {
-        f"reconstruction-{role}": partial(take, name) for role, name in autoencoders.items()
-    }
-    done = place.run(cells | {name: work for name, (_, work) in fits.items()}, label="measurements")
-    return {
-        "field": config.field,
-        "factor": factor,
-        "autoencoders": autoencoders,
-        "fits": [{**labels, **done[name]} for name, (labels, _) in fits.items()],
-        "reconstruction": {role: done[f"reconstruction-{role}"]["scenes"] for role in autoencoders},
-        "notes": image_measures()[1],
-    }
-
-
-def _fits(
-    config: LrfStudyConfig,
-    scene: StudyScene,
-    views: int | None,
-    factor: int,
-    autoencoders: Mapping[str, str],
-    place: Workplace,
-) -> dict[str, tuple[Labels, Work]]:
-    """One fit for every encoder, decoded by all decoders that belong to it, and the baselines in image space.
-
-    There is one baseline at the latents' resolution; with all views, also those of higher resolutions.
-    """
-    from latentfields.bench.fits import fit_and_compare
-
-    ending, fits = f"{_prefix(views)}{scene.name}", place.out / "fits"
-    labels = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
-    compare = partial(
-        fit_and_compare,
-        scene=scene,
-        factor=factor,
-        training_views=views,
-        device=place.device,
-        pictures=place.out / "pictures" / ending,
-    )
-    found: dict[str, tuple[Labels, Work]] = {}
-    fit = config.fit(scene.seed)
-    # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
-    latent = replace(fit, statistics="scene")
-    for encoder in dict.fromkeys(ENCODER_OF.values()):
-        name, autoencoder = f"latents-{encoder}-{ending}", autoencoders[encoder]
-        decoders = [(role, autoencoders[role]) for role in STAGES if ENCODER_OF[role] == encoder]
-        work = partial(compare, autoencoder=autoencoder, decoders=decoders, config=latent, folder=fits / name)
-        found[name] = labels | {"encoder": encoder}, work
-    for divisor in (factor, *config.sizes.divisors) if views is None else (factor,):
-        name = f"images-{divisor}-{ending}"
-        work = partial(compare, autoencoder=None, divisor=divisor, config=fit, folder=fits / name)
-        found[name] = labels | {"divisor": divisor}, work
-    return found
-
-
-def _prefix(views: int | None) -> str:
-    """The prefix of names of fits to so many training views; None stands for all views."""
-    return "" if views is None else f"{views}-views-"
-
-
-def rows(results: Record) -> Measured:
-    """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
-    found: dict[str, list[Row]] = {"all views": [], "few views": [], "fits": [], "reconstruction": []}
-    for fit in results["fits"]:
-        kind = "all views" if fit["training_views"] is None else "few views"
-        scene = {"scene": fit["scene"], "seed": fit["seed"]}
-        baseline = "yes" if fit.get("divisor") == results["factor"] else "no"
-        for method, scores in fit["methods"].items():
-            found[kind].append(Row.of(scores, **_named(method), baseline=baseline, **scene))
-        if kind == "all views":
-            fitted = f"image/{fit['divisor']}" if "divisor" in fit else f"latents of {STAGES[fit['encoder']]}"
-            psnr = {method: scores["psnr"] for method, scores in fit["methods"].items()}
-            quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
-            found["fits"].append(Row.of({**fit, **quality}, fitted=fitted, **scene))
-    for role, scenes in results["reconstruction"].items():
-        found["reconstruction"] += [Row.of(scores, **_named(role)) for scores in scenes]
-    # Image space first, then the stages in their order.
-    places = {role: place for place, role in enumerate(STAGES, start=1)}
-    for kind in ("all views", "few views"):
-        found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
-    return found
-
-
-def _named(method: str) -> dict[str, str]:
-    return {"method": method, "title": STAGES.get(method, method)}
-
-
-def claims(measured: Measured) -> list[Claim]:
-    """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
-    fits, few = measured["all views"], measured["few views"]
-    base, encoder, decoder, both = (values(fits, "psnr", method=role) for role in STAGES)
-    alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
-    gmsd, few_psnr = values(fits, "ms_gmsd", method="both"), values(few, "psnr", method="both")
-    better = "LRF is better than"
-    before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
-    share = [ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])]
-    small = "A scene is small (share of an image-space field of the same PSNR)"
-    kept = "Reconstruction is kept (test views, against the plain VAE)"
-    return [
-        above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
-        above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
-        above_zero("Both together help most (against the better one alone)", gains(both, alone)),
-        *(
-            above_zero(f"{better} {other} (PSNR)", gains(both, theirs))
-            for other, theirs in _others(fits, "psnr").items()
-        ),
-        *(
-            above_zero(
-                f"{better} {other} (MS-GMSD, lower is better)", gains(theirs, gmsd), unit="", spec=".4f"
-            )
-            for other, theirs in _others(fits, "ms_gmsd").items()
-        ),
-        *(
-            above_zero(f"With {FEW} views, {better} {other} (PSNR)", gains(few_psnr, theirs))
-            for other, theirs in _others(few, "psnr").items()
-        ),
-        at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
-        at_most(small, share, STORAGE),
-    ]
-
-
-def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
-    """Both baselines, fit by fit."""
-    plain = values(fits, measure, method="base")
-    return {PLAIN_LATENTS: plain, LOW_IMAGES: image_baseline(fits, measure)}
-
-
-def image_baseline(fits: Sequence[Row], measure: str) -> list[float]:
-    """Return the baseline at the latents' resolution, fit by fit: the better of rendering large and interpolating."""
-    best = max if measure in ("psnr", "ssim") else min
-    pairs = grouped(select(fits, baseline="yes"), ("scene", "seed")).values()
-    return [best(values(pair, measure)) for pair in pairs]
-
-
-def same_quality_bytes(fits: Sequence[Row]) -> list[tuple[float, float]]:
-    """Return bytes of LRF's scene, and of the smallest image-space field of at least its PSNR, by scene and seed.
-
-    Where no image-space field is as good, the best one stands for it: one of that quality would hardly be smaller.
-    """
-    pairs = []
-    for group in grouped(fits, ("scene", "seed")).values():
-        ours = next(row.values for row in group if "both_psnr" in row.values)
-        ladder = [(row.values["best_psnr"], row.values["bytes"]) for row in group if "divisor" in row.values]
-        enough = [size for psnr, size in ladder if psnr >= ours["both_psnr"]]
-        pairs.append((ours["bytes"], min(enough) if enough else max(ladder)[1]))
-    return pairs
-
-
-def _headlines(measured: Measured, found: Sequence[Claim]) -> list[Headline]:
-    from latentfields.pages.report import Headline
-
-    fits = measured["all views"]
-    means = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
-    return [
-        Headline(name, f"{Spread.of(measured).mean:.2f}", "dB", "novel views")
-        for name, measured in means.items()
-    ]
-
-
-def _pictures(measured: Measured, folder: Path) -> list[PictureGroup]:
-    """The first test view of every scene by every method."""
-    from latentfields.bench.page import read_picture
-    from latentfields.pages.report import PictureGroup, PictureRow
-
-    groups = []
-    for scene, seed in grouped(measured["fits"], ("scene", "seed")):
-        shown = []
-        for kind, views in (("all views", None), ("few views", FEW)):
-            place = folder / "pictures" / f"{_prefix(views)}{scene}-{int(seed):04d}"
-            methods = {"truth": "truth"}
-            methods |= {row.labels["method"]: row.labels["title"] for row in measured[kind]}
-            pictures = tuple(
-                read_picture(title, place / f"{method.replace('/', '-')}.png")
-                for method, title in methods.items()
-            )
-            shown.append(PictureRow(kind if views is None else f"{views} views", pictures))
-        groups.append(PictureGroup(f"{scene}, seed {seed}", tuple(shown)))
-    return groups
-
-
 _QUALITY = (
     Value("psnr", "PSNR, dB"),
     Value("ssim", "SSIM", ".3f", optional=True),
     Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
-    Value("lpips", "LPIPS (alex)", ".3f", optional=True),
-    Value("lpips_vgg", "LPIPS (VGG)", ".3f", optional=True),
+    *lpips(),
 )
 _NOVEL_VIEWS = Pivot(
     "Decoded novel views",
@@ -402,17 +89,22 @@ _NOVEL_VIEWS = Pivot(
     "enlarged: rendered at the full resolution.",
 )
 
-LRF = Study(
-    name="lrf",
-    config=LrfStudyConfig,
-    title="LRF: does the evidence show?",
-    about="Latent radiance fields of scenes that nothing was trained on.",
-    read_inputs=_read_inputs,
-    measure=_measure,
-    rows=rows,
-    claims=claims,
-    headlines=_headlines,
-    tables=(
+
+@dataclass(frozen=True, kw_only=True)
+class LrfStudyConfig(RolesStudy):
+    """Test the evidence of LRF (its Tables 1 to 5): both stages, against the plain VAE and against image space.
+
+    Fits fields to vases, hats, bags and given scenes: to the latents of two encoders, each decoded by two decoders,
+    and to images of the latents' resolution and above; to all training views, and to three. Every eighth view of a
+    scene without splits is for testing. Autoencoders that are not given are trained here from the plain one.
+    Run the same command again to go on after an interruption.
+    """
+
+    kind: ClassVar[str] = "bench lrf"
+    roles = tuple(STAGES)
+    title = "LRF: does the evidence show?"
+    about = "Latent radiance fields of scenes that nothing was trained on."
+    tables = (
         # Tables 1 and 3; 2; 4; 5.
         _NOVEL_VIEWS,
         Pivot(
@@ -443,6 +135,275 @@ LRF = Study(
             note="Memory: peak during the fit and its scoring, less that before. Storage: the scene's own file; the "
             "decoder is stored once for all scenes. Times are per view.",
         ),
-    ),
-    pictures=_pictures,
-)
+    )
+
+    field: FieldName = "gaussians"
+    """Representation of all scenes."""
+    subpixels: int = 1
+    """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection.
+    Decoders that are given should have been aligned to renderings of the same kind."""
+    base: str = "base"
+    """The plain autoencoder."""
+    encoder: str | None = None
+    """The result of `lrf finetune-encoder` on it; trained here if not given."""
+    decoder: str | None = None
+    """The result of `lrf align-decoder` on the plain autoencoder; trained here if not given."""
+    both: str | None = None
+    """The result of `lrf align-decoder` on that of `lrf finetune-encoder`; trained here if not given."""
+    training_scenes: tuple[Path, ...] = ()
+    """Scenes to train on, or folders of them, with depth maps or COLMAP models. None renders objects."""
+    training_photos: tuple[Path, ...] = ()
+    """Folders of photographs that autoencoders trained here go on reconstructing; none keeps to the scenes."""
+    scenes: tuple[Path, ...] = ()
+    """Captured scenes that nothing was trained on, or folders of them, to test on beside the rendered ones; each is
+    fitted with every seed."""
+
+    @property
+    def sizes(self) -> LrfScale:
+        """Sizes of the scale."""
+        return LRF_SCALES[self.scale]
+
+    def fit(self, seed: int) -> FitConfig:
+        """Return how a scene is fitted with this seed."""
+        return self.sizes.fit(self.field, subpixels=self.subpixels, seed=seed)
+
+    def captured(self, factor: int) -> list[StudyScene]:
+        """Return the captured scenes. Raises InputError where they cannot be compared on."""
+        from latentfields.bench.scenes import captured_scenes
+
+        training, size = self.training_scenes, self.sizes.size
+        return captured_scenes(
+            self.scenes, training=training, seeds=range(self.seeds), size=size, factor=factor
+        )
+
+    def factor(self) -> int:
+        """Return pixels per latent. Raises InputError for autoencoders that do not belong together."""
+        from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.bench.trainings import require_same_encoder
+
+        given = self.given
+        for role, other in ENCODER_OF.items():
+            if role != other and role in given and other in given:
+                require_same_encoder(role, given[role], given[other])
+        if "both" in given and "encoder" not in given:
+            raise ArgumentError("both", "is given without `encoder`, which it was made from")
+        factors = {load_autoencoder(name).factor for name in given.values()}
+        if len(factors) > 1:
+            raise ArgumentError(
+                "encoder", f"and the others have factors {sorted(factors)}; expected one factor"
+            )
+        return factors.pop()
+
+    def read_inputs(self, out: Path) -> None:
+        """Raise InputError for autoencoders, scenes and photographs that cannot be used."""
+        from latentfields.autoencoders.image_data import photo_paths
+
+        photo_paths(self.training_photos)
+        self.captured(self.factor())
+        self.fit(0).check()
+
+    def train(self, place: Workplace) -> dict[str, str]:
+        """Return names or folders of the autoencoders by role, trained where they were not given."""
+        from latentfields.bench.trainings import LOOP, train_encoder, train_missing, training_scenes
+        from latentfields.lrf.decoder.align import align_decoder
+        from latentfields.scenes.load import scene_folders
+
+        known, sizes = self.given, self.sizes
+        folder, scenes = place.out / "training", tuple(scene_folders(self.training_scenes))
+        if not scenes and self.missing:
+            scenes = (folder / "scenes",)
+            cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
+            place.run(cells, label="training scenes")
+        data: Any = {"scenes": scenes, "photos": self.training_photos, "device": place.device}
+        if "encoder" not in known:
+            train = partial(train_encoder, sizes.encoder, autoencoder=self.base, **data)
+            done = place.run({"train-encoder": partial(train, out=folder / "encoder")}, label="stage I")
+            known["encoder"] = done["train-encoder"]["autoencoder"]
+        align = partial(align_decoder, sizes.decoder, fit=self.fit(0), size=sizes.size, loop=LOOP, **data)
+        missing = [role for role in self.roles if role not in known]
+        trainings = {role: partial(align, autoencoder=known[ENCODER_OF[role]]) for role in missing}
+        known |= train_missing(place, folder, trainings, label="stage III")
+        return {role: known[role] for role in self.roles}
+
+    def measure(self, place: Workplace) -> dict[str, Any]:
+        """Return `fits` one by one, and the `reconstruction` of each scene's test views by role."""
+        from latentfields.bench.images import reconstruct_test_views
+        from latentfields.bench.scenes import rendered_scenes, rendering
+        from latentfields.measures.standard import image_measures
+
+        factor, sizes = self.factor(), self.sizes
+        autoencoders = self.train(place)
+        seeds = range(FIRST_SEED, FIRST_SEED + self.seeds)
+        objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
+        place.run(rendering(objects, sizes.views), label="objects")
+        scenes = [*objects, *self.captured(factor)]
+        take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
+        alone = {role: partial(take, name) for role, name in autoencoders.items()}
+        return {
+            "field": self.field,
+            "factor": factor,
+            "autoencoders": autoencoders,
+            "fits": place.measure(self._fits(place, scenes, factor, autoencoders), label="fits"),
+            "reconstruction": {
+                role: done["scenes"] for role, done in place.run_group("reconstruction", alone).items()
+            },
+            "notes": image_measures()[1],
+        }
+
+    def _fits(
+        self, place: Workplace, scenes: Sequence[StudyScene], factor: int, autoencoders: Mapping[str, str]
+    ) -> Cells:
+        """For every scene, a fit in every latent space, decoded by all that belong to it, and baselines in image space.
+
+        With few views there is one baseline, at the latents' resolution; with all, also those of higher resolutions.
+        """
+        from latentfields.bench.fits import fit_and_compare
+
+        found: Cells = {}
+        for scene, views in product(scenes, KINDS):
+            ending, fit = _ending(scene.name, views), self.fit(scene.seed)
+            compare = partial(
+                fit_and_compare,
+                scene=scene,
+                factor=factor,
+                training_views=views,
+                device=place.device,
+                pictures=place.out / "pictures" / ending,
+            )
+            fits: dict[str, tuple[Labels, Callable[..., dict[str, Any]]]] = {}
+            for encoder in dict.fromkeys(ENCODER_OF.values()):
+                own = [(role, autoencoders[role]) for role in self.roles if ENCODER_OF[role] == encoder]
+                # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
+                decode = partial(compare, config=replace(fit, statistics="scene"), decoders=own)
+                work = partial(decode, autoencoder=autoencoders[encoder])
+                fits[f"latents-{encoder}"] = {"encoder": encoder}, work
+            for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
+                work = partial(compare, config=fit, autoencoder=None, divisor=divisor)
+                fits[f"images-{divisor}"] = {"divisor": divisor}, work
+            shared = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
+            for name, (labels, compute) in fits.items():
+                cell = f"{name}-{ending}"
+                found[cell] = {**shared, **labels}, partial(compute, folder=place.out / "fits" / cell)
+        return found
+
+    def rows(self, results: Any) -> Measured:
+        """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
+        found: dict[str, list[Row]] = {kind: [] for kind in (*KINDS.values(), "fits", "reconstruction")}
+        for fit in results["fits"]:
+            kind, methods = KINDS[fit["training_views"]], fit["methods"]
+            scene = {"scene": fit["scene"], "seed": fit["seed"]}
+            baseline = "yes" if fit.get("divisor") == results["factor"] else "no"
+            found[kind] += [
+                Row.of(scores, method=method, title=STAGES.get(method, method), baseline=baseline, **scene)
+                for method, scores in methods.items()
+            ]
+            if fit["training_views"] is None:
+                psnr = {method: scores["psnr"] for method, scores in methods.items()}
+                quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
+                latents = "divisor" not in fit
+                fitted = f"latents of {STAGES[fit['encoder']]}" if latents else f"image/{fit['divisor']}"
+                found["fits"].append(Row.of({**fit, **quality}, fitted=fitted, **scene))
+        for role, scenes in results["reconstruction"].items():
+            rows = [Row.of(scores, method=role, title=STAGES[role]) for scores in scenes]
+            found["reconstruction"] += rows
+        # Image space first, then the stages in their order.
+        places = {role: place for place, role in enumerate(STAGES, start=1)}
+        for kind in KINDS.values():
+            found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
+        return found
+
+    def claims(self, measured: Measured) -> list[Claim]:
+        """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
+        fits, few = measured["all views"], measured["few views"]
+        base, encoder, decoder, both = (values(fits, "psnr", method=role) for role in STAGES)
+        alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
+        before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
+        share = [ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])]
+        small = "A scene is small (share of an image-space field of the same PSNR)"
+        kept = "Reconstruction is kept (test views, against the plain VAE)"
+        return [
+            above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
+            above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
+            above_zero("Both together help most (against the better one alone)", gains(both, alone)),
+            *(
+                above_zero(f"LRF is better than {other} (PSNR)", gain)
+                for other, gain in _gains(fits, "psnr").items()
+            ),
+            *(
+                above_zero(
+                    f"LRF is better than {other} (MS-GMSD, lower is better)", gain, unit="", spec=".4f"
+                )
+                for other, gain in _gains(fits, "ms_gmsd").items()
+            ),
+            *(
+                above_zero(f"With {FEW} views, LRF is better than {other} (PSNR)", gain)
+                for other, gain in _gains(few, "psnr").items()
+            ),
+            at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
+            at_most(small, share, STORAGE),
+        ]
+
+    def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
+        """Return the quality of LRF and of both baselines."""
+        from latentfields.pages.report import Headline
+
+        fits = measured["all views"]
+        psnr = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
+        means = {name: Spread.of(numbers).mean for name, numbers in psnr.items()}
+        return [Headline(name, f"{mean:.2f}", "dB", "novel views") for name, mean in means.items()]
+
+    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
+        """Return the first test view of every scene by every method."""
+        from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+        groups = []
+        for scene, seed in grouped(measured["fits"], ("scene", "seed")):
+            shown = []
+            for views, kind in KINDS.items():
+                place = folder / "pictures" / _ending(f"{scene}-{int(seed):04d}", views)
+                methods = {row.labels["method"]: row.labels["title"] for row in measured[kind]}
+                files = {f"{method.replace('/', '-')}.png": title for method, title in methods.items()}
+                pictures = [Picture.read(title, place / file) for file, title in files.items()]
+                label = kind if views is None else f"{views} views"
+                shown.append(PictureRow(label, (Picture.read("truth", place / "truth.png"), *pictures)))
+            groups.append(PictureGroup(f"{scene}, seed {seed}", tuple(shown)))
+        return groups
+
+
+def _ending(scene: str, views: int | None) -> str:
+    """The end of names of fits to so many training views of a scene; None stands for all views."""
+    return scene if views is None else f"{views}-views-{scene}"
+
+
+def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
+    """Both baselines, fit by fit."""
+    plain = values(fits, measure, method="base")
+    return {PLAIN_LATENTS: plain, LOW_IMAGES: image_baseline(fits, measure)}
+
+
+def _gains(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
+    """What LRF gains over both baselines, fit by fit."""
+    ours, others = values(fits, measure, method="both"), _others(fits, measure)
+    lower = measure == "ms_gmsd"
+    return {name: gains(theirs, ours) if lower else gains(ours, theirs) for name, theirs in others.items()}
+
+
+def image_baseline(fits: Sequence[Row], measure: str) -> list[float]:
+    """Return the baseline at the latents' resolution, fit by fit: the better of rendering large and interpolating."""
+    best = max if measure in ("psnr", "ssim") else min
+    pairs = grouped(select(fits, baseline="yes"), ("scene", "seed")).values()
+    return [best(values(pair, measure)) for pair in pairs]
+
+
+def same_quality_bytes(fits: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return bytes of LRF's scene, and of the smallest image-space field of at least its PSNR, by scene and seed.
+
+    Where no image-space field is as good, the best one stands for it: one of that quality would hardly be smaller.
+    """
+    pairs = []
+    for group in grouped(fits, ("scene", "seed")).values():
+        ours = next(row.values for row in group if "both_psnr" in row.values)
+        ladder = [(row.values["best_psnr"], row.values["bytes"]) for row in group if "divisor" in row.values]
+        enough = [size for psnr, size in ladder if psnr >= ours["both_psnr"]]
+        pairs.append((ours["bytes"], min(enough) if enough else max(ladder)[1]))
+    return pairs

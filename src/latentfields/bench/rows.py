@@ -6,8 +6,9 @@ Free of heavy imports, for the command line.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -132,11 +133,21 @@ class Value:
         return spread.text(self.spec) if self.spread else format(spread.mean, self.spec)
 
 
+LPIPS: Mapping[str, str] = MappingProxyType({"lpips": "LPIPS (alex)", "lpips_vgg": "LPIPS (VGG)"})
+"""Titles of the measures that are there where LPIPS's weights are on the machine."""
+
+
+def lpips(spec: str = ".3f") -> tuple[Value, ...]:
+    """Return the columns of LPIPS, left out where there are no weights."""
+    return tuple(Value(name, title, spec, optional=True) for name, title in LPIPS.items())
+
+
 @dataclass(frozen=True)
 class Pivot:
     """A table of rows that share labels, with means and spreads of what was measured."""
 
     title: str
+    """May name values of the first row: `{images:.0f} images`."""
     rows: Mapping[str, str]
     """The labels that rows of the table share, and the titles of their columns."""
     values: tuple[Value, ...]
@@ -147,15 +158,21 @@ class Pivot:
     kind: str = "fits"
     """Which rows of the study the table is made of; those without the measure `needs` are left out."""
     needs: str = ""
+    optional: bool = False
+    """Leave out the table where no row is left."""
     only_several: tuple[str, ...] = ()
     """Labels of `rows` that are left out where they are the same everywhere."""
     note: str = ""
+
+    def taken(self, measured: Measured) -> list[Row]:
+        """Return the rows that the table is made of."""
+        return [row for row in measured.get(self.kind, ()) if not self.needs or self.needs in row.values]
 
     def table(self, measured: Measured) -> Table:
         """Return the table of what was measured."""
         from latentfields.pages.report import Table
 
-        rows = [row for row in measured[self.kind] if not self.needs or self.needs in row.values]
+        rows = self.taken(measured)
         shown = [v for v in self.values if not v.optional or any(v.name in row.values for row in rows)]
         titles = [value.title for value in shown]
         labels = [
@@ -172,21 +189,13 @@ class Pivot:
                 cells += [value.text(group) for value in shown]
             found.append((*names, *cells))
         heads = [self.rows[label] for label in labels]
-        return Table(self.title, (*heads, *titles), tuple(found), note=self.note)
+        title = self.title.format_map(rows[0].values if rows else {})
+        return Table(title, (*heads, *titles), tuple(found), note=self.note)
 
 
-TableOf = Callable[[Any, Measured], "Table | None"]
-"""Makes a table, or none, of a study's configuration and of what was measured."""
-
-
-def where_measured(pivot: Pivot) -> TableOf:
-    """Return the entry of a study that is the table, and left out where no row has the measure that it needs."""
-
-    def table(config: Any, measured: Measured) -> Table | None:
-        rows = measured[pivot.kind]
-        return pivot.table(measured) if any(pivot.needs in row.values for row in rows) else None
-
-    return table
+def tables_of(pivots: Iterable[Pivot], measured: Measured) -> list[Table]:
+    """Return the tables, without those that are optional and have no rows."""
+    return [pivot.table(measured) for pivot in pivots if not pivot.optional or pivot.taken(measured)]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -35,15 +35,15 @@ TINY_VIEWS = RenderConfig(views=16, size=64, samples=2, test_fraction=0.25, val_
 class FitScale:
     """The scale of fits to generated objects, through both stages of IG-AE."""
 
-    views: RenderConfig
+    views: RenderConfig = field(default_factory=RenderConfig)
     """How the objects are rendered."""
-    preset: PresetName
+    preset: PresetName = "small"
     """Which settings of a field are taken."""
-    steps: tuple[int, int] | None
+    steps: tuple[int, int] | None = None
     """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
-    batch_images: int
+    batch_images: int = 2
     """Whole latent images per step."""
-    subpixels: int
+    subpixels: int = 1
     """Rays per latent along one side."""
 
     def fit(self, field: FieldName, *, space: str = "latent", seed: int) -> FitConfig:
@@ -56,9 +56,9 @@ class FitScale:
 
 FIELDS_SCALES: Mapping[Scale, FitScale] = MappingProxyType(
     {
-        "tiny": FitScale(TINY_VIEWS, "small", (10, 10), batch_images=2, subpixels=1),
-        "small": FitScale(RenderConfig(), "small", (400, 600), batch_images=2, subpixels=2),
-        "paper": FitScale(RenderConfig(views=300), "paper", None, batch_images=4, subpixels=1),
+        "tiny": FitScale(TINY_VIEWS, steps=(10, 10)),
+        "small": FitScale(steps=(400, 600), subpixels=2),
+        "paper": FitScale(RenderConfig(views=300), "paper", batch_images=4),
     }
 )
 """Fields in several spaces: `small` fits as `latentfields fit` does, `paper` as in Table 16."""
@@ -94,21 +94,11 @@ _TINY_TRAINING = replace(
 
 IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
     {
-        "tiny": IgaeScale(
-            _TINY_TRAINING,
-            FitScale(TINY_VIEWS, "small", (40, 40), batch_images=2, subpixels=1),
-            score_objects=1,
-            photos=16,
-        ),
-        "small": IgaeScale(
-            igae.SMALL,
-            FitScale(RenderConfig(), "small", (400, 600), batch_images=2, subpixels=1),
-            score_objects=2,
-            photos=100,
-        ),
+        "tiny": IgaeScale(_TINY_TRAINING, FitScale(TINY_VIEWS, steps=(40, 40)), score_objects=1, photos=16),
+        "small": IgaeScale(igae.SMALL, FitScale(steps=(400, 600)), score_objects=2, photos=100),
         "paper": IgaeScale(
             igae.PAPER,
-            FitScale(RenderConfig(views=178), "paper", None, batch_images=4, subpixels=1),
+            FitScale(RenderConfig(views=178), "paper", batch_images=4),
             score_objects=4,
             photos=5000,
         ),
@@ -120,24 +110,24 @@ IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
 class LrfScale:
     """The scale of training and comparing LRF's stages."""
 
-    views: RenderConfig
-    """How objects are rendered, to test on and to train on."""
-    size: int
-    """Longer side of the images of captured scenes, in pixels, at most."""
-    families: tuple[str, ...]
-    """Families of rendered objects that are tested on."""
     training_objects: int
     """Rendered objects to train on, of a family each, where no training scenes are given."""
-    preset: PresetName
-    """Settings of every fit."""
-    fit_steps: int | None
-    """Steps of every fit; None takes the preset's."""
-    divisors: tuple[int, ...]
-    """Image-space fits beside the one at the latents' resolution: the full resolution by these."""
     encoder: EncoderTrainingConfig
     """Stage I."""
-    decoder: DecoderTrainingConfig
+    decoder: DecoderTrainingConfig = field(default_factory=DecoderTrainingConfig)
     """Stage III."""
+    views: RenderConfig = field(default_factory=RenderConfig)
+    """How objects are rendered, to test on and to train on."""
+    size: int = 256
+    """Longer side of the images of captured scenes, in pixels, at most."""
+    families: tuple[str, ...] = FAMILIES
+    """Families of rendered objects that are tested on."""
+    preset: PresetName = "small"
+    """Settings of every fit."""
+    fit_steps: int | None = None
+    """Steps of every fit; None takes the preset's."""
+    divisors: tuple[int, ...] = (4, 2, 1)
+    """Image-space fits beside the one at the latents' resolution: the full resolution by these."""
 
     def fit(self, field: FieldName, *, subpixels: int, seed: int) -> FitConfig:
         """Return how one field is fitted, to latents or images."""
@@ -147,37 +137,22 @@ class LrfScale:
 LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
     {
         "tiny": LrfScale(
-            views=replace(TINY_VIEWS, views=10, size=128, samples=1, test_fraction=0.2),
-            size=256,
-            families=FAMILIES[:1],
             training_objects=1,
-            preset="small",
-            fit_steps=10,
-            divisors=(1,),
             encoder=replace(encoder.TINY, steps=6),
             decoder=DecoderTrainingConfig(steps=6),
+            views=replace(TINY_VIEWS, views=10, size=128, samples=1, test_fraction=0.2),
+            families=FAMILIES[:1],
+            fit_steps=10,
+            divisors=(1,),
         ),
-        "small": LrfScale(
-            views=RenderConfig(),
-            size=256,
-            families=FAMILIES,
-            training_objects=8,
-            preset="small",
-            fit_steps=None,
-            divisors=(4, 2, 1),
-            encoder=encoder.SMALL,
-            decoder=DecoderTrainingConfig(),
-        ),
+        "small": LrfScale(training_objects=8, encoder=encoder.SMALL),
         "paper": LrfScale(
-            views=RenderConfig(views=200, size=512),
-            size=512,
-            families=FAMILIES,
             training_objects=11,
-            preset="paper",
-            fit_steps=None,
-            divisors=(4, 2, 1),
             encoder=encoder.PAPER,
             decoder=decoder.PAPER,
+            views=RenderConfig(views=200, size=512),
+            size=512,
+            preset="paper",
         ),
     }
 )

@@ -1,33 +1,26 @@
-"""Scenes of studies: objects of families that nothing was trained on, meshes and captures, and scenes to train on."""
+"""Scenes of studies: objects of families that nothing was trained on, meshes and captures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from latentfields.bench.study import Work
-from latentfields.errors import ArgumentError, InputError
-from latentfields.latent_nerf.fit import SMALLEST_SIDE
-from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.errors import ArgumentError
+from latentfields.latent_nerf.fit import require_large_enough
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.mesh_files import load_mesh
 from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.procedural import FAMILIES, TRAIN_FAMILIES, generate_object
-from latentfields.scenes.procedural.painting import POTTERY, painted
+from latentfields.scenes.procedural import FAMILIES, generate_object
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 
 MESHES = "meshes"
 """Name of the family that meshes from files form."""
-
-GENERATED_PICTURES, GENERATED_OBJECTS = 24, 4
-"""What `generated_data` makes: enough to exercise a training, not to judge it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,8 @@ class StudyScene:
     """Folder of the scene, which need not exist yet."""
     size: int | None = None
     """Longer side of its images, at most."""
+    mesh: Path | None = None
+    """Mesh file that it shows; None for a generated object, or where images are there."""
 
     @property
     def name(self) -> str:
@@ -59,40 +54,28 @@ class StudyScene:
 
 def rendered_scenes(
     folder: Path, *, families: Sequence[str], meshes: Sequence[Path] = (), seeds: Sequence[int]
-) -> dict[StudyScene, Path | None]:
-    """Return a scene per seed and family, with the mesh file that it shows; None for a generated object.
-
-    `meshes` are one more family: seed number i takes mesh number i, cyclically.
-    """
-    found: dict[StudyScene, Path | None] = {}
+) -> list[StudyScene]:
+    """Return a scene per seed and family. `meshes` are one more: seed number i takes mesh number i, cyclically."""
+    found = []
     for number, seed in enumerate(seeds):
-        named: list[tuple[str, Path | None]] = [(family, None) for family in families]
+        found += [StudyScene(family, seed, folder / f"{family}-{seed:04d}") for family in families]
         if meshes:
-            named.append((MESHES, meshes[number % len(meshes)]))
-        for family, mesh in named:
-            found[StudyScene(family, seed, folder / f"{family}-{seed:04d}")] = mesh
+            mesh = meshes[number % len(meshes)]
+            found.append(StudyScene(MESHES, seed, folder / f"{MESHES}-{seed:04d}", mesh=mesh))
     return found
 
 
-def rendering(scenes: Mapping[StudyScene, Path | None], options: RenderConfig) -> dict[str, Work]:
+def rendering(scenes: Sequence[StudyScene], options: RenderConfig) -> dict[str, Work]:
     """Return the cells that render these scenes."""
-    return {f"render-{scene.name}": partial(render, scene, mesh, options) for scene, mesh in scenes.items()}
+    return {f"render-{scene.name}": partial(render, scene, options) for scene in scenes}
 
 
-def training_scenes(folder: Path, *, objects: int, options: RenderConfig) -> dict[str, Work]:
-    """Return the cells that render one object of each of the first `objects` training families into `folder`."""
-    return {
-        f"training-scene-{family}": partial(render, StudyScene(family, 0, folder / family), None, options)
-        for family in TRAIN_FAMILIES[:objects]
-    }
-
-
-def render(scene: StudyScene, mesh: Path | None, options: RenderConfig) -> dict[str, Any]:
+def render(scene: StudyScene, options: RenderConfig) -> dict[str, Any]:
     """Render the scene, unless that was done. Raises InputError for a mesh that cannot be rendered."""
     if not scene.folder.exists():
-        shown = generate_object(scene.kind, scene.seed) if mesh is None else load_mesh(mesh)
+        shown = load_mesh(scene.mesh) if scene.mesh else generate_object(scene.kind, scene.seed)
         render_object_scene(shown, scene.folder, options=options, seed=scene.seed)
-    return {"scene": str(scene.folder), "mesh": scene.kind if mesh is None else mesh.stem}
+    return {"scene": str(scene.folder), "mesh": scene.mesh.stem if scene.mesh else scene.kind}
 
 
 def require_objects(families: Sequence[str], meshes: Sequence[Path]) -> None:
@@ -109,46 +92,20 @@ def captured_scenes(
 ) -> list[StudyScene]:
     """Return one scene for every seed and scene folder in or directly below `roots`.
 
-    Raises InputError when a scene cannot be used, when two have one name, and when one is in `training`, too.
+    Raises InputError when a scene cannot be used, when two have one name, and when one is in or below `training`.
     """
     folders: dict[str, Path] = {}
-    for folder in (folder for root in roots for folder in scene_folders_below(root)):
+    trained_on = {folder.resolve() for folder in scene_folders(training)}
+    for folder in scene_folders(roots):
         name = folder.resolve().name
         if name in folders:
             raise ArgumentError("scenes", f"{folder} has the same name as {folders[name]}")
-        if folder.resolve() in {path.resolve() for path in training}:
+        if folder.resolve() in trained_on:
             raise ArgumentError(
                 "scenes", f"{folder} is among `training_scenes`; expected scenes held out of both stages"
             )
-        _require_usable(folder, size=size, factor=factor)
+        scene = load_scene(folder, max_size=size)
+        scene.indices("train"), scene.indices("test")
+        require_large_enough(scene, factor=factor)
         folders[name] = folder
     return [StudyScene(name, seed, folder, size) for name, folder in folders.items() for seed in seeds]
-
-
-def _require_usable(folder: Path, *, size: int, factor: int) -> None:
-    """Raise InputError when the scene cannot be fitted at its latents' resolution."""
-    scene = load_scene(folder, max_size=size)
-    scene.indices("train"), scene.indices("test")
-    height, width = scene.size
-    lowest = SMALLEST_SIDE * factor
-    if min(height, width) < lowest:
-        raise InputError(
-            folder, f"images of {width}x{height}; expected {lowest} or more, {SMALLEST_SIDE} latents"
-        )
-
-
-def generated_data(folder: Path, options: RenderConfig) -> dict[str, Work]:
-    """Return the cells that make `scenes` and `photos` to train on in `folder`, for who has none at hand."""
-    scenes = training_scenes(folder / "scenes", objects=GENERATED_OBJECTS, options=options)
-    return scenes | {"training-pictures": partial(paint_pictures, folder / "photos")}
-
-
-def paint_pictures(folder: Path) -> dict[str, Any]:
-    """Paint patterns in place of photographs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(GENERATED_PICTURES):
-        random = np.random.default_rng([7, number])
-        texture = painted(random, POTTERY, random.uniform(size=(5, 3)), aspect=1.0).texture
-        assert texture is not None
-        Image.fromarray(np.ascontiguousarray(texture[..., :3])).save(folder / f"{number:03d}.png")
-    return {}

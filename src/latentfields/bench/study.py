@@ -1,6 +1,6 @@
 """A study repeats tables of a paper: what it takes, computes and shows. Free of heavy imports, for the command line.
 
-Every study runs in the same way (`Study.run`): its configuration and the inputs it names are checked, its folder is
+Every study runs in the same way (`Study.run`): its options and the inputs that they name are checked, its folder is
 claimed, cells are computed that the folder does not have yet, their results become rows, and rows tables and pages.
 """
 
@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import Claim, Measured, Pivot, claims_table
-from latentfields.config.checks import require_at_least
-from latentfields.files import read_json, write_json
+from latentfields.bench.rows import Claim, Measured, Pivot, Row, claims_table, tables_of
+from latentfields.config.checks import Checked, require_at_least
+from latentfields.files import write_json
 from latentfields.training.lock import locked
-from latentfields.training.runs import CONFIG_FILE, claim_run, require_claimable
+from latentfields.training.runs import claim_run, require_claimable
 
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart
     from latentfields.pages.report import Headline, PictureGroup, Table
 
-C = TypeVar("C")
 Labels = Mapping[str, Any]
 """What a cell measured: its field, space, seed and so on, for results.json."""
 Work = Callable[[], dict[str, Any]]
 """What a cell computes, as JSON: a `partial` of a module's function, so that other processes can import it."""
+Cells = dict[str, tuple[Labels, Work]]
+"""Cells by name."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Workplace:
         named = [Cell(name, _call, work) for name, work in cells.items()]
         return run_cells(named, self.out, processes=self.processes, label=label)
 
+    def run_group(self, group: str, cells: Mapping[str, Work]) -> dict[str, dict[str, Any]]:
+        """Return the results of cells by name, each kept as GROUP-NAME."""
+        done = self.run({f"{group}-{name}": work for name, work in cells.items()}, label=group)
+        return {name: done[f"{group}-{name}"] for name in cells}
+
     def measure(self, cells: Mapping[str, tuple[Labels, Work]], *, label: str) -> list[dict[str, Any]]:
         """Return the labels of each cell together with its result."""
         done = self.run({name: work for name, (_, work) in cells.items()}, label=label)
@@ -54,13 +60,6 @@ class Workplace:
 
 def _call(work: Work) -> dict[str, Any]:
     return work()
-
-
-def missing_measures() -> list[str]:
-    """Return a sentence on every measure of images that cannot be had on this machine."""
-    from latentfields.measures.standard import image_measures
-
-    return image_measures()[1]
 
 
 @dataclass(frozen=True)
@@ -78,43 +77,69 @@ class Findings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(Generic[C]):
-    """A study: its configuration, cells, rows, tables and claims."""
+class Study(Checked):
+    """A study: its fields are the options of its command, its documentation is that of the command.
 
-    name: str
-    """Of its command."""
-    config: type[C]
-    """What it takes: the options of its command. The class's documentation is the command's."""
-    title: str
+    What it shows are class attributes, what it computes are methods; studies inherit what they share.
+    """
+
+    kind: ClassVar[str]
+    """Of its folders: "bench" and the name of its command."""
+    title: ClassVar[str]
     """Of its pages."""
-    about: str
+    about: ClassVar[str]
     """What it measures, in a sentence for the pages."""
-    read_inputs: Callable[[C, Path], None]
-    """Raise InputError for settings that are out of range and inputs that cannot be used."""
-    measure: Callable[[C, Workplace], Any]
-    """Compute the cells and return the results, as JSON."""
-    rows: Callable[[Any], Measured]
-    """The rows of such results."""
-    tables: tuple[Pivot | Callable[[C, Measured], Table | None], ...]
-    """Made of the rows; None leaves out a table that there is nothing for."""
-    claims: Callable[[Measured], list[Claim]] | None = None
-    """What the paper claims, judged by the rows."""
-    headlines: Callable[[Measured, Sequence[Claim]], list[Headline]] = lambda measured, claims: []
-    charts: Callable[[C, Measured], list[Chart]] = lambda config, measured: []
-    pictures: Callable[[Measured, Path], list[PictureGroup]] = lambda measured, folder: []
-    """Pictures for the page, from files in the study's folder."""
-    settings: Callable[[C, Path], Mapping[Path, Any]] = lambda config, out: {out: config}
-    """What determines the results, by the folder that is claimed with it (`claim_run`)."""
-    upgrade: Callable[[dict[str, Any]], dict[str, Any]] = lambda stored: stored
-    """Today's form of settings that an earlier version wrote."""
-    notes: Callable[[], Sequence[str]] = lambda: ()
-    """Sentences on what cannot be measured on this machine."""
-    results_file: str = "results.json"
-    page: str = "report"
+    tables: ClassVar[tuple[Pivot, ...]] = ()
+    """Made of the rows."""
+    of_images: ClassVar[bool] = True
+    """Tables show measures of images: pages say which of them cannot be had on this machine."""
+    results_file: ClassVar[str] = "results.json"
+    page: ClassVar[str] = "report"
     """Name of the HTML page. Studies that can share a folder have pages of their own names."""
 
+    def read_inputs(self, out: Path) -> None:
+        """Raise InputError for inputs that cannot be used; numbers are in their ranges."""
+
+    def settings(self, out: Path) -> Mapping[Path, Any]:
+        """Return what determines the results, by the folder that is claimed with it (`claim_run`)."""
+        return {out: self}
+
+    def measure(self, place: Workplace) -> Any:
+        """Compute the cells and return the results, as JSON."""
+        raise NotImplementedError
+
+    def rows(self, results: Any) -> Measured:
+        """Return the rows of such results, by kind; those of a plain list of JSON objects are of one kind."""
+        return {"fits": [Row.of(record) for record in results]}
+
+    def claims(self, measured: Measured) -> list[Claim] | None:
+        """Return what the paper claims, judged by the rows; None for a study of no claims."""
+        return None
+
+    def more_tables(self, measured: Measured) -> Sequence[Table]:
+        """Return tables that depend on the options, to be shown after `tables`."""
+        return ()
+
+    def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
+        """Return the numbers that the page begins with."""
+        return []
+
+    def charts(self, measured: Measured) -> list[Chart]:
+        """Return the charts of the page."""
+        return []
+
+    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
+        """Return the pictures of the page, from files in the study's folder."""
+        return []
+
+    def all_tables(self, measured: Measured) -> list[Table]:
+        """Return the claims, if the study has any, and all tables of what was measured."""
+        claims = self.claims(measured)
+        judged = [] if claims is None else [claims_table(claims)]
+        return [*judged, *tables_of(self.tables, measured), *self.more_tables(measured)]
+
     def run(
-        self, config: C, *, out: str | Path, processes: int = 1, device: str = "auto", command: str = ""
+        self, *, out: str | Path, processes: int = 1, device: str = "auto", command: str = ""
     ) -> Findings:
         """Compute what the folder `out` lacks; write results, page and document there, and return them.
 
@@ -128,63 +153,46 @@ class Study(Generic[C]):
         require_at_least("processes", processes, 1)
         choose_device(device)
         # Input is read before the folder is claimed: bad input leaves nothing behind.
-        self.read_inputs(config, folder)
-        self._require_own(config, folder)
+        self.check()
+        self.read_inputs(folder)
+        settings = self.settings(folder)
+        for claimed, config in settings.items():
+            require_claimable(claimed, config)
         with locked(folder):
-            return self._run_in(config, folder, processes=processes, device=device, command=command)
+            for claimed, config in settings.items():
+                claim_run(claimed, config)
+            results = self.measure(Workplace(folder, processes, device))
+            return self._write(results, folder, device=device, command=command)
 
-    def _run_in(self, config: C, folder: Path, *, processes: int, device: str, command: str) -> Findings:
-        """As `run`, in a folder that no other process works in."""
-        from latentfields.bench.page import write_pages
-        from latentfields.pages.report import Report
+    def _write(self, results: Any, folder: Path, *, device: str, command: str) -> Findings:
+        """Write results, page and document of what was measured."""
+        from latentfields.measures.standard import image_measures
+        from latentfields.pages.markdown import machine, write_markdown
+        from latentfields.pages.report import Report, write_report
 
-        for claimed, settings in self.settings(config, folder).items():
-            claim_run(claimed, settings)
-        results = self.measure(config, Workplace(folder, processes, device))
         measured = self.rows(results)
-        claims = [] if self.claims is None else self.claims(measured)
+        claims = self.claims(measured)
         notes = list(results.get("notes", ())) if isinstance(results, dict) else []
-        notes += self.notes()
-        if self.claims is not None:
+        if self.of_images:
+            notes += image_measures()[1]
+        notes = list(dict.fromkeys(notes))
+        if claims is not None:
             results["claims"] = [asdict(claim) for claim in claims]
         write_json(folder / self.results_file, results)
-        findings = Findings(
-            results=results,
-            claims=tuple(claims),
-            tables=tuple(self.all_tables(config, measured, claims)),
-            notes=tuple(notes),
-            page=folder / f"{self.page}.html",
-        )
+        tables = tuple(self.all_tables(measured))
         report = Report(
             title=self.title,
             subtitle=self.about,
-            command=command or f"latentfields.run_study({config!r}, out={str(folder)!r})",
-            headlines=tuple(self.headlines(measured, claims)),
-            charts=tuple(self.charts(config, measured)),
+            command=command or f"latentfields.run_study({self!r}, out={str(folder)!r})",
+            headlines=tuple(self.headlines(measured, claims or [])),
+            charts=tuple(self.charts(measured)),
             groups=tuple(self.pictures(measured, folder)),
-            tables=findings.tables,
-            notes=findings.notes,
+            tables=tables,
+            notes=tuple(notes),
         )
-        write_pages(report, findings.page, device=device)
-        return findings
-
-    def _require_own(self, config: C, folder: Path) -> None:
-        """Raise InputError when a folder that would be claimed holds something else."""
-        for claimed, settings in self.settings(config, folder).items():
-            self._bring_up_to_date(claimed / CONFIG_FILE)
-            require_claimable(claimed, settings)
-
-    def all_tables(self, config: C, measured: Measured, claims: Sequence[Claim]) -> list[Table]:
-        """Return the claims, if the study has any, and all tables of what was measured."""
-        found = [] if self.claims is None else [claims_table(claims)]
-        for entry in self.tables:
-            table = entry.table(measured) if isinstance(entry, Pivot) else entry(config, measured)
-            if table is not None:
-                found.append(table)
-        return found
-
-    def _bring_up_to_date(self, file: Path) -> None:
-        """Rewrite settings of an earlier version whose form has changed."""
-        stored = read_json(file) if file.is_file() else None
-        if isinstance(stored, dict) and (today := self.upgrade(stored)) != stored:
-            write_json(file, today)
+        page = folder / f"{self.page}.html"
+        write_report(page, report)
+        # Studies that share a folder have documents of their own names, too.
+        document = folder / ("page.md" if self.page == "report" else f"{self.page}.md")
+        write_markdown(document, report, machine=machine(device))
+        return Findings(results, tuple(claims or ()), tables, tuple(notes), page)

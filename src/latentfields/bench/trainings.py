@@ -1,21 +1,46 @@
-"""Cells that train autoencoders which were not given, each as its own command does."""
+"""Cells that train autoencoders which were not given, each as its own command does, and what they are trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.bench.objects import TrainingStudy
+from latentfields.bench.scales import TINY_VIEWS
+from latentfields.bench.scenes import StudyScene, render
+from latentfields.bench.study import Work, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.lrf.correspondences.make import correspond
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
+from latentfields.scenes.objects.config import RenderConfig
+from latentfields.scenes.procedural import TRAIN_FAMILIES
+from latentfields.scenes.procedural.painting import POTTERY, painted
 from latentfields.training.loop import LoopConfig
 
 LOOP = LoopConfig(checkpoint_seconds=120.0)
+
+GENERATED_PICTURES, GENERATED_OBJECTS = 24, 4
+"""What `training_data` makes: enough to exercise a training, not to judge it."""
+
+
+def train_missing(
+    place: Workplace, folder: Path, trainings: Mapping[str, Callable[..., object]], *, label: str
+) -> dict[str, str]:
+    """Return the folders of autoencoders by name, of cells train-NAME: each of `trainings` is called with `out`."""
+    cells = {
+        f"train-{name}": partial(train, partial(training, out=folder / name), out=folder / name)
+        for name, training in trainings.items()
+    }
+    done = place.run(cells, label=label)
+    return {name: done[f"train-{name}"]["autoencoder"] for name in trainings}
 
 
 def train(training: Callable[[], object], *, out: Path) -> dict[str, Any]:
@@ -48,14 +73,42 @@ def train_encoder(
     return {"autoencoder": str(folder / "autoencoder")}
 
 
+def training_data(
+    study: TrainingStudy, place: Workplace, folder: Path
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return scenes and photographs to train on, made in `folder` where none are given."""
+    if not study.generates:
+        return study.training_scenes, study.training_photos
+    scenes, photos = folder / "scenes", folder / "photos"
+    painting = {"training-pictures": partial(paint_pictures, photos)}
+    rendering = training_scenes(scenes, objects=GENERATED_OBJECTS, options=TINY_VIEWS)
+    place.run(rendering | painting, label="training data")
+    return (scenes,), (photos,)
+
+
+def training_scenes(folder: Path, *, objects: int, options: RenderConfig) -> dict[str, Work]:
+    """Return the cells that render one object of each of the first `objects` training families into `folder`."""
+    return {
+        f"training-scene-{family}": partial(render, StudyScene(family, 0, folder / family), options)
+        for family in TRAIN_FAMILIES[:objects]
+    }
+
+
+def paint_pictures(folder: Path) -> dict[str, Any]:
+    """Paint patterns in place of photographs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(GENERATED_PICTURES):
+        random = np.random.default_rng([7, number])
+        texture = painted(random, POTTERY, random.uniform(size=(5, 3)), aspect=1.0).texture
+        assert texture is not None
+        Image.fromarray(np.ascontiguousarray(texture[..., :3])).save(folder / f"{number:03d}.png")
+    return {}
+
+
 def require_same_encoder(argument: str, name: str, other: str) -> None:
     """Raise ArgumentError, naming the argument, unless the autoencoders `name` and `other` have equal encoders."""
     ours, theirs = (load_autoencoder(item).codec.encoder_module().state_dict() for item in (name, other))
-    if ours.keys() != theirs.keys() or not all(_equal(ours[key], theirs[key]) for key in ours):
+    if ours.keys() != theirs.keys() or not all(torch.equal(ours[key], theirs[key]) for key in ours):
         raise ArgumentError(
             argument, f"'{name}' has another encoder than '{other}'; expected the same, decoder aligned"
         )
-
-
-def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.shape == b.shape and torch.equal(a, b)

@@ -1,25 +1,25 @@
-"""`latentfields bench`: a command for every study, made from the configuration that the study takes."""
+"""`latentfields bench`: a command for every study, made from its options."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import json as json_format
 import operator
 import sys
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
 from latentfields.bench.studies import ALIASES, STUDIES, Alias
 from latentfields.bench.study import Study
 from latentfields.cli.command_line import command_line
+from latentfields.cli.reporting import print_result
 
-_MARKERS: Mapping[str, Mapping[str, Any]] = {
+_MARKS: Mapping[str, Mapping[str, Any]] = {
     "reconstruction": {"autoencoders": tyro.conf.Positional},
     # Its name when only one could be given.
     "igae": {"fields": tyro.conf.arg(aliases=("--field",))},
@@ -31,12 +31,10 @@ _MARKERS: Mapping[str, Mapping[str, Any]] = {
 class StudyCommand:
     """Options that every study has."""
 
-    study: ClassVar[Study[Any]]
+    study: ClassVar[type[Study]]
+    name: ClassVar[str]
     now: ClassVar[str] = ""
     """Today's name, where this is a former one."""
-
-    if TYPE_CHECKING:
-        config: Any
 
     out: Path
     """Folder of the study: results, a page with pictures, a Markdown page, and every finished cell. Studies of the same
@@ -49,64 +47,48 @@ class StudyCommand:
     """Print the results as JSON instead of tables."""
 
     @property
-    def settings(self) -> Any:
-        """The study's configuration, without the marks that the command line has put on its class."""
-        names = [entry.name for entry in dataclasses.fields(self.study.config)]
-        return self.study.config(**{name: getattr(self.config, name) for name in names})
+    def settings(self) -> Study:
+        """The study, with its options alone."""
+        names = (entry.name for entry in dataclasses.fields(self.study))
+        return self.study(**{name: getattr(self, name) for name in names})
 
     def run(self) -> None:
         """Run what is missing, and print the tables and where their page is."""
-        from latentfields.bench.page import markdown
+        from latentfields.pages.markdown import markdown
 
-        findings = self.study.run(
-            self.settings,
-            out=self.out,
-            processes=self.processes,
-            device=self.device,
-            command=command_line(),
+        findings = self.settings.run(
+            out=self.out, processes=self.processes, device=self.device, command=command_line()
         )
-        if self.json:
-            print(json_format.dumps(findings.results))
-        else:
-            print("\n\n".join(map(markdown, findings.tables)))
-            print(f"\nReport: {findings.page.resolve()}")
+        tables = "\n\n".join(map(markdown, findings.tables))
+        print_result(findings.results, [tables, f"\nReport: {findings.page.resolve()}"], json=self.json)
         if self.now:
-            message = (
-                f"`bench {self.study.name}` is now `bench {self.now}`; the next release knows only that name"
-            )
-            print(message, file=sys.stderr)
+            today = f"`bench {self.name}` is now `bench {self.now}`; the next release knows only that name"
+            print(today, file=sys.stderr)
 
 
-def _command(study: Study[Any], alias: Alias | None = None) -> Any:
-    """The subcommand of a study; under a former name, with the defaults that it had."""
-    about = study.config.__doc__ if alias is None else f"Former name of `bench {alias.now}`: {alias.about}."
-    options = _marked(study.config, _MARKERS.get(study.name, {}))
-    start = options(**alias.defaults) if alias is not None else MISSING
-    made = make_dataclass(
-        f"{study.config.__name__}Command",
-        [("config", Annotated[options, tyro.conf.arg(name="")], field(default=start))],
-        bases=(StudyCommand,),
-        namespace={"study": study, "now": alias.now if alias is not None else "", "__doc__": about},
-        frozen=True,
-        kw_only=True,
-    )
-    return Annotated[made, tyro.conf.subcommand(study.name)]
-
-
-def _marked(config: type[Any], markers: Mapping[str, Any]) -> type[Any]:
-    """The configuration with markers for tyro at some of its fields."""
-    hints = typing.get_type_hints(config)
-    defaults = {entry.name: entry.default for entry in dataclasses.fields(config)}
-    fields = [
-        (name, Annotated[hints[name], marker], field(default=defaults[name]))
-        for name, marker in markers.items()
+def _command(name: str, study: type[Study], alias: Alias | None = None) -> Any:
+    """The subcommand of a study: its options, and those of all studies; under a former name, with former defaults."""
+    about = study.__doc__ if alias is None else f"Former name of `bench {alias.now}`: {alias.about}."
+    hints, marks = typing.get_type_hints(study), _MARKS.get(name, {})
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(study)}
+    former = {} if alias is None else dict(alias.defaults)
+    changed = [
+        (option, Annotated[hints[option], marks.get(option)], field(default=(defaults | former)[option]))
+        for option in {**marks, **former}
     ]
-    return make_dataclass(config.__name__, fields, bases=(config,), frozen=True, kw_only=True)
+    namespace = {"study": study, "name": name, "now": "" if alias is None else alias.now, "__doc__": about}
+    bases = (StudyCommand, study)
+    title = f"{study.__name__}Command"
+    made = make_dataclass(title, changed, bases=bases, namespace=namespace, frozen=True, kw_only=True)
+    return Annotated[made, tyro.conf.subcommand(name)]
 
 
 COMMANDS: Any = functools.reduce(
     operator.or_,
-    [*map(_command, STUDIES), *(_command(alias.study, alias) for alias in ALIASES)],
+    [
+        *(_command(name, study) for name, study in STUDIES.items()),
+        *(_command(name, alias.study, alias) for name, alias in ALIASES.items()),
+    ],
 )
 """All subcommands, as tyro takes them."""
 

@@ -23,7 +23,7 @@ from latentfields.igae.image_cache import (
     square_scene,
 )
 from latentfields.igae.scene_training import WHITE
-from latentfields.scenes.load import scene_folders_below
+from latentfields.scenes.load import scene_folders
 from latentfields.training.distributed import Processes
 
 STATISTICS_IMAGES = 256
@@ -46,7 +46,7 @@ def require_data(config: IgaeConfig, scenes: Sequence[Path], photos: Sequence[Pa
             path for path in photo_paths(tuple(photos)) if min(read_photo(path).shape[:2]) >= config.size
         )
         require_two_photos(len([*itertools.islice(large, 2)]), photos, size=config.size)
-    for folder in [folder for root in scenes for folder in scene_folders_below(root)]:
+    for folder in scene_folders(scenes):
         scene = square_scene(folder, size=config.size, background=WHITE)
         scene.indices("train"), scene.indices("test")
         if config.joint.held_out_views and config.has_3d:

@@ -25,7 +25,7 @@ from latentfields.autoencoders.image_data import TrainingImages, centre_square, 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.files import read_json, replacing, write_json
-from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.scenes.visual_hull import visual_hull_cells
@@ -94,7 +94,7 @@ def cache_scenes(
     Those of the validation split are among them only `with_validation`. Raises InputError when there is no scene, or
     one has views that are not square.
     """
-    folders = [folder for root in roots for folder in scene_folders_below(root)]
+    folders = scene_folders(roots)
     options: dict[str, object] = {"size": size, "background": background, "grid": grid_resolution}
     if with_validation:
         options["validation"] = True

@@ -212,8 +212,15 @@ def _prepared(
             )
             autoencoder.set_statistics(autoencoder.measure_statistics(images, scale=scale))
             autoencoder = autoencoder.cpu()
-    if min(scene.size) < SMALLEST_SIDE:
-        raise InputError(
-            scene.source, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
-        )
+    require_large_enough(scene)
     return scene, autoencoder
+
+
+def require_large_enough(scene: Scene, *, factor: int = 1) -> None:
+    """Raise InputError for a scene that is too small to fit; also where latents of `factor` pixels are compared."""
+    height, width = scene.size
+    if min(height, width) < SMALLEST_SIDE * factor:
+        expected = f"{SMALLEST_SIDE * factor} or more"
+        if factor > 1:
+            expected += f", {SMALLEST_SIDE} latents"
+        raise InputError(scene.source, f"images of {width}x{height}; expected {expected}")

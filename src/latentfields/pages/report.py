@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
@@ -62,6 +63,14 @@ class Picture:
     label: str
     pixels: Pixels
     """(H, W, 3) uint8. Up to 96 pixels on a side are shown as squares: latents need no enlarging."""
+
+    @classmethod
+    def read(cls, label: str, path: Path) -> Picture | None:
+        """The picture of a PNG file; None where somebody has tidied it away."""
+        if not path.is_file():
+            return None
+        with Image.open(path) as image:
+            return cls(label, np.asarray(image.convert("RGB")))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
@@ -126,6 +126,11 @@ def scene_folders_below(root: Path) -> list[Path]:
             root, f"no scenes here; expected a scene folder or a folder of them, with {_looks_for(READERS)}"
         )
     return found
+
+
+def scene_folders(roots: Iterable[Path]) -> list[Path]:
+    """`scene_folders_below` each of the folders, one after the other."""
+    return [folder for root in roots for folder in scene_folders_below(root)]
 
 
 def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader] = READERS) -> Reader:

@@ -20,15 +20,15 @@ from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.checks import require_at_least
-from latentfields.errors import ArgumentError, InputError
+from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.fit import SMALLEST_SIDE
+from latentfields.latent_nerf.fit import require_large_enough
 from latentfields.lrf.decoder.config import DecoderRunConfig, DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.decoder.pairs import Pairs, fit_latent_field, novel_views, score_pairs, write_pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.process import choose_device
-from latentfields.scenes.load import load_scene, scene_folders_below
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.jobs import Job, run_jobs
@@ -106,16 +106,13 @@ def _prepared(run: DecoderRunConfig, autoencoder: Autoencoder, *, first: bool) -
 
     At the `first` start photographs are read, too. Raises InputError for scenes and photographs of no use.
     """
-    folders = [folder for root in run.scenes for folder in scene_folders_below(root)]
+    folders = scene_folders(run.scenes)
     latents = []
     for folder in folders:
         scene = _scene(folder, autoencoder, run)
         novel_views(scene)
         training = scene.indices("train")
-        if min(scene.size) < SMALLEST_SIDE:
-            raise InputError(
-                folder, f"images of {scene.size[1]}x{scene.size[0]}; expected {SMALLEST_SIDE} or more"
-            )
+        require_large_enough(scene)
         if not autoencoder.has_statistics:
             views = scene.images(evenly_spread(training, STATISTICS_VIEWS))
             latents.append(autoencoder.encode_batches(views))

@@ -1,30 +1,24 @@
-"""The pages of a study: `report.html` with pictures and charts, and `page.md`, a document for docs/results/."""
+"""A report as a Markdown document, such as those of `docs/results/`, and the machine that it names."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 import latentfields
-from latentfields.bench.rows import Row
 from latentfields.files import replacing
-from latentfields.pages.report import Picture, PictureGroup, PictureRow, Report, Table, write_report
+from latentfields.pages.report import Report, Table
 from latentfields.process import choose_device
 
 
-def write_pages(report: Report, page: Path, *, device: str) -> None:
-    """Write the HTML page, and beside it the Markdown page: `page.md` for `report.html`, otherwise of the same name."""
-    write_report(page, report)
-    document = page.with_name("page.md") if page.stem == "report" else page.with_suffix(".md")
-    with replacing(document) as temporary:
-        temporary.write_text(markdown_page(report, machine=machine(device)), encoding="utf-8")
+def write_markdown(path: Path, report: Report, *, machine: str) -> None:
+    """Write the document to `path`, replaced in one step."""
+    with replacing(path) as temporary:
+        temporary.write_text(markdown_page(report, machine=machine), encoding="utf-8")
 
 
 def markdown_page(report: Report, *, machine: str) -> str:
@@ -75,30 +69,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
-
-
-def first_views(
-    rows: Sequence[Row], folder: Path, *, groups: Sequence[str], methods: Sequence[str]
-) -> list[PictureGroup]:
-    """Return truth and rendering of the first test view of fits, whose label `picture` is a file in `folder`.
-
-    `groups` are the labels that pictures of a group share, `methods` those that tell them apart, where they have them.
-    """
-    found: dict[str, list[PictureRow]] = {}
-    for row in rows:
-        if (pair := read_picture("", folder / row.labels["picture"])) is not None:
-            truth, decoded = np.split(pair.pixels, 2, axis=1)
-            pictures = Picture("truth", truth), Picture("decoded", decoded)
-            title, method = (
-                ", ".join(filter(None, map(row.labels.get, names))) for names in (groups, methods)
-            )
-            found.setdefault(title, []).append(PictureRow(method, pictures))
-    return [PictureGroup(title, tuple(shown)) for title, shown in found.items()]
-
-
-def read_picture(label: str, path: Path) -> Picture | None:
-    """Return a PNG file as a picture; None where somebody has tidied it away."""
-    if not path.is_file():
-        return None
-    with Image.open(path) as image:
-        return Picture(label, np.asarray(image.convert("RGB")))

@@ -1,16 +1,13 @@
-"""The pages of a study."""
+"""Reports as documents."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 import latentfields
-from latentfields.bench import page
-from latentfields.bench.page import first_views, machine, markdown, markdown_page
-from latentfields.bench.rows import Row
-from latentfields.pages.pictures import save_png
+from latentfields.pages import markdown as page
+from latentfields.pages.markdown import machine, markdown, markdown_page
 from latentfields.pages.report import Report, Table
 
 TABLE = Table("Quality", ("NeRF", "PSNR, dB"), (("kplanes", "26.31 ± 0.42"),), note="On three objects.")
@@ -45,16 +42,3 @@ def test_the_machine_is_named_with_versions(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_installed_package_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latentfields, "__file__", str(tmp_path / "latentfields" / "__init__.py"))
     assert page._commit() is None
-
-
-def test_truth_and_rendering_are_shown_side_by_side_where_there_are_pictures(tmp_path: Path) -> None:
-    pair = np.zeros((4, 8, 3), np.uint8)
-    pair[:, 4:] = 255
-    save_png(tmp_path / "a.png", pair)
-    rows = [Row({"family": "vases", "space": name, "picture": f"{name}.png"}, {}) for name in ("a", "b")]
-    (group,) = first_views(rows, tmp_path, groups=("family",), methods=("field", "space"))
-    ((label, (truth, decoded)),) = [(row.label, row.pictures) for row in group.rows]
-    assert (group.title, label) == ("vases", "a")
-    assert truth is not None
-    assert decoded is not None
-    assert (truth.pixels.max(), decoded.pixels.min()) == (0, 255)

@@ -1,18 +1,38 @@
-"""The memory that a part of a program needs at its peak."""
+"""What a part of a program costs: its time, and the memory that it needs at its peak."""
 
 from __future__ import annotations
 
 import ctypes
 import platform
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from latentfields.devices import wait_for
+
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _MIB = 2**20
+
+
+@torch.no_grad()
+def milliseconds(calls: Sequence[Callable[[], object]], device: torch.device) -> list[float]:
+    """Return the time of each call, until its results are on `device`.
+
+    The first is called once before that, as first calls allocate and compile.
+    """
+    calls[0]()
+    times = []
+    for call in calls:
+        wait_for(device)
+        start = time.perf_counter()
+        call()
+        wait_for(device)
+        times.append(1e3 * (time.perf_counter() - start))
+    return times
 
 
 @dataclass
