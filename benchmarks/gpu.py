@@ -39,6 +39,7 @@ from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_late
 from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
+from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
@@ -214,7 +215,7 @@ def _fit(
     scene = materials.scene
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
-    return LatentNerfTrainer(new_model(scene, autoencoder, config).to(device), scene, config)
+    return new_trainer(new_model(scene, autoencoder, config).to(device), scene, config)
 
 
 def _fit_check(materials: Materials, device: torch.device, field: FieldName, space: Space) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.encoder import config as encoder
+from latentfields.priors import config as priors
 from latentfields.rendering.config import SAMPLINGS
 from latentfields.scenes.objects.config import RenderConfig
 
@@ -38,6 +39,12 @@ TABLES: dict[str, Mapping[Any, object]] = {
     "igae": igae.PRESETS,
     "lrf encoder": encoder.PRESETS,
     "lrf decoder": decoder.PRESETS,
+    "prior": priors.PRESETS,
+    "distillation": {
+        "objects": priors.DistillationConfig(),
+        "editing": priors.EDITING,
+        "text": priors.TEXT,
+    },
     "sampling": {name: kind() for name, kind in SAMPLINGS.items()},
     "lrf latent field": {name: latent_field_config("gaussians", name) for name in get_args(PresetName)},
     "default": {

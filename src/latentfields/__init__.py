@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from latentfields.bench.studies import run_study
     from latentfields.cameras import Cameras
     from latentfields.errors import InputError
+    from latentfields.generation.edit import edit
+    from latentfields.generation.generate import generate
     from latentfields.igae.finetune import finetune_3d
     from latentfields.latent_nerf.config import FitConfig
     from latentfields.latent_nerf.evaluate import evaluate_run
@@ -33,15 +35,23 @@ if TYPE_CHECKING:
     from latentfields.lrf.correspondences.make import correspond
     from latentfields.lrf.decoder.align import align_decoder
     from latentfields.lrf.encoder.finetune import finetune_encoder
+    from latentfields.priors.config import DistillationConfig
+    from latentfields.priors.prior import load_prior
+    from latentfields.priors.train import train_prior
     from latentfields.scenes.load import load_scene
     from latentfields.scenes.scene import Scene
+    from latentfields.structure_from_motion.capture import CaptureSummary, capture
+    from latentfields.structure_from_motion.config import CaptureConfig
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AutoencodersStudyConfig",
     "Cameras",
+    "CaptureConfig",
+    "CaptureSummary",
     "ConvergenceStudyConfig",
+    "DistillationConfig",
     "FieldsStudyConfig",
     "FitConfig",
     "IgaeStudyConfig",
@@ -51,18 +61,23 @@ __all__ = [
     "Run",
     "Scene",
     "align_decoder",
+    "capture",
     "correspond",
+    "edit",
     "evaluate_autoencoder",
     "evaluate_run",
     "finetune_3d",
     "finetune_encoder",
     "fit",
+    "generate",
     "load_autoencoder",
+    "load_prior",
     "load_scene",
     "preset",
     "run_study",
     "score_autoencoder",
     "train_autoencoder",
+    "train_prior",
 ]
 
 __getattr__ = lazy_attributes(
@@ -70,7 +85,10 @@ __getattr__ = lazy_attributes(
     {
         "AutoencodersStudyConfig": "latentfields.bench.autoencoders",
         "Cameras": "latentfields.cameras",
+        "CaptureConfig": "latentfields.structure_from_motion.config",
+        "CaptureSummary": "latentfields.structure_from_motion.capture",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
+        "DistillationConfig": "latentfields.priors.config",
         "FieldsStudyConfig": "latentfields.bench.fields",
         "FitConfig": "latentfields.latent_nerf.config",
         "IgaeStudyConfig": "latentfields.bench.igae",
@@ -80,17 +98,22 @@ __getattr__ = lazy_attributes(
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
         "align_decoder": "latentfields.lrf.decoder.align",
+        "capture": "latentfields.structure_from_motion.capture",
         "correspond": "latentfields.lrf.correspondences.make",
+        "edit": "latentfields.generation.edit",
         "evaluate_autoencoder": "latentfields.autoencoders.evaluate",
         "evaluate_run": "latentfields.latent_nerf.evaluate",
         "finetune_3d": "latentfields.igae.finetune",
         "finetune_encoder": "latentfields.lrf.encoder.finetune",
         "fit": "latentfields.latent_nerf.fit",
+        "generate": "latentfields.generation.generate",
         "load_autoencoder": "latentfields.autoencoders.load",
+        "load_prior": "latentfields.priors.prior",
         "load_scene": "latentfields.scenes.load",
         "preset": "latentfields.latent_nerf.presets",
         "run_study": "latentfields.bench.studies",
         "score_autoencoder": "latentfields.autoencoders.score",
         "train_autoencoder": "latentfields.autoencoders.train",
+        "train_prior": "latentfields.priors.train",
     },
 )

@@ -50,6 +50,22 @@ def read(scalars: Mapping[str, Tensor]) -> dict[str, float]:
     return dict(zip(scalars, values, strict=True))
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """True when the device has instructions for products in bfloat16; emulated ones would be slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    # PyTorch tells only in newer versions; older ones keep to float32.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def uses_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
+    """True when the decoder computes in bfloat16 on `device`; "auto" does where that is faster."""
+    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+
+
 def wait_for(device: torch.device) -> None:
     """Wait until `device` has done all that it was asked for; the CPU has."""
     if device.type != "cpu":
@@ -85,19 +101,3 @@ class Kept(Generic[T]):
 
 def _is(first: Tensor, second: Tensor) -> bool:
     return first is second
-
-
-def uses_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
-    """True when the decoder computes in bfloat16 on `device`; "auto" does where that is faster."""
-    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """True when the device has instructions for products in bfloat16; emulated ones would be slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    # PyTorch tells only in newer versions; older ones keep to float32.
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -28,7 +28,8 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for number in range(3):
         Image.linear_gradient("L").rotate(90 * number).convert("RGB").save(photos / f"{number}.png")
     options = ["--seeds", "1", "--field", "triplane", "--training-photos", str(photos)]
-    return ["bench", "lrf", "--scale", "tiny", *options, "--out"]
+    baselines = ["--baselines", "feature-3dgs", "mip-splatting"]
+    return ["bench", "lrf", "--scale", "tiny", *options, *baselines, "--out"]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,8 @@ def test_every_method_is_measured_with_all_and_with_few_views(finished: Path) ->
         assert fit["bytes"] > 100_000
         assert min(fit["seconds"], fit["rendering_milliseconds"]) > 0
         assert all(8 < scores["psnr"] < 40 for scores in fit["methods"].values())
-    assert methods[None] == ["base", "decoder", "encoder", "both", *IMAGE, "image/1"]
-    assert methods[3] == ["base", "decoder", "encoder", "both", *IMAGE]
+    assert methods[None] == ["base", "decoder", "encoder", "both", *IMAGE, "image/1", "feature-3dgs"]
+    assert methods[3] == ["base", "decoder", "encoder", "both", *IMAGE, "feature-3dgs"]
     reconstruction = results["reconstruction"]
     assert all(25 < reconstruction[role][0]["psnr"] < 40 for role in results["autoencoders"])
     assert len(results["claims"]) == 11
@@ -70,8 +71,9 @@ def test_stages_share_their_encoders(finished: Path) -> None:
 
 def test_the_page_shows_every_method(finished: Path) -> None:
     page = (finished / "report.html").read_text()
-    assert page.count("data:image") == 1 + 7 + 1 + 6
+    assert page.count("data:image") == 1 + 8 + 1 + 7
     assert "both (LRF)" in page
+    assert "colours and latents (Feature-3DGS-like)" in page
     assert not list((finished / "fits").glob("*"))
 
 
@@ -253,6 +255,43 @@ def test_storage_is_compared_with_the_smallest_field_as_good() -> None:
     assert pairs(psnr={"both": 22.3}) == [(1_000_000, 12_000_000)] * 2
     assert pairs(psnr={"both": 21.8}) == [(1_000_000, 5_000_000)] * 2
     assert pairs(psnr={"both": 40.0}) == [(1_000_000, 20_000_000)] * 2
+
+
+def test_table_1s_other_baselines_are_rows_and_enter_no_claim() -> None:
+    """Better than everything, they would turn claims if they counted as images of the latents' resolution."""
+    measured, more = results(), []
+    for seed in SEEDS:
+        filtered = {"Mip-Splatting/8 enlarged": scores(30.0, 0.01, seed)}
+        both = {"feature-3dgs": scores(29.0, 0.01, seed)}
+        for views in (None, 3):
+            more.append(fit(seed, views, filtered, size=10, divisor=8, baseline="mip-splatting"))
+            more.append(fit(seed, views, both, size=10, encoder="base", baseline="feature-3dgs"))
+    rows = LRF.rows({**measured, "fits": [*measured["fits"], *more]})
+    assert LRF.claims(rows) == LRF.claims(LRF.rows(measured))
+    named = {table.title: table for table in LRF.all_tables(rows)}
+    novel = {row[0]: row[1] for row in named["Decoded novel views"].rows}
+    assert novel["colours and latents (Feature-3DGS-like)"].startswith("29.25")
+    assert novel["Mip-Splatting/8 enlarged"].startswith("30.25")
+    costs = [row[0] for row in named["What a scene costs"].rows]
+    assert "image/8, filtered" in costs
+    assert "colours and latents of plain VAE" in costs
+
+
+def test_gaussians_alone_are_filtered() -> None:
+    def baselines(**options: Any) -> dict[str, Any]:
+        study = LrfStudyConfig(**{"baselines": ("feature-3dgs", "mip-splatting"), **options})
+        calls: dict[str, Any] = {"base": "base"}
+        found = study._baselines(dict, study.fit(0), 8, calls)
+        return {name: work() for name, (_, work) in found.items()}
+
+    gaussians = baselines()
+    assert list(gaussians) == ["colors-and-latents", "filtered-8"]
+    assert {work["config"].sampling.kind for work in gaussians.values()} == {"mip-splatting"}
+    both = gaussians["colors-and-latents"]["config"]
+    assert (both.space, both.geometry_from_latents, both.statistics) == ("both", 1.0, "scene")
+    assert gaussians["filtered-8"]["divisor"] == 8
+    assert list(baselines(field="kplanes")) == ["colors-and-latents"]
+    assert list(baselines(baselines=("mip-splatting",))) == ["filtered-8"]
 
 
 def test_tables_have_a_row_for_every_method() -> None:

@@ -16,6 +16,7 @@ from latentfields.latent_nerf.demo import rays_per_side
 
 def demo(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "latentfields", "demo", "--out", str(out), "--views", "10"]
+    command += ["--generated", "None"]
     return subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, text=True, timeout=180, check=False
     )

@@ -17,6 +17,8 @@ from latentfields.config.typed_json import to_json
 from latentfields.igae.config import PRESETS as IGAE_PRESETS
 from latentfields.lrf.decoder.config import PRESETS as DECODER_PRESETS
 from latentfields.lrf.encoder.config import PRESETS as ENCODER_PRESETS
+from latentfields.priors.config import PRESETS as PRIOR_PRESETS
+from latentfields.priors.config import TEXT, DistillationConfig
 
 SCENE = "scene"
 TRAININGS: dict[str, list[str]] = {
@@ -25,6 +27,7 @@ TRAININGS: dict[str, list[str]] = {
     "autoencoder finetune-3d": ["--out", "run", "--scenes", SCENE],
     "lrf finetune-encoder": ["--out", "run", "--correspondences", "set"],
     "lrf align-decoder": [SCENE, "--out", "run"],
+    "prior train": [SCENE, "--out", "run"],
 }
 """Training commands, with the arguments that they need."""
 COMPUTING: dict[str, list[str]] = TRAININGS | {
@@ -34,6 +37,9 @@ COMPUTING: dict[str, list[str]] = TRAININGS | {
     "evaluate": ["run"],
     "render": ["run"],
     "view": ["run"],
+    "prior sample": ["objects", "mugs", "--out", "run"],
+    "generate": ["mugs"],
+    "edit": ["run", "--to", "mugs"],
     **{f"export {kind}": ["run"] for kind in ("mesh", "points", "gaussians", "cameras", "scene")},
 }
 """Commands that compute with a network or a field."""
@@ -98,6 +104,7 @@ def test_presets_and_settings_are_where_options_start(tmp_path: Path) -> None:
         "autoencoder finetune-3d": (IGAE_PRESETS["tiny"], IGAE_PRESETS["small"]),
         "lrf finetune-encoder": (ENCODER_PRESETS["tiny"], ENCODER_PRESETS["small"]),
         "lrf align-decoder": (DECODER_PRESETS["paper"], DECODER_PRESETS["small"]),
+        "prior train": (PRIOR_PRESETS["tiny"], PRIOR_PRESETS["small"]),
         "fit": (preset("tensorf", "paper"), preset()),
     }
     choice = {"fit": ["--field", "tensorf", "--preset", "paper"], "lrf align-decoder": ["--preset", "paper"]}
@@ -166,5 +173,22 @@ def test_errors_show_the_flags_of_the_command(
 
 
 def test_the_groups_know_the_trainings() -> None:
-    known = {*main_module.AUTOENCODER_TRAININGS, *main_module.LRF_TRAININGS, "fit"}
+    groups = (main_module.AUTOENCODER_TRAININGS, main_module.LRF_TRAININGS, main_module.PRIOR_TRAININGS)
+    known = {"fit"}.union(*groups)
     assert known == {command.split()[-1] for command in TRAININGS}
+
+
+def test_a_training_is_that_of_its_group() -> None:
+    """Two groups have one that is called train."""
+    assert parsed("prior", "train", SCENE, "--out", "run").autoencoder == "igae"
+    assert parsed("autoencoder", "train", "--out", "run").start is None
+
+
+def test_a_prompt_changes_where_options_start() -> None:
+    plain, text = parsed("generate", "mugs"), parsed("generate", "--prior", "a/b", "--prompt", "a red mug")
+    assert (plain.steps, plain.distillation) == (400, DistillationConfig())
+    assert (text.steps, text.distillation) == (5000, TEXT)
+    assert (
+        parsed("generate", "--prompt", "a red mug", "--steps", 7, "--guidance", 20).distillation.guidance
+        == 20
+    )

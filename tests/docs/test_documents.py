@@ -31,8 +31,8 @@ FULL_NAME = re.compile(r"`latentfields\.([\w.]+)`")
 
 SETTINGS = {"joint.latent_noise"}
 """Names with dots that are no module's."""
-OPTIONS_OF_OTHERS = {"--workspace_path", "--image_path", "--nproc-per-node"}
-"""Of COLMAP and torchrun."""
+OPTIONS_OF_OTHERS = {"--nproc-per-node"}
+"""Of torchrun."""
 
 
 def text_of(document: str) -> str:

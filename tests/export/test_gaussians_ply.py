@@ -23,8 +23,10 @@ from latentfields.export.gaussians_ply import (
 )
 from latentfields.fields.config import GaussiansConfig
 from latentfields.latent_nerf.config import Space
+from latentfields.latent_nerf.feature_scene import FeatureGaussians
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.run import Run
+from latentfields.rendering.config import MipSplattingConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 
@@ -170,3 +172,32 @@ def test_other_fields_have_no_gaussians_to_export(scene: Scene, tmp_path: Path) 
 def test_the_name_must_end_in_ply(rgb_run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a file that ends in .ply"):
         export_gaussians(rgb_run, out=tmp_path / "cloud.splat")
+
+
+def test_colours_and_latents_are_two_files_of_the_same_gaussians(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    """Colours as those of a run that has them alone, with the filter's scales and opacities; latents beside."""
+    filtered = replace(config("both"), sampling=MipSplattingConfig())
+    run = fit(scene, autoencoder, out=tmp_path / "run", config=filtered)
+    assert isinstance(run.model, FeatureGaussians)
+    export_gaussians(run, out=tmp_path / "cloud.ply")
+    colors = read_gaussians_ply(tmp_path / "cloud.ply")
+    latents = read_gaussians_ply(tmp_path / "cloud-latents.ply")
+    field, values = run.model.colors.field, run.model.values
+    assert colors.features_dc.shape[2] == 3
+    assert torch.equal(colors.features_dc, field.features_dc)
+    assert torch.equal(latents.features_dc, values.features_dc)
+    assert torch.equal(latents.features_rest, values.features_rest)
+    for name in ("means", "scales", "rotations", "opacities"):
+        assert torch.equal(getattr(colors, name), getattr(latents, name))
+    smoothed = run.model.colors.gaussians()
+    scale = 1 / float(torch.tensor(run.frame.world_to_scene)[0, 0])
+    torch.testing.assert_close(colors.scales.exp(), scale * smoothed.scales)
+    torch.testing.assert_close(torch.sigmoid(colors.opacities), smoothed.opacities)
+    assert bool((colors.scales.exp() > scale * field.scales.exp()).all())
+    details = load_tensors(tmp_path / "cloud-latents.safetensors")
+    assert details[1]["factor"] == autoencoder.factor
+    assert "background" in details[0]
+    load_autoencoder(tmp_path / "cloud-latents-decoder")
+    assert not (tmp_path / "cloud-decoder").exists()

@@ -16,6 +16,7 @@ from helpers.correspondence_data import make_dataset
 from helpers.igae_data import CONFIG as IGAE
 from helpers.igae_data import SIZE, write_scenes
 from helpers.photo_files import write_photos
+from helpers.priors import TINY_GENERATION, TINY_PRIOR
 from helpers.tiny import TINY_FIT, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAutoencoderConfig
@@ -31,13 +32,16 @@ from latentfields.fields.config import (
     VanillaConfig,
 )
 from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
+from latentfields.generation.generate import generated_frame, new_scene
+from latentfields.generation.guidance import Distil, ObjectGuidance
+from latentfields.generation.trainer import Anchor, SceneDistillation, generated_views
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.igae.joint import JointTrainer
 from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
 from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.pairs import Pairs
@@ -45,9 +49,15 @@ from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
+from latentfields.priors.conditions import direction
+from latentfields.priors.config import DistillationConfig, PriorRunConfig
+from latentfields.priors.data import PriorData, load_data
+from latentfields.priors.prior import LatentPrior
+from latentfields.priors.train import PriorTrainer, new_prior
 from latentfields.rendering.config import (
     EvenSamplingConfig,
     HierarchicalSamplingConfig,
+    MipSplattingConfig,
     ProposalSamplingConfig,
     SplattingConfig,
 )
@@ -98,6 +108,8 @@ FITS: Mapping[str, FitConfig] = {
         sampling=SplattingConfig(antialiased=True),
     ),
     "gaussians in rgb": replace(SHORT, field=TINY_GAUSSIANS, sampling=SplattingConfig(), space="rgb"),
+    "both": replace(SHORT, space="both", geometry_from_latents=0.5),
+    "gaussians of both": replace(SHORT, field=TINY_GAUSSIANS, sampling=MipSplattingConfig(), space="both"),
 }
 """Every field and every sampler, and what else changes a step."""
 
@@ -111,7 +123,7 @@ ENCODERS: Mapping[str, tuple[EncoderTrainingConfig, bool]] = {
 """LRF's stage I, of deterministic and variational autoencoders."""
 
 IGAE_PHASES = ("igae pretraining", "igae joint")
-OTHERS = ("decoder", "autoencoder")
+OTHERS = ("decoder", "autoencoder", "prior", "generation")
 TRAININGS = (*FITS, *IGAE_PHASES, *ENCODERS, *OTHERS)
 
 
@@ -147,7 +159,7 @@ def training(name: str, materials: Materials, device: torch.device) -> Iterator[
         config = FITS[name]
         autoencoder = None if config.space == "rgb" else materials.autoencoder
         model = new_model(materials.scene, autoencoder, config).to(device)
-        fit = LatentNerfTrainer(model, materials.scene, config)
+        fit = new_trainer(model, materials.scene, config)
         yield fit, fit.total_steps
     elif name in ENCODERS:
         options, variational = ENCODERS[name]
@@ -157,8 +169,13 @@ def training(name: str, materials: Materials, device: torch.device) -> Iterator[
         with _igae(name, materials, device) as trainer:
             yield trainer, 6
     else:
-        make: Callable[[Materials, torch.device], Trainable] = _decoder if name == "decoder" else _autoencoder
-        yield make(materials, device), 6
+        make: dict[str, Callable[[Materials, torch.device], Trainable]] = {
+            "decoder": _decoder,
+            "autoencoder": _autoencoder,
+            "prior": _prior,
+            "generation": _generation,
+        }
+        yield make[name](materials, device), 6
 
 
 @contextlib.contextmanager
@@ -206,3 +223,31 @@ def _autoencoder(materials: Materials, device: torch.device) -> Trainable:
     network = new_network(architecture, seed=0)
     network.initialise(starting_images(data, seed=0))
     return AutoencoderTrainer(network.to(device), data, options)
+
+
+def _prior_data(materials: Materials) -> PriorData:
+    cache = materials.folder / "views.safetensors"
+    return load_data([materials.folder / "sphere"], materials.autoencoder, TINY_PRIOR, cache=cache)
+
+
+def _new_priors(materials: Materials, device: torch.device) -> tuple[LatentPrior, LatentPrior]:
+    run = PriorRunConfig(scenes=(), autoencoder="linear", seconds=None, training=TINY_PRIOR)
+    data = _prior_data(materials)
+    return new_prior(run, data, "space").to(device), new_prior(run, data, "space").to(device)
+
+
+def _prior(materials: Materials, device: torch.device) -> Trainable:
+    prior, averaged = _new_priors(materials, device)
+    return PriorTrainer(prior, averaged.requires_grad_(False), _prior_data(materials), TINY_PRIOR)
+
+
+def _generation(materials: Materials, device: torch.device) -> Trainable:
+    prior = _new_priors(materials, device)[0].requires_grad_(False)
+    rig, config = prior.config.rig, TINY_GENERATION.with_steps(supervision=6, alignment=0)
+    model = new_scene(config, materials.autoencoder, generated_frame(rig, 32)).to(device)
+    seen_from = direction(elevation=20, azimuth=30)
+    first = materials.autoencoder.encode_batches(materials.scene.images(torch.tensor([0])))[0]
+    pull = Distil(ObjectGuidance(prior, 0, first, seen_from), DistillationConfig())
+    views = generated_views(rig, size=32)
+    anchor = Anchor(seen_from, first, 1.0)
+    return SceneDistillation(model, pull, rig, config, views, name="sphere", anchor=anchor)

@@ -168,6 +168,15 @@ TRAININGS: Mapping[str, Training] = {
             ),
         ),
         Training(
+            "prior",
+            lambda inputs: (
+                *("prior", "train", STORED / "scenes" / "mugs", "--autoencoder", AUTOENCODER, "--size", 32),
+                *("--preset", "tiny", "--steps", 30, "--batch", 4, "--network.widths", 16, 16),
+                *("--network.head-width", 8, "--timesteps", 50),
+            ),
+            ("prior/*",),
+        ),
+        Training(
             "study",
             lambda inputs: (
                 *(

@@ -23,7 +23,7 @@ from latentfields.latent_nerf.losses import splatting_loss
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.measures.metrics import LATENT_RANGE, ssim
-from latentfields.rendering.config import SplattingConfig
+from latentfields.rendering.config import MipSplattingConfig, SplattingConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 
@@ -90,6 +90,38 @@ def test_the_splatting_that_is_configured_is_what_renders(scene: Scene) -> None:
     assert float(plain.max()) > 0.4
     assert float(opacity(SplattingConfig(antialiased=True)).max()) < 0.01 * float(plain.max())
     assert float(opacity(SplattingConfig(blur=3.0)).sum()) > 2 * float(plain.sum())
+
+
+@pytest.mark.parametrize("strategy", [GradientDensificationConfig(), McmcDensificationConfig()])
+def test_the_smoothing_filter_follows_the_gaussians(
+    scene: Scene, autoencoder: Autoencoder, strategy: GradientDensificationConfig | McmcDensificationConfig
+) -> None:
+    """Its variance is 0.2 sampling intervals squared of the nearest training view, on the grid that is splatted."""
+    options = replace(strategy, refinements=2, start=0.3, end=0.9)
+    if isinstance(options, GradientDensificationConfig):
+        options = replace(options, threshold=1e-6)
+    field = GaussiansConfig(initial=50, densification=options)
+    config = replace(GAUSSIANS, field=field, sampling=MipSplattingConfig(), subpixels=2)
+    trainer = trained(scene, autoencoder, config.with_steps(supervision=10, alignment=0))
+    model = trainer.model
+    assert isinstance(model, LatentGaussians)
+    assert len(model.variances) == len(model.field) > 50
+    one_gaussian(model, (0.1, 0.0, 0.2), features=0.0)
+    model.before_step(step=100, generator=trainer.generator)
+    # Two splatted pixels per latent of four: intervals are those of pixels, times two.
+    train = scene.cameras[scene.indices("train")]
+    positions, depths = train.project(model.field.means.detach())
+    assert bool(((positions > 0) & (positions < 32)).all())
+    interval = 2 * float(depths.min()) / float(train.focal[0, 0])
+    assert model.variances.tolist() == pytest.approx([0.2 * interval**2], rel=1e-4)
+    scales = model.gaussians().scales[0].tolist()
+    assert scales == pytest.approx([math.sqrt(0.04 + 0.2 * interval**2)] * 3, rel=1e-4)
+    # Between updates it stays, and without one there is none.
+    one_gaussian(model, (0.4, 0.0, 0.2), features=0.0)
+    model.before_step(step=101, generator=trainer.generator)
+    assert model.variances.tolist() == pytest.approx([0.2 * interval**2], rel=1e-4)
+    plain = new_model(scene, autoencoder, GAUSSIANS)
+    assert "variances" not in plain.scene_state()
 
 
 @torch.no_grad()

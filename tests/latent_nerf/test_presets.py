@@ -32,6 +32,7 @@ from latentfields.latent_nerf.optimizers import schedule_factor
 from latentfields.latent_nerf.presets import PresetName
 from latentfields.rendering.config import (
     GridSamplingConfig,
+    MipSplattingConfig,
     ProposalSamplingConfig,
     SamplerName,
     SamplingConfig,
@@ -91,13 +92,17 @@ def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+ALONE: tuple[Space, ...] = ("latent", "rgb")
+"""Spaces of the papers; presets of `both` are made of theirs."""
+
+
 def test_every_value_of_the_paper_has_a_source() -> None:
     """paper_sources.json: every value of every field, in RGB space those that are others, and where it is from."""
     text = (Path(__file__).parents[1] / "stored" / "paper_sources.json").read_text()
     stored: dict[str, dict[str, dict[str, Any]]] = json.loads(text)
     made = {}
     for field in FIELDS:
-        latent, rgb = (flat(to_json(preset(field, "paper", space=space))) for space in get_args(Space))
+        latent, rgb = (flat(to_json(preset(field, "paper", space=space))) for space in ALONE)
         made[f"{field}/latent"] = latent
         made[f"{field}/rgb"] = {name: value for name, value in rgb.items() if value != latent[name]}
     values = {
@@ -148,7 +153,7 @@ def test_the_papers_fields_in_rgb_space_are_trained_as_their_authors_do(field: F
 
 
 def test_the_papers_tensorf_is_upsampled_after_the_same_steps_in_both_spaces() -> None:
-    for space in get_args(Space):
+    for space in ALONE:
         config = preset("tensorf", "paper", space=space)
         assert isinstance(config.field, TensorfConfig)
         moments = [config.supervision.steps * share for share in config.field.upsample_at]
@@ -175,7 +180,7 @@ def test_the_papers_learning_rates_in_rgb_space(field: FieldName, peak: float, e
     assert schedule_factor(config.field.optimizer, progress=1.0, steps=steps) == pytest.approx(end)
 
 
-@pytest.mark.parametrize("sampler", [name for name in get_args(SamplerName) if name != "splatting"])
+@pytest.mark.parametrize("sampler", [name for name in get_args(SamplerName) if "splatting" not in name])
 def test_every_sampler_of_rays_can_be_chosen(sampler: SamplerName) -> None:
     config = preset("kplanes", "paper", sampler=sampler)
     assert config.sampling.kind == sampler
@@ -240,12 +245,26 @@ def test_every_densification_can_be_chosen_for_gaussians(
     assert from_json(FitConfig, to_json(config), source=Path("config.json")) == config
 
 
+def test_gaussians_are_filtered_where_they_are_seen_at_two_resolutions() -> None:
+    """The variances of both filters add up to that of 3DGS, as in the paper of Mip-Splatting."""
+    filtered = MipSplattingConfig()
+    assert (filtered.blur, filtered.smoothing, filtered.antialiased) == (0.1, 0.2, True)
+    assert filtered.blur + filtered.smoothing == pytest.approx(SplattingConfig().blur)
+    for name in get_args(PresetName):
+        assert preset("gaussians", name, space="both").sampling == filtered
+        assert preset("gaussians", name, space="both", sampler="splatting").sampling == SplattingConfig()
+        assert preset("gaussians", name, sampler="mip-splatting").sampling == filtered
+        for space in ALONE:
+            assert preset("gaussians", name, space=space).sampling == SplattingConfig()
+
+
 def test_gaussians_alone_are_densified_and_splatted() -> None:
     with pytest.raises(InputError, match="densification: is mcmc for the field kplanes"):
         preset("kplanes", densification="mcmc")
     cases: tuple[tuple[FieldName, SamplerName, SamplingConfig], ...] = (
         ("gaussians", "grid", GridSamplingConfig()),
         ("kplanes", "splatting", SplattingConfig()),
+        ("kplanes", "mip-splatting", MipSplattingConfig()),
     )
     for field, sampler, sampling in cases:
         with pytest.raises(

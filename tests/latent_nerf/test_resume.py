@@ -21,8 +21,14 @@ from latentfields.fields.config import (
 from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
+from latentfields.latent_nerf.feature_trainer import FeatureTrainer
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.rendering.config import HierarchicalSamplingConfig, ProposalSamplingConfig, SplattingConfig
+from latentfields.rendering.config import (
+    HierarchicalSamplingConfig,
+    MipSplattingConfig,
+    ProposalSamplingConfig,
+    SplattingConfig,
+)
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import LoopConfig, read_log
@@ -68,11 +74,16 @@ KINDS: dict[str, FitConfig] = {
         sampling=SplattingConfig(antialiased=True),
     ),
     "squashed latents": replace(SIX_AND_FOUR, normalizer="tanh"),
+    "both": replace(SIX_AND_FOUR, space="both", geometry_from_latents=0.5),
+    "both, upsampled": replace(SIX_AND_FOUR, space="both", field=TINY_TENSORF),
+    "gaussians of both": replace(
+        SIX_AND_FOUR, space="both", field=TINY_GAUSSIANS, sampling=MipSplattingConfig()
+    ),
 }
 
 
-def dying_at(death: int) -> object:
-    step = LatentNerfTrainer.step
+def dying_at(death: int, trainer: type[LatentNerfTrainer]) -> object:
+    step = trainer.step
 
     def dying(self: LatentNerfTrainer, index: int, progress: float) -> dict[str, float | str]:
         values = step(self, index, progress)
@@ -96,13 +107,15 @@ def test_died_and_resumed_equals_uninterrupted(
     # The last step of the first stage is 5. A step that dies is done again from the checkpoint before it.
     for death in (0, 4, 5, 6, 9):
         with monkeypatch.context() as patch:
-            patch.setattr(LatentNerfTrainer, "step", dying_at(death))
+            for trainer in (LatentNerfTrainer, FeatureTrainer):
+                patch.setattr(trainer, "step", dying_at(death, trainer))
             with pytest.raises(RuntimeError, match="died here"):
                 fit(*arguments, out=tmp_path / "resumed", config=KINDS[kind])
     fit(*arguments, out=tmp_path / "resumed", config=KINDS[kind])
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
     if isinstance(KINDS[kind].field, GaussiansConfig):
-        assert len(load_tensors(tmp_path / "straight" / "model.safetensors")[0]["field.means"]) > 60
+        place = "colors.field.means" if KINDS[kind].space == "both" else "field.means"
+        assert len(load_tensors(tmp_path / "straight" / "model.safetensors")[0][place]) > 60
     files = ["model.safetensors"] + ([] if KINDS[kind].space == "rgb" else ["decoder/model.safetensors"])
     for name in files:
         assert (straight / name).read_bytes() == (resumed / name).read_bytes(), name

@@ -85,6 +85,33 @@ def test_every_eighth_view_by_name_is_a_test_view(tmp_path: Path, format: str) -
     assert len(scene.splits["val"]) == 0
 
 
+def test_the_protocol_for_llff_holds_for_data_sets_with_splits_of_their_own(tmp_path: Path) -> None:
+    """Every eighth by name, though blender's folder names splits: r_0, r_1, r_10, r_11, ... of three folders."""
+    folder = write_blender(tmp_path, square_views(), parts=PARTS)
+    scene = load_scene(folder, split="llff")
+    by_name = sorted(range(len(scene)), key=lambda index: scene.image_names[index])
+    assert scene.indices("test").tolist() == by_name[::8]
+    assert scene.indices("train").tolist() == [view for view in by_name if view not in by_name[::8]]
+    assert scene.reading.split == "llff"
+
+
+@pytest.mark.parametrize(("count", "expected"), [(3, [1, 5, 11]), (2, [1, 11]), (1, [1]), (10, None)])
+def test_few_training_views_are_evenly_spread(tmp_path: Path, count: int, expected: list[int] | None) -> None:
+    """Of 1 to 7 and 9 to 11; first and last are among them."""
+    folder = written(tmp_path, "colmap-binary", square_views())
+    scene = load_scene(folder, train_views=count)
+    assert scene.indices("train").tolist() == (expected or [1, 2, 3, 4, 5, 6, 7, 9, 10, 11])
+    assert scene.indices("test").tolist() == [0, 8]
+    assert scene.reading.train_views == count
+
+
+@pytest.mark.parametrize("count", [0, 11])
+def test_as_many_training_views_have_to_be_there(tmp_path: Path, count: int) -> None:
+    folder = written(tmp_path, "colmap-binary", square_views())
+    with pytest.raises(InputError, match=f"train_views: is {count}; expected 1 to 10, the training views"):
+        load_scene(folder, train_views=count)
+
+
 @pytest.mark.slow
 def test_formats_are_recognised_in_a_stated_order(tmp_path: Path) -> None:
     views = square_views()
@@ -124,6 +151,8 @@ def test_options_are_checked(tmp_path: Path) -> None:
         InputError, match=r"background: is \(0.0, 255.0, 0.0\); expected three numbers from 0 to 1"
     ):
         load_scene(tmp_path, background=(0.0, 255.0, 0.0))
+    with pytest.raises(InputError, match="split: is 'own8'; expected own, llff"):
+        load_scene(tmp_path, split="own8")  # type: ignore[arg-type]
 
 
 def test_max_size_shrinks_pictures_and_cameras_alike(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ class Sphere:
     name = "sphere"
     has_images = True
 
-    def __init__(self, *, factor: int, channels: int | None) -> None:
-        self.factor, self.channels = factor, channels
+    def __init__(self, *, factor: int, channels: int | None, has_colors: bool = False) -> None:
+        self.factor, self.channels, self.has_colors = factor, channels, has_colors
         self.cameras = sphere_cameras(9)
         self.view_names: Sequence[str] = [f"view-{index}" for index in range(9)]
         self.error = 0.1
@@ -56,6 +56,10 @@ class Sphere:
         )
         return image, Rendering(features, opacity, depth)
 
+    def render_colors(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
+        image, seen = Sphere(factor=1, channels=None).render(cameras)
+        return 0.5 * image, seen
+
 
 @pytest.fixture
 def latent() -> Sphere:
@@ -65,6 +69,32 @@ def latent() -> Sphere:
 def test_latents_are_offered_only_where_there_are_any(latent: Sphere) -> None:
     assert kinds(latent) == ("RGB", "Latent components", "Latent channel", "Depth", "Error")
     assert kinds(Sphere(factor=1, channels=None)) == ("RGB", "Depth", "Error")
+
+
+def test_colours_beside_latents_are_the_image_and_the_decoded_ones_another(latent: Sphere) -> None:
+    both = Sphere(factor=4, channels=4, has_colors=True)
+    assert kinds(both) == (
+        "RGB",
+        "Decoded latents",
+        "Latent components",
+        "Latent channel",
+        "Depth",
+        "Error",
+    )
+    camera = both.cameras[[2]]
+    colors, decoded = (draw(both, camera, Choice(kind), aspect=1.0) for kind in ("RGB", "Decoded latents"))
+    np.testing.assert_array_equal(colors.pixels, to_pixels(both.render_colors(camera)[0])[0])
+    np.testing.assert_array_equal(decoded.pixels, draw(latent, camera, Choice("RGB"), aspect=1.0).pixels)
+    # Depth is as fine as the colours, and errors are theirs.
+    depth = draw(both, camera, Choice("Depth"), aspect=1.0)
+    assert depth.pixels.shape == (SIZE, SIZE, 3)
+    assert not depth.cells
+    fine = draw(Sphere(factor=1, channels=None), camera, Choice("Depth"), aspect=1.0)
+    np.testing.assert_array_equal(depth.pixels, fine.pixels)
+    assert (
+        draw(both, camera, Choice("Error"), aspect=1.0).note
+        != draw(latent, camera, Choice("Error"), aspect=1.0).note
+    )
 
 
 def test_the_image(latent: Sphere) -> None:

@@ -14,14 +14,19 @@ from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
+from latentfields.generation.generate import generated_frame, new_scene
+from latentfields.generation.guidance import ViewedFrom
+from latentfields.generation.trainer import SceneDistillation, generated_views
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.measures.metrics import psnr
+from latentfields.priors.prior import Rig
 from latentfields.scenes.scene import Scene
 from latentfields.viewer.frames import Choice, draw, kinds
-from latentfields.viewer.source import Source, open_source
+from latentfields.viewer.gate import TrainingGate
+from latentfields.viewer.source import Source, open_source, training_source
 
 CPU = torch.device("cpu")
 
@@ -42,6 +47,26 @@ def test_a_latent_run_renders_as_the_run_itself(latent_run: Path, scene: Scene) 
     torch.testing.assert_close(images, Run.load(latent_run).render(scene.cameras[train[[1, 4]]]))
 
 
+def test_a_scene_is_seen_while_it_is_generated(autoencoder: Autoencoder) -> None:
+    """From the cameras that it will have; there are no photographs beside it."""
+    rig = Rig(distance=2.4, focal=1.2, lowest=-10, highest=50, extent=0.7)
+    config = replace(TINY_FIT, subpixels=1).with_steps(supervision=2, alignment=0)
+    model = new_scene(config, autoencoder, generated_frame(rig, 32))
+
+    def pull(
+        latents: torch.Tensor, views: ViewedFrom, *, progress: float, generator: torch.Generator
+    ) -> torch.Tensor:
+        return latents - 1
+
+    trainer = SceneDistillation(model, pull, rig, config, generated_views(rig, size=32), name="cloud")
+    source = training_source(trainer, TrainingGate(trainer), Path("run"))
+    (shown,) = source.scenes
+    assert (source.title, shown.has_images, len(shown.cameras)) == ("cloud (triplane, training)", False, 48)
+    before = shown.render(shown.cameras[[0]])[0]
+    trainer.step(0, 0.0)
+    assert not torch.equal(shown.render(shown.cameras[[0]])[0], before)
+
+
 def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
     fit(scene, None, out=tmp_path / "rgb", config=TINY_FIT.with_steps(supervision=2, alignment=0))
     (shown,) = opened(tmp_path / "rgb").scenes
@@ -51,12 +76,12 @@ def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
         assert frame.pixels.ndim == 3
 
 
-@pytest.mark.parametrize("space", ["latent", "rgb"])
+@pytest.mark.parametrize(("space", "count"), [("latent", 5), ("rgb", 3), ("both", 6)])
 def test_gaussians_show_everything_that_fields_do(
-    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: Space
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: Space, count: int
 ) -> None:
     config = replace(TINY_GAUSSIANS, space=space).with_steps(supervision=2, alignment=1)
-    fit(scene, autoencoder if space == "latent" else None, out=tmp_path / "run", config=config)
+    run = fit(scene, None if space == "rgb" else autoencoder, out=tmp_path / "run", config=config)
     source = opened(tmp_path / "run")
     (shown,) = source.scenes
     assert source.title == "sphere (gaussians)"
@@ -64,7 +89,12 @@ def test_gaussians_show_everything_that_fields_do(
     for kind in kinds(shown):
         frame = draw(shown, size, Choice(kind), aspect=20 / 12)
         assert frame.pixels.shape[2] == 3
-    assert len(kinds(shown)) == (5 if space == "latent" else 3)
+    assert len(kinds(shown)) == count
+    assert shown.has_colors == (space == "both")
+    if shown.has_colors:
+        view = shown.cameras[[1]]
+        torch.testing.assert_close(shown.render_colors(view)[0], run.render(view, show="colors"))
+        torch.testing.assert_close(shown.render(view)[0], run.render(view, show="decoded"))
 
 
 def test_a_scene_file_is_shown_without_the_scene(

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.load import load_scene, scene_folders
+from latentfields.scenes.plain_pictures import PHOTO_SUFFIXES
 from latentfields.scenes.resampling import composited
 
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 WHITE_BACKGROUND_SHARE = 0.6
 """Share of renders composited on white; the others get one random colour each."""
 

@@ -114,6 +114,7 @@ def fit_and_compare(
     training_views: int | None,
     decoders: Sequence[tuple[str, str]] = (),
     divisor: int = 1,
+    name: str = "image",
 ) -> dict[str, Any]:
     """Fit without alignment, and score the test views at full resolution by method; measure what the fit costs.
 
@@ -125,7 +126,7 @@ def fit_and_compare(
     Latents are normalised by statistics of the scene's own training views (LRF App. A.3). Methods are the roles of
     `decoders`; of images `image/D upsampled`, renderings of the fitted resolution with bicubic interpolation, and
     `image/D enlarged`, renderings of the full resolution, which is how LRF Table 1 has them; for the divisor 1, where
-    there is no difference, `image/1`.
+    there is no difference, `image/1`. `name` takes the place of `image` there.
     """
     views = scene.load(factor=factor, training_views=training_views)
     height, width = views.size
@@ -144,7 +145,7 @@ def fit_and_compare(
             "memory": memory.mebibytes,
         }
         if (own := run.model.autoencoder) is None:
-            renderings = _image_renderings(run, views, small, divisor=divisor)
+            renderings = _image_renderings(run, views, small, divisor=divisor, name=name)
         else:
             latents = run.model.render(views.cameras[test])[1].features.to(run.model.device)
             first = latents[:TIMED_TOGETHER]
@@ -163,10 +164,10 @@ def _decoded(name: str, latents: Tensor, own: Autoencoder) -> Tensor:
     return decoder.decode_batches(latents).cpu()
 
 
-def _image_renderings(run: Run, scene: Scene, small: Scene, *, divisor: int) -> dict[str, Tensor]:
+def _image_renderings(run: Run, scene: Scene, small: Scene, *, divisor: int, name: str) -> dict[str, Tensor]:
     """Test views (N, 3, H, W) at full resolution by method, of a field fitted to `small` images."""
     test = scene.indices("test")
-    name, full = f"image/{divisor}", run.model.render(scene.cameras[test])[0]
+    name, full = f"{name}/{divisor}", run.model.render(scene.cameras[test])[0]
     if divisor == 1:
         return {name: full}
     rendered = run.model.render(small.cameras[test])[0]

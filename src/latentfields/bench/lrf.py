@@ -2,7 +2,8 @@
 
 Fields are fitted to scenes that neither stage was trained on: in the latent spaces of the plain autoencoder and of its
 correspondence-aware version (stage I), each decoded by its own decoder and by one aligned to latent fields (stage III);
-and, as baselines, to images of the latents' resolution and above.
+and, as baselines, to images of the latents' resolution and above; on request also by Gaussians with the filters of
+Mip-Splatting, and to colours and latents of one geometry, as Feature 3DGS fits them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from latentfields.bench.objects import RolesStudy
 from latentfields.bench.rows import (
@@ -37,6 +38,7 @@ from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.rendering.config import MipSplattingConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
@@ -72,6 +74,20 @@ RECONSTRUCTION_LOSS = 0.3
 """dB of reconstruction that both stages may cost; in Table 4 it is up to 1.34."""
 STORAGE = 0.1
 """Share of the storage of an image-space field of the same quality."""
+
+
+Comparisons = dict[str, tuple[Labels, Callable[..., dict[str, Any]]]]
+"""Fits that are compared, by name, with their labels: functions of the folder where they work."""
+
+Baseline = Literal["feature-3dgs", "mip-splatting"]
+"""Baselines of LRF's Table 1 beside images: colours and latents fitted at once, latents decoded; and images of the
+latents' resolution by Gaussians with the filters of Mip-Splatting."""
+FEATURE_3DGS: Baseline = "feature-3dgs"
+MIP_SPLATTING: Baseline = "mip-splatting"
+TITLES: Mapping[str, str] = MappingProxyType(
+    {**STAGES, FEATURE_3DGS: "colours and latents (Feature-3DGS-like)"}
+)
+"""Titles of the methods that are not called by them."""
 
 
 _QUALITY = (
@@ -157,6 +173,9 @@ class LrfStudyConfig(RolesStudy):
     scenes: tuple[Path, ...] = ()
     """Captured scenes that nothing was trained on, or folders of them, to test on beside the rendered ones; each is
     fitted with every seed."""
+    baselines: tuple[Baseline, ...] = ()
+    """Baselines of Table 1 beside images: colours and latents fitted at once (feature-3dgs), and, for Gaussians alone,
+    images of the latents' resolution with the filters of Mip-Splatting. The first takes as long as image/1."""
 
     @property
     def sizes(self) -> LrfScale:
@@ -255,7 +274,7 @@ class LrfStudyConfig(RolesStudy):
     ) -> Cells:
         """For every scene, a fit in every latent space, decoded by all that belong to it, and baselines in image space.
 
-        With few views there is one baseline, at the latents' resolution; with all, also those of higher resolutions.
+        With few views there is one baseline of images, at the latents' resolution; with all, also those of higher ones.
         """
         from latentfields.bench.fits import fit_and_compare
 
@@ -270,7 +289,7 @@ class LrfStudyConfig(RolesStudy):
                 device=place.device,
                 pictures=place.out / "pictures" / ending,
             )
-            fits: dict[str, tuple[Labels, Callable[..., dict[str, Any]]]] = {}
+            fits: Comparisons = {}
             for encoder in dict.fromkeys(ENCODER_OF.values()):
                 own = [(role, autoencoders[role]) for role in self.roles if ENCODER_OF[role] == encoder]
                 # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
@@ -280,10 +299,33 @@ class LrfStudyConfig(RolesStudy):
             for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
                 work = partial(compare, config=fit, autoencoder=None, divisor=divisor)
                 fits[f"images-{divisor}"] = {"divisor": divisor}, work
+            fits |= self._baselines(compare, fit, factor, autoencoders)
             shared = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
             for name, (labels, compute) in fits.items():
                 cell = f"{name}-{ending}"
                 found[cell] = {**shared, **labels}, partial(compute, folder=place.out / "fits" / cell)
+        return found
+
+    def _baselines(
+        self,
+        compare: Callable[..., dict[str, Any]],
+        fit: FitConfig,
+        factor: int,
+        autoencoders: Mapping[str, str],
+    ) -> Comparisons:
+        """The baselines of Table 1 beside images, those that are wanted and that the field can have."""
+        found: Comparisons = {}
+        # Seen on pixels and on latents, or on coarse pixels and fine ones: at two resolutions, as the filters allow it.
+        filtered = replace(fit, sampling=MipSplattingConfig()) if self.field == "gaussians" else fit
+        if FEATURE_3DGS in self.baselines:
+            # Both losses move the geometry, as in Feature 3DGS.
+            both = replace(filtered, space="both", statistics="scene", geometry_from_latents=1.0)
+            decoders = [(FEATURE_3DGS, autoencoders["base"])]
+            work = partial(compare, config=both, autoencoder=autoencoders["base"], decoders=decoders)
+            found["colors-and-latents"] = {"encoder": "base", "baseline": FEATURE_3DGS}, work
+        if MIP_SPLATTING in self.baselines and filtered is not fit:
+            work = partial(compare, config=filtered, autoencoder=None, divisor=factor, name="Mip-Splatting")
+            found[f"filtered-{factor}"] = {"divisor": factor, "baseline": MIP_SPLATTING}, work
         return found
 
     def rows(self, results: Any) -> Measured:
@@ -292,17 +334,16 @@ class LrfStudyConfig(RolesStudy):
         for fit in results["fits"]:
             kind, methods = KINDS[fit["training_views"]], fit["methods"]
             scene = {"scene": fit["scene"], "seed": fit["seed"]}
-            baseline = "yes" if fit.get("divisor") == results["factor"] else "no"
+            plain = fit.get("divisor") == results["factor"] and "baseline" not in fit
+            baseline = "yes" if plain else "no"
             found[kind] += [
-                Row.of(scores, method=method, title=STAGES.get(method, method), baseline=baseline, **scene)
+                Row.of(scores, method=method, title=TITLES.get(method, method), baseline=baseline, **scene)
                 for method, scores in methods.items()
             ]
             if fit["training_views"] is None:
                 psnr = {method: scores["psnr"] for method, scores in methods.items()}
                 quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
-                latents = "divisor" not in fit
-                fitted = f"latents of {STAGES[fit['encoder']]}" if latents else f"image/{fit['divisor']}"
-                found["fits"].append(Row.of({**fit, **quality}, fitted=fitted, **scene))
+                found["fits"].append(Row.of({**fit, **quality}, fitted=_fitted_to(fit), **scene))
         for role, scenes in results["reconstruction"].items():
             rows = [Row.of(scores, method=role, title=STAGES[role]) for scores in scenes]
             found["reconstruction"] += rows
@@ -375,6 +416,13 @@ def _ending(scene: str, views: int | None) -> str:
     return scene if views is None else f"{views}-views-{scene}"
 
 
+def _fitted_to(fit: Mapping[str, Any]) -> str:
+    """What a field was fitted to, for the table of costs."""
+    if "divisor" in fit:
+        return f"image/{fit['divisor']}" + (", filtered" if "baseline" in fit else "")
+    return ("colours and " if "baseline" in fit else "") + f"latents of {STAGES[fit['encoder']]}"
+
+
 def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
     """Both baselines, fit by fit."""
     plain = values(fits, measure, method="base")
@@ -403,7 +451,8 @@ def same_quality_bytes(fits: Sequence[Row]) -> list[tuple[float, float]]:
     pairs = []
     for group in grouped(fits, ("scene", "seed")).values():
         ours = next(row.values for row in group if "both_psnr" in row.values)
-        ladder = [(row.values["best_psnr"], row.values["bytes"]) for row in group if "divisor" in row.values]
+        images = [row for row in group if "divisor" in row.values and "baseline" not in row.labels]
+        ladder = [(row.values["best_psnr"], row.values["bytes"]) for row in images]
         enough = [size for psnr, size in ladder if psnr >= ours["both_psnr"]]
         pairs.append((ours["bytes"], min(enough) if enough else max(ladder)[1]))
     return pairs

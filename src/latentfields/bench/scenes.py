@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from latentfields.scenes.objects.mesh_files import load_mesh
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import FAMILIES, generate_object
 from latentfields.scenes.scene import Scene
-from latentfields.scenes.selection import evenly_spread
 
 MESHES = "meshes"
 """Name of the family that meshes from files form."""
@@ -45,11 +44,8 @@ class StudyScene:
 
     def load(self, *, factor: int = 1, training_views: int | None = None) -> Scene:
         """Return the scene on whole latents; of `training_views`, so many evenly chosen ones are left to fit to."""
-        scene = load_scene(self.folder, max_size=self.size).cropped_to_multiple(factor)
-        if training_views is None:
-            return scene
-        few = evenly_spread(scene.indices("train"), training_views)
-        return replace(scene, splits={**scene.splits, "train": few})
+        scene = load_scene(self.folder, max_size=self.size, train_views=training_views)
+        return scene.cropped_to_multiple(factor)
 
 
 def rendered_scenes(

@@ -1,4 +1,4 @@
-"""`latentfields demo`: the whole pipeline on a generated scene, offline, in about two minutes."""
+"""`latentfields demo`: the whole pipeline on a procedural object, offline, in under three minutes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from latentfields.cli.options import Device
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Generate a textured object, fit a latent NeRF and an RGB NeRF for the same time, and report both.
+    """Render a textured object, fit a latent NeRF and an RGB NeRF for the same time, make up another one, report all.
 
-    The two fits run side by side, one processor core each. Needs no download; nothing was trained on the object.
+    The two fits run side by side, one processor core each; nothing was trained on the object. Then the packaged prior
+    generates one of its own in latent space. Needs no download.
     """
 
     out: Path = Path("demo")
@@ -28,6 +29,8 @@ class Demo:
     """Training time of each fit."""
     views: int = 120
     """Rendered views of the object, all splits together."""
+    generated: str | None = "mugs"
+    """Class of the object that the packaged prior makes up; None leaves it out. Needs the extra `diffusers`."""
     device: Device = "auto"
 
     def run(self) -> None:
@@ -41,6 +44,7 @@ class Demo:
             autoencoder=self.autoencoder,
             seconds=self.seconds,
             views=self.views,
+            generated=self.generated,
             device=self.device,
             command=command_line(),
         )

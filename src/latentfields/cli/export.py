@@ -108,7 +108,8 @@ class Points(_ExportWithViews):
 class Gaussians(_Export):
     """Gaussians as PLY, in the capture's own coordinates: of colours in the form that common viewers open.
 
-    Beside Gaussians of latents lie the decoder's folder and a file with what else turns them into pictures.
+    Beside Gaussians of latents lie the decoder's folder and a file with what else turns them into pictures. Of a run
+    with colours and latents, the file has the colours, and NAME-latents.ply beside it the latents.
     """
 
     out: Path | None = None

@@ -27,12 +27,12 @@ from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
-from latentfields.scenes.reading import Masks, Reading
+from latentfields.scenes.reading import Masks, Reading, Split
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder or in RGB.
+    """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder, in RGB, or in both.
 
     Run the same command again to resume a fit that was interrupted. The options after --field, --preset, --space,
     --sampler, --densification and --settings, and their defaults, are those of what is chosen there.
@@ -63,6 +63,10 @@ class Fit:
     """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
     follow_links: bool = False
     """Read files of the scene that are links to places outside of its folder, as in caches of data sets."""
+    split: Split = "own"
+    """Views to test on: those of the data set (own), or every eighth by name, all others train (llff)."""
+    train_views: int | None = None
+    """Fit to so many training views alone, evenly spread: `--split llff --train-views 3` is LRF's few-shot protocol."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
     checkpoint_seconds: CheckpointSeconds = 30.0
@@ -106,11 +110,13 @@ class Fit:
         fit = self.configuration()
         name = self.scene.resolve().name
         out = self.out or Path("runs") / f"{name}-{fit.field.kind}-{fit.space}"
-        autoencoder = self.autoencoder if fit.space == "latent" else None
+        autoencoder = None if fit.space == "rgb" else self.autoencoder
         reading = Reading(
             masks=self.masks,
             model=None if self.model is None else str(self.model),
             follow_links=self.follow_links,
+            split=self.split,
+            train_views=self.train_views,
         )
         config = FitRunConfig(
             scene=self.scene,

@@ -99,7 +99,10 @@ class Finetune3D:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Say how 3D-aware the latent space of an autoencoder is: how well views agree about the surfaces they share."""
+    """Say how 3D-aware the latent space of an autoencoder is: how well views agree about the surfaces they share.
+
+    With --unet, say instead how much the autoencoder disturbs an existing denoiser of latents.
+    """
 
     name: tyro.conf.Positional[str]
     """Packaged name, folder, or Hub id of a diffusers autoencoder."""
@@ -111,6 +114,11 @@ class Score:
     """Views of each generated object."""
     size: int = 128
     """Side of the generated views, in pixels."""
+    unet: str | None = None
+    """Folder or Hub id of a Stable Diffusion pipeline, whose errors of noise are compared between its own
+    autoencoder's latents and these, on --photos. Needs the extra `diffusion`; not measured."""
+    photos: tuple[Path, ...] = ()
+    """Folders of photographs for --unet; the central squares of the first 32 are taken."""
     device: Device = "auto"
     threads: Threads = 1
     json: bool = False
@@ -122,6 +130,9 @@ class Score:
         from latentfields.process import set_threads
 
         set_threads(self.threads)
+        if self.unet is not None:
+            self._compare(self.unet)
+            return
         score = score_autoencoder(
             self.name,
             scenes=self.scenes,
@@ -131,3 +142,13 @@ class Score:
             device=self.device,
         )
         print_result(score.to_json(), summary_lines(score), json=self.json)
+
+    def _compare(self, unet: str) -> None:
+        """Print what --unet asks for."""
+        from latentfields.priors import compatibility
+
+        found = compatibility.unet_disturbance(self.name, unet, photos=self.photos, device=self.device)
+        values = [
+            {"share": one.share, "own": one.own, "this": one.other, "ratio": one.ratio} for one in found
+        ]
+        print_result(values, compatibility.summary_lines(found), json=self.json)

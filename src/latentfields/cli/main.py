@@ -6,16 +6,18 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
-from typing import Annotated, Any, NoReturn, Protocol, TypeVar, cast
+from typing import Annotated, Any, NoReturn, Protocol, cast
 
 import tyro
 
-from latentfields.cli import autoencoder, export, igae, lrf, scenes
+from latentfields.cli import autoencoder, export, igae, lrf, prior, scenes
 from latentfields.cli.bench import Benchmarks
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
+from latentfields.cli.edit import Edit
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
+from latentfields.cli.generate import Generate
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.cli.ns import Ns
 from latentfields.cli.options import StartsSomewhere
@@ -24,8 +26,6 @@ from latentfields.cli.reporting import LOG_LEVEL_HELP, LogLevel, one_line, repor
 from latentfields.cli.view import View
 from latentfields.errors import InputError
 from latentfields.process import tune_allocator
-
-T = TypeVar("T")
 
 EXIT_DEFECT = 1
 EXIT_INPUT = 2
@@ -44,10 +44,11 @@ class Command(Protocol):
 
 @dataclass(frozen=True)
 class Scenes:
-    """Make scenes: render meshes, or generate textured objects."""
+    """Make scenes: find the poses of photographs, render meshes, or generate textured objects."""
 
     command: Annotated[
-        Annotated[scenes.Render, tyro.conf.subcommand("render")]
+        Annotated[scenes.Capture, tyro.conf.subcommand("capture")]
+        | Annotated[scenes.Render, tyro.conf.subcommand("render")]
         | Annotated[scenes.Generate, tyro.conf.subcommand("generate")],
         tyro.conf.arg(name=""),
     ]
@@ -66,6 +67,21 @@ class Autoencoders:
         | Annotated[igae.Finetune3D, tyro.conf.subcommand("finetune-3d")]
         | Annotated[autoencoder.Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[igae.Score, tyro.conf.subcommand("score")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Train 2D priors of latents, for `latentfields generate` and `edit`, and look at what they know."""
+
+    command: Annotated[
+        Annotated[prior.Train, tyro.conf.subcommand("train")]
+        | Annotated[prior.Sample, tyro.conf.subcommand("sample")],
         tyro.conf.arg(name=""),
     ]
 
@@ -112,6 +128,7 @@ AUTOENCODER_TRAININGS: Mapping[str, type[StartsSomewhere]] = {
     "train": autoencoder.Train,
     "finetune-3d": igae.Finetune3D,
 }
+PRIOR_TRAININGS: Mapping[str, type[StartsSomewhere]] = {"train": prior.Train}
 LRF_TRAININGS: Mapping[str, type[StartsSomewhere]] = {
     "finetune-encoder": lrf.FinetuneEncoder,
     "align-decoder": AlignDecoder,
@@ -150,8 +167,10 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         fit = _subcommand(
             "fit", Fit.starting_point(arguments) if "fit" in arguments else Fit.starting_point(())
         )
-        trainings = _subcommand("autoencoder", _started(Autoencoders, arguments, AUTOENCODER_TRAININGS))
-        lrf_stages = _subcommand("lrf", _started(LatentRadianceFields, arguments, LRF_TRAININGS))
+        trainings = _group("autoencoder", Autoencoders, arguments, AUTOENCODER_TRAININGS)
+        lrf_stages = _group("lrf", LatentRadianceFields, arguments, LRF_TRAININGS)
+        generate = _subcommand("generate", Generate.starting_point(arguments))
+        priors = _group("prior", Priors, arguments, PRIOR_TRAININGS)
     except InputError as error:
         _refuse(error)
     commands = (
@@ -159,6 +178,9 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         | Annotated[Scenes, tyro.conf.subcommand("scenes")]
         | Annotated[Autoencoders, trainings]
         | Annotated[Fit, fit]
+        | Annotated[Generate, generate]
+        | Annotated[Edit, tyro.conf.subcommand("edit")]
+        | Annotated[Priors, priors]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
         | Annotated[LatentRadianceFields, lrf_stages]
@@ -189,12 +211,15 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
     return cast(CommandLine, parsed)
 
 
-def _started(
-    group: Callable[[Any], T], arguments: Sequence[str], trainings: Mapping[str, type[StartsSomewhere]]
-) -> T | None:
-    """The group of commands with the one of `trainings` that is called, its defaults set; None for others."""
-    called = next((name for name in arguments if name in trainings), None)
-    return None if called is None else group(trainings[called].starting_point(arguments))
+def _group(
+    name: str,
+    group: Callable[[Any], Any],
+    arguments: Sequence[str],
+    trainings: Mapping[str, type[StartsSomewhere]],
+) -> Any:
+    """Tyro's description of a group of commands, the one of `trainings` that is called with its defaults set."""
+    called = next((word for word in arguments if word in trainings), None) if name in arguments else None
+    return _subcommand(name, None if called is None else group(trainings[called].starting_point(arguments)))
 
 
 def _subcommand(name: str, default: object | None) -> Any:

@@ -9,6 +9,7 @@ from typing import Literal
 import tyro
 
 from latentfields.cli.options import Device
+from latentfields.latent_nerf.config import Show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,8 @@ class Render:
     """Which cameras."""
     path: Path | None = None
     """File of a camera path, as saved by `latentfields view`; it takes the place of --views, --frames and --fps."""
+    show: Show | None = None
+    """Colours as they are rendered, or decoded latents; by default colours where the run has any."""
     frames: int = 60
     """Views of the orbit, from 1."""
     fps: int = 20
@@ -40,10 +43,16 @@ class Render:
         run = Run.load(self.run_folder, device=self.device)
         out = self.out or run.home / "renders"
         if self.path is not None:
-            print(render_path(run, load_path(self.path), out=out))
+            print(render_path(run, load_path(self.path), out=out, show=self.show))
             return
         print(
             render_run(
-                run, out=out, views=self.views, frames=self.frames, fps=self.fps, scene_folder=self.scene
+                run,
+                out=out,
+                views=self.views,
+                frames=self.frames,
+                fps=self.fps,
+                scene_folder=self.scene,
+                show=self.show,
             )
         )

@@ -1,4 +1,4 @@
-"""`latentfields scenes`: make scenes from meshes and from procedural objects."""
+"""`latentfields scenes`: make scenes from photographs, from meshes and from procedural objects."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tyro
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.objects.config import RenderConfig
+from latentfields.structure_from_motion.config import CaptureConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,6 +93,63 @@ class Generate:
             for (family, seed), folder in zip(wanted, folders, strict=True)
         )
         _render_all(jobs, len(wanted), self.options, overwrite=self.overwrite)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture:
+    """Find the poses of photographs, or of a film, of a scene that stands still, and make a scene of them.
+
+    Prints the folder of the scene; capture.html in it shows what was found, and which photographs were lost and why.
+    The scene appears complete or not at all; run the same command again to go on after an interruption.
+    Needs pycolmap: pip install 'latentfields[colmap]'.
+    """
+
+    photos: tyro.conf.Positional[Path]
+    """Folder of photographs, or a film."""
+    out: Path
+    """Folder of the scene."""
+    overwrite: bool = False
+    """Replace a captured scene that exists."""
+    threads: int | None = None
+    """Threads that find and match features; by default one for every processor core."""
+    json: bool = False
+    """Print what was found, and which photographs were lost and why, as JSON."""
+    options: Annotated[CaptureConfig, tyro.conf.arg(name="")] = field(default_factory=CaptureConfig)
+
+    def run(self) -> None:
+        """Find the poses, write the scene and its page."""
+        import dataclasses
+        import logging
+
+        from latentfields.cli.command_line import command_line
+        from latentfields.cli.reporting import print_result
+        from latentfields.process import set_threads
+        from latentfields.structure_from_motion.capture import PAGE_FILE, capture
+
+        if self.threads is not None:
+            require_at_least("threads", self.threads, 1)
+        # Photographs are spread over threads; within an operation one is faster.
+        set_threads(1)
+        found = capture(
+            self.photos,
+            out=self.out,
+            options=self.options,
+            overwrite=self.overwrite,
+            threads=self.threads,
+            command=command_line(),
+        )
+        logger = logging.getLogger(__name__)
+        for lost in found.lost:
+            logger.warning("%s has no pose: %s", lost.name, lost.reason)
+        logger.info(
+            "%d of %d registered, reprojection error %.2f pixels, %d points: %s",
+            len(found.registered),
+            found.photographs,
+            found.reprojection_error,
+            found.points,
+            self.out / PAGE_FILE,
+        )
+        print_result(dataclasses.asdict(found), [str(self.out)], json=self.json)
 
 
 def scene_folders(out: Path, names: Sequence[str]) -> list[Path]:

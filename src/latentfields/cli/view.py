@@ -13,11 +13,11 @@ from latentfields.cli.options import Device, Threads
 from latentfields.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from latentfields.latent_nerf.fit import Watch
-    from latentfields.latent_nerf.trainer import LatentNerfTrainer
     from latentfields.training.loop import Trainable
+    from latentfields.viewer.source import WatchedTrainer
 
 LOCALHOST = "127.0.0.1"
 
@@ -56,12 +56,12 @@ class View:
         serve(source, Address(self.host, self.port))
 
 
-def viewer_watch(out: Path, *, port: int) -> Watch:
-    """Show a fit into the folder `out` in the browser while it is trained, on this machine only."""
+def viewer_watch(out: Path, *, port: int) -> Callable[[WatchedTrainer], AbstractContextManager[Trainable]]:
+    """Show a scene of the run in the folder `out` in the browser while it is trained, on this machine only."""
     require_viser()
     from latentfields.viewer.server import Address, watched
 
-    def watch(trainer: LatentNerfTrainer) -> AbstractContextManager[Trainable]:
+    def watch(trainer: WatchedTrainer) -> AbstractContextManager[Trainable]:
         return watched(trainer, folder=out, address=Address(LOCALHOST, port))
 
     return watch

@@ -36,7 +36,7 @@ class DensityLattice:
 
 def density_field(run: Run) -> DensityField:
     """The field of a run. Raises InputError for fields without a density, such as Gaussians."""
-    field = run.model.field
+    field = run.model.pictures.field
     if not isinstance(field, DensityField):
         kind = run.config.fit.field.kind
         raise InputError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,14 +22,19 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.export.world import points_to_world, scene_to_world, state_shift, world_shift
-from latentfields.fields.gaussians.field import PARAMETERS, GaussianField
+from latentfields.fields.gaussians.field import PARAMETERS, VALUES, GaussianField, GaussianValues
 from latentfields.files import replacing
+from latentfields.latent_nerf.feature_scene import FeatureGaussians
+from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.run import Run
+from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.scenes.normalise import transform_points
 from latentfields.training.checkpoint import save_tensors
 
 _HARMONICS = (1, 4, 9, 16)
 _LONGEST_LINE = 4096
+_LEAST_OPACITY = 1e-6
+"""Logits of opacities are of values at least this far from 0 and 1, where they have no number."""
 _MOST_LINES = 100_000
 Array = NDArray[np.float32]
 
@@ -55,6 +60,19 @@ class GaussianCloud:
     def of(cls, field: GaussianField) -> GaussianCloud:
         """The Gaussians of `field`, in the normalised frame."""
         return cls(**{name: getattr(field, name).detach().cpu().float() for name in PARAMETERS})
+
+    def fused(self, gaussians: Gaussians) -> GaussianCloud:
+        """With the scales and opacities of `gaussians`: those that a filter has made of the same ones."""
+        opacities = gaussians.opacities.detach().cpu().double()
+        return replace(
+            self,
+            scales=gaussians.scales.detach().cpu().double().log().float(),
+            opacities=torch.logit(opacities, eps=_LEAST_OPACITY).float(),
+        )
+
+    def with_values(self, values: GaussianValues) -> GaussianCloud:
+        """The same Gaussians with other features."""
+        return replace(self, **{name: getattr(values, name).detach().cpu().float() for name in VALUES})
 
     def transformed(self, similarity: Tensor) -> GaussianCloud:
         """After a similarity (4, 4) of uniform scale and translation, which leaves the axes alone."""
@@ -84,32 +102,48 @@ def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
 
     Beside Gaussians of latents there will be what turns them into pictures: the decoder, in a folder called
     STEM-decoder, and STEM.safetensors with the background, the projection of subpixels if there is one, and, as
-    metadata, `factor`, `subpixels` and `normalizer`. Raises InputError when the run has no Gaussians, and when `out`
-    is no .ply.
+    metadata, `factor`, `subpixels` and `normalizer`. Of a run with colours and latents, `out` has the colours, and
+    STEM-latents.ply the same Gaussians with latents, as of a run that has these alone. What a 3D smoothing filter has
+    made of scales and opacities is what is written: other programs know no such filter. Raises InputError when the run
+    has no Gaussians, and when `out` is no .ply.
     """
-    field = run.model.field
-    if not isinstance(field, GaussianField):
+    model = run.model.pictures
+    if not isinstance(model, LatentGaussians):
         raise InputError(
             run.folder,
             f"has the field {run.config.fit.field.kind}, which has no Gaussians; expected gaussians",
         )
     if out.suffix != ".ply":
         raise InputError(out, "expected a file that ends in .ply")
-    cloud = GaussianCloud.of(field)
+    cloud = GaussianCloud.of(model.field)
+    if model.splatting.smoothing:
+        with torch.no_grad():
+            cloud = cloud.fused(model.gaussians())
     to_world = scene_to_world(run.frame)
     shift = world_shift(points_to_world(run.frame, cloud.means.double().numpy()))
     to_world[:3, 3] -= torch.from_numpy(shift)
     cloud = cloud.transformed(to_world)
     write_gaussians_ply(out, cloud)
     state_shift(out, shift)
-    if run.model.autoencoder is not None:
-        run.model.autoencoder.save(out.with_name(f"{out.stem}-decoder"))
-        state = run.model.scene_state()
-        kept = {k: v for k, v in state.items() if k == "background" or k.startswith("projection.")}
-        fit = run.config.fit
-        details = {"factor": run.model.factor, "subpixels": fit.subpixels, "normalizer": fit.normalizer}
-        save_tensors(out.with_suffix(".safetensors"), kept, details)
+    if isinstance(run.model, FeatureGaussians):
+        latents = out.with_name(f"{out.stem}-latents.ply")
+        write_gaussians_ply(latents, cloud.with_values(run.model.values))
+        state_shift(latents, shift)
+        _write_decoder(run, latents)
+    elif run.model.autoencoder is not None:
+        _write_decoder(run, out)
     return GaussiansSummary(out, len(cloud.means))
+
+
+def _write_decoder(run: Run, out: Path) -> None:
+    """Write what turns the Gaussians of latents in `out` into pictures beside them."""
+    assert run.model.autoencoder is not None
+    run.model.autoencoder.save(out.with_name(f"{out.stem}-decoder"))
+    state = run.model.scene_state()
+    kept = {k: v for k, v in state.items() if k == "background" or k.startswith("projection.")}
+    fit = run.config.fit
+    details = {"factor": run.model.factor, "subpixels": fit.subpixels, "normalizer": fit.normalizer}
+    save_tensors(out.with_suffix(".safetensors"), kept, details)
 
 
 def write_gaussians_ply(path: Path, cloud: GaussianCloud) -> None:

@@ -56,7 +56,7 @@ def export_mesh(run: Run, views: SceneCameras, *, out: Path, options: MeshConfig
     density_field(run)
     require_marching_cubes()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
-    images, seen = run.model.render(cameras)
+    images, seen = run.model.pictures.render(cameras)
     threshold = options.threshold or surface_density(run, cameras, seen)
     lattice = density_lattice(run, resolution=options.resolution)
     surface = extract_surface(lattice, threshold=threshold)

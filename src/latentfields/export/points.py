@@ -70,11 +70,12 @@ def export_points(run: Run, views: SceneCameras, *, out: Path, options: PointsCo
 @torch.no_grad()
 def _points_of(run: Run, cameras: Cameras, *, stride: int) -> tuple[Tensor, Tensor]:
     """Points (P, 3) in the normalised frame and their colours (P, 3), one for every `stride`^2 pixels."""
-    images, _ = run.model.render(cameras)
+    model = run.model.pictures
+    images, _ = model.render(cameras)
     width, height = max(1, cameras.width // stride), max(1, cameras.height // stride)
     # A picture whose latents lie as close as the points shall.
-    fine = cameras.resized(width=width * run.model.factor, height=height * run.model.factor)
-    seen = run.model.render_features(fine).cpu()
+    fine = cameras.resized(width=width * model.factor, height=height * model.factor)
+    seen = model.render_features(fine).cpu()
     rays, distance = rendered_distance(run, cameras, seen)
     kept = distance.isfinite() & ~_torn(distance)
     colors = torch.nn.functional.interpolate(images, size=(height, width), mode="area").movedim(1, -1)

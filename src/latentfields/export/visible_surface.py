@@ -25,7 +25,7 @@ def surface_distance(run: Run, rays: Rays, *, depth: Tensor, opacity: Tensor) ->
     ends, which is taken out here.
     """
     _, leave = box_segment(rays, near=run.frame.near, far=run.frame.far)
-    if not isinstance(run.model.field, DensityField):
+    if not isinstance(run.model.pictures.field, DensityField):
         leave = torch.full_like(leave, run.frame.far)
     distance = (depth - (1 - opacity) * leave) / opacity.clamp(min=SOLID)
     return torch.where(opacity >= SOLID, distance, torch.inf)

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import GaussiansConfig, RayFieldConfig
 from latentfields.fields.field import Head
-from latentfields.fields.gaussians.field import GaussianField
+from latentfields.fields.gaussians.field import GaussianField, GaussianValues
 from latentfields.fields.gaussians.initialisation import initialise
 from latentfields.fields.kplanes import KPlanesProposal
 from latentfields.fields.registry import new_field
 from latentfields.fields.vanilla import Vanilla
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.feature_scene import FeatureGaussians, FeatureNerf, FeatureScene
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.latent_space import ExtentNormalizer, LatentSpace, TanhNormalizer
@@ -70,13 +71,17 @@ def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) 
     space = new_space(config, None if autoencoder is None else autoencoder.clone().cpu())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = build_model(config, space, space.background(scene.background), SceneFrame.of(scene))
-    if isinstance(model, LatentGaussians):
-        initialise(model.field, scene, generator=torch.Generator().manual_seed(config.seed))
-    elif isinstance(model, LatentNerf) and isinstance(model.sampler, GridSampler):
-        restricted = _restrict_to_hull(model.sampler, scene)
-        if restricted and isinstance(model.field, Vanilla):
-            model.field.begin_in_hull()
+        background = space.background(scene.background)
+        color = LatentSpace().background(scene.background)
+        model = build_model(config, space, background, SceneFrame.of(scene), color=color)
+    shapes = model.pictures
+    if isinstance(shapes, LatentGaussians):
+        initialise(shapes.field, scene, generator=torch.Generator().manual_seed(config.seed))
+        shapes.begin_smoothing(scene.cameras[scene.indices("train")])
+    elif isinstance(shapes, LatentNerf) and isinstance(shapes.sampler, GridSampler):
+        restricted = _restrict_to_hull(shapes.sampler, scene)
+        if restricted and isinstance(shapes.field, Vanilla):
+            shapes.field.begin_in_hull()
     return model
 
 
@@ -102,18 +107,24 @@ def new_space(config: FitConfig, autoencoder: Autoencoder | None) -> LatentSpace
     return LatentSpace(autoencoder, normalizer=ExtentNormalizer() if extent else None)
 
 
-def build_model(config: FitConfig, space: LatentSpace, background: Tensor, frame: SceneFrame) -> SceneModel:
+def build_model(
+    config: FitConfig,
+    space: LatentSpace,
+    background: Tensor,
+    frame: SceneFrame,
+    *,
+    color: Tensor | None = None,
+) -> SceneModel:
     """A model with weights from torch's global generator; `background` (C,) is in the field's space.
 
-    `config` has been checked: Gaussians are splatted, all other fields are looked at along rays.
+    `color` (3,) is the same as a colour, for scenes in the space both. `config` has been checked: Gaussians are
+    splatted, all other fields are looked at along rays.
     """
-    latent = space.autoencoder is not None
-    channels = len(background)
-    # Squashed latents, those of one extent, and colours lie in [0, 1].
-    head: Head = "linear" if latent and space.normalizer is None else "sigmoid"
-    # Before a projection, the background is a feature that only the projection makes a latent of.
-    if frame.learn_background or (latent and config.subpixels > 1):
-        background = nn.Parameter(background)
+    if config.space == "both":
+        assert color is not None
+        colors = build_model(config.of_colors(), LatentSpace(), color, frame)
+        return _with_latents(colors, config, space, background, frame)
+    channels, head, background = _features(config, space, background, frame)
     # The field before the projection before the sampler: seeded weights are drawn one after the other.
     if isinstance(config.field, GaussiansConfig):
         assert isinstance(config.sampling, SplattingConfig)
@@ -127,6 +138,37 @@ def build_model(config: FitConfig, space: LatentSpace, background: Tensor, frame
     space = _with_projection(space, config, channels)
     sampler = new_sampler(config.sampling, config.field, channels, head)
     return LatentNerf(field, sampler, space=space, background=background, near=frame.near, far=frame.far)
+
+
+def _with_latents(
+    colors: SceneModel, config: FitConfig, space: LatentSpace, background: Tensor, frame: SceneFrame
+) -> FeatureScene:
+    """A scene of `colors` with latents."""
+    channels, head, background = _features(config, space, background, frame)
+    weight = config.geometry_from_latents
+    if isinstance(config.field, GaussiansConfig):
+        assert isinstance(colors, LatentGaussians)
+        values = GaussianValues(config.field, channels=channels, head=head)
+        space = _with_projection(space, config, channels)
+        return FeatureGaussians(colors, values, space=space, background=background, geometry_weight=weight)
+    assert isinstance(colors, LatentNerf)
+    field = new_field(config.field, channels=channels, head=head)
+    space = _with_projection(space, config, channels)
+    return FeatureNerf(colors, field, space=space, background=background, geometry_weight=weight)
+
+
+def _features(
+    config: FitConfig, space: LatentSpace, background: Tensor, frame: SceneFrame
+) -> tuple[int, Head, Tensor]:
+    """Channels and head of what is rendered, and the background, a parameter where it is learned."""
+    latent = space.autoencoder is not None
+    channels = len(background)
+    # Squashed latents, those of one extent, and colours lie in [0, 1].
+    head: Head = "linear" if latent and space.normalizer is None else "sigmoid"
+    # Before a projection, the background is a feature that only the projection makes a latent of.
+    if frame.learn_background or (latent and config.subpixels > 1):
+        background = nn.Parameter(background)
+    return channels, head, background
 
 
 def _with_projection(space: LatentSpace, config: FitConfig, channels: int) -> LatentSpace:

@@ -20,8 +20,11 @@ from latentfields.rendering.config import (
     SplattingConfig,
 )
 
-Space = Literal["latent", "rgb"]
-"""What a field is fitted to: an autoencoder's latents, or pixels as an ordinary NeRF."""
+Space = Literal["latent", "rgb", "both"]
+"""What a field is fitted to: an autoencoder's latents; pixels as an ordinary NeRF; or both at once, of one geometry."""
+
+Show = Literal["colors", "decoded"]
+"""What pictures of a scene are: its colours, or its decoded latents. Scenes in the space both have the two."""
 
 AlignmentKind = Literal["none", "scene", "full"]
 """What RGB Alignment moves: nothing, it is left out; the scene alone, so that one decoder serves all scenes; or scene
@@ -50,13 +53,15 @@ class FitConfig(Checked):
     """Everything that determines a fit, beside the scene and the autoencoder."""
 
     space: Space = "latent"
-    """Fit the field to the autoencoder's latents, or to pixels as an ordinary NeRF (no alignment stage then)."""
+    """Fit the field to the autoencoder's latents, to pixels as an ordinary NeRF (no alignment stage then), or to both:
+    one geometry with colours and latents."""
     field: FieldConfig = dataclasses.field(default_factory=KPlanesConfig)
     """The field, its optimiser and its regularisers."""
     sampling: SamplingConfig = dataclasses.field(default_factory=GridSamplingConfig)
     """How rays are sampled; Gaussians are splatted."""
     supervision: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(400, 1.0))
-    """Latent Supervision (Eq. 2). RGB space has one stage, as long as both together, with these rates."""
+    """Latent Supervision (Eq. 2). RGB space has one stage, as long as both together, with these rates. In the space
+    both, colours are fitted through both stages with the field's own rates, and these are for latents."""
     alignment: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(1600, 0.5))
     """RGB Alignment (Eq. 3). RGB space has no such stage: steps that are asked for lengthen its only one."""
     alignment_kind: AlignmentKind = "full"
@@ -87,6 +92,9 @@ class FitConfig(Checked):
     """Whole latent images per step."""
     batch_rays: int = 4096
     """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images."""
+    geometry_from_latents: float = 0.0
+    """Weight of the gradient with which latents move the geometry that they share with colours, in the space both: 0
+    leaves it to colours, 1 lets both losses pull alike. Not used in other spaces."""
     subpixels: int = 2
     """Rays or splatted pixels per latent along one side: 1, the papers', or an even number, mixed by a learned
     projection."""
@@ -100,7 +108,7 @@ class FitConfig(Checked):
     @property
     def aligns(self) -> bool:
         """True when there is a stage of RGB Alignment."""
-        return self.space == "latent" and self.alignment_kind != "none" and self.alignment.steps > 0
+        return self.space != "rgb" and self.alignment_kind != "none" and self.alignment.steps > 0
 
     @property
     def moves_decoder(self) -> bool:
@@ -120,6 +128,18 @@ class FitConfig(Checked):
             supervision=dataclasses.replace(self.supervision, steps=supervision),
             alignment=dataclasses.replace(self.alignment, steps=alignment),
         )
+
+    def of_colors(self) -> FitConfig:
+        """The fit of the colours alone, as part of a fit in the space both: that in RGB space, as many steps long, with
+        the field's own rates."""
+        one = self.in_one_stage()
+        return dataclasses.replace(
+            one, space="rgb", supervision=dataclasses.replace(one.supervision, learning_rate_factor=1.0)
+        )
+
+    def of_latents(self) -> FitConfig:
+        """The fit of the latents alone, as part of a fit in the space both."""
+        return dataclasses.replace(self, space="latent")
 
     def in_one_stage(self) -> FitConfig:
         """The same number of steps, all of the first stage: the same fit in RGB space, which has no other."""

@@ -1,7 +1,11 @@
-"""The demo: a latent NeRF and an RGB NeRF of one generated object, fitted side by side for the same time."""
+"""The demo: a latent NeRF and an RGB NeRF of one procedural object, fitted side by side for the same time.
+
+Beside them an object that a prior makes up in latent space, where diffusers is installed.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import subprocess
 import sys
@@ -10,13 +14,16 @@ from pathlib import Path
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
+from latentfields.files import read_json
 from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import Run
+from latentfields.pages.report import Film
 from latentfields.process import choose_device
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import FAMILIES, generate_object
+from latentfields.training.recipe import METRICS_FILE
 
 SMALL_BATCH = ("--batch-images", "2")
 """Half the paper's batch: twice the steps in the same time."""
@@ -36,10 +43,14 @@ def run_demo(
     autoencoder: str,
     seconds: float,
     views: int,
+    generated: str | None = None,
     device: str = "auto",
     command: str,
 ) -> list[str]:
-    """Run the demo in the folder `out`; returns the lines to print. Raises InputError for unusable options."""
+    """Run the demo in the folder `out`; returns the lines to print. Raises InputError for unusable options.
+
+    `generated` is a class of the packaged prior, one of whose objects is generated; None: none is.
+    """
     choose_device(device)
     if family not in FAMILIES:
         raise ArgumentError("family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
@@ -60,8 +71,22 @@ def run_demo(
         log=out / "rgb.log",
     )
     runs = (Run.load(latent), Run.load(rgb))
-    report = write_run_report(runs, title=f"Demo: {scene.name}", command=command, folder=out)
-    return [*_summary(runs), f"{time.perf_counter() - started:.0f} s in all. Report: {report.resolve()}"]
+    made, films = [], []
+    if generated is not None and importlib.util.find_spec("diffusers") is None:
+        made.append("No object is generated: that needs pip install 'latentfields[diffusers]'")
+    elif generated is not None:
+        _run(["generate", generated, "--out", str(out / "generated"), "--device", device])
+        seconds = read_json(out / "generated" / METRICS_FILE)["training_seconds"]
+        made.append(
+            f"Generated {generated.removesuffix('s'):17s} {seconds:.0f} s of distillation, no photographs"
+        )
+        films.append(Film(f"Generated: {generated.removesuffix('s')}", out / "generated" / "orbit.mp4"))
+    report = write_run_report(runs, title=f"Demo: {scene.name}", command=command, folder=out, beside=films)
+    return [
+        *_summary(runs),
+        *made,
+        f"{time.perf_counter() - started:.0f} s in all. Report: {report.resolve()}",
+    ]
 
 
 def rays_per_side(factor: int) -> int:
@@ -81,6 +106,14 @@ def _fit_side_by_side(first: list[str], second: list[str], *, log: Path) -> None
             background.terminate()
     if status:
         raise InputError(log.parent, f"a fit ended with status {status}; its messages are above or in {log}")
+
+
+def _run(arguments: list[str]) -> None:
+    """Run a command of this package as a process of its own, which shows its progress."""
+    command = [sys.executable, "-m", "latentfields", *arguments]
+    status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    if status:
+        raise InputError(arguments[0], f"ended with status {status}; its messages are above")
 
 
 def _summary(runs: tuple[Run, ...]) -> list[str]:

@@ -30,6 +30,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
     """Scores on the test split of `scene`, whose sides are multiples of the factor.
 
     - `images`: decoded renders against the photographs.
+    - `colors`: rendered colours against the photographs, of a scene that has them beside latents.
     - `latents`: rendered against encoded latents (latent space only).
     - `against_autoencoded`: decoded renders against what the original autoencoder makes of the photographs.
     - `autoencoder`: that reconstruction against the photographs, the ceiling without alignment.
@@ -52,6 +53,8 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
         here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)
         images, seen = model.render(scene.cameras[chunk])
         add("images", here, images, truth)
+        if model.pictures is not model:
+            add("colors", here, model.pictures.render(scene.cameras[chunk])[0], truth)
         if original is not None:
             encoded = original.encode(truth.to(model.device))
             autoencoded = original.decode(encoded).clamp(0, 1).cpu()

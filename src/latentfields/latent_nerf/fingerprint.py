@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.fingerprint import weights_hash
 from latentfields.errors import InputError
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
@@ -93,15 +94,6 @@ def _other_scene(scene: Scene, difference: str) -> InputError:
 def _splits_hash(scene: Scene) -> str:
     splits = {name: indices.tolist() for name, indices in scene.splits.items() if len(indices)}
     return hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest()
-
-
-def weights_hash(autoencoder: Autoencoder) -> str:
-    """SHA-256 of the weights of an autoencoder, without the statistics of its latents."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(autoencoder.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _rounded(values: Tensor) -> list[list[float]]:

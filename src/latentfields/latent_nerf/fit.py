@@ -17,6 +17,7 @@ from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
+from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
@@ -43,10 +44,13 @@ def fit(
     out: str | Path,
     field: FieldName | OwnFieldConfig | None = None,
     config: FitConfig | None = None,
+    space: Space | None = None,
     seconds: float | None = None,
     device: str = "auto",
 ) -> Run:
     """Fit a scene, in memory or a folder, in the latent space of `autoencoder`, or in RGB when that is None.
+
+    `space` "both" fits colours and latents at once, of one geometry; a `config` for that space does so as well.
 
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
     included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
@@ -66,8 +70,8 @@ def fit(
     scene = scene if isinstance(scene, Scene) else load_scene(scene)
     if isinstance(autoencoder, str | Path):
         autoencoder = load_autoencoder(autoencoder)
-    space: Space = "rgb" if autoencoder is None else "latent"
-    config = replace(config or preset(named or "kplanes", space=space), space=space)
+    chosen = _space(space, config, autoencoder)
+    config = replace(config or preset(named or "kplanes", space=chosen), space=chosen)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
     red, green, blue = map(float, scene.background)
@@ -129,6 +133,19 @@ def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
     return replace(config, fit=steps)
 
 
+def _space(space: Space | None, config: FitConfig | None, autoencoder: Autoencoder | None) -> Space:
+    """The space that the arguments of `fit` say. Raises ArgumentError where they say different ones."""
+    if space is not None and (space == "rgb") != (autoencoder is None):
+        given = "no `autoencoder`" if autoencoder is None else "an `autoencoder`"
+        raise ArgumentError("space", f"is '{space}' with {given}; expected one for all spaces but rgb")
+    if space is not None and config is not None and config.space != space:
+        raise ArgumentError("space", f"is '{space}' beside `config`, whose space is '{config.space}'")
+    if autoencoder is None:
+        return "rgb"
+    both = space == "both" or (config is not None and config.space == "both")
+    return "both" if both else "latent"
+
+
 def is_finished(out: Path) -> bool:
     """True when the run in the folder `out` was fitted and scored; its report may be missing."""
     return (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
@@ -172,7 +189,7 @@ def _fit(
     with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
-        trainer = LatentNerfTrainer(model, scene, config.fit)
+        trainer = new_trainer(model, scene, config.fit)
         with watch(trainer) as trainable:
             seconds = train(
                 trainable,

@@ -1,17 +1,18 @@
 """Latent Gaussians (LRF Sec. 4.2): a scene whose features are splatted onto latent pixels, and a decoder.
 
-Shape suffixes: B images, C channels, h, w size of the feature map.
+Shape suffixes: B images, N Gaussians, C channels, h, w size of the feature map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.fields.densification import GradientDensificationConfig
+from latentfields.fields.field import Head
 from latentfields.fields.gaussians.adaptive_control import AdaptiveControl
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.markov_chain import MarkovChain
@@ -25,11 +26,18 @@ from latentfields.rendering.rendering import Rendering
 from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.rendering.splatting.projection import project
 from latentfields.rendering.splatting.rasterise import rasterise
+from latentfields.rendering.splatting.smoothing import filter_variances, sampling_rates, smoothed
 from latentfields.training.checkpoint import without_prefix
+
+FILTER_EVERY = 100
+"""Steps between updates of the 3D smoothing filter, as in the code of Mip-Splatting: Gaussians move slowly."""
 
 
 class LatentGaussians(SceneModel):
     """A scene whose F_theta is a set of 3D Gaussians (Eqs. 8, 9)."""
+
+    variances: Tensor
+    """(N,) of the 3D smoothing filter; only with one. Trainings keep it up to date, and files have it."""
 
     def __init__(
         self,
@@ -51,24 +59,52 @@ class LatentGaussians(SceneModel):
             if isinstance(options, GradientDensificationConfig)
             else MarkovChain(options)
         )
+        self._training_cameras: Cameras | None = None
+        if splatting.smoothing:
+            self.register_buffer("variances", torch.zeros(len(field)))
+
+    def begin_smoothing(self, cameras: Cameras) -> None:
+        """Let the 3D smoothing filter, if there is one, follow the image-sized training `cameras` from now on."""
+        self._training_cameras = self.finer(cameras)
+        self._update_filter()
+
+    def _update_filter(self) -> None:
+        if not self.splatting.smoothing or self._training_cameras is None:
+            return
+        means = self.field.means.detach()
+        rates = sampling_rates(means, self._training_cameras.to(means.device), near=self.near)
+        self.variances = filter_variances(rates, smoothing=self.splatting.smoothing)
+
+    def gaussians(self) -> Gaussians:
+        """The Gaussians that are splatted: those of the field, smoothed where that is configured."""
+        gaussians = self.field.gaussians()
+        return smoothed(gaussians, self.variances) if self.splatting.smoothing else gaussians
 
     def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
         """As `SceneModel.render_pixels`; there is nothing to jitter."""
-        gaussians = self.field.gaussians()
-        each = (cameras[index : index + 1] for index in range(len(cameras)))
-        return Rendering.joined([self._splat(gaussians, camera) for camera in each])
+        return self.splat(self.gaussians(), cameras, self.field.features, background=self.background)
 
-    def _splat(self, gaussians: Gaussians, camera: Cameras) -> Rendering:
-        """Pixels of one camera."""
-        options = self.splatting
-        projected = project(
-            gaussians, camera, near=self.near, blur=options.blur, antialiased=options.antialiased
-        )
-        # Densification asks how much the loss wants each centre to move in the image.
-        if projected.means_2d.requires_grad:
-            projected.means_2d.retain_grad()
-        features = self.field.features(camera.centers[0])
-        return rasterise(projected, features, self.background, camera, far=self.far)
+    def splat(
+        self,
+        gaussians: Gaussians,
+        cameras: Cameras,
+        features: Callable[[Tensor], Tensor],
+        *,
+        background: Tensor,
+    ) -> Rendering:
+        """Images of `cameras`, one pixel per feature: what `features` gives (N, C) for a camera's centre (3,)."""
+        options, parts = self.splatting, []
+        for index in range(len(cameras)):
+            camera = cameras[index : index + 1]
+            projected = project(
+                gaussians, camera, near=self.near, blur=options.blur, antialiased=options.antialiased
+            )
+            # Densification asks how much the loss wants each centre to move in the image.
+            if projected.means_2d.requires_grad:
+                projected.means_2d.retain_grad()
+            seen = features(camera.centers[0])
+            parts.append(rasterise(projected, seen, background, camera, far=self.far))
+        return Rendering.joined(parts)
 
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
         """Eq. 10's L1 and D-SSIM."""
@@ -78,7 +114,12 @@ class LatentGaussians(SceneModel):
     @property
     def value_range(self) -> float:
         """Distance between the least and the largest value of the features."""
-        return 1.0 if self.field.head == "sigmoid" else LATENT_RANGE
+        return value_range(self.field.head)
+
+    def before_step(self, *, step: int, generator: torch.Generator) -> None:
+        """Bring the 3D smoothing filter up to date every few steps."""
+        if step % FILTER_EVERY == 0:
+            self._update_filter()
 
     def after_step(
         self,
@@ -87,6 +128,7 @@ class LatentGaussians(SceneModel):
         *,
         progress: float,
         generator: torch.Generator,
+        others: Sequence[torch.optim.Optimizer] = (),
     ) -> None:
         """Add and remove Gaussians."""
         k = self.space.subpixels
@@ -94,9 +136,19 @@ class LatentGaussians(SceneModel):
         step = SplattedStep(
             seen.splats, width=k * width, height=k * height, value_range=self.value_range, progress=progress
         )
-        self.strategy.after_step(self.field, optimizer, step, generator=generator)
+        refined = self.strategy.refinements_done
+        self.strategy.after_step(self.field, optimizer, step, generator=generator, others=others)
+        if self.strategy.refinements_done != refined:
+            self._update_filter()
 
     def load_scene_state(self, tensors: Mapping[str, Tensor]) -> None:
         """As `SceneModel.load_scene_state`."""
         self.strategy.resize_to(without_prefix("strategy", tensors))
+        if self.splatting.smoothing:
+            self.variances = self.variances.new_zeros(tensors["variances"].shape)
         super().load_scene_state(tensors)
+
+
+def value_range(head: Head) -> float:
+    """Distance between the least and the largest value of features with that head."""
+    return 1.0 if head == "sigmoid" else LATENT_RANGE

@@ -5,6 +5,8 @@ Shape suffixes: B images, C channels, R rays, h, w size of the feature map.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,12 @@ from latentfields.rendering.sampler import Sampler
 
 RAYS_PER_CHUNK = 16_384
 """Rays rendered at a time: bounds the memory of their samples, whatever the size of the images."""
+
+
+def along_rays(cameras: Cameras, render: Callable[[Rays], Rendering]) -> Rendering:
+    """Images of `cameras` by what renders rays, a bounded number of them at a time."""
+    chunks = cameras.rays().flatten().split(RAYS_PER_CHUNK)
+    return Rendering.joined([render(rays) for rays in chunks]).as_images(cameras)
 
 
 class LatentNerf(SceneModel):
@@ -44,9 +52,7 @@ class LatentNerf(SceneModel):
 
     def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
         """As `SceneModel.render_pixels`."""
-        chunks = cameras.rays().flatten().split(RAYS_PER_CHUNK)
-        parts = [self.render_rays(rays, generator=generator) for rays in chunks]
-        return Rendering.joined(parts).as_images(cameras)
+        return along_rays(cameras, lambda rays: self.render_rays(rays, generator=generator))
 
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
         """Eq. 2's reconstructive term."""

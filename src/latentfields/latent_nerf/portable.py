@@ -66,19 +66,28 @@ class _ViewsHeader:
 def write_portable(path: Path, run: PortableRun) -> None:
     """Write the file in one atomic step."""
     tensors, files = _packed(None if run.shared is not None else run.autoencoder)
-    cameras = run.views.cameras
-    splits = {name: tuple(run.views.splits[name].tolist()) for name in ("train", "val", "test")}
-    header = _ViewsHeader(width=cameras.width, height=cameras.height, names=run.views.names, **splits)
-    tensors |= with_prefix("model", run.state)
-    tensors |= {f"views.{name}": getattr(cameras, name) for name in ("camera_to_world", "focal", "principal")}
+    views, header = _packed_views(run.views)
+    tensors |= with_prefix("model", run.state) | views
     metadata = {
         "format": FORMAT if run.shared is None else SHARED_FORMAT,
         "config": run.config,
         "frame": run.frame,
-        "views": to_json(header),
+        "views": header,
     }
     metadata |= {"autoencoder": files} if run.shared is None else {"shared_decoder": to_json(run.shared)}
     save_tensors(path, tensors, metadata)
+
+
+def write_views(path: Path, views: SceneCameras) -> None:
+    """Write cameras alone into one file, in one atomic step."""
+    tensors, header = _packed_views(views)
+    save_tensors(path, tensors, {"views": header})
+
+
+def read_views(path: Path) -> SceneCameras:
+    """Read what `write_views` wrote. Raises InputError for absent, damaged or inconsistent files."""
+    tensors, metadata = load_tensors(path)
+    return _views(path, tensors, metadata.get("views") if isinstance(metadata, dict) else None)
 
 
 def read_portable(path: Path, *, classes: Mapping[str, Loader] = CLASSES) -> PortableRun:
@@ -107,6 +116,15 @@ def read_portable(path: Path, *, classes: Mapping[str, Loader] = CLASSES) -> Por
         shared=shared,
         views=_views(path, tensors, metadata.get("views")),
     )
+
+
+def _packed_views(views: SceneCameras) -> tuple[dict[str, Tensor], Any]:
+    """Tensors of cameras, and the JSON beside them."""
+    cameras = views.cameras
+    splits = {name: tuple(views.splits[name].tolist()) for name in ("train", "val", "test")}
+    header = _ViewsHeader(width=cameras.width, height=cameras.height, names=views.names, **splits)
+    names = ("camera_to_world", "focal", "principal")
+    return {f"views.{name}": getattr(cameras, name) for name in names}, to_json(header)
 
 
 def _packed(autoencoder: Autoencoder | None) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,7 +11,7 @@ from latentfields.errors import ArgumentError
 from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig
 from latentfields.fields.densification import DENSIFICATIONS, DensificationName, PresetName
 from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
-from latentfields.rendering.config import SAMPLINGS, SamplerName
+from latentfields.rendering.config import SAMPLINGS, MipSplattingConfig, SamplerName, SplattingConfig
 
 __all__ = ["PresetName", "preset"]
 
@@ -32,12 +32,13 @@ def preset(
     - `small`: minutes on one CPU core; the density grid samples for every field.
     - `paper`: IG-AE's Table 16, and what it leaves to the methods' authors and Nerfstudio; for GPUs. Gaussians are
       those of 3DGS and LRF, where no decoder is aligned to one scene alone. In RGB space every method has its own
-      learning rates and 30 000 steps: Table 16's factors make up for latents (App. B.2).
+      learning rates and 30 000 steps: Table 16's factors make up for latents (App. B.2). In the space both, colours
+      are fitted as they are in RGB space, steps and field included; Gaussians are filtered (`mip-splatting`).
     """
     recipe = RECIPES[field][name]
     config = FitConfig(
         space=space,
-        field=recipe.rgb_field or recipe.field if space == "rgb" else recipe.field,
+        field=recipe.field if space == "latent" else recipe.rgb_field or recipe.field,
         sampling=recipe.sampling,
         supervision=StageConfig(recipe.supervision_steps, recipe.supervision_factor),
         alignment=StageConfig(recipe.alignment_steps, recipe.alignment_factor),
@@ -54,12 +55,20 @@ def preset(
                 decoder_final_learning_rate=0.9996**recipe.alignment_steps,
                 decoder_precision="float32",
             )
-    if space == "rgb":
+    if space != "latent":
         config = replace(config, batch_rays=recipe.rgb_batch_rays)
-        if recipe.rgb_steps is not None:
+        if recipe.rgb_steps is not None and space == "rgb":
             config = replace(
                 config, supervision=StageConfig(recipe.rgb_steps, 1.0), alignment=StageConfig(0, 1.0)
             )
+        elif recipe.rgb_steps is not None:
+            # As many steps as colours alone have; latents are aligned during the last of them.
+            supervision = max(recipe.rgb_steps - recipe.alignment_steps, 0)
+            config = config.with_steps(supervision=supervision, alignment=recipe.alignment_steps)
+    if space == "both" and isinstance(config.field, GaussiansConfig):
+        # The same Gaussians are seen at two resolutions, on pixels and on latents: without the filters, those that fit
+        # pixels cover too much of a latent.
+        config = replace(config, sampling=MipSplattingConfig())
     if densification is not None:
         if not isinstance(config.field, GaussiansConfig):
             raise ArgumentError(
@@ -70,9 +79,11 @@ def preset(
         )
     if sampler is None:
         return config
-    if (sampler == "splatting") != (config.sampling.kind == "splatting"):
+    sampling = SAMPLINGS[sampler]()
+    if isinstance(sampling, SplattingConfig) != isinstance(config.sampling, SplattingConfig):
         raise ArgumentError(
             "sampler",
-            f"is {sampler} for the field {field}; expected splatting for gaussians, and for them alone",
+            f"is {sampler} for the field {field}; expected splatting or mip-splatting for gaussians, and for them "
+            "alone",
         )
-    return replace(config, sampling=SAMPLINGS[sampler]())
+    return replace(config, sampling=sampling)

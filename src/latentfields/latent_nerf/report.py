@@ -13,6 +13,7 @@ from latentfields.errors import InputError
 from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.render import load_run_scene, orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.pages.charts import Chart, Level, Series, Stage
 from latentfields.pages.pictures import (
     LatentProjection,
@@ -45,10 +46,18 @@ OPAQUE = 0.5
 """Opacity below which the depth picture shows nothing."""
 
 
-def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: Path | None = None) -> Path:
+def write_run_report(
+    runs: Sequence[Run],
+    *,
+    title: str,
+    command: str,
+    folder: Path | None = None,
+    beside: Sequence[Film] = (),
+) -> Path:
     """Write `report.html` into `folder` (default: the first run's), and an orbit video into every run.
 
-    All runs must show one scene at one size. Returns the report's path.
+    All runs must show one scene at one size; films of something else come last, `beside` theirs. Returns the
+    report's path.
     """
     path = (folder or runs[0].folder) / REPORT_FILE
     scene = load_run_scene(runs[0])
@@ -66,7 +75,7 @@ def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: P
         headlines=_headlines(runs, metrics),
         charts=_charts(runs, metrics),
         groups=_picture_groups(runs, scene),
-        films=films,
+        films=(*films, *beside),
         tables=_tables(runs, metrics),
         notes=tuple(dict.fromkeys(note for m in metrics for note in m["notes"])),
         configuration={run_label(run): run.to_json() for run in runs},
@@ -78,7 +87,8 @@ def write_run_report(runs: Sequence[Run], *, title: str, command: str, folder: P
 def run_label(run: Run) -> str:
     """Name a run for the report, such as "RGB NeRF (kplanes)" or "Latent Gaussians (base)"."""
     kind, autoencoder = run.config.fit.field.kind, run.config.autoencoder
-    space, model = "RGB" if autoencoder is None else "Latent", "Gaussians" if kind == "gaussians" else "NeRF"
+    space = {"rgb": "RGB", "latent": "Latent", "both": "RGB and latent"}[run.config.fit.space]
+    model = "Gaussians" if kind == "gaussians" else "NeRF"
     if autoencoder is not None and Path(autoencoder).is_absolute():
         autoencoder = Path(autoencoder).name
     details = [name for name in (kind if model == "NeRF" else None, autoencoder) if name is not None]
@@ -96,6 +106,10 @@ def _headlines(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tup
     lines = []
     for run, values in zip(runs, metrics, strict=True):
         detail = f"test PSNR after {values['training_seconds']:.0f} s"
+        if "colors" in values["test"]:
+            colors = f"{_mean(values, 'colors', 'psnr'):.2f}"
+            lines.append(Headline(f"{run_label(run)}: colours", colors, "dB", detail))
+            detail = "test PSNR of the same scene's decoded latents"
         lines.append(Headline(run_label(run), f"{_mean(values, 'images', 'psnr'):.2f}", "dB", detail))
     for run, values in zip(runs, metrics, strict=True):
         if run.config.autoencoder is not None:
@@ -125,23 +139,13 @@ def _mean(metrics: Mapping[str, Any], group: str, name: str) -> float:
 
 def _charts(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[Chart, ...]:
     logs = [_fit_log(run.folder) for run in runs]
-    quality = tuple(
-        Series(
-            run_label(run),
-            [r["seconds"] for r in log if "test_psnr" in r],
-            [r["test_psnr"] for r in log if "test_psnr" in r],
-        )
-        for run, log in zip(runs, logs, strict=True)
-    )
+    quality = _series(runs, logs, of_latents="test_psnr", of_colors="colors_psnr")
     levels = tuple(
         Level("autoencoder alone", _mean(values, "autoencoder", "psnr"))
         for values in metrics
         if "autoencoder" in values["test"]
     )
-    losses = tuple(
-        Series(run_label(run), [r["seconds"] for r in log], [r["loss"] for r in log])
-        for run, log in zip(runs, logs, strict=True)
-    )
+    losses = _series(runs, logs, of_latents="loss", of_colors="colors_loss")
     stages = _stages(logs[0])
     return (
         Chart(
@@ -156,11 +160,26 @@ def _charts(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[
     )
 
 
+def _series(
+    runs: Sequence[Run], logs: Sequence[Sequence[Mapping[str, Any]]], *, of_latents: str, of_colors: str
+) -> tuple[Series, ...]:
+    """What the logs have under a name, and under that of colours beside latents."""
+    lines = []
+    for run, log in zip(runs, logs, strict=True):
+        for label, name in ((run_label(run), of_latents), (f"{run_label(run)}: colours", of_colors)):
+            known = [record for record in log if name in record]
+            if known or name == of_latents:
+                times = [record["seconds"] for record in known]
+                lines.append(Series(label, times, [record[name] for record in known]))
+    return tuple(lines)
+
+
 def _fit_log(folder: Path) -> list[dict[str, Any]]:
     """The log of a fit. Raises InputError where a record lacks what the charts show."""
     records = read_log(folder)
     for number, record in enumerate(records, 1):
-        values = [record.get("loss"), record.get("test_psnr", 0.0)]
+        optional = ("test_psnr", "colors_psnr", "colors_loss")
+        values = [record.get("loss"), *(record.get(name, 0.0) for name in optional)]
         if not all(type(value) in (int, float) for value in values) or not isinstance(
             record.get("stage"), str
         ):
@@ -180,6 +199,7 @@ def _stages(log: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
 def _tables(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[Table, ...]:
     tables = []
     titles = {
+        "colors": "Rendered colours against the images",
         "images": "Decoded renders against the images",
         "against_autoencoded": "Decoded renders against the autoencoded images",
         "latents": "Rendered against encoded latents (normalised)",
@@ -201,16 +221,24 @@ def _tables(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[
 def _picture_groups(runs: Sequence[Run], scene: Scene) -> tuple[PictureGroup, ...]:
     chosen = evenly_spread(scene.indices("test"), SHOWN_VIEWS)
     truth = scene.images(chosen)
-    rendered = [run.model.render(scene.cameras[chosen]) for run in runs]
+    shown = [part for run in runs for part in _shown(run)]
+    rendered = [model.render(scene.cameras[chosen]) for _, model in shown]
     projection = _projection(runs, scene)
     groups = []
     for i, index in enumerate(chosen):
         rows = [
-            _row(run, images[i], seen, i, truth[i], projection)
-            for run, (images, seen) in zip(runs, rendered, strict=True)
+            _row(label, model, images[i], seen, i, truth[i], projection)
+            for (label, model), (images, seen) in zip(shown, rendered, strict=True)
         ]
         groups.append(PictureGroup(f"Test view {Path(scene.image_names[int(index)]).stem}", tuple(rows)))
     return tuple(groups)
+
+
+def _shown(run: Run) -> list[tuple[str, SceneModel]]:
+    """What has a row of pictures in the report, with its label: the colours of a run that has both, too."""
+    label = run_label(run)
+    colors = [(f"{label}: colours", run.model.pictures)] if run.model.pictures is not run.model else []
+    return [*colors, (label, run.model)]
 
 
 def _projection(runs: Sequence[Run], scene: Scene) -> LatentProjection | None:
@@ -222,19 +250,23 @@ def _projection(runs: Sequence[Run], scene: Scene) -> LatentProjection | None:
 
 
 def _row(
-    run: Run, image: Tensor, seen: Rendering, i: int, truth: Tensor, projection: LatentProjection | None
+    label: str,
+    model: SceneModel,
+    image: Tensor,
+    seen: Rendering,
+    i: int,
+    truth: Tensor,
+    projection: LatentProjection | None,
 ) -> PictureRow:
     depth = torch.where(seen.opacity > OPAQUE, seen.depth, torch.inf)
     near, far = depth_range(depth)
     pictures: list[Picture | None] = [
         Picture("Ground truth", to_pixels(truth[None])[0]),
-        Picture(
-            "Decoded render" if run.model.autoencoder is not None else "Render", to_pixels(image[None])[0]
-        ),
+        Picture("Decoded render" if model.autoencoder is not None else "Render", to_pixels(image[None])[0]),
         Picture(f"Error x{ERROR_GAIN:.0f}", error_to_pixels(image[None], truth[None], gain=ERROR_GAIN)[0]),
     ]
-    if run.model.autoencoder is not None and projection is not None:
-        encoded = run.model.encode(truth[None])
+    if model.autoencoder is not None and projection is not None:
+        encoded = model.encode(truth[None])
         pictures += [
             Picture("Encoded latents", projection.pixels(encoded)[0]),
             Picture("Rendered latents", projection.pixels(seen.features[i : i + 1])[0]),
@@ -242,4 +274,4 @@ def _row(
     else:
         pictures += [None, None]
     pictures.append(Picture("Depth", depth_to_pixels(depth[i, 0], near=near, far=far)))
-    return PictureRow(run_label(run), tuple(pictures))
+    return PictureRow(label, tuple(pictures))

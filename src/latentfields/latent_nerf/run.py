@@ -7,7 +7,8 @@ decoder.json         the packaged autoencoder whose decoder, not aligned, all sc
 metrics.json         scores on the test split
 log.jsonl            loss and PSNR while training
 state/               checkpoint for resuming
-report.html          everything to look at, and orbit.mp4: written by the command `latentfields fit`
+report.html          everything to look at, and orbit.mp4: written by the commands
+views.safetensors    cameras, of a scene that was generated: there are no photographs that would have some
 
 The single file holds what rendering needs of that, and the scene's cameras (`portable.py`).
 """
@@ -27,13 +28,20 @@ from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import OwnFieldConfig
 from latentfields.files import read_json, write_json
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import FitConfig, Show
 from latentfields.latent_nerf.fingerprint import Fingerprint
-from latentfields.latent_nerf.portable import PortableRun, read_portable, write_portable
+from latentfields.latent_nerf.generation_config import GenerationRunConfig
+from latentfields.latent_nerf.portable import (
+    PortableRun,
+    read_portable,
+    read_views,
+    write_portable,
+    write_views,
+)
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.shared_decoder import SharedDecoder
@@ -42,11 +50,12 @@ from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors, save_tensors
-from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description
+from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"
 SHARED_DECODER_FILE = "decoder.json"
+VIEWS_FILE = "views.safetensors"
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,11 @@ class FitRunConfig(Checked):
     reading: Reading | None = None
     """How the scene's folder is read; None: as `load_scene` does by default."""
 
+    @property
+    def name(self) -> str:
+        """Name of the scene, for pages."""
+        return self.scene.name
+
     def load_scene(self) -> Scene:
         """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""
         reading = self.reading or Reading()
@@ -79,23 +93,29 @@ class FitRunConfig(Checked):
             background=reading.background,
             model=reading.model,
             follow_links=reading.follow_links,
+            split=reading.split,
+            train_views=reading.train_views,
         )
 
 
+RunConfig = FitRunConfig | GenerationRunConfig
+"""What a scene came of: photographs, or a prior."""
+
+
 class Run:
-    """A fitted scene."""
+    """A fitted scene, or one that was generated."""
 
     def __init__(
         self,
         folder: Path,
-        config: FitRunConfig,
+        config: RunConfig,
         model: SceneModel,
         frame: SceneFrame,
         *,
         views: SceneCameras | None = None,
         shared_decoder: SharedDecoder | None = None,
     ) -> None:
-        """`folder` is where the run was read from; `views` are the scene's cameras, where that is a single file.
+        """`folder` is where the run was read from; `views` are the scene's cameras, of a file or a generated scene.
 
         `shared_decoder` names the packaged autoencoder whose decoder the run shares with other scenes, if it does.
         """
@@ -132,17 +152,17 @@ class Run:
             return cls(path, config, model, frame, views=stored.views, shared_decoder=stored.shared)
         if not is_claimed(path):
             raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
-        about = read_description(FitRunConfig, path)
+        generated = run_kind(path) == GenerationRunConfig.kind
+        about = read_description(GenerationRunConfig if generated else FitRunConfig, path)
         config = _run_config(about, fields, source=path / CONFIG_FILE)
         if not (path / MODEL_FILE).is_file():
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
-        autoencoder, shared = (
-            _run_autoencoder(path, classes) if config.fit.space == "latent" else (None, None)
-        )
+        autoencoder, shared = (None, None) if config.fit.space == "rgb" else _run_autoencoder(path, classes)
         model = _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE)
-        return cls(path, config, model, frame, shared_decoder=shared)
+        views = read_views(path / VIEWS_FILE) if generated else None
+        return cls(path, config, model, frame, views=views, shared_decoder=shared)
 
     @classmethod
     def save(
@@ -151,13 +171,29 @@ class Run:
         """Write a finished model into its run folder; `original` is the autoencoder before alignment."""
         frame = replace(SceneFrame.of(scene), fingerprint=Fingerprint.of(scene, original))
         shared = None if original is None else SharedDecoder.of(original, config.fit)
-        if shared is not None:
-            write_json(folder / SHARED_DECODER_FILE, to_json(shared))
-        elif model.autoencoder is not None:
-            model.autoencoder.save(folder / DECODER_FOLDER)
-        state = model.scene_state()
-        save_tensors(folder / MODEL_FILE, state, to_json(frame))
-        return cls(folder, config, model, frame, shared_decoder=shared)
+        return cls(folder, config, model, frame, shared_decoder=shared)._written()
+
+    @classmethod
+    def save_generated(
+        cls,
+        folder: Path,
+        config: GenerationRunConfig,
+        model: SceneModel,
+        frame: SceneFrame,
+        views: SceneCameras,
+    ) -> Run:
+        """Write a scene that no photographs were taken of into its run folder; `views` are to look at it with."""
+        write_views(folder / VIEWS_FILE, views)
+        return cls(folder, config, model, frame, views=views)._written()
+
+    def _written(self) -> Run:
+        """This run, once its model, and its autoencoder or the name of that, are in its folder."""
+        if self.shared_decoder is not None:
+            write_json(self.folder / SHARED_DECODER_FILE, to_json(self.shared_decoder))
+        elif self.model.autoencoder is not None:
+            self.model.autoencoder.save(self.folder / DECODER_FOLDER)
+        save_tensors(self.folder / MODEL_FILE, self.model.scene_state(), to_json(self.frame))
+        return self
 
     def write_file(self, path: Path, views: SceneCameras) -> None:
         """Write everything that rendering needs, and the scene's cameras, into one file that `load` reads."""
@@ -178,17 +214,33 @@ class Run:
         """The folder that further files of the run go to: its own, or that of its single file."""
         return self.folder.parent if self.folder.is_file() else self.folder
 
-    def render(self, cameras: Cameras) -> Tensor:
-        """Decoded images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
+    def render(self, cameras: Cameras, *, show: Show | None = None) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
 
-        Raises InputError when H or W are no multiples of the factor; `Scene.cropped_to_multiple` makes them so.
+        They are decoded latents, or colours where the scene has any; of one that has both, `show` chooses. Raises
+        InputError for what the scene does not have, and when H or W are no multiples of the factor of what is decoded;
+        `Scene.cropped_to_multiple` makes them so.
         """
-        factor = self.model.factor
+        model = self.shown(show)
+        factor = model.factor
         if cameras.width % factor or cameras.height % factor:
             raise InputError(
                 "cameras", f"are {cameras.width}x{cameras.height}; expected multiples of the factor {factor}"
             )
-        return self.model.render(cameras)[0]
+        return model.render(cameras)[0]
+
+    def shown(self, show: Show | None) -> SceneModel:
+        """The part of the model that renders such pictures; None: colours where there are any.
+
+        Raises InputError for what the scene does not have.
+        """
+        model = self.model.pictures if show != "decoded" else self.model
+        if show is not None and (show == "decoded") == (model.autoencoder is None):
+            other = "latents" if show == "decoded" else "colours"
+            raise ArgumentError(
+                "show", f"is {show}, but {self.folder} has no {other}; expected the other one"
+            )
+        return model
 
     def check_scene(self, scene: Scene) -> Scene:
         """`scene`, on whole latents. Raises InputError when it is not the scene that was fitted."""
@@ -221,8 +273,10 @@ def _run_autoencoder(folder: Path, classes: Mapping[str, Loader]) -> tuple[Autoe
 
 def _run_config(
     about: Any, fields: Sequence[type[OwnFieldConfig]], *, source: Path, field: str = ""
-) -> FitRunConfig:
+) -> RunConfig:
     """The configuration in JSON, whose field may be one of `fields`. Raises InputError as `from_json`."""
+    if isinstance(about, dict) and about.get("kind") == GenerationRunConfig.kind:
+        return from_json(GenerationRunConfig, about, source=source, field=field)
     fit: Any = about.get("fit") if isinstance(about, dict) else None
     stored = fit.get("field") if isinstance(fit, dict) else None
     name = stored.get("kind") if isinstance(stored, dict) else None
@@ -237,7 +291,7 @@ def _run_config(
 
 
 def _restored(
-    config: FitRunConfig,
+    config: RunConfig,
     autoencoder: Autoencoder | None,
     state: Mapping[str, Tensor],
     frame: SceneFrame,
@@ -247,9 +301,11 @@ def _restored(
     """The model with the weights in `state`. Raises InputError, naming `source`, when they do not fit."""
     try:
         _check(config, frame, source)
-        if (config.fit.space == "latent") != (autoencoder is not None):
+        if (config.fit.space != "rgb") != (autoencoder is not None):
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
-        model = build_model(config.fit, new_space(config.fit, autoencoder), state["background"], frame)
+        space = new_space(config.fit, autoencoder)
+        color = state["colors.background"] if config.fit.space == "both" else None
+        model = build_model(config.fit, space, state["background"], frame, color=color)
         model.load_scene_state(state)
     except (KeyError, RuntimeError, TypeError, OverflowError) as error:
         detail = " ".join(str(error).split())[:200]
@@ -257,7 +313,7 @@ def _restored(
     return model
 
 
-def _check(config: FitRunConfig, frame: SceneFrame, source: Path) -> None:
+def _check(config: RunConfig, frame: SceneFrame, source: Path) -> None:
     """Raise InputError, naming `source`, for values that no run and no scene has."""
     if (config.autoencoder is None) != (config.fit.space == "rgb"):
         raise InputError(

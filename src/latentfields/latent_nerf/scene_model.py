@@ -7,7 +7,7 @@ render pixels and decode nothing. Shape suffixes: B images, C channels, H, W ima
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -59,11 +59,18 @@ class SceneModel(nn.Module, abc.ABC):
         *,
         progress: float,
         generator: torch.Generator,
+        others: Sequence[torch.optim.Optimizer] = (),
     ) -> None:
         """Follow up the optimiser's step on what was `seen`, at `progress` of Latent Supervision or of an RGB fit.
 
-        During RGB Alignment progress is 1. Parameters may be replaced if those of the optimiser are, too.
+        During RGB Alignment progress is 1. Parameters may be replaced if those of the optimiser are, too, and those of
+        `others`, which fit what shares this model's geometry.
         """
+
+    @property
+    def pictures(self) -> SceneModel:
+        """What shows the scene to the eye: this model, or the colours of one that has them beside latents."""
+        return self
 
     @property
     def factor(self) -> int:
@@ -90,11 +97,14 @@ class SceneModel(nn.Module, abc.ABC):
         One pixel is rendered for every latent, or `subpixels`^2 of them, which the space's projection gathers.
         Differentiable; `generator` jitters the samples along rays.
         """
+        return self.space.projected(self.render_pixels(self.finer(cameras).to(self.device), generator))
+
+    def finer(self, cameras: Cameras) -> Cameras:
+        """Image-sized `cameras` on the grid of what is rendered: `subpixels`^2 pixels for every feature."""
         k = self.space.subpixels
-        finer = cameras.resized(
+        return cameras.resized(
             width=k * cameras.width // self.factor, height=k * cameras.height // self.factor
         )
-        return self.space.projected(self.render_pixels(finer.to(self.device), generator))
 
     def decode(self, features: Tensor) -> Tensor:
         """x~_p = D_psi(z~_p): images (B, 3, H, W), not clamped, of rendered features."""

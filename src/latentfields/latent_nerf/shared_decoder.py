@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
+from latentfields.autoencoders.fingerprint import weights_hash
 from latentfields.autoencoders.load import load_autoencoder, packaged_autoencoders
 from latentfields.errors import InputError
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.fingerprint import weights_hash
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ In RGB space there is one stage, through the same code: NeRFs see random pixels 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -42,6 +42,19 @@ def _with_targets(seen: Rendering, target: Tensor, *, kept: Tensor) -> Rendering
     """Put the `target` (B, C, h, w) itself where it does not count into what was seen: no loss, no gradient."""
     coarse = None if seen.coarse is None else torch.where(kept, seen.coarse, target)
     return replace(seen, features=torch.where(kept, seen.features, target), coarse=coarse)
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The first half of a step."""
+
+    seen: Rendering
+    """What the loss was taken of."""
+    loss: Tensor
+    """() the reconstructive loss."""
+    stage: Literal["supervision", "alignment"]
+    progress: float
+    """In [0, 1] of the stage that fits the field to its targets; 1 during RGB Alignment."""
 
 
 class LatentNerfTrainer:
@@ -79,25 +92,46 @@ class LatentNerfTrainer:
 
     def step(self, index: int, progress: float) -> dict[str, float | str]:
         """One optimiser step of whichever stage `progress` falls in."""
+        step = self.backward(index, progress)
+        self.update(step)
+        values: dict[str, float | str] = {**read({"loss": step.loss}), "stage": step.stage}
+        if (index + 1) % CURVE_EVERY == 0:
+            values["test_psnr"] = self.test_psnr(CURVE_VIEWS)
+        return values
+
+    def backward(self, index: int, progress: float) -> Backward:
+        """The first half of a step: everything up to the gradients, which are those of this step alone."""
         latent = self.config.space == "latent"
         share = self.config.supervision.steps / self.total_steps if latent else 1.0
         if progress >= share and not self.aligning:
             self._start_alignment()
         stage_progress = (progress - share) / (1 - share) if self.aligning else progress / share
-        self._advance_fields(1.0 if self.aligning else stage_progress)
+        field_progress = 1.0 if self.aligning else stage_progress
+        self._advance_fields(field_progress)
         self._set_learning_rates(stage_progress)
         self.model.before_step(step=index, generator=self.generator)
-        values = self._alignment_step() if self.aligning else self._supervision_step(stage_progress)
-        if (index + 1) % CURVE_EVERY == 0:
-            values["test_psnr"] = self.test_psnr(CURVE_VIEWS)
-        return values
+        self.optimizer.zero_grad()
+        if not self.aligning:
+            return Backward(*self._supervise(), stage="supervision", progress=field_progress)
+        if self.decoder_optimizer is not None:
+            self.decoder_optimizer.zero_grad()
+        return Backward(*self._align(), stage="alignment", progress=field_progress)
+
+    def update(self, step: Backward, others: Sequence[torch.optim.Optimizer] = ()) -> None:
+        """The second half: the optimisers' steps. `others` fit what shares this model's geometry."""
+        self.optimizer.step()
+        if self.decoder_optimizer is not None:
+            self.decoder_optimizer.step()
+        self.model.after_step(
+            step.seen, self.optimizer, progress=step.progress, generator=self.generator, others=others
+        )
 
     @property
     def _stage(self) -> StageConfig:
         return self.config.alignment if self.aligning else self.config.supervision
 
-    def _supervision_step(self, progress: float) -> dict[str, float | str]:
-        self.optimizer.zero_grad()
+    def _supervise(self) -> tuple[Rendering, Tensor]:
+        """What was seen, and the loss of Latent Supervision."""
         if self.config.space == "rgb" and isinstance(self.model, LatentNerf):
             rays, target = self._pixel_batch()
             seen = self.model.render_rays(rays, generator=self.generator)
@@ -112,14 +146,10 @@ class LatentNerfTrainer:
         if seen.coarse is not None:
             total = total + self.model.supervision_loss(seen.coarse, target)
         total.backward()
-        self.optimizer.step()
-        self.model.after_step(seen, self.optimizer, progress=progress, generator=self.generator)
-        return {**read({"loss": loss}), "stage": "supervision"}
+        return seen, loss.detach()
 
-    def _alignment_step(self) -> dict[str, float | str]:
-        self.optimizer.zero_grad()
-        if self.decoder_optimizer is not None:
-            self.decoder_optimizer.zero_grad()
+    def _align(self) -> tuple[Rendering, Tensor]:
+        """What was seen, and the loss of RGB Alignment."""
         chosen = self._batch()
         seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
         decoded, images = self._decode(seen.features), self.images[chosen]
@@ -130,11 +160,7 @@ class LatentNerfTrainer:
         if self.config.alignment_objective == "regularised":
             total = total + self._own_losses(seen)
         total.backward()
-        self.optimizer.step()
-        if self.decoder_optimizer is not None:
-            self.decoder_optimizer.step()
-        self.model.after_step(seen, self.optimizer, progress=1.0, generator=self.generator)
-        return {**read({"loss": loss}), "stage": "alignment"}
+        return seen, loss.detach()
 
     def _decode(self, features: Tensor) -> Tensor:
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self._half_decoder):
@@ -243,6 +269,10 @@ class LatentNerfTrainer:
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from `state`."""
         self.model.load_scene_state(without_prefix("scene", tensors))
+        self.resume(tensors, metadata)
+
+    def resume(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Continue from `state` with a model that does so already."""
         # Fields may have replaced parameters.
         self.optimizer = field_optimizer(self.model, self.config, self.config.supervision)
         self.aligning = metadata["aligning"]

@@ -119,11 +119,28 @@ class SplattingConfig(Checked):
     """Variance in square pixels of the feature map that is added to every projected Gaussian."""
     antialiased: bool = False
     """Lower the opacities of Gaussians that the blur makes larger (Yu et al. 2024, the 2D Mip filter)."""
+    smoothing: float = 0.0
+    """Variance of the filter that keeps Gaussians from being finer than any training view shows (Yu et al. 2024, the 3D
+    smoothing filter), in squares of the distance between the finest view's samples; 0 is no filter."""
+
+
+@dataclass(frozen=True)
+class MipSplattingConfig(SplattingConfig):
+    """Splatting with both filters of Mip-Splatting (Yu et al. 2024), whose variances add up to the blur without them: a
+    scene then looks alike at every resolution."""
+
+    kind: ClassVar[str] = "mip-splatting"
+    blur: float = 0.1
+    """Variance of the 2D Mip filter in square pixels."""
+    antialiased: bool = True
+    """Lower the opacities of Gaussians that the blur makes larger, which makes it the 2D Mip filter."""
+    smoothing: float = 0.2
+    """Variance of the 3D smoothing filter in squares of the distance between the finest view's samples."""
 
 
 RaySampling = GridSamplingConfig | EvenSamplingConfig | HierarchicalSamplingConfig | ProposalSamplingConfig
-SamplingConfig = RaySampling | SplattingConfig
-SamplerName = Literal["grid", "even", "hierarchical", "proposal", "splatting"]
+SamplingConfig = RaySampling | SplattingConfig | MipSplattingConfig
+SamplerName = Literal["grid", "even", "hierarchical", "proposal", "splatting", "mip-splatting"]
 
 SAMPLINGS: Mapping[SamplerName, type[SamplingConfig]] = MappingProxyType(
     {
@@ -132,6 +149,7 @@ SAMPLINGS: Mapping[SamplerName, type[SamplingConfig]] = MappingProxyType(
         "hierarchical": HierarchicalSamplingConfig,
         "proposal": ProposalSamplingConfig,
         "splatting": SplattingConfig,
+        "mip-splatting": MipSplattingConfig,
     }
 )
 """Configurations by the name of what renders."""

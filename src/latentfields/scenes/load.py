@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Protocol, get_args
 
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble
+from latentfields.scenes.plain_pictures import is_film, picture_folder
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Masks, Reading
+from latentfields.scenes.reading import WHITE, Masks, Reading, Split
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import with_few_views, with_llff_split
 
 
 class ReadCapture(Protocol):
@@ -65,6 +68,8 @@ def load_scene(
     background: tuple[float, float, float] = WHITE,
     model: str | Path | None = None,
     follow_links: bool = False,
+    split: Split = "own",
+    train_views: int | None = None,
     readers: Sequence[Reader] = READERS,
 ) -> Scene:
     """Read the posed images in a folder and bring them into the normalised frame, [-1, 1]^3.
@@ -78,19 +83,25 @@ def load_scene(
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
     channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
     ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
-    lead out of the folder are refused unless `follow_links`. `readers` are the formats that are known, in the order
-    in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the
-    file and the field, for anything that cannot be used.
+    lead out of the folder are refused unless `follow_links`. `split` "llff" tests on every eighth view by name,
+    whatever the data set says, and `train_views` leaves so many evenly spread views to fit to (see
+    `selection.with_few_views`). `readers` are the formats that are known, in the order in which they are asked: with
+    `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the file and the field, for anything
+    that cannot be used.
     """
     folder = Path(path)
     if max_size is not None and max_size < 1:
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):
         raise ArgumentError("background", f"is {background}; expected three numbers from 0 to 1")
+    if is_film(folder):
+        raise _without_poses(folder, "is a film")
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder")
     if masks not in get_args(Masks):
         raise ArgumentError("masks", f"is {masks!r}; expected {', '.join(get_args(Masks))}")
+    if split not in get_args(Split):
+        raise ArgumentError("split", f"is {split!r}; expected {', '.join(get_args(Split))}")
     if model is None:
         capture = find_reader(folder, format=format, readers=readers).read(folder, follow_links=follow_links)
     elif format in ("auto", "colmap"):
@@ -99,13 +110,17 @@ def load_scene(
         raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
     with_masks = masks != "none"
     capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
+    capture = with_llff_split(capture) if split == "llff" else capture
     scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
+    scene = scene if train_views is None else with_few_views(scene, train_views)
     reading = Reading(
         format=format,
         masks=masks,
         background=background,
         model=None if model is None else str(model),
         follow_links=follow_links,
+        split=split,
+        train_views=train_views,
     )
     return replace(scene, reading=reading, read_size=max(scene.size))
 
@@ -145,7 +160,17 @@ def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader]
         raise ArgumentError("format", f"is {format!r}; expected auto, {', '.join(r.name for r in readers)}")
     if below := _children_with_scenes(folder):
         raise InputError(folder, f"is a folder of scenes; expected one of them, such as {below[0]}")
+    if folder.is_dir() and picture_folder(folder) is not None:
+        raise _without_poses(folder, "holds photographs")
     raise InputError(folder, f"is not a scene; looked for {_looks_for(readers)}")
+
+
+def _without_poses(source: Path, kind: str) -> InputError:
+    """The error about pictures that are no scene yet, which offers the command that makes one."""
+    command = shlex.join(
+        ["latentfields", "scenes", "capture", str(source), "--out", f"{source.resolve().stem}-scene"]
+    )
+    return InputError(source, f"{kind} without poses; find them first, and make a scene: {command}")
 
 
 def _children_with_scenes(folder: Path) -> list[Path]:

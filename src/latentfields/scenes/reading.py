@@ -9,6 +9,10 @@ from typing import Any, Literal
 Masks = Literal["object", "ignore", "none"]
 """What masks mean: what they leave out is empty space, or was not observed; or they are not read."""
 
+Split = Literal["own", "llff"]
+"""Which views are tested on: as the data set says, or every eighth where it says nothing; or every eighth by name in
+any case, and all others train, as in the protocol for NeRF-LLFF."""
+
 WHITE = (1.0, 1.0, 1.0)
 
 
@@ -27,6 +31,10 @@ class Reading:
     """Folder of a COLMAP model, in the scene's folder or elsewhere; None: where it is looked for."""
     follow_links: bool = False
     """Links that lead out of the scene's folder are followed."""
+    split: Split = "own"
+    """Which views are tested on."""
+    train_views: int | None = None
+    """Of the training views, so many, evenly spread, are left to fit to; None: all."""
 
     @staticmethod
     def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "igae": "a run of `autoencoder finetune-3d`, whose scenes `latentfields view` shows",
         "correspondence-aware autoencoder": "a run of `lrf finetune-encoder`",
         "aligned decoder": "a run of `lrf align-decoder`",
+        "prior": "a run of `prior train`",
+        "generation": "a run of `latentfields generate` or `edit`",
     }
 )
 """What a folder is, by the `kind` in its configuration."""

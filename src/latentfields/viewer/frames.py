@@ -27,9 +27,10 @@ from latentfields.pages.pictures import (
 )
 from latentfields.rendering.rendering import Rendering
 
-Kind = Literal["RGB", "Latent components", "Latent channel", "Depth", "Error"]
-"""What is shown: the (decoded) image; latents by three principal components; one channel of the latents; distance
-along the rays; or the error of the nearest training view."""
+Kind = Literal["RGB", "Decoded latents", "Latent components", "Latent channel", "Depth", "Error"]
+"""What is shown: the image, which is decoded where the scene has no colours of its own; decoded latents where it has;
+latents by three principal components; one channel of the latents; distance along the rays; or the error of the nearest
+training view."""
 
 ERROR_GAIN = 4.0
 OPAQUE = 0.5
@@ -77,6 +78,11 @@ class ViewedScene(Protocol):
         ...
 
     @property
+    def has_colors(self) -> bool:
+        """True when the scene has colours beside latents."""
+        ...
+
+    @property
     def projection(self) -> LatentProjection:
         """Principal components of the training views' latents; only where there are latents."""
         ...
@@ -87,6 +93,10 @@ class ViewedScene(Protocol):
 
     def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         """Images (B, 3, H, W) in [0, 1] and what they were decoded from, on the CPU."""
+        ...
+
+    def render_colors(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
+        """Images (B, 3, H, W) in [0, 1] of colours, and the same unclamped, on the CPU; only where there are any."""
         ...
 
 
@@ -117,20 +127,23 @@ class Frame:
 def kinds(scene: ViewedScene) -> tuple[Kind, ...]:
     """The kinds of pictures that a scene can give: latents and errors only where there are any."""
     latent: tuple[Kind, ...] = () if scene.channels is None else ("Latent components", "Latent channel")
+    decoded: tuple[Kind, ...] = ("Decoded latents",) if scene.has_colors else ()
     error: tuple[Kind, ...] = ("Error",) if scene.has_images else ()
-    return ("RGB", *latent, "Depth", *error)
+    return ("RGB", *decoded, *latent, "Depth", *error)
 
 
 def draw(scene: ViewedScene, camera: Cameras, choice: Choice, *, aspect: float) -> Frame:
     """The picture of a scene that one `camera` takes; for "Error", that of the nearest training camera."""
     if choice.kind == "Error":
         return _draw_error(scene, camera, aspect=aspect)
-    images, seen = scene.render(camera)
+    colored = scene.has_colors and choice.kind in ("RGB", "Depth")
+    images, seen = scene.render_colors(camera) if colored else scene.render(camera)
     depth = surface_depth(seen, camera)
-    if choice.kind == "RGB":
+    if choice.kind in ("RGB", "Decoded latents"):
         return Frame(_first(to_pixels(images)), depth)
+    factor = 1 if colored else scene.factor
     # The browser would blur the cells of latents into each other.
-    return Frame(enlarge(_cells(scene, seen, choice), factor=scene.factor), depth, cells=scene.factor > 1)
+    return Frame(enlarge(_cells(scene, seen, choice), factor=factor), depth, cells=factor > 1)
 
 
 def nearest_view(cameras: Cameras, camera: Cameras) -> int:
@@ -171,7 +184,8 @@ def _cells(scene: ViewedScene, seen: Rendering, choice: Choice) -> Pixels:
 
 def _draw_error(scene: ViewedScene, camera: Cameras, *, aspect: float) -> Frame:
     index = nearest_view(scene.cameras, camera)
-    images, _ = scene.render(scene.cameras[[index]])
+    nearest = scene.cameras[[index]]
+    images, _ = scene.render_colors(nearest) if scene.has_colors else scene.render(nearest)
     truth = scene.images(torch.tensor([index]))
     error = _first(error_to_pixels(images, truth, gain=ERROR_GAIN))
     note = f"{scene.view_names[index]}: {float(psnr(images, truth)[0]):.2f} dB, error x{ERROR_GAIN:.0f}"

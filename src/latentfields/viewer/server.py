@@ -17,7 +17,6 @@ import viser
 
 from latentfields.errors import ArgumentError
 from latentfields.latent_nerf.render import orbit
-from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.training.loop import Trainable
 from latentfields.viewer.gate import TrainingGate
 from latentfields.viewer.panel import Panel
@@ -25,7 +24,7 @@ from latentfields.viewer.path_panel import PathPanel
 from latentfields.viewer.poses import point, vertical_fov
 from latentfields.viewer.render_loop import RenderLoop
 from latentfields.viewer.session import Session
-from latentfields.viewer.source import Source, training_source
+from latentfields.viewer.source import Source, WatchedTrainer, training_source
 from latentfields.viewer.visitors import only_own_pages
 
 
@@ -120,11 +119,11 @@ def serve(source: Source, address: Address) -> None:
 
 
 @contextmanager
-def watched(trainer: LatentNerfTrainer, *, folder: Path, address: Address) -> Iterator[Trainable]:
+def watched(trainer: WatchedTrainer, *, folder: Path, address: Address) -> Iterator[Trainable]:
     """The trainer as a `Trainable` that pauses for the viewer, which serves for the time of the `with` block."""
     gate = TrainingGate(trainer)
     viewer = Viewer(training_source(trainer, gate, folder), address)
-    print(f"{viewer.url}  (until the fit ends)", flush=True)
+    print(f"{viewer.url}  (until the training ends)", flush=True)
     try:
         yield gate
     finally:

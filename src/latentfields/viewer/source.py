@@ -16,6 +16,7 @@ from latentfields.cameras import Cameras
 from latentfields.config.typed_json import from_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
+from latentfields.generation.trainer import SceneDistillation
 from latentfields.igae.config import IgaeRunConfig
 from latentfields.igae.data import cached_views
 from latentfields.igae.finetune import JOINT, PRETRAINING, START_STATISTICS_FILE
@@ -37,6 +38,10 @@ from latentfields.viewer.gate import Gate, OpenGate, TrainingGate
 
 PROJECTION_VIEWS = 16
 """Training views that principal components are computed from."""
+
+
+WatchedTrainer = LatentNerfTrainer | SceneDistillation
+"""Trainings of one scene, which can be looked at between two steps."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,15 @@ class FittedScene:
         """As `SceneModel.render`."""
         return self.model.render(cameras)
 
+    @property
+    def has_colors(self) -> bool:
+        """True when the scene has colours beside latents."""
+        return self.model.pictures is not self.model
+
+    def render_colors(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
+        """As `SceneModel.render`, of the colours."""
+        return self.model.pictures.render(cameras)
+
     @cached_property
     def projection(self) -> LatentProjection:
         """Principal components of a few training views: encoded, or rendered where there are no pictures."""
@@ -96,7 +110,7 @@ class FittedScene:
 class LatentScene:
     """One latent scene of an IG-AE training; a `ViewedScene`."""
 
-    has_images = True
+    has_images, has_colors = True, False
 
     def __init__(self, training: SceneTraining, autoencoder: Autoencoder, index: int) -> None:
         """Scene `index` of `training`, decoded by `autoencoder`, both on one device."""
@@ -118,6 +132,8 @@ class LatentScene:
         grid = cameras.resized(width=cameras.width // self.factor, height=cameras.height // self.factor)
         seen = training.render_scene(active, grid, generator=None)
         return self.autoencoder.decode_batches(seen.features).cpu(), seen.cpu()
+
+    render_colors = render
 
     @cached_property
     def projection(self) -> LatentProjection:
@@ -145,7 +161,7 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
     run = Run.load(path)
     run.model.to(device)
     if run.views is not None and scene is None:
-        fitted = FittedScene(run.model, run.views, name=run.config.scene.name, scene=None)
+        fitted = FittedScene(run.model, run.views, name=run.config.name, scene=None)
     else:
         fitted = FittedScene.of(run.model, load_run_scene(run, scene))
     return Source(f"{fitted.name} ({run.config.fit.field.kind})", run.home, (fitted,), OpenGate())
@@ -156,9 +172,12 @@ def _has_latent_scenes(path: Path) -> bool:
     return run_kind(path) == IgaeRunConfig.kind
 
 
-def training_source(trainer: LatentNerfTrainer, gate: TrainingGate, folder: Path) -> Source:
-    """The scene that `trainer` fits, through the `gate` that does its steps."""
-    fitted = FittedScene.of(trainer.model, trainer.scene)
+def training_source(trainer: WatchedTrainer, gate: TrainingGate, folder: Path) -> Source:
+    """The scene that `trainer` fits or generates, through the `gate` that does its steps."""
+    if isinstance(trainer, LatentNerfTrainer):
+        fitted = FittedScene.of(trainer.model, trainer.scene)
+    else:
+        fitted = FittedScene(trainer.model, trainer.views, name=trainer.name, scene=None)
     return Source(f"{fitted.name} ({trainer.config.field.kind}, training)", folder, (fitted,), gate)
 
 

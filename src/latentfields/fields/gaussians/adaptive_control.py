@@ -8,6 +8,7 @@ Shape suffixes: N Gaussians, S split ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -52,12 +53,13 @@ class AdaptiveControl(Strategy):
         step: SplattedStep,
         *,
         generator: torch.Generator,
+        others: Sequence[torch.optim.Optimizer] = (),
     ) -> None:
         """As `Strategy.after_step`."""
         first, last = self.options.start, self.options.end
         self._observe(len(field), step)
         if self.is_due(moments_passed(step.progress, first=first, last=last, count=self.options.refinements)):
-            self._refine(field, optimizer, generator)
+            self._refine(field, optimizer, generator, others)
             self.gradients, self.views = self.gradients.new_zeros(0), self.views.new_zeros(0)
         # Resets lie evenly inside the window, none at its ends: opacities need time to come back before the last
         # pruning.
@@ -94,7 +96,11 @@ class AdaptiveControl(Strategy):
                 self.views += splats.radii > 0
 
     def _refine(
-        self, field: GaussianField, optimizer: torch.optim.Optimizer, generator: torch.Generator
+        self,
+        field: GaussianField,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+        others: Sequence[torch.optim.Optimizer],
     ) -> None:
         # Small Gaussians under strain leave a gap: a copy at the same place moves into it. Large ones cover too much:
         # two smaller ones take their place.
@@ -109,7 +115,7 @@ class AdaptiveControl(Strategy):
         # without moments.
         rows = torch.cat([stays.nonzero()[:, 0], cloned, split, split])
         fresh = torch.arange(len(rows), device=rows.device) >= int(stays.sum())
-        take_rows(field, optimizer, rows, fresh=fresh)
+        take_rows(field, optimizer, rows, fresh=fresh, others=others)
         if len(split):
             _spread(field, slice(len(rows) - 2 * len(split), None), generator)
 

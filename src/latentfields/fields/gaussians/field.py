@@ -1,5 +1,8 @@
 """3D Gaussians with features of any number of channels (Kerbl et al. 2023; LRF Sec. 4.2, Eq. 8).
 
+A second set of features, such as latents beside colours, is a `GaussianValues`: it follows the rows of the field, and
+has learning rates of its own (Zhou et al. 2024, Feature 3DGS, give every Gaussian a feature beside its colour).
+
 Parameters are kept before their activations and under the names of the usual PLY files: logarithms of scales, logits
 of opacities, spherical-harmonic coefficients of degree 0 (`features_dc`) and of higher degrees (`features_rest`).
 
@@ -21,12 +24,88 @@ from latentfields.rendering.splatting.gaussians import Gaussians
 
 HARMONIC_0 = 0.28209479177387814
 """The harmonic of degree 0, everywhere."""
-PARAMETERS = ("means", "scales", "rotations", "opacities", "features_dc", "features_rest")
+VALUES = ("features_dc", "features_rest")
+"""Parameters that are features, with one row per Gaussian."""
+PARAMETERS = ("means", "scales", "rotations", "opacities", *VALUES)
 """Parameters with one row per Gaussian."""
+
+
+def harmonics_sum(dc: Tensor, rest: Tensor, toward: Tensor, *, degree: int) -> Tensor:
+    """Sums (N, C) of harmonics up to `degree`, of coefficients (N, 1, C) and (N, K - 1, C), along `toward` (N, 3)."""
+    summed = HARMONIC_0 * dc[:, 0]
+    count = (degree + 1) ** 2 - 1
+    if count:
+        basis = spherical_harmonics(torch.nn.functional.normalize(toward, dim=-1))[:, 1 : count + 1]
+        summed = summed + (basis[:, :, None] * rest[:, :count]).sum(dim=1)
+    return summed
+
+
+def degree_at(config: GaussiansConfig, progress: float) -> int:
+    """The highest degree of the harmonics that is fitted at that progress: one more after every `degree_every`."""
+    every = config.degree_every
+    return min(config.degree, int(progress / every)) if every > 0 else config.degree
+
+
+def ended(summed: Tensor, head: Head) -> Tensor:
+    """Features of the harmonics' sums: max(0, sum + 0.5) with the head "sigmoid", as 3DGS has colours, or the sums."""
+    return summed if head == "linear" else (summed + 0.5).clamp(min=0)
+
+
+class GaussianValues(Representation):
+    """A second set of features of one scene's Gaussians, whose shapes and opacities a `GaussianField` has."""
+
+    features_dc: nn.Parameter
+    """(N, 1, C)."""
+    features_rest: nn.Parameter
+    """(N, K - 1, C)."""
+
+    def __init__(self, config: GaussiansConfig, *, channels: int, head: Head) -> None:
+        """As `GaussianField`."""
+        super().__init__()
+        self.config, self.channels = config, channels
+        self.head: Head = head
+        self.active_degree = config.degree
+        self.begin(0)
+
+    def begin(self, count: int) -> None:
+        """Start with `count` Gaussians, all with the mean."""
+        device = self.features_dc.device if hasattr(self, "features_dc") else None
+        harmonics = (self.config.degree + 1) ** 2
+        for name, rows in zip(VALUES, (1, harmonics - 1), strict=True):
+            setattr(self, name, nn.Parameter(torch.zeros(count, rows, self.channels, device=device)))
+
+    def features(self, toward: Tensor) -> Tensor:
+        """Features (N, C) as seen along `toward` (N, 3), of any length, of the degrees that are active."""
+        summed = harmonics_sum(self.features_dc, self.features_rest, toward, degree=self.active_degree)
+        return ended(summed, self.head)
+
+    def regularisation(self) -> Tensor:
+        """Zero: what Gaussians are held to are their shapes and opacities."""
+        return self.features_dc.new_zeros(())
+
+    def parameter_groups(self, *, learning_rate_factor: float) -> list[dict[str, object]]:
+        """The learning rates of a field's features."""
+        rates = (self.config.features_learning_rate, self.config.harmonics_learning_rate)
+        return [
+            {"params": [getattr(self, name)], "lr": rate * learning_rate_factor, "decay": 1.0}
+            for name, rate in zip(VALUES, rates, strict=True)
+        ]
+
+    def advance(self, progress: float) -> bool:
+        """As `GaussianField.advance`."""
+        self.active_degree = degree_at(self.config, progress)
+        return False
+
+    def resize_to(self, state: Mapping[str, Tensor]) -> None:
+        """As many Gaussians as in `state`."""
+        self.begin(len(state["features_dc"]))
 
 
 class GaussianField(Representation):
     """One scene's Gaussians; none at first, see `gaussians_initialisation`."""
+
+    followers: tuple[GaussianValues, ...] = ()
+    """Further features, whose rows are those of the field; they belong to somebody else, who keeps them."""
 
     means: nn.Parameter
     """(N, 3) in the normalised frame."""
@@ -71,13 +150,9 @@ class GaussianField(Representation):
 
     def features(self, center: Tensor) -> Tensor:
         """Features (N, C) as seen from a camera's `center` (3,): z_i of Eq. 9, of the degrees that are active."""
-        summed = HARMONIC_0 * self.features_dc[:, 0]
-        count = (self.active_degree + 1) ** 2 - 1
-        if count:
-            directions = torch.nn.functional.normalize(self.means - center, dim=-1)
-            basis = spherical_harmonics(directions)[:, 1 : count + 1]
-            summed = summed + (basis[:, :, None] * self.features_rest[:, :count]).sum(dim=1)
-        return summed if self.head == "linear" else (summed + 0.5).clamp(min=0)
+        toward = self.means - center
+        summed = harmonics_sum(self.features_dc, self.features_rest, toward, degree=self.active_degree)
+        return ended(summed, self.head)
 
     def regularisation(self) -> Tensor:
         """Mean opacity and mean scale, weighted, with MCMC (Kheradmand et al. 2024, Sec. 4.4); otherwise zero."""
@@ -108,10 +183,7 @@ class GaussianField(Representation):
 
     def advance(self, progress: float) -> bool:
         """One more degree of the harmonics after every `degree_every`."""
-        every = self.config.degree_every
-        self.active_degree = min(
-            self.config.degree, int(progress / every) if every > 0 else self.config.degree
-        )
+        self.active_degree = degree_at(self.config, progress)
         return False
 
     def resize_to(self, state: Mapping[str, Tensor]) -> None:

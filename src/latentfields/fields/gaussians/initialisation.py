@@ -39,7 +39,8 @@ def initialise(field: GaussianField, scene: Scene, *, generator: torch.Generator
 def place(field: GaussianField, points: Tensor, *, colors: Tensor | None = None) -> None:
     """Fill `field` with Gaussians at `points` (N, 3), on its device, as wide as the points are apart.
 
-    `colors` (N, 3) uint8 are taken by three-channel fields of colours; all others start with the mean.
+    `colors` (N, 3) uint8 are taken by three-channel fields of colours; all others start with the mean, and so do the
+    values that follow the field.
     """
     rows = {name: points.new_zeros(len(points), *getattr(field, name).shape[1:]) for name in PARAMETERS}
     if colors is not None and field.head == "sigmoid" and field.channels == 3:
@@ -50,6 +51,8 @@ def place(field: GaussianField, points: Tensor, *, colors: Tensor | None = None)
     rows["rotations"][:, 0] = 1
     rows["opacities"] += torch.logit(torch.tensor(field.config.initial_opacity))
     field.set_rows(rows)
+    for values in field.followers:
+        values.begin(len(points))
 
 
 def nearest_distances(points: Tensor) -> Tensor:

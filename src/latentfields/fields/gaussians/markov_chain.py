@@ -6,6 +6,7 @@ Shape suffixes: N Gaussians, M of them moved or added.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ class MarkovChain(Strategy):
         step: SplattedStep,
         *,
         generator: torch.Generator,
+        others: Sequence[torch.optim.Optimizer] = (),
     ) -> None:
         """As `Strategy.after_step`."""
         options = self.options
@@ -47,14 +49,18 @@ class MarkovChain(Strategy):
             step.progress, first=options.start, last=options.end, count=options.refinements
         )
         if self.is_due(moments):
-            self._relocate(field, optimizer, generator)
-            self._grow(field, optimizer, generator)
+            self._relocate(field, optimizer, generator, others)
+            self._grow(field, optimizer, generator, others)
         # RGB Alignment (progress 1) refines what is there; noise would only blur it.
         if step.progress < 1:
             self._explore(field, optimizer, generator)
 
     def _relocate(
-        self, field: GaussianField, optimizer: torch.optim.Optimizer, generator: torch.Generator
+        self,
+        field: GaussianField,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+        others: Sequence[torch.optim.Optimizer],
     ) -> None:
         """Move Gaussians that are transparent to others, drawn by opacity."""
         opacities = torch.sigmoid(field.opacities)
@@ -68,12 +74,15 @@ class MarkovChain(Strategy):
         share(field, optimizer, chosen)
         rows = torch.arange(len(field), device=chosen.device)
         rows[dead] = chosen
-        take_rows(
-            field, optimizer, rows, fresh=torch.zeros_like(rows, dtype=torch.bool).index_fill(0, dead, True)
-        )
+        fresh = torch.zeros_like(rows, dtype=torch.bool).index_fill(0, dead, True)
+        take_rows(field, optimizer, rows, fresh=fresh, others=others)
 
     def _grow(
-        self, field: GaussianField, optimizer: torch.optim.Optimizer, generator: torch.Generator
+        self,
+        field: GaussianField,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+        others: Sequence[torch.optim.Optimizer],
     ) -> None:
         count = len(field)
         added = min(self.options.most, int((1 + self.options.growth) * count)) - count
@@ -82,7 +91,8 @@ class MarkovChain(Strategy):
         chosen = _draw(torch.sigmoid(field.opacities), added, generator)
         share(field, optimizer, chosen)
         rows = torch.cat([torch.arange(count, device=chosen.device), chosen])
-        take_rows(field, optimizer, rows, fresh=torch.arange(len(rows), device=rows.device) >= count)
+        fresh = torch.arange(len(rows), device=rows.device) >= count
+        take_rows(field, optimizer, rows, fresh=fresh, others=others)
 
     def _explore(
         self, field: GaussianField, optimizer: torch.optim.Optimizer, generator: torch.Generator

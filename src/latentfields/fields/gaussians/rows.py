@@ -5,30 +5,44 @@ Shape suffixes: N Gaussians before, M after.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from latentfields.fields.gaussians.field import PARAMETERS, GaussianField
+from latentfields.fields.gaussians.field import PARAMETERS, VALUES, GaussianField
 
 
 @torch.no_grad()
-def take_rows(field: GaussianField, optimizer: torch.optim.Optimizer, rows: Tensor, *, fresh: Tensor) -> None:
+def take_rows(
+    field: GaussianField,
+    optimizer: torch.optim.Optimizer,
+    rows: Tensor,
+    *,
+    fresh: Tensor,
+    others: Sequence[torch.optim.Optimizer] = (),
+) -> None:
     """Let Gaussian i become what Gaussian `rows[i]` was, for `rows` (M,) int64; values can be changed afterwards.
 
-    The optimiser's moments go with the values, but for those with `fresh` (M,) bool, which start at zero.
+    The optimiser's moments go with the values, but for those with `fresh` (M,) bool, which start at zero. Values that
+    follow the field go with it, and so do their moments in the `others` that fit them.
     """
-    for name in PARAMETERS:
-        old = getattr(field, name)
-        new = nn.Parameter(old[rows])
-        setattr(field, name, new)
-        for group in optimizer.param_groups:
-            group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
-        moments = optimizer.state.pop(old, None)
-        if moments is not None:
-            optimizer.state[new] = {
-                key: _taken(value, rows, fresh) if value.shape == old.shape else value
-                for key, value in moments.items()
-            }
+    for owner, names in ((field, PARAMETERS), *((values, VALUES) for values in field.followers)):
+        for name in names:
+            old = getattr(owner, name)
+            new = nn.Parameter(old[rows])
+            setattr(owner, name, new)
+            for each in (optimizer, *others):
+                for group in each.param_groups:
+                    group["params"] = [
+                        new if parameter is old else parameter for parameter in group["params"]
+                    ]
+                moments = each.state.pop(old, None)
+                if moments is not None:
+                    each.state[new] = {
+                        key: _taken(value, rows, fresh) if value.shape == old.shape else value
+                        for key, value in moments.items()
+                    }
 
 
 @torch.no_grad()

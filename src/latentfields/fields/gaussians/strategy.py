@@ -54,8 +54,12 @@ class Strategy(nn.Module, abc.ABC):
         step: SplattedStep,
         *,
         generator: torch.Generator,
+        others: Sequence[torch.optim.Optimizer] = (),
     ) -> None:
-        """Follow up one step; Gaussians that are replaced are replaced in the optimiser, too."""
+        """Follow up one step; Gaussians that are replaced are replaced in the optimiser, too.
+
+        So are values that follow the field in the `others`, which fit those.
+        """
 
     def is_due(self, moments: int) -> bool:
         """True when fewer refinements were done than `moments`; that counts as one that is done now."""

@@ -15,9 +15,10 @@ from latentfields.lrf.correspondences.files import (
     save_correspondences,
     scene_file,
 )
-from latentfields.lrf.correspondences.matching import matched_correspondences, picture_folder
+from latentfields.lrf.correspondences.matching import matched_correspondences
 from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
 from latentfields.scenes.load import find_reader, is_scene
+from latentfields.scenes.plain_pictures import picture_folder
 from latentfields.scenes.readers.colmap.folder import model_folders
 from latentfields.scenes.scene import scene_name
 

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from latentfields.autoencoders.image_data import PHOTO_SUFFIXES
 from latentfields.errors import InputError
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.files import SceneCorrespondences
 from latentfields.lrf.correspondences.sparse_points import correspondences_of_tracks
 from latentfields.scenes.images import image_size
 from latentfields.scenes.load import find_reader, is_scene
-from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER
+from latentfields.scenes.plain_pictures import PHOTO_SUFFIXES, picture_folder, pictures_in
 from latentfields.scenes.readers.colmap.tracks import read_tracks
-
-_SEED = 0
-
-
-def picture_folder(folder: Path) -> Path | None:
-    """The folder of plain images: images/ or the folder itself; None where there are none."""
-    for candidate in (folder / IMAGE_FOLDER, folder):
-        if candidate.is_dir() and _pictures(candidate):
-            return candidate
-    return None
+from latentfields.structure_from_motion.engine import SEED, load_pycolmap
 
 
 def matched_correspondences(folder: Path, options: CorrespondenceConfig) -> SceneCorrespondences:
@@ -43,7 +32,7 @@ def matched_correspondences(folder: Path, options: CorrespondenceConfig) -> Scen
         raise InputError(
             options.vocabulary_tree, "there is no such file; expected a vocabulary tree of COLMAP"
         )
-    colmap = _pycolmap(folder)
+    colmap = load_pycolmap(folder, wants="plain images need")
     with tempfile.TemporaryDirectory(prefix="latentfields-") as work:
         database = Path(work) / "database.db"
         _extract(colmap, database, images, names)
@@ -69,24 +58,7 @@ def _plain_pictures(folder: Path) -> tuple[Path, list[str]]:
     images = picture_folder(folder)
     if images is None:
         raise InputError(folder, f"has no images; looked for {', '.join(sorted(PHOTO_SUFFIXES))}")
-    return images, _pictures(images)
-
-
-def _pictures(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
-
-
-def _pycolmap(source: Path) -> ModuleType:
-    try:
-        import pycolmap
-    except ImportError:
-        raise InputError(
-            source, "plain images need pycolmap; install it with: pip install 'latentfields[colmap]'"
-        ) from None
-    pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
-    pycolmap.set_random_seed(_SEED)
-    module: ModuleType = pycolmap
-    return module
+    return images, pictures_in(images)
 
 
 def _extract(colmap: Any, database: Path, images: Path, names: list[str]) -> None:
@@ -108,7 +80,7 @@ def _match(colmap: Any, database: Path, count: int, options: CorrespondenceConfi
     verification = colmap.TwoViewGeometryOptions(
         min_num_inliers=options.min_points, min_inlier_ratio=options.min_inlier_ratio
     )
-    verification.ransac.random_seed = _SEED
+    verification.ransac.random_seed = SEED
     shared = {
         "matching_options": colmap.FeatureMatchingOptions(num_threads=1),
         "verification_options": verification,
@@ -130,8 +102,8 @@ def _match(colmap: Any, database: Path, count: int, options: CorrespondenceConfi
 
 def _reconstruct(colmap: Any, database: Path, images: Path, work: Path, *, source: Path) -> Path:
     """The folder of the model with most images. Raises InputError, naming `source`, when there is none."""
-    options = colmap.IncrementalPipelineOptions(num_threads=1, random_seed=_SEED, min_model_size=2)
-    options.mapper.random_seed = options.triangulation.random_seed = _SEED
+    options = colmap.IncrementalPipelineOptions(num_threads=1, random_seed=SEED, min_model_size=2)
+    options.mapper.random_seed = options.triangulation.random_seed = SEED
     options.mapper.num_threads = 1
     models = colmap.incremental_mapping(database, images, work, options=options)
     if not models:

@@ -1,0 +1,1 @@
+"""Latent scenes made and changed by 2D latent priors."""

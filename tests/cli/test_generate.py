@@ -1,0 +1,74 @@
+"""Priors, generations and edits as commands, one after the other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from helpers.priors import write_classes
+from latentfields.cli.main import main
+from latentfields.files import read_json
+
+pytestmark = pytest.mark.slow
+
+TINY = ("--preset", "tiny", "--size", "32", "--steps", "3", "--batch", "2", "--network.widths", "16", "16")
+SMALL = ("--network.head-width", "8", "--timesteps", "50", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def prior(autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prior")
+    classes = write_classes(folder / "classes")
+    command = ("prior", "train", str(classes), "--autoencoder", str(autoencoder_folder))
+    main([*command, "--out", str(folder / "run"), *TINY, *SMALL])
+    return folder / "run"
+
+
+def test_from_a_prior_to_an_edited_scene(
+    prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read_json(prior / "prior" / "config.json")["classes"] == ["ball", "marble"]
+    known = ("--prior", str(prior), "--device", "cpu", "--steps", "2", "--json")
+    main(["generate", "ball", "--out", str(tmp_path / "ball"), *known])
+    made = json.loads(capsys.readouterr().out)
+    assert made["run"] == str(tmp_path / "ball")
+    assert Path(made["report"]).is_file()
+    assert (tmp_path / "ball" / "orbit.mp4").is_file()
+    main(["edit", str(tmp_path / "ball"), "--to", "marble", *known])
+    edited = json.loads(capsys.readouterr().out)
+    assert edited["run"] == str(tmp_path / "ball-0000-to-marble")
+    assert "ball changed to marble" in Path(edited["report"]).read_text()
+    main(["render", str(tmp_path / "ball-0000-to-marble"), "--out", str(tmp_path / "pictures")])
+    assert len([*(tmp_path / "pictures").glob("turn_*.png")]) == 8
+
+
+def test_samples_are_pictures(prior: Path, tmp_path: Path) -> None:
+    options = ("--count", "2", "--views", "3", "--device", "cpu")
+    main(["prior", "sample", str(prior), "marble", "--out", str(tmp_path / "pictures"), *options])
+    names = sorted(file.name for file in (tmp_path / "pictures").iterdir())
+    expected = [*(f"sample_{i:04d}.png" for i in range(2)), *(f"turn_{i:04d}.png" for i in range(3))]
+    assert names == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (("generate", "dragon"), "error: category: is 'dragon'; the prior"),
+        (("generate",), "category: is missing; expected one of ball, marble, or --image"),
+        (("generate", "ball", "--guidance", "nan"), "--guidance: is nan; expected -1000 to 1000"),
+        (("generate", "ball", "--prompt", "a ball"), "--prompt: is of no use for the prior"),
+        (("generate", "ball", "--steps", "0"), "--steps: is 0; expected at least 1"),
+    ],
+)
+def test_bad_input_is_one_line(
+    prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: tuple[str, ...], problem: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*line, "--prior", str(prior), "--out", str(tmp_path / "run")])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert problem in error
+    assert not (tmp_path / "run").exists()
