@@ -36,6 +36,7 @@ from latentfields.rendering.kernels.plane_lookup import plane_lookup, plane_look
 from latentfields.rendering.kernels.row_gather import scatter_rows, scatter_rows_reference
 from latentfields.rendering.renderer import render_rays
 from latentfields.rendering.rendering import Shot
+from latentfields.rendering.spans import BoxSpan
 
 RAYS, SAMPLES, CHANNELS = 1024, 64, 16
 NEAR, FAR = 1.0, 5.0
@@ -139,9 +140,10 @@ def _points(rays: Rays, samples: int) -> Tensor:
 
 def _step(field: Field, rays: Rays) -> Callable[[], None]:
     """Forward, backward and optimiser with every sample looked at."""
-    edges = torch.linspace(2.0, 4.0, SAMPLES + 1).expand(RAYS, -1)
+    edges = torch.linspace(0.0, 1.0, SAMPLES + 1).expand(RAYS, -1)
+    span = BoxSpan(rays, torch.full((RAYS,), 2.0), torch.full((RAYS,), 4.0))
     shot = Shot(rays, torch.zeros(CHANNELS), near=NEAR, far=FAR)
-    return _training(field, lambda: render_intervals(field, shot, edges)[0].features)
+    return _training(field, lambda: render_intervals(field, shot, span, edges)[0].features)
 
 
 def _skipping_step(field: Field, rays: Rays, options: GridSamplingConfig) -> Callable[[], None]:

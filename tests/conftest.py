@@ -15,6 +15,8 @@ from latentfields.scenes.scene import Scene
 # Processes that tests start find the package of this checkout, too, whichever one is installed.
 SOURCES = str(Path(__file__).parents[1] / "src")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SOURCES, os.environ.get("PYTHONPATH"))))
+# Nothing that is kept between commands comes from the user's folder, nor goes there.
+os.environ["LATENTFIELDS_CACHE"] = ""
 
 # The same examples every time: a run that fails can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

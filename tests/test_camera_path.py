@@ -23,12 +23,13 @@ from latentfields.camera_path import (
     catmull_rom,
     keyframe_of,
     load_path,
+    path_through,
     quaternions,
     rotation_matrices,
     save_path,
     slerp,
 )
-from latentfields.cameras import look_at
+from latentfields.cameras import Cameras, look_at
 from latentfields.cli.render import Render
 from latentfields.errors import InputError
 from latentfields.latent_nerf.run import Run
@@ -210,3 +211,40 @@ def test_films_of_a_path_need_no_browser_and_no_scene(latent_run: Path, tmp_path
     images = to_pixels(run.render(path.cameras(width=run.frame.width, height=run.frame.height)))
     for file, expected in zip(files, images, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(file)), expected)
+
+
+def arc(count: int, *, share: float = 0.5) -> Cameras:
+    """Cameras on a part of a circle of radius 2 that look outwards, through walls if it were an object."""
+    angle = torch.arange(count) * (2 * math.pi * share / count)
+    eye = 2 * torch.stack([angle.cos(), angle.sin(), torch.zeros(count)], dim=1)
+    up = torch.tensor([0.0, 0.0, 1.0])
+    poses = torch.cat([look_at(point[None], 2 * point, up) for point in eye])
+    return Cameras(poses, torch.full((count, 2), 40.0), torch.full((count, 2), 16.0), 32, 32)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_path_through_a_capture_stays_where_its_cameras_were(shuffled: bool) -> None:
+    cameras = arc(40)
+    if shuffled:
+        cameras = cameras[torch.randperm(40, generator=torch.Generator().manual_seed(0))]
+    path = path_through(cameras, frames=60)
+    assert not path.closed
+    seen = path.cameras(width=32, height=32)
+    radius = seen.centers.norm(dim=-1)
+    assert radius.min() > 1.9
+    assert radius.max() < 2.01
+    # They look where the cameras look: outwards.
+    outwards = torch.nn.functional.normalize(seen.centers, dim=-1)
+    assert (seen.forward * outwards).sum(-1).min() > 0.98
+    torch.testing.assert_close(seen.focal, torch.full((60, 2), 40.0), atol=1e-3, rtol=0)
+    steps = seen.centers.diff(dim=0).norm(dim=-1)
+    assert steps.max() < 2 * steps.median()
+
+
+def test_a_capture_all_around_gives_a_closed_path() -> None:
+    assert path_through(arc(36, share=1.0), frames=10).closed
+
+
+def test_a_path_through_one_camera_stands_still() -> None:
+    seen = path_through(arc(1), frames=4).cameras(width=32, height=32)
+    torch.testing.assert_close(seen.centers, torch.tensor([2.0, 0.0, 0.0]).expand(4, 3))

@@ -145,6 +145,7 @@ def test_the_settings_of_a_run_are_kept(path: str) -> None:
     run = Run.load(path)
     check_kept(run.to_json(), read_json(Path(path) / "config.json"))
     assert run.config.fit.field.kind == FIELDS[path]
+    assert isinstance(run.config, FitRunConfig)
     assert run.config.scene == Path("scenes/sphere")
 
 

@@ -12,12 +12,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentfields.cameras import Cameras
+from latentfields.cameras import Cameras, look_at
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
 
 MAX_FRAMES = 100_000
+TOUR_KEYFRAMES = 12
+"""Keyframes of a path through a capture: few enough to be smooth."""
+CLOSED = 3.0
+"""A path through a capture is closed when its ends are no farther apart than so many of its usual steps."""
 _RIGID = 1e-3
 """How far the rotations in a file may be from orthonormal."""
 
@@ -93,6 +97,44 @@ class CameraPath:
             width=width,
             height=height,
         )
+
+
+def path_through(cameras: Cameras, *, frames: int, keyframes: int = TOUR_KEYFRAMES) -> CameraPath:
+    """A smooth path from camera to camera of a capture, that looks where they look.
+
+    The cameras are passed in their order, or from neighbour to neighbour where that is shorter, and smoothed over so
+    many that `keyframes` are left; the path is closed where its ends are neighbours.
+    """
+    order = _tour(cameras.centers)
+    centers, forward = cameras.centers[order], cameras.forward[order]
+    steps = centers.diff(dim=0).norm(dim=-1)
+    closed = len(order) > 2 and bool((centers[-1] - centers[0]).norm() <= CLOSED * steps.median())
+    groups = torch.tensor_split(torch.arange(len(order)), min(keyframes, len(order)))
+    eyes = torch.stack([centers[group].mean(dim=0) for group in groups])
+    targets = eyes + torch.stack([forward[group].mean(dim=0) for group in groups])
+    fov = float((2 * torch.atan(cameras.height / 2 / cameras.focal[:, 1])).mean())
+    poses = [
+        look_at(eye[None], target, cameras.mean_up)[0] for eye, target in zip(eyes, targets, strict=True)
+    ]
+    return CameraPath(
+        keyframes=tuple(keyframe_of(pose, fov=fov) for pose in poses), frames=frames, closed=closed
+    )
+
+
+def _tour(centers: Tensor) -> Tensor:
+    """Indices of all cameras at `centers` (N, 3): their order, or from neighbour to neighbour, if that is shorter."""
+    own = torch.arange(len(centers))
+    left = torch.ones(len(centers), dtype=torch.bool)
+    current = int((centers - centers.mean(dim=0)).norm(dim=-1).argmax())
+    visited = [current]
+    for _ in range(len(centers) - 1):
+        left[current] = False
+        apart = (centers - centers[current]).norm(dim=-1)
+        current = int(torch.where(left, apart, torch.inf).argmin())
+        visited.append(current)
+    nearest = torch.tensor(visited)
+    lengths = [float(centers[order].diff(dim=0).norm(dim=-1).sum()) for order in (own, nearest)]
+    return own if lengths[0] <= lengths[1] else nearest
 
 
 def save_path(file: Path, path: CameraPath) -> None:

@@ -1,3 +1,5 @@
+import dataclasses
+import json as json_format
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -6,14 +8,20 @@ from typing import Annotated, Any
 import pytest
 import tyro
 
-from latentfields.cli.scenes import Generate, Render
+from latentfields.cli.scenes import Capture, Generate, Render
 from latentfields.errors import InputError
 from latentfields.scenes.load import load_scene
+from latentfields.structure_from_motion import capture as structure_from_motion
+from latentfields.structure_from_motion.capture import CaptureSummary
+from latentfields.structure_from_motion.config import CaptureConfig
+from latentfields.structure_from_motion.diagnosis import Lost
 
 TRIANGLES = "v 0 0 0\nv 1 0 0\nv 0 2 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\n"
 SMALL = ("--views", 4, "--size", 32, "--samples", 1)
 Commands = (
-    Annotated[Render, tyro.conf.subcommand("render")] | Annotated[Generate, tyro.conf.subcommand("generate")]
+    Annotated[Capture, tyro.conf.subcommand("capture")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Generate, tyro.conf.subcommand("generate")]
 )
 
 
@@ -115,3 +123,48 @@ def test_bad_requests(tmp_path: Path, arguments: list[str], problem: str) -> Non
     with pytest.raises(InputError, match=problem):
         parse("generate", *arguments, "--out", tmp_path / "out").run()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_capture_says_what_was_found_and_what_was_lost(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    json: bool,
+) -> None:
+    """The folder alone on stdout, or everything as JSON; the command says how it was called."""
+    asked: dict[str, Any] = {}
+    found = CaptureSummary(
+        photographs=3,
+        registered=("a.jpg", "b.jpg"),
+        lost=(Lost("c.jpg", "blurred: 9% of the usual sharpness"),),
+        points=70,
+        reprojection_error=0.5,
+        cameras=1,
+        matching="exhaustive",
+        seconds=2.0,
+    )
+
+    def capture(photos: Path, **options: Any) -> CaptureSummary:
+        asked.update(options, photos=photos)
+        return found
+
+    monkeypatch.setattr(structure_from_motion, "capture", capture)
+    flags = ("--lens", "opencv", "--overlap", 4, "--threads", 2, *(("--json",) if json else ()))
+    with caplog.at_level("INFO"):
+        parse("capture", tmp_path, "--out", tmp_path / "scene", *flags).run()
+    assert asked["options"] == CaptureConfig(lens="opencv", overlap=4)
+    assert (asked["photos"], asked["out"], asked["threads"]) == (tmp_path, tmp_path / "scene", 2)
+    said = capsys.readouterr().out
+    if json:
+        assert json_format.loads(said) == json_format.loads(json_format.dumps(dataclasses.asdict(found)))
+    else:
+        assert said == f"{tmp_path / 'scene'}\n"
+    assert "c.jpg has no pose: blurred: 9% of the usual sharpness" in caplog.text
+    assert "2 of 3 registered, reprojection error 0.50 pixels, 70 points" in caplog.text
+
+
+def test_capture_needs_a_thread(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="threads: is 0; expected at least 1"):
+        parse("capture", tmp_path, "--out", tmp_path / "scene", "--threads", 0).run()

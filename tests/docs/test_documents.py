@@ -15,6 +15,7 @@ import pytest
 import latentfields
 from latentfields.autoencoders.load import packaged_autoencoders
 from latentfields.fields.config import FieldName
+from latentfields.priors.prior import packaged_priors
 
 ROOT = Path(__file__).parents[2]
 FOR_CONTRIBUTORS = ("CONTRIBUTING.md", "docs/architecture.md")
@@ -29,7 +30,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9._-]*[a-z0-9]")
 DOTTED_NAME = re.compile(r"`([a-z_]+(?:\.\w+)+)`")
 FULL_NAME = re.compile(r"`latentfields\.([\w.]+)`")
 
-SETTINGS = {"joint.latent_noise"}
+SETTINGS = {"joint.latent_noise", "sampling.initial_range"}
 """Names with dots that are no module's."""
 OPTIONS_OF_OTHERS = {"--nproc-per-node"}
 """Of torchrun."""
@@ -91,6 +92,12 @@ def test_lists_of_packaged_weights_are_whole(document: str) -> None:
 def test_model_cards_are_pages(name: str) -> None:
     assert f'"{name}/README.md"' in text_of(f"docs/models/{name}.md")
     assert (packaged_autoencoders()[name] / "README.md").is_file()
+
+
+@pytest.mark.parametrize("name", packaged_priors())
+def test_model_cards_of_priors_are_pages(name: str) -> None:
+    assert f'"priors/{name}/README.md"' in text_of(f"docs/models/{name}.md")
+    assert (packaged_priors()[name] / "README.md").is_file()
 
 
 def command_help() -> ModuleType:

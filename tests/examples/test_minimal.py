@@ -92,9 +92,7 @@ def test_both_stages_have_the_packages_losses_and_gradients(
 
     rays = cameras.resized(width=8, height=8).rays().flatten()
     shot = Shot(rays, background, near=0.0, far=100.0)
-    enter, leave = shot.segment()
-    distances = enter[:, None] + (leave - enter)[:, None] * stratified_edges(shot, SAMPLES)
-    seen, _ = render_intervals(field, shot, distances)
+    seen, _ = render_intervals(field, shot, shot.span(), stratified_edges(shot, SAMPLES))
     theirs = seen.features.view(2, 8, 8, -1).permute(0, 3, 1, 2)
     mine = model.latents(cameras.camera_to_world, jitter=False)
     torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)

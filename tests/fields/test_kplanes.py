@@ -82,6 +82,11 @@ def test_learning_rates_cover_all_parameters_once_and_follow_the_factor() -> Non
 
 def test_a_proposal_network_is_a_density_of_one_product() -> None:
     torch.manual_seed(0)
+    narrow = KPlanesProposal(
+        resolution=6, features=3, hidden=4, learning_rate=0.1, tv_weight=0.5, initial_range=(0.1, 0.15)
+    ).planes.detach()
+    assert 0.1 <= float(narrow.min()) < 0.105
+    assert 0.145 < float(narrow.max()) <= 0.15
     proposal = KPlanesProposal(resolution=6, features=3, hidden=4, learning_rate=0.1, tv_weight=0.5)
     points, _ = points_and_directions()
     with torch.no_grad():

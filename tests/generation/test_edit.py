@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers.tiny import TINY_FIT, fitted_run
+from helpers.tiny import TINY_FIT, TINY_GAUSSIANS, fitted_run
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.generation.edit import edit
 from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.pages.pictures import save_png, to_pixels
+from latentfields.rendering.config import MipSplattingConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 
@@ -69,7 +71,7 @@ def test_a_fitted_scene_is_edited(
 
 
 def test_edits_that_cannot_be_made_are_refused(
-    scene: Scene, generated: Path, prior_run: Path, tmp_path: Path
+    scene: Scene, autoencoder: Autoencoder, generated: Path, prior_run: Path, tmp_path: Path
 ) -> None:
     def attempt(run: Path, to: str | None = "marble", **options: object) -> None:
         edit(run, to, prior=prior_run, out=tmp_path / "run", **options)  # type: ignore[arg-type]
@@ -83,6 +85,14 @@ def test_edits_that_cannot_be_made_are_refused(
     with pytest.raises(InputError, match="is not a run"):
         attempt(tmp_path)
     fit(scene, None, out=tmp_path / "rgb", config=TINY_FIT.with_steps(supervision=1, alignment=0))
+    filtered = replace(TINY_GAUSSIANS, sampling=MipSplattingConfig())
+    for name, config, message in (
+        ("both", replace(TINY_FIT, space="both"), "has colours beside latents"),
+        ("filtered", filtered, "has Gaussians smoothed as training views tell"),
+    ):
+        fit(scene, autoencoder, out=tmp_path / name, config=config.with_steps(supervision=1, alignment=0))
+        with pytest.raises(InputError, match=message):
+            attempt(tmp_path / name)
     with pytest.raises(InputError, match="is a scene in RGB; expected one in the latent space of the prior"):
         attempt(tmp_path / "rgb")
     assert not (tmp_path / "run").exists()

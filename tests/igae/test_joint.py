@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from helpers.igae_data import CONFIG, SIZE, with_weights, write_scenes
+from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import centre_square
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
@@ -202,6 +203,41 @@ def test_noise_is_in_what_the_preservation_decodes_and_nowhere_else(trainer_of: 
     clean, noisy = values(0.0), values(0.5)
     changed = {name for name in clean if clean[name] != pytest.approx(noisy[name], rel=1e-6)}
     assert changed == {"ae_synthetic", "ae_real", "perceptual", "ae", "loss"}
+
+
+def test_latents_can_be_draws_from_the_posterior(
+    trainer_of: TrainerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One draw for each image, that of its seed, everywhere: in the latent term as in what is decoded."""
+    config = replace(CONFIG, joint=replace(CONFIG.joint, latents="sample", latent_noise=0.0))
+    trainer = trainer_of(config)
+    batch, _ = trainer.batches.get(0)
+    draws = batch.pictures.draws
+    assert draws is not None
+    assert float(draws.std()) == pytest.approx(1, abs=0.1)
+    half = batch.whole.part(slice(1, 2), slice(1, 2))
+    views = len(batch.pictures.images) // 2
+    own = torch.cat([draws[views : 2 * views], draws[2 * views + 1 :]])
+    assert torch.equal(trainer._draws(half), own)  # type: ignore[arg-type]
+    posterior = type(trainer.autoencoder).posterior
+    spread = torch.tensor(0.3)
+
+    def wide(self: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        mean = posterior(self, images)[0]
+        return mean, (2 * spread.log()).expand_as(mean)
+
+    monkeypatch.setattr(Autoencoder, "posterior", wide)
+    drawn = terms_of(trainer)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
+    with torch.no_grad():
+        means = wide(trainer.autoencoder, batch.pictures.images)[0]
+        rendered = trainer._renderings(batch, active).seen.features
+        expected = (means + spread * draws[: len(means)] - rendered).square().mean()
+    assert drawn["latent"] == pytest.approx(float(expected), rel=1e-3)
+    plain = terms_of(trainer_of(replace(CONFIG, joint=replace(CONFIG.joint, latent_noise=0.0))))
+    changed = {name for name in plain if plain[name] != pytest.approx(drawn[name], rel=1e-6)}
+    assert {"latent", "ae_synthetic", "ae_real", "tv_latents"} <= changed
+    assert not {"rgb", "tv_planes"} & changed
 
 
 @pytest.mark.parametrize(("term", "parts"), [("perceptual", {ENCODER, DECODER}), ("tv_latents", {ENCODER})])

@@ -36,6 +36,7 @@ from latentfields.rendering.config import (
     SplattingConfig,
 )
 from latentfields.scenes.scene import Scene
+from latentfields.training.checkpoint import load_tensors, save_tensors
 
 BOTH = replace(TINY_FIT, space="both")
 DENSE = GradientDensificationConfig(refinements=3, start=0.2, end=0.9, opacity_resets=1, threshold=1e-6)
@@ -222,6 +223,24 @@ def test_what_is_saved_is_loaded(scene: Scene, autoencoder: Autoencoder, tmp_pat
     # Finished: the same arguments read it again.
     again = fit(scene, autoencoder, out=tmp_path / "run", config=config)
     assert torch.equal(again.render(cameras), pictures["colors"])
+
+
+@pytest.mark.parametrize(
+    "name", ["colors.variances", "colors.background", "values.features_dc", "values.features_rest"]
+)
+def test_files_whose_halves_do_not_fit_are_refused(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path, name: str
+) -> None:
+    config = KINDS["gaussians by mcmc, filtered"].with_steps(supervision=1, alignment=0)
+    fit(scene, autoencoder, out=tmp_path / "run", config=config)
+    file = tmp_path / "run" / "model.safetensors"
+    tensors, metadata = load_tensors(file)
+    save_tensors(file, tensors | {name: tensors[name][1:]}, metadata)
+    if name == "values.features_rest":
+        save_tensors(file, {key: value for key, value in tensors.items() if key != name}, metadata)
+    expected = r"expected \(3,\)" if name == "colors.background" else "does not fit config.json"
+    with pytest.raises(InputError, match=rf"model.safetensors: .*{expected}"):
+        Run.load(tmp_path / "run")
 
 
 def test_a_photographs_backgrounds_are_learned(scene: Scene, autoencoder: Autoencoder) -> None:

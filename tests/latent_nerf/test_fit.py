@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from latentfields.errors import InputError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
-from latentfields.latent_nerf.fit import fit_folder
+from latentfields.latent_nerf.fit import at_usual_size, bounds_line, fit_folder
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.rendering.config import GridSamplingConfig
+from latentfields.scenes.load import load_scene
+from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
@@ -237,3 +240,36 @@ def test_in_rgb_space_it_is_one_fit_however_its_steps_are_divided(
 
 def die(*_: object) -> None:
     raise RuntimeError("died")
+
+
+def test_a_fit_says_what_its_field_covers(
+    scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="latentfields")
+    fit(scene, None, out=tmp_path / "run", config=replace(QUICK, space="rgb"))
+    (line,) = [record.getMessage() for record in caplog.records if "bounds" in record.getMessage()]
+    assert (
+        line
+        == f"{scene.name}: bounds object (as pictures have alpha; no sparse points): the field covers a box"
+    )
+    capture = replace(scene, alpha=None, bounds="scene", points=torch.zeros(5, 3))
+    assert bounds_line(capture).endswith(
+        "bounds scene (no alpha; 5 sparse points): the field covers all space, contracted"
+    )
+    asked = replace(capture, reading=Reading(bounds="scene"))
+    assert "(as asked for; 5 sparse points)" in bounds_line(asked)
+
+
+def test_large_photographs_are_shrunk_unless_a_run_was_begun_with_others(
+    scene_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fit_module.USUAL_SIDE == 1600
+    side = max(load_scene(scene_folder).size)
+    config = FitRunConfig(scene=scene_folder, autoencoder=None, size=None, seconds=None, fit=QUICK)
+    config = replace(config, fit=replace(QUICK, space="rgb").in_one_stage())
+    assert at_usual_size(config, out=tmp_path / "run") == config
+    fit_folder(config, out=tmp_path / "run")
+    monkeypatch.setattr(fit_module, "USUAL_SIDE", side - 1)
+    with pytest.warns(UserWarning, match=f"are shrunk to {side - 1} along their longer side; the size full"):
+        assert at_usual_size(config, out=tmp_path / "other").size == side - 1
+    assert at_usual_size(config, out=tmp_path / "run").size is None

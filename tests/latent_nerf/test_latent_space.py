@@ -52,13 +52,13 @@ def test_the_field_is_fitted_to_squashed_latents_and_shows_latents(
 ) -> None:
     model, plain = (new_model(scene, autoencoder, c) for c in (TANH, replace(TANH, normalizer="standard")))
     images = scene.images(torch.tensor([0]))
-    targets = model.space.targets(images)
+    targets = model.space.targets([images])
     assert 0 < targets.min() < targets.max() < 1
     torch.testing.assert_close(
-        model.space.latents(targets), plain.space.targets(images), atol=1e-3, rtol=1e-3
+        model.space.latents(targets), plain.space.targets([images]), atol=1e-3, rtol=1e-3
     )
     torch.testing.assert_close(
-        model.decode(targets), autoencoder.decode(plain.space.targets(images)), atol=1e-3, rtol=0
+        model.decode(targets), autoencoder.decode(plain.space.targets([images])), atol=1e-3, rtol=0
     )
     assert model.field.head.head == "sigmoid"  # type: ignore[union-attr]
     assert plain.field.head.head == "linear"  # type: ignore[union-attr]
@@ -96,7 +96,7 @@ def test_a_scenes_least_and_largest_latents_are_0_and_1(scene: Scene, autoencode
     prepared, own = _prepared(scene, autoencoder, EXTENT, torch.device("cpu"))
     assert own is not None
     images = prepared.images(prepared.indices("train"))
-    targets = new_model(prepared, own, EXTENT).space.targets(images)
+    targets = new_model(prepared, own, EXTENT).space.targets([images])
     raw, _ = own.codec.encode(images)
     low, high = raw.amin(dim=(0, 2, 3), keepdim=True), raw.amax(dim=(0, 2, 3), keepdim=True)
     torch.testing.assert_close(targets, (raw - low) / (high - low), atol=1e-4, rtol=1e-4)
@@ -125,13 +125,18 @@ def test_one_scale_is_enough() -> None:
     EXTENT.check()
 
 
+def _latents(trainer: LatentNerfTrainer) -> torch.Tensor:
+    assert trainer.latents is not None
+    return trainer.latents
+
+
 def test_fields_can_be_fitted_to_draws_from_the_posterior(scene: Scene) -> None:
     autoencoder = small_autoencoder(variational=True)
     config = replace(TINY_FIT, subpixels=1)
 
     def targets(**changes: object) -> torch.Tensor:
         chosen = replace(config, **changes)  # type: ignore[arg-type]
-        return LatentNerfTrainer(new_model(scene, autoencoder, chosen), scene, chosen).targets
+        return _latents(LatentNerfTrainer(new_model(scene, autoencoder, chosen), scene, chosen))
 
     mean, drawn = targets(), targets(latents="sample")
     assert not torch.equal(mean, drawn)

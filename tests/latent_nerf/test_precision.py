@@ -40,7 +40,7 @@ def test_a_step_in_bfloat16_is_near_to_one_in_float32(scene: Scene, autoencoder:
 
 def test_evaluation_stays_in_float32(scene: Scene, autoencoder: Autoencoder) -> None:
     half = aligned(scene, autoencoder, "bfloat16")
-    features = half.targets[:1]
+    features = half._targets(torch.tensor([0]))
     inside = half._decode(features)
     outside = half.model.decode(features)
     assert inside.dtype == outside.dtype == torch.float32

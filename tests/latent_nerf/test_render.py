@@ -19,7 +19,7 @@ from latentfields.errors import InputError
 from latentfields.latent_nerf import render
 from latentfields.latent_nerf.evaluate import evaluate_run
 from latentfields.latent_nerf.render import ORBIT_DISTANCE, load_run_scene, orbit, render_run
-from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.scenes.selection import evenly_spread
 
@@ -106,6 +106,7 @@ def test_evenly_spread_takes_both_ends() -> None:
 
 def test_the_scene_of_a_run_may_have_moved(copy: Path, scene_folder: Path, tmp_path: Path) -> None:
     run = Run.load(copy)
+    assert isinstance(run.config, FitRunConfig)
     config = replace(run.config, scene=tmp_path / "gone")
     lost = Run(run.folder, config, run.model, run.frame)
     with pytest.raises(InputError, match="gone: there is no such folder"):

@@ -189,7 +189,7 @@ def test_runs_of_earlier_versions_load(
     assert metadata.pop("fingerprint") is not None
     save_tensors(file, tensors, metadata)
     settings = read_json(config)
-    assert settings.pop("reading") is None
+    assert settings.pop("reading")["bounds"] == "auto"
     config.write_text(json.dumps(settings))
     assert evaluate_run(Run.load(tmp_path / "run"))["test"] == stored_scores(tmp_path / "run")
     # The same command finds it finished.
@@ -318,7 +318,9 @@ def test_readings_of_earlier_versions(tmp_path: Path) -> None:
     for stored, masks in meanings.items():
         about = {"format": "nerfstudio", "use_masks": stored, "background": [0.0, 0.5, 1.0]}
         reading = from_json(Reading, about, source=tmp_path)
-        assert reading == Reading(format="nerfstudio", masks=masks, background=(0.0, 0.5, 1.0))
+        earlier = Reading.earlier()
+        assert (earlier.bounds, earlier.points) == ("object", "listed")
+        assert reading == replace(earlier, format="nerfstudio", masks=masks, background=(0.0, 0.5, 1.0))
         assert from_json(Reading, to_json(reading), source=tmp_path) == reading
     with pytest.raises(InputError, match="field 'masks' is None; expected one of object, ignore, none"):
         from_json(Reading, {"use_masks": "yes"}, source=tmp_path)

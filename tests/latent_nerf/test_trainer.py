@@ -244,7 +244,8 @@ def test_all_training_views_are_seen_and_no_other(
     trainer = LatentNerfTrainer(
         new_model(scene, autoencoder if space == "latent" else None, config), scene, config
     )
-    assert torch.equal(trainer.images, scene.images(scene.indices("train")))
+    views = torch.cat(list(trainer.pictures.batches()))
+    assert torch.equal(views, scene.images(scene.indices("train")))
     batches = [trainer._batch() for _ in range(60)]
     assert all(len(set(batch.tolist())) == config.batch_images for batch in batches)
     assert torch.cat(batches).unique().tolist() == list(range(len(scene.indices("train"))))
@@ -256,8 +257,9 @@ def test_pixels_of_all_training_views_are_seen_with_their_own_rays(scene: Scene)
     shades = 5 * torch.arange(len(scene.pixels), dtype=torch.uint8)
     shaded = replace(scene, pixels=shades.view(-1, 1, 1, 1).expand_as(scene.pixels).contiguous(), alpha=None)
     trainer = LatentNerfTrainer(new_model(shaded, None, config), shaded, config)
-    rays, pixels = trainer._pixel_batch()
+    rays, pixels, drawn = trainer._pixel_batch()
     views = (pixels[:, 0] * 255 / 5).round().long()
+    assert torch.equal(scene.indices("train")[drawn], views)
     assert views.unique().tolist() == scene.indices("train").tolist()
     torch.testing.assert_close(rays.origins, scene.cameras.centers[views])
 

@@ -171,3 +171,10 @@ def test_a_failed_replacement_keeps_the_old_file(tmp_path: Path) -> None:
 )
 def test_names_of_picture_files_never_meet(names: list[str], flat: bool, files: list[str]) -> None:
     assert picture_files(names, flat=flat) == files
+
+
+def test_depth_that_reaches_far_is_shown_as_inverse_depth() -> None:
+    # Halfway between 1 and 1/100, which is at 1.98: the colour that evenly spread depth has in its middle.
+    far_away = depth_to_pixels(torch.tensor([[1.0, 1.9802, 100.0]]), near=1.0, far=100.0)
+    even = depth_to_pixels(torch.tensor([[1.0, 2.0, 3.0]]), near=1.0, far=3.0)
+    assert np.abs(far_away.astype(int) - even.astype(int)).max() <= 8

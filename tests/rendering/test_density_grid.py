@@ -7,6 +7,7 @@ from torch import Tensor
 from latentfields.cameras import Rays
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.sampling import box_segment
+from latentfields.rendering.spans import BoxSpan
 
 
 def ball(points: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ def weights_along(grid: DensityGrid, *origins: tuple[float, float, float]) -> Te
     start = torch.tensor(origins)
     rays = Rays(start, torch.tensor([[0.0, 0.0, -1.0]]).expand_as(start))
     enter = torch.full((len(start),), 2.0)
-    weights = grid.sampling_weights(rays, enter, enter + 2, bins=40)
+    weights = grid.sampling_weights(*BoxSpan(rays, enter, enter + 2).bins(40))
     assert (weights > 0).all()
     return weights / weights.sum(dim=1, keepdim=True)
 

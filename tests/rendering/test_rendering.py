@@ -6,6 +6,7 @@ import torch
 
 from helpers.tiny import sphere_cameras
 from latentfields.rendering.rendering import Rendering, Shot
+from latentfields.rendering.spans import BoxSpan
 
 
 def shot(count: int = 7, *, seed: int | None = None) -> Shot:
@@ -37,7 +38,9 @@ def test_jitter_follows_the_generator_and_is_none_without() -> None:
 
 
 def test_the_segment_lies_between_near_and_far() -> None:
-    enter, leave = shot().segment()
+    span = shot().span()
+    assert isinstance(span, BoxSpan)
+    enter, leave = span.start, span.end
     assert enter.shape == leave.shape == (7,)
     assert (enter >= 0.5).all()
     assert (leave <= 3.0).all()

@@ -87,9 +87,8 @@ def render(sampler: Sampler, field: nn.Module, rays: Rays, *, seed: int | None =
 @torch.no_grad()
 def dense(field: Blob, rays: Rays) -> Rendering:
     shot = shot_of(rays)
-    enter, leave = shot.segment()
-    edges = torch.linspace(0, 1, 1500)
-    return render_intervals(field, shot, enter[:, None] + (leave - enter)[:, None] * edges)[0]
+    edges = torch.linspace(0, 1, 1500).expand(len(rays), -1)
+    return render_intervals(field, shot, shot.span(), edges)[0]
 
 
 @pytest.mark.parametrize("name", ["even", "own", "shared", "added", "proposal"])

@@ -1,5 +1,6 @@
 """What all formats share: the same views read from each of them, options, and pictures of every kind."""
 
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,47 @@ def test_every_eighth_view_by_name_is_a_test_view(tmp_path: Path, format: str) -
     assert len(scene.splits["val"]) == 0
 
 
+@pytest.mark.parametrize("format", ["igae", "nerfstudio", "colmap-binary", "colmap-text", "blender"])
+def test_missing_pictures_move_no_others_to_another_split(tmp_path: Path, format: str) -> None:
+    views = square_views()
+    lone = {"train": slice(0, 12)}
+    if format == "blender":
+        write_blender(tmp_path, views, parts=lone)
+    else:
+        written(tmp_path, format, views)
+    before = load_scene(tmp_path)
+    tests = [before.image_names[index] for index in before.indices("test").tolist()]
+    gone = [views.names[index] for index in (1, 2, 5, 8)]
+    for name in gone:
+        (tmp_path / name).unlink()
+    with pytest.warns(UserWarning, match="4 of 12 pictures are missing"):
+        after = load_scene(tmp_path)
+    assert [after.image_names[index] for index in after.indices("test").tolist()] == [
+        name for name in tests if name not in gone
+    ]
+    (tmp_path / views.names[0]).unlink()
+    warnings.filterwarnings("ignore", ".*pictures are missing and left out")
+    with pytest.warns(
+        UserWarning, match=r"(eighth picture|tenth of the frames) is .* all of those are missing; the first"
+    ):
+        assert load_scene(tmp_path).indices("test").tolist() == [0]
+
+
+def test_a_picture_that_is_listed_twice_is_in_one_split(tmp_path: Path) -> None:
+    write_nerfstudio(tmp_path, square_views())
+    file = tmp_path / "transforms.json"
+    value = json.loads(file.read_text())
+    value["frames"] += [dict(value["frames"][index]) for index in (0, 8, 3)]
+    file.write_text(json.dumps(value))
+    scene = load_scene(tmp_path)
+    names = {
+        split: {scene.image_names[index] for index in scene.indices(split).tolist()}
+        for split in ("train", "test")
+    }
+    assert not names["train"] & names["test"]
+    assert len(names["test"]) == 2
+
+
 def test_the_protocol_for_llff_holds_for_data_sets_with_splits_of_their_own(tmp_path: Path) -> None:
     """Every eighth by name, though blender's folder names splits: r_0, r_1, r_10, r_11, ... of three folders."""
     folder = write_blender(tmp_path, square_views(), parts=PARTS)
@@ -118,7 +160,9 @@ def test_formats_are_recognised_in_a_stated_order(tmp_path: Path) -> None:
     write_colmap_binary(tmp_path, views, sphere_points())
     assert load_scene(tmp_path).points is not None
     write_nerfstudio(tmp_path, views)
-    assert load_scene(tmp_path).points is None
+    # transforms.json lists none; those of the model beside are read, too, unless they are not asked for.
+    assert load_scene(tmp_path, points="listed").points is None
+    assert load_scene(tmp_path).points is not None
     write_igae(tmp_path, views)
     assert load_scene(tmp_path).indices("test").tolist() == [0]
     write_blender(tmp_path, views, parts=PARTS)
@@ -224,6 +268,33 @@ def test_masks_beside_the_images(tmp_path: Path, suffix: str) -> None:
     assert load_scene(folder, masks="none").alpha is None
 
 
+@pytest.mark.parametrize("name", ["masks", "mask"])
+@pytest.mark.parametrize("ending", [".JPG", "_mask.png", ".PNG", ".tif", ".webp"])
+def test_masks_of_other_kinds_and_names(tmp_path: Path, name: str, ending: str) -> None:
+    folder, views = masked(tmp_path, suffix=".png")
+    write_nerfstudio(folder, views)
+    (folder / "masks").rename(folder / "found")
+    (folder / name).mkdir()
+    for mask in (folder / "found").iterdir():
+        Image.open(mask).save(folder / name / f"{mask.stem}{ending}", quality=90, lossless=True)
+    alpha, expected = load_scene(folder).alpha, sphere_views().rgba[..., 3]
+    assert alpha is not None
+    found = alpha[:, 0].numpy()
+    lossy = ending == ".JPG"
+    assert np.abs(found.astype(int) - expected).mean() < (1.5 if lossy else 0.01)
+    # What is empty, or full, is so exactly.
+    for value in (0, 255):
+        assert (found == value).mean() > (0.95 if lossy else 0.999) * (expected == value).mean()
+
+
+def test_pictures_without_alpha_among_others_are_said(tmp_path: Path) -> None:
+    folder = written(tmp_path, "blender", square_views())
+    name = square_views().names[3]
+    Image.open(folder / name).convert("RGB").save(folder / name)
+    with pytest.warns(UserWarning, match=f"1 of its 12 pictures have no alpha.*as opaque, the first: {name}"):
+        load_scene(folder)
+
+
 def test_masks_must_cover_every_image_and_fit(tmp_path: Path) -> None:
     folder, views = masked(tmp_path, suffix=".png")
     write_nerfstudio(folder, views)
@@ -291,3 +362,17 @@ def test_undistorted_pictures_agree_with_their_cameras(
     shift = (seen - cameras.project(point)[0][:, 0]).norm(dim=-1)
     assert float(shift.max()) > 0.5
     torch.testing.assert_close(found, expected[:, 0].double(), atol=0.12, rtol=0)
+
+
+def test_bounds_follow_alpha_unless_they_are_asked_for(tmp_path: Path) -> None:
+    views = sphere_views()
+    folder = write_nerfstudio(tmp_path / "ball", views)
+    assert load_scene(folder).bounds == "object"
+    asked = load_scene(folder, bounds="scene")
+    assert (asked.bounds, asked.reading.bounds) == ("scene", "scene")
+    opaque = write_nerfstudio(tmp_path / "opaque", replace(views, rgba=views.rgba[..., :3]))
+    assert load_scene(opaque).bounds == "scene"
+    bounded = load_scene(opaque, bounds="object")
+    assert (bounded.bounds, bounded.far < 1000) == ("object", True)
+    with pytest.raises(InputError, match=r"bounds: is 'room'; expected auto, object, scene"):
+        load_scene(folder, bounds="room")  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from helpers.scene_files import ring_cameras, sphere_hit
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.normalise import (
+    FAR_AWAY,
     MARGIN,
     MIN_NEAR,
     cube_range,
@@ -202,3 +203,67 @@ def test_far_away_worlds_lose_no_precision() -> None:
         atol=1e-4,
         rtol=0,
     )
+
+
+def test_a_scene_without_bounds_has_most_points_in_the_cube_and_no_end() -> None:
+    cameras = ring_cameras()
+    generator = torch.Generator().manual_seed(0)
+    center = torch.tensor([3.0, -2.0, 10.0], dtype=torch.float64)
+    near_points = center + 0.5 * torch.randn(900, 3, generator=generator, dtype=torch.float64)
+    far_points = center + 500 * torch.randn(100, 3, generator=generator, dtype=torch.float64)
+    points = torch.cat([near_points, far_points])
+    found = normalise(
+        cameras,
+        pixels=NO_PIXELS,
+        train=torch.arange(len(cameras)),
+        alpha=None,
+        points=points,
+        bounds="scene",
+        source=SOURCE,
+    )
+    moved = transform_points(found.world_to_scene, points)
+    inside = (moved.abs().amax(dim=-1) <= 1).double().mean()
+    assert 0.8 <= inside < 0.9
+    middle, half_side = center_and_half_side(found.world_to_scene)
+    assert (middle - center).norm() < 0.2
+    assert half_side < 2
+    assert found.far == FAR_AWAY
+    assert MIN_NEAR <= found.near < float((cameras.centers - center).norm(dim=-1).min()) / half_side
+
+
+def test_without_points_a_scene_without_bounds_lies_where_views_look() -> None:
+    cameras = ring_cameras(1)
+    found = normalise(
+        cameras,
+        pixels=NO_PIXELS,
+        train=torch.arange(1),
+        alpha=None,
+        points=None,
+        bounds="scene",
+        source=SOURCE,
+    )
+    assert torch.equal(found.world_to_scene, look_similarity(cameras))
+    assert (found.near, found.far) == (MIN_NEAR, FAR_AWAY)
+
+
+@pytest.mark.parametrize(("tail", "bounds"), [(1.0, "object"), (20.0, "scene")])
+def test_points_of_a_survey_have_an_end_and_those_of_a_street_have_none(tail: float, bounds: str) -> None:
+    poses = torch.eye(4, dtype=torch.float64).repeat(9, 1, 1)
+    poses[:, :2, 3] = torch.cartesian_prod(*(torch.linspace(-1, 1, 3, dtype=torch.float64),) * 2)
+    cameras = Cameras(
+        poses, torch.full((9, 2), 16.0).double(), torch.full((9, 2), 8.0).double(), width=16, height=16
+    )
+    generator = torch.Generator().manual_seed(0)
+    ground = 4 * torch.rand(500, 3, generator=generator, dtype=torch.float64) - 2
+    ground[:, 2] = -3
+    ground[:50] *= tail
+    found = normalise(
+        cameras,
+        pixels=NO_PIXELS,
+        train=torch.arange(9),
+        alpha=None,
+        points=ground,
+        bounds="auto",
+        source=SOURCE,
+    )
+    assert found.bounds == bounds

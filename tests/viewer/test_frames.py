@@ -13,6 +13,7 @@ from helpers.tiny import RADIUS, SIZE, sphere_cameras
 from latentfields.cameras import Cameras
 from latentfields.pages.pictures import LatentProjection, to_pixels
 from latentfields.rendering.rendering import Rendering
+from latentfields.scenes.reading import Bounds
 from latentfields.viewer.frames import (
     BEHIND_ALL,
     Choice,
@@ -29,6 +30,7 @@ class Sphere:
 
     name = "sphere"
     has_images = True
+    bounds: Bounds = "object"
 
     def __init__(self, *, factor: int, channels: int | None, has_colors: bool = False) -> None:
         self.factor, self.channels, self.has_colors = factor, channels, has_colors

@@ -19,7 +19,7 @@ from latentfields.generation.guidance import ViewedFrom
 from latentfields.generation.trainer import SceneDistillation, generated_views
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.latent_nerf.config import Space
-from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.measures.metrics import psnr
 from latentfields.priors.prior import Rig
@@ -101,6 +101,7 @@ def test_a_scene_file_is_shown_without_the_scene(
     latent_run: Path, scene: Scene, scene_folder: Path, tmp_path: Path
 ) -> None:
     run = Run.load(latent_run)
+    assert isinstance(run.config, FitRunConfig)
     run.config = replace(run.config, scene=tmp_path / "gone")
     file = tmp_path / "scene.safetensors"
     run.write_file(file, SceneCameras.of(scene))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -185,13 +185,18 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def measure_statistics(
-        self, images: Tensor, *, scale: Literal["spread", "extent"] = "spread", batch_size: int = 8
+        self,
+        images: Tensor | Iterable[Tensor],
+        *,
+        scale: Literal["spread", "extent"] = "spread",
+        batch_size: int = 8,
     ) -> LatentStatistics:
         """Statistics of the raw latents of images (B, 3, H, W) in [0, 1], on any device; does not set them.
 
-        Latents are given unit spread, or the same extent (`LatentStatistics.extent`).
+        Images may come in batches, a batch at a time in memory. Latents are given unit spread, or the same extent
+        (`LatentStatistics.extent`).
         """
-        chunks = images.split(batch_size)
+        chunks = images.split(batch_size) if isinstance(images, Tensor) else images
         latents = torch.cat([self.codec.encode(chunk.to(self.device))[0] for chunk in chunks])
         return LatentStatistics.of(latents) if scale == "spread" else LatentStatistics.extent(latents)
 

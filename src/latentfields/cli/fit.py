@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -27,7 +27,7 @@ from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
-from latentfields.scenes.reading import Masks, Reading, Split
+from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +55,17 @@ class Fit:
     settings: Settings = None
     alignment: AlignmentKind | None = None
     """Another name of --alignment-kind: no RGB Alignment, of the scene alone, or of scene and decoder (full)."""
-    size: int | None = None
-    """Resize images so that their longer side has this many pixels; by default they keep their size."""
+    size: int | Literal["full"] | None = None
+    """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default, 1600."""
     masks: Masks = "object"
     """What masks leave out: background (object), of no account in losses and scores (ignore); or do not read them."""
     model: Path | None = None
     """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
     follow_links: bool = False
     """Read files of the scene that are links to places outside of its folder, as in caches of data sets."""
+    bounds: ChosenBounds = "auto"
+    """What the field covers: the box around an object, or all space, far things smaller (scene); auto: an object where
+    pictures have alpha or masks."""
     split: Split = "own"
     """Views to test on: those of the data set (own), or every eighth by name, all others train (llff)."""
     train_views: int | None = None
@@ -102,7 +105,7 @@ class Fit:
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
         from latentfields.cli.view import viewer_watch
-        from latentfields.latent_nerf.fit import fit_folder
+        from latentfields.latent_nerf.fit import at_usual_size, fit_folder
         from latentfields.latent_nerf.report import write_run_report
         from latentfields.latent_nerf.run import FitRunConfig
 
@@ -115,17 +118,20 @@ class Fit:
             masks=self.masks,
             model=None if self.model is None else str(self.model),
             follow_links=self.follow_links,
+            bounds=self.bounds,
             split=self.split,
             train_views=self.train_views,
         )
         config = FitRunConfig(
             scene=self.scene,
             autoencoder=autoencoder,
-            size=self.size,
+            size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
             fit=fit,
-            reading=None if reading == Reading() else reading,
+            reading=reading,
         )
+        if self.size is None:
+            config = at_usual_size(config, out=out, device=self.device)
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         run = fit_folder(
             config, out=out, device=self.device, watch=watch, checkpoint_seconds=self.checkpoint_seconds

@@ -18,7 +18,7 @@ from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.priors.config import TEXT, DistillationConfig
 
-TEXT_STEPS = 4000
+TEXT_STEPS = 5000
 """Optimiser steps with a prompt: those of Latent-NeRF."""
 
 

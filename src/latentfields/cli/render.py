@@ -14,7 +14,7 @@ from latentfields.latent_nerf.config import Show
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Render a finished run: its test views, an orbit around the scene, or a camera path, as PNG files or a film."""
+    """Render a finished run: its test views, an orbit, the capture's way, or a path of one's own, as PNG or film."""
 
     run_folder: tyro.conf.Positional[Path]
     """Folder of the run, or a file written by `latentfields export scene`."""
@@ -22,14 +22,15 @@ class Render:
     """Folder for PNG files, or a film ending in .mp4 or .gif; by default RUN/renders, beside a scene file."""
     scene: Path | None = None
     """Where the scene is now; by default where it was fitted from. Not needed for a scene file."""
-    views: Literal["test", "orbit"] = "test"
-    """Which cameras."""
+    views: Literal["test", "orbit", "path"] | None = None
+    """Which cameras: test views, a circle around the scene, or a smooth path through the training cameras; by default
+    test views, and that path for films of scenes without bounds."""
     path: Path | None = None
     """File of a camera path, as saved by `latentfields view`; it takes the place of --views, --frames and --fps."""
     show: Show | None = None
     """Colours as they are rendered, or decoded latents; by default colours where the run has any."""
     frames: int = 60
-    """Views of the orbit, from 1."""
+    """Views of the orbit or the path, from 1."""
     fps: int = 20
     """Frames per second of a film; GIF plays at most 50."""
     device: Device = "auto"

@@ -126,8 +126,6 @@ class Capture:
         from latentfields.process import set_threads
         from latentfields.structure_from_motion.capture import PAGE_FILE, capture
 
-        if self.threads is not None:
-            require_at_least("threads", self.threads, 1)
         # Photographs are spread over threads; within an operation one is faster.
         set_threads(1)
         found = capture(

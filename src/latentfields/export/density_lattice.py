@@ -15,7 +15,9 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.fields.field import DensityField
+from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import Run
+from latentfields.rendering.contraction import field_positions
 from latentfields.rendering.density_grid import DensityGrid
 
 CHUNK = 131_072
@@ -34,15 +36,15 @@ class DensityLattice:
     """Distance between neighbouring points."""
 
 
-def density_field(run: Run) -> DensityField:
-    """The field of a run. Raises InputError for fields without a density, such as Gaussians."""
-    field = run.model.pictures.field
-    if not isinstance(field, DensityField):
+def density_model(run: Run) -> LatentNerf:
+    """The model of a run that shows its pictures. Raises InputError for fields without a density, such as Gaussians."""
+    model = run.model.pictures
+    if not isinstance(model, LatentNerf) or not isinstance(model.field, DensityField):
         kind = run.config.fit.field.kind
         raise InputError(
             run.folder, f"has the field {kind}, which has no density to take a mesh from; export points"
         )
-    return field
+    return model
 
 
 @torch.no_grad()
@@ -50,24 +52,24 @@ def density_lattice(run: Run, *, resolution: int) -> DensityLattice:
     """The field's density at the centres of `resolution`^3 cells of [-1, 1]^3, cropped to the box that is occupied.
 
     Where the sampler has a grid of occupied cells, everything beyond their neighbours is zero, as is what lies outside
-    of the visual hull: rendering skips it, and nothing was ever fitted there. Raises InputError for a field without a
-    density.
+    of the visual hull: rendering skips it, and nothing was ever fitted there. What a scene without bounds has outside
+    of the box is left out. Raises InputError for a field without a density.
     """
-    field = density_field(run)
+    model = density_model(run)
     grid = next((module for module in run.model.modules() if isinstance(module, DensityGrid)), None)
     cells = torch.ones(1, 1, 1, dtype=torch.bool) if grid is None else _visible_cells(grid)
-    first, last = _box(cells, resolution)
+    first, last = ([0] * 3, [resolution] * 3) if model.contracted else _box(cells, resolution)
     step = 2.0 / resolution
     axes = [-1 + step * (torch.arange(first[axis], last[axis]) + 0.5) for axis in range(3)]
     density = np.zeros([len(axis) for axis in axes], np.float32)
     across = torch.cartesian_prod(axes[1], axes[2])
     for index, x in enumerate(axes[0]):
         points = torch.cat([x.expand(len(across), 1), across], dim=1)
-        visible = _at(cells, points)
+        visible = _at(cells, field_positions(points) if model.contracted else points)
         slab = torch.zeros(len(points))
         if visible.any():
             chunks = points[visible].to(run.model.device).split(CHUNK)
-            slab[visible] = torch.nan_to_num(torch.cat([field.density(chunk) for chunk in chunks])).cpu()
+            slab[visible] = torch.nan_to_num(torch.cat([model.density(chunk) for chunk in chunks])).cpu()
         density[index] = slab.view(len(axes[1]), len(axes[2])).numpy()
     return DensityLattice(density, np.array([float(axis[0]) for axis in axes]), step)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.config import MeshConfig
-from latentfields.export.density_lattice import density_field, density_lattice
+from latentfields.export.density_lattice import density_lattice, density_model
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
 from latentfields.export.vertex_colors import blend_views
 from latentfields.export.visible_surface import rendered_distance
@@ -53,7 +53,7 @@ def export_mesh(run: Run, views: SceneCameras, *, out: Path, options: MeshConfig
     if out.suffix not in FORMATS:
         raise InputError(out, f"expected a file that ends in {', '.join(FORMATS)}")
     options.check()
-    density_field(run)
+    density_model(run)
     require_marching_cubes()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
     images, seen = run.model.pictures.render(cameras)
@@ -79,7 +79,11 @@ def surface_density(run: Run, cameras: Cameras, seen: Rendering) -> float:
     if not hit.any():
         raise ArgumentError("threshold", "no training view shows anything solid; give a density")
     points: Tensor = rays.origins[hit] + rays.directions[hit] * distance[hit][:, None]
-    densities = density_field(run).density(points.to(run.model.device))
+    # Walls behind an object without bounds are no part of the mesh.
+    inside = points[points.abs().amax(dim=-1) <= 1]
+    if not len(inside):
+        raise ArgumentError("threshold", "no training view shows anything solid in the box; give a density")
+    densities = density_model(run).density(inside.to(run.model.device))
     return LEVEL * float(densities.median())
 
 

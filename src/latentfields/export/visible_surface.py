@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras, Rays
-from latentfields.fields.field import DensityField
+from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import Run
 from latentfields.rendering.rendering import Rendering
 from latentfields.rendering.sampling import box_segment
@@ -24,9 +24,11 @@ def surface_distance(run: Run, rays: Rays, *, depth: Tensor, opacity: Tensor) ->
     `depth` and `opacity` (R,) are as rendered: what passes counts in the depth with the distance at which rendering
     ends, which is taken out here.
     """
-    _, leave = box_segment(rays, near=run.frame.near, far=run.frame.far)
-    if not isinstance(run.model.pictures.field, DensityField):
-        leave = torch.full_like(leave, run.frame.far)
+    # Of Gaussians and of scenes without bounds all rays end there.
+    leave = torch.full_like(depth, run.frame.far)
+    model = run.model.pictures
+    if isinstance(model, LatentNerf) and not model.contracted:
+        _, leave = box_segment(rays, near=run.frame.near, far=run.frame.far)
     distance = (depth - (1 - opacity) * leave) / opacity.clamp(min=SOLID)
     return torch.where(opacity >= SOLID, distance, torch.inf)
 

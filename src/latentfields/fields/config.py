@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 
 from latentfields.config.checks import ANY, Checked, NonNegative, Range, Share, joined
 from latentfields.errors import ArgumentError
@@ -17,6 +17,7 @@ from latentfields.fields.densification import (
     PresetName,
 )
 from latentfields.rendering.config import (
+    BEYOND,
     GridSamplingConfig,
     HierarchicalSamplingConfig,
     ProposalSamplingConfig,
@@ -82,6 +83,10 @@ class TriPlaneConfig(_RadianceConfig):
     tv_weight: float = 1e-3
     """Weight of the planes' total variation, (p, q) = (2, 2)."""
 
+    def unbounded(self) -> TriPlaneConfig:
+        """The field that covers all space, with cells as small as before in the scene's box."""
+        return replace(self, resolution=BEYOND * self.resolution)
+
 
 @dataclass(frozen=True)
 class KPlanesConfig(_RadianceConfig):
@@ -105,6 +110,10 @@ class KPlanesConfig(_RadianceConfig):
     tv_weight: float = 2e-2
     """Weight of the planes' total variation, (p, q) = (2, 2), meaned over the scales. Few rays see a latent scene:
     with a hundredth of it, test views are 0.8 to 1.2 dB worse; colours are 0.4 dB better."""
+
+    def unbounded(self) -> KPlanesConfig:
+        """As `TriPlaneConfig.unbounded`."""
+        return replace(self, resolution=BEYOND * self.resolution)
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,14 @@ class TensorfConfig(_RadianceConfig):
     appearance_tv_weight: float = 1e-3
     """Weight of the total variation of the appearance's planes, (p, q) = (2, 2)."""
 
+    def unbounded(self) -> TensorfConfig:
+        """As `TriPlaneConfig.unbounded`."""
+        return replace(
+            self,
+            initial_resolution=BEYOND * self.initial_resolution,
+            final_resolution=BEYOND * self.final_resolution,
+        )
+
     def check(self, path: str = "") -> None:
         """Raise ArgumentError for a value out of range, and for moments that do not ascend."""
         super().check(path)
@@ -182,6 +199,10 @@ class VanillaConfig(_RadianceConfig):
     learning_rate: float = 5e-3
     """Learning rate of all weights."""
 
+    def unbounded(self) -> VanillaConfig:
+        """As `TriPlaneConfig.unbounded`: one octave more."""
+        return replace(self, position_octaves=self.position_octaves + 1)
+
 
 @dataclass(frozen=True)
 class InstantNgpConfig(_RadianceConfig):
@@ -210,6 +231,15 @@ class InstantNgpConfig(_RadianceConfig):
     weight_decay: float = 1e-6
     """L2 regularisation of the MLPs' weights."""
 
+    def unbounded(self) -> InstantNgpConfig:
+        """As `TriPlaneConfig.unbounded`, with a table that has rows for them."""
+        return replace(
+            self,
+            coarsest=BEYOND * self.coarsest,
+            finest=BEYOND * self.finest,
+            log2_table_size=self.log2_table_size + 1,
+        )
+
     def check(self, path: str = "") -> None:
         """Raise ArgumentError for a value out of range, and for levels that do not get finer."""
         super().check(path)
@@ -229,6 +259,9 @@ class GaussiansConfig(Checked):
     """Gaussians at the start, where the scene has no sparse points: drawn in the visual hull, or in the box."""
     initial_opacity: Annotated[float, Range(above=0, below=1)] = 0.1
     """Opacity of every Gaussian at the start."""
+    sky: NonNegative = 1000
+    """Gaussians at the start on a sphere around a scene without bounds, far behind everything, as far as training views
+    see them."""
     degree: Annotated[int, Range(low=0, high=3)] = 0
     """Highest degree of the spherical harmonics of the viewing direction, from 0 to 3."""
     degree_every: float = 0.1
@@ -255,6 +288,9 @@ class GaussiansConfig(Checked):
     """Optimiser and schedule."""
 
 
+Own = TypeVar("Own", bound="OwnFieldConfig")
+
+
 @dataclass(frozen=True)
 class OwnFieldConfig(_RadianceConfig):
     """Base of the configuration of a field that is not part of the package: `fit(..., field=MyFieldConfig())`.
@@ -263,6 +299,10 @@ class OwnFieldConfig(_RadianceConfig):
     """
 
     kind: ClassVar[str] = "own"
+
+    def unbounded(self: Own) -> Own:
+        """The configuration of the field where it covers all space; by default the same."""
+        return self
 
     def new_field(self, *, channels: int, head: Head) -> Field:
         """Return an untrained field with C = `channels`; weights are drawn from torch's global generator."""
@@ -399,7 +439,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                     ),
                 ),
                 # Nerfstudio means the excess over the intervals, and the total variation over the networks.
-                ProposalSamplingConfig(interlevel_weight=1 / 48, tv_weight=5e-5),
+                ProposalSamplingConfig(interlevel_weight=1 / 48, tv_weight=5e-5, initial_range=(0.1, 0.15)),
                 xi_supervision=0.1,
                 xi_alignment=0.1,
             ),
@@ -468,6 +508,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
             "paper": Recipe(
                 GaussiansConfig(
                     initial=100_000,
+                    sky=0,
                     degree=3,
                     degree_every=1 / 30,
                     means_learning_rate=6.4e-4,

@@ -7,6 +7,7 @@ A representation is one file in `fields/`, a frozen configuration in `fields/con
   command line and in config.json), its sizes, learning rates and regularisers, and `optimizer: OptimizerConfig`
   (Adam or RAdam and the schedule of the learning rates, as data). Limits of numbers stand in their annotations, where
   they are not those of all counts (at least 1) and rates (at least 0). Defaults suit a CPU, as the preset `small`.
+  `unbounded()` is the configuration of the field where it covers all space, contracted into [-1, 1]^3.
 - `class MyField(Field)` with `__init__(self, config, *, channels, head)`. Weights are drawn from torch's global
   generator, which the caller has seeded.
 

@@ -24,9 +24,11 @@ DENSITY_SHIFT = -1.0
 """Added before the exponential: space starts out thin."""
 
 
-def new_planes(resolution: int, features: int) -> nn.Parameter:
+def new_planes(
+    resolution: int, features: int, *, initial_range: tuple[float, float] = INITIAL_RANGE
+) -> nn.Parameter:
     """Three planes (3, K, K, F) of K-Planes, drawn from the global generator."""
-    return nn.Parameter(torch.empty(3, resolution, resolution, features).uniform_(*INITIAL_RANGE))
+    return nn.Parameter(torch.empty(3, resolution, resolution, features).uniform_(*initial_range))
 
 
 def plane_product(planes: Tensor, points: Tensor) -> Tensor:
@@ -97,12 +99,19 @@ class KPlanesProposal(DensityField):
     """A density of planes at one scale: the proposal network of K-Planes (App. C of the paper)."""
 
     def __init__(
-        self, *, resolution: int, features: int, hidden: int, learning_rate: float, tv_weight: float
+        self,
+        *,
+        resolution: int,
+        features: int,
+        hidden: int,
+        learning_rate: float,
+        tv_weight: float,
+        initial_range: tuple[float, float] = INITIAL_RANGE,
     ) -> None:
         """Sizes as in `ProposalSamplingConfig`; weights are drawn from the global generator."""
         super().__init__()
         self.learning_rate, self.tv_weight = learning_rate, tv_weight
-        self.planes = new_planes(resolution, features)
+        self.planes = new_planes(resolution, features, initial_range=initial_range)
         self.mlp = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
     def density(self, points: Tensor) -> Tensor:

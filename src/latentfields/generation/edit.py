@@ -24,6 +24,7 @@ from latentfields.priors.conditions import Condition, direction
 from latentfields.priors.config import EDITING, DistillationConfig
 from latentfields.priors.prior import LatentPrior, load_prior, located_prior
 from latentfields.process import choose_device
+from latentfields.rendering.config import SplattingConfig
 from latentfields.training.loop import LoopConfig
 from latentfields.training.recipe import begin
 from latentfields.training.runs import claim_run
@@ -112,6 +113,13 @@ def edit_config(
     known, source = load_prior(prior), Run.load(run, device="cpu")
     if source.model.autoencoder is None:
         raise InputError(run, "is a scene in RGB; expected one in the latent space of the prior")
+    fitted = source.config.fit
+    if fitted.space == "both":
+        raise InputError(
+            run, "has colours beside latents, which a prior does not know; expected latents alone"
+        )
+    if isinstance(fitted.sampling, SplattingConfig) and fitted.sampling.smoothing:
+        raise InputError(run, "has Gaussians smoothed as training views tell; expected the sampler splatting")
     stage = replace(source.config.fit.supervision, steps=steps, learning_rate_factor=LEARNING_RATE_FACTOR)
     fit = replace(source.config.fit, supervision=stage, alignment=replace(stage, steps=0), seed=seed)
     asked = wish.category or Path(str(wish.image)).stem

@@ -166,8 +166,8 @@ class Windows:
         if self.side == self.size:
             places = self.factor // step
         return tuple(
-            # Two more than the seed of jitter, which noise is one more than.
-            step * torch.randint(places, (count, 2), generator=torch.Generator().manual_seed(seed + 2))
+            # Three more than the seed of jitter; noise has one more, draws from posteriors two.
+            step * torch.randint(places, (count, 2), generator=torch.Generator().manual_seed(seed + 3))
             for count, seed in zip(counts, seeds, strict=True)
         )
 
@@ -181,6 +181,18 @@ class Windows:
             for image, (left, top) in zip(images, corners.tolist(), strict=True)
         ]
         return torch.stack(windows) if windows else images[:, :, : self.side, : self.side]
+
+
+def batch_draws(plan: BatchPlan, *, shape: tuple[int, int, int]) -> Tensor:
+    """Normal numbers (B + P, C, h, w) for draws from the posteriors, each of `shape` (C, h, w), of a plan's images.
+
+    They follow from the seeds of scenes and photographs, as `batch_noise`.
+    """
+    counts = [len(views) for views in plan.views] + [1] * len(plan.photo_seeds)
+    parts = [torch.empty(0, *shape)]
+    for seed, count in zip(plan.scene_seeds + plan.photo_seeds, counts, strict=True):
+        parts.append(torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed + 2)))
+    return torch.cat(parts)
 
 
 def _seeds(random: np.random.Generator, count: int) -> tuple[int, ...]:

@@ -174,6 +174,9 @@ class JointConfig(Checked):
     precision: Precision = "float32"
     """What encoder and decoder compute in: float32; bfloat16 (weights, losses, scenes and everything else stay in
     float32), nearly twice as fast where the processor has instructions for it; or the latter there alone (auto)."""
+    latents: Literal["mean", "sample"] = "mean"
+    """What images are encoded as: the mean of the posterior, or one draw from it, as in the code of the paper. The
+    first phase has the mean."""
     latent_noise: float = 0.0
     """Strongest noise added to encoded latents before L_ae decodes them (Eqs. 9, 10): for every image a standard
     deviation from 0 to this, in units of the starting autoencoder's latents. 0 adds none, as the paper."""

@@ -124,7 +124,7 @@ def cache_photos(roots: Sequence[Path], *, size: int, cache: Path) -> Photos:
 
 def square_scene(folder: Path, *, size: int, background: tuple[float, float, float]) -> Scene:
     """The scene with its views resized to `size` pixels. Raises InputError when they are not square."""
-    scene = load_scene(folder, background=background)
+    scene = load_scene(folder, background=background, bounds="object")
     height, width = scene.size
     if height != width:
         raise InputError(folder, f"views are {width}x{height}; expected square views")

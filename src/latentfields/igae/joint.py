@@ -23,6 +23,7 @@ from latentfields.igae.batches import (
     BatchPlan,
     BatchSchedule,
     Windows,
+    batch_draws,
     batch_noise,
     photo_crops,
 )
@@ -144,6 +145,7 @@ class JointTrainer:
                     factor=factor,
                     side=window // factor,
                 ),
+                draws=self._draws(mine),
             ),
         )
 
@@ -161,8 +163,16 @@ class JointTrainer:
         strongest = self.config.joint.latent_noise
         if not strongest or not self.config.has_preservation:
             return None
+        return batch_noise(mine, strongest=strongest, shape=self._latent_shape)
+
+    def _draws(self, mine: BatchPlan) -> Tensor | None:
+        sampled = self.config.joint.latents == "sample"
+        return batch_draws(mine, shape=self._latent_shape) if sampled else None
+
+    @property
+    def _latent_shape(self) -> tuple[int, int, int]:
         side = self.config.window // self.autoencoder.factor
-        return batch_noise(mine, strongest=strongest, shape=(self.autoencoder.channels, side, side))
+        return self.autoencoder.channels, side, side
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch: every term's gradient, then every optimiser."""

@@ -40,12 +40,20 @@ class Pictures:
     """(B + P, C, h, w) added to the latents of both, in this order, where L_ae decodes them, and there alone."""
     transform: LatentTransform | None = None
     """How the latents of both, and the images that L_ae compares with, are changed, for L_ae alone."""
+    draws: Tensor | None = None
+    """(B + P, C, h, w) normal numbers for draws from the posteriors of both; None: their means."""
 
     def to(self, device: torch.device) -> Pictures:
         """The same on another device."""
-        noise = None if self.noise is None else upload(self.noise, device)
+        noise, draws = (
+            None if numbers is None else upload(numbers, device) for numbers in (self.noise, self.draws)
+        )
         return replace(
-            self, images=upload(self.images, device), photos=upload(self.photos, device), noise=noise
+            self,
+            images=upload(self.images, device),
+            photos=upload(self.photos, device),
+            noise=noise,
+            draws=draws,
         )
 
 
@@ -81,7 +89,10 @@ def loss_terms(
             return autoencoder.decode(latents).float()
 
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
-        latents = autoencoder.encode(torch.cat([images, photos])).float()
+        latents, log_variance = autoencoder.posterior(torch.cat([images, photos]))
+    latents = latents.float()
+    if pictures.draws is not None and log_variance is not None:
+        latents = latents + pictures.draws * (0.5 * log_variance.float()).exp()
     encoded, photo_latents = latents.tensor_split([len(images)])
     rendered = encoded[:0] if renderings is None else renderings.seen.features
     preserved = latents if noise is None else latents + noise

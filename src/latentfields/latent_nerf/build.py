@@ -36,6 +36,7 @@ from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.rendering.hierarchical import HierarchicalSampler
 from latentfields.rendering.proposal import ProposalSampler
 from latentfields.rendering.sampler import Sampler
+from latentfields.scenes.reading import Bounds
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.visual_hull import visual_hull_cells
 
@@ -52,6 +53,8 @@ class SceneFrame:
     world_to_scene: list[list[float]]
     fingerprint: Fingerprint | None = None
     """Absent from runs of earlier versions."""
+    bounds: Bounds = "object"
+    """What the field covers."""
 
     @classmethod
     def of(cls, scene: Scene) -> SceneFrame:
@@ -63,6 +66,7 @@ class SceneFrame:
             height=scene.cameras.height,
             learn_background=scene.alpha is None,
             world_to_scene=scene.world_to_scene.tolist(),
+            bounds=scene.bounds,
         )
 
 
@@ -87,7 +91,7 @@ def new_model(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) 
 
 def _restrict_to_hull(sampler: GridSampler, scene: Scene) -> bool:
     """Empty the space that no training view shows, for latents as for pixels. Returns False if none is known."""
-    if scene.alpha is None:
+    if scene.alpha is None or scene.bounds == "scene":
         return False
     train, resolution = scene.indices("train"), sampler.grid.resolution
     cells = visual_hull_cells(scene.cameras, scene.alpha, views=train, resolution=resolution)
@@ -131,13 +135,30 @@ def build_model(
         gaussians = GaussianField(config.field, channels=channels, head=head)
         space = _with_projection(space, config, channels)
         return LatentGaussians(
-            gaussians, config.sampling, space=space, background=background, near=frame.near, far=frame.far
+            gaussians,
+            config.sampling,
+            space=space,
+            background=background,
+            near=frame.near,
+            far=frame.far,
+            bounds=frame.bounds,
         )
     assert not isinstance(config.sampling, SplattingConfig)
-    field = new_field(config.field, channels=channels, head=head)
+    shape, sampling = config.field, config.sampling
+    if frame.bounds == "scene":
+        shape, sampling = shape.unbounded(), sampling.unbounded()
+    field = new_field(shape, channels=channels, head=head)
     space = _with_projection(space, config, channels)
-    sampler = new_sampler(config.sampling, config.field, channels, head)
-    return LatentNerf(field, sampler, space=space, background=background, near=frame.near, far=frame.far)
+    sampler = new_sampler(sampling, shape, channels, head)
+    return LatentNerf(
+        field,
+        sampler,
+        space=space,
+        background=background,
+        near=frame.near,
+        far=frame.far,
+        bounds=frame.bounds,
+    )
 
 
 def _with_latents(
@@ -152,7 +173,8 @@ def _with_latents(
         space = _with_projection(space, config, channels)
         return FeatureGaussians(colors, values, space=space, background=background, geometry_weight=weight)
     assert isinstance(colors, LatentNerf)
-    field = new_field(config.field, channels=channels, head=head)
+    shape = config.field.unbounded() if frame.bounds == "scene" else config.field
+    field = new_field(shape, channels=channels, head=head)
     space = _with_projection(space, config, channels)
     return FeatureNerf(colors, field, space=space, background=background, geometry_weight=weight)
 
@@ -200,4 +222,5 @@ def _new_proposal(options: ProposalSamplingConfig, resolution: int) -> KPlanesPr
         hidden=options.hidden,
         learning_rate=options.learning_rate,
         tv_weight=options.tv_weight,
+        initial_range=options.initial_range,
     )

@@ -34,6 +34,12 @@ AlignmentObjective = Literal["regularised", "rgb"]
 """Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
 sampler have of their own; or the error of decoded images alone, which is Eq. 3."""
 
+Exposure = Literal["none", "affine"]
+"""What tells training views' colours from the scene's: nothing, or an affine map for each of them."""
+
+UNBOUNDED_SHARE = 4
+"""Steps of a scene without bounds see so many times fewer rays than those of an object."""
+
 DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of the decoder while it is trained."""
 
@@ -89,9 +95,10 @@ class FitConfig(Checked):
     """What a field is fitted to: means of the posterior, or one draw from it per view, as in the code released with
     IG-AE. Deterministic autoencoders have means alone. Not used in RGB space."""
     batch_images: int = 4
-    """Whole latent images per step."""
+    """Whole latent images per step; along rays of a scene without bounds a quarter of them, at least one."""
     batch_rays: int = 4096
-    """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images."""
+    """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images. In a
+    scene without bounds it is a quarter of them: its rays have no empty part that is skipped."""
     geometry_from_latents: float = 0.0
     """Weight of the gradient with which latents move the geometry that they share with colours, in the space both: 0
     leaves it to colours, 1 lets both losses pull alike. Not used in other spaces."""
@@ -102,6 +109,13 @@ class FitConfig(Checked):
     """Hidden channels of that projection."""
     subpixel_learning_rate: float = 3e-3
     """Adam learning rate of that projection and of the background before it."""
+    exposure: Exposure = "none"
+    """Whether every training view has an affine map of colours of its own, fitted with the scene, for what exposure and
+    white balance differ between photographs; test views are rendered without, which is the maps' mean."""
+    exposure_learning_rate: float = 1e-3
+    """Adam learning rate of those maps."""
+    point_depth_weight: float = 0.0
+    """Weight of the difference between the logarithms of rendered depths and of those of the scene's sparse points."""
     seed: Seed = 0
     """Seed of weights, batches and jitter."""
 
@@ -120,6 +134,10 @@ class FitConfig(Checked):
         """Steps of both stages, where there are two; in RGB space as many, of one stage."""
         skipped = self.space == "latent" and not self.aligns
         return self.supervision.steps + (0 if skipped else self.alignment.steps)
+
+    def in_batch(self, count: int, *, contracted: bool) -> int:
+        """The number of rays or images of a step, of `count` that are configured, of a field that may be contracted."""
+        return max(1, count // UNBOUNDED_SHARE) if contracted else count
 
     def with_steps(self, *, supervision: int, alignment: int) -> FitConfig:
         """The same fit with other numbers of steps."""

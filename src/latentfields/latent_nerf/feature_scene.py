@@ -46,7 +46,7 @@ class FeatureScene(SceneModel):
         self, colors: SceneModel, *, space: LatentSpace, background: Tensor, geometry_weight: float
     ) -> None:
         """`colors` is a scene in RGB space; `geometry_weight` multiplies what latents' losses want of its geometry."""
-        super().__init__(space, background, near=colors.near, far=colors.far)
+        super().__init__(space, background, near=colors.near, far=colors.far, bounds=colors.bounds)
         self.colors = colors
         self.geometry_weight = geometry_weight
 
@@ -91,7 +91,15 @@ class FeatureNerf(FeatureScene):
         field = CarriedFeatures(self.colors.field, self.values, geometry_weight=self.geometry_weight)
 
         def render(rays: Rays) -> Rendering:
-            return sampler.render(field, Shot(rays, self.background, self.near, self.far, generator))
+            shot = Shot(
+                rays,
+                self.background,
+                self.near,
+                self.far,
+                generator=generator,
+                contracted=self.colors.contracted,
+            )
+            return sampler.render(field, shot)
 
         # What samplers learn, they learn from the colours.
         return replace(along_rays(cameras, render), loss=None)
@@ -131,6 +139,13 @@ class FeatureGaussians(FeatureScene):
             return self.values.features(gaussians.means - center)
 
         return self.colors.splat(gaussians, cameras, features, background=self.background)
+
+    def load_scene_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """As `SceneModel.load_scene_state`. Raises RuntimeError where not every Gaussian has its latents."""
+        gaussians, latents = (len(tensors[name]) for name in ("colors.field.means", "values.features_dc"))
+        if gaussians != latents:
+            raise RuntimeError(f"{gaussians} Gaussians with latents of {latents}")
+        super().load_scene_state(tensors)
 
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
         """Eq. 10's L1 and D-SSIM."""

@@ -28,7 +28,7 @@ class FeatureTrainer(LatentNerfTrainer):
         super().__init__(model, scene, config.of_latents())
         self.colors = LatentNerfTrainer(model.colors, scene, config.of_colors())
         # Pixels are held once.
-        self.colors.images = self.colors.targets = self.images
+        self.colors.pictures = self.pictures
 
     def step(self, index: int, progress: float) -> dict[str, float | str]:
         """One step of each half, on gradients of the same geometry."""

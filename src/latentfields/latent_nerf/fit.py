@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -23,7 +25,7 @@ from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
-from latentfields.scenes.load import load_scene
+from latentfields.scenes.load import largest_picture, load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import LoopConfig, Trainable, train
@@ -33,6 +35,8 @@ from latentfields.training.runs import claim_run, is_claimed, read_run, require_
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
 
+USUAL_SIDE = 1600
+"""Pixels; larger photographs are shrunk unless their size is asked for, as those who made 3DGS do, too."""
 SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
@@ -82,7 +86,7 @@ def fit(
         size=scene.read_size or max(scene.size),
         seconds=seconds,
         fit=config,
-        reading=None if reading == Reading() else reading,
+        reading=reading,
     )
     run_config, target = _checked(_as_begun(run_config, Path(out)), device)
     if is_finished(Path(out)):
@@ -117,20 +121,48 @@ def fit_folder(
 
 
 def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
-    """The configuration, its steps divided between the stages as in the run that `out` holds, if in RGB space.
+    """The configuration, where it leaves things open as in the run that `out` holds.
 
-    There is one stage there: how its steps are divided means nothing, and earlier versions did it otherwise.
+    Bounds and points are those of earlier versions, which knew no others, where the run is theirs. In RGB space there
+    is one stage: how its steps are divided means nothing, and earlier versions did it otherwise.
     """
-    if config.fit.space != "rgb" or not is_claimed(out):
+    if not is_claimed(out):
         return config
     try:
-        begun = read_run(FitRunConfig, out).fit
+        run = read_run(FitRunConfig, out)
     except InputError:
+        return config
+    mine, theirs = config.reading or Reading.earlier(), run.reading or Reading.earlier()
+    if mine.bounds == "auto" and mine.points == "any":
+        reading = replace(mine, bounds=theirs.bounds, points=theirs.points)
+        config = replace(config, reading=run.reading if reading == theirs else reading)
+    begun = run.fit
+    if config.fit.space != "rgb":
         return config
     if begun.space != "rgb" or begun.in_one_stage().supervision != config.fit.in_one_stage().supervision:
         return config
     steps = config.fit.with_steps(supervision=begun.supervision.steps, alignment=begun.alignment.steps)
     return replace(config, fit=steps)
+
+
+def at_usual_size(config: FitRunConfig, *, out: Path, device: str = "auto") -> FitRunConfig:
+    """The configuration of a fit whose images have the size that is used where none is asked for.
+
+    That of the run that was begun in `out`, and otherwise the one they are stored in, up to `USUAL_SIDE`: a warning
+    says where they are shrunk. Raises InputError as `fit_folder`.
+    """
+    _checked(config, device)
+    if is_claimed(out):
+        return replace(config, size=read_run(FitRunConfig, out).size)
+    width, height = largest_picture(config.scene, config.reading or Reading())
+    if max(width, height) <= USUAL_SIDE:
+        return config
+    warnings.warn(
+        f"{config.scene}: its pictures, of up to {width}x{height} pixels, are shrunk to {USUAL_SIDE} along their "
+        "longer side; the size full keeps them",
+        stacklevel=2,
+    )
+    return replace(config, size=USUAL_SIDE)
 
 
 def _space(space: Space | None, config: FitConfig | None, autoencoder: Autoencoder | None) -> Space:
@@ -187,6 +219,7 @@ def _fit(
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
     with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
+        logging.getLogger(__name__).info("%s", bounds_line(scene))
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
         trainer = new_trainer(model, scene, config.fit)
@@ -211,6 +244,21 @@ def _fit(
         return run
 
 
+def bounds_line(scene: Scene) -> str:
+    """What a field of `scene` covers, and by what its place was found, in one line."""
+    known = "no sparse points" if scene.points is None else f"{len(scene.points)} sparse points"
+    if scene.reading.bounds == scene.bounds:
+        chosen = "as asked for"
+    elif scene.alpha is not None:
+        chosen = "as pictures have alpha"
+    else:
+        chosen = (
+            "no alpha" if scene.bounds == "scene" else "as all points lie together before parallel cameras"
+        )
+    covers = "all space, contracted" if scene.bounds == "scene" else "a box"
+    return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
+
+
 def _prepared(
     scene: Scene, autoencoder: Autoencoder | None, config: FitConfig, device: torch.device
 ) -> tuple[Scene, Autoencoder | None]:
@@ -223,7 +271,7 @@ def _prepared(
         autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
         if config.statistics != "autoencoder" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().to(device)
-            images = scene.images(scene.indices("train"))
+            images = scene.pictures(scene.indices("train")).batches()
             scale: Literal["spread", "extent"] = (
                 "extent" if config.statistics == "scene-min-max" else "spread"
             )

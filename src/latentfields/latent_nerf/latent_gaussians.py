@@ -27,6 +27,7 @@ from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.rendering.splatting.projection import project
 from latentfields.rendering.splatting.rasterise import rasterise
 from latentfields.rendering.splatting.smoothing import filter_variances, sampling_rates, smoothed
+from latentfields.scenes.reading import Bounds
 from latentfields.training.checkpoint import without_prefix
 
 FILTER_EVERY = 100
@@ -48,9 +49,10 @@ class LatentGaussians(SceneModel):
         background: Tensor,
         near: float,
         far: float,
+        bounds: Bounds = "object",
     ) -> None:
         """As `SceneModel`; Gaussians whose centres are nearer than `near` are not seen."""
-        super().__init__(space, background, near=near, far=far)
+        super().__init__(space, background, near=near, far=far, bounds=bounds)
         self.field = field
         self.splatting = splatting
         options = field.config.densification
@@ -145,7 +147,7 @@ class LatentGaussians(SceneModel):
         """As `SceneModel.load_scene_state`."""
         self.strategy.resize_to(without_prefix("strategy", tensors))
         if self.splatting.smoothing:
-            self.variances = self.variances.new_zeros(tensors["variances"].shape)
+            self.variances = self.variances.new_zeros(len(tensors["field.means"]))
         super().load_scene_state(tensors)
 
 

@@ -5,6 +5,7 @@ Shape suffixes: B images, C channels, H, W image size, h = H / factor, w = W / f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -85,16 +86,17 @@ class LatentSpace:
         return self._squashed(self.autoencoder.background_latent(color).view(1, -1, 1, 1)).flatten()
 
     @torch.no_grad()
-    def targets(self, images: Tensor, *, posterior: torch.Generator | None = None) -> Tensor:
-        """The features (B, C, h, w) to render for images (B, 3, H, W) in [0, 1] on the autoencoder's device.
+    def targets(self, batches: Iterable[Tensor], *, posterior: torch.Generator | None = None) -> Tensor:
+        """The features (B, C, h, w) to render for images in [0, 1] on the autoencoder's device.
+
+        They come in batches (b, 3, H, W), a batch at a time in memory.
 
         Those of posterior means, or of one draw per image by the generator `posterior`.
         """
-        if self.autoencoder is None:
-            return images
+        assert self.autoencoder is not None
         if posterior is None:
-            return self._squashed(self.autoencoder.encode_batches(images))
-        draws = [self.autoencoder.sample(chunk, generator=posterior) for chunk in images.split(8)]
+            return self._squashed(torch.cat([self.autoencoder.encode(images) for images in batches]))
+        draws = [self.autoencoder.sample(images, generator=posterior) for images in batches]
         return self._squashed(torch.cat(draws))
 
     def _squashed(self, latents: Tensor) -> Tensor:

@@ -6,6 +6,9 @@ from torch import Tensor
 
 from latentfields.measures.metrics import ssim
 
+SMALLEST_DEPTH = 1e-3
+"""In the normalised frame: logarithms have to be finite."""
+
 
 def latent_supervision_loss(rendered: Tensor, encoded: Tensor) -> Tensor:
     """Eq. 2's reconstructive term: mean squared error between rendered and encoded latents, same shape.
@@ -30,3 +33,8 @@ def splatting_loss(
 def rgb_alignment_loss(decoded: Tensor, images: Tensor) -> Tensor:
     """Eq. 3: mean squared error between decoded renderings and images (B, 3, H, W)."""
     return (decoded - images).square().mean()
+
+
+def point_depth_loss(depth: Tensor, known: Tensor) -> Tensor:
+    """Mean |log(rendered / known)| of depths (P,) at sparse points: far ones, which are known less well, pull less."""
+    return (depth.clamp(min=SMALLEST_DEPTH) / known).log().abs().mean()

@@ -15,8 +15,10 @@ from latentfields.fields.field import Field
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.losses import latent_supervision_loss
 from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.rendering.contraction import CONTRACTED_RADIUS, field_positions
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Sampler
+from latentfields.scenes.reading import Bounds
 
 RAYS_PER_CHUNK = 16_384
 """Rays rendered at a time: bounds the memory of their samples, whatever the size of the images."""
@@ -40,15 +42,31 @@ class LatentNerf(SceneModel):
         background: Tensor,
         near: float,
         far: float,
+        bounds: Bounds = "object",
     ) -> None:
         """As `SceneModel`; `sampler` decides where along rays `field` is looked at, between `near` and `far`."""
-        super().__init__(space, background, near=near, far=far)
+        super().__init__(space, background, near=near, far=far, bounds=bounds)
         self.field = field
         self.sampler = sampler
 
     def render_rays(self, rays: Rays, *, generator: torch.Generator | None = None) -> Rendering:
         """Render rays (R,) on the model's device, in the field's space."""
-        return self.sampler.render(self.field, Shot(rays, self.background, self.near, self.far, generator))
+        shot = Shot(
+            rays, self.background, self.near, self.far, generator=generator, contracted=self.contracted
+        )
+        return self.sampler.render(self.field, shot)
+
+    @property
+    def contracted(self) -> bool:
+        """True when the field covers all space (`rendering.contraction`), otherwise [-1, 1]^3."""
+        return self.bounds == "scene"
+
+    def density(self, points: Tensor) -> Tensor:
+        """Density (P,) per unit length at points (P, 3) of the box [-1, 1]^3 in the normalised frame."""
+        if not self.contracted:
+            return self.field.density(points)
+        # The box is so much smaller in the field's cube, and lengths with it.
+        return self.field.density(field_positions(points)) / CONTRACTED_RADIUS
 
     def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
         """As `SceneModel.render_pixels`."""

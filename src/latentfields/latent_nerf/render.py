@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from latentfields.camera_path import CameraPath
+from latentfields.camera_path import CameraPath, path_through
 from latentfields.cameras import Cameras, look_at
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.config import Show
@@ -19,6 +19,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.pages.pictures import Pixels, picture_files, save_png, to_pixels
 from latentfields.pages.video import write_gif, write_mp4
+from latentfields.scenes.reading import Bounds
 from latentfields.scenes.scene import Scene
 
 ORBIT_DISTANCE = 1.15
@@ -92,11 +93,22 @@ def run_views(run: Run, folder: Path | None = None) -> SceneCameras:
     return SceneCameras.of(load_run_scene(run, folder))
 
 
+def film_cameras(cameras: Cameras, *, frames: int, bounds: Bounds) -> Cameras:
+    """The cameras of a film: around an object, or through a scene without bounds, where the training `cameras` were."""
+    if bounds == "object":
+        return orbit(cameras, frames=frames)
+    return path_through(cameras, frames=frames).cameras(width=cameras.width, height=cameras.height)
+
+
+Views = Literal["test", "orbit", "path"]
+"""What is rendered: test views, a circle around the scene, or a path through the training cameras."""
+
+
 def render_run(
     run: Run,
     *,
     out: Path,
-    views: Literal["test", "orbit"],
+    views: Views | None = None,
     frames: int,
     fps: int,
     scene_folder: Path | None = None,
@@ -104,9 +116,9 @@ def render_run(
 ) -> Path:
     """Write renders of a run as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
-    Pictures of test views are called as those of the capture, within their folders where names repeat. `scene_folder`
-    says where the scene is now; `show` is as for `Run.render`. Raises InputError when it, `out`, `frames` or `fps`
-    cannot be used.
+    Without `views` a film of a scene without bounds is the path through its cameras; all else are test views. Pictures
+    of those are called as in the capture, within their folders where names repeat. `scene_folder` says where the scene
+    is now; `show` is as for `Run.render`. Raises InputError when it, `out`, `frames` or `fps` cannot be used.
     """
     run.shown(show)
     kind = mimetypes.guess_type(out.name)[0] or ""
@@ -115,16 +127,19 @@ def render_run(
     if fps < 1:
         raise ArgumentError("fps", f"is {fps}; expected at least 1")
     known = run_views(run, scene_folder)
-    if views == "orbit":
+    if views is None:
+        views = "path" if run.frame.bounds == "scene" and out.suffix in FILMS else "test"
+    if views != "test":
         if frames < 1:
             raise ArgumentError("frames", f"is {frames}; expected at least 1")
-        cameras = orbit(known.training_cameras, frames=frames)
-        names = [f"orbit_{index:04d}.png" for index in range(frames)]
+        bounds: Bounds = "object" if views == "orbit" else "scene"
+        cameras = film_cameras(known.training_cameras, frames=frames, bounds=bounds)
+        names = [f"{views}_{index:04d}.png" for index in range(frames)]
     else:
         test = known.splits["test"]
         if len(test) == 0:
             raise ArgumentError(
-                "views", f"is test, but the scene of {run.folder} has no test views; expected orbit"
+                "views", f"is test, but the scene of {run.folder} has no test views; expected orbit or path"
             )
         cameras = known.cameras[test]
         names = picture_files([known.names[int(index)] for index in test], flat=True)

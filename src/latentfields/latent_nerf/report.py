@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.latent_nerf.evaluate import read_metrics
-from latentfields.latent_nerf.render import load_run_scene, orbit, orbit_frames
+from latentfields.latent_nerf.render import film_cameras, load_run_scene, orbit_frames
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.pages.charts import Chart, Level, Series, Stage
@@ -54,7 +54,7 @@ def write_run_report(
     folder: Path | None = None,
     beside: Sequence[Film] = (),
 ) -> Path:
-    """Write `report.html` into `folder` (default: the first run's), and an orbit video into every run.
+    """Write `report.html` into `folder` (default: the first run's), and a film into every run.
 
     All runs must show one scene at one size; films of something else come last, `beside` theirs. Returns the
     report's path.
@@ -97,7 +97,8 @@ def run_label(run: Run) -> str:
 
 def _write_orbit(run: Run, scene: Scene) -> Path:
     path = run.folder / "orbit.mp4"
-    cameras = orbit(scene.cameras[scene.indices("train")], frames=ORBIT_FRAMES)
+    train = scene.cameras[scene.indices("train")]
+    cameras = film_cameras(train, frames=ORBIT_FRAMES, bounds=run.frame.bounds)
     write_mp4(path, orbit_frames(run, cameras), fps=16)
     return path
 

@@ -75,7 +75,7 @@ class FitRunConfig(Checked):
     fit: FitConfig
     """How the scene is fitted."""
     reading: Reading | None = None
-    """How the scene's folder is read; None: as `load_scene` does by default."""
+    """How the scene's folder is read; None, in runs of earlier versions: `Reading.earlier`."""
 
     @property
     def name(self) -> str:
@@ -84,7 +84,7 @@ class FitRunConfig(Checked):
 
     def load_scene(self) -> Scene:
         """The scene, resized as configured, not yet cropped to whole latents. Raises InputError as `load_scene`."""
-        reading = self.reading or Reading()
+        reading = self.reading or Reading.earlier()
         return load_scene(
             self.scene,
             max_size=self.size,
@@ -93,6 +93,8 @@ class FitRunConfig(Checked):
             background=reading.background,
             model=reading.model,
             follow_links=reading.follow_links,
+            bounds=reading.bounds,
+            points=reading.points,
             split=reading.split,
             train_views=reading.train_views,
         )
@@ -305,6 +307,8 @@ def _restored(
             raise InputError(source, f"space is '{config.fit.space}', which does not fit its autoencoder")
         space = new_space(config.fit, autoencoder)
         color = state["colors.background"] if config.fit.space == "both" else None
+        if color is not None and color.shape != (3,):
+            raise InputError(source, f"colors.background has the shape {tuple(color.shape)}; expected (3,)")
         model = build_model(config.fit, space, state["background"], frame, color=color)
         model.load_scene_state(state)
     except (KeyError, RuntimeError, TypeError, OverflowError) as error:

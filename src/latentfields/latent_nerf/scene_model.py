@@ -17,6 +17,7 @@ from latentfields.cameras import Cameras
 from latentfields.fields.field import Representation
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.rendering.rendering import Rendering
+from latentfields.scenes.reading import Bounds
 from latentfields.training.checkpoint import without_prefix
 
 
@@ -25,10 +26,13 @@ class SceneModel(nn.Module, abc.ABC):
 
     background: Tensor
 
-    def __init__(self, space: LatentSpace, background: Tensor, *, near: float, far: float) -> None:
+    def __init__(
+        self, space: LatentSpace, background: Tensor, *, near: float, far: float, bounds: Bounds = "object"
+    ) -> None:
         """`background` (C,) is what lies behind the scene, in the field's space; a parameter is learned.
 
         Nothing nearer than `near` is seen, in the normalised frame; where nothing is, the depth is at most `far`.
+        `bounds` say whether there is anything outside of [-1, 1]^3.
         """
         super().__init__()
         self.space = space
@@ -39,7 +43,7 @@ class SceneModel(nn.Module, abc.ABC):
             self.background = background
         else:
             self.register_buffer("background", background)
-        self.near, self.far = near, far
+        self.near, self.far, self.bounds = near, far, bounds
 
     @abc.abstractmethod
     def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:

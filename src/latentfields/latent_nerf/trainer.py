@@ -15,7 +15,8 @@ from torch import Tensor
 from latentfields.cameras import Rays
 from latentfields.devices import read, upload, uses_bfloat16
 from latentfields.latent_nerf.config import FitConfig, StageConfig
-from latentfields.latent_nerf.losses import rgb_alignment_loss
+from latentfields.latent_nerf.exposure import ExposureMaps
+from latentfields.latent_nerf.losses import point_depth_loss, rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import (
     decoder_optimizer,
@@ -26,16 +27,20 @@ from latentfields.latent_nerf.optimizers import (
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import LATENT_RANGE, psnr, whole_cells
 from latentfields.rendering.rendering import Rendering
+from latentfields.scenes.pictures import BATCH
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
+from latentfields.scenes.sightings import Sightings, sightings
 from latentfields.training.checkpoint import with_prefix, without_prefix
-from latentfields.training.schedules import set_learning_rates
-from latentfields.training.state import Parts
+from latentfields.training.schedules import set_learning_rates, with_peaks
+from latentfields.training.state import Parts, Stateful
 
 CURVE_EVERY = 100
 """Steps between points of the test-PSNR curve."""
 CURVE_VIEWS = 4
 """Test views behind a point of that curve."""
+POINTS_PER_STEP = 512
+"""Sparse points whose depth a step along rays looks at; on whole images it is all that those see."""
 
 
 def _with_targets(seen: Rendering, target: Tensor, *, kept: Tensor) -> Rendering:
@@ -67,16 +72,19 @@ class LatentNerfTrainer:
         """`scene` has sides that are multiples of the factor; `model` is on the device to compute on."""
         self.model, self.scene, self.config = model, scene, config
         self.train_indices = scene.indices("train")
-        self.images = scene.images(self.train_indices).to(model.device)
+        self.pictures = scene.pictures(self.train_indices).to(model.device)
         kept = scene.kept(self.train_indices)
         self._kept_pixels = None if kept is None else kept.to(model.device)
         self._counted = None if kept is None else kept.flatten().nonzero()[:, 0]
         # A latent counts where all pixels of its cell do.
         self._kept_features = None if kept is None else whole_cells(kept, model.factor).to(model.device)
-        # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves.
+        # Eq. 2's cache: every training view is encoded once. In RGB space the targets are the pixels themselves,
+        # which stay bytes.
         # Draws of latents have a generator of their own: a resumed fit makes the same ones.
         posterior = torch.Generator().manual_seed(config.seed) if config.latents == "sample" else None
-        self.targets = model.space.targets(self.images, posterior=posterior)
+        self.latents: Tensor | None = None
+        if model.autoencoder is not None:
+            self.latents = model.space.targets(self.pictures.batches(), posterior=posterior)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.aligning = False
         self.after_supervision: dict[str, float] = {}
@@ -84,6 +92,21 @@ class LatentNerfTrainer:
         self.decoder_optimizer: torch.optim.Optimizer | None = None
         self._half_decoder = uses_bfloat16(config.decoder_precision, model.device)
         self._cameras = scene.cameras[self.train_indices].to(model.device)
+        self._exposure: dict[str, ExposureMaps] = {}
+        self._exposure_optimizer: torch.optim.Optimizer | None = None
+        if config.exposure == "affine":
+            self._add_exposure("features", 3 if self.latents is None else self.latents.shape[1])
+            if config.space == "latent":
+                self._add_exposure("images", 3)
+            self._exposure_optimizer = with_peaks(
+                torch.optim.Adam(
+                    [p for maps in self._exposure.values() for p in maps.parameters()],
+                    lr=config.exposure_learning_rate,
+                )
+            )
+        shown = model.pictures
+        self._contracted = isinstance(shown, LatentNerf) and shown.contracted
+        self._sightings = self._seen_points() if config.point_depth_weight else None
 
     @property
     def total_steps(self) -> int:
@@ -111,6 +134,8 @@ class LatentNerfTrainer:
         self._set_learning_rates(stage_progress)
         self.model.before_step(step=index, generator=self.generator)
         self.optimizer.zero_grad()
+        if self._exposure_optimizer is not None:
+            self._exposure_optimizer.zero_grad()
         if not self.aligning:
             return Backward(*self._supervise(), stage="supervision", progress=field_progress)
         if self.decoder_optimizer is not None:
@@ -120,6 +145,8 @@ class LatentNerfTrainer:
     def update(self, step: Backward, others: Sequence[torch.optim.Optimizer] = ()) -> None:
         """The second half: the optimisers' steps. `others` fit what shares this model's geometry."""
         self.optimizer.step()
+        if self._exposure_optimizer is not None:
+            self._exposure_optimizer.step()
         if self.decoder_optimizer is not None:
             self.decoder_optimizer.step()
         self.model.after_step(
@@ -130,21 +157,69 @@ class LatentNerfTrainer:
     def _stage(self) -> StageConfig:
         return self.config.alignment if self.aligning else self.config.supervision
 
+    def _add_exposure(self, of: str, channels: int) -> None:
+        self._exposure[of] = ExposureMaps(len(self.train_indices), channels).to(self.model.device)
+
+    def _exposed(self, values: Tensor, views: Tensor, *, of: str) -> Tensor:
+        """The `values` (N, C, ...) as the photographs of training views (N,) would show them."""
+        return self._exposure[of](values, views) if self._exposure else values
+
+    def _as_photographed(self, seen: Rendering, views: Tensor) -> Rendering:
+        """What was `seen`, as the photographs of training views (B,), or one of each of the rays, would show it."""
+        coarse = None if seen.coarse is None else self._exposed(seen.coarse, views, of="features")
+        return replace(seen, features=self._exposed(seen.features, views, of="features"), coarse=coarse)
+
+    def _seen_points(self) -> Sightings | None:
+        """The sparse points that training views see, on the CPU."""
+        if self.scene.points is None:
+            return None
+        found = sightings(self.scene.cameras[self.train_indices], self.scene.points, near=self.scene.near)
+        return found if len(found.views) else None
+
+    def _point_depth_loss(self, seen: Rendering, chosen: Tensor | None) -> Tensor:
+        """The weighted loss of points' depths: in whole images of the views `chosen`, or along rays of their own."""
+        known = self._sightings
+        assert known is not None
+        device = self.model.device
+        if chosen is None:
+            assert isinstance(self.model, LatentNerf)
+            drawn = torch.randint(len(known.views), (POINTS_PER_STEP,), generator=self.generator)
+            cameras = self._cameras[known.views[drawn].to(device)]
+            rays = cameras.rays_at(known.positions[drawn].to(device))
+            depth = self.model.render_rays(rays, generator=self.generator).depth
+            return self.config.point_depth_weight * point_depth_loss(depth, known.distances[drawn].to(device))
+        batch = chosen.cpu()
+        which, image = (known.views[:, None] == batch).nonzero(as_tuple=True)
+        if not len(which):
+            return seen.depth.new_zeros(())
+        scale = torch.tensor(
+            [seen.depth.shape[-1] / self._cameras.width, seen.depth.shape[-2] / self._cameras.height]
+        )
+        column, row = (known.positions[which] * scale).long().unbind(-1)
+        depth = seen.depth[image.to(device), 0, row.to(device), column.to(device)]
+        return self.config.point_depth_weight * point_depth_loss(depth, known.distances[which].to(device))
+
     def _supervise(self) -> tuple[Rendering, Tensor]:
         """What was seen, and the loss of Latent Supervision."""
-        if self.config.space == "rgb" and isinstance(self.model, LatentNerf):
-            rays, target = self._pixel_batch()
+        along_rays = self.config.space == "rgb" and isinstance(self.model, LatentNerf)
+        if along_rays:
+            assert isinstance(self.model, LatentNerf)
+            rays, target, views = self._pixel_batch()
             seen = self.model.render_rays(rays, generator=self.generator)
+            seen = self._as_photographed(seen, views)
         else:
             chosen = self._batch()
             seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-            target = self.targets[chosen]
+            seen = self._as_photographed(seen, chosen)
+            target = self._targets(chosen)
             if self._kept_features is not None:
                 seen = _with_targets(seen, target, kept=self._kept_features[chosen])
         loss = self.model.supervision_loss(seen.features, target)
         total = loss + self._own_losses(seen)
         if seen.coarse is not None:
             total = total + self.model.supervision_loss(seen.coarse, target)
+        if self._sightings is not None:
+            total = total + self._point_depth_loss(seen, None if along_rays else chosen)
         total.backward()
         return seen, loss.detach()
 
@@ -152,13 +227,16 @@ class LatentNerfTrainer:
         """What was seen, and the loss of RGB Alignment."""
         chosen = self._batch()
         seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-        decoded, images = self._decode(seen.features), self.images[chosen]
+        decoded = self._exposed(self._decode(seen.features), chosen, of="images")
+        images = self.pictures.images(chosen)
         if self._kept_pixels is not None:
             decoded = torch.where(self._kept_pixels[chosen], decoded, images)
         loss = rgb_alignment_loss(decoded, images)
         total = loss
         if self.config.alignment_objective == "regularised":
             total = total + self._own_losses(seen)
+            if self._sightings is not None:
+                total = total + self._point_depth_loss(seen, chosen)
         total.backward()
         return seen, loss.detach()
 
@@ -173,21 +251,27 @@ class LatentNerfTrainer:
             terms.append(seen.loss.mean())
         return torch.stack(terms).sum()
 
+    def _targets(self, chosen: Tensor) -> Tensor:
+        """What the features (B, C, h, w) of training views are to be."""
+        return self.pictures.images(chosen) if self.latents is None else self.latents[chosen]
+
     def _batch(self) -> Tensor:
         """Training views of one step, without repetition."""
-        count = min(self.config.batch_images, len(self.train_indices))
+        count = self.config.in_batch(self.config.batch_images, contracted=self._contracted)
+        count = min(count, len(self.train_indices))
         chosen = torch.randperm(len(self.train_indices), generator=self.generator)[:count]
         return upload(chosen, self.model.device)
 
-    def _pixel_batch(self) -> tuple[Rays, Tensor]:
-        """The rays (R, 3) through random pixels that count, of all training views, and the colours (R, 3) there."""
-        views, _, height, width = self.targets.shape
-        count = views * height * width if self._counted is None else len(self._counted)
-        drawn = torch.randint(count, (self.config.batch_rays,), generator=self.generator)
+    def _pixel_batch(self) -> tuple[Rays, Tensor, Tensor]:
+        """The rays (R, 3) through random pixels that count, of all training views, the colours there, the views."""
+        height, width = self.scene.size
+        count = len(self.pictures) * height * width if self._counted is None else len(self._counted)
+        rays_per_step = self.config.in_batch(self.config.batch_rays, contracted=self._contracted)
+        drawn = torch.randint(count, (rays_per_step,), generator=self.generator)
         chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
         view, row, column = chosen // (height * width), chosen // width % height, chosen % width
         rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)
-        return rays, self.targets[view, :, row, column]
+        return rays, self.pictures.colors(view, row, column), view
 
     def _advance_fields(self, progress: float) -> None:
         """Let fields change with the progress of supervision; where parameters were replaced, so is the optimiser."""
@@ -231,31 +315,35 @@ class LatentNerfTrainer:
         indices = self.scene.indices("test")
         if views is not None:
             indices = evenly_spread(indices, views)
-        images, _ = self.model.render(self.scene.cameras[indices])
-        kept = self.scene.kept(indices)
-        return float(psnr(images, self.scene.images(indices), kept=kept).mean())
+        values = []
+        for chunk in indices.split(BATCH):
+            images, _ = self.model.render(self.scene.cameras[chunk])
+            values.append(psnr(images, self.scene.images(chunk), kept=self.scene.kept(chunk)))
+        return float(torch.cat(values).mean())
 
     def test_latent_psnr(self) -> float:
         """Mean PSNR of rendered against encoded normalised latents of the test views."""
         assert self.model.autoencoder is not None
-        indices = self.scene.indices("test")
-        _, seen = self.model.render(self.scene.cameras[indices])
-        images = self.scene.images(indices).to(self.model.device)
-        encoded = self.model.autoencoder.encode_batches(images).cpu()
-        kept = self.scene.kept(indices)
-        cells = None if kept is None else whole_cells(kept, self.model.factor)
-        return float(psnr(seen.features, encoded, data_range=LATENT_RANGE, kept=cells).mean())
+        values = []
+        for chunk in self.scene.indices("test").split(BATCH):
+            _, seen = self.model.render(self.scene.cameras[chunk])
+            encoded = self.model.encode(self.scene.images(chunk))
+            kept = self.scene.kept(chunk)
+            cells = None if kept is None else whole_cells(kept, self.model.factor)
+            values.append(psnr(seen.features, encoded, data_range=LATENT_RANGE, kept=cells))
+        return float(torch.cat(values).mean())
 
     def _parts(self) -> Parts:
         """The parts that are saved beside the scene: a decoder that moves, and its optimiser, from RGB Alignment on."""
         generators = {"generator": self.generator}
-        if self.decoder_optimizer is None or self.model.autoencoder is None:
-            return Parts(optimizers={"field": self.optimizer}, generators=generators)
-        return Parts(
-            modules={"decoder_weights": self.model.autoencoder.codec.decoder_module()},
-            optimizers={"field": self.optimizer, "decoder": self.decoder_optimizer},
-            generators=generators,
-        )
+        modules: dict[str, Stateful] = {f"exposure_{of}": maps for of, maps in self._exposure.items()}
+        optimizers = {"field": self.optimizer}
+        if self._exposure_optimizer is not None:
+            optimizers["exposure"] = self._exposure_optimizer
+        if self.decoder_optimizer is not None and self.model.autoencoder is not None:
+            modules["decoder_weights"] = self.model.autoencoder.codec.decoder_module()
+            optimizers["decoder"] = self.decoder_optimizer
+        return Parts(modules=modules, optimizers=optimizers, generators=generators)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Scene, decoder, optimisers and random generator."""

@@ -63,6 +63,10 @@ class LatentProjection:
         return to_pixels(((centred @ self.axes.T - self.low) / spread).movedim(-1, -3))
 
 
+FAR_AWAY = 8.0
+"""Farthest over nearest depth from which pictures show inverse depth."""
+
+
 def depth_range(depth: Tensor) -> tuple[float, float]:
     """(near, far): the 1st and 99th percentile of the finite values of a depth of any shape, or (0, 1)."""
     finite = depth[depth.isfinite()].detach().cpu().numpy()
@@ -73,8 +77,14 @@ def depth_range(depth: Tensor) -> tuple[float, float]:
 
 
 def depth_to_pixels(depth: Tensor, *, near: float, far: float) -> Pixels:
-    """Depth (..., H, W) as (..., H, W, 3): red at `near`, blue at `far` (turbo), white where not finite."""
-    closeness = (far - depth.detach()) / max(far - near, 1e-6)
+    """Depth (..., H, W) as (..., H, W, 3): red at `near`, blue at `far` (turbo), white where not finite.
+
+    Colours are even in depth, and in inverse depth where `far` is so far away that all else would be red.
+    """
+    if 0 < near < far / FAR_AWAY:
+        closeness = (1 / depth.detach() - 1 / far) / (1 / near - 1 / far)
+    else:
+        closeness = (far - depth.detach()) / max(far - near, 1e-6)
     pixels = _colour_map("turbo", closeness)
     pixels[~depth.isfinite().cpu().numpy()] = 255
     return pixels

@@ -18,10 +18,10 @@ from latentfields.priors.prior import LatentPrior
 from latentfields.training.loop import read_log
 from latentfields.training.runs import require_run
 
-SHOWN_CLASSES = 6
+SHOWN_CLASSES = 4
 """Classes on the page, the first ones by name."""
 SHOWN_SAMPLES = 4
-TURN_VIEWS = 8
+TURN_VIEWS = 6
 
 
 class Dashboard:

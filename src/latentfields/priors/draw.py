@@ -19,7 +19,7 @@ from latentfields.process import choose_device
 
 ELEVATION, AZIMUTH = 20.0, 30.0
 """Degrees above the horizon, and around z, of the camera that classes are looked at with."""
-STEPS = 25
+STEPS = 20
 GUIDANCE = 2.0
 """Scale of the guidance, as `guided` counts it."""
 

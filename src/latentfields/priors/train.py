@@ -36,7 +36,7 @@ PRIOR_FOLDER = "prior"
 """In a run's folder: the prior that was trained."""
 DATA_FILE = "views.safetensors"
 """In a run's folder: the encoded views."""
-EVALUATE_EVERY = 500
+EVALUATE_EVERY = 1000
 """Steps between points of the held-out curve, and pages."""
 _HELD_OUT_BATCH = 64
 """Views behind a point of that curve, the same ones with the same noise each time."""

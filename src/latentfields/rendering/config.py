@@ -6,9 +6,9 @@ Free of heavy imports, for the command line.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from latentfields.config.checks import Checked, NonNegative, Range, joined
 from latentfields.errors import ArgumentError
@@ -16,6 +16,12 @@ from latentfields.errors import ArgumentError
 SHARE_AFTER_WARMUP = 0.25
 """Share of the density grid's cells that an update looks at once it knows the field: all of them cost more than they
 tell."""
+
+
+BEYOND = 2
+"""Sides of the cube of a field that covers all space, in those of the scene's box in its middle."""
+
+GridConfig = TypeVar("GridConfig", bound="DensityGridConfig")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,10 @@ class DensityGridConfig(Checked):
     """Steps between updates of the density grid."""
     grid_warmup: NonNegative = 128
     """Steps during which every cell is updated, instead of a quarter of them (`SHARE_AFTER_WARMUP`)."""
+
+    def unbounded(self: GridConfig) -> GridConfig:
+        """The same density of samples where as much of the field's cube lies around the scene's box as in it."""
+        return replace(self, samples=BEYOND * self.samples, bins=BEYOND * self.bins)
 
     def updated_share(self, step: int) -> float:
         """Share of the grid's cells that step `step`, from 0, looks at: none in most steps."""
@@ -55,6 +65,10 @@ class EvenSamplingConfig(Checked):
     samples: int = 64
     """Intervals per ray."""
 
+    def unbounded(self) -> EvenSamplingConfig:
+        """As `DensityGridConfig.unbounded`."""
+        return replace(self, samples=BEYOND * self.samples)
+
 
 @dataclass(frozen=True)
 class HierarchicalSamplingConfig(Checked):
@@ -70,6 +84,12 @@ class HierarchicalSamplingConfig(Checked):
     rendered: Literal["union", "added"] = "union"
     """Intervals that are rendered: those of both passes (NeRF), or those alone that the fine pass adds (Nerfstudio's
     TensoRF, which looks at densities in the others)."""
+
+    def unbounded(self) -> HierarchicalSamplingConfig:
+        """As `DensityGridConfig.unbounded`."""
+        return replace(
+            self, coarse_samples=BEYOND * self.coarse_samples, fine_samples=BEYOND * self.fine_samples
+        )
 
 
 @dataclass(frozen=True)
@@ -95,8 +115,19 @@ class ProposalSamplingConfig(Checked):
     """Weight of the loss that makes proposals cover the field's weights (mip-NeRF 360, Eq. 13)."""
     distortion_weight: float = 0.01
     """Weight of the loss that gathers the field's weights along rays (mip-NeRF 360, Eq. 15)."""
+    initial_range: tuple[float, float] = (0.1, 0.5)
+    """Features of the proposal networks' planes start uniformly in this range."""
     anneal_steps: NonNegative = 1000
     """Steps over which proposals gain their full influence (mip-NeRF 360, Eq. 18 and the text around it)."""
+
+    def unbounded(self) -> ProposalSamplingConfig:
+        """As `DensityGridConfig.unbounded`; the networks' cells are as small as before in the scene's box."""
+        return replace(
+            self,
+            samples=BEYOND * self.samples,
+            proposal_samples=tuple(BEYOND * count for count in self.proposal_samples),
+            resolutions=tuple(BEYOND * cells for cells in self.resolutions),
+        )
 
     def check(self, path: str = "") -> None:
         """Raise ArgumentError for a value out of range, and unless every network has its number of samples."""
@@ -107,6 +138,10 @@ class ProposalSamplingConfig(Checked):
                 joined(path, "proposal_samples"),
                 f"are {len(self.proposal_samples)} for the {networks} networks of `{joined(path, 'resolutions')}`; "
                 "expected one for each of one or more networks",
+            )
+        if self.initial_range[0] > self.initial_range[1]:
+            raise ArgumentError(
+                joined(path, "initial_range"), f"is {self.initial_range}; expected low and high"
             )
 
 

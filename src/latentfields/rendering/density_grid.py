@@ -152,21 +152,17 @@ class DensityGrid(nn.Module):
         return active, entering, torch.minimum(farthest, nearest + step * (last + 2))
 
     @torch.no_grad()
-    def sampling_weights(self, rays: Rays, enter: Tensor, leave: Tensor, *, bins: int) -> Tensor:
-        """Positive weights (R, K) that say where along its segment a ray should be sampled.
+    def sampling_weights(self, positions: Tensor, lengths: Tensor) -> Tensor:
+        """Positive weights (R, K) that say in which of K bins a ray should be sampled.
 
-        Rendering weights of the cached densities at bin centres, blurred over neighbours (the cells are coarse), plus
-        a floor for exploration.
+        `positions` (R, K, 3) are the bins' centres, `lengths` (R, K) theirs. Rendering weights of the cached densities
+        there, blurred over neighbours (the cells are coarse), plus a floor for exploration.
         """
-        middle = (torch.arange(bins, device=enter.device) + 0.5) / bins
-        length = (leave - enter)[:, None]
-        distance = enter[:, None] + length * middle
-        points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
-        density = self.at(points)
+        density = self.at(positions)
         density = torch.where(density > self.threshold, density, torch.zeros_like(density))
         density = density.clamp(max=HIGHEST_OPTICAL_DEPTH * self.resolution / SIDE)
-        _, weights = transmittance_and_weights(density, (length / bins).expand_as(density))
+        _, weights = transmittance_and_weights(density, lengths)
         # The largest of three neighbours, at the ends of two.
         padded = torch.nn.functional.pad(weights[:, None], (1, 1), mode="replicate")[:, 0]
         blurred = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), padded[:, 1:-1])
-        return blurred + EXPLORATION * blurred.sum(dim=1, keepdim=True) / bins + SMALLEST_WEIGHT
+        return blurred + EXPLORATION * blurred.sum(dim=1, keepdim=True) / lengths.shape[1] + SMALLEST_WEIGHT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from latentfields.rendering.config import EvenSamplingConfig
-from latentfields.rendering.intervals import along_box, render_intervals, stratified_edges
+from latentfields.rendering.intervals import render_intervals, stratified_edges
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import RadianceField, Sampler
 
@@ -18,4 +18,4 @@ class EvenSampler(Sampler):
     def render(self, field: RadianceField, shot: Shot) -> Rendering:
         """As `Sampler.render`."""
         edges = stratified_edges(shot, self.options.samples)
-        return render_intervals(field, shot, along_box(shot)(edges))[0]
+        return render_intervals(field, shot, shot.span(), edges)[0]

@@ -13,7 +13,6 @@ from torch import nn
 
 from latentfields.rendering.config import HierarchicalSamplingConfig
 from latentfields.rendering.intervals import (
-    along_box,
     importance_edges,
     interval_weights,
     render_intervals,
@@ -37,21 +36,21 @@ class HierarchicalSampler(Sampler):
 
     def render(self, field: RadianceField, shot: Shot) -> Rendering:
         """As `Sampler.render`; `coarse` of the result is what the coarse network renders."""
-        distances = along_box(shot)
+        span = shot.span()
         edges = stratified_edges(shot, self.options.coarse_samples)
         coarse = None
         if self.coarse is None:
             with torch.no_grad():
-                weights = interval_weights(field, shot.rays, distances(edges))
+                weights = interval_weights(field, span, edges)
         else:
-            seen, weights = render_intervals(cast(RadianceField, self.coarse), shot, distances(edges))
+            seen, weights = render_intervals(cast(RadianceField, self.coarse), shot, span, edges)
             coarse = seen.features
         if self.options.rendered == "added":
             edges = importance_edges(shot, edges, weights.detach(), self.options.fine_samples)
-            fine, _ = render_intervals(field, shot, distances(edges))
+            fine, _ = render_intervals(field, shot, span, edges)
             return replace(fine, coarse=coarse)
         added = importance_edges(shot, edges, weights.detach(), self.options.fine_samples + 1)
         # The added edges lie between the coarse ones: their own ends would make empty intervals.
         union = torch.cat([edges, added[:, 1:-1]], dim=1).sort(dim=1).values
-        fine, _ = render_intervals(field, shot, distances(union))
+        fine, _ = render_intervals(field, shot, span, union)
         return replace(fine, coarse=coarse)

@@ -5,15 +5,13 @@ Shape suffixes: R rays, S intervals, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from latentfields.cameras import Rays
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import Density, RadianceField
 from latentfields.rendering.sampling import resample_edges
+from latentfields.rendering.spans import Span
 from latentfields.rendering.volume import transmittance_and_weights
 
 EXPLORATION = 0.1
@@ -23,40 +21,28 @@ SMALLEST_WEIGHT = 1e-9
 """Added to every interval's weight: intervals without length, of rays that miss the box, would divide by zero."""
 
 
-def along_box(shot: Shot) -> Callable[[Tensor], Tensor]:
-    """Distances of edges (R, S + 1): at 0 a ray enters the box [-1, 1]^3 within [near, far], at 1 it leaves."""
-    enter, leave = shot.segment()
-    return lambda edges: enter[:, None] + (leave - enter)[:, None] * edges
+def interval_weights(field: Density, span: Span, edges: Tensor) -> Tensor:
+    """Rendering weights (R, S) of a density in the intervals between `edges` (R, S + 1) in [0, 1], front to back."""
+    intervals = span.intervals(edges)
+    density = field.density(intervals.positions.flatten(0, 1)).view_as(intervals.lengths)
+    return transmittance_and_weights(density, intervals.lengths)[1]
 
 
-def _midpoints(rays: Rays, distances: Tensor) -> Tensor:
-    """Points (R S, 3) in the middle of the intervals between `distances` (R, S + 1)."""
-    middle = (distances[:, 1:] + distances[:, :-1]) / 2
-    return (rays.origins[:, None] + rays.directions[:, None] * middle[..., None]).flatten(0, 1)
-
-
-def interval_weights(field: Density, rays: Rays, distances: Tensor) -> Tensor:
-    """Rendering weights (R, S) of a density in the intervals between `distances` (R, S + 1), front to back."""
-    lengths = distances.diff(dim=1)
-    density = field.density(_midpoints(rays, distances)).view_as(lengths)
-    return transmittance_and_weights(density, lengths)[1]
-
-
-def render_intervals(field: RadianceField, shot: Shot, distances: Tensor) -> tuple[Rendering, Tensor]:
-    """Render the rays of `shot` in the intervals between `distances` (R, S + 1), over its background.
+def render_intervals(field: RadianceField, shot: Shot, span: Span, edges: Tensor) -> tuple[Rendering, Tensor]:
+    """Render the rays of `shot` in the intervals of `span` between `edges` (R, S + 1) in [0, 1], over its background.
 
     Returns the rendering and the weights (R, S). The field is looked at once per interval, in its middle.
     """
-    lengths = distances.diff(dim=1)
+    intervals = span.intervals(edges)
+    lengths = intervals.lengths
     directions = shot.rays.directions.repeat_interleave(lengths.shape[1], dim=0)
-    density, features = field(_midpoints(shot.rays, distances), directions)
+    density, features = field(intervals.positions.flatten(0, 1), directions)
     rest, weights = transmittance_and_weights(density.view_as(lengths), lengths)
     seen = torch.einsum("rs,rsc->rc", weights, features.view(*lengths.shape, -1))
-    middle = (distances[:, 1:] + distances[:, :-1]) / 2
     rendering = Rendering(
         features=seen + rest[:, None] * shot.background,
         opacity=1 - rest,
-        depth=(weights * middle).sum(dim=1) + rest * distances[:, -1],
+        depth=(weights * intervals.distances).sum(dim=1) + rest * span.end,
     )
     return rendering, weights
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from latentfields.rendering.config import ProposalSamplingConfig
 from latentfields.rendering.intervals import (
-    along_box,
     importance_edges,
     interval_weights,
     render_intervals,
@@ -45,17 +44,17 @@ class ProposalSampler(Sampler):
 
     def render(self, field: RadianceField, shot: Shot) -> Rendering:
         """As `Sampler.render`; `loss` of the result is that of every ray, where gradients are recorded."""
-        distances = along_box(shot)
+        span = shot.span()
         # Evaluation does not depend on how far the training is.
         influence = self._influence if shot.generator is not None else 1.0
         counts = (*self.options.proposal_samples[1:], self.options.samples)
         edges = stratified_edges(shot, self.options.proposal_samples[0])
         proposed: list[tuple[Tensor, Tensor]] = []
         for proposal, count in zip(self.proposals, counts, strict=True):
-            weights = interval_weights(cast(Density, proposal), shot.rays, distances(edges))
+            weights = interval_weights(cast(Density, proposal), span, edges)
             proposed.append((edges, weights))
             edges = importance_edges(shot, edges, weights.detach() ** influence, count)
-        rendering, weights = render_intervals(field, shot, distances(edges))
+        rendering, weights = render_intervals(field, shot, span, edges)
         loss = self._loss(edges, weights, proposed) if torch.is_grad_enabled() else None
         return replace(rendering, loss=loss)
 

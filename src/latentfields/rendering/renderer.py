@@ -6,13 +6,13 @@ Shape suffixes: R rays, S intervals, M occupied samples, C channels.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from latentfields.rendering.config import DensityGridConfig
 from latentfields.rendering.density_grid import DensityGrid
 from latentfields.rendering.rendering import Rendering, Shot
 from latentfields.rendering.sampler import RadianceField
 from latentfields.rendering.sampling import sample_edges
+from latentfields.rendering.spans import BoxSpan, Span
 from latentfields.rendering.volume import composite_packed, transmittance_and_weights
 
 
@@ -41,12 +41,17 @@ def render_rays(
         shot = Shot(rays, background=torch.ones(3), near=0.1, far=4.0)
         picture = render_rays(field, shot, grid, options=DensityGridConfig()).as_images(camera).features  # (1, 3, h, w)
     """
-    enter, leave = shot.segment()
-    active, start, end = grid.occupied_range(shot.rays, enter, leave)
+    span = shot.span()
+    if not isinstance(span, BoxSpan):
+        # Nearly every ray ends on something, and near its start there may be something, too.
+        return _render_span(field, shot, span, grid, options)
+    leave = span.end
+    active, start, end = grid.occupied_range(shot.rays, span.start, leave)
     features = shot.background.expand(len(shot.rays), -1)
     if len(active) == 0:
         return Rendering(features=features, opacity=torch.zeros_like(leave), depth=leave)
-    part = _render_active(field, shot[active], grid, start, end, options)
+    seen = shot[active]
+    part = _render_span(field, seen, BoxSpan(seen.rays, start, end), grid, options)
     return Rendering(
         features=features.index_copy(0, active, part.features),
         opacity=torch.zeros_like(leave).index_copy(0, active, part.opacity),
@@ -55,30 +60,22 @@ def render_rays(
     )
 
 
-def _render_active(
-    field: RadianceField,
-    shot: Shot,
-    grid: DensityGrid,
-    enter: Tensor,
-    leave: Tensor,
-    options: DensityGridConfig,
+def _render_span(
+    field: RadianceField, shot: Shot, span: Span, grid: DensityGrid, options: DensityGridConfig
 ) -> Rendering:
-    """Render rays of which everything that is not empty lies between `enter` and `leave` (R,)."""
-    rays = shot.rays
-    weights = grid.sampling_weights(rays, enter, leave, bins=options.bins)
+    """Render rays of which everything that is not empty lies in `span`."""
+    weights = grid.sampling_weights(*span.bins(options.bins))
     edges = sample_edges(weights, options.samples, jitter=shot.jitter(options.samples - 1))
-    distances = enter[:, None] + (leave - enter)[:, None] * edges
-    lengths = distances.diff(dim=1)
-    middle = (distances[:, 1:] + distances[:, :-1]) / 2
-    points = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
+    intervals = span.intervals(edges)
+    points, lengths = intervals.positions, intervals.lengths
     # Only samples that may hold something are looked at: the field is what costs time. They are packed (M,), and the
     # densities of all others stay zero, which is exact for the compositing.
     ray, sample = (grid.occupied(points) & (lengths > 0)).nonzero(as_tuple=True)
-    density_packed, features = field(points[ray, sample], rays.directions[ray])
-    density = torch.zeros_like(middle).index_put((ray, sample), density_packed)
+    density_packed, features = field(points[ray, sample], shot.rays.directions[ray])
+    density = torch.zeros_like(lengths).index_put((ray, sample), density_packed)
     rest, weight = transmittance_and_weights(density, lengths)
     return Rendering(
         features=composite_packed(weight[ray, sample], features, ray, rest, shot.background),
         opacity=1 - rest,
-        depth=(weight * middle).sum(dim=1) + rest * leave,
+        depth=(weight * intervals.distances).sum(dim=1) + rest * span.end,
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras, Rays
 from latentfields.devices import upload
-from latentfields.rendering.sampling import box_segment
+from latentfields.rendering.spans import BoxSpan, ContractedSpan, Span
 
 if TYPE_CHECKING:
     from latentfields.rendering.splatting.projection import ProjectedGaussians
@@ -34,14 +34,18 @@ class Shot:
     """Distance along the rays behind which nothing is looked at; may be infinite, as the box ends rays, too."""
     generator: torch.Generator | None = None
     """Jitters the samples (training); None is deterministic (evaluation)."""
+    contracted: bool = False
+    """The field covers all space, contracted into its cube (`rendering.contraction`); otherwise [-1, 1]^3 alone."""
 
     def __getitem__(self, index: Tensor | slice) -> Shot:
         """Select rays."""
         return replace(self, rays=self.rays[index])
 
-    def segment(self) -> tuple[Tensor, Tensor]:
-        """Distances (R,), (R,) at which rays enter and leave the box, within [near, far]; equal for rays that miss."""
-        return box_segment(self.rays, near=self.near, far=self.far)
+    def span(self) -> Span:
+        """The parts of the rays that the field is looked at on: within [near, far], and in the box if it has one."""
+        if self.contracted:
+            return ContractedSpan(self.rays, near=self.near, far=self.far)
+        return BoxSpan.of(self.rays, near=self.near, far=self.far)
 
     def jitter(self, count: int) -> Tensor | None:
         """Numbers (R, count) in [-0.5, 0.5), or None without a generator.

@@ -9,12 +9,19 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.scenes.normalise import normalise, transform_points
 from latentfields.scenes.readers.capture import Capture
-from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps, read_pixels
+from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps
+from latentfields.scenes.readers.pixel_cache import cached_pixels
+from latentfields.scenes.reading import ChosenBounds
 from latentfields.scenes.scene import Scene, scene_name
 
 
 def assemble(
-    capture: Capture, *, max_size: int | None, background: tuple[float, float, float], ignore: bool
+    capture: Capture,
+    *,
+    max_size: int | None,
+    background: tuple[float, float, float],
+    ignore: bool,
+    bounds: ChosenBounds,
 ) -> Scene:
     """The scene of a capture, with the longer side of its images at most `max_size` pixels.
 
@@ -22,7 +29,8 @@ def assemble(
     when the scene cannot be normalised.
     """
     plan = plan_pixels(capture, max_size=max_size)
-    pixels, alpha, ignored = read_pixels(capture, plan, ignore=ignore)
+    decoded = cached_pixels(capture, plan, ignore=ignore)
+    pixels, alpha = decoded.pixels, decoded.alpha
     depth = read_depth_maps(capture, plan)
     cameras = _cameras(capture, plan)
     splits = {
@@ -30,7 +38,13 @@ def assemble(
     }
     points, colors = _sparse_points(capture)
     found = normalise(
-        cameras, pixels=pixels, train=splits["train"], alpha=alpha, points=points, source=capture.folder
+        cameras,
+        pixels=pixels,
+        train=splits["train"],
+        alpha=alpha,
+        points=points,
+        bounds=bounds,
+        source=capture.folder,
     )
     return Scene(
         name=scene_name(capture.folder),
@@ -46,7 +60,8 @@ def assemble(
         image_names=tuple(view.name for view in capture.views),
         points=None if points is None else transform_points(found.world_to_scene, points).float(),
         point_colors=colors,
-        ignored=ignored,
+        ignored=decoded.ignored,
+        bounds=found.bounds,
         depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
     )
 

@@ -20,6 +20,8 @@ MAX_PIXELS = 80_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _COLOURED = 32
 """Channels of grey pictures differ by less, even after JPEG."""
+_NOISE = 24
+"""How far JPEG files of black and white are off, near edges."""
 _ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -67,7 +69,9 @@ def read_image(path: Path, *, reduction: int = 1, upright: bool = False) -> Pixe
         reduction //= _draft(image, reduction, whole=upright)
         turned = ImageOps.exif_transpose(image) if upright else image
         has_alpha = turned.mode in _ALPHA_MODES or "transparency" in turned.info
-        return np.array(_reduced(turned.convert("RGBA" if has_alpha else "RGB"), reduction))
+        mode = "RGBA" if has_alpha else "RGB"
+        # Even to its own mode a picture is converted as a copy, and copies of photographs are large.
+        return np.array(_reduced(turned if turned.mode == mode else turned.convert(mode), reduction))
 
 
 def read_mask(path: Path, *, reduction: int = 1) -> Pixels:
@@ -79,6 +83,11 @@ def read_mask(path: Path, *, reduction: int = 1) -> Pixels:
     """
     with open_picture(path) as image:
         values = _mask_values(path, image)
+        if image.format == "JPEG":
+            # What is black or white was stored with a little noise.
+            values = np.where(values < _NOISE, 0, np.where(values > 255 - _NOISE, 255, values)).astype(
+                np.uint8
+            )
     coverage = values if values.max(initial=0) >= 128 else np.where(values > 0, 255, 0).astype(np.uint8)
     return np.asarray(_reduced(Image.fromarray(coverage), reduction))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from latentfields.scenes.plain_pictures import is_film, picture_folder
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
+from latentfields.scenes.readers.colmap.beside import with_points_beside
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, Masks, Reading, Split
+from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Reading, Split
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import with_few_views, with_llff_split
 
@@ -68,6 +70,8 @@ def load_scene(
     background: tuple[float, float, float] = WHITE,
     model: str | Path | None = None,
     follow_links: bool = False,
+    bounds: ChosenBounds = "auto",
+    points: Points = "any",
     split: Split = "own",
     train_views: int | None = None,
     readers: Sequence[Reader] = READERS,
@@ -83,46 +87,72 @@ def load_scene(
     where images keep their size. Masks named by the data set or lying in masks/ take the place of the alpha
     channel ("object"), or what they leave out is of no account ("ignore": `Scene.ignored`), or they are not read
     ("none"). `background` is the colour in [0, 1] behind images with alpha. Lens distortion is removed. Links that
-    lead out of the folder are refused unless `follow_links`. `split` "llff" tests on every eighth view by name,
-    whatever the data set says, and `train_views` leaves so many evenly spread views to fit to (see
-    `selection.with_few_views`). `readers` are the formats that are known, in the order in which they are asked: with
-    `(*READERS, mine)` a format of one's own. Raises InputError, one line naming the file and the field, for anything
-    that cannot be used.
+    lead out of the folder are refused unless `follow_links`. `bounds` say what fields will cover, the box around an
+    object or all space ("scene"), which the normalised frame follows; by default an object where images have alpha.
+    Sparse points of a COLMAP model beside other files are read as well, unless `points` are those "listed" by the files
+    alone. `split` "llff" tests on every eighth view by name, whatever the data set says, and `train_views` leaves so
+    many evenly spread views to fit to (see `selection.with_few_views`). `readers` are the formats that are known, in
+    the order in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming
+    the file and the field, for anything that cannot be used.
     """
-    folder = Path(path)
     if max_size is not None and max_size < 1:
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):
         raise ArgumentError("background", f"is {background}; expected three numbers from 0 to 1")
-    if is_film(folder):
-        raise _without_poses(folder, "is a film")
-    if not folder.is_dir():
-        raise InputError(folder, "there is no such folder")
-    if masks not in get_args(Masks):
-        raise ArgumentError("masks", f"is {masks!r}; expected {', '.join(get_args(Masks))}")
-    if split not in get_args(Split):
-        raise ArgumentError("split", f"is {split!r}; expected {', '.join(get_args(Split))}")
-    if model is None:
-        capture = find_reader(folder, format=format, readers=readers).read(folder, follow_links=follow_links)
-    elif format in ("auto", "colmap"):
-        capture = colmap.read_colmap(folder, model=Path(model), follow_links=follow_links)
-    else:
-        raise ArgumentError("model", f"is a folder of COLMAP's; expected the `format` colmap, got {format}")
-    with_masks = masks != "none"
-    capture = with_folder_masks(capture, follow_links=follow_links) if with_masks else without_masks(capture)
-    capture = with_llff_split(capture) if split == "llff" else capture
-    scene = assemble(capture, max_size=max_size, background=background, ignore=masks == "ignore")
-    scene = scene if train_views is None else with_few_views(scene, train_views)
     reading = Reading(
         format=format,
         masks=masks,
         background=background,
         model=None if model is None else str(model),
         follow_links=follow_links,
+        bounds=bounds,
+        points=points,
         split=split,
         train_views=train_views,
     )
+    capture = _captured(Path(path), reading, readers)
+    scene = assemble(
+        capture, max_size=max_size, background=background, ignore=masks == "ignore", bounds=bounds
+    )
+    scene = scene if train_views is None else with_few_views(scene, train_views)
     return replace(scene, reading=reading, read_size=max(scene.size))
+
+
+def largest_picture(path: str | Path, reading: Reading) -> tuple[int, int]:
+    """(width, height) in pixels of the largest picture that `load_scene` would read, as it is stored.
+
+    Raises InputError as `load_scene`, whose warnings are left to it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        views = _captured(Path(path), reading, READERS).views
+    return max(((view.lens.width, view.lens.height) for view in views), key=max)
+
+
+def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capture:
+    """What the files of a folder say, without pixels."""
+    if is_film(folder):
+        raise _without_poses(folder, "is a film")
+    if not folder.is_dir():
+        raise InputError(folder, "there is no such folder")
+    for name, kinds in (("masks", Masks), ("split", Split), ("bounds", ChosenBounds), ("points", Points)):
+        if (value := getattr(reading, name)) not in get_args(kinds):
+            raise ArgumentError(name, f"is {value!r}; expected {', '.join(get_args(kinds))}")
+    links = reading.follow_links
+    if reading.model is None:
+        reader = find_reader(folder, format=reading.format, readers=readers)
+        capture = reader.read(folder, follow_links=links)
+    elif reading.format in ("auto", "colmap"):
+        capture = colmap.read_colmap(folder, model=Path(reading.model), follow_links=links)
+    else:
+        raise ArgumentError(
+            "model", f"is a folder of COLMAP's; expected the `format` colmap, got {reading.format}"
+        )
+    if reading.points == "any":
+        capture = with_points_beside(capture, follow_links=links)
+    with_masks = reading.masks != "none"
+    capture = with_folder_masks(capture, follow_links=links) if with_masks else without_masks(capture)
+    return with_llff_split(capture) if reading.split == "llff" else capture
 
 
 def is_scene(folder: Path) -> bool:

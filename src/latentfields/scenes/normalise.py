@@ -1,8 +1,9 @@
 """The similarity that brings what matters of a scene into [-1, 1]^3, and its distance from the cameras.
 
-Uniform scale and translation only: the axes of the data set are kept. What matters is, in this order, the
+Uniform scale and translation only: the axes of the data set are kept. What matters of an object is, in this order, the
 visual hull of the training views' alpha channels; the sparse points, less their outliers; what views share, where
-cameras all look the same way; or the neighbourhood of the point that the cameras look at.
+cameras all look the same way; or the neighbourhood of the point that the cameras look at. Of a scene without bounds it
+is where most of the points are, or of what views share; the rest of space lies around the cube.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.plane_sweep import shared_points
+from latentfields.scenes.reading import Bounds, ChosenBounds
 from latentfields.scenes.visual_hull import visual_hull_box
 
 MARGIN = 1.05
@@ -31,6 +33,12 @@ _SWEPT_OUTLIERS = 0.03
 """The same share where points are those of the plane sweep."""
 _PARALLEL = 5.0
 """Optical axes are parallel when their directions spread by less, as a root mean square in degrees."""
+_CORE = 0.8
+"""Share of the points of a scene without bounds that lie in the cube."""
+_COMPACT = 1.5
+"""Points have an end where all but outliers lie within so many times the reach of that share of them."""
+FAR_AWAY = 1e3
+"""Far in scenes without bounds, in the normalised frame: the contraction leaves a thousandth of the cube beyond."""
 _RANGE_MARGIN = 0.1
 """Near and far are this much wider, as a share, than the distances of the sparse points."""
 _LOOK_RADIUS = 0.5
@@ -49,6 +57,7 @@ class Normalisation:
     """(4, 4) float64 similarity: uniform scale and translation."""
     near: float
     far: float
+    bounds: Bounds = "object"
 
 
 def normalise(
@@ -58,29 +67,38 @@ def normalise(
     train: Tensor,
     alpha: Tensor | None,
     points: Tensor | None,
+    bounds: ChosenBounds = "object",
     source: Path,
 ) -> Normalisation:
     """The normalisation of a scene with float64 `cameras` in the world.
 
-    `train` holds the indices of the training views, `pixels` (N, 3, H, W) and `alpha` (N, 1, H, W) the uint8 colours
-    and coverage of all views, `points` (P, 3) float64 sparse points in the world. Raises InputError, naming `source`,
-    when no point of space lies in the alpha channels of the training views, and when nothing tells where the scene is.
+    `bounds` say whether there is anything outside of the cube; auto: not where there is alpha, nor where cameras that
+    all look the same way see points that have an end, as those of survey flights do. `train` holds the indices of the
+    training views, `pixels` (N, 3, H, W) and `alpha` (N, 1, H, W) the uint8 colours and coverage of all views, `points`
+    (P, 3) float64 sparse points in the world. Raises InputError, naming `source`, when no point of space lies in the
+    alpha channels of the training views, and when nothing tells where the scene is.
     """
     # The hull is exact where there is alpha. Points show what was matched, outliers too. Cameras alone say least.
     look = look_similarity(cameras)
-    if alpha is None and points is None and axes_are_parallel(cameras):
+    # Without alpha and points, what views share says more than where they look.
+    swept = alpha is None and points is None and (bounds != "object" or axes_are_parallel(cameras))
+    if swept:
         points = shared_points(cameras, pixels, views=train)
-        if points is None:
+        if points is None and axes_are_parallel(cameras):
             raise InputError(
                 source,
                 "its cameras all look the same way, there are no sparse points, and nothing was found that views "
                 "share: the place of the scene is unknown; add points, as COLMAP makes them, or masks",
             )
-        similarity = points_similarity(points, outliers=_SWEPT_OUTLIERS)
-    elif alpha is not None:
+    if bounds == "auto":
+        ends = points is not None and axes_are_parallel(cameras) and _is_compact(points)
+        bounds = "object" if alpha is not None or ends else "scene"
+    if bounds == "scene":
+        return _unbounded(cameras, look, points)
+    if alpha is not None:
         similarity = hull_similarity(cameras, alpha, train=train, look=look, source=source)
     elif points is not None:
-        similarity = points_similarity(points)
+        similarity = points_similarity(points, outliers=_SWEPT_OUTLIERS if swept else _OUTLIERS)
     else:
         similarity = look
     seen = cameras.transformed(similarity)
@@ -90,6 +108,15 @@ def normalise(
     else:
         near, far = cube_range(seen)
     return Normalisation(world_to_scene=similarity, near=near, far=far)
+
+
+def _unbounded(cameras: Cameras, look: Tensor, points: Tensor | None) -> Normalisation:
+    """The normalisation of a scene without bounds, whose points in the world may be unknown."""
+    if points is None:
+        return Normalisation(look, near=MIN_NEAR, far=FAR_AWAY, bounds="scene")
+    similarity = core_similarity(points)
+    near, _ = points_range(cameras.transformed(similarity), transform_points(similarity, points))
+    return Normalisation(similarity, near=near, far=FAR_AWAY, bounds="scene")
 
 
 def transform_points(similarity: Tensor, points: Tensor) -> Tensor:
@@ -138,6 +165,24 @@ def points_similarity(points: Tensor, *, outliers: float = _OUTLIERS) -> Tensor:
     """The cube around the points (P, 3), the share `outliers` on each side left out, to [-1, 1]^3."""
     lower, upper = _quantile(points, outliers), _quantile(points, 1 - outliers)
     return _box_similarity(lower, upper)
+
+
+def core_similarity(points: Tensor) -> Tensor:
+    """The cube around the middle of the points (P, 3) that holds most of them, the share `_CORE`, to [-1, 1]^3."""
+    center, reach = _reach(points)
+    return cube_similarity(center, MARGIN * float(_quantile(reach, _CORE)))
+
+
+def _reach(points: Tensor) -> tuple[Tensor, Tensor]:
+    """The middle (3,) of points (P, 3), and the half side (P,) of the cube around it that each is on."""
+    center = points.median(dim=0).values
+    return center, (points - center).abs().amax(dim=-1)
+
+
+def _is_compact(points: Tensor) -> bool:
+    """True when the points (P, 3) do not thin out with the distance from their middle, but have an end."""
+    _, reach = _reach(points)
+    return float(_quantile(reach, 1 - _OUTLIERS)) <= _COMPACT * float(_quantile(reach, _CORE))
 
 
 def hull_similarity(cameras: Cameras, alpha: Tensor, *, train: Tensor, look: Tensor, source: Path) -> Tensor:

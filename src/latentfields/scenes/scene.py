@@ -14,13 +14,14 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
-from latentfields.scenes.reading import Reading
-from latentfields.scenes.resampling import composited, resize
+from latentfields.scenes.pictures import Pictures
+from latentfields.scenes.reading import Bounds, Reading
+from latentfields.scenes.resampling import resize
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Posed images in the frame in which fields are fitted: everything of interest lies in [-1, 1]^3.
+    """Posed images in the frame in which fields are fitted: what matters most lies in [-1, 1]^3.
 
     Pixels stay 8-bit in memory; `images` converts the views that are asked for.
     """
@@ -57,6 +58,8 @@ class Scene:
     mean of their picture, alpha is full."""
     depth: Tensor | None = None
     """(N, 1, H, W) float32 z-depth in the normalised frame, infinite where nothing is hit, or None."""
+    bounds: Bounds = "object"
+    """What a field of it covers: [-1, 1]^3, or all space, contracted (`rendering.contraction`)."""
     reading: Reading = field(default_factory=Reading)
     """How `load_scene` was asked to read the folder."""
     read_size: int | None = None
@@ -83,11 +86,11 @@ class Scene:
 
     def images(self, indices: Tensor) -> Tensor:
         """Views composited on the background: (B, 3, H, W) float32 in [0, 1]."""
-        rgb = self.pixels[indices].float() / 255
-        if self.alpha is None:
-            return rgb
-        alpha = self.alpha[indices].float() / 255
-        return composited(rgb, alpha, self.background)
+        return self.pictures(indices).images(torch.arange(len(indices)))
+
+    def pictures(self, indices: Tensor) -> Pictures:
+        """Views as the bytes that they are kept as; no copies."""
+        return Pictures(indices, self.pixels, self.alpha, torch.tensor(self.background))
 
     def cropped_to_multiple(self, factor: int) -> Scene:
         """Centre-crop so that both sides are multiples of `factor`; the principal points follow."""
@@ -101,7 +104,7 @@ class Scene:
         window = (..., slice(top, top + new_height), slice(left, left + new_width))
         return replace(
             self,
-            pixels=self.pixels[window].contiguous(),
+            pixels=self.pixels[window],
             alpha=None if self.alpha is None else self.alpha[window].contiguous(),
             ignored=None if self.ignored is None else self.ignored[window].contiguous(),
             depth=None if self.depth is None else self.depth[window].contiguous(),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentfields.config.checks import require_at_least
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, replacing, write_json
@@ -91,7 +92,8 @@ def capture(
     """
     source, folder, options = Path(photos), Path(out), options or CaptureConfig()
     options.check()
-    threads = threads or os.cpu_count() or 1
+    threads = (os.cpu_count() or 1) if threads is None else threads
+    require_at_least("threads", threads, 1)
     film = is_film(source)
     if not film and not source.is_dir():
         kind = (

@@ -35,7 +35,7 @@ class CaptureConfig(Checked):
     exhaustive_up_to: NonNegative = 60
     """Sets of at most so many photographs are matched all with all; larger ones, and films, in sequence."""
     overlap: int = 10
-    """In sequence: each photograph is matched with so many that follow, and with those 2, 4, 8, ... 2^overlap on."""
+    """In sequence: each photograph is matched with so many that follow, and with those 2, 4, 8, ... on, as many."""
     loops: NonNegative = 10
     """In sequence: so many photographs that look most like it are matched with a photograph, to close loops."""
     feature_size: Annotated[int, Range(low=200)] = 1600

@@ -25,6 +25,9 @@ LARGEST_ANGLE = 0.7
 """Radians between descriptors that match."""
 FEWEST_INLIERS = 15
 """Matches that have to agree with one geometry: COLMAP's default."""
+TRIALS = 2000
+"""Of RANSAC for two photographs, at most. COLMAP's 10000 spend 0.34 s on a pair that does not overlap; of 43 pairs of
+one capture these verify the same 17, with 2644 inliers for 2649, in a quarter of the time."""
 _CHUNK = 32
 _KEPT = 256
 """Photographs whose features are kept in memory, about 2 MiB each."""
@@ -66,7 +69,7 @@ def match_pairs(
         camera_of = {image.image_id: cameras[image.camera_id] for image in opened.read_all_images()}
         features = lru_cache(_KEPT)(lambda image: _features(opened, image))
         verification = colmap.TwoViewGeometryOptions(min_num_inliers=FEWEST_INLIERS)
-        verification.ransac.random_seed = SEED
+        verification.ransac.random_seed, verification.ransac.max_num_trials = SEED, TRIALS
 
         def matched(job: tuple[Any, ...]) -> tuple[npt.NDArray[np.uint32], Any]:
             first, second, (points, descriptors), (other_points, other_descriptors) = job

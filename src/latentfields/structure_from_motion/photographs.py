@@ -22,7 +22,7 @@ from latentfields.scenes.images import (
     read_mask,
 )
 from latentfields.scenes.plain_pictures import picture_folder, pictures_in
-from latentfields.scenes.readers.masks import FOLDER
+from latentfields.scenes.readers.masks import FOLDERS
 from latentfields.structure_from_motion.config import CameraSharing
 from latentfields.structure_from_motion.sharpness import MEASURED_SIDE, sharpness
 
@@ -77,7 +77,7 @@ def find_masks(folder: Path, photographs: Sequence[Path]) -> list[Path]:
 
     The mask of a.jpg is a.jpg.png or a.png. Raises InputError when a photograph has none and others have.
     """
-    place = folder / FOLDER
+    place = folder / FOLDERS[0]
     if not place.is_dir():
         return []
     masks = []

@@ -26,6 +26,7 @@ from latentfields.pages.pictures import (
     to_pixels,
 )
 from latentfields.rendering.rendering import Rendering
+from latentfields.scenes.reading import Bounds
 
 Kind = Literal["RGB", "Decoded latents", "Latent components", "Latent channel", "Depth", "Error"]
 """What is shown: the image, which is decoded where the scene has no colours of its own; decoded latents where it has;
@@ -65,6 +66,11 @@ class ViewedScene(Protocol):
     @property
     def cameras(self) -> Cameras:
         """Cameras of the N training views, in the normalised frame."""
+        ...
+
+    @property
+    def bounds(self) -> Bounds:
+        """Whether there is anything outside of [-1, 1]^3."""
         ...
 
     @property

@@ -16,12 +16,12 @@ from types import FrameType
 import viser
 
 from latentfields.errors import ArgumentError
-from latentfields.latent_nerf.render import orbit
+from latentfields.latent_nerf.render import film_cameras
 from latentfields.training.loop import Trainable
 from latentfields.viewer.gate import TrainingGate
 from latentfields.viewer.panel import Panel
 from latentfields.viewer.path_panel import PathPanel
-from latentfields.viewer.poses import point, vertical_fov
+from latentfields.viewer.poses import orbit_target, point, vertical_fov
 from latentfields.viewer.render_loop import RenderLoop
 from latentfields.viewer.session import Session
 from latentfields.viewer.source import Source, WatchedTrainer, training_source
@@ -73,12 +73,15 @@ class Viewer:
     def _configure(self) -> None:
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, dark_mode=True)
         self._server.scene.world_axes.visible = False
-        cameras = self.source.scenes[0].cameras
-        first = orbit(cameras, frames=1)
+        shown = self.source.scenes[0]
+        cameras = shown.cameras
+        first = film_cameras(cameras, frames=1, bounds=shown.bounds)
         up = cameras.mean_up.double().numpy()
         self._server.scene.set_up_direction(up)
         camera = self._server.initial_camera
         camera.position, camera.look_at, camera.up = point(first.centers[0]), (0.0, 0.0, 0.0), up
+        if shown.bounds == "scene":
+            camera.look_at = point(orbit_target(first.camera_to_world[0]))
         camera.fov = vertical_fov(cameras)
 
     async def _connect(self, client: viser.ClientHandle) -> None:

@@ -28,6 +28,7 @@ from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.pages.pictures import LatentProjection
 from latentfields.rendering.rendering import Rendering
+from latentfields.scenes.reading import Bounds
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.checkpoint import load_tensors, without_prefix
@@ -64,7 +65,7 @@ class FittedScene:
     def __init__(self, model: SceneModel, views: SceneCameras, *, name: str, scene: Scene | None) -> None:
         """`views` are those of `scene`, whose sides are multiples of the model's factor; None: pictures are missing."""
         self.model, self.scene, self.name = model, scene, name
-        self.factor = model.factor
+        self.factor, self.bounds = model.factor, model.bounds
         self.channels = None if model.autoencoder is None else model.autoencoder.channels
         self._train = views.splits["train"]
         self.cameras = views.training_cameras
@@ -111,6 +112,7 @@ class LatentScene:
     """One latent scene of an IG-AE training; a `ViewedScene`."""
 
     has_images, has_colors = True, False
+    bounds: Bounds = "object"
 
     def __init__(self, training: SceneTraining, autoencoder: Autoencoder, index: int) -> None:
         """Scene `index` of `training`, decoded by `autoencoder`, both on one device."""

@@ -19,6 +19,7 @@ from latentfields.scenes.objects.textures import linear_to_srgb
 
 COLOR = np.array([0.2, 0.05, 0.6, 1.0])
 WHITE: dict[str, Any] = {"pbrMetallicRoughness": {"baseColorFactor": [1, 1, 1, 1]}}
+BLACK: dict[str, Any] = {"pbrMetallicRoughness": {"baseColorFactor": [0, 0, 0, 1]}}
 PICTURE = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
 """No two texels are alike, so that every wrong place shows."""
 LOWER_LEFT = UV * (1, -1) + (0, 1)
@@ -130,6 +131,38 @@ def test_texture_transforms(
     assert_alike(file.write(tmp_path / "m.glb"), square(uv=uv, material=painted()), off_by=2)
 
 
+_AROUND = {None: "wrap", 10497: "wrap", 33648: "symmetric", 33071: "edge"}
+"""What NumPy calls the ways in which samplers go on beyond a texture's sides."""
+
+
+@pytest.mark.parametrize("across", _AROUND)
+@pytest.mark.parametrize("down", _AROUND)
+@pytest.mark.parametrize("glowing", [False, True])
+def test_samplers_say_what_is_beside_a_texture(
+    tmp_path: Path, across: int | None, down: int | None, glowing: bool
+) -> None:
+    small = PICTURE[:5, :6]
+    file = GlbWriter()
+    info = {"index": file.image(png(small))}
+    ways = {"wrapS": across, "wrapT": down}
+    file.json["samplers"] = [{"magFilter": 9729}, {name: way for name, way in ways.items() if way}]
+    file.json["textures"][0]["sampler"] = 1
+    # From one width before the texture to one behind it, and off its middle.
+    uv = (3 * UV - (0.9, 1.2)).astype("<f4")
+    material = with_texture(info)
+    if glowing:
+        material = {"emissiveFactor": [1, 1, 1], "emissiveTexture": info, **BLACK}
+    file.square({"TEXCOORD_0": file.accessor(uv)}, materials=[material])
+    rows: Any = [(10, 10), (0, 0), (0, 0)]
+    columns: Any = [(0, 0), (12, 12), (0, 0)]
+    around: Any = np.pad(np.pad(small, rows, _AROUND[down]), columns, _AROUND[across])  # type: ignore[call-overload]
+    known = painted(around)
+    if glowing:
+        known = Material(color=(0, 0, 0, 1), emission=(1, 1, 1), emission_texture=known.texture)
+    wide = (uv + 2) / 5 * (1, -1) + (0, 1)
+    assert_alike(file.write(tmp_path / "m.glb"), square(uv=wide, material=known), off_by=2)
+
+
 @pytest.mark.parametrize(
     "info",
     [
@@ -152,9 +185,8 @@ def test_a_second_set_of_texture_coordinates(tmp_path: Path, info: dict[str, Any
 def test_emission_has_coordinates_of_its_own(tmp_path: Path) -> None:
     file = GlbWriter()
     attributes = {"TEXCOORD_0": file.accessor(np.full_like(UV, 0.5)), "TEXCOORD_1": file.accessor(UV)}
-    black = {"pbrMetallicRoughness": {"baseColorFactor": [0, 0, 0, 1]}}
     glow = {"index": file.image(png(PICTURE)), "texCoord": 1}
-    file.square(attributes, materials=[{**black, "emissiveFactor": [1, 1, 1], "emissiveTexture": glow}])
+    file.square(attributes, materials=[{**BLACK, "emissiveFactor": [1, 1, 1], "emissiveTexture": glow}])
     texture = painted().texture
     known = Material(color=(0, 0, 0, 1), emission=(1, 1, 1), emission_texture=texture)
     assert_alike(file.write(tmp_path / "m.glb"), square(uv=LOWER_LEFT, material=known))

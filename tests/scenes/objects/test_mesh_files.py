@@ -176,6 +176,25 @@ def test_ply_vertex_colours_of_every_type(tmp_path: Path, kind: str, top: float,
         assert mesh.materials[0].alpha_mode == "blend"
 
 
+@pytest.mark.parametrize("names", [("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue")])
+def test_ply_colours_of_other_names(tmp_path: Path, names: tuple[str, str, str]) -> None:
+    colors = "".join(f"property uchar {name}\n" for name in names)
+    (tmp_path / "m.ply").write_text(
+        "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+        f"{colors}element face 1\nproperty list uchar int vertex_indices\nend_header\n"
+        "0 0 0 255 0 0\n1 0 0 255 0 0\n0 1 0 255 0 0\n3 0 1 2\n"
+    )
+    mesh = load_mesh(tmp_path / "m.ply", up="z")
+    np.testing.assert_array_equal(mesh.colors, np.tile([1, 0, 0, 1], (3, 1)))
+    assert mesh.materials[0].color == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("face", ["f 0 1 2", "f 1/1 2/2 0/1", "f 1 2 -0"])
+def test_obj_vertices_count_from_one(obj: WriteObj, face: str) -> None:
+    with pytest.raises(InputError, match="expected vertices from 1 on"):
+        load_mesh(obj(f"v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\n{face}\n"))
+
+
 def test_ply_textures_multiply_vertex_colours_and_are_named_when_missing(tmp_path: Path) -> None:
     shares = np.random.default_rng(0).uniform(size=(4, 3))
     pixels = np.random.default_rng(1).integers(0, 256, (4, 4, 3)).astype(np.uint8)
@@ -246,6 +265,7 @@ def test_several_materials_of_an_obj_and_options_of_their_textures(tmp_path: Pat
     assert sorted(textured) == [False, True]
     number = textured.index(True)
     assert mesh.materials[1 - number].color == (1, 0, 0, 1)
+    assert mesh.materials[number].wraps == ("clamp", "clamp")
     (face,) = mesh.faces[mesh.material_of_face == number]
     np.testing.assert_allclose(mesh.uv[face], mesh.vertices[face][:, :2] * [2, 3] + [0.5, 0.25])
 

@@ -3,7 +3,7 @@ import numpy as np
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from latentfields.scenes.objects.textures import TextureAtlas, linear_to_srgb, srgb_to_linear
+from latentfields.scenes.objects.textures import REPEATED, TextureAtlas, linear_to_srgb, srgb_to_linear
 
 
 def texture_of(*rows: list[int]) -> NDArray[np.uint8]:
@@ -17,7 +17,7 @@ def sample(
     textures: list[NDArray[np.uint8]], index: int, uv: list[list[float]], level: float
 ) -> NDArray[np.float32]:
     count = len(uv)
-    return TextureAtlas(textures).sample(
+    return TextureAtlas(textures, [REPEATED] * len(textures)).sample(
         np.full(count, index, np.int32), np.asarray(uv, np.float32), np.full(count, level, np.float32)
     )
 

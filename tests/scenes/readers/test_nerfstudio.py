@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.scene_files import edit_json, save_picture, sphere_views, write_nerfstudio
 from latentfields.errors import InputError
@@ -123,6 +124,49 @@ def test_a_missing_picture_moves_no_other_to_another_listed_split(folder: Path) 
         "val": list(names[6:8]),
         "test": [names[10]],
     }
+
+
+@pytest.mark.parametrize(("split", "message"), [("test", "test"), ("train", "train"), ("val", "val")])
+def test_a_list_whose_pictures_are_all_missing(folder: Path, split: str, message: str) -> None:
+    names = sphere_views().names
+    lists = {"train": names[:6], "test": names[6:11]} if split != "val" else {"train": names[:6]}
+    lists[split] = names[8:10] if split != "train" else names[:4]
+    set_top(folder, **{f"{split}_filenames": list(part) for split, part in lists.items()})
+    for name in lists[split]:
+        (folder / name).unlink()
+    with (
+        pytest.warns(UserWarning, match="of 12 pictures are missing"),
+        pytest.raises(InputError, match=f"{message}_filenames: all of its pictures are missing"),
+    ):
+        read_nerfstudio(folder)
+
+
+def test_paths_of_another_machine(folder: Path) -> None:
+    names = sphere_views().names
+    file = folder / "transforms.json"
+    value = json.loads(file.read_text())
+    for frame in value["frames"]:
+        frame["file_path"] = "D:\\scene\\" + frame["file_path"].replace("/", "\\")
+    listed = [frame["file_path"] for frame in value["frames"]]
+    value |= {"train_filenames": listed[:5], "test_filenames": listed[5:7]}
+    file.write_text(json.dumps(value))
+    with pytest.warns(UserWarning, match="named by paths that are not here, and found by their ends"):
+        capture = read_nerfstudio(folder)
+    assert [view.name for view in capture.views] == list(names)
+    assert [list(capture.splits[split]) for split in ("train", "test")] == [[0, 1, 2, 3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".JPG", ".webp", ".PNG"])
+def test_endings_may_be_left_out(folder: Path, ending: str) -> None:
+    file = folder / "transforms.json"
+    value = json.loads(file.read_text())
+    for frame in value["frames"]:
+        picture = folder / frame["file_path"]
+        frame["file_path"] = frame["file_path"].removesuffix(".png")
+        Image.open(picture).convert("RGB").save(picture.with_suffix(ending))
+        picture.unlink()
+    file.write_text(json.dumps(value))
+    assert {view.image.suffix for view in read_nerfstudio(folder).views} == {ending}
 
 
 def test_listed_validation_views_stand_in_for_test_views(folder: Path) -> None:

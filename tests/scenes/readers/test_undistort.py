@@ -157,3 +157,31 @@ def test_borders_of_large_pictures_are_looked_at_coarsely() -> None:
     large = small.resized(width=6000, height=4000)
     border, coarse = blank_border(small, source=SOURCE), blank_border(large, source=SOURCE)
     assert 10 * (border - 1) <= coarse <= 10 * border + 6
+
+
+@settings(deadline=None, max_examples=15)
+@given(k1=st.floats(0.02, 0.3), k2=st.floats(-0.2, 0.1), p2=st.floats(-0.01, 0.01), shift=st.floats(-9, 9))
+def test_the_border_is_found_as_if_every_pixel_were_looked_at(
+    k1: float, k2: float, p2: float, shift: float
+) -> None:
+    lens = Lens(
+        width=230,
+        height=140,
+        fx=160.0,
+        fy=170.0,
+        cx=115.0 + shift,
+        cy=70.0 - shift,
+        distortion=Distortion(k1=k1, k2=k2, p2=p2),
+    )
+    x, y = distorted_pixels(lens).unbind(-1)
+    steps = torch.gradient(distorted_pixels(lens), dim=(0, 1))
+    folded = torch.linalg.det(torch.stack(steps, dim=-1)) >= 0
+    blank = (x < 0) | (y < 0) | (x > 230) | (y > 140) | folded
+    rows, columns = blank.nonzero(as_tuple=True)
+    inside = torch.stack([columns, rows, 229 - columns, 139 - rows]).amin(dim=0) + 1
+    expected = int(inside.max()) if len(rows) else 0
+    if 4 * expected > 140:
+        with pytest.raises(InputError, match="no usable picture"):
+            blank_border(lens, source=SOURCE)
+    else:
+        assert blank_border(lens, source=SOURCE) == expected

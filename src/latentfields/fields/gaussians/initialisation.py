@@ -16,6 +16,14 @@ NEIGHBOURS = 3
 """Gaussians start as wide as the mean distance to so many of their nearest neighbours."""
 HULL_RESOLUTION = 64
 """Cells per side of the grid in which the visual hull is looked for."""
+GOLDEN_ANGLE = 2.399963229728653
+"""Turn in radians from one point of a spiral to the next that spreads points evenly over a sphere."""
+SKY_POINTS = 0.99
+"""Share of the points that lie inside of the sphere of the sky, even if that were no farther than they are."""
+SKY_DISTANCE = 5.0
+"""Radius of that sphere, in the distance of those points from the middle of the cameras."""
+SKY_BORDER = 0.1
+"""Share of a picture's sides beyond its border in which points of the sky are kept."""
 _SMALLEST = 1e-4
 """Gaussians start at least as wide, in the normalised frame: points may coincide."""
 _PAIRS_PER_CHUNK = 2**24
@@ -26,13 +34,18 @@ def initialise(field: GaussianField, scene: Scene, *, generator: torch.Generator
     """Fill `field`, on the CPU, for `scene`; what is random comes from `generator`.
 
     The sparse points, those outside of the box too, or `initial` random ones: in the visual hull where the scene has
-    alpha, else in the box. Three-channel fields of colours start with those of the points; all others with the mean.
+    alpha, else in the box; and the sky of a scene without bounds. Three-channel fields of colours start with those of
+    the points; all others with the mean.
     """
     config = field.config
     points, colors = _sparse_points(scene, most=config.densification.most, generator=generator)
     if points is None:
         points = _random_points(scene, config.initial, generator)
-    place(field, points, colors=colors)
+    sky = _sky(scene, points, config.sky)
+    if colors is not None:
+        # As grey as what has no colour of its own starts.
+        colors = torch.cat([colors, torch.full((len(sky), 3), 128, dtype=torch.uint8)])
+    place(field, torch.cat([points, sky]), colors=colors)
 
 
 @torch.no_grad()
@@ -80,6 +93,30 @@ def _sparse_points(
         return None, None
     chosen = torch.randperm(len(scene.points), generator=generator)[:most].sort().values
     return scene.points[chosen], None if scene.point_colors is None else scene.point_colors[chosen]
+
+
+def _sky(scene: Scene, points: Tensor, count: int) -> Tensor:
+    """Points (S, 3), of `count` evenly on a sphere behind all others those that training views see."""
+    if scene.bounds != "scene" or count == 0:
+        return points.new_zeros(0, 3)
+    cameras = scene.cameras[scene.indices("train")]
+    center = cameras.centers.mean(0)
+    # Sorted along a spiral of the golden angle.
+    height = 1 - (2 * torch.arange(count) + 1) / count
+    turn = torch.arange(count) * GOLDEN_ANGLE
+    around = (1 - height.square()).sqrt()
+    directions = torch.stack([around * turn.cos(), around * turn.sin(), height], dim=1)
+    reach = (torch.cat([points, cameras.centers]) - center).norm(dim=-1)
+    sphere = center + SKY_DISTANCE * reach.quantile(SKY_POINTS) * directions
+    limit = points.new_tensor([cameras.width, cameras.height])
+    seen = torch.zeros(count, dtype=torch.bool)
+    for view in range(len(cameras)):
+        positions, depth = (result[0] for result in cameras[view : view + 1].project(sphere))
+        # A little beyond the border: Gaussians are wide.
+        inside = ((positions > -SKY_BORDER * limit) & (positions < (1 + SKY_BORDER) * limit)).all(-1)
+        seen |= (depth > 0) & inside
+    kept: Tensor = sphere[seen]
+    return kept
 
 
 def _random_points(scene: Scene, count: int, generator: torch.Generator) -> Tensor:

@@ -24,9 +24,9 @@ from latentfields.scenes.readers.capture import (
     every_eighth,
     existing_picture,
     fitted_lens,
-    present_views,
+    listed_views,
 )
-from latentfields.scenes.readers.colmap.folder import IMAGE_FOLDER, chosen_model
+from latentfields.scenes.readers.colmap.folder import chosen_model, image_folder
 from latentfields.scenes.readers.colmap.tracks import TrackedImage, read_tracks
 from latentfields.scenes.scene import scene_name
 
@@ -37,16 +37,19 @@ def colmap_correspondences(folder: Path, options: CorrespondenceConfig) -> Scene
     Raises InputError when the model is missing, damaged or has no points, and for a single view.
     """
     model = chosen_model(folder)
-    # The split is the reader's: of the pictures that are there, by name.
-    images = present_views(
-        model, read_tracks(model), lambda image: _on_pictures(image, folder / IMAGE_FOLDER, source=model)
-    )
-    images.sort(key=lambda image: image.name)
-    train = every_eighth(model, len(images))["train"]
+    # The split is the reader's.
+    listing = listed_views(
+        model,
+        read_tracks(model),
+        lambda image: _on_pictures(image, folder / image_folder(folder), source=model),
+        name=lambda image: image.name,
+    ).by_name()
+    images = listing.views
+    train = every_eighth(model, len(images), positions=listing.positions)["train"]
     return correspondences_of_tracks(
         [images[index] for index in train],
         scene=folder,
-        images=folder / IMAGE_FOLDER,
+        images=folder / image_folder(folder),
         min_points=options.min_points,
         about=options.about("colmap"),
     )

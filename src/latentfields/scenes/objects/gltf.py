@@ -29,11 +29,14 @@ from latentfields.scenes.objects.meshes import (
     require_corners,
 )
 from latentfields.scenes.objects.texture_files import TextureReader, pixels
+from latentfields.scenes.objects.textures import REPEATED, Wrap, Wraps
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _TRANSFORM = "KHR_texture_transform"
 _GLOSSINESS = "KHR_materials_pbrSpecularGlossiness"
 _KTX2 = b"\xabKTX 20\xbb\r\n\x1a\n"
+_WRAPS: dict[int, Wrap] = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
+"""By OpenGL's numbers."""
 _SHOWN = {
     _TRANSFORM,
     _GLOSSINESS,
@@ -232,10 +235,12 @@ class _Materials:
             Material(
                 color=color,
                 texture=texture,
+                wraps=self._wraps(info),
                 alpha_mode=modes.get(material.get("alphaMode", ""), "opaque"),
                 alpha_cutoff=float(material.get("alphaCutoff", 0.5)),
                 emission=(emission[0], emission[1], emission[2]),
                 emission_texture=self._texture(glow) if any(emission) else None,
+                emission_wraps=self._wraps(glow),
             ),
             base=_Mapping.of(info),
             emission=_Mapping.of(glow),
@@ -290,6 +295,17 @@ class _Materials:
             self._textures.note_missing(f"texture {info['index']}", "names no picture")
         return None
 
+    def _wraps(self, info: dict[str, Any] | None) -> Wraps:
+        """What the sampler of a texture does beyond its sides."""
+        if info is None:
+            return REPEATED
+        number = self._file.json["textures"][info["index"]].get("sampler")
+        sampler = {} if number is None else self._file.json["samplers"][number]
+        return (
+            _WRAPS.get(sampler.get("wrapS", 0), "repeat"),
+            _WRAPS.get(sampler.get("wrapT", 0), "repeat"),
+        )
+
     def _picture(self, index: int, *, note: bool) -> NDArray[np.uint8] | None:
         image = self._file.json["images"][index]
         uri = image.get("uri", "")
@@ -301,7 +317,9 @@ class _Materials:
             self._file.bytes_of_uri(image["uri"]) if "uri" in image else self._file.view(image["bufferView"])
         )
         if data.startswith(_KTX2) or image.get("mimeType") == "image/ktx2":
-            raise ValueError("KTX2, KHR_texture_basisu, is not read; expected PNG, JPEG or WebP")
+            raise ValueError(
+                "KTX2, KHR_texture_basisu, is not read; expected PNG, JPEG or WebP, which `ktx extract` makes of it"
+            )
         return data
 
 

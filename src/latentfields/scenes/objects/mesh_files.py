@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -156,10 +157,9 @@ def _ply_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
     """The file's mesh. Textures multiply the colours of vertices."""
 
     def read(*, fix_texture: bool) -> dict[str, Any]:
-        with open(path, "rb") as handle:
-            contents: dict[str, Any] = trimesh.exchange.ply.load_ply(
-                handle, skip_materials=True, fix_texture=fix_texture
-            )
+        contents: dict[str, Any] = trimesh.exchange.ply.load_ply(
+            io.BytesIO(_with_known_colors(path.read_bytes())), skip_materials=True, fix_texture=fix_texture
+        )
         return contents
 
     contents = read(fix_texture=True)
@@ -184,6 +184,20 @@ def _ply_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
     if face_colors is not None and np.shape(faces)[1:] == (4,):
         face_colors = np.tile(face_colors, (2, 1))  # trimesh halves all quads one way, then the other
     yield _Piece(_geometry(contents["vertices"], faces, normals), material, uv, colors, face_colors)
+
+
+def _with_known_colors(data: bytes) -> bytes:
+    """A PLY file whose colours have the names that most programs give them; some call them r or diffuse_red."""
+    header, end, body = data.partition(b"end_header")
+    names = {b"r": b"red", b"g": b"green", b"b": b"blue", b"a": b"alpha"}
+
+    def known(found: re.Match[bytes]) -> bytes:
+        return found[1] + names[found[2][:1]]
+
+    if not end or re.search(rb"^property\s+\w+\s+red\s*$", header, re.MULTILINE):
+        return data
+    pattern = rb"^(property\s+\w+\s+)(?:diffuse_)?(r|g|b|a|red|green|blue|alpha)(?=\s*$)"
+    return re.sub(pattern, known, header, flags=re.MULTILINE) + end + body
 
 
 def _ply_textures(path: Path) -> list[str]:
@@ -215,6 +229,10 @@ class _Library:
 def _obj_pieces(path: Path, textures: TextureReader) -> Iterator[_Piece]:
     """A piece for each material. Textures multiply the colours of vertices."""
     materials = _obj_materials(path, textures)
+    # Vertices count from 1; trimesh would take vertex 0 for the last one.
+    zero = re.search(r"^f\b[^\n]*?\s[-+]?0+(?![\d.])", path.read_text("utf-8", "replace"), re.MULTILINE)
+    if zero is not None:
+        raise InputError(path, f"{zero[0][:40]!r}: expected vertices from 1 on, or from -1 down")
     with open(path, "rb") as handle:
         library: Any = _Library(iter(materials))
         contents = trimesh.exchange.obj.load_obj(handle, resolver=library)
@@ -272,14 +290,17 @@ def _libraries(path: Path, textures: TextureReader) -> Iterator[Path]:
 
 
 def _obj_material(fields: dict[str, str], textures: TextureReader) -> _ObjMaterial:
-    texture, options = None, dict[str, tuple[float, float]]()
+    texture, options, flags = None, dict[str, tuple[float, float]](), set[str]()
     if "map_kd" in fields:
-        name, options = _map_options(fields["map_kd"])
+        name, options, flags = _map_options(fields["map_kd"])
         texture = textures.from_file(name)
     if texture is not None:
         # A texture takes the place of the diffuse colour, which exporters often leave black.
         scale, offset = options.get("s", (1.0, 1.0)), options.get("o", (0.0, 0.0))
-        return _ObjMaterial(_textured(texture), scale, offset)
+        material = _textured(texture)
+        if "clamp" in flags:
+            material = replace(material, wraps=("clamp", "clamp"))
+        return _ObjMaterial(material, scale, offset)
     try:
         color = np.array([float(value) for value in fields["kd"].split()[:3]])
     except (KeyError, ValueError):
@@ -288,16 +309,19 @@ def _obj_material(fields: dict[str, str], textures: TextureReader) -> _ObjMateri
     return _ObjMaterial(Material(color=(red, green, blue, 1.0)))
 
 
-def _map_options(text: str) -> tuple[str, dict[str, tuple[float, float]]]:
-    """The file name of a texture in an MTL file, and the pairs of numbers of the options before it."""
+def _map_options(text: str) -> tuple[str, dict[str, tuple[float, float]], set[str]]:
+    """The file name of a texture in an MTL file, the pairs of numbers of the options before it, and which are on."""
     options: dict[str, tuple[float, float]] = {}
+    flags: set[str] = set()
     while option := re.match(r"-(\w+)((?:\s+(?:on|off|[-+.\d][-+.\deE]*)(?=\s))*)\s+(?=\S)", text):
         values = [float(value) for value in option[2].split() if value not in ("on", "off")]
         if values:
             second = values[1] if len(values) > 1 else (1.0 if option[1] == "s" else 0.0)
             options[option[1]] = (values[0], second)
+        if "on" in option[2].split():
+            flags.add(option[1])
         text = text[option.end() :]
-    return text.strip().strip('"'), options
+    return text.strip().strip('"'), options, flags
 
 
 def _textured(texture: NDArray[np.uint8]) -> Material:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentfields.errors import InputError
+from latentfields.scenes.objects.textures import REPEATED, Wraps
 
 MAX_FACES = 500_000
 
@@ -25,7 +26,9 @@ class Material:
     color: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     """Linear RGBA factor in [0, 1]."""
     texture: NDArray[np.uint8] | None = None
-    """(height, width, 4) RGBA, sRGB colours, straight alpha, or None for white. It repeats outside [0, 1]."""
+    """(height, width, 4) RGBA, sRGB colours, straight alpha, or None for white."""
+    wraps: Wraps = REPEATED
+    """What the texture shows outside [0, 1]."""
     alpha_mode: AlphaMode = "opaque"
     """How alpha is read: not at all, as a cut-out at `alpha_cutoff`, or as coverage."""
     alpha_cutoff: float = 0.5
@@ -34,6 +37,8 @@ class Material:
     """Linear RGB of light given off."""
     emission_texture: NDArray[np.uint8] | None = None
     """(height, width, 4) like `texture`; multiplies `emission`."""
+    emission_wraps: Wraps = REPEATED
+    """As `wraps`, of the emission's texture."""
 
 
 UNCOLORED = Material(color=(0.6, 0.6, 0.6, 1.0))

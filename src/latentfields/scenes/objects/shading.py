@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentfields.scenes.objects.meshes import Mesh
-from latentfields.scenes.objects.textures import Floats, TextureAtlas
+from latentfields.scenes.objects.textures import REPEATED, Floats, TextureAtlas
 
 _KEY_DIRECTION = np.array([0.46, -0.58, 0.67], np.float32) / np.float32(np.sqrt(0.46**2 + 0.58**2 + 0.67**2))
 _KEY, _FILL, _SKY, _GROUND = np.float32(0.50), np.float32(0.12), np.float32(0.52), np.float32(0.26)
@@ -94,16 +94,22 @@ class Shader:
 def _packed_textures(mesh: Mesh) -> tuple[NDArray[np.int32], NDArray[np.int32], TextureAtlas]:
     """For every material the index of its colour and of its emission texture, and the atlas; 0 is white."""
     white = np.full((1, 1, 4), 255, np.uint8)
-    textures, index_of = [white], {id(white): 0}
+    textures, wraps = [white], [REPEATED]
+    index_of = {(id(white), REPEATED): 0}
     indices = []
     for material in mesh.materials:
-        for texture in (material.texture, material.emission_texture):
-            texture = white if texture is None else texture
-            if id(texture) not in index_of:
-                index_of[id(texture)] = len(textures)
+        for texture, wrap in (
+            (material.texture, material.wraps),
+            (material.emission_texture, material.emission_wraps),
+        ):
+            texture, wrap = (white, REPEATED) if texture is None else (texture, wrap)
+            if (id(texture), wrap) not in index_of:
+                index_of[id(texture), wrap] = len(textures)
                 textures.append(texture)
-            indices.append(index_of[id(texture)])
-    return np.array(indices[0::2], np.int32), np.array(indices[1::2], np.int32), TextureAtlas(textures)
+                wraps.append(wrap)
+            indices.append(index_of[id(texture), wrap])
+    atlas = TextureAtlas(textures, wraps)
+    return np.array(indices[0::2], np.int32), np.array(indices[1::2], np.int32), atlas
 
 
 def _log2_uv_per_length(uv: Floats, double_area: Floats) -> Floats:

@@ -6,6 +6,9 @@ different textures and at different levels of detail is a single gather.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,11 +32,21 @@ def linear_to_srgb(values: NDArray[np.floating]) -> Floats:
 _LINEAR_OF_BYTE = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)
 
 
-class TextureAtlas:
-    """The mip pyramids of some RGBA textures, ready for bilinear look-up with repetition."""
+Wrap = Literal["repeat", "mirror", "clamp"]
+"""What a texture shows beyond its sides: itself again, mirrored every other time, or its border."""
+Wraps = tuple[Wrap, Wrap]
+"""Across and down."""
+REPEATED: Wraps = ("repeat", "repeat")
+_WRAPS: tuple[Wrap, ...] = ("repeat", "mirror", "clamp")
 
-    def __init__(self, textures: list[NDArray[np.uint8]]) -> None:
-        """`textures` are (height, width, 4) RGBA bytes: sRGB colours, straight alpha."""
+
+class TextureAtlas:
+    """The mip pyramids of some RGBA textures, ready for bilinear look-up."""
+
+    def __init__(self, textures: list[NDArray[np.uint8]], wraps: Sequence[Wraps]) -> None:
+        """`textures` are (height, width, 4) RGBA bytes: sRGB colours, straight alpha; one of `wraps` for each."""
+        numbers = np.array([[_WRAPS.index(wrap) for wrap in wrap] for wrap in wraps], np.int8)
+        self._wraps = numbers if numbers.any() else None
         pyramids = [_pyramid(texture) for texture in textures]
         levels = [level for pyramid in pyramids for level in pyramid]
         self._texels = np.concatenate([np.ascontiguousarray(level).reshape(-1, 4) for level in levels])
@@ -58,8 +71,11 @@ class TextureAtlas:
         level = np.fmin(np.fmax(np.rint(level), 0), self._level_count[index] - 1)
         row_of_table = self._first_level[index] + level.astype(np.int32)
         width, height = self._width[row_of_table], self._height[row_of_table]
-        x0, x1, fx = _wrapped_neighbours(uv[:, 0], width)
-        y0, y1, fy = _wrapped_neighbours(-uv[:, 1], height)
+        across = down = None
+        if self._wraps is not None:
+            across, down = self._wraps[index].T
+        x0, x1, fx = _neighbours(uv[:, 0], width, across)
+        y0, y1, fy = _neighbours(-uv[:, 1] if down is None else 1 - uv[:, 1], height, down)
         offset = self._offset[row_of_table]
         top, bottom = offset + y0 * width, offset + y1 * width
         fx, fy = fx[:, None], fy[:, None]
@@ -72,6 +88,28 @@ class TextureAtlas:
         linear = _LINEAR_OF_BYTE[encoded]
         linear[:, 3] = encoded[:, 3] * np.float32(1 / 255)
         return linear
+
+
+def _neighbours(
+    coordinate: Floats, size: NDArray[np.int32], wraps: NDArray[np.int8] | None
+) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+    """The two texels around a coordinate in texture widths, and the weight of the second.
+
+    `wraps` (N,) are indices into `_WRAPS`; None: all repeat.
+    """
+    first, second, weight = _wrapped_neighbours(coordinate, size)
+    if wraps is None:
+        return first, second, weight
+    mirrored = np.abs(coordinate - 2 * np.round(coordinate / 2))
+    inside = np.where(wraps == _WRAPS.index("mirror"), mirrored, np.clip(coordinate, 0, 1))
+    position = inside * size - np.float32(0.5)
+    low = np.floor(position)
+    repeats = wraps == _WRAPS.index("repeat")
+    return (
+        np.where(repeats, first, np.maximum(low, 0).astype(np.int32)),
+        np.where(repeats, second, np.minimum(low + 1, size - 1).astype(np.int32)),
+        np.where(repeats, weight, position - low).astype(np.float32),
+    )
 
 
 def _wrapped_neighbours(

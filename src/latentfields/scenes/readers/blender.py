@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latentfields.scenes.readers.capture import Capture, PosedImage, every_eighth, present_views
+from latentfields.scenes.readers.capture import Capture, PosedImage, every_eighth, listed_views
 from latentfields.scenes.readers.json_fields import read_json
-from latentfields.scenes.readers.transforms_json import read_frame
+from latentfields.scenes.readers.transforms_json import listed_name, read_frame
 
 TRAIN_FILE = "transforms_train.json"
 
@@ -18,19 +18,24 @@ def read_blender(folder: Path, *, follow_links: bool = False) -> Capture:
     training file is one. Raises InputError naming the file and field at fault.
     """
     views: list[PosedImage] = []
+    positions: list[int] = []
     splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for split, indices in splits.items():
         file = folder / f"transforms_{split}.json"
         if split != "train" and not file.is_file():
             continue
         frames = read_json(file).objects("frames")
-        present = present_views(
-            file, frames, lambda frame: read_frame(folder, frame, axes="opengl", follow_links=follow_links)
+        listing = listed_views(
+            file,
+            frames,
+            lambda frame: read_frame(folder, frame, axes="opengl", follow_links=follow_links),
+            name=listed_name,
         )
-        indices.extend(range(len(views), len(views) + len(present)))
-        views += present
+        indices.extend(range(len(views), len(views) + len(listing.views)))
+        views += listing.views
+        positions += listing.positions
     if not splits["test"]:
         splits["test"] = splits["val"]
     if not splits["test"]:
-        splits = every_eighth(folder / TRAIN_FILE, len(views))
+        splits = every_eighth(folder / TRAIN_FILE, len(views), positions=positions)
     return Capture(folder=folder, views=views, splits=splits)

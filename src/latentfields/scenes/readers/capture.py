@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import os
+import posixpath
+import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,8 @@ MAX_COORDINATE = 1e9
 _RIGID_TOLERANCE = 1e-3
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height."""
+_SAME_SHAPE = (2, 3, 4)
+"""Those that mirror, or turn by half."""
 _SHRUNK = 1.2
 """Pictures of the same shape were shrunk or enlarged when their sides differ by this factor or more."""
 
@@ -229,6 +233,12 @@ def fitted_lens(source: Path, where: str, lens: Lens, picture: Path) -> tuple[Le
     """
     width, height = image_size(picture)
     if (lens.width, lens.height) == (width, height):
+        if image_orientation(picture) in (_SAME_SHAPE if width != height else (*_SAME_SHAPE, *_TURNED)):
+            warnings.warn(
+                f"{source}: EXIF turns or mirrors some of its pictures, and their sizes do not tell whether that was "
+                "done before they were calibrated; they are read as they are stored",
+                stacklevel=2,
+            )
         return lens, False
     if (lens.width, lens.height) == (height, width) and image_orientation(picture) in _TURNED:
         return lens, True
@@ -335,54 +345,156 @@ def existing_picture(
     where: str,
     name: str,
     *,
+    places: Sequence[str] = ("",),
     suffixes: Sequence[str] = ("",),
     follow_links: bool = False,
 ) -> Path:
-    """As `existing_file`; of a picture that is not there it raises MissingPicture."""
-    try:
-        return existing_file(folder, source, where, name, suffixes=suffixes, follow_links=follow_links)
-    except MissingFile as error:
-        raise MissingPicture(source, error.problem) from None
+    """As `existing_file`, in the first of the `places` in `folder` that has it.
+
+    The case of its ending does not count. Of a path on another machine it is the picture that the longest end of that
+    path leads to; a warning says so. Raises MissingPicture where there is none.
+    """
+    first: InputError | None = None
+    for end in (name, *_ends(name)):
+        for spelled in _spellings(end):
+            for place in places:
+                try:
+                    path = f"{place}/{spelled}" if place else spelled
+                    found = existing_file(
+                        folder, source, where, path, suffixes=suffixes, follow_links=follow_links
+                    )
+                except InputError as error:
+                    first = first or error
+                    # Paths of another machine leave the folder; nothing else may.
+                    if isinstance(error, MissingFile) or _ABSOLUTE.match(name):
+                        continue
+                    raise
+                if end != name:
+                    warnings.warn(
+                        f"{source}: its pictures are named by paths that are not here, and found by their ends",
+                        stacklevel=2,
+                    )
+                return found
+    assert first is not None
+    raise MissingPicture(source, first.problem) if isinstance(first, MissingFile) else first
+
+
+_ABSOLUTE = re.compile(r"([A-Za-z]:)?[\\/]")
+
+
+def _ends(name: str) -> Iterator[str]:
+    """The ends of an absolute path, the longest first; none of another."""
+    if _ABSOLUTE.match(name):
+        parts = name.replace("\\", "/").strip("/").split("/")
+        for start in range(1, len(parts)):
+            yield "/".join(parts[start:])
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """A name as it is, and with its ending in small and in capital letters."""
+    stem, dot, ending = name.rpartition(".")
+    yield name
+    if dot and ending.isalnum():
+        yield from (f"{stem}.{other}" for other in (ending.lower(), ending.upper()) if other != ending)
+
+
+class Named(Protocol):
+    """Something with the name of a picture."""
+
+    @property
+    def name(self) -> str:
+        """Relative to a folder of the data set, with forward slashes."""
+        ...
 
 
 Record = TypeVar("Record")
-View = TypeVar("View")
+View = TypeVar("View", bound=Named)
 
 
-def present_views(source: Path, records: Sequence[Record], read: Callable[[Record], View]) -> list[View]:
+@dataclass(frozen=True)
+class Listing(Generic[View]):
+    """The pictures that a data set lists, whether they are there or not."""
+
+    entries: Sequence[tuple[str, View | None]]
+    """Name and view, None where the picture is missing."""
+
+    @property
+    def views(self) -> list[View]:
+        """Those that are there."""
+        return [view for _, view in self.entries if view is not None]
+
+    def by_name(self) -> Listing[View]:
+        """The same, ordered by name."""
+        return Listing(sorted(self.entries, key=lambda entry: entry[0]))
+
+    @property
+    def positions(self) -> list[int]:
+        """The position of every view among all that are listed, from 0; that of the first of those with one name."""
+        distinct = {name: index for index, name in enumerate(dict.fromkeys(name for name, _ in self.entries))}
+        return [distinct[name] for name, view in self.entries if view is not None]
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self.entries})
+
+
+def listed_views(
+    source: Path, records: Sequence[Record], read: Callable[[Record], View], *, name: Callable[[Record], str]
+) -> Listing[View]:
     """Read the records whose pictures are there, in order; a warning counts the others.
 
-    `read` raises MissingPicture of the others; what it warns of in many views is said once. Raises InputError, naming
-    the first one, when more than half of the pictures are missing, or all but one.
+    `read` raises MissingPicture of the others, whose name in the folder is `name`; what it warns of in many views is
+    said once. Raises InputError, naming the first one, when more than half of the pictures are missing, or all but one.
     """
-    views: list[View] = []
+    entries: list[tuple[str, View | None]] = []
     missing: list[MissingPicture] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for record in records:
             try:
-                views.append(read(record))
+                view = read(record)
             except MissingPicture as error:
                 missing.append(error)
+                entries.append((posixpath.normpath(name(record).replace("\\", "/")), None))
+            else:
+                entries.append((view.name, view))
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         warnings.warn(text, stacklevel=2)
     if missing:
         counted = f"{len(missing)} of {len(records)} pictures are missing"
-        if 2 * len(missing) > len(records) or len(views) < 2:
+        if 2 * len(missing) > len(records) or len(records) - len(missing) < 2:
             raise InputError(source, f"{missing[0].problem}; {counted}")
         warnings.warn(f"{source}: {counted} and left out, the first: {missing[0].problem}", stacklevel=2)
-    return views
+    return Listing(entries)
 
 
-def every_eighth(source: Path, count: int) -> dict[str, list[int]]:
+def every_eighth(source: Path, count: int, *, positions: Sequence[int] | None = None) -> dict[str, list[int]]:
     """Splits for `count` views in order: views 0, 8, 16, ... are "test", the others "train".
 
+    `positions` are where they are in a list with others that are missing: none moves to another split because of those.
     Raises InputError, naming `source`, when that leaves no training view.
     """
     if count < 2:
         raise InputError(source, f"expected at least 2 images to split into train and test, got {count}")
-    return {
-        "train": [index for index in range(count) if index % 8],
-        "val": [],
-        "test": list(range(0, count, 8)),
-    }
+    positions = range(count) if positions is None else positions
+    return by_position(source, [position % 8 == 0 for position in positions], "every eighth picture")
+
+
+def by_position(source: Path, tests: Sequence[bool], which: str) -> dict[str, list[int]]:
+    """Splits "test" of the views that `tests` says, `which` in words, and "train" of the others.
+
+    Where all test views are missing, the first view takes their place, and a warning says so. Raises InputError, naming
+    `source`, when no training view is there.
+    """
+    if not any(tests):
+        warnings.warn(
+            f"{source}: {which} is a test view, and all of those are missing; the first that is there takes their "
+            "place",
+            stacklevel=2,
+        )
+        tests = [index == 0 for index in range(len(tests))]
+    splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    for index, test in enumerate(tests):
+        splits["test" if test else "train"].append(index)
+    if not splits["train"]:
+        raise InputError(source, f"{which} is a test view, and all others are missing")
+    return splits

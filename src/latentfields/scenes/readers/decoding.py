@@ -18,7 +18,13 @@ from latentfields.progress import progress_bar
 from latentfields.scenes.depth_files import read_depth
 from latentfields.scenes.images import open_picture, quiet_decoding, read_image, read_mask
 from latentfields.scenes.readers.capture import PINHOLE, Capture, DepthFile, Lens, PosedImage
-from latentfields.scenes.readers.undistort import blank_border, distorted_positions, sampled, undistort
+from latentfields.scenes.readers.undistort import (
+    blank_border,
+    distorted_pixels,
+    distorted_positions,
+    sampled,
+    undistort,
+)
 from latentfields.scenes.resampling import area_averaged, resample, resize
 
 MAX_SCENE_BYTES = 64 * 2**30
@@ -132,38 +138,82 @@ def _warn_of_losses(capture: Capture, before: Sequence[Window], plan: PixelPlan,
         warnings.warn(f"{about}, that of the smallest ({least.name})", stacklevel=2)
 
 
-def read_pixels(
-    capture: Capture, plan: PixelPlan, *, ignore: bool = False
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Colours (N, 3, H, W) and straight alpha (N, 1, H, W), uint8; no alpha when every view is opaque.
+@dataclass(frozen=True)
+class Decoded:
+    """The pictures of a scene's views."""
 
-    Masks take the place of the alpha channel; with `ignore` what they leave out is marked in the third result
-    (N, 1, H, W) bool instead, None where that is nothing: there alpha is full and colours are the mean of the rest.
-    Raises InputError when a picture or a mask cannot be decoded or has another size than its view, and when a mask
-    leaves out the whole of it.
+    pixels: Tensor
+    """(N, 3, H, W) uint8 colours, not premultiplied by alpha."""
+    alpha: Tensor | None
+    """(N, 1, H, W) uint8; None when every view is opaque."""
+    ignored: Tensor | None
+    """(N, 1, H, W) bool, true where masks leave pixels out that are of no account: alpha is full there, colours are
+    the mean of the rest. None when that is nowhere."""
+
+
+def read_pixels(capture: Capture, plan: PixelPlan, *, ignore: bool = False) -> Decoded:
+    """The pictures of a capture, as `decode_views` reads them."""
+    pixels = torch.empty(len(capture.views), 3, plan.height, plan.width, dtype=torch.uint8)
+
+    def keep(index: int, colors: Tensor) -> None:
+        pixels[index] = colors
+
+    alpha, ignored = decode_views(capture, plan, keep, ignore=ignore)
+    return Decoded(pixels, alpha, ignored)
+
+
+def decode_views(
+    capture: Capture, plan: PixelPlan, keep: Callable[[int, Tensor], None], *, ignore: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Read the pictures of a capture: `keep` gets index and colours (3, H, W) uint8 of each, in any order, in threads.
+
+    Returns alpha and what is ignored, as in `Decoded`. Masks take the place of the alpha channel; with `ignore` what
+    they leave out is of no account instead. Raises InputError when a picture or a mask cannot be decoded or has another
+    size than its view, and when a mask leaves out the whole of it.
     """
-    count = len(capture.views)
-    pixels = torch.empty(count, 3, plan.height, plan.width, dtype=torch.uint8)
-    alpha = torch.full((count, 1, plan.height, plan.width), 255, dtype=torch.uint8)
-    ignored = torch.zeros(count, 1, plan.height, plan.width, dtype=torch.bool)
+    # Of most captures every view is opaque, and complete: planes that say so are not kept.
+    alphas: dict[int, Tensor] = {}
+    without_alpha: set[int] = set()
+    left_out: dict[int, Tensor] = {}
 
     def read(index: int) -> None:
-        colors, coverage, kept = _read_view(capture.views[index], plan, index, ignore=ignore)
-        pixels[index] = colors
-        if coverage is not None:
-            alpha[index] = coverage
-        if kept is not None:
-            left_out = kept < _KEPT
-            if left_out.all():
+        colors, alpha, kept = _read_view(capture.views[index], plan, index, ignore=ignore)
+        without = None if kept is None else kept < _KEPT
+        if without is not None and without.any():
+            if without.all():
                 raise InputError(capture.views[index].mask or capture.folder, "leaves out the whole picture")
-            ignored[index] = left_out
-            alpha[index].masked_fill_(left_out, 255)
-            mean = pixels[index][:, ~left_out[0]].float().mean(dim=1).round().to(torch.uint8)
-            pixels[index] = torch.where(left_out, mean[:, None, None], pixels[index])
+            mean = colors[:, ~without[0]].float().mean(dim=1).round().to(torch.uint8)
+            colors = torch.where(without, mean[:, None, None], colors)
+            alpha = None if alpha is None else alpha.masked_fill(without, 255)
+            left_out[index] = without
+        if alpha is None and kept is None:
+            without_alpha.add(index)
+        if alpha is not None and int(alpha.min()) < 255:
+            alphas[index] = alpha
+        keep(index, colors)
 
     _in_threads(read, [_decoding_bytes(view, plan, index) for index, view in enumerate(capture.views)])
-    opaque, complete = int(alpha.min()) == 255, not bool(ignored.any())
-    return pixels, None if opaque else alpha, None if complete else ignored
+    count = len(capture.views)
+    if alphas and without_alpha:
+        first = capture.views[min(without_alpha)].name
+        warnings.warn(
+            f"{capture.folder}: {len(without_alpha)} of its {count} pictures have no alpha channel, others have one; "
+            f"they are taken as opaque, the first: {first}",
+            stacklevel=2,
+        )
+    return _filled(alphas, count, 255), _filled(left_out, count, False)
+
+
+def _filled(planes: dict[int, Tensor], count: int, elsewhere: int | bool) -> Tensor | None:
+    """Planes (1, H, W) of some of so many views for all of them; None when there is none. Takes them away."""
+    if not planes:
+        return None
+    some = next(iter(planes.values()))
+    whole = torch.full((count, *some.shape), elsewhere, dtype=some.dtype)
+    while planes:
+        index, plane = planes.popitem()
+        whole[index] = plane
+    return whole
 
 
 def _decoding_bytes(view: PosedImage, plan: PixelPlan, index: int) -> int:
@@ -251,7 +301,8 @@ def _brought(
             lambda planes: area_averaged(sampled(planes, positions), width=plan.width, height=plan.height),
         )
     if lens.distortion != PINHOLE:
-        pixels, alpha = resample(pixels, alpha, lambda planes: undistort(planes, lens))
+        stored = distorted_pixels(lens)
+        pixels, alpha = resample(pixels, alpha, lambda planes: sampled(planes, stored))
     pixels, alpha = _cropped(pixels, window), None if alpha is None else _cropped(alpha, window)
     if plan.resizes(index):
         pixels, alpha = resize(pixels, alpha, width=plan.width, height=plan.height)

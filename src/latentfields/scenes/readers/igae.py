@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentfields.errors import InputError
-from latentfields.scenes.readers.capture import Capture, present_views
+from latentfields.scenes.readers.capture import Capture, by_position, listed_views
 from latentfields.scenes.readers.json_fields import read_json
-from latentfields.scenes.readers.transforms_json import read_frame
+from latentfields.scenes.readers.transforms_json import listed_name, read_frame
 
 FILE = "transforms_opencv.json"
 
@@ -20,11 +20,16 @@ def read_igae(folder: Path, *, follow_links: bool = False) -> Capture:
     """
     file = folder / FILE
     frames = read_json(file).objects("frames")
-    views = present_views(
-        file, frames, lambda frame: read_frame(folder, frame, axes="opencv", follow_links=follow_links)
+    listing = listed_views(
+        file,
+        frames,
+        lambda frame: read_frame(folder, frame, axes="opencv", follow_links=follow_links),
+        name=listed_name,
     )
-    if len(views) < 2:
+    if len(listing) < 2:
         raise InputError(file, "frames: expected at least 2 to split into train and test, got 1")
-    tests = max(1, len(views) // 10)
-    splits = {"train": range(tests, len(views)), "val": range(0), "test": range(tests)}
-    return Capture(folder=folder, views=views, splits=splits)
+    tests = max(1, len(listing) // 10)
+    splits = by_position(
+        file, [position < tests for position in listing.positions], "the first tenth of the frames"
+    )
+    return Capture(folder=folder, views=listing.views, splits=splits)

@@ -29,6 +29,8 @@ OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _POLYNOMIAL = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 _FISHEYE = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE")
 _COEFFICIENTS = ("k1", "k2", "k3", "k4", "p1", "p2", "k5", "k6", "sx1", "sy1")
+_ENDINGS = ("", ".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".bmp")
+"""NeRF-synthetic leaves the ending out; what is derived from it may have other pictures."""
 _MILLIMETRE = 1e-3
 """The unit of depth maps in metres that state none, as in Nerfstudio."""
 
@@ -53,6 +55,11 @@ def read_frame(
         depth=_depth_file(folder, frame, follow_links=follow_links),
         turned=turned,
     )
+
+
+def listed_name(frame: JsonObject) -> str:
+    """What a frame calls its picture."""
+    return frame.text("file_path")
 
 
 def read_lens(frame: JsonObject, image: Path) -> tuple[Lens, bool]:
@@ -87,7 +94,7 @@ def read_lens(frame: JsonObject, image: Path) -> tuple[Lens, bool]:
 
 def _distortion(frame: JsonObject) -> Distortion:
     """The lens's coefficients. Raises InputError for camera models that are not read."""
-    model = frame.text("camera_model") if "camera_model" in frame else "OPENCV"
+    model = frame.text("camera_model").upper() if "camera_model" in frame else "OPENCV"
     known = (*_POLYNOMIAL, *_FISHEYE, "FULL_OPENCV")
     if model not in known:
         raise frame.fail("camera_model", f"{model} is not supported; expected one of {', '.join(known)}")
@@ -113,11 +120,8 @@ def _focal_from_angle(frame: JsonObject, name: str, size: int) -> float:
 
 def _image_file(folder: Path, frame: JsonObject, *, follow_links: bool) -> Path:
     name = frame.text("file_path")
-    # NeRF-synthetic leaves the extension out.
     where = frame.place("file_path")
-    return existing_picture(
-        folder, frame.source, where, name, suffixes=("", ".png"), follow_links=follow_links
-    )
+    return existing_picture(folder, frame.source, where, name, suffixes=_ENDINGS, follow_links=follow_links)
 
 
 def _side_file(folder: Path, frame: JsonObject, field: str, *, follow_links: bool) -> Path | None:

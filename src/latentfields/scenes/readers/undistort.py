@@ -19,6 +19,8 @@ _SMALLEST_RADIUS = 1e-6
 """Nearer to the axis a fisheye is a pinhole up to rounding, and its formula is 0 / 0."""
 _BORDER_SIDE = 2048
 """Longer side in pixels of the picture on which borders are looked for; larger ones are looked at coarsely."""
+_FRAME = 8
+"""Every so many pixels are looked at to find about where the border is, and frames of so many to find it."""
 
 
 def distort(positions: Tensor, distortion: Distortion) -> Tensor:
@@ -120,17 +122,50 @@ def blank_border(lens: Lens, *, source: Path) -> int:
         return 0
     step = -(-max(lens.width, lens.height) // _BORDER_SIDE)
     small = lens.reduced(step)
-    stored = distorted_pixels(small)
-    x, y = stored.unbind(-1)
-    blank = (x < 0) | (y < 0) | (x > lens.width / step) | (y > lens.height / step) | ~_is_injective(stored)
-    rows, columns = blank.nonzero(as_tuple=True)
-    if len(rows) == 0:
-        return 0
-    inside = torch.stack([columns, rows, small.width - 1 - columns, small.height - 1 - rows]).amin(dim=0)
-    border = (int(inside.max()) + 1) * step
+    columns, rows = torch.arange(small.width), torch.arange(small.height)
+    border = _deepest_blank(small, columns=_spread(columns), rows=_spread(rows))
+    while True:
+        # Then all pixels of the frame behind what is known to be blank, until one is found without any.
+        deepest = max(
+            *(_deepest_blank(small, columns=columns, rows=part) for part in _frame(rows, border)),
+            *(_deepest_blank(small, columns=part, rows=rows) for part in _frame(columns, border)),
+        )
+        if deepest <= border:
+            break
+        border = deepest
+    border *= step
     if 4 * border > min(lens.width, lens.height):
         raise InputError(source, f"its lens distortion leaves no usable picture: {lens.distortion}")
     return border
+
+
+def _spread(indices: Tensor) -> Tensor:
+    """Every so many indices, and the last two."""
+    spread: Tensor = torch.cat([indices[:-2:_FRAME], indices[-2:]]).unique()
+    return spread
+
+
+def _frame(indices: Tensor, border: int) -> tuple[Tensor, Tensor]:
+    """The next indices after so many at either end."""
+    return indices[border:][:_FRAME], indices[: len(indices) - border][-_FRAME:]
+
+
+def _deepest_blank(lens: Lens, *, columns: Tensor, rows: Tensor) -> int:
+    """How far in from the sides, in pixels, the blank ones among some reach: those of `columns` (C,) and `rows` (R,).
+
+    0 when none is blank.
+    """
+    if min(len(columns), len(rows)) < 2:
+        return 0
+    stored = distorted_positions(lens, columns=columns + 0.5, rows=rows + 0.5)
+    x, y = stored.unbind(-1)
+    blank = (x < 0) | (y < 0) | (x > lens.width) | (y > lens.height) | ~_is_injective(stored)
+    down, across = blank.nonzero(as_tuple=True)
+    if len(down) == 0:
+        return 0
+    down, across = rows[down], columns[across]
+    inside = torch.stack([across, down, lens.width - 1 - across, lens.height - 1 - down]).amin(dim=0)
+    return int(inside.max()) + 1
 
 
 def _is_injective(stored: Tensor) -> Tensor:

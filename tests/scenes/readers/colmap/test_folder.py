@@ -18,7 +18,9 @@ from helpers.scene_files import (
 from latentfields.errors import InputError
 from latentfields.scenes import load_scene
 from latentfields.scenes.readers.capture import Distortion
+from latentfields.scenes.readers.colmap import binary as colmap_binary
 from latentfields.scenes.readers.colmap.folder import read_colmap
+from latentfields.scenes.readers.colmap.model import OTHERS, PARAMETERS, ColmapCamera, UnreadCamera
 
 VIEWS = sphere_views()
 POINTS = sphere_points()
@@ -65,7 +67,7 @@ def test_points_project_into_the_silhouette(binary: Path) -> None:
 
 def test_opaque_pictures_are_normalised_by_their_points(tmp_path: Path) -> None:
     views = SphereViews(VIEWS.cameras, np.ascontiguousarray(VIEWS.rgba[..., :3]), VIEWS.names)
-    scene = load_scene(write_colmap_binary(tmp_path, views, POINTS))
+    scene = load_scene(write_colmap_binary(tmp_path, views, POINTS), bounds="object")
     assert scene.alpha is None
     assert scene.points is not None
     assert 0.9 < float(scene.points.abs().max()) < 1.05
@@ -127,11 +129,63 @@ def test_camera_models(
 
 
 def test_unknown_models_are_refused(binary: Path) -> None:
-    patch(binary / "sparse" / "0" / "cameras.bin", 12, struct.pack("<i", 11))
+    patch(binary / "sparse" / "0" / "cameras.bin", 12, struct.pack("<i", 99))
     with pytest.raises(
-        InputError, match=r"cameras\.bin: camera 7: model number 11 is not supported; expected one of"
+        InputError, match=r"cameras\.bin: camera 7: model number 99 is not supported; expected one of"
     ):
         read_colmap(binary)
+
+
+def test_models_that_no_picture_was_taken_with_do_not_matter(text: Path, tmp_path: Path) -> None:
+    file = text / "sparse" / "cameras.txt"
+    before = read_colmap(text)
+    file.write_text(file.read_text().replace("PINHOLE", "pinhole") + "9 DIVISION 10 10 5 5 5 5 0.1\n")
+    after = read_colmap(text)
+    assert [view.lens for view in after.views] == [view.lens for view in before.views]
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_models_that_are_not_read_are_passed_over_in_binary(tmp_path: Path, model: str) -> None:
+    """COLMAP's own files: a camera of such a model, and one after it."""
+    pycolmap = pytest.importorskip("pycolmap")
+    number = [*PARAMETERS, *OTHERS].index(model)
+    if not hasattr(pycolmap.CameraModelId, model):
+        pytest.skip(f"this pycolmap has no {model}")
+    made = pycolmap.Camera.create_from_model_id(1, getattr(pycolmap.CameraModelId, model), 90.0, 64, 48)
+    assert int(made.model) == number
+    known = pycolmap.Camera(camera_id=2, model="PINHOLE", width=64, height=48, params=[90, 90, 32, 24])
+    reconstruction = pycolmap.Reconstruction()
+    for camera in (made, known):
+        reconstruction.add_camera(camera)
+    reconstruction.write_binary(str(tmp_path))
+    cameras = colmap_binary.read_cameras(tmp_path / "cameras.bin")
+    assert isinstance(cameras[1], UnreadCamera)
+    assert cameras[1].model == model
+    assert isinstance(cameras[2], ColmapCamera)
+    assert cameras[2].parameters["fx"] == 90
+
+
+@pytest.mark.parametrize("place", ["input", ".", "images"])
+def test_where_pictures_may_lie(text: Path, place: str) -> None:
+    (text / "images").rename(text / "elsewhere")
+    (text / place).mkdir(exist_ok=True)
+    for picture in (text / "elsewhere").iterdir():
+        picture.rename(text / place / picture.with_suffix(".PNG").name)
+    (text / "elsewhere").rmdir()
+    assert len(read_colmap(text).views) == len(VIEWS.names)
+
+
+@pytest.mark.parametrize("root", ["C:\\\\me\\\\images\\\\", "/home/me/scene/images/", "images/"])
+def test_paths_of_another_machine(text: Path, root: str) -> None:
+    before = read_colmap(text)
+    file = text / "sparse" / "images.txt"
+    file.write_text(file.read_text().replace("view_", f"{root}view_"))
+    if root == "images/":
+        after = read_colmap(text)
+    else:
+        with pytest.warns(UserWarning, match="named by paths that are not here, and found by their ends"):
+            after = read_colmap(text)
+    assert [view.image for view in after.views] == [view.image for view in before.views]
 
 
 def test_unknown_models_in_text_are_refused(text: Path) -> None:
@@ -227,7 +281,7 @@ def test_missing_files(binary: Path) -> None:
     ):
         capture = read_colmap(binary)
     assert [view.name for view in capture.views] == [name for name in VIEWS.names if "04" not in name]
-    assert capture.splits["test"] == [0, 8]
+    assert [capture.views[index].name for index in capture.splits["test"]] == [VIEWS.names[0], VIEWS.names[8]]
     for index in range(5, 12):
         (binary / "images" / f"view_{index:02d}.png").unlink()
     with pytest.raises(

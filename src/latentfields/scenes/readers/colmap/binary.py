@@ -13,29 +13,35 @@ import numpy.typing as npt
 
 from latentfields.errors import InputError
 from latentfields.scenes.readers.colmap.model import (
+    OTHERS,
     PARAMETERS,
     ColmapCamera,
     ColmapImage,
     ColmapObservations,
     ColmapPoints,
+    UnreadCamera,
     camera_of_model,
     points_of_rows,
-    unsupported_model,
 )
 
 _MAX_NAME = 4096
 _OBSERVATION = np.dtype([("position", "<f8", 2), ("point", "<i8")])
 
 
-def read_cameras(path: Path) -> dict[int, ColmapCamera]:
+def read_cameras(path: Path) -> dict[int, ColmapCamera | UnreadCamera]:
     """Cameras by identifier. Raises InputError when the file is damaged or a model is not supported."""
-    cameras = {}
+    cameras: dict[int, ColmapCamera | UnreadCamera] = {}
     models = list(PARAMETERS)
     with _opened(path) as records:
         for _ in range(records.count("cameras", at_least=24)):
             camera_id, model, width, height = records.unpack("<iiQQ")
+            if len(models) <= model < len(models) + len(OTHERS):
+                name = list(OTHERS)[model - len(models)]
+                records.unpack(f"<{OTHERS[name]}d")
+                cameras[camera_id] = UnreadCamera(path, camera_id, name)
+                continue
             if not 0 <= model < len(models):
-                raise unsupported_model(path, camera_id, f"number {model}")
+                raise UnreadCamera(path, camera_id, f"number {model}").error()
             values = records.unpack(f"<{len(PARAMETERS[models[model]])}d")
             cameras[camera_id] = camera_of_model(path, camera_id, models[model], width, height, values)
     return cameras

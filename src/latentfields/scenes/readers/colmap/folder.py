@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -21,17 +21,30 @@ from latentfields.scenes.readers.capture import (
     existing_file,
     existing_picture,
     fitted_lens,
-    present_views,
+    listed_views,
     rigid_pose,
 )
 from latentfields.scenes.readers.colmap import binary as colmap_binary
 from latentfields.scenes.readers.colmap import text as colmap_text
-from latentfields.scenes.readers.colmap.model import ColmapCamera, ColmapImage, distortion_kind
+from latentfields.scenes.readers.colmap.model import (
+    ColmapCamera,
+    ColmapImage,
+    ColmapPoints,
+    UnreadCamera,
+    camera_of_image,
+    distortion_kind,
+)
 from latentfields.scenes.readers.transforms_json import OPENCV_TO_OPENGL
 
 MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0")
 """Where a sparse model is looked for, in this order, and in the numbered folders beside 0."""
-IMAGE_FOLDER = "images"
+IMAGE_FOLDERS = ("images", "input")
+"""Where the pictures are; the first that there is. Without any they lie in the data set's folder itself."""
+
+
+def image_folder(folder: Path) -> str:
+    """The part of IMAGE_FOLDERS that a data set has, or an empty one."""
+    return next((name for name in IMAGE_FOLDERS if (folder / name).is_dir()), "")
 
 
 def model_folders(folder: Path) -> list[Path]:
@@ -99,6 +112,20 @@ def _files(model: Path, *, follow_links: bool) -> tuple[Path, Path, Path]:
     return cameras, images, points
 
 
+def read_model(model: Path, *, follow_links: bool = False) -> tuple[dict[str, Array], ColmapPoints]:
+    """Poses of the registered images by name, camera-to-world, x right, y down, z forward; and the sparse points.
+
+    The images need not exist. Raises InputError naming the file at fault.
+    """
+    _, images, points = _files(model, follow_links=follow_links)
+    parser = colmap_binary if images.suffix == ".bin" else colmap_text
+    poses = {
+        image.name: camera_to_world(images, f"image {image.name[:80]!r}", image)
+        for image in parser.read_images(images)
+    }
+    return poses, parser.read_points(points)
+
+
 def read_colmap(folder: Path, *, model: Path | None = None, follow_links: bool = False) -> Capture:
     """The capture of the registered images of a COLMAP folder, ordered by name; every eighth is a test view.
 
@@ -117,14 +144,17 @@ def read_colmap(folder: Path, *, model: Path | None = None, follow_links: bool =
     )
     if not images:
         raise InputError(files[1], "has no registered images")
-    views = present_views(
-        files[1], images, lambda image: _posed(folder, files[1], image, cameras, follow_links=follow_links)
-    )
-    views.sort(key=lambda view: view.name)
+    listing = listed_views(
+        files[1],
+        images,
+        lambda image: _posed(folder, files[1], image, cameras, follow_links=follow_links),
+        name=lambda image: (PurePosixPath(image_folder(folder)) / image.name).as_posix(),
+    ).by_name()
+    views = listing.views
     return Capture(
         folder=folder,
         views=views,
-        splits=every_eighth(files[1], len(views)),
+        splits=every_eighth(files[1], len(views), positions=listing.positions),
         points=points.positions,
         point_colors=points.colors,
     )
@@ -134,15 +164,15 @@ def _posed(
     folder: Path,
     source: Path,
     image: ColmapImage,
-    cameras: Mapping[int, ColmapCamera],
+    cameras: Mapping[int, ColmapCamera | UnreadCamera],
     *,
     follow_links: bool,
 ) -> PosedImage:
     where = f"image {image.name[:80]!r}"
-    if image.camera_id not in cameras:
-        raise InputError(source, f"{where}: refers to camera {image.camera_id}, which the model lacks")
-    camera = cameras[image.camera_id]
-    file = existing_picture(folder, source, where, f"{IMAGE_FOLDER}/{image.name}", follow_links=follow_links)
+    camera = camera_of_image(source, where, image, cameras)
+    # Names may start in the folder of pictures, or in the data set's.
+    places = (image_folder(folder), "")
+    file = existing_picture(folder, source, where, image.name, places=places, follow_links=follow_links)
     values = camera.parameters
     name = f"camera {image.camera_id}"
     stated = Lens(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,16 @@ PARAMETERS = {
     "THIN_PRISM_FISHEYE": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "sx1", "sy1"),
 }
 """Camera models that are read and their parameters, in the order of COLMAP's own numbers for them."""
+OTHERS = {
+    "RAD_TAN_THIN_PRISM_FISHEYE": 16,
+    "SIMPLE_DIVISION": 4,
+    "DIVISION": 5,
+    "SIMPLE_FISHEYE": 3,
+    "FISHEYE": 4,
+    "EUCM": 6,
+    "EQUIRECTANGULAR": 2,
+}
+"""Those that follow, and how many parameters they have."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +105,33 @@ def distortion_kind(model: str) -> DistortionModel:
     return "fov" if model == "FOV" else "polynomial"
 
 
-def unsupported_model(source: Path, camera_id: int, model: str) -> InputError:
-    """The error to raise about a camera model that is not in PARAMETERS."""
-    return InputError(
-        source,
-        f"camera {camera_id}: model {model} is not supported; expected one of {', '.join(PARAMETERS)} "
-        "(COLMAP's image_undistorter converts the others)",
-    )
+@dataclass(frozen=True)
+class UnreadCamera:
+    """A camera of a model that is not in PARAMETERS. It matters where a picture was taken with it."""
+
+    source: Path
+    number: int
+    model: str
+
+    def error(self) -> InputError:
+        """What is wrong with it."""
+        return InputError(
+            self.source,
+            f"camera {self.number}: model {self.model} is not supported; expected one of {', '.join(PARAMETERS)} "
+            "(COLMAP's image_undistorter converts the others)",
+        )
+
+
+def camera_of_image(
+    source: Path, where: str, image: ColmapImage, cameras: Mapping[int, ColmapCamera | UnreadCamera]
+) -> ColmapCamera:
+    """The camera of an image. Raises InputError, naming `where`, when there is none, or none that can be read."""
+    camera = cameras.get(image.camera_id)
+    if camera is None:
+        raise InputError(source, f"{where}: refers to camera {image.camera_id}, which the model lacks")
+    if isinstance(camera, UnreadCamera):
+        raise camera.error()
+    return camera
 
 
 def points_of_rows(source: Path, rows: Iterable[tuple[float, ...]]) -> ColmapPoints:

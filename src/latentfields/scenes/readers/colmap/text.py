@@ -16,20 +16,22 @@ from latentfields.scenes.readers.colmap.model import (
     ColmapImage,
     ColmapObservations,
     ColmapPoints,
+    UnreadCamera,
     camera_of_model,
     points_of_rows,
-    unsupported_model,
 )
 
 
-def read_cameras(path: Path) -> dict[int, ColmapCamera]:
-    """Cameras by identifier. Raises InputError when a line is malformed or a model is not supported."""
-    cameras = {}
+def read_cameras(path: Path) -> dict[int, ColmapCamera | UnreadCamera]:
+    """Cameras by identifier. Raises InputError when a line is malformed."""
+    cameras: dict[int, ColmapCamera | UnreadCamera] = {}
     for number, (line,) in _records(path):
         with _line_errors(path, number, "CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS"):
             camera_id, model, width, height, *values = line.split()
+            model = model.upper()
             if model not in PARAMETERS:
-                raise unsupported_model(path, int(camera_id), model)
+                cameras[int(camera_id)] = UnreadCamera(path, int(camera_id), model)
+                continue
             cameras[int(camera_id)] = camera_of_model(
                 path, int(camera_id), model, int(width), int(height), [float(value) for value in values]
             )

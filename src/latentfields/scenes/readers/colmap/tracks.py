@@ -13,6 +13,7 @@ from latentfields.scenes.readers.capture import Array, existing_file
 from latentfields.scenes.readers.colmap import binary as colmap_binary
 from latentfields.scenes.readers.colmap import text as colmap_text
 from latentfields.scenes.readers.colmap.folder import camera_to_world
+from latentfields.scenes.readers.colmap.model import camera_of_image
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,9 @@ def read_tracks(model: Path) -> list[TrackedImage]:
     images = []
     for image, seen in zip(parser.read_images(file), parser.read_observations(file), strict=True):
         where = f"image {image.name[:80]!r}"
-        if image.camera_id not in cameras:
-            raise InputError(file, f"{where}: refers to camera {image.camera_id}, which the model lacks")
         if not np.isfinite(seen.positions).all():
             raise InputError(file, f"{where}: expected finite positions of its keypoints")
-        camera = cameras[image.camera_id]
+        camera = camera_of_image(file, where, image, cameras)
         # A point may be tracked twice in one image: the first keypoint stands for it.
         points, first = np.unique(seen.points, return_index=True)
         images.append(
