@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from latentfields.files import as_folders, replacing
+from latentfields.errors import InputError
+from latentfields.files import MAX_JSON_BYTES, as_folders, read_json, remove_leftovers, replacing
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
@@ -97,3 +99,30 @@ def test_errors_that_are_not_the_systems_stay_as_they_are(tmp_path: Path) -> Non
 
     with pytest.raises(ValueError, match="a bug"):
         write()
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    dead = 2**22 + 1  # Above the largest number that Linux gives.
+    left = [tmp_path / f".model.safetensors.{dead}.tmp", tmp_path / "inner" / f".{dead}.tmp"]
+    living = tmp_path / f".video.mp4.{os.getppid()}.tmp"
+    others = [tmp_path / "notes.12.tmp", tmp_path / ".lock", tmp_path / "inner" / ".tmp", living]
+    locked = tmp_path / "locked" / f".a.{dead}.tmp"
+    for path in (*left, *others, locked):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    (tmp_path / f".cache.{dead}.tmp").mkdir()
+    (tmp_path / f".cache.{dead}.tmp" / "views").touch()
+    remove_leftovers(tmp_path, unless=lambda folder: folder.name == "locked")
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted([*others, locked])
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()].count("inner") == 1
+
+
+def test_json_of_absurd_size_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    assert read_json(path) == {}
+    os.truncate(path, MAX_JSON_BYTES + 1)
+    with pytest.raises(
+        InputError, match=rf"config\.json: has {MAX_JSON_BYTES + 1} bytes; expected JSON of at most"
+    ):
+        read_json(path)

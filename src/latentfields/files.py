@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,38 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             _remove(temporary)
+
+
+_TEMPORARY = re.compile(r"\.(?:.+\.)?\d+\.tmp")
+
+
+def remove_leftovers(folder: Path, *, unless: Callable[[Path], bool]) -> None:
+    """Remove what killed processes left half-written in `folder` and below it, not in folders where `unless` is true.
+
+    Nobody else may be writing there. What belongs to a process of this host that runs is left alone all the same.
+    """
+    for path in sorted(folder.iterdir()):
+        if is_temporary(path):
+            if not process_runs(int(path.name.split(".")[-2])):
+                _remove(path)
+        elif path.is_dir() and not path.is_symlink() and not unless(path):
+            remove_leftovers(path, unless=unless)
+
+
+def is_temporary(path: Path) -> bool:
+    """True for names under which files and folders are written before they get their own."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def process_runs(number: int) -> bool:
+    """True when this host has another process of that number."""
+    try:
+        os.kill(number, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return number != os.getpid()
 
 
 @contextmanager
@@ -96,10 +128,27 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+MAX_JSON_BYTES = 2**26
+"""Larger files are no JSON that this package has anything to do with; read, they take up to 25 times as much memory."""
+
+
+def json_text(path: Path, *, encoding: str = "utf-8") -> str:
+    """The text of a JSON file. Raises InputError, naming the file, when it has more than MAX_JSON_BYTES.
+
+    Raises OSError where it cannot be read, and UnicodeDecodeError where it is no text.
+    """
+    size = path.stat().st_size
+    if size > MAX_JSON_BYTES:
+        raise InputError(path, f"has {size} bytes; expected JSON of at most {MAX_JSON_BYTES}")
+    return path.read_text(encoding=encoding)
+
+
 def read_json(path: Path) -> Any:
-    """Read JSON. Raises InputError naming the file when it is absent or malformed."""
+    """Read JSON. Raises InputError naming the file when it is absent, malformed or above MAX_JSON_BYTES."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(json_text(path))
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(path, "no such file") from None
     except OSError as error:

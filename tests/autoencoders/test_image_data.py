@@ -52,7 +52,7 @@ def test_damaged_photographs_are_named(tmp_path: Path, keep: int) -> None:
     folder = write_photos(tmp_path / "p", count=1)
     path = folder / "photo_0.png"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"photo_0\.png: not a readable image") as caught:
+    with pytest.raises(InputError, match=r"photo_0\.png: cannot be read as a picture") as caught:
         read_photo(path)
     assert "\n" not in str(caught.value)
 

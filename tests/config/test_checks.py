@@ -6,6 +6,8 @@ from typing import Annotated
 
 import pytest
 
+from latentfields.bench.fields import FieldsStudyConfig
+from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.config.checks import (
     ANY,
     Checked,
@@ -19,6 +21,7 @@ from latentfields.config.checks import (
 )
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
+from latentfields.fields.config import InstantNgpConfig, TensorfConfig, VanillaConfig
 
 
 @dataclass(frozen=True)
@@ -116,3 +119,20 @@ def test_single_numbers() -> None:
     require_at_least("views", 3, 3)
     with pytest.raises(ArgumentError, match=r"^views: is 2; expected at least 3$"):
         require_at_least("views", 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        (VanillaConfig(layers=2**31), "layers"),
+        (VanillaConfig(position_octaves=33), "position_octaves"),
+        (VanillaConfig(direction_octaves=2**40), "direction_octaves"),
+        (TensorfConfig(feature_octaves=33), "feature_octaves"),
+        (InstantNgpConfig(levels=65), "levels"),
+        (FieldsStudyConfig(seeds=2**53), "seeds"),
+        (LrfStudyConfig(seeds=1001), "seeds"),
+    ],
+)
+def test_counts_that_something_is_done_for_each_of_have_an_end(config: Checked, field: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^{field}: is .*; expected .* to "):
+        config.check()

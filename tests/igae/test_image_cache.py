@@ -167,3 +167,38 @@ def test_two_runs_may_fill_a_shared_cache_at_the_same_time(tmp_path: Path) -> No
         assert _cached(folder, write) == folder
     assert (folder / "file").read_text() == "first"
     assert [path.name for path in folder.parent.iterdir()] == ["images"]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("scenes.json", b"[]"),
+        ("scenes.json", b'{"size": 8, "scenes": [{"name": "a", "near": 1, "far": "2", "views": [1, 1]}]}'),
+        ("scenes.json", b'{"size": 8, "scenes": [{"name": "a", "near": 1, "far": 2, "views": [-1, 1]}]}'),
+        (
+            "scenes.json",
+            b'{"size": 1000000, "scenes": [{"name": "a", "near": 1, "far": 2, "views": [9, 9]}]}',
+        ),
+        ("scenes.safetensors", b"no tensors"),
+        ("views.u8", b"\0" * 7),
+        ("views.u8", b""),
+        ("photos.json", b'{"shapes": [[16, 17]]}'),
+        ("photos.json", b'{"shapes": [16, 17]}'),
+        ("photos.json", b'{"shapes": [[4, 4], [4, 4]]}'),
+        ("photos.u8", b"\0" * 7),
+    ],
+)
+def test_a_damaged_cache_is_named(tmp_path: Path, file: str, damage: bytes) -> None:
+    stored, cache = Path(__file__).parents[1] / "stored", tmp_path / "cache"
+
+    def read() -> None:
+        cache_scenes([stored / "scenes" / "sphere"], size=8, background=WHITE, grid_resolution=4, cache=cache)
+        cache_photos([stored / "photos"], size=8, cache=cache)
+
+    read()
+    (path,) = cache.rglob(file)
+    path.write_bytes(damage)
+    with pytest.raises(
+        InputError, match=rf"{path.parent.name}: is no complete cache of decoded images .*; delete it"
+    ):
+        read()

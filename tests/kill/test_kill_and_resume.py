@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from helpers.commands import small_fit
-from kill.driver import finish, kill, start
-from kill.trainings import TRAININGS
 
 pytestmark = pytest.mark.slow
 
 ARGUMENTS = (*small_fit(supervision=30, alignment=30), "--batch-images", "2")
 
 
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """A command of `latentfields` on one thread, in an interpreter of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "latentfields", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
 def start_fit(scene: Path, autoencoder: Path, out: Path) -> subprocess.Popen[bytes]:
     """A fit that writes a checkpoint after every step."""
     inputs = ("fit", str(scene), "--autoencoder", str(autoencoder), "--out", str(out))
-    return start((*inputs, "--checkpoint-seconds", "0", *ARGUMENTS))
+    return start(*inputs, "--checkpoint-seconds", "0", *ARGUMENTS)
 
 
 def finish_fit(process: subprocess.Popen[bytes]) -> None:
-    assert finish(process) is None
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors.decode()[-2000:]
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -85,9 +97,24 @@ def test_an_interrupt_saves_and_says_how_to_resume(
     assert results(folder) == uninterrupted
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "finetune-3d", "finetune-encoder", "align-decoder"])
-def test_every_training_survives_a_kill_at_a_random_moment(name: str, tmp_path: Path) -> None:
-    """`python -m kill` does the same a hundred times, for studies and other fits, too."""
-    outcome = kill(TRAININGS[name], tmp_path / "kill", count=1, seed=0)
-    assert outcome.differences == ()
-    assert outcome.kills == 1
+@pytest.mark.parametrize(
+    "name", ["fit-rgb", "autoencoder", "finetune-3d", "correspond", "finetune-encoder", "align-decoder"]
+)
+def test_every_training_survives_kills_at_random_moments(name: str, tmp_path: Path) -> None:
+    """Two of the hundred kills that `make kill` does of these, of every field and of a study."""
+    report, tests = tmp_path / "kill.json", Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "kill", "--count", "2", "--kind", name, "--report", str(report)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=tests,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    outcome = json.loads(report.read_text())["trainings"][name]
+    assert outcome["differences"] == []
+    assert outcome["kills"] == sum(outcome["by"].values()) == 2
+    assert outcome["runs"] >= 1
+    assert outcome["files"] >= 2

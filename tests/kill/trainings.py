@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.commands import small_fit
+from latentfields.training.checkpoint import load_tensors
 
 STORED = Path(__file__).parents[1] / "stored"
 AUTOENCODER = STORED / "autoencoders" / "patch"
 SPHERE = STORED / "scenes" / "sphere"
 PHOTOS = STORED / "photos"
+MUGS = STORED / "scenes" / "mugs"
+
+Command = Callable[[Path], tuple[object, ...]]
+"""The command, without its folder, for a folder with its inputs."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,13 @@ class Training:
     """One kind of training."""
 
     name: str
-    command: Callable[[Path], tuple[object, ...]]
-    """The command, without its folder, for a folder with its inputs."""
-    compared: tuple[str, ...] = ("autoencoder/*",)
-    """Patterns of the files that are compared."""
+    command: Command
     write: Callable[[Path], object] = lambda inputs: None
     """Write inputs that are not stored."""
+    often: bool = True
+    """It takes the option to write a checkpoint after every step."""
+    on_device: bool = True
+    """It takes the name of a device."""
 
     def prepare(self, folder: Path) -> None:
         """Write the inputs into a folder."""
@@ -36,23 +41,37 @@ class Training:
 
     def arguments(self, folder: Path, out: Path) -> tuple[str, ...]:
         """The whole command: trainings write a checkpoint after every step."""
-        often = () if self.name == "study" else ("--checkpoint-seconds", "0")
-        device = ("--device", "cpu")
+        often = ("--checkpoint-seconds", "0") if self.often else ()
+        device = ("--device", "cpu") if self.on_device else ()
         return (*map(str, self.command(folder / "inputs")), "--out", str(out), *often, *device)
 
     def results(self, out: Path) -> dict[str, bytes]:
-        """The contents of all files that are compared, times and memory left out of those that have some."""
-        files = [file for pattern in self.compared for file in sorted(out.glob(pattern))]
+        """All files of a folder, hidden ones too, with their contents; without times, memory and the folder's name.
+
+        Of pages and tables, which show times, and of films the names alone: x264 makes other bytes of the same frames
+        now and then where pictures are as small as these.
+        """
         return {
-            file.relative_to(out).as_posix(): _without_times(file)
-            if file.name == "results.json"
-            else file.read_bytes()
-            for file in files
+            file.relative_to(out).as_posix(): _without_times(file).replace(str(out).encode(), b"")
+            for file in sorted(out.rglob("*"))
+            if not file.is_dir()
         }
 
 
 def _without_times(file: Path) -> bytes:
-    return json.dumps(_stripped(json.loads(file.read_text()))).encode()
+    match file.suffix:
+        case ".json":
+            return json.dumps(_stripped(json.loads(file.read_text()))).encode()
+        case ".jsonl":
+            records = [_stripped(json.loads(line)) for line in file.read_text().splitlines()]
+            return json.dumps(records).encode()
+        case ".html" | ".md" | ".mp4":
+            return b""
+        case ".safetensors" if file.name == "checkpoint.safetensors":
+            tensors, metadata = load_tensors(file)
+            values = [(name, str(tensors[name].dtype), tensors[name].tolist()) for name in sorted(tensors)]
+            return json.dumps([values, _stripped(metadata)]).encode()
+    return file.read_bytes()
 
 
 def _stripped(value: Any) -> Any:
@@ -62,138 +81,112 @@ def _stripped(value: Any) -> Any:
 
 
 def _measured(name: str) -> bool:
-    return any(word in name for word in ("seconds", "memory", "time", "folder"))
+    return any(word in name for word in ("seconds", "memory", "time", "folder", "log_bytes", "wait"))
+
+
+def _fit(name: str, run: str, *, space: str = "latent") -> Training:
+    """A fit with the settings of a stored run, and few steps."""
+
+    def write(inputs: Path) -> None:
+        settings = json.loads((STORED / "runs" / run / "config.json").read_text())["fit"]
+        for stage in ("supervision", "alignment"):
+            settings[stage]["steps"] = 5
+        settings["batch_images"], settings["batch_rays"] = 1, 128
+        (inputs / "settings.json").write_text(json.dumps(settings))
+
+    def command(inputs: Path) -> tuple[object, ...]:
+        autoencoder = ("--autoencoder", AUTOENCODER) if space != "rgb" else ()
+        return ("fit", SPHERE, "--space", space, *autoencoder, "--settings", inputs / "settings.json")
+
+    return Training(name, command, write)
+
+
+def _correspond(inputs: Path) -> tuple[object, ...]:
+    return ("lrf", "correspond", STORED / "scenes" / "corner", inputs / "again")
+
+
+def _two_corners(inputs: Path) -> None:
+    shutil.copytree(STORED / "scenes" / "corner", inputs / "again")
 
 
 def _correspondences(inputs: Path) -> None:
     from latentfields.lrf.correspondences.make import correspond
 
     shutil.copytree(STORED / "scenes" / "corner", inputs / "corner")
-    list(correspond([inputs / "corner"], out=inputs / "set"))
+    correspond([inputs / "corner"], out=inputs / "set")
 
 
-_RUN = ("model.safetensors", "decoder/*")
+def _autoencoder(inputs: Path) -> tuple[object, ...]:
+    return (
+        *("autoencoder", "train", "--photos", PHOTOS, "--scenes", SPHERE, "--size", 32, "--steps", 8),
+        *("--photos-per-batch", 2, "--renders-per-batch", 2, "--architecture.channels", 4),
+        *("--architecture.patch", 2, "--architecture.widths", 8, 8, "--architecture.blocks", 1, 1),
+    )
+
+
+def _finetune_3d(inputs: Path) -> tuple[object, ...]:
+    return (
+        *("autoencoder", "finetune-3d", "--scenes", MUGS, "--photos", PHOTOS, "--autoencoder", AUTOENCODER),
+        *("--preset", "tiny", "--size", 32, "--pretraining.epochs", 2, "--joint.epochs", 1),
+        *("--scenes.resolution", 8),
+    )
+
+
+def _finetune_encoder(inputs: Path) -> tuple[object, ...]:
+    return (
+        *("lrf", "finetune-encoder", "--correspondences", inputs / "set", "--photos", PHOTOS),
+        *("--autoencoder", AUTOENCODER, "--size", 32, "--steps", 8, "--photos-per-batch", 2),
+    )
+
+
+def _align_decoder(inputs: Path) -> tuple[object, ...]:
+    return (
+        *("lrf", "align-decoder", MUGS, "--autoencoder", AUTOENCODER, "--photos", PHOTOS, "--crop", 32),
+        *("--fit-steps", 4, "--steps", 5, "--photos-per-batch", 2),
+    )
+
+
+def _prior(inputs: Path) -> tuple[object, ...]:
+    return (
+        *(
+            "prior",
+            "train",
+            MUGS,
+            "--autoencoder",
+            AUTOENCODER,
+            "--size",
+            32,
+            "--preset",
+            "tiny",
+            "--steps",
+            8,
+        ),
+        *("--batch", 4, "--network.widths", 16, 16, "--network.head-width", 8, "--timesteps", 50),
+    )
+
+
+def _study(inputs: Path) -> tuple[object, ...]:
+    return ("bench", "fields", "--scale", "tiny", "--seeds", 1, "--fields", "triplane", "--families", "vases")
+
 
 TRAININGS: Mapping[str, Training] = {
     training.name: training
     for training in (
-        Training(
-            "fit-nerf",
-            lambda inputs: (
-                *("fit", SPHERE, "--autoencoder", AUTOENCODER, "--batch-images", 2),
-                *small_fit(supervision=30, alignment=30),
-            ),
-            _RUN,
-        ),
-        Training(
-            "fit-gaussians",
-            lambda inputs: (
-                *(
-                    "fit",
-                    SPHERE,
-                    "--autoencoder",
-                    AUTOENCODER,
-                    "--field",
-                    "gaussians",
-                    "--field.initial",
-                    200,
-                ),
-                *("--supervision.steps", 30, "--alignment.steps", 30, "--batch-images", 2),
-            ),
-            _RUN,
-        ),
-        Training(
-            "autoencoder",
-            lambda inputs: (
-                *(
-                    "autoencoder",
-                    "train",
-                    "--photos",
-                    PHOTOS,
-                    "--scenes",
-                    SPHERE,
-                    "--size",
-                    32,
-                    "--steps",
-                    40,
-                ),
-                *("--photos-per-batch", 2, "--renders-per-batch", 2, "--architecture.channels", 4),
-                *("--architecture.patch", 2, "--architecture.widths", 8, 8, "--architecture.blocks", 1, 1),
-            ),
-        ),
-        Training(
-            "finetune-3d",
-            lambda inputs: (
-                *("autoencoder", "finetune-3d", "--scenes", STORED / "scenes" / "mugs", "--photos", PHOTOS),
-                *(
-                    "--autoencoder",
-                    AUTOENCODER,
-                    "--preset",
-                    "tiny",
-                    "--size",
-                    32,
-                    "--pretraining.epochs",
-                    2,
-                    "--joint.epochs",
-                    1,
-                    "--scenes.resolution",
-                    8,
-                ),
-            ),
-        ),
-        Training(
-            "finetune-encoder",
-            lambda inputs: (
-                *("lrf", "finetune-encoder", "--correspondences", inputs / "set", "--photos", PHOTOS),
-                *("--autoencoder", AUTOENCODER, "--size", 32, "--steps", 30, "--photos-per-batch", 2),
-            ),
-            write=_correspondences,
-        ),
-        Training(
-            "align-decoder",
-            lambda inputs: (
-                *("lrf", "align-decoder", STORED / "scenes" / "mugs", "--autoencoder", AUTOENCODER),
-                *(
-                    "--photos",
-                    PHOTOS,
-                    "--fit-steps",
-                    20,
-                    "--crop",
-                    32,
-                    "--steps",
-                    30,
-                    "--photos-per-batch",
-                    2,
-                ),
-            ),
-        ),
-        Training(
-            "prior",
-            lambda inputs: (
-                *("prior", "train", STORED / "scenes" / "mugs", "--autoencoder", AUTOENCODER, "--size", 32),
-                *("--preset", "tiny", "--steps", 30, "--batch", 4, "--network.widths", 16, 16),
-                *("--network.head-width", 8, "--timesteps", 50),
-            ),
-            ("prior/*",),
-        ),
-        Training(
-            "study",
-            lambda inputs: (
-                *(
-                    "bench",
-                    "fields",
-                    "--scale",
-                    "tiny",
-                    "--seeds",
-                    1,
-                    "--fields",
-                    "triplane",
-                    "--families",
-                    "vases",
-                ),
-            ),
-            ("results.json", "cells/*.png"),
-        ),
+        _fit("fit-proposal", "proposal"),
+        _fit("fit-kplanes", "kplanes"),
+        _fit("fit-tensorf", "tensorf"),
+        _fit("fit-instant-ngp", "instant-ngp"),
+        _fit("fit-vanilla", "vanilla"),
+        _fit("fit-gaussians", "gaussians"),
+        _fit("fit-rgb", "rgb", space="rgb"),
+        _fit("fit-both", "kplanes", space="both"),
+        Training("autoencoder", _autoencoder),
+        Training("finetune-3d", _finetune_3d),
+        Training("correspond", _correspond, _two_corners, often=False, on_device=False),
+        Training("finetune-encoder", _finetune_encoder, _correspondences),
+        Training("align-decoder", _align_decoder),
+        Training("prior", _prior),
+        Training("study", _study, often=False),
     )
 }
 """Every kind of training, by name."""

@@ -1,3 +1,4 @@
+import os
 import struct
 import warnings
 import zlib
@@ -9,7 +10,17 @@ import pytest
 from PIL import ExifTags, Image
 
 from latentfields.errors import InputError
-from latentfields.scenes.images import image_orientation, image_size, quiet_decoding, read_image, read_mask
+from latentfields.scenes import images
+from latentfields.scenes.images import (
+    MAX_BYTES,
+    MAX_SIDE,
+    image_orientation,
+    image_size,
+    pixel_array,
+    quiet_decoding,
+    read_image,
+    read_mask,
+)
 
 RAMP = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 
@@ -209,3 +220,24 @@ def test_upright_pictures(tmp_path: Path, reduction: int) -> None:
     stored = read_image(file, reduction=reduction)
     assert np.array_equal(read_image(file, reduction=reduction, upright=True), np.rot90(stored, -1))
     assert image_orientation(saved(tmp_path / "plain.png", Image.fromarray(RAMP))) == 1
+
+
+@pytest.mark.parametrize("size", [(1, MAX_SIDE + 1), (MAX_SIDE + 1, 1)])
+def test_pictures_with_a_side_that_none_has_are_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("L", size).save(tmp_path / "line.png")
+    with pytest.raises(InputError, match=rf"line\.png: claims {size[0]}x{size[1]} pixels"):
+        read_image(tmp_path / "line.png")
+
+
+def test_files_longer_than_any_picture_are_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    Image.new("RGB", (8, 8)).save(path)
+    os.truncate(path, MAX_BYTES + 1)
+    with pytest.raises(InputError, match=rf"a\.webp: has {MAX_BYTES + 1} bytes"):
+        read_image(path)
+
+
+def test_pictures_are_copied_whole_strip_by_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_STRIP", 20)
+    values = np.random.default_rng(0).integers(0, 256, (11, 7, 3), np.uint8)
+    assert (pixel_array(Image.fromarray(values)) == values).all()

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
 from latentfields.training.checkpoint import (
+    bounded_by,
+    byte_count,
     load_tensors,
     pack_optimizer,
     save_tensors,
@@ -205,3 +207,22 @@ def test_prefixes_do_not_mix() -> None:
     assert without_prefix("a", tensors)["x"].item() == 1
     assert without_prefix("ab", tensors)["x"].item() == 0
     assert len(without_prefix("a", tensors)) == 1
+
+
+def test_a_network_far_larger_than_its_weights_is_not_built(tmp_path: Path) -> None:
+    weights = {"weight": torch.zeros(64, 64)}
+    source = tmp_path / "config.json"
+    with bounded_by(byte_count(weights), source):
+        torch.nn.Linear(4000, 4000)
+    with (
+        pytest.raises(
+            InputError, match=r"config\.json: describes a network far larger than its weights, .* 16384 b"
+        ),
+        bounded_by(byte_count(weights), source),
+    ):
+        torch.nn.Linear(5000, 5000)
+    with (
+        pytest.raises(InputError, match="far larger"),
+        bounded_by(byte_count(weights), source),
+    ):
+        torch.nn.Sequential(*(torch.nn.Linear(1000, 1000) for _ in range(20)))

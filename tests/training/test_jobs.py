@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.jobs import count_up, fail, visible_device
+from latentfields.errors import InputError
 from latentfields.training import jobs as jobs_module
 from latentfields.training.jobs import Cell, Job, run_cells, run_jobs, visible_devices
 
@@ -95,3 +96,15 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "content", ["[1]", '{"psnr": 1e300}', '{"a": [{"b": NaN}]}', '{"a": 1' + "0" * 400 + "}"]
+)
+def test_results_that_nothing_can_have_measured_are_refused(tmp_path: Path, content: str) -> None:
+    (cell,) = cells(tmp_path, 1)
+    run_cells([cell], tmp_path / "out", processes=1, label="")
+    (file,) = (tmp_path / "out").rglob("cell-0.json")
+    file.write_text(content)
+    with pytest.raises(InputError, match=r"cell-0\.json: is no result of this study; delete it"):
+        run_cells([cell], tmp_path / "out", processes=1, label="")

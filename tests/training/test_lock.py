@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from latentfields.errors import InputError
-from latentfields.training.lock import LOCK_FILE, locked
+from latentfields.training.lock import LOCK_FILE, locked, tidy
 from latentfields.training.runs import CONFIG_FILE, claim_run, running
 
 HOLDER = (
@@ -105,3 +105,25 @@ def test_without_locks_of_the_file_system_the_process_id_tells(
         other.wait()
         with locked(tmp_path):
             assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
+
+
+def test_what_a_killed_process_left_half_written_is_removed_and_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    left = folder / f".{CONFIG_FILE}.{2**22 + 1}.tmp"
+    left.write_text("{")
+    with running(folder, {"steps": 3}):
+        assert not left.exists()
+    assert [path.name for path in folder.iterdir()] == [CONFIG_FILE]
+
+
+def test_a_folder_that_is_worked_in_is_not_tidied(tmp_path: Path) -> None:
+    left = tmp_path / f".model.safetensors.{2**22 + 1}.tmp"
+    with locked(tmp_path):
+        left.touch()
+        tidy(tmp_path)
+        assert left.exists()
+    tidy(tmp_path)
+    assert not [*tmp_path.iterdir()]
+    tidy(tmp_path / "gone")
+    assert not [*tmp_path.iterdir()]

@@ -362,3 +362,9 @@ def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path, moved: bool) ->
         run(resumed, tmp_path / "elsewhere")
         run(straight, tmp_path / "straight")
         assert torch.equal(resumed.position, straight.position)
+
+
+def test_a_log_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    log_path(tmp_path).mkdir(parents=True)
+    with pytest.raises(InputError, match=r"log\.jsonl: cannot be read \(Is a directory\)"):
+        read_log(tmp_path)

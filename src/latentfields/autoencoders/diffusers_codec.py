@@ -7,7 +7,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from latentfields.errors import InputError
 from latentfields.files import naming
+from latentfields.training.checkpoint import bounded_by
 
 _WEIGHTS = re.compile(
     r"diffusion_pytorch_model(?:-\d+-of-\d+)?(?:\.(?!safetensors)(?P<first>\w+))?(?:-\d+-of-\d+)?\.safetensors"
@@ -135,14 +136,15 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
         problem: Exception | None = None
         for variant in _variants(name_or_folder, subfolder):
             try:
-                model = getattr(diffusers, class_name).from_pretrained(
-                    name_or_folder,
-                    subfolder=subfolder,
-                    variant=variant,
-                    local_files_only=local,
-                    use_safetensors=True,
-                    low_cpu_mem_usage=False,
-                )
+                with _bounded(name_or_folder, subfolder):
+                    model = getattr(diffusers, class_name).from_pretrained(
+                        name_or_folder,
+                        subfolder=subfolder,
+                        variant=variant,
+                        local_files_only=local,
+                        use_safetensors=True,
+                        low_cpu_mem_usage=False,
+                    )
             except MemoryError:
                 raise
             except Exception as error:  # Its classes raise whatever an odd setting leads to.
@@ -152,6 +154,15 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
                 return DiffusersCodec(model.eval(), source=name_or_folder), config
     assert problem is not None
     raise _unusable(name_or_folder, problem) from None
+
+
+def _bounded(name_or_folder: str, subfolder: str | None) -> AbstractContextManager[None]:
+    """Refuse networks far larger than their files, which those in the Hub's cache are not."""
+    folder = Path(name_or_folder, subfolder or "")
+    if not folder.is_dir():
+        return nullcontext()
+    # Half precision is made float32.
+    return bounded_by(2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")), folder)
 
 
 def _variants(name_or_folder: str, subfolder: str | None) -> list[str | None]:

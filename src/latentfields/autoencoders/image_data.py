@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from latentfields.errors import ArgumentError, InputError
+from latentfields.scenes.images import open_picture, pixel_array, quiet_decoding
 from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.plain_pictures import PHOTO_SUFFIXES
 from latentfields.scenes.resampling import composited
@@ -46,11 +47,8 @@ def matching_photos(folders: tuple[Path, ...], pattern: str = "*", limit: int | 
 
 def read_photo(path: Path) -> np.ndarray:
     """A photograph as (H, W, 3) uint8. Raises InputError when it cannot be decoded."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(path, f"not a readable image ({error})") from None
+    with quiet_decoding(), open_picture(path) as image:
+        return pixel_array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def centre_square(photo: np.ndarray, *, size: int) -> Tensor:

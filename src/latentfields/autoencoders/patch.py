@@ -23,7 +23,7 @@ from latentfields.config.checks import check_stored
 from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
-from latentfields.training.checkpoint import load_tensors, save_tensors
+from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -191,9 +191,10 @@ class PatchAutoencoder(TrainableCodec):
             values.pop(CLASS_FIELD, None)
         config = from_json(PatchAutoencoderConfig, values, source=source)
         check_stored(config, source)
-        model = cls(config)
         tensors, _ = load_tensors(folder / WEIGHTS_FILE)
         try:
+            with bounded_by(byte_count(tensors), source):
+                model = cls(config)
             model.load_state_dict(tensors)
         except RuntimeError as error:
             # The first line only names the class; the next ones name tensors.

@@ -170,10 +170,13 @@ class IgaeStudyConfig(AblationsStudy):
             "supervision_latent_psnr", "Rendered against encoded latents after Latent Supervision (PSNR, dB)"
         ),
         # Between training and test lies what fields memorised; blurred latents agree, too.
-        _by_family("train_psnr", "Decoded training views (PSNR, dB)", optional=True),
-        _by_family("spread_ratio", "Spread of rendered latents over that of encoded ones", optional=True),
-        _by_family(
-            "detail_ratio", "The same of what is finer than half of the Nyquist frequency", optional=True
+        *(
+            _by_family(measure, title, needs=measure, optional=True)
+            for measure, title in (
+                ("train_psnr", "Decoded training views (PSNR, dB)"),
+                ("spread_ratio", "Spread of rendered latents over that of encoded ones"),
+                ("detail_ratio", "The same of what is finer than half of the Nyquist frequency"),
+            )
         ),
         _by_family(
             "autoencoder_psnr", "The same views through the autoencoder alone (PSNR, dB)", kind="alone"

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from latentfields.bench.rows import LPIPS, Measured, Pivot, Value, distinct, select
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, FitScale, Scale
 from latentfields.bench.study import Labels, Study, Work, Workplace
+from latentfields.config.checks import Range
 from latentfields.errors import ArgumentError
 from latentfields.latent_nerf.config import FitConfig
 
@@ -28,7 +29,7 @@ class ScaledStudy(Study):
 
     scale: Scale = "small"
     """Minutes, hours on two cores, or as in the paper (needs a GPU; unmeasured)."""
-    seeds: int = 3
+    seeds: Annotated[int, Range(low=1, high=1000)] = 3
     """Objects per family; each is fitted with its own seed."""
 
 

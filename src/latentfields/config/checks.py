@@ -12,6 +12,7 @@ A number without limits of its own has those that nearly all have: counts (int) 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -81,7 +82,7 @@ class Checked:
 
 def check_fields(config: Any, path: str = "") -> None:
     """Raise ArgumentError unless all numbers of a dataclass are in their ranges and all dataclasses in it are right."""
-    limits = _limits(type(config))
+    limits = _limits(typing.cast(Any, type(config)))
     for entry in dataclasses.fields(config):
         value, name = getattr(config, entry.name), joined(path, entry.name)
         if isinstance(value, Checked):
@@ -123,6 +124,7 @@ def _numbers(value: Any) -> Iterator[float]:
             yield item
 
 
+@functools.cache
 def _limits(kind: type[Any]) -> Mapping[str, Range]:
     """The limits of every field of a dataclass: those in its annotation, or the usual ones of its type."""
     hints = typing.get_type_hints(kind, include_extras=True)

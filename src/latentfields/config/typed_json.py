@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import types
 import typing
@@ -45,7 +46,7 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
     if (earlier := getattr(kind, "from_earlier", None)) is not None:
         value = earlier(value)
     value = _without_retired(kind, value, source, field)
-    hints = typing.get_type_hints(kind)
+    hints = _hints(typing.cast(Any, kind))
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in value:
         if name not in fields:
@@ -61,6 +62,12 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
         return kind(**made)
     except TypeError as error:
         raise InputError(source, f"field '{field or 'top level'}': {error}") from None
+
+
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    """The types of the fields of `kind`; to find them takes longer than to read a file."""
+    return typing.get_type_hints(kind)
 
 
 def _without_retired(kind: type, value: dict[str, Any], source: Path, field: str) -> dict[str, Any]:

@@ -33,6 +33,8 @@ Resolution = Annotated[int, Range(low=2)]
 """Cells along one side."""
 Signed = Annotated[float, ANY]
 """A number of either sign."""
+Octaves = Annotated[int, Range(low=0, high=32)]
+"""Octaves of an encoding by sines; more are finer than single precision."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ class TensorfConfig(_RadianceConfig):
     """Features that the basis matrix makes of all appearance components."""
     hidden: int = 64
     """Hidden units of the decoder's two layers."""
-    feature_octaves: NonNegative = 0
+    feature_octaves: Octaves = 0
     """Octaves of the encoding of those features."""
-    direction_octaves: NonNegative = 2
+    direction_octaves: Octaves = 2
     """Octaves of the encoding of the direction."""
     density_shift: Signed = -3.0
     """Added to the components' sum before the softplus; negative values start with a thin fog."""
@@ -176,15 +178,15 @@ class VanillaConfig(_RadianceConfig):
     """Size and optimisation of a vanilla NeRF."""
 
     kind: ClassVar[str] = "vanilla"
-    layers: int = 4
+    layers: Annotated[int, Range(low=1, high=1000)] = 4
     """Hidden layers of the trunk."""
     width: int = 64
     """Units of those layers."""
     skip_after: NonNegative = 2
     """Hidden layers after which the encoded position enters once more; 0 never."""
-    position_octaves: NonNegative = 6
+    position_octaves: Octaves = 6
     """Octaves of the encoding of positions."""
-    direction_octaves: NonNegative = 4
+    direction_octaves: Octaves = 4
     """Octaves of the encoding of the direction."""
     branch_width: int = 32
     """Hidden units of the layer that sees the direction."""
@@ -209,7 +211,7 @@ class InstantNgpConfig(_RadianceConfig):
     """Size and optimisation of an Instant-NGP. It sees directions through spherical harmonics."""
 
     kind: ClassVar[str] = "instant-ngp"
-    levels: int = 8
+    levels: Annotated[int, Range(low=1, high=64)] = 8
     """Grids of the hash encoding."""
     log2_table_size: int = 15
     """Binary logarithm of the most rows that a level has."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, photo_paths, read_photo
 from latentfields.cameras import Cameras
+from latentfields.config.typed_json import from_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, replacing, write_json
 from latentfields.scenes.load import load_scene, scene_folders
@@ -204,24 +206,89 @@ def _hull(scene: Scene, resolution: int) -> Tensor:
     return cells if cells.any() else everywhere
 
 
+@dataclass(frozen=True)
+class _SceneEntry:
+    """What scenes.json says of a scene."""
+
+    name: str
+    near: float
+    far: float
+    views: tuple[int, ...]
+    """Numbers of training and of held-out views, and of validation views where these are cached, too."""
+
+
+@dataclass(frozen=True)
+class _ScenesEntry:
+    """What scenes.json says of all scenes."""
+
+    size: int
+    scenes: tuple[_SceneEntry, ...]
+
+
+@dataclass(frozen=True)
+class _PhotosEntry:
+    """What photos.json says."""
+
+    shapes: tuple[tuple[int, int], ...]
+    """Height and width of every photograph."""
+
+
+@contextmanager
+def _complete(folder: Path) -> Iterator[None]:
+    """Let whatever is wrong with a cache be an InputError that says so."""
+    try:
+        yield
+    except (InputError, OSError, KeyError, ValueError, OverflowError) as error:
+        problem = error.problem if isinstance(error, InputError) else " ".join(str(error).split())[:200]
+        raise InputError(folder, f"is no complete cache of decoded images ({problem}); delete it") from error
+
+
+def _pixels(file: Path, count: int) -> NDArray[np.uint8]:
+    """The `count` bytes of `file`, memory-mapped. Raises ValueError when it has another number of them."""
+    pixels = np.memmap(file, dtype=np.uint8, mode="r")
+    if len(pixels) != count:
+        raise ValueError(f"{file.name} has {len(pixels)} bytes instead of {count}")
+    return pixels
+
+
 def _open_scenes(folder: Path) -> CachedViews:
-    about = read_json(folder / "scenes.json")
-    tensors, _ = load_tensors(folder / "scenes.safetensors")
-    hulls = tensors.pop("hulls")
-    size, scenes = about["size"], about["scenes"]
-    # Caches of earlier versions have two parts of every scene, and so have those without validation views.
-    counts = [count for scene in scenes for count in (*scene["views"], 0)[:3]]
+    source = folder / "scenes.json"
+    with _complete(folder):
+        about = from_json(_ScenesEntry, read_json(source), source=source)
+        tensors, _ = load_tensors(folder / "scenes.safetensors")
+        size, scenes = about.size, about.scenes
+        # Caches of earlier versions have two parts of every scene, and so have those without validation views.
+        counts = [count for scene in scenes for count in (*scene.views, 0)[:3]]
+        if len(counts) != 3 * len(scenes):
+            raise InputError(source, "expected two or three numbers of views for every scene")
+        if size < 1 or min(counts, default=0) < 0:
+            raise InputError(source, "expected scenes, with sizes and numbers of views that are not negative")
+        shapes = {
+            "camera_to_world": (sum(counts), 4, 4),
+            "focal": (sum(counts), 2),
+            "principal": (sum(counts), 2),
+        }
+        for name, shape in shapes.items():
+            if tuple(tensors[name].shape) != shape or tensors[name].dtype != torch.float32:
+                raise InputError(source, f"expected float32 {shape} for '{name}'")
+        if (
+            tensors["hulls"].ndim != 2
+            or len(tensors["hulls"]) != len(scenes)
+            or tensors["hulls"].dtype != torch.bool
+        ):
+            raise InputError(source, "expected a hull of every scene")
+        pixels = _pixels(folder / "views.u8", sum(counts) * 3 * size * size)
     parts = torch.arange(sum(counts)).split(counts)
     return CachedViews(
-        names=tuple(scene["name"] for scene in scenes),
-        pixels=np.memmap(folder / "views.u8", dtype=np.uint8, mode="r", shape=(sum(counts), 3, size, size)),
-        cameras=Cameras(**tensors, width=size, height=size),
+        names=tuple(scene.name for scene in scenes),
+        pixels=pixels.reshape(sum(counts), 3, size, size),
+        cameras=Cameras(**{name: tensors[name] for name in shapes}, width=size, height=size),
         train=parts[0::3],
         held_out=parts[1::3],
         validation=parts[2::3],
-        near=tuple(scene["near"] for scene in scenes),
-        far=tuple(scene["far"] for scene in scenes),
-        hulls=hulls,
+        near=tuple(scene.near for scene in scenes),
+        far=tuple(scene.far for scene in scenes),
+        hulls=tensors["hulls"],
     )
 
 
@@ -248,8 +315,12 @@ def _shrunk(photo: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _open_photos(folder: Path, size: int) -> Photos:
-    shapes = read_json(folder / "photos.json")["shapes"]
-    flat = np.memmap(folder / "photos.u8", dtype=np.uint8, mode="r")
+    source = folder / "photos.json"
+    with _complete(folder):
+        shapes = from_json(_PhotosEntry, read_json(source), source=source).shapes
+        if len(shapes) < 2 or any(min(shape) < size for shape in shapes):
+            raise InputError(source, f"expected at least two photographs of {size} pixels or more on a side")
+        flat = _pixels(folder / "photos.u8", sum(height * width * 3 for height, width in shapes))
     ends = np.cumsum([height * width * 3 for height, width in shapes])
     photos = [
         flat[end - height * width * 3 : end].reshape(height, width, 3)

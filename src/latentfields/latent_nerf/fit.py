@@ -28,6 +28,7 @@ from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.load import largest_picture, load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
+from latentfields.training.lock import tidy
 from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import claim_run, is_claimed, read_run, require_run
@@ -202,6 +203,7 @@ def _reloaded(
     Raises InputError when it has other settings.
     """
     claim_run(out, config)
+    tidy(out)
     field = config.fit.field
     fields = (type(field),) if isinstance(field, OwnFieldConfig) else ()
     return Run.load(out, device=device, fields=fields, classes=classes)

@@ -49,7 +49,7 @@ from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
-from latentfields.training.checkpoint import load_tensors, save_tensors
+from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
 from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind
 
 MODEL_FILE = "model.safetensors"
@@ -309,7 +309,8 @@ def _restored(
         color = state["colors.background"] if config.fit.space == "both" else None
         if color is not None and color.shape != (3,):
             raise InputError(source, f"colors.background has the shape {tuple(color.shape)}; expected (3,)")
-        model = build_model(config.fit, space, state["background"], frame, color=color)
+        with bounded_by(byte_count(state), source):
+            model = build_model(config.fit, space, state["background"], frame, color=color)
         model.load_scene_state(state)
     except (KeyError, RuntimeError, TypeError, OverflowError) as error:
         detail = " ".join(str(error).split())[:200]

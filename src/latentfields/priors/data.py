@@ -129,10 +129,16 @@ def load_data(
         _write(roots, autoencoder, config, cache)
     tensors, metadata = load_tensors(cache)
     header = from_json(_Header, metadata, source=cache)
-    parts = [
-        Views(**{name: tensors[f"{part}.{name}"] for name in ("latents", "directions", "counts", "classes")})
+    names = ("latents", "directions", "counts", "classes")
+    missing = [
+        f"{part}.{name}"
         for part in ("train", "held_out")
+        for name in names
+        if f"{part}.{name}" not in tensors
     ]
+    if missing:
+        raise InputError(cache, f"holds no '{missing[0]}'; delete it to encode the views again")
+    parts = [Views(**{name: tensors[f"{part}.{name}"] for name in names}) for part in ("train", "held_out")]
     return PriorData(parts[0], parts[1], header.names, header.rig)
 
 

@@ -29,7 +29,7 @@ from latentfields.priors.conditions import Condition
 from latentfields.priors.config import PriorNetworkConfig
 from latentfields.priors.network import PriorNetwork, require_diffusers
 from latentfields.priors.schedule import NoiseSchedule, predicted_noise
-from latentfields.training.checkpoint import load_tensors, save_tensors
+from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
@@ -220,9 +220,10 @@ def load_prior(name: str | Path) -> LatentPrior:
     tensors, _ = load_tensors(folder / MODEL_FILE)
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise InputError(folder / MODEL_FILE, "holds weights that are not finite; the file is damaged")
-    with torch.random.fork_rng(devices=[]):
-        prior = LatentPrior(config, name=str(name))
     try:
+        # Stored in half precision.
+        with torch.random.fork_rng(devices=[]), bounded_by(2 * byte_count(tensors), source):
+            prior = LatentPrior(config, name=str(name))
         prior.network.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
     except RuntimeError as error:
         detail = " ".join(str(error).split())[:200]

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,12 @@ Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are refused unread: a small file can claim any size."""
+MAX_SIDE = 65_535
+"""Pixels along a side, what JPEG has: decoders keep something for every row, however short."""
+MAX_BYTES = 8 * MAX_PIXELS
+"""Longer files hold more than so many pixels of 16 bits and four channels could take; some decoders read all of it."""
+_STRIP = 2**20
+"""Pixels that are copied at a time."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _COLOURED = 32
 """Channels of grey pictures differ by less, even after JPEG."""
@@ -67,11 +74,31 @@ def read_image(path: Path, *, reduction: int = 1, upright: bool = False) -> Pixe
         if image.mode == "F":
             raise InputError(path, "expected a picture of 8 or 16 bits a channel, got floating point")
         reduction //= _draft(image, reduction, whole=upright)
-        turned = ImageOps.exif_transpose(image) if upright else image
+        # Every copy of a large picture that is not made counts.
+        turned = ImageOps.exif_transpose(image) if upright and _is_turned(image) else image
         has_alpha = turned.mode in _ALPHA_MODES or "transparency" in turned.info
         mode = "RGBA" if has_alpha else "RGB"
-        # Even to its own mode a picture is converted as a copy, and copies of photographs are large.
-        return np.array(_reduced(turned if turned.mode == mode else turned.convert(mode), reduction))
+        return pixel_array(_reduced(turned if turned.mode == mode else turned.convert(mode), reduction))
+
+
+def _is_turned(image: Image.Image) -> bool:
+    return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
+
+
+def pixel_array(image: Image.Image) -> Pixels:
+    """The values (H, W, C) of a picture of several channels of 8 bits, in memory once more, not three times."""
+    pixels = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
+    for rows, strip in _strips(image):
+        pixels[rows] = strip
+    return pixels
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+    """The values of a picture, some rows at a time."""
+    count = max(1, _STRIP // image.width)
+    for top in range(0, image.height, count):
+        bottom = min(top + count, image.height)
+        yield slice(top, bottom), np.asarray(image.crop((0, top, image.width, bottom)))
 
 
 def read_mask(path: Path, *, reduction: int = 1) -> Pixels:
@@ -88,16 +115,22 @@ def read_mask(path: Path, *, reduction: int = 1) -> Pixels:
             values = np.where(values < _NOISE, 0, np.where(values > 255 - _NOISE, 255, values)).astype(
                 np.uint8
             )
-    coverage = values if values.max(initial=0) >= 128 else np.where(values > 0, 255, 0).astype(np.uint8)
-    return np.asarray(_reduced(Image.fromarray(coverage), reduction))
+    coverage: Pixels = values if values.max(initial=0) >= 128 else _where(values > 0)
+    return coverage if reduction == 1 else np.asarray(_reduced(Image.fromarray(coverage), reduction))
+
+
+def _where(kept: npt.NDArray[np.bool_]) -> Pixels:
+    """255 where something is kept, else 0."""
+    scaled: Pixels = kept.astype(np.uint8) * np.uint8(255)
+    return scaled
 
 
 def _mask_values(path: Path, image: Image.Image) -> Pixels:
     if image.mode == "P" and "transparency" not in image.info:
-        colors = np.asarray(image.convert("RGB"))
+        colors = pixel_array(image.convert("RGB"))
         if (colors != colors[..., :1]).any():
             # Of a coloured palette the index is the label; its colour is for the eye alone.
-            return np.where(np.asarray(image) > 0, 255, 0).astype(np.uint8)
+            return _where(np.asarray(image) > 0)
     if image.mode in _DEEP_MODES:
         labels = np.asarray(image)
         # Labels, or 8 bits in a deeper file: scaled from 16 bits they would vanish.
@@ -105,14 +138,15 @@ def _mask_values(path: Path, image: Image.Image) -> Pixels:
             return labels.astype(np.uint8)
         return _deep_grey(path, image)
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        alpha = np.array(image.convert("RGBA").getchannel("A"))
+        alpha = np.array((image if "A" in image.getbands() else image.convert("RGBA")).getchannel("A"))
         if alpha.min() < 255:
             return alpha
     if image.mode in ("RGB", "RGBA"):
-        colors = np.asarray(image.convert("RGB"))
+        colors = pixel_array(image)[..., :3]
         if np.ptp(colors, axis=-1).max() > _COLOURED:
             # Labels as colours: their brightness says nothing.
-            return np.where(colors.max(axis=-1) > 0, 255, 0).astype(np.uint8)
+            return _where(colors.max(axis=-1) > 0)
+        del colors
     return np.array(image.convert("L"))
 
 
@@ -135,24 +169,32 @@ def _reduced(image: Image.Image, reduction: int) -> Image.Image:
 
 
 def _deep_grey(path: Path, image: Image.Image) -> Pixels:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise InputError(path, "expected a picture of 8 or 16 bits a channel, got 32 bits")
-    return ((values * 255 + 32767) // 65535).astype(np.uint8)
+    grey = np.empty((image.height, image.width), np.uint8)
+    for rows, strip in _strips(image):
+        values = strip.astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise InputError(path, "expected a picture of 8 or 16 bits a channel, got 32 bits")
+        grey[rows] = (values * 255 + 32767) // 65535
+    return grey
 
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
     """A picture whose header is read and whose pixels are not.
 
-    Raises InputError when the file is missing, is of no known format or claims more than MAX_PIXELS, and in
-    place of anything that is raised while the block works with the picture.
+    Raises InputError when the file is missing, has more than MAX_BYTES, is of no known format or claims more than
+    MAX_PIXELS or MAX_SIDE, and in place of anything that is raised while the block works with the picture.
     """
     try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise InputError(path, f"has {size} bytes; pictures of at most {MAX_BYTES} are read")
         with Image.open(path, formats=_FORMATS) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise InputError(path, f"claims {width}x{height} pixels; at most {MAX_PIXELS} are read")
+            if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+                raise InputError(
+                    path,
+                    f"claims {width}x{height} pixels; at most {MAX_PIXELS} and {MAX_SIDE} a side are read",
+                )
             yield image
     except InputError:
         raise

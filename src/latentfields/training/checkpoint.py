@@ -6,7 +6,8 @@ A process killed at any moment leaves either the previous checkpoint or the new 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from latentfields.errors import InputError
 from latentfields.files import replacing
@@ -40,6 +42,56 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(path, "no such file; expected safetensors weights") from None
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"not a readable safetensors file ({error})") from None
+
+
+_SPARE = 2**26
+"""Bytes that a network may have beside its weights, for what it computes anew."""
+_COPIES = 4
+"""Times that a network's tensors may have the bytes of its weights while it is built."""
+
+
+class _Bounded(TorchFunctionMode):
+    """Adds up the memory of tensors as they are made, before anything is written into it."""
+
+    def __init__(self, source: str | Path, weights: int) -> None:
+        super().__init__()
+        self.source, self.weights, self.made = source, weights, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """As PyTorch calls it for every function that makes or changes tensors."""
+        named = kwargs or {}
+        result = func(*args, **named)
+        given = (*args, *named.values())
+        if isinstance(result, Tensor) and not any(_shares_memory(value, result) for value in given):
+            self.made += result.numel() * result.element_size()
+            if self.made > _SPARE + _COPIES * self.weights:
+                raise InputError(
+                    self.source,
+                    f"describes a network far larger than its weights, which have {self.weights} bytes",
+                )
+        return result
+
+
+def _shares_memory(value: Any, tensor: Tensor) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
+    )
+
+
+@contextmanager
+def bounded_by(weights: int, source: str | Path) -> Iterator[None]:
+    """Refuse to build a network, for the time of a `with` block, that is far larger than the bytes of its weights.
+
+    A number in a configuration can ask for any memory. Raises InputError, naming `source`.
+    """
+    with _Bounded(source, weights):
+        yield
+
+
+def byte_count(tensors: Mapping[str, Tensor]) -> int:
+    """The bytes of all tensors together."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 def pack_optimizer(

@@ -11,6 +11,7 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
 from latentfields.process import end_with_parent, set_threads, tune_allocator
 from latentfields.progress import progress_bar
@@ -81,7 +82,31 @@ def run_cells(
         done=lambda cell, result: write_json(_path(folder, cell), result),
         finished=len(cells) - len(missing),
     )
-    return {cell.name: read_json(_path(folder, cell)) for cell in cells}
+    return {cell.name: _finished(_path(folder, cell)) for cell in cells}
+
+
+_LARGEST = 1e100
+"""Of what is measured; squares and sums of larger numbers are no numbers."""
+
+
+def _finished(file: Path) -> dict[str, Any]:
+    """The result in a cell's file. Raises InputError when it holds none."""
+    result = read_json(file)
+    if not isinstance(result, dict) or not _is_measured(result):
+        raise InputError(file, "is no result of this study; delete it to compute it again")
+    return result
+
+
+def _is_measured(value: Any) -> bool:
+    """True when all numbers in a JSON value can have been measured."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict | list):
+            waiting += item.values() if isinstance(item, dict) else item
+        elif isinstance(item, int | float) and not abs(item) <= _LARGEST:
+            return False
+    return True
 
 
 def _run_in_parallel(

@@ -8,11 +8,11 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from latentfields.errors import InputError
-from latentfields.files import naming
+from latentfields.files import naming, process_runs, remove_leftovers
 
 if sys.platform != "win32":
     import fcntl
@@ -28,8 +28,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of `folder`, which is made as needed, for the time of a `with` block.
 
     The system ends the lock with the process that holds it, however that ends. Where a file system knows no locks, a
-    process of this host that runs keeps others out. Raises InputError, naming the process, when another one works
-    there, and OSError when the folder cannot be written to.
+    process of this host that runs keeps others out. What killed processes left half-written there is removed. Raises
+    InputError, naming the process, when another one works there, and OSError when the folder cannot be written to.
     """
     path = folder / LOCK_FILE
     place = path.resolve()
@@ -43,6 +43,8 @@ def locked(folder: Path) -> Iterator[None]:
         with naming(path):
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        # Folders with a lock of their own are cleaned by who takes it.
+        remove_leftovers(folder, unless=lambda inner: (inner / LOCK_FILE).exists())
         yield
     finally:
         _held.discard(place)
@@ -50,6 +52,12 @@ def locked(folder: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
         os.close(handle)
         _remove_empty(folder, missing)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed processes left in `folder`, where it can be written to and nobody works there."""
+    with suppress(InputError, OSError), locked(folder):
+        pass
 
 
 def _opened(folder: Path, path: Path) -> int:
@@ -86,14 +94,9 @@ def _runs_here(content: bytes) -> bool:
     """True when the lock file's content names a process of this host that runs."""
     try:
         about = json.loads(content)
-        if about["host"] != socket.gethostname() or about["pid"] == os.getpid():
-            return False
-        os.kill(int(about["pid"]), 0)
-    except PermissionError:
-        return True
-    except (ValueError, KeyError, TypeError, OSError):
+        return about["host"] == socket.gethostname() and process_runs(int(about["pid"]))
+    except (ValueError, KeyError, TypeError):
         return False
-    return True
 
 
 def _owner(path: Path) -> str:

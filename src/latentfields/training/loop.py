@@ -84,10 +84,16 @@ def log_path(folder: Path) -> Path:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """All log records of a run, oldest first. A last line that is still being written is left out."""
+    """All log records of a run, oldest first. A last line that is still being written is left out.
+
+    Raises InputError when it cannot be read, and naming the line that is no record.
+    """
     path = log_path(folder)
     # Decoded so that nothing is an error yet, and split at line ends alone.
-    text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})") from None
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     return [_record(path, number, line) for number, line in enumerate(lines, 1) if line.endswith("\n")]
 

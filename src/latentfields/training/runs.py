@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
-from latentfields.files import read_json, write_json
+from latentfields.files import is_temporary, read_json, write_json
 from latentfields.training.lock import LOCK_FILE, locked
 
 
@@ -124,7 +124,8 @@ def require_claimable(folder: Path, config: Any) -> Any:
                 folder, f"holds a run with other settings ({difference}); choose another folder or delete it"
             )
     elif folder.exists() and (
-        not folder.is_dir() or any(entry.name != LOCK_FILE for entry in folder.iterdir())
+        not folder.is_dir()
+        or any(entry.name != LOCK_FILE and not is_temporary(entry) for entry in folder.iterdir())
     ):
         raise InputError(folder, "exists and is not a run; choose an empty or new folder")
     return wanted

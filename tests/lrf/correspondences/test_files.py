@@ -73,6 +73,7 @@ def test_eight_bytes_a_correspondence(tmp_path: Path) -> None:
         ({"starts": torch.tensor([0, 5, 6])}, "'starts' does not cover"),
         ({"pairs": torch.tensor([[0, 1], [1, 3]])}, "not one of the 3"),
         ({"points": torch.zeros(7, 4, dtype=torch.uint16)}, "'points' has shape"),
+        ({"starts": torch.tensor([0, 5, 7], dtype=torch.uint64)}, "'starts' holds uint64; expected int64"),
     ],
 )
 def test_tensors_that_do_not_belong_together_are_refused(

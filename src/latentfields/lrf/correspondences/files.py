@@ -148,6 +148,15 @@ def open_dataset(folder: Path) -> list[SceneCorrespondences]:
     return scenes
 
 
+_TYPES = {
+    "sizes": torch.int64,
+    "poses": torch.float64,
+    "pairs": torch.int64,
+    "starts": torch.int64,
+    "points": torch.uint16,
+}
+
+
 def _problem(scene: SceneCorrespondences) -> str | None:
     """Say why the tensors of a file do not belong together, or return None."""
     count, pairs = len(scene.images), len(scene.pairs)
@@ -159,8 +168,12 @@ def _problem(scene: SceneCorrespondences) -> str | None:
         "points": (len(scene.points), 2, 2),
     }
     for name, shape in shapes.items():
-        if tuple(getattr(scene, name).shape) != shape:
-            return f"'{name}' has shape {(*getattr(scene, name).shape,)}; expected {shape}"
+        tensor = getattr(scene, name)
+        if tuple(tensor.shape) != shape:
+            return f"'{name}' has shape {(*tensor.shape,)}; expected {shape}"
+        if tensor.dtype != _TYPES[name]:
+            found, expected = (str(kind).removeprefix("torch.") for kind in (tensor.dtype, _TYPES[name]))
+            return f"'{name}' holds {found}; expected {expected}"
     if not pairs or not bool((scene.starts.diff() > 0).all()):
         return "an image pair is empty; expected points for every pair"
     if int(scene.starts[0]) != 0 or int(scene.starts[-1]) != len(scene.points):

@@ -21,6 +21,7 @@ from latentfields.scenes.load import find_reader, is_scene
 from latentfields.scenes.plain_pictures import picture_folder
 from latentfields.scenes.readers.colmap.folder import model_folders
 from latentfields.scenes.scene import scene_name
+from latentfields.training.lock import locked
 
 _FINDERS = {
     "depth": depth_correspondences,
@@ -35,7 +36,8 @@ def correspond(
     """Write the correspondences of every scene in or directly below the folders `scenes` into the data set `out`.
 
     Scenes that `out` holds already, made with the same options, are only read. Raises InputError for unusable input,
-    when two scenes have one name, and when `out` holds other correspondences under it; what is written is complete.
+    when two scenes have one name, when `out` holds other correspondences under it, and when another process works
+    there; what is written is complete.
     """
     return tuple(correspond_one_by_one(scenes, out=out, options=options))
 
@@ -57,8 +59,9 @@ def correspond_one_by_one(
             raise InputError(folder, f"has the same name as {folders[name]}; make two data sets of them")
         folders[name] = folder
     sources = {name: _source(folder, options.source) for name, folder in folders.items()}
-    for name, folder in folders.items():
-        yield _made(folder, sources[name], out=out, options=options)
+    with locked(out):
+        for name, folder in folders.items():
+            yield _made(folder, sources[name], out=out, options=options)
 
 
 def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceConfig) -> SceneCorrespondences:

@@ -201,7 +201,8 @@ def _with_known_colors(data: bytes) -> bytes:
 
 
 def _ply_textures(path: Path) -> list[str]:
-    header = path.read_bytes()[:65536].partition(b"end_header")[0].decode("utf-8", "replace")
+    with path.open("rb") as file:
+        header = file.read(65536).partition(b"end_header")[0].decode("utf-8", "replace")
     return re.findall(r"^comment\s+TextureFile\s+(\S.*?)\s*$", header, re.MULTILINE | re.IGNORECASE)
 
 

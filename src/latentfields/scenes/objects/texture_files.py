@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from latentfields.scenes.images import MAX_PIXELS
+from latentfields.scenes.images import MAX_BYTES, MAX_PIXELS, MAX_SIDE
 
 _MAX_TEXTURE_SIDE = 4096
 
@@ -32,7 +32,7 @@ class TextureReader:
 
     def from_file(self, name: str) -> NDArray[np.uint8] | None:
         """(H, W, 4) RGBA of the picture that the file calls `name`, or None, which is noted."""
-        return self.from_bytes(name, lambda: beside(self.file, name).read_bytes(), name=name)
+        return self.from_bytes(name, lambda: _picture_bytes(beside(self.file, name)), name=name)
 
     def from_bytes(
         self, key: object, data: Callable[[], bytes], *, name: str, note: bool = True
@@ -58,6 +58,13 @@ class TextureReader:
             )
 
 
+def _picture_bytes(file: Path) -> bytes:
+    """What a file holds. Raises ValueError where that is more than MAX_BYTES, OSError where it cannot be read."""
+    if (size := file.stat().st_size) > MAX_BYTES:
+        raise ValueError(f"has {size} bytes; at most {MAX_BYTES} are read")
+    return file.read_bytes()
+
+
 def beside(file: Path, name: str) -> Path:
     """The path of what `file` calls `name`: relative to its folder, percent-encoded or with backslashes or not."""
     candidates = [file.parent / name, file.parent / unquote(name)]
@@ -68,10 +75,12 @@ def beside(file: Path, name: str) -> Path:
 def pixels(image: Image.Image) -> NDArray[np.uint8]:
     """(H, W, 4) RGBA of a picture, shrunk where it is larger than any rendered view can show.
 
-    Raises ValueError where it claims more than MAX_PIXELS.
+    Raises ValueError where it claims more than MAX_PIXELS or MAX_SIDE.
     """
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"claims {image.width}x{image.height} pixels; at most {MAX_PIXELS} are read")
+    if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
+        raise ValueError(
+            f"claims {image.width}x{image.height} pixels; at most {MAX_PIXELS} and {MAX_SIDE} a side are read"
+        )
     if image.mode.startswith("I"):
         # Pillow's own conversion cuts 16 bits off at 255.
         grey = np.asarray(image).astype(np.float32)
@@ -79,7 +88,7 @@ def pixels(image: Image.Image) -> NDArray[np.uint8]:
         grey /= 257
         np.clip(np.rint(grey, out=grey), 0, 255, out=grey)
         image = Image.fromarray(grey.astype(np.uint8))
-    rgba = image.convert("RGBA")
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     factor = -(-max(rgba.size) // _MAX_TEXTURE_SIDE)
     return np.asarray(rgba.reduce(factor) if factor > 1 else rgba, dtype=np.uint8)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from latentfields.errors import InputError
+from latentfields.files import json_text
 from latentfields.scenes.readers.capture import Array
 
 
@@ -114,7 +115,9 @@ class JsonObject:
 def read_json(path: Path) -> JsonObject:
     """The object in a JSON file. Raises InputError when the file is not JSON or holds something else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        value = json.loads(json_text(path, encoding="utf-8-sig"))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
