@@ -25,7 +25,9 @@ def scenes() -> tuple[Scene, ...]:
     return generated_scenes(objects=1, views=24, size=128)
 
 
-@pytest.mark.parametrize(("name", "bound"), [("base", 30.0), ("base-f4", 31.0), ("igae", 27.0)])
+@pytest.mark.parametrize(
+    ("name", "bound"), [("base", 30.0), ("base-f4", 31.0), ("igae", 27.0), ("igae-f4", 29.0)]
+)
 def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, bound: float) -> None:
     autoencoder = load_autoencoder(name)
     images = torch.cat([scene.images(torch.arange(len(scene))) for scene in scenes])
@@ -33,7 +35,7 @@ def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, 
     assert float(psnr(decoded.clamp(0, 1), images).mean()) > bound
 
 
-@pytest.mark.parametrize("name", ["base", "base-f4", "igae"])
+@pytest.mark.parametrize("name", ["base", "base-f4", "igae", "igae-f4"])
 def test_latents_are_normalised(scenes: tuple[Scene, ...], name: str) -> None:
     autoencoder = load_autoencoder(name)
     assert autoencoder.has_statistics

@@ -24,7 +24,7 @@ from latentfields.cli.options import (
 )
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
-from latentfields.latent_nerf.config import FitConfig, Space
+from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
@@ -53,6 +53,8 @@ class Fit:
     densification: DensificationName | None = None
     """How Gaussians are added and removed: by gradients, as in 3DGS, or by MCMC; by default as in the preset."""
     settings: Settings = None
+    alignment: AlignmentKind | None = None
+    """Another name of --alignment-kind: no RGB Alignment, of the scene alone, or of scene and decoder (full)."""
     size: int | Literal["full"] | None = None
     """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default, 1600."""
     masks: Masks = "object"
@@ -108,9 +110,10 @@ class Fit:
         from latentfields.latent_nerf.run import FitRunConfig
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
+        fit = self.configuration()
         name = self.scene.resolve().name
-        out = self.out or Path("runs") / f"{name}-{self.config.field.kind}-{self.config.space}"
-        autoencoder = None if self.config.space == "rgb" else self.autoencoder
+        out = self.out or Path("runs") / f"{name}-{fit.field.kind}-{fit.space}"
+        autoencoder = None if fit.space == "rgb" else self.autoencoder
         reading = Reading(
             masks=self.masks,
             model=None if self.model is None else str(self.model),
@@ -124,7 +127,7 @@ class Fit:
             autoencoder=autoencoder,
             size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
-            fit=self.config,
+            fit=fit,
             reading=reading,
         )
         if self.size is None:
@@ -135,6 +138,12 @@ class Fit:
         )
         report = write_run_report((run,), title=name, command=command_line())
         print(json_format.dumps(_results(out, report)) if self.json else report)
+
+    def configuration(self) -> FitConfig:
+        """The fit, with the kind of alignment that was asked for by its other name."""
+        if self.alignment is None:
+            return self.config
+        return dataclasses.replace(self.config, alignment_kind=self.alignment)
 
 
 def _results(out: Path, report: Path) -> dict[str, Any]:
