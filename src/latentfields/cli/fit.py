@@ -130,9 +130,9 @@ class Fit:
             fit=fit,
             reading=reading,
         )
+        watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         if self.size is None:
             config = at_usual_size(config, out=out, device=self.device)
-        watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         run = fit_folder(
             config, out=out, device=self.device, watch=watch, checkpoint_seconds=self.checkpoint_seconds
         )
