@@ -25,7 +25,9 @@ def scenes() -> tuple[Scene, ...]:
     return generated_scenes(objects=1, views=24, size=128)
 
 
-@pytest.mark.parametrize(("name", "bound"), [("base", 30.0), ("base-f4", 31.0), ("igae", 27.0)])
+@pytest.mark.parametrize(
+    ("name", "bound"), [("base", 30.0), ("base-f4", 31.0), ("igae", 27.0), ("igae-f4", 29.0)]
+)
 def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, bound: float) -> None:
     autoencoder = load_autoencoder(name)
     images = torch.cat([scene.images(torch.arange(len(scene))) for scene in scenes])
@@ -33,7 +35,7 @@ def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, 
     assert float(psnr(decoded.clamp(0, 1), images).mean()) > bound
 
 
-@pytest.mark.parametrize("name", ["base", "base-f4", "igae"])
+@pytest.mark.parametrize("name", ["base", "base-f4", "igae", "igae-f4"])
 def test_latents_are_normalised(scenes: tuple[Scene, ...], name: str) -> None:
     autoencoder = load_autoencoder(name)
     assert autoencoder.has_statistics
@@ -58,7 +60,10 @@ def test_the_prior_is_small_and_of_the_packaged_space() -> None:
 
 def test_the_prior_knows_classes_and_what_a_reference_shows() -> None:
     """On views of objects that it was not trained on, what it is told lessens its error."""
-    prior, options = load_prior("objects"), RenderConfig(views=12, size=128, samples=1, val_fraction=0.0)
+    prior = load_prior("objects")
+    options = RenderConfig(
+        views=12, size=128, samples=1, val_fraction=0.0, min_elevation=-30, max_elevation=80
+    )
     autoencoder = prior.load_autoencoder()
     errors = {"nothing": 0.0, "class and camera": 0.0, "reference as well": 0.0}
     for family in ("mugs", "books", "chairs"):
@@ -83,5 +88,5 @@ def test_the_prior_knows_classes_and_what_a_reference_shows() -> None:
         for name, given in zip(errors, (told.unknown(), told, shown), strict=True):
             found = prior.noise(noisy, times, given)
             errors[name] += float((found - noise)[1:].square().mean())
-    assert errors["class and camera"] < 0.95 * errors["nothing"]
-    assert errors["reference as well"] < 0.95 * errors["class and camera"]
+    assert errors["class and camera"] < 0.99 * errors["nothing"]
+    assert errors["reference as well"] < 0.99 * errors["class and camera"]

@@ -136,6 +136,12 @@ class Cameras:
         offset = like([left, top], self.principal)
         return replace(self, principal=self.principal - offset, width=width, height=height)
 
+    def windows(self, offsets: Tensor, *, width: int, height: int) -> Cameras:
+        """The views of windows whose corners lie at `offsets` (N, 2), (left, top) in pixels, one for every camera."""
+        return replace(
+            self, principal=self.principal - offsets.to(self.principal), width=width, height=height
+        )
+
     def transformed(self, similarity: Tensor) -> Cameras:
         """Cameras after a similarity transform of the world, (4, 4); poses stay rigid.
 

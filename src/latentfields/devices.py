@@ -6,7 +6,7 @@ A blocking copy waits until the device has done all that was asked of it before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -59,6 +59,11 @@ def has_bfloat16(device: torch.device) -> bool:
     # PyTorch tells only in newer versions; older ones keep to float32.
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def uses_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
+    """True when the decoder computes in bfloat16 on `device`; "auto" does where that is faster."""
+    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
 
 
 def wait_for(device: torch.device) -> None:

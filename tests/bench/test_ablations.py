@@ -75,7 +75,7 @@ def test_what_is_done_is_printed_again_and_other_tables_share_it(
             "--no-3d: give it, or --training-scenes and --training-photos to train it on",
         ),
         (["--igae", "base"], "autoencoders: are base, base, "),
-        (["--seeds", "0"], "--seeds: is 0; expected at least 1"),
+        (["--seeds", "0"], "--seeds: is 0; expected 1 to 1000"),
         (["--igae", "igea"], "igea: no such autoencoder"),
         (["--families", "hat"], "--families: names hat"),
         (["--test-photos", "nosuch"], "nosuch: no photographs here"),

@@ -114,7 +114,7 @@ def test_python_callers_get_the_same_with_typed_arguments(
     assert len(findings.results) == 4
     assert [table.title for table in findings.tables][-1] == "Training and rendering time"
     assert f"    latentfields.run_study({config!r}, out='{folder}')" in (folder / "page.md").read_text()
-    with pytest.raises(ArgumentError, match="seeds: is 0; expected at least 1"):
+    with pytest.raises(ArgumentError, match="seeds: is 0; expected 1 to 1000"):
         run_study(replace(config, seeds=0), out=folder)
     with pytest.raises(InputError, match=r"other settings \(seeds: 1 there, 2 now\)"):
         run_study(replace(config, seeds=2), out=folder)
@@ -136,7 +136,7 @@ def test_folders_of_earlier_versions_go_on(folder: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seeds", "0"], "--seeds: is 0; expected at least 1"),
+        (["--seeds", "0"], "--seeds: is 0; expected 1 to 1000"),
         (["--processes", "0"], "--processes: is 0; expected at least 1"),
         (["--families", "--seeds", "1"], "--families: name at least one family, or meshes"),
         (["--families", "vases", "hat"], "--families: names hat; expected some of animals, bags, books"),

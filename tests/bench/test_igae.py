@@ -61,7 +61,7 @@ def test_other_settings_need_another_folder(finished: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seeds", "0"], "--seeds: is 0; expected at least 1\n"),
+        (["--seeds", "0"], "--seeds: is 0; expected 1 to 1000\n"),
         (["--igae", "igea"], "igea: no such autoencoder"),
         (["--meshes", "nosuch.obj"], "nosuch.obj: no such file"),
         (["--test-photos", "nosuch"], "nosuch: no photographs here"),

@@ -107,7 +107,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     encoder = str(finished / "training" / "encoder" / "training" / "autoencoder")
     single = write_sphere_scene(tmp_path / "single", views=4)
     (single / "transforms_test.json").unlink()
-    assert problem(out, "--seeds", "0") == "error: --seeds: is 0; expected at least 1\n"
+    assert problem(out, "--seeds", "0") == "error: --seeds: is 0; expected 1 to 1000\n"
     assert "images of 32x32; expected 128 or more" in problem(out, "--scenes", str(scene_folder))
     assert "single" in problem(out, "--scenes", str(single))
     assert "no scenes here" in problem(out, "--scenes", str(tmp_path / "nowhere"))

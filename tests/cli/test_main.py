@@ -157,6 +157,19 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     assert command.config == replace(preset(), sampling=HierarchicalSamplingConfig(coarse_network="shared"))
 
 
+def test_the_kind_of_alignment_is_an_option_beside_its_schedule() -> None:
+    command = parse(["fit", "a", "--alignment", "scene", "--alignment.steps", "7"])
+    assert isinstance(command, Fit)
+    config = command.configuration()
+    assert (config.alignment_kind, config.alignment.steps) == ("scene", 7)
+    same = parse(["fit", "a", "--alignment-kind", "scene", "--alignment.steps", "7"])
+    assert isinstance(same, Fit)
+    assert same.configuration() == config
+    plain = parse(["fit", "a"])
+    assert isinstance(plain, Fit)
+    assert plain.configuration() == preset()
+
+
 def test_densification_without_gaussians_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["fit", "data/chair", "--densification", "mcmc"])

@@ -36,7 +36,7 @@ from latentfields.scenes.scene import Scene
 RIG = Rig(distance=2.6, focal=1.6, lowest=-30, highest=60, extent=0.8)
 SIZE = 32
 FIT = replace(TINY_FIT, subpixels=1, batch_images=3)
-PLAIN = DistillationConfig(guidance=1.0)
+PLAIN = DistillationConfig(guidance=1.0, highest_at_end=0.4, lowest_at_end=0.02)
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,9 +49,9 @@ def with_weights(**weights: float) -> IgaeConfig:
     return replace(CONFIG, joint=replace(CONFIG.joint, weights=IgaeWeightsConfig(**(zero | weights))))
 
 
-def write_scenes(folder: Path, *, count: int = 3, views: int = 8) -> Path:
-    """`count` rendered objects of 32 x 32 pixels: 6 views to train on and 2 to test for every 8."""
-    options = RenderConfig(views=views, size=SIZE, samples=1, test_fraction=0.25, val_fraction=0.0)
+def write_scenes(folder: Path, *, count: int = 3, views: int = 8, val_fraction: float = 0.0) -> Path:
+    """`count` rendered objects of 32 x 32 pixels: 6 views to train on, or to validate by, and 2 to test for every 8."""
+    options = RenderConfig(views=views, size=SIZE, samples=1, test_fraction=0.25, val_fraction=val_fraction)
     for seed in range(count):
         render_object_scene(generate_object("mugs", seed), folder / f"mug-{seed}", options=options, seed=seed)
     return folder

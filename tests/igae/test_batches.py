@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.igae.batches import BatchSchedule, batch_noise, photo_crops
+from latentfields.cameras import Cameras
+from latentfields.igae.batches import BatchSchedule, Windows, batch_noise, photo_crops
+from latentfields.igae.config import WindowOffsets
 from latentfields.training.prefetch import Prefetcher
 
 
@@ -147,3 +150,77 @@ def test_noise_is_the_same_for_any_number_of_processes() -> None:
     expected = of(whole)
     assert torch.equal(torch.cat([of(first)[:4], of(second)[:6]]), expected[:10])
     assert torch.equal(torch.cat([of(first)[4:], of(second)[6:]]), expected[10:])
+
+
+def test_held_out_views_come_last_and_change_nothing_else() -> None:
+    plain = schedule([3] * 5, scenes=3, views=2)
+    others = tuple(torch.arange(100 + 2 * scene, 102 + 2 * scene) for scene in range(5))
+    both = replace(plain, held_out=others, held_out_per_scene=1)
+    seen: set[int] = set()
+    for step in range(60):
+        without, plan = plain.plan(step), both.plan(step)
+        assert (plan.scenes, plan.scene_seeds) == (without.scenes, without.scene_seeds)
+        assert plan.photo_seeds == without.photo_seeds
+        assert plan.fitted == without.fitted == (2, 2, 2)
+        for scene, views, fitted in zip(plan.scenes, plan.views, without.views, strict=True):
+            assert torch.equal(views[:2], fitted)
+            assert len(views) == 3
+            assert int(views[2]) in others[scene].tolist()
+            seen.add(int(views[2]))
+    assert seen == set(range(100, 110))
+    assert both.steps(3.0) == plain.steps(3.0)
+
+
+def windows(size: int, side: int, offsets: WindowOffsets) -> Windows:
+    return Windows(size=size, side=side, factor=4, offsets=offsets)
+
+
+@pytest.mark.parametrize(
+    ("side", "offsets", "places"),
+    [
+        (16, "latents", {0}),
+        (16, "pixels", {0, 1, 2, 3}),
+        (8, "latents", {0, 4, 8}),
+        (8, "pixels", {*range(9)}),
+    ],
+)
+def test_windows_lie_between_pixels_or_latents(side: int, offsets: WindowOffsets, places: set[int]) -> None:
+    """Whole ones are moved by less than a latent."""
+    drawn = torch.cat(windows(16, side, offsets).drawn([2] * 300, range(300)))
+    assert {tuple(corner) for corner in drawn.tolist()} == {(x, y) for x in places for y in places}
+
+
+def test_windows_are_the_same_for_any_number_of_processes() -> None:
+    of = windows(32, 16, "pixels").drawn
+    together = of([2, 3, 1], [5, 6, 7])
+    apart = (*of([2], [5]), *of([3, 1], [6, 7]))
+    assert all(torch.equal(a, b) for a, b in zip(together, apart, strict=True))
+
+
+def test_windows_are_cut_where_their_cameras_look() -> None:
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    corners = torch.tensor([[3, 1], [0, 2]])
+    cut = windows(8, 4, "pixels").cut(images, corners)
+    assert torch.equal(cut[0], images[0, :, 1:5, 3:7])
+    assert torch.equal(cut[1], images[1, :, 2:6, :4])
+    whole = windows(8, 8, "pixels").cut(images, corners)
+    assert torch.equal(whole[0, :, :7, :5], images[0, :, 1:, 3:])
+    assert torch.equal(whole[0, :, 7:, :5], images[0, :, 7:, 3:])
+    assert torch.equal(windows(8, 8, "latents").cut(images, torch.zeros(2, 2, dtype=torch.int64)), images)
+    cameras = Cameras(
+        torch.eye(4).repeat(2, 1, 1), torch.full((2, 2), 9.0), torch.full((2, 2), 4.0), width=8, height=8
+    )
+    rays = cameras.windows(corners, width=4, height=4).rays().directions
+    torch.testing.assert_close(rays[0], cameras.rays().directions[0, 1:5, 3:7])
+    torch.testing.assert_close(rays[1], cameras.rays().directions[1, 2:6, :4])
+
+
+def test_latents_are_changed_in_a_share_of_the_steps() -> None:
+    plan = schedule([3] * 5)
+    of = partial(plan.transform, factor=4, side=16)
+    assert all(of(step, kind="none", share=1.0) is None for step in range(20))
+    assert all(of(step, kind="shift", share=0.0) is None for step in range(20))
+    assert all(of(step, kind="shift", share=1.0) is not None for step in range(20))
+    drawn = [of(step, kind="all", share=0.3) for step in range(1000)]
+    assert sum(change is not None for change in drawn) == pytest.approx(300, abs=50)
+    assert drawn[:50] == [of(step, kind="all", share=0.3) for step in range(50)]

@@ -51,6 +51,14 @@ def test_l_latent_has_one_unit() -> None:
     replace(config, units="normalised").check()
 
 
+def test_windows_lie_within_views() -> None:
+    config = replace(TINY, joint=replace(TINY.joint, window=TINY.size))
+    config.check()
+    assert (config.window, TINY.window) == (TINY.size, TINY.size)
+    with pytest.raises(InputError, match=r"^joint.window: is 72; expected at most `size`, which is 64"):
+        replace(TINY, joint=replace(TINY.joint, window=72)).check()
+
+
 def changed(config: Any, path: str, value: object) -> Any:
     outer, _, inner = path.partition(".")
     return replace(config, **{outer: changed(getattr(config, outer), inner, value) if inner else value})

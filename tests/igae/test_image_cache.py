@@ -9,7 +9,7 @@ from helpers.igae_data import SIZE, write_scenes
 from helpers.photo_files import write_photos
 from latentfields.autoencoders.image_data import centre_square, photo_paths, read_photo
 from latentfields.errors import InputError
-from latentfields.igae.image_cache import _cached, cache_photos, cache_scenes
+from latentfields.igae.image_cache import CachedViews, _cached, cache_photos, cache_scenes
 from latentfields.scenes import load_scene
 from latentfields.scenes.visual_hull import visual_hull_cells
 
@@ -33,6 +33,32 @@ def test_views_are_those_of_the_scenes(data: Path, tmp_path: Path) -> None:
     hull = visual_hull_cells(scene.cameras, scene.alpha, views=train, resolution=8)
     assert torch.equal(views.hulls[1], hull)
     assert 0 < int(hull.sum()) < 8**3
+
+
+def test_validation_views_are_there_where_they_are_asked_for(tmp_path: Path) -> None:
+    """And change neither the other views nor the cache without them, which earlier versions wrote."""
+    scenes = write_scenes(tmp_path / "scenes", count=2, val_fraction=0.25)
+
+    def views(*, with_validation: bool) -> CachedViews:
+        return cache_scenes(
+            [scenes],
+            size=SIZE,
+            background=WHITE,
+            grid_resolution=8,
+            cache=tmp_path / "cache",
+            with_validation=with_validation,
+        )
+
+    plain, validated = views(with_validation=False), views(with_validation=True)
+    assert len([*(tmp_path / "cache").iterdir()]) == 2
+    assert [len(part) for part in plain.validation] == [0, 0]
+    scene = load_scene(scenes / "mug-1")
+    expected = scene.images(scene.indices("val"))
+    assert len(expected) == 2
+    torch.testing.assert_close(validated.images(validated.validation[1]), expected, atol=0.5 / 255, rtol=0)
+    for of in ("train", "held_out"):
+        for a, b in zip(getattr(plain, of), getattr(validated, of), strict=True):
+            assert torch.equal(plain.images(a), validated.images(b))
 
 
 def test_views_are_resized_with_their_cameras(data: Path, tmp_path: Path) -> None:

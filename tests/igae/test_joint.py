@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers.igae_data import CONFIG, SIZE, with_weights
+from helpers.igae_data import CONFIG, SIZE, with_weights, write_scenes
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import centre_square
 from latentfields.autoencoders.load import load_autoencoder
@@ -39,13 +39,25 @@ MOVED_BY = {
 }
 
 
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes with validation views."""
+    return write_scenes(tmp_path_factory.mktemp("validated"), count=2, val_fraction=0.25)
+
+
 @pytest.fixture
-def trainer_of(data: Path, prepared: Path) -> Iterator[TrainerOf]:
+def trainer_of(data: Path, prepared: Path, validated: Path) -> Iterator[TrainerOf]:
     trainers = []
 
     def make(config: IgaeConfig) -> JointTrainer:
+        held_out = config.joint.held_out_views > 0
         views = cache_scenes(
-            [data / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=prepared
+            [validated if held_out else data / "scenes"],
+            size=SIZE,
+            background=WHITE,
+            grid_resolution=8,
+            cache=prepared,
+            with_validation=held_out,
         )
         photos = cache_photos([data / "photos"], size=SIZE, cache=prepared)
         autoencoder = load_autoencoder(data / "base")
@@ -163,7 +175,9 @@ def test_parts_of_a_batch_add_up_to_it(trainer_of: TrainerOf, config: IgaeConfig
         noise = torch.cat([images.noise[: 2 * views][own], images.noise[2 * views :][number : number + 1]])
         part = Pictures(images.images[own], images.photos[number : number + 1], noise)
         active = trainer.training.scenes.fetch(mine.scenes)
-        for name, value in trainer.loss(JointBatch(whole, mine, part), active)[1].items():
+        for name, value in trainer.loss(
+            JointBatch(whole, mine, part, batch.corners[number : number + 1]), active
+        )[1].items():
             added[name] = added.get(name, 0.0) + value
     together = trainer.loss(batch, trainer.training.scenes.fetch(whole.scenes))[1]
     assert added == pytest.approx(together, rel=1e-4)
@@ -378,3 +392,104 @@ def test_latent_term_moves_the_same_parts_in_either_unit(trainer_of: TrainerOf, 
     config = with_weights(latent=1.0)
     parts, _ = moved(trainer_of(replace(config, joint=replace(config.joint, latent_unit=unit))))
     assert parts == MOVED_BY["latent"]
+
+
+def with_joint(**options: Any) -> IgaeConfig:
+    return replace(CONFIG, joint=replace(CONFIG.joint, **options))
+
+
+def test_held_out_views_move_encoder_and_decoder_but_no_scene(trainer_of: TrainerOf) -> None:
+    trainer = trainer_of(with_joint(held_out_views=1))
+    batch, _ = trainer.batches.get(0)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
+    features = trainer._renderings(batch, active).seen.features
+    assert len(features) == 4
+    assert len(batch.pictures.images) == 4
+    mine = batch.mine
+    (first, held), (second, other) = mine.views
+    validation = trainer.training.views.validation
+    assert int(held) in validation[mine.scenes[0]].tolist()
+    assert int(other) in validation[mine.scenes[1]].tolist()
+    parameters = [scene.planes for scene in active] + [*trainer.training.renderer.parameters()]
+
+    def gradients(rows: list[int]) -> bool:
+        of = torch.autograd.grad(
+            features[rows].square().sum(), parameters, retain_graph=True, allow_unused=True
+        )
+        return any(gradient is not None and bool(gradient.any()) for gradient in of)
+
+    assert gradients([0, 2])
+    assert not gradients([1, 3])
+    train = trainer.training.views.train
+    assert int(first) in train[mine.scenes[0]].tolist()
+    assert int(second) in train[mine.scenes[1]].tolist()
+
+
+def test_views_and_scenes_move_together(trainer_of: TrainerOf) -> None:
+    """Moved by a whole latent, a rendering is the one without, a latent further."""
+    trainer = trainer_of(CONFIG)
+    training = trainer.training
+    (scene,) = training.scenes.fetch([0])
+    cameras = training.cameras[training.views.train[0][:2]]
+    with torch.no_grad():
+        still = training.render_scene(scene, cameras, generator=None).features
+        corners = torch.tensor([[1, 0], [0, 1]])
+        windows = cameras.windows(corners, width=cameras.width, height=cameras.height)
+        moved = training.render_scene(scene, windows, generator=None).features
+    torch.testing.assert_close(moved[0, :, :, :-1], still[0, :, :, 1:], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(moved[1, :, :-1], still[1, :, 1:], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("side", [SIZE, 16])
+def test_a_batch_shows_its_windows(trainer_of: TrainerOf, side: int) -> None:
+    """The whole objective sees windows: of views, of the renderings of their scenes, and of photographs."""
+    trainer = trainer_of(with_joint(window=side, window_offsets="pixels"))
+    batch, _ = trainer.batches.get(0)
+    whole = trainer.training.views.images(torch.cat(batch.mine.views))
+    expected = trainer.windows.cut(whole, torch.cat(batch.corners))
+    assert torch.equal(batch.pictures.images, expected)
+    assert torch.cat(batch.corners).any()
+    assert batch.pictures.photos.shape == (2, 3, side, side)
+    active = trainer.training.scenes.fetch(batch.mine.scenes)
+    assert trainer._renderings(batch, active).seen.features.shape[-1] == side // trainer.autoencoder.factor
+    assert trainer.loss(batch, active)[1]["loss"] > 0
+
+
+def test_changed_latents_concern_the_preservation_alone(trainer_of: TrainerOf) -> None:
+    plain = terms_of(trainer_of(CONFIG))
+    changed = terms_of(trainer_of(with_joint(equivariance="shift", equivariance_share=1.0)))
+    different = {name for name in plain if plain[name] != pytest.approx(changed[name], rel=1e-5)}
+    assert different == {"ae_synthetic", "ae_real", "perceptual", "ae", "loss"}
+
+
+def test_terms_in_bfloat16_are_near_those_in_float32(trainer_of: TrainerOf) -> None:
+    exact, rounded = terms_of(trainer_of(CONFIG)), terms_of(trainer_of(with_joint(precision="bfloat16")))
+    assert exact != rounded
+    for name, value in exact.items():
+        assert rounded[name] == pytest.approx(value, rel=0.03, abs=1e-5), name
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "windows": {"window": 16, "window_offsets": "pixels"},
+    "equivariance": {"equivariance": "all", "equivariance_share": 0.7},
+    "held-out": {"held_out_views": 1},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_a_restored_training_goes_on_byte_for_byte(trainer_of: TrainerOf, options: dict[str, Any]) -> None:
+    config = with_joint(**options)
+    first, second = trainer_of(config), trainer_of(config)
+    for trainer in (first, second):
+        trainer.training.begin_phase(config.joint)
+    for step in range(4):
+        if step == 2:
+            tensors, metadata = first.state()
+            second.restore({name: tensor.clone() for name, tensor in tensors.items()}, metadata)
+        for trainer in (first, second) if step >= 2 else (first,):
+            trainer.step(step, step / 4)
+    expected, found = first.state()[0], second.state()[0]
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name

@@ -9,10 +9,10 @@ import torch
 
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.devices import has_bfloat16
+from latentfields.devices import has_bfloat16, uses_bfloat16
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import DecoderPrecision
-from latentfields.latent_nerf.trainer import LatentNerfTrainer, uses_bfloat16
+from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.scene import Scene
 
 CPU = torch.device("cpu")

@@ -79,6 +79,34 @@ def test_alignment_leaves_the_encoder_alone_and_adapts_the_decoder(
     assert all(torch.equal(value, before[name]) for name, value in autoencoder.state_dict().items())
 
 
+def test_the_scene_alone_is_aligned_where_that_is_asked_for(scene: Scene, autoencoder: Autoencoder) -> None:
+    """Its gradients are those of a full alignment: the first step is the same, and the decoder stays."""
+    full = trained(scene, autoencoder, 4, 1)
+    alone = trained(scene, autoencoder, 4, 1, alignment_kind="scene")
+    assert alone.aligning
+    assert alone.after_supervision == full.after_supervision
+    for name, value in full.model.scene_state().items():
+        assert torch.equal(value, alone.model.scene_state()[name]), name
+    assert alone.model.autoencoder is not None
+    for name, value in alone.model.autoencoder.state_dict().items():
+        assert torch.equal(value, autoencoder.state_dict()[name]), name
+    before = trained(scene, autoencoder, 4, 0).model.scene_state()
+    assert any(not torch.equal(value, before[name]) for name, value in alone.model.scene_state().items())
+
+
+def test_without_alignment_steps_of_it_do_not_count(scene: Scene, autoencoder: Autoencoder) -> None:
+    trainer = trained(scene, autoencoder, 4, 3, alignment_kind="none")
+    assert trainer.total_steps == 4
+    assert not trainer.aligning
+    expected = trained(scene, autoencoder, 4, 0).model.scene_state()
+    for name, value in trainer.model.scene_state().items():
+        assert torch.equal(value, expected[name]), name
+    # There are no kinds of alignment in RGB space: its one stage is as long as both.
+    assert replace(trainer.config, space="rgb").total_steps == 7
+    with pytest.raises(InputError, match=r"supervision.steps: is 0 with `alignment_kind` none; expected at"):
+        replace(TINY_FIT.with_steps(supervision=0, alignment=4), alignment_kind="none").check()
+
+
 @pytest.mark.parametrize("objective", get_args(AlignmentObjective))
 def test_alignment_keeps_or_drops_the_losses_of_field_and_sampler(
     scene: Scene, autoencoder: Autoencoder, objective: AlignmentObjective, monkeypatch: pytest.MonkeyPatch

@@ -25,7 +25,7 @@ from latentfields.priors.schedule import clean_estimate
 SHAPE = (4, 3, 4, 4)
 LEVELS = 100
 DENOISER = GaussianDenoiser(cosine(LEVELS))
-PLAIN = DistillationConfig(guidance=1.0, weighting="uniform")
+PLAIN = DistillationConfig(guidance=1.0, weighting="uniform", highest_at_end=0.4, lowest_at_end=0.02)
 MEAN = 0.6 * torch.randn(SHAPE, generator=torch.Generator().manual_seed(7))
 
 
@@ -163,7 +163,7 @@ def test_inversion_finds_the_noise_that_leads_back() -> None:
 def test_levels_sink_and_noise_follows_from_the_seed() -> None:
     config = DistillationConfig()
     assert config.levels(0.0) == (0.5, 0.98)
-    assert config.levels(1.0) == pytest.approx((0.02, 0.4))
+    assert config.levels(1.0) == pytest.approx((0.3, 0.6))
     one, same, other = (draw(latents(), config, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.noise, same.noise)
     assert torch.equal(one.times, same.times)
@@ -175,5 +175,5 @@ def test_levels_sink_and_noise_follows_from_the_seed() -> None:
 
 
 def test_crossed_levels_are_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"lowest_at_end: is 0.9; expected at most `highest_at_end`, 0.4"):
+    with pytest.raises(ArgumentError, match=r"lowest_at_end: is 0.9; expected at most `highest_at_end`, 0.6"):
         DistillationConfig(lowest_at_end=0.9).check()

@@ -38,8 +38,8 @@ def test_cameras_of_a_rig_look_at_the_origin_from_its_distance() -> None:
     torch.testing.assert_close(cameras.centers, 2.5 * directions)
     torch.testing.assert_close(cameras.forward, -directions, atol=1e-5, rtol=0)
     assert cameras.focal[0, 0].item() == pytest.approx(1.1 * 64)
-    assert RIG.near == pytest.approx(2.5 - 3**0.5)
-    assert RIG.far == pytest.approx(2.5 + 3**0.5)
+    assert RIG.near == pytest.approx(1.5)
+    assert RIG.far == pytest.approx(3.5)
 
 
 def test_no_gradient_reaches_the_prior(prior: LatentPrior) -> None:

@@ -23,15 +23,19 @@ from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
-from latentfields.measures.metrics import Scores
+from latentfields.measures.metrics import Scores, psnr
 from latentfields.measures.standard import LPIPS, image_measures
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.selection import evenly_spread
 from latentfields.training.loop import read_log
 
 TIMED_SINGLY, TIMED_TOGETHER = 7, 8
 """Test views that are rendered to time it: one by one, as someone would who moves around, or as one batch."""
+
+TRAINING_VIEWS = 8
+"""Training views that are scored, too, evenly spread."""
 
 
 def fit_and_score(
@@ -77,8 +81,17 @@ def fit_and_score(
                 "supervision_psnr": after["test_psnr"],
                 "supervision_latent_psnr": after["test_latent_psnr"],
                 "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
+                "train_psnr": _train_psnr(run, views),
+                **{name: test["latents"]["mean"][name] for name in ("spread_ratio", "detail_ratio")},
             }
         return result
+
+
+def _train_psnr(run: Run, scene: Scene) -> float:
+    """Mean PSNR of a few training views: how much better than test views they are is what the field memorised."""
+    scene = scene.cropped_to_multiple(run.model.factor)
+    some = evenly_spread(scene.indices("train"), TRAINING_VIEWS)
+    return float(psnr(run.render(scene.cameras[some]), scene.images(some), kept=scene.kept(some)).mean())
 
 
 def quality_curve(records: Sequence[Record], *, final_psnr: float) -> list[dict[str, float]]:

@@ -41,7 +41,7 @@ from latentfields.bench.scales import IGAE_SCALES, FitScale, IgaeScale
 from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import Ablation
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import AlignmentKind, FitConfig, StageConfig
 from latentfields.training.runs import is_claimed
 
 if TYPE_CHECKING:
@@ -169,6 +169,15 @@ class IgaeStudyConfig(AblationsStudy):
         _by_family(
             "supervision_latent_psnr", "Rendered against encoded latents after Latent Supervision (PSNR, dB)"
         ),
+        # Between training and test lies what fields memorised; blurred latents agree, too.
+        *(
+            _by_family(measure, title, needs=measure, optional=True)
+            for measure, title in (
+                ("train_psnr", "Decoded training views (PSNR, dB)"),
+                ("spread_ratio", "Spread of rendered latents over that of encoded ones"),
+                ("detail_ratio", "The same of what is finer than half of the Nyquist frequency"),
+            )
+        ),
         _by_family(
             "autoencoder_psnr", "The same views through the autoencoder alone (PSNR, dB)", kind="alone"
         ),
@@ -188,6 +197,8 @@ class IgaeStudyConfig(AblationsStudy):
     """The NeRFs that are fitted to every object."""
     subpixels: int = 1
     """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
+    alignment: AlignmentKind = "full"
+    """What RGB Alignment moves: nothing, the scene alone, so that all share the autoencoder's decoder, or both."""
     alignment_factor: float | None = None
     """Multiplies the field's learning rates during RGB Alignment (xi_align), instead of the preset's factor."""
     decoder_learning_rate: float | None = None
@@ -200,7 +211,8 @@ class IgaeStudyConfig(AblationsStudy):
 
     def fit(self, field: RayFieldName, *, seed: int) -> FitConfig:
         """Return how a field is fitted to the object with this seed."""
-        config = replace(self.fit_scale.fit(field, seed=seed), subpixels=self.subpixels)
+        config = self.fit_scale.fit(field, seed=seed)
+        config = replace(config, subpixels=self.subpixels, alignment_kind=self.alignment)
         if self.alignment_factor is not None:
             config = replace(config, alignment=StageConfig(config.alignment.steps, self.alignment_factor))
         if self.decoder_learning_rate is not None:

@@ -25,7 +25,7 @@ from latentfields.cli.options import (
 )
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
-from latentfields.latent_nerf.config import FitConfig, Space
+from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
@@ -57,6 +57,8 @@ class Fit:
     densification: DensificationName | None = None
     """How Gaussians are added and removed: by gradients, as in 3DGS, or by MCMC; by default as in the preset."""
     settings: Settings = None
+    alignment: AlignmentKind | None = None
+    """Another name of --alignment-kind: no RGB Alignment, of the scene alone, or of scene and decoder (full)."""
     size: int | Literal["full"] | None = None
     """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default, 1600."""
     masks: Masks = "object"
@@ -115,9 +117,10 @@ class Fit:
         from latentfields.latent_nerf.run import FitRunConfig
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
+        fit = self.configuration()
         name = self.scene.resolve().name
-        out = self.out or default_folder(name, self.config)
-        autoencoder = None if self.config.space == "rgb" else self.autoencoder
+        out = self.out or default_folder(name, fit)
+        autoencoder = None if fit.space == "rgb" else self.autoencoder
         reading = Reading(
             masks=self.masks,
             model=None if self.model is None else str(self.model),
@@ -131,12 +134,12 @@ class Fit:
             autoencoder=autoencoder,
             size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
-            fit=self.config,
+            fit=fit,
             reading=reading,
         )
+        watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         if self.size is None:
             config = at_usual_size(config, out=out, device=self.device)
-        watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         run = fit_folder(
             config,
             out=out,
@@ -149,6 +152,12 @@ class Fit:
         print(json_format.dumps(_results(out, report)) if self.json else report)
         for line in closing_lines(run, report):
             logging.getLogger(__name__).info("%s", line)
+
+    def configuration(self) -> FitConfig:
+        """The fit, with the kind of alignment that was asked for by its other name."""
+        if self.alignment is None:
+            return self.config
+        return dataclasses.replace(self.config, alignment_kind=self.alignment)
 
 
 def closing_lines(run: Run, report: Path) -> list[str]:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
-from latentfields.config.checks import Checked, NonNegative, Range, Seed, joined
+from latentfields.config.checks import Checked, NonNegative, Range, Seed, Share, joined
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.config import DensityGridConfig
@@ -48,6 +48,18 @@ in [-1, 1] and tanh(0.02 z) of raw latents z, whose total variation is that of z
 TotalVariation = Literal["mean", "paper"]
 """Form of both total variations: means over elements, planes and scenes; or Eqs. 13 and 14 as they stand, 1/(H W) times
 a sum of norms over channels, summed over planes and the scenes of a batch, and meaned over its photographs."""
+
+WindowOffsets = Literal["latents", "pixels"]
+"""Where windows of views lie in the joint phase: between whole latents; or between any pixels, so that encoders agree
+with scenes between the points of the latents' grid, too."""
+
+Equivariance = Literal["none", "scale-rotation", "shift", "all"]
+"""What L_ae asks of decoders in some steps, beside reconstruction: that changed latents decode to changed images
+(EQ-VAE, arXiv 2502.09509, implicit form). Changes are smaller sizes and quarter turns, as there; shifts by parts of a
+latent; or either of both."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Arithmetic of encoder and decoder in the joint phase."""
 
 PhotoCrops = Literal["random", "centre"]
 """Part of a photograph that is trained on: a random square, flipped half of the time; or, as in the paper (Sec. 5.1),
@@ -130,6 +142,9 @@ class JointConfig(Checked):
     """Different scenes in a batch."""
     views_per_scene: int = 1
     """Views of each of them."""
+    held_out_views: NonNegative = 0
+    """Validation views of each of them, too: scenes are never fitted to these, encoder and decoder are trained on
+    renderings of new poses by them."""
     photos_per_batch: NonNegative = 3
     """Photographs in a batch."""
     encoder_learning_rate: float = 5e-5
@@ -148,6 +163,17 @@ class JointConfig(Checked):
     """Unit of L_latent."""
     photo_crops: PhotoCrops = "random"
     """Part of a photograph that is trained on."""
+    window: Annotated[int | None, Range(low=16)] = None
+    """Side in pixels of the random squares that views and photographs are cut to; None: they are whole."""
+    window_offsets: WindowOffsets = "latents"
+    """Where windows of views lie; whole ones are moved by less than a latent, or not at all."""
+    equivariance: Equivariance = "none"
+    """What changed latents have to decode to."""
+    equivariance_share: Share = 0.5
+    """Share of the steps in which L_ae decodes changed latents, and not the latents as they are."""
+    precision: Precision = "float32"
+    """What encoder and decoder compute in: float32; bfloat16 (weights, losses, scenes and everything else stay in
+    float32), nearly twice as fast where the processor has instructions for it; or the latter there alone (auto)."""
     latents: Literal["mean", "sample"] = "mean"
     """What images are encoded as: the mean of the posterior, or one draw from it, as in the code of the paper. The
     first phase has the mean."""
@@ -182,13 +208,23 @@ class IgaeConfig(Checked):
     """Seed of the latent scenes, of batches and of the jitter."""
 
     def check(self, path: str = "") -> None:
-        """Raise ArgumentError for a value out of range, and for two units of L_latent at once."""
+        """Raise ArgumentError for a value out of range, for windows beyond views, and for two units of L_latent."""
         super().check(path)
+        if self.joint.window is not None and self.joint.window > self.size:
+            raise ArgumentError(
+                joined(path, "joint.window"),
+                f"is {self.joint.window}; expected at most `{joined(path, 'size')}`, which is {self.size}",
+            )
         if self.units == "released" and self.joint.latent_unit != "reference":
             raise ArgumentError(
                 joined(path, "joint.latent_unit"),
                 f"is {self.joint.latent_unit} with `{joined(path, 'units')}` released; expected reference",
             )
+
+    @property
+    def window(self) -> int:
+        """Side in pixels of what encoder and decoder see in the joint phase."""
+        return self.joint.window or self.size
 
     @property
     def has_3d(self) -> bool:

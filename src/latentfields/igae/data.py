@@ -49,12 +49,21 @@ def require_data(config: IgaeConfig, scenes: Sequence[Path], photos: Sequence[Pa
     for folder in scene_folders(scenes):
         scene = square_scene(folder, size=config.size, background=WHITE)
         scene.indices("train"), scene.indices("test")
+        if config.joint.held_out_views and config.has_3d:
+            scene.indices("val")
 
 
 def cached_views(config: IgaeConfig, scenes: Sequence[Path], cache: Path) -> CachedViews:
     """The views of all scenes as `config` needs them, decoded into `cache` unless they are there."""
     grid = config.scenes.sampling.grid_resolution
-    return cache_scenes(scenes, size=config.size, background=WHITE, grid_resolution=grid, cache=cache)
+    return cache_scenes(
+        scenes,
+        size=config.size,
+        background=WHITE,
+        grid_resolution=grid,
+        cache=cache,
+        with_validation=config.joint.held_out_views > 0 and config.has_3d,
+    )
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,10 @@ def finetune_3d(
     start = load_autoencoder(autoencoder)
     if training.size % start.factor:
         raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {start.factor}")
+    if training.window % start.factor:
+        raise ArgumentError(
+            "joint.window", f"is {training.window}; expected a multiple of the factor {start.factor}"
+        )
     if run.pretrained is not None and training.has_3d:
         _require_first_phase(run.pretrained, run)
     with joined_processes(target) as processes, ExitStack() as begun:

@@ -55,6 +55,8 @@ class CachedViews:
     """For every scene, the indices (int64) of its training views."""
     held_out: tuple[Tensor, ...]
     """For every scene, the indices of a few test views."""
+    validation: tuple[Tensor, ...]
+    """For every scene, the indices of its validation views, where they are asked for; otherwise of none."""
     near: tuple[float, ...]
     """For every scene, distance along a ray before which there is nothing."""
     far: tuple[float, ...]
@@ -87,17 +89,28 @@ def cache_scenes(
     background: tuple[float, float, float],
     grid_resolution: int,
     cache: Path,
+    with_validation: bool = False,
 ) -> CachedViews:
     """Views of every scene in or directly below `roots`, square, of `size` pixels, and hulls of G^3 cells.
 
-    Raises InputError when there is no scene, or one has views that are not square.
+    Those of the validation split are among them only `with_validation`. Raises InputError when there is no scene, or
+    one has views that are not square.
     """
     folders = scene_folders(roots)
-    options = {"size": size, "background": background, "grid": grid_resolution}
+    options: dict[str, object] = {"size": size, "background": background, "grid": grid_resolution}
+    if with_validation:
+        options["validation"] = True
     key = _fingerprint("scenes", folders, options)
 
     def write(out: Path) -> None:
-        _write_scenes(out, folders, size=size, background=background, grid_resolution=grid_resolution)
+        _write_scenes(
+            out,
+            folders,
+            size=size,
+            background=background,
+            grid_resolution=grid_resolution,
+            with_validation=with_validation,
+        )
 
     return _open_scenes(_cached(cache / key, write))
 
@@ -157,6 +170,7 @@ def _write_scenes(
     size: int,
     background: tuple[float, float, float],
     grid_resolution: int,
+    with_validation: bool,
 ) -> None:
     views: list[Cameras] = []
     hulls: list[Tensor] = []
@@ -165,6 +179,8 @@ def _write_scenes(
         for folder in folders:
             scene = square_scene(folder, size=size, background=background)
             split = [scene.indices("train"), evenly_spread(scene.indices("test"), HELD_OUT_VIEWS)]
+            if with_validation:
+                split.append(scene.indices("val"))
             indices = torch.cat(split)
             for chunk in indices.split(16):
                 file.write((scene.images(chunk) * 255).round().to(torch.uint8).numpy().tobytes())
@@ -197,8 +213,8 @@ class _SceneEntry:
     name: str
     near: float
     far: float
-    views: tuple[int, int]
-    """Numbers of training and of held-out views."""
+    views: tuple[int, ...]
+    """Numbers of training and of held-out views, and of validation views where these are cached, too."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +257,10 @@ def _open_scenes(folder: Path) -> CachedViews:
         about = from_json(_ScenesEntry, read_json(source), source=source)
         tensors, _ = load_tensors(folder / "scenes.safetensors")
         size, scenes = about.size, about.scenes
-        counts = [count for scene in scenes for count in scene.views]
+        # Caches of earlier versions have two parts of every scene, and so have those without validation views.
+        counts = [count for scene in scenes for count in (*scene.views, 0)[:3]]
+        if len(counts) != 3 * len(scenes):
+            raise InputError(source, "expected two or three numbers of views for every scene")
         if size < 1 or min(counts, default=0) < 0:
             raise InputError(source, "expected scenes, with sizes and numbers of views that are not negative")
         shapes = {
@@ -264,8 +283,9 @@ def _open_scenes(folder: Path) -> CachedViews:
         names=tuple(scene.name for scene in scenes),
         pixels=pixels.reshape(sum(counts), 3, size, size),
         cameras=Cameras(**{name: tensors[name] for name in shapes}, width=size, height=size),
-        train=parts[0::2],
-        held_out=parts[1::2],
+        train=parts[0::3],
+        held_out=parts[1::3],
+        validation=parts[2::3],
         near=tuple(scene.near for scene in scenes),
         far=tuple(scene.far for scene in scenes),
         hulls=tensors["hulls"],

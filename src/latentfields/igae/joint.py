@@ -19,7 +19,14 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
 from latentfields.devices import read
-from latentfields.igae.batches import BatchPlan, BatchSchedule, batch_draws, batch_noise, photo_crops
+from latentfields.igae.batches import (
+    BatchPlan,
+    BatchSchedule,
+    Windows,
+    batch_draws,
+    batch_noise,
+    photo_crops,
+)
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import Photos
 from latentfields.igae.objective import (
@@ -50,6 +57,8 @@ class JointBatch:
     """This process's part of it."""
     pictures: Pictures
     """What the autoencoder sees of it, on the CPU."""
+    corners: tuple[Tensor, ...]
+    """For every scene of this part, the corners (V, 2), (left, top) in pixels, of the windows of its views."""
 
     @property
     def scene_share(self) -> float:
@@ -88,6 +97,14 @@ class JointTrainer:
             photos_per_batch=options.photos_per_batch if config.has_preservation else 0,
             # Odd here, even in the first phase: other batches, whatever the seed.
             seed=2 * config.seed + 1,
+            held_out=training.views.validation,
+            held_out_per_scene=options.held_out_views,
+        )
+        self.windows = Windows(
+            size=config.size,
+            side=config.window,
+            factor=autoencoder.factor,
+            offsets=options.window_offsets,
         )
         self.batches = Prefetcher(self._load)
         # One optimiser, two groups: encoder and decoder have learning rates of their own, and clipped norms.
@@ -110,20 +127,37 @@ class JointTrainer:
         mine = whole.part(
             self.processes.share(len(whole.scenes)), self.processes.share(len(whole.photo_seeds))
         )
-        nothing = torch.empty(0, 3, self.config.size, self.config.size)
+        options, factor, window = self.config.joint, self.autoencoder.factor, self.config.window
+        nothing = torch.empty(0, 3, window, window)
+        corners = self.windows.drawn([*map(len, mine.views)], mine.scene_seeds)
         return JointBatch(
             whole=whole,
             mine=mine,
+            corners=corners,
             pictures=Pictures(
-                images=self.training.views.images(torch.cat(mine.views)) if mine.views else nothing,
+                images=self._views(mine, corners) if mine.views else nothing,
                 photos=nothing if self.photos is None else self._photographs(self.photos, mine),
                 noise=self._noise(mine),
+                transform=self.schedule.transform(
+                    step,
+                    kind=options.equivariance,
+                    share=options.equivariance_share,
+                    factor=factor,
+                    side=window // factor,
+                ),
                 draws=self._draws(mine),
             ),
         )
 
+    def _views(self, mine: BatchPlan, corners: Sequence[Tensor]) -> Tensor:
+        return self.windows.cut(self.training.views.images(torch.cat(mine.views)), torch.cat([*corners]))
+
     def _photographs(self, photos: Photos, mine: BatchPlan) -> Tensor:
-        return photo_crops(photos.train, mine.photo_seeds, crops=self.config.joint.photo_crops)
+        seeds = mine.photo_seeds
+        crops = photo_crops(photos.train, seeds, crops=self.config.joint.photo_crops)
+        if self.windows.side == self.windows.size or not seeds:
+            return crops[:, :, : self.windows.side, : self.windows.side]
+        return self.windows.cut(crops, torch.cat(self.windows.drawn([1] * len(seeds), seeds)))
 
     def _noise(self, mine: BatchPlan) -> Tensor | None:
         strongest = self.config.joint.latent_noise
@@ -137,7 +171,7 @@ class JointTrainer:
 
     @property
     def _latent_shape(self) -> tuple[int, int, int]:
-        side = self.config.size // self.autoencoder.factor
+        side = self.config.window // self.autoencoder.factor
         return self.autoencoder.channels, side, side
 
     def step(self, index: int, progress: float) -> dict[str, float]:
@@ -190,7 +224,9 @@ class JointTrainer:
         moves = self.config.moves_scenes
         # Scenes at rest are rendered as constants: nothing of L_3D has a gradient for them.
         with torch.set_grad_enabled(moves):
-            seen = self.training.render(active, batch.mine, update_grids=moves)
+            seen = self.training.render(
+                active, batch.mine, update_grids=moves, corners=batch.corners, side=self.windows.side
+            )
             return SceneRenderings(seen, planes_total_variation(active, self.config.tv))
 
     def _shares(self, batch: JointBatch) -> dict[str, float]:

@@ -6,16 +6,17 @@ Shape suffixes: B scene views, P photographs, C latent channels, H, W image size
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
-from latentfields.devices import upload
+from latentfields.devices import upload, uses_bfloat16
 from latentfields.igae import losses
 from latentfields.igae.config import IgaeConfig
+from latentfields.igae.equivariance import LatentTransform
 from latentfields.igae.units import LossUnits
 from latentfields.rendering.rendering import Rendering
 
@@ -37,7 +38,8 @@ class Pictures:
     """(P, 3, H, W) photographs, in [0, 1]."""
     noise: Tensor | None = None
     """(B + P, C, h, w) added to the latents of both, in this order, where L_ae decodes them, and there alone."""
-
+    transform: LatentTransform | None = None
+    """How the latents of both, and the images that L_ae compares with, are changed, for L_ae alone."""
     draws: Tensor | None = None
     """(B + P, C, h, w) normal numbers for draws from the posteriors of both; None: their means."""
 
@@ -46,7 +48,13 @@ class Pictures:
         noise, draws = (
             None if numbers is None else upload(numbers, device) for numbers in (self.noise, self.draws)
         )
-        return Pictures(upload(self.images, device), upload(self.photos, device), noise, draws)
+        return replace(
+            self,
+            images=upload(self.images, device),
+            photos=upload(self.photos, device),
+            noise=noise,
+            draws=draws,
+        )
 
 
 @dataclass(frozen=True)
@@ -69,32 +77,51 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Unweighted terms by name, for scene views and photographs.
 
-    Everything is encoded in one pass and decoded in one pass. Terms that the ablation leaves out, and terms about
+    Everything is encoded in one pass and decoded in one pass, or in two where L_ae decodes changed latents, which may
+    have another size. Terms that the ablation leaves out, and terms about
     images that this batch has none of, are absent. `renderings` is None without L_3D.
     """
     images, photos, noise = pictures.images, pictures.photos, pictures.noise
-    latents, log_variance = autoencoder.posterior(torch.cat([images, photos]))
+    half = uses_bfloat16(config.joint.precision, images.device)
+
+    def decode(latents: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
+            return autoencoder.decode(latents).float()
+
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
+        latents, log_variance = autoencoder.posterior(torch.cat([images, photos]))
+    latents = latents.float()
     if pictures.draws is not None and log_variance is not None:
-        latents = latents + pictures.draws * (0.5 * log_variance).exp()
+        latents = latents + pictures.draws * (0.5 * log_variance.float()).exp()
     encoded, photo_latents = latents.tensor_split([len(images)])
-    rendered = [] if renderings is None else [renderings.seen.features]
-    noisy = latents if noise is None else latents + noise
-    preserved = list(noisy.tensor_split([len(images)])) if config.has_preservation else [latents[:0]] * 2
-    parts = [*rendered, *preserved]
-    decoded = autoencoder.decode(torch.cat(parts)).split([len(part) for part in parts])
+    rendered = encoded[:0] if renderings is None else renderings.seen.features
+    preserved = latents if noise is None else latents + noise
+    if not config.has_preservation:
+        preserved = latents[:0]
     units = LossUnits(config.units, autoencoder)
-    views, real = units.images(images), units.images(photos)
+    change = pictures.transform
+    if change is None:
+        seen, kept = decode(torch.cat([rendered, preserved])).tensor_split([len(rendered)])
+        preserved_images, preserved_photos = images, photos
+    else:
+        seen, kept = decode(rendered), decode(change.latents(preserved))
+        preserved_images, preserved_photos = change.images(images), change.images(photos)
     terms: dict[str, Tensor] = {}
     if renderings is not None and len(images):
         terms["latent"] = _latent_term(encoded, renderings.seen, config, units)
-        terms["rgb"] = losses.rgb_loss(views, units.images(decoded[0]))
+        terms["rgb"] = losses.rgb_loss(units.images(images), units.images(seen))
         terms["tv_planes"] = renderings.planes_variation
     if config.has_preservation and len(images):
-        terms["ae_synthetic"] = losses.synthetic_autoencoder_loss(views, units.images(decoded[-2]))
+        terms["ae_synthetic"] = losses.synthetic_autoencoder_loss(
+            units.images(preserved_images), units.images(kept[: len(images)])
+        )
     if config.has_preservation and len(photos):
-        terms["ae_real"] = losses.photo_reconstruction_loss(real, units.images(decoded[-1]))
+        decoded = kept[len(images) :]
+        terms["ae_real"] = losses.photo_reconstruction_loss(
+            units.images(preserved_photos), units.images(decoded)
+        )
         # Perceptual distances bring images into the units of their networks themselves.
-        terms["perceptual"] = perceptual(decoded[-1], photos).mean()
+        terms["perceptual"] = perceptual(decoded, preserved_photos).mean()
         terms["tv_latents"] = losses.latent_total_variation(units.varied_latents(photo_latents), config.tv)
     return terms
 

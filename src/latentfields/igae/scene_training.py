@@ -42,7 +42,7 @@ class SceneTraining:
         self.units = LossUnits(config.units, autoencoder)
         with torch.no_grad():
             self.background = autoencoder.background_latent(WHITE).to(device)
-        factor = autoencoder.factor
+        self.factor = factor = autoencoder.factor
         self.cameras = views.cameras.resized(
             width=views.cameras.width // factor, height=views.cameras.height // factor
         )
@@ -65,14 +65,35 @@ class SceneTraining:
         )
         self.optimizer = with_peaks(adam)
 
-    def render(self, active: Sequence[ActiveScene], plan: BatchPlan, *, update_grids: bool) -> Rendering:
-        """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes."""
+    def render(
+        self,
+        active: Sequence[ActiveScene],
+        plan: BatchPlan,
+        *,
+        update_grids: bool,
+        corners: Sequence[Tensor] | None = None,
+        side: int | None = None,
+    ) -> Rendering:
+        """z~ and opacity of a plan's B views, scene by scene, with jitter; `active` are the plan's scenes.
+
+        `corners` (V, 2), for every scene, are those of windows of its views, (left, top) in pixels, of `side` pixels;
+        without, views are whole. Views that scenes are not fitted to are constants: no scene has a gradient by them.
+        """
         parts = []
-        for scene, indices, seed in zip(active, plan.views, plan.scene_seeds, strict=True):
+        for number, (scene, indices, fitted, seed) in enumerate(
+            zip(active, plan.views, plan.fitted, plan.scene_seeds, strict=True)
+        ):
             generator = torch.Generator().manual_seed(seed)
             if update_grids:
                 self.renderer.update_grid(scene, generator=generator)
-            parts.append(self.render_scene(scene, self.cameras[indices], generator=generator))
+            cameras = self.cameras[indices]
+            if corners is not None and side is not None:
+                latents = side // self.factor
+                cameras = cameras.windows(corners[number] / self.factor, width=latents, height=latents)
+            parts.append(self.render_scene(scene, cameras[:fitted], generator=generator))
+            if len(indices) > fitted:
+                with torch.no_grad():
+                    parts.append(self.render_scene(scene, cameras[fitted:], generator=generator))
         return Rendering.joined(parts)
 
     @torch.no_grad()

@@ -26,6 +26,10 @@ Space = Literal["latent", "rgb", "both"]
 Show = Literal["colors", "decoded"]
 """What pictures of a scene are: its colours, or its decoded latents. Scenes in the space both have the two."""
 
+AlignmentKind = Literal["none", "scene", "full"]
+"""What RGB Alignment moves: nothing, it is left out; the scene alone, so that one decoder serves all scenes; or scene
+and decoder, as in the paper, which makes the decoder one of this scene."""
+
 AlignmentObjective = Literal["regularised", "rgb"]
 """Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
 sampler have of their own; or the error of decoded images alone, which is Eq. 3."""
@@ -66,6 +70,9 @@ class FitConfig(Checked):
     both, colours are fitted through both stages with the field's own rates, and these are for latents."""
     alignment: StageConfig = dataclasses.field(default_factory=lambda: StageConfig(1600, 0.5))
     """RGB Alignment (Eq. 3). RGB space has no such stage: steps that are asked for lengthen its only one."""
+    alignment_kind: AlignmentKind = "full"
+    """What RGB Alignment moves: nothing (it is left out), the scene alone, or scene and decoder. Not used in RGB
+    space."""
     alignment_objective: AlignmentObjective = "regularised"
     """Whether RGB Alignment keeps the losses that field and sampler have of their own (Eq. 3 has none)."""
     optimizer_at_alignment: Literal["keep", "reset"] = "reset"
@@ -112,6 +119,22 @@ class FitConfig(Checked):
     seed: Seed = 0
     """Seed of weights, batches and jitter."""
 
+    @property
+    def aligns(self) -> bool:
+        """True when there is a stage of RGB Alignment."""
+        return self.space != "rgb" and self.alignment_kind != "none" and self.alignment.steps > 0
+
+    @property
+    def moves_decoder(self) -> bool:
+        """True when the decoder becomes one of this scene; otherwise it stays the one of all scenes."""
+        return self.aligns and self.alignment_kind == "full"
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of both stages, where there are two; in RGB space as many, of one stage."""
+        skipped = self.space == "latent" and not self.aligns
+        return self.supervision.steps + (0 if skipped else self.alignment.steps)
+
     def in_batch(self, count: int, *, contracted: bool) -> int:
         """The number of rays or images of a step, of `count` that are configured, of a field that may be contracted."""
         return max(1, count // UNBOUNDED_SHARE) if contracted else count
@@ -146,6 +169,9 @@ class FitConfig(Checked):
         supervision, alignment = joined(path, "supervision.steps"), joined(path, "alignment.steps")
         if self.supervision.steps + self.alignment.steps < 1:
             raise ArgumentError(supervision, f"is 0, and so is `{alignment}`; expected at least one step")
+        if self.total_steps < 1:
+            kind = joined(path, "alignment_kind")
+            raise ArgumentError(supervision, f"is 0 with `{kind}` none; expected at least one step")
         if self.normalizer == "tanh" and self.statistics == "scene-min-max":
             raise ArgumentError(
                 joined(path, "statistics"),

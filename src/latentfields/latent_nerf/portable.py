@@ -1,7 +1,8 @@
 """A whole run as one safetensors file: settings, field, autoencoder and cameras.
 
 Tensors are named `model.*`, `views.*` and `autoencoder/FILE.*`; everything else is JSON in the file's metadata. The
-autoencoder is kept as the files of its own folder format, so that every kind of autoencoder goes in and comes back.
+autoencoder is kept as the files of its own folder format, so that every kind of autoencoder goes in and comes back; a
+packaged one whose decoder was not aligned is named, with a fingerprint of its weights.
 Pictures of the scene are not in it, nor is the autoencoder as it was before its decoder was aligned.
 """
 
@@ -23,9 +24,13 @@ from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
 from latentfields.latent_nerf.scene_cameras import SceneCameras
+from latentfields.latent_nerf.shared_decoder import SharedDecoder
 from latentfields.training.checkpoint import load_tensors, save_tensors, with_prefix, without_prefix
 
 FORMAT = "latentfields scene 1"
+"""Of files that need nothing else."""
+SHARED_FORMAT = "latentfields scene 2"
+"""Of files that name the packaged autoencoder whose decoder they share with other scenes, and have no copy of it."""
 _AUTOENCODER = "autoencoder/"
 
 
@@ -42,6 +47,8 @@ class PortableRun:
     autoencoder: Autoencoder | None
     """With its decoder as aligned to the scene; None in RGB space."""
     views: SceneCameras
+    shared: SharedDecoder | None = None
+    """The packaged autoencoder that it is, where its decoder was not aligned: it is named instead of copied."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +65,16 @@ class _ViewsHeader:
 
 def write_portable(path: Path, run: PortableRun) -> None:
     """Write the file in one atomic step."""
-    tensors, files = _packed(run.autoencoder)
+    tensors, files = _packed(None if run.shared is not None else run.autoencoder)
     views, header = _packed_views(run.views)
     tensors |= with_prefix("model", run.state) | views
     metadata = {
-        "format": FORMAT,
+        "format": FORMAT if run.shared is None else SHARED_FORMAT,
         "config": run.config,
         "frame": run.frame,
         "views": header,
-        "autoencoder": files,
     }
+    metadata |= {"autoencoder": files} if run.shared is None else {"shared_decoder": to_json(run.shared)}
     save_tensors(path, tensors, metadata)
 
 
@@ -89,13 +96,24 @@ def read_portable(path: Path, *, classes: Mapping[str, Loader] = CLASSES) -> Por
     Raises InputError for other, damaged or inconsistent files.
     """
     tensors, metadata = load_tensors(path)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise InputError(path, f"is not a scene file; expected the format '{FORMAT}' in its metadata")
+    format = metadata.get("format") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict) or format not in (FORMAT, SHARED_FORMAT):
+        raise InputError(
+            path, f"is not a scene file; expected the format '{FORMAT}' or '{SHARED_FORMAT}' in its metadata"
+        )
+    shared = None
+    if format == SHARED_FORMAT:
+        shared = from_json(SharedDecoder, metadata.get("shared_decoder"), source=path, field="shared_decoder")
     return PortableRun(
         config=metadata.get("config"),
         frame=metadata.get("frame"),
         state=without_prefix("model", tensors),
-        autoencoder=_unpacked(path, tensors, metadata.get("autoencoder"), classes),
+        autoencoder=(
+            _unpacked(path, tensors, metadata.get("autoencoder"), classes)
+            if shared is None
+            else shared.load(path)
+        ),
+        shared=shared,
         views=_views(path, tensors, metadata.get("views")),
     )
 

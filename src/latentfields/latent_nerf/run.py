@@ -2,7 +2,8 @@
 
 config.json          what was computed: scene, autoencoder, every setting
 model.safetensors    field, sampler, background, and what rendering needs to know of the scene
-decoder/             the autoencoder, its decoder as aligned to this scene (absent in RGB space)
+decoder/             the autoencoder, its decoder as aligned to this scene (absent in RGB space); in its place
+decoder.json         the packaged autoencoder whose decoder, not aligned, all scenes share, and its fingerprint
 metrics.json         scores on the test split
 log.jsonl            loss and PSNR while training
 state/               checkpoint for resuming
@@ -29,6 +30,7 @@ from latentfields.config.checks import Checked, Range, check_stored, require_typ
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import OwnFieldConfig
+from latentfields.files import read_json, write_json
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig, Show
 from latentfields.latent_nerf.fingerprint import Fingerprint
@@ -46,6 +48,7 @@ from latentfields.latent_nerf.portable import (
 from latentfields.latent_nerf.rendered_latents import RenderedLatents
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.latent_nerf.shared_decoder import SharedDecoder
 from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
@@ -55,6 +58,7 @@ from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"
+SHARED_DECODER_FILE = "decoder.json"
 VIEWS_FILE = "views.safetensors"
 
 
@@ -131,9 +135,14 @@ class Run:
         frame: SceneFrame,
         *,
         views: SceneCameras | None = None,
+        shared_decoder: SharedDecoder | None = None,
     ) -> None:
-        """`folder` is where the run was read from; `views` are the scene's cameras, of a file or a generated scene."""
+        """`folder` is where the run was read from; `views` are the scene's cameras, of a file or a generated scene.
+
+        `shared_decoder` names the packaged autoencoder whose decoder the run shares with other scenes, if it does.
+        """
         self.folder, self.config, self.model, self.frame, self.views = folder, config, model, frame, views
+        self.shared_decoder = shared_decoder
 
     @classmethod
     def load(
@@ -185,7 +194,7 @@ class Run:
             config = _run_config(stored.config, fields, source=path, field="config")
             frame = from_json(SceneFrame, stored.frame, source=path, field="frame")
             model = _restored(config, stored.autoencoder, stored.state, frame, source=path)
-            return cls(path, config, model, frame, views=stored.views)
+            return cls(path, config, model, frame, views=stored.views, shared_decoder=stored.shared)
         if not is_claimed(path):
             raise InputError(path, f"is not a run; expected a folder with {CONFIG_FILE}, or a scene file")
         generated = run_kind(path) == GenerationRunConfig.kind
@@ -195,15 +204,10 @@ class Run:
             raise InputError(path, "has no finished model yet; run the same fit command again to finish it")
         tensors, metadata = load_tensors(path / MODEL_FILE)
         frame = from_json(SceneFrame, metadata, source=path / MODEL_FILE)
-        autoencoder = None
-        if config.fit.space != "rgb":
-            if not (path / DECODER_FOLDER).is_dir():
-                raise InputError(
-                    path / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder"
-                )
-            autoencoder = load_autoencoder(path / DECODER_FOLDER, classes=classes)
+        autoencoder, shared = (None, None) if config.fit.space == "rgb" else _run_autoencoder(path, classes)
         model = _restored(config, autoencoder, tensors, frame, source=path / MODEL_FILE)
-        return cls(path, config, model, frame, views=read_views(path / VIEWS_FILE) if generated else None)
+        views = read_views(path / VIEWS_FILE) if generated else None
+        return cls(path, config, model, frame, views=views, shared_decoder=shared)
 
     @classmethod
     def save(
@@ -211,7 +215,8 @@ class Run:
     ) -> Run:
         """Write a finished model into its run folder; `original` is the autoencoder before alignment."""
         frame = replace(SceneFrame.of(scene), fingerprint=Fingerprint.of(scene, original))
-        return cls(folder, config, model, frame)._written()
+        shared = None if original is None else SharedDecoder.of(original, config.fit)
+        return cls(folder, config, model, frame, shared_decoder=shared)._written()
 
     @classmethod
     def save_generated(
@@ -227,8 +232,10 @@ class Run:
         return cls(folder, config, model, frame, views=views)._written()
 
     def _written(self) -> Run:
-        """This run, once autoencoder and model are in its folder."""
-        if self.model.autoencoder is not None:
+        """This run, once its model, and its autoencoder or the name of that, are in its folder."""
+        if self.shared_decoder is not None:
+            write_json(self.folder / SHARED_DECODER_FILE, to_json(self.shared_decoder))
+        elif self.model.autoencoder is not None:
             self.model.autoencoder.save(self.folder / DECODER_FOLDER)
         save_tensors(self.folder / MODEL_FILE, self.model.scene_state(), to_json(self.frame))
         return self
@@ -242,6 +249,7 @@ class Run:
                 frame=to_json(self.frame),
                 state=self.model.scene_state(),
                 autoencoder=self.model.autoencoder,
+                shared=self.shared_decoder,
                 views=views,
             ),
         )
@@ -322,6 +330,17 @@ class Run:
         """The run's configuration."""
         config: dict[str, Any] = to_json(self.config)
         return config
+
+
+def _run_autoencoder(folder: Path, classes: Mapping[str, Loader]) -> tuple[Autoencoder, SharedDecoder | None]:
+    """The autoencoder of the run in `folder`: the packaged one that it names, or its own copy."""
+    named = folder / SHARED_DECODER_FILE
+    if named.is_file():
+        shared = from_json(SharedDecoder, read_json(named), source=named)
+        return shared.load(folder), shared
+    if not (folder / DECODER_FOLDER).is_dir():
+        raise InputError(folder / DECODER_FOLDER, "there is no such folder; expected the run's autoencoder")
+    return load_autoencoder(folder / DECODER_FOLDER, classes=classes), None
 
 
 def _run_config(

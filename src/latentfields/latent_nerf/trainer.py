@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Rays
-from latentfields.devices import has_bfloat16, read, upload
-from latentfields.latent_nerf.config import DecoderPrecision, FitConfig, StageConfig
+from latentfields.devices import read, upload, uses_bfloat16
+from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.exposure import ExposureMaps
 from latentfields.latent_nerf.losses import point_depth_loss, rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
@@ -111,7 +111,7 @@ class LatentNerfTrainer:
     @property
     def total_steps(self) -> int:
         """Steps of both stages; in RGB space as many steps, of one stage."""
-        return self.config.supervision.steps + self.config.alignment.steps
+        return self.config.total_steps
 
     def step(self, index: int, progress: float) -> dict[str, float | str]:
         """One optimiser step of whichever stage `progress` falls in."""
@@ -136,9 +136,10 @@ class LatentNerfTrainer:
         self.optimizer.zero_grad()
         if self._exposure_optimizer is not None:
             self._exposure_optimizer.zero_grad()
-        if self.decoder_optimizer is None:
+        if not self.aligning:
             return Backward(*self._supervise(), stage="supervision", progress=field_progress)
-        self.decoder_optimizer.zero_grad()
+        if self.decoder_optimizer is not None:
+            self.decoder_optimizer.zero_grad()
         return Backward(*self._align(), stage="alignment", progress=field_progress)
 
     def update(self, step: Backward, others: Sequence[torch.optim.Optimizer] = ()) -> None:
@@ -279,7 +280,7 @@ class LatentNerfTrainer:
             self.optimizer = rebuilt_optimizer(self.model, self.config, self._stage, self.optimizer)
 
     def _start_alignment(self) -> None:
-        """The boundary between the stages: scores so far, decoder optimiser, field optimiser kept or new."""
+        """The boundary between the stages: scores so far, field optimiser kept or new, that of a decoder that moves."""
         self.after_supervision = {
             "test_psnr": self.test_psnr(None),
             "test_latent_psnr": self.test_latent_psnr(),
@@ -294,7 +295,11 @@ class LatentNerfTrainer:
         else:
             for group, new in zip(self.optimizer.param_groups, rescaled.param_groups, strict=True):
                 group["peak"] = new["peak"]
-        self.decoder_optimizer = decoder_optimizer(self.model, self.config)
+        if self.config.moves_decoder:
+            self.decoder_optimizer = decoder_optimizer(self.model, self.config)
+        elif self.model.autoencoder is not None:
+            # One decoder for all scenes: no time for gradients of what stays.
+            self.model.autoencoder.requires_grad_(False)
 
     def _set_learning_rates(self, stage_progress: float) -> None:
         options = self.config.field.optimizer
@@ -329,7 +334,7 @@ class LatentNerfTrainer:
         return float(torch.cat(values).mean())
 
     def _parts(self) -> Parts:
-        """The parts that are saved beside the scene: the decoder and its optimiser from RGB Alignment on."""
+        """The parts that are saved beside the scene: a decoder that moves, and its optimiser, from RGB Alignment on."""
         generators = {"generator": self.generator}
         modules: dict[str, Stateful] = {f"exposure_{of}": maps for of, maps in self._exposure.items()}
         optimizers = {"field": self.optimizer}
@@ -363,8 +368,3 @@ class LatentNerfTrainer:
         if self.aligning:
             self._make_alignment_optimizers()
         self._parts().unpack(tensors, metadata["groups"])
-
-
-def uses_bfloat16(precision: DecoderPrecision, device: torch.device) -> bool:
-    """True when the decoder computes in bfloat16 on `device`; "auto" does where that is faster."""
-    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentfields.measures.metrics import LATENT_RANGE, psnr, rmse, ssim
 from latentfields.measures.perceptual import Unavailable, load_lpips, multiscale_gmsd
+from latentfields.measures.spectrum import detail_ratio, spread_ratio
 
 LPIPS: Mapping[str, Literal["alex", "vgg"]] = MappingProxyType({"lpips": "alex", "lpips_vgg": "vgg"})
 """Networks of LPIPS by the measure's name: IG-AE's tables are on AlexNet's features, LRF's on VGG's."""
@@ -56,9 +57,11 @@ def on_kept_pixels(measures: Mapping[str, Measure], kept: Tensor | None) -> dict
 
 
 def latent_measures() -> dict[str, Measure]:
-    """Measures of normalised latents (B, C, h, w), each giving (B,)."""
+    """Measures of rendered against encoded normalised latents (B, C, h, w), each giving (B,)."""
     return {
         "psnr": partial(psnr, data_range=LATENT_RANGE),
         "ssim": lambda a, b: ssim(a, b, data_range=LATENT_RANGE),
         "rmse": rmse,
+        "spread_ratio": spread_ratio,
+        "detail_ratio": detail_ratio,
     }

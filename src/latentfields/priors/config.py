@@ -132,22 +132,22 @@ class DistillationConfig(Checked):
     """What pulls rendered latents."""
     weighting: Weighting = "signal"
     """How much each level of noise counts."""
-    guidance: Annotated[float, Range(low=-1000, high=1000)] = 2.0
+    guidance: Annotated[float, Range(low=-1000, high=1000)] = 1.0
     """Scale of classifier-free guidance: 0 ignores the conditions, 1 follows them, more exaggerates them. Code that
     writes e_c + w (e_c - e_0) means this scale less 1."""
     highest_at_start: Share = 0.98
     """Upper end of the interval of levels in the first step."""
-    highest_at_end: Share = 0.4
+    highest_at_end: Share = 0.6
     """Upper end in the last step; linear between."""
     lowest_at_start: Share = 0.5
     """Lower end of the interval in the first step."""
-    lowest_at_end: Share = 0.02
+    lowest_at_end: Share = 0.3
     """Lower end in the last step."""
     inversion_guidance: Annotated[float, Range(low=-1000, high=1000)] = -7.5
     """Scale of the guidance while noise is found by inversion; for the objective sdi alone."""
     inversion_steps: int = 10
     """Steps of that inversion."""
-    anchor: float = 1.0
+    anchor: float = 0.3
     """Weight of the view that an object begins with, beside one that the prior judges; 0 leaves it to the prior."""
     background: Literal["white", "random"] = "white"
     """What is behind the object: white, which priors of this package know; or another plain colour in every view, so
@@ -188,6 +188,7 @@ TEXT = DistillationConfig(
     guidance=50.0,
     highest_at_end=0.5,
     lowest_at_start=0.02,
+    lowest_at_end=0.02,
     background="random",
 )
 """How a text is distilled into a scene: DreamFusion's weights, levels from 2 % to 98 %, later to 50 %. Not measured."""

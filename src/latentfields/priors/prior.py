@@ -33,8 +33,6 @@ from latentfields.training.checkpoint import bounded_by, byte_count, load_tensor
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
-_BOX_CORNER = 3**0.5
-"""Distance of the corners of [-1, 1]^3 from its centre."""
 _MIN_NEAR = 0.02
 
 
@@ -55,13 +53,13 @@ class Rig(Checked):
 
     @property
     def near(self) -> float:
-        """Distance along a ray before which there is nothing."""
-        return max(_MIN_NEAR, self.distance - _BOX_CORNER)
+        """Distance along a ray before which there is nothing: objects lie in the unit ball."""
+        return max(_MIN_NEAR, self.distance - 1)
 
     @property
     def far(self) -> float:
         """Distance along a ray after which there is nothing."""
-        return self.distance + _BOX_CORNER
+        return self.distance + 1
 
     def cameras(self, directions: Tensor, *, size: int) -> Cameras:
         """Square cameras of `size` pixels in `directions` (N, 3), unit vectors, from the origin that they look at."""

@@ -368,7 +368,7 @@ def test_models_under_another_number(binary: Path, place: str) -> None:
 def test_a_model_elsewhere(binary: Path) -> None:
     elsewhere = binary.parent / "reconstruction"
     (binary / "sparse" / "0").rename(elsewhere)
-    with pytest.raises(InputError, match="is not a scene"):
+    with pytest.raises(InputError, match="photographs without poses"):
         load_scene(binary)
     scene = load_scene(binary, model=elsewhere)
     assert len(scene) == 12
