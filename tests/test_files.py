@@ -7,9 +7,18 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from latentfields.errors import InputError
-from latentfields.files import MAX_JSON_BYTES, as_folders, read_json, remove_leftovers, replacing
+from latentfields.files import (
+    MAX_JSON_BYTES,
+    as_folders,
+    read_json,
+    remove_leftovers,
+    replacing,
+    write_json,
+)
+from latentfields.training.checkpoint import save_tensors
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
@@ -99,6 +108,22 @@ def test_errors_that_are_not_the_systems_stay_as_they_are(tmp_path: Path) -> Non
 
     with pytest.raises(ValueError, match="a bug"):
         write()
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_files_have_the_permissions_of_new_ones(tmp_path: Path, mask: int) -> None:
+    """Weights as well, which their library makes for the user alone."""
+    before = os.umask(mask)
+    try:
+        save_tensors(tmp_path / "weights.safetensors", {"a": torch.zeros(2)}, {})
+        with replacing(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / "private").touch(mode=0o600)
+        write_json(tmp_path / "text.json", {})
+    finally:
+        os.umask(before)
+    for name in ("weights.safetensors", "folder/private", "text.json"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o666 & ~mask, name
 
 
 def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:

@@ -81,4 +81,4 @@ def test_what_is_computed_is_called_from_python_with_typed_arguments(name: str) 
         if parameter.name == "command":
             assert parameter.default is None
     if name in TRAININGS:
-        assert signature.parameters["out"].annotation == str | Path
+        assert {str, Path} <= set(typing.get_args(signature.parameters["out"].annotation))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from latentfields import progress
-from latentfields.progress import QUIET_SECONDS, progress_bar
+from latentfields.progress import QUIET_SECONDS, progress_bar, watched
 
 
 @pytest.mark.slow
@@ -92,3 +92,15 @@ def test_a_terminal_sees_the_usual_bar() -> None:
     assert text.count("\r") >= 2
     assert "3/3" in text
     assert text.count("\n") == 1
+
+
+def test_what_is_done_soon_has_no_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(watched(range(3), "views", total=3, unit="view")) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "SILENT_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.01)
+    for _ in watched(range(3), "views", total=3, unit="view"):
+        time.sleep(0.02)
+    assert "views: 100%" in capsys.readouterr().err

@@ -26,6 +26,7 @@ CROSS_CUTTING = {
     "rendering/kernels/test_compilation.py": "all kernels, for GPUs that are not there",
     "scenes/test_bad_scenes.py": "whatever is wrong with any format",
     "scenes/test_every_layout.py": "every layout of scenes, by every command",
+    "test_first_script.py": "what a newcomer writes in Python",
     "test_golden_presets.py": "presets of every training and scales of every study",
     "test_gpu_benchmark.py": "a benchmark, not of the package",
     "test_package.py": "the package as a whole",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from latentfields.lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from latentfields.autoencoders.autoencoder import Autoencoder
     from latentfields.autoencoders.evaluate import evaluate_autoencoder
     from latentfields.autoencoders.load import load_autoencoder
     from latentfields.autoencoders.score import score_autoencoder
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from latentfields.bench.lrf import LrfStudyConfig
     from latentfields.bench.reconstruction import ReconstructionStudyConfig
     from latentfields.bench.studies import run_study
+    from latentfields.camera_path import CameraPath, Keyframe, load_path, save_path
     from latentfields.cameras import Cameras
     from latentfields.errors import InputError
+    from latentfields.export.cameras import export_cameras
+    from latentfields.export.config import MeshConfig, PointsConfig
+    from latentfields.export.gaussians_ply import export_gaussians
+    from latentfields.export.mesh import export_mesh
+    from latentfields.export.points import export_points
+    from latentfields.export.scene_file import export_scene
+    from latentfields.export.views import RenderedDepth, export_views, render_depth
     from latentfields.generation.edit import edit
     from latentfields.generation.generate import generate
     from latentfields.igae.finetune import finetune_3d
@@ -31,6 +40,9 @@ if TYPE_CHECKING:
     from latentfields.latent_nerf.evaluate import evaluate_run
     from latentfields.latent_nerf.fit import fit
     from latentfields.latent_nerf.presets import preset
+    from latentfields.latent_nerf.render import orbit
+    from latentfields.latent_nerf.rendered_latents import RenderedLatents
+    from latentfields.latent_nerf.report import write_run_report
     from latentfields.latent_nerf.run import Run
     from latentfields.lrf.correspondences.make import correspond
     from latentfields.lrf.decoder.align import align_decoder
@@ -46,7 +58,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Autoencoder",
     "AutoencodersStudyConfig",
+    "CameraPath",
     "Cameras",
     "CaptureConfig",
     "CaptureSummary",
@@ -56,8 +70,13 @@ __all__ = [
     "FitConfig",
     "IgaeStudyConfig",
     "InputError",
+    "Keyframe",
     "LrfStudyConfig",
+    "MeshConfig",
+    "PointsConfig",
     "ReconstructionStudyConfig",
+    "RenderedDepth",
+    "RenderedLatents",
     "Run",
     "Scene",
     "align_decoder",
@@ -66,24 +85,37 @@ __all__ = [
     "edit",
     "evaluate_autoencoder",
     "evaluate_run",
+    "export_cameras",
+    "export_gaussians",
+    "export_mesh",
+    "export_points",
+    "export_scene",
+    "export_views",
     "finetune_3d",
     "finetune_encoder",
     "fit",
     "generate",
     "load_autoencoder",
+    "load_path",
     "load_prior",
     "load_scene",
+    "orbit",
     "preset",
+    "render_depth",
     "run_study",
+    "save_path",
     "score_autoencoder",
     "train_autoencoder",
     "train_prior",
+    "write_run_report",
 ]
 
 __getattr__ = lazy_attributes(
     __name__,
     {
+        "Autoencoder": "latentfields.autoencoders.autoencoder",
         "AutoencodersStudyConfig": "latentfields.bench.autoencoders",
+        "CameraPath": "latentfields.camera_path",
         "Cameras": "latentfields.cameras",
         "CaptureConfig": "latentfields.structure_from_motion.config",
         "CaptureSummary": "latentfields.structure_from_motion.capture",
@@ -93,8 +125,13 @@ __getattr__ = lazy_attributes(
         "FitConfig": "latentfields.latent_nerf.config",
         "IgaeStudyConfig": "latentfields.bench.igae",
         "InputError": "latentfields.errors",
+        "Keyframe": "latentfields.camera_path",
         "LrfStudyConfig": "latentfields.bench.lrf",
+        "MeshConfig": "latentfields.export.config",
+        "PointsConfig": "latentfields.export.config",
         "ReconstructionStudyConfig": "latentfields.bench.reconstruction",
+        "RenderedDepth": "latentfields.export.views",
+        "RenderedLatents": "latentfields.latent_nerf.rendered_latents",
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
         "align_decoder": "latentfields.lrf.decoder.align",
@@ -103,17 +140,28 @@ __getattr__ = lazy_attributes(
         "edit": "latentfields.generation.edit",
         "evaluate_autoencoder": "latentfields.autoencoders.evaluate",
         "evaluate_run": "latentfields.latent_nerf.evaluate",
+        "export_cameras": "latentfields.export.cameras",
+        "export_gaussians": "latentfields.export.gaussians_ply",
+        "export_mesh": "latentfields.export.mesh",
+        "export_points": "latentfields.export.points",
+        "export_scene": "latentfields.export.scene_file",
+        "export_views": "latentfields.export.views",
         "finetune_3d": "latentfields.igae.finetune",
         "finetune_encoder": "latentfields.lrf.encoder.finetune",
         "fit": "latentfields.latent_nerf.fit",
         "generate": "latentfields.generation.generate",
         "load_autoencoder": "latentfields.autoencoders.load",
+        "load_path": "latentfields.camera_path",
         "load_prior": "latentfields.priors.prior",
         "load_scene": "latentfields.scenes.load",
+        "orbit": "latentfields.latent_nerf.render",
         "preset": "latentfields.latent_nerf.presets",
+        "render_depth": "latentfields.export.views",
         "run_study": "latentfields.bench.studies",
+        "save_path": "latentfields.camera_path",
         "score_autoencoder": "latentfields.autoencoders.score",
         "train_autoencoder": "latentfields.autoencoders.train",
+        "write_run_report": "latentfields.latent_nerf.report",
         "train_prior": "latentfields.priors.train",
     },
 )

@@ -137,13 +137,14 @@ def _tour(centers: Tensor) -> Tensor:
     return own if lengths[0] <= lengths[1] else nearest
 
 
-def save_path(file: Path, path: CameraPath) -> None:
+def save_path(file: str | Path, path: CameraPath) -> None:
     """Write a path as JSON, in one step."""
-    write_json(file, to_json(path))
+    write_json(Path(file), to_json(path))
 
 
-def load_path(file: Path) -> CameraPath:
+def load_path(file: str | Path) -> CameraPath:
     """Read what `save_path` wrote. Raises InputError naming the file and the field that cannot be used."""
+    file = Path(file)
     path = from_json(CameraPath, read_json(file), source=file)
     path.check(file)
     return path

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from latentfields.devices import like, upload
+from latentfields.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,39 @@ class Cameras:
     """Image height in pixels."""
 
     def __post_init__(self) -> None:
-        n = self.camera_to_world.shape[0]
-        assert self.camera_to_world.shape == (n, 4, 4), self.camera_to_world.shape
-        assert self.focal.shape == (n, 2), self.focal.shape
-        assert self.principal.shape == (n, 2), self.principal.shape
+        n = len(self.camera_to_world) if self.camera_to_world.ndim else 0
+        for name, values, shape in (
+            ("camera_to_world", self.camera_to_world, (n, 4, 4)),
+            ("focal", self.focal, (n, 2)),
+            ("principal", self.principal, (n, 2)),
+        ):
+            if values.shape != shape:
+                wanted = ", ".join(["N", *map(str, shape[1:])])
+                raise ArgumentError(name, f"has the shape {tuple(values.shape)}; expected ({wanted})")
 
     def __len__(self) -> int:
         return self.camera_to_world.shape[0]
 
-    def __getitem__(self, index: Tensor | slice | list[int]) -> Cameras:
-        """The selected cameras."""
+    def __repr__(self) -> str:
+        return f"<Cameras: {len(self)} of {self.width}x{self.height} pixels>"
+
+    def __getitem__(self, index: int | Tensor | slice | list[int]) -> Cameras:
+        """The selected cameras; a whole number, from the end if negative, selects one, which stays `Cameras`."""
+        if not isinstance(index, slice | list) and (not isinstance(index, Tensor) or index.ndim == 0):
+            position = range(len(self))[index]
+            index = slice(position, position + 1)
         return replace(
             self,
             camera_to_world=self.camera_to_world[index],
             focal=self.focal[index],
             principal=self.principal[index],
+        )
+
+    @property
+    def requires_grad(self) -> bool:
+        """True when gradients of what is rendered reach poses or intrinsics."""
+        return torch.is_grad_enabled() and any(
+            values.requires_grad for values in (self.camera_to_world, self.focal, self.principal)
         )
 
     @property

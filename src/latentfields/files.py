@@ -37,6 +37,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         _remove(temporary)
         try:
             yield temporary
+            _as_usual(temporary)
             if durable:
                 with open(temporary, "rb") as handle:
                     os.fsync(handle.fileno())
@@ -108,6 +109,16 @@ def _system_error(error: Exception) -> int | None:
         return int(in_text[1])
     # NumPy counts what it could not write, and keeps the reason to itself.
     return errno.ENOSPC if isinstance(error, OSError) and "requested and" in str(error) else None
+
+
+def _as_usual(path: Path) -> None:
+    """Give files the permissions that new ones have: libraries that write weights make them for the user alone."""
+    # There is no other way to ask for the mask; whatever a thread makes meanwhile is private, not public.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        if file.is_file() and not file.is_symlink():
+            file.chmod(0o666 & ~mask)
 
 
 def _remove(path: Path) -> None:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
+
+T = TypeVar("T")
 
 WATCHED_SECONDS = 0.5
 """Seconds between updates of a bar in a terminal."""
 QUIET_SECONDS = 10.0
 """Seconds between lines where nobody watches: in log files and pipes."""
+SILENT_SECONDS = 2.0
+"""How long work that is usually short goes on without a bar."""
 _CURSOR_UP = "\x1b[A"
 
 
-def progress_bar(label: str, *, total: int, unit: str, initial: int = 0) -> tqdm[Any]:
+def watched(items: Iterable[T], label: str, *, total: int, unit: str) -> Iterator[T]:
+    """The same items, with a bar on stderr once they take longer than `SILENT_SECONDS`."""
+    with progress_bar(label, total=total, unit=unit, delay=SILENT_SECONDS) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+def progress_bar(label: str, *, total: int, unit: str, initial: int = 0, delay: float = 0.0) -> tqdm[Any]:
     """A bar on stderr for `total` units of work, `initial` of which are done; to be closed, or used in `with`.
 
+    Nothing is shown in the first `delay` seconds, nor of work that is done by then.
     In a file it writes a line at its start, at most one every `QUIET_SECONDS` and one at its end, as long as callers
     pass `refresh=False` to `set_description` and `set_postfix`.
     """
@@ -24,6 +38,7 @@ def progress_bar(label: str, *, total: int, unit: str, initial: int = 0) -> tqdm
         return tqdm(
             total=total,
             initial=initial,
+            delay=delay,
             desc=label,
             unit=unit,
             dynamic_ncols=True,
@@ -32,6 +47,7 @@ def progress_bar(label: str, *, total: int, unit: str, initial: int = 0) -> tqdm
     return tqdm(
         total=total,
         initial=initial,
+        delay=delay,
         desc=label,
         unit=unit,
         file=_Lines(sys.stderr),

@@ -10,6 +10,7 @@ from helpers.autoencoders import linear_autoencoder
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, LatentStatistics
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.errors import InputError
 
 CONFIG = PatchAutoencoderConfig(channels=6, patch=4, widths=(8,), blocks=(1,))
 
@@ -149,7 +150,7 @@ def test_a_clone_is_independent(made: Autoencoder) -> None:
 
 
 def test_sides_must_be_multiples_of_the_factor(made: Autoencoder) -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(InputError, match="images: are 32x30; expected multiples of the factor 4"):
         made.encode(torch.rand(1, 3, 30, 32))
 
 

@@ -56,7 +56,8 @@ def test_several_folders_can_be_named() -> None:
 
 @pytest.mark.slow
 def test_score_prints_json(autoencoder_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command("score", autoencoder_folder, "--objects", 1, "--views", 16, "--size", 64, "--json").run()
+    small = ("--objects", 1, "--views", 16, "--size", 64)
+    command("score", autoencoder_folder, *small, "--no-packaged", "--json").run()
     score = json.loads(capsys.readouterr().out)
     assert score["autoencoder"] == str(autoencoder_folder)
     assert 0 < score["latents"]["inconsistency"] < 2

@@ -32,7 +32,7 @@ FULL_NAME = re.compile(r"`latentfields\.([\w.]+)`")
 
 SETTINGS = {"joint.latent_noise", "sampling.initial_range"}
 """Names with dots that are no module's."""
-OPTIONS_OF_OTHERS = {"--nproc-per-node"}
+OPTIONS_OF_OTHERS = {"--nproc-per-node", "--index-url"}
 """Of torchrun."""
 
 
@@ -121,7 +121,7 @@ def test_named_options_exist() -> None:
     builder = command_help()
     helps = [text for _, text in builder.commands()]
     helps += [builder.help_text(("fit", "--field", field)) for field in get_args(FieldName)]
-    known = OPTIONS_OF_OTHERS | set(OPTION.findall("\n".join(helps)))
+    known = {*OPTIONS_OF_OTHERS, "--version"} | set(OPTION.findall("\n".join(helps)))
     named = {
         (page.name, option)
         for page in documents_with_options()
@@ -173,3 +173,13 @@ def test_the_picture_of_the_floors_is_what_the_imports_are_held_to() -> None:
 def test_versions_agree() -> None:
     assert f"\nversion: {latentfields.__version__}\n" in text_of("CITATION.cff")
     assert f"\n## [{latentfields.__version__}] - " in text_of("CHANGELOG.md")
+
+
+def test_the_documentations_search_asks_no_server() -> None:
+    """Opened from disk, the site's search needs a script that its plugin would otherwise fetch from one."""
+    settings = text_of("mkdocs.yml")
+    assert re.search(r"^  - offline\b", settings, re.MULTILINE)
+    [polyfills] = re.findall(r"^  polyfills: \[(.*)\]", settings, re.MULTILINE)
+    names = polyfills.split(", ")
+    assert any("iframe-worker" in name for name in names), "the plugin looks for this word"
+    assert all((ROOT / "docs" / name).is_file() for name in names)

@@ -22,7 +22,7 @@ from latentfields.scenes.procedural import generate_object
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("01_fit", "02_own_field", "03_own_reader", "04_own_autoencoder")
+NAMES = ("01_fit", "02_own_field", "03_own_reader", "04_own_autoencoder", "05_latents_for_diffusers")
 
 
 def example(name: str) -> ModuleType:
@@ -125,6 +125,13 @@ def test_an_autoencoder_of_ones_own(out: Path) -> None:
     assert rendered > 16
     # Finished: loaded, not trained again.
     assert module.main(out) == (before, after, rendered)
+
+
+def test_latents_go_into_a_network_of_diffusers_and_its_gradients_come_back(out: Path) -> None:
+    outcome = example("05_latents_for_diffusers").main(out)
+    assert outcome.denoised < 0.85 * outcome.noisy
+    assert outcome.scene_gradient > 1e-4
+    assert outcome.camera_gradient > 1e-4
 
 
 @pytest.mark.parametrize("name", NAMES)

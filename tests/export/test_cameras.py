@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from helpers.analytic_run import CENTER, SCALE, VIEWS
 from latentfields.errors import InputError
 from latentfields.export.cameras import export_cameras
 from latentfields.latent_nerf.run import Run
+from latentfields.scenes.load import load_scene
 from latentfields.scenes.readers.nerfstudio import read_nerfstudio
+from latentfields.scenes.scene import Scene
 
 
 def test_poses_are_the_captures_own(sphere_run: Run, tmp_path: Path) -> None:
@@ -76,3 +79,29 @@ def test_unusable_options_get_one_line(sphere_run: Run, tmp_path: Path) -> None:
         export_cameras(
             sphere_run, sphere_run.views, out=tmp_path / "file", path="capture", frames=1, pictures=False
         )
+
+
+def test_exported_cameras_load_again(latent_run: Path, scene: Scene, tmp_path: Path) -> None:
+    """With the capture's own pictures, as they were fitted: the same pixels and views, in the same splits."""
+    summary = export_cameras(latent_run, out=tmp_path / "cameras")
+    assert (summary.cameras, summary.pictures) == (15, 15)
+    again = load_scene(tmp_path / "cameras")
+    order = [again.image_names.index(f"images/{name}") for name in scene.image_names]
+    assert torch.equal(again.pixels[order], scene.pixels)
+    assert again.alpha is not None
+    assert scene.alpha is not None
+    assert torch.equal(again.alpha[order], scene.alpha)
+    for split in ("train", "test"):
+        assert {order.index(int(i)) for i in again.splits[split]} == set(scene.splits[split].tolist())
+    world = torch.linalg.inv(again.world_to_scene)
+    torch.testing.assert_close(
+        again.cameras[order].transformed(world).centers,
+        scene.cameras.transformed(torch.linalg.inv(scene.world_to_scene)).centers,
+        atol=1e-4,
+        rtol=0,
+    )
+
+
+def test_without_photographs_there_are_cameras_alone(latent_run: Path, tmp_path: Path) -> None:
+    assert export_cameras(latent_run, out=tmp_path, photographs=False).pictures == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["transforms.json"]

@@ -7,6 +7,7 @@ import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plyfile
@@ -19,10 +20,11 @@ from helpers.analytic_run import CENTER, DENSEST, LEFT, RADIUS, RIGHT, SCALE
 from latentfields.errors import InputError
 from latentfields.export.config import MeshConfig
 from latentfields.export.density_lattice import density_lattice
-from latentfields.export.mesh import export_mesh
-from latentfields.export.surface import extract_surface
+from latentfields.export.mesh import export_mesh, turned_to_y, upwards, write_mesh
+from latentfields.export.surface import Surface, extract_surface
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import Run
+from latentfields.scenes.objects.mesh_files import load_mesh
 from latentfields.scenes.objects.textures import srgb_to_linear
 
 WORLD_RADIUS = RADIUS / SCALE
@@ -159,3 +161,48 @@ def test_a_field_without_density_and_a_missing_library_are_named(
         InputError, match=r"needs scikit-image; install it with: pip install 'latentfields\[export\]'"
     ):
         export_mesh(sphere_run, sphere_run.views, out=tmp_path / "m.ply", options=OPTIONS)
+
+
+def test_glb_stands_upright(tmp_path: Path) -> None:
+    """Three bars along the axes of a capture whose z is up, in red, green and blue: blue stands, as glTF has y up."""
+    bars = [trimesh.creation.box((0.2, 0.2, 0.2)) for _ in range(3)]
+    for axis, bar in enumerate(bars):
+        bar.vertices[:, axis] = bar.vertices[:, axis] * 5 + 0.5
+    whole: Any = trimesh.util.concatenate(bars)
+    colors = np.repeat(255 * np.eye(3, dtype=np.uint8), [len(bar.vertices) for bar in bars], axis=0)
+    surface = Surface(np.array(whole.vertices), np.array(whole.faces, np.int32))
+    write_mesh(tmp_path / "axes.glb", surface, colors, up=np.array([0.0, 0.0, 1.0]))
+    loaded = trimesh.load_scene(tmp_path / "axes.glb").to_mesh()
+    tops = {
+        tuple(color): loaded.vertices[(loaded.visual.vertex_colors[:, :3] == color).all(axis=1)].max(axis=0)
+        for color in (255 * np.eye(3, dtype=np.uint8))
+    }
+    np.testing.assert_allclose(tops[255, 0, 0], [1.0, 0.1, 0.1], atol=1e-6)
+    np.testing.assert_allclose(tops[0, 0, 255], [0.1, 1.0, 0.1], atol=1e-6)
+    # Green, the capture's y, points away from the viewer: to -z, which leaves a right-handed frame.
+    green = loaded.vertices[(loaded.visual.vertex_colors[:, :3] == [0, 255, 0]).all(axis=1)]
+    np.testing.assert_allclose(green.min(axis=0), [-0.1, -0.1, -1.0], atol=1e-6)
+    # The package's own reader, whose world has z up, sees the capture's axes again.
+    again = load_mesh(tmp_path / "axes.glb")
+    np.testing.assert_allclose(np.sort(again.vertices, axis=0), np.sort(surface.vertices, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "direction", [(0, 0, 1), (0, -1, 0), (0, 1, 0), (1, 0, 0), (0.6, 0.0, 0.8), (0, -0.999, 0.04471)]
+)
+def test_every_direction_is_turned_up(direction: tuple[float, float, float]) -> None:
+    up = np.array(direction, dtype=float) / np.linalg.norm(direction)
+    matrix = turned_to_y(up)
+    np.testing.assert_allclose(matrix[:3, :3] @ up, [0, 1, 0], atol=1e-9)
+    np.testing.assert_allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(matrix) == pytest.approx(1)
+
+
+def test_up_is_the_axis_that_pictures_say(sphere_run: Run) -> None:
+    assert sphere_run.views is not None
+    cameras = sphere_run.views.cameras
+    assert upwards(cameras, "auto").tolist() == [0, 0, 1]
+    assert upwards(cameras, "-y").tolist() == [0, -1, 0]
+    tilted = torch.eye(4)
+    tilted[1:3, 1:3] = torch.tensor([[0.7071, -0.7071], [0.7071, 0.7071]])
+    np.testing.assert_allclose(upwards(cameras.transformed(tilted), "auto"), [0, -0.7071, 0.7071], atol=0.05)

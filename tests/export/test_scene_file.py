@@ -123,7 +123,7 @@ def test_commands_work_without_the_scene_where_they_can(
     scene_file: Path, scene_folder: Path, latent_run: Run, tmp_path: Path
 ) -> None:
     run = Run.load(scene_file)
-    run.config = type(run.config)(**(vars(run.config) | {"scene": tmp_path / "gone"}))
+    run.config = type(run.config)(**(vars(run.config) | {"scene": tmp_path / "gone", "places": None}))
     render_run(run, out=tmp_path / "png", views="test", frames=1, fps=1)
     assert len(list((tmp_path / "png").iterdir())) == 3
     with pytest.raises(

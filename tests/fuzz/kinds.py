@@ -47,8 +47,8 @@ from latentfields.igae.config import IgaeRunConfig
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.fit import fit
+from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer

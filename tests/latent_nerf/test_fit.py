@@ -18,6 +18,7 @@ from latentfields.fields.config import TriPlaneConfig
 from latentfields.files import read_json
 from latentfields.latent_nerf import fit as fit_module
 from latentfields.latent_nerf.fit import at_usual_size, bounds_line, fit_folder
+from latentfields.latent_nerf.places import ScenePlaces
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.rendering.config import GridSamplingConfig
 from latentfields.scenes.load import load_scene
@@ -200,7 +201,8 @@ def test_the_folder_of_a_scene_is_all_that_is_needed(
     )
     run = fit_folder(config, out=tmp_path / "run")
     assert (run.frame.width, run.frame.height) == (16, 16)
-    assert Run.load(tmp_path / "run").config == config
+    places = ScenePlaces.of(scene_folder, tmp_path / "run")
+    assert Run.load(tmp_path / "run").config == replace(config, places=places)
 
 
 def test_opaque_photographs_can_be_fitted(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_evenly_spread_takes_both_ends() -> None:
 def test_the_scene_of_a_run_may_have_moved(copy: Path, scene_folder: Path, tmp_path: Path) -> None:
     run = Run.load(copy)
     assert isinstance(run.config, FitRunConfig)
-    config = replace(run.config, scene=tmp_path / "gone")
+    config = replace(run.config, scene=tmp_path / "gone", places=None)
     lost = Run(run.folder, config, run.model, run.frame)
     with pytest.raises(InputError, match="gone: there is no such folder"):
         load_run_scene(lost)

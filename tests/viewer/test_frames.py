@@ -62,6 +62,9 @@ class Sphere:
         image, seen = Sphere(factor=1, channels=None).render(cameras)
         return 0.5 * image, seen
 
+    def geometry(self, cameras: Cameras) -> Rendering:
+        return Sphere(factor=1, channels=None).render(cameras)[1]
+
 
 @pytest.fixture
 def latent() -> Sphere:
@@ -123,6 +126,11 @@ def test_components_and_channels_are_squares_of_one_colour(latent: Sphere) -> No
 def test_depth_is_white_beside_the_surface_and_red_where_it_is_nearest(latent: Sphere) -> None:
     frame = draw(latent, latent.cameras[[2]], Choice("Depth"), aspect=1.0)
     assert (frame.pixels[0, 0] == 255).all()
+    # As fine as the picture, though latents are coarser, and with what its colours mean.
+    assert not frame.cells
+    fine = draw(Sphere(factor=1, channels=None), latent.cameras[[2]], Choice("Depth"), aspect=1.0)
+    np.testing.assert_array_equal(frame.pixels, fine.pixels)
+    assert frame.note.startswith("red at 2.")
     red, _, blue = frame.pixels[SIZE // 2, SIZE // 2].astype(int)
     assert red > blue + 50
 

@@ -112,7 +112,9 @@ def test_a_scene_file_is_shown_without_the_scene(
     assert shown.view_names == opened(latent_run).scenes[0].view_names
     for kind in kinds(shown):
         draw(shown, shown.cameras[[0]], Choice(kind), aspect=1.0)
-    images, _ = shown.render(shown.cameras[[1]])
+    images, seen = shown.render(shown.cameras[[1]])
+    assert shown.geometry(shown.cameras[[1]]).depth.shape == (1, 1, 32, 32)
+    assert seen.depth.shape[-1] < 32
     torch.testing.assert_close(images, run.render(scene.cameras[scene.indices("train")[[1]]]))
     # With the photographs there are errors to be shown, too.
     assert kinds(opened(file, scene=scene_folder).scenes[0])[-1] == "Error"
@@ -122,7 +124,7 @@ def test_the_scene_of_a_run_may_have_moved(latent_run: Path, scene_folder: Path,
     copy = tmp_path / "copy"
     shutil.copytree(latent_run, copy)
     config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(config | {"scene": "gone"}))
+    (copy / "config.json").write_text(json.dumps(config | {"scene": "gone", "places": None}))
     with pytest.raises(InputError, match="gone: there is no such folder"):
         opened(copy)
     assert len(opened(copy, scene=scene_folder).scenes) == 1

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.losses import sampled
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import write_json
 from latentfields.measures.metrics import LATENT_RANGE
 
@@ -157,6 +157,11 @@ class Autoencoder(nn.Module):
         if statistics is not None:
             self.set_statistics(statistics)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Autoencoder {self.name!r}: {self.channels} channels, {self.factor} pixels per latent and side>"
+        )
+
     @property
     def channels(self) -> int:
         """Latent channels."""
@@ -225,15 +230,27 @@ class Autoencoder(nn.Module):
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean and log-variance of the normalised latents, (B, C, h, w), of images (B, 3, H, W) in [0, 1].
 
-        H and W must be multiples of the factor. The log-variance is None for deterministic autoencoders.
+        The log-variance is None for deterministic autoencoders. Raises InputError when H or W are no multiples of the
+        factor, and for pixels that are no floating-point numbers.
         """
-        height, width = images.shape[-2:]
-        assert height % self.factor == 0, (height, self.factor)
-        assert width % self.factor == 0, (width, self.factor)
+        self._check_images(images)
         mean, log_variance = self.codec.encode(images)
         if log_variance is not None:
             log_variance = log_variance - 2 * _per_channel(self.latent_std).log()
         return self.normalized(mean), log_variance
+
+    def _check_images(self, images: Tensor) -> None:
+        """Raise ArgumentError for what is no batch of images, or of images that are no whole latents."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ArgumentError("images", f"have the shape {tuple(images.shape)}; expected (B, 3, H, W)")
+        if not images.is_floating_point():
+            kind = str(images.dtype).removeprefix("torch.")
+            raise ArgumentError("images", f"are {kind}; expected float in [0, 1], as Scene.images gives them")
+        height, width = images.shape[-2:]
+        if height % self.factor or width % self.factor:
+            raise ArgumentError(
+                "images", f"are {width}x{height}; expected multiples of the factor {self.factor}"
+            )
 
     def normalized(self, raw: Tensor) -> Tensor:
         """Latents (B, C, h, w) as everything outside of this class has them, of raw ones."""

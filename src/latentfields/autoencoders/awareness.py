@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -46,7 +46,11 @@ from latentfields.measures.warping import (
     values_at_target,
     values_from_source,
 )
+from latentfields.progress import SILENT_SECONDS, progress_bar
 from latentfields.scenes.scene import Scene
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 LARGEST_ANGLE = 45.0
 """Pairs of views whose directions differ by more degrees are left out: they share little surface."""
@@ -56,6 +60,8 @@ SHIFTS = (0.25, 0.5)
 """Tested shifts, in cells."""
 SCALE = 0.75
 """Tested change of size."""
+PASSES = 2 + len(SHIFTS)
+"""Passes over all objects that the consistency of one kind of maps takes: as they are, shifted and scaled."""
 NOISE = 0.1
 """Standard deviation of the noise on normalised latents."""
 BANDS = ((0.0, 0.125), (0.125, 0.25), (0.25, 0.375), (0.375, 0.7072))
@@ -125,14 +131,28 @@ def score_awareness(autoencoder: Autoencoder, scenes: Sequence[Scene]) -> Awaren
     factor = autoencoder.factor
     objects = [_object(scene.cropped_to_multiple(factor), factor) for scene in scenes]
     autoencoder.ensure_statistics(lambda: torch.cat([item.images for item in objects]))
+    encoded, total = partial(_encoded, autoencoder), (PASSES + 1) * len(objects)
+    with progress_bar(f"{autoencoder.name}", total=total, unit="pass", delay=SILENT_SECONDS) as bar:
+        latents = _consistency(encoded, objects, factor, done=bar.update)
+        pixels = _consistency(lambda images: avg_pool2d(images, factor), objects, factor, done=lambda: None)
+        noise = _mean(_each(objects, lambda item: _noise_psnr(autoencoder, item.images), bar.update))
     return AwarenessScore(
         autoencoder=autoencoder.name,
-        latents=_consistency(partial(_encoded, autoencoder), objects, factor),
-        pixels=_consistency(lambda images: avg_pool2d(images, factor), objects, factor),
-        noise_psnr=_mean([_noise_psnr(autoencoder, item.images) for item in objects]),
+        latents=latents,
+        pixels=pixels,
+        noise_psnr=noise,
         scenes=len(objects),
         points=sum(len(pair.cells) for item in objects for pair in item.pairs),
     )
+
+
+def _each(items: Sequence[T], measure: Callable[[T], R], done: Callable[[], object]) -> list[R]:
+    """What is measured of each item; `done` is called after each."""
+    found = []
+    for item in items:
+        found.append(measure(item))
+        done()
+    return found
 
 
 @dataclass(frozen=True)
@@ -159,8 +179,10 @@ def _object(scene: Scene, factor: int) -> _Object:
     return _Object(scene.images(torch.arange(len(scene))), tuple(pair for pair in pairs if len(pair.cells)))
 
 
-def _consistency(code: Code, objects: Sequence[_Object], factor: int) -> Consistency:
-    maps = [code(item.images) for item in objects]
+def _consistency(
+    code: Code, objects: Sequence[_Object], factor: int, *, done: Callable[[], object]
+) -> Consistency:
+    maps = _each(objects, lambda item: code(item.images), done)
     between = [_between_views(m, item.pairs) for m, item in zip(maps, objects, strict=True)]
     images = [item.images for item in objects]
     return Consistency(
@@ -168,10 +190,10 @@ def _consistency(code: Code, objects: Sequence[_Object], factor: int) -> Consist
         rmse=_mean([square for _, square in between]) ** 0.5,
         spectrum=_spectrum(maps, objects),
         shift_errors=tuple(
-            _mean([_shift_error(code, item, factor=factor, shift=shift) for item in images])
+            _mean(_each(images, partial(_shift_error, code, factor=factor, shift=shift), done))
             for shift in SHIFTS
         ),
-        scale_error=_mean([_scale_error(code, item, factor=factor) for item in images]),
+        scale_error=_mean(_each(images, partial(_scale_error, code, factor=factor), done)),
     )
 
 

@@ -16,7 +16,7 @@ from latentfields.autoencoders.image_data import (
     renders_on_white,
 )
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import opened
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
@@ -30,7 +30,7 @@ SMALLEST_SIZE = 16
 
 
 def evaluate_autoencoder(
-    name: str | Path,
+    name: Autoencoder | str | Path,
     *,
     photos: Folders = (),
     scenes: Folders = (),
@@ -42,6 +42,8 @@ def evaluate_autoencoder(
 ) -> dict[str, dict[str, float]]:
     """Mean scores per kind of image ("photos", "scenes") and method (the autoencoder; the linear codec).
 
+    `name` is an autoencoder, or the name or folder of one.
+
     Of folders of `photos`, those whose file names match the `pattern` are cropped to their central square and
     downscaled to `size`; views of `scenes` (or folders of them) are composited on white. At most `limit` of each, the
     first by name, are scored. The linear codec is fitted to `codec_photos`, and left out without them.
@@ -49,7 +51,7 @@ def evaluate_autoencoder(
     """
     if limit is not None:
         require_at_least("limit", limit, 1)
-    autoencoder = load_autoencoder(name).to(choose_device(device))
+    autoencoder = opened(name).to(choose_device(device))
     if size < SMALLEST_SIZE or size % autoencoder.factor:
         raise ArgumentError(
             "size", f"is {size}; expected a multiple of {autoencoder.factor}, at least {SMALLEST_SIZE}"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, Codec, LatentStatistics
 from latentfields.autoencoders.diffusers_codec import SUPPORTED_CLASSES, load_diffusers
 from latentfields.autoencoders.patch import CLASS_FIELD, CONFIG_FILE, PatchAutoencoder
+from latentfields.config.checks import require_type
 from latentfields.errors import InputError
 from latentfields.files import read_json
 
@@ -66,6 +67,7 @@ def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSE
     Raises InputError, listing what is available, when nothing is found, and when the autoencoder's weights, or its
     results on a small image, are not finite.
     """
+    require_type("name", name, str, Path)
     packaged = packaged_autoencoders()
     folder = _model_folder(packaged.get(str(name), Path(name)))
     if folder.is_dir():
@@ -87,6 +89,11 @@ def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSE
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise InputError(name, f"does not encode and decode a small picture ({reason})") from None
     return autoencoder
+
+
+def opened(autoencoder: Autoencoder | str | Path) -> Autoencoder:
+    """A copy of the autoencoder, or the one that is called so. Raises InputError as `load_autoencoder`."""
+    return autoencoder.clone() if isinstance(autoencoder, Autoencoder) else load_autoencoder(autoencoder)
 
 
 def _model_folder(folder: Path) -> Path:

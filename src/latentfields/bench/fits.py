@@ -19,8 +19,8 @@ from latentfields.bench.rows import Record
 from latentfields.bench.scenes import StudyScene
 from latentfields.cameras import Cameras
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.evaluate import read_metrics
 from latentfields.latent_nerf.fit import fit
+from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
 from latentfields.measures.metrics import Scores, psnr

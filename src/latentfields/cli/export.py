@@ -126,7 +126,8 @@ class Gaussians(_Export):
 class Cameras(_ExportWithViews):
     """Cameras as Nerfstudio's transforms.json, in the capture's own coordinates; poses in OpenGL axes.
 
-    Intrinsics are those of the pictures that the run was fitted to: undistorted, resized, cropped.
+    Intrinsics are those of the pictures that the run was fitted to: undistorted, resized, cropped. These pictures are
+    written beside the file, where the scene is there, so that the folder loads as a scene.
     """
 
     out: Path | None = None
@@ -137,6 +138,8 @@ class Cameras(_ExportWithViews):
     """Views of the orbit."""
     pictures: bool = False
     """Render every view beside the file: the folder is then a Nerfstudio data set of the fitted scene."""
+    photographs: bool = True
+    """Write the capture's pictures beside the file, unless views are rendered."""
 
     def export(self, run: Run) -> Any:
         """As `export_cameras`."""
@@ -144,7 +147,13 @@ class Cameras(_ExportWithViews):
 
         out = self.target(run, "cameras")
         return export_cameras(
-            run, self.views(run), out=out, path=self.path, frames=self.frames, pictures=self.pictures
+            run,
+            self.views(run),
+            out=out,
+            path=self.path,
+            frames=self.frames,
+            pictures=self.pictures,
+            photographs=self.photographs,
         )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -28,6 +29,9 @@ from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
+
+if TYPE_CHECKING:
+    from latentfields.latent_nerf.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,9 @@ class Fit:
     """Fit to so many training views alone, evenly spread: `--split llff --train-views 3` is LRF's few-shot protocol."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
+    more_steps: int = 0
+    """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
+    in a training of that length; --seconds no longer counts."""
     checkpoint_seconds: CheckpointSeconds = 30.0
     device: Device = "auto"
     threads: Threads = 1
@@ -105,14 +112,14 @@ class Fit:
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
         from latentfields.cli.view import viewer_watch
-        from latentfields.latent_nerf.fit import at_usual_size, fit_folder
+        from latentfields.latent_nerf.fit import at_usual_size, default_folder, fit_folder
         from latentfields.latent_nerf.report import write_run_report
         from latentfields.latent_nerf.run import FitRunConfig
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         fit = self.configuration()
         name = self.scene.resolve().name
-        out = self.out or Path("runs") / f"{name}-{fit.field.kind}-{fit.space}"
+        out = self.out or default_folder(name, fit)
         autoencoder = None if fit.space == "rgb" else self.autoencoder
         reading = Reading(
             masks=self.masks,
@@ -134,10 +141,17 @@ class Fit:
         if self.size is None:
             config = at_usual_size(config, out=out, device=self.device)
         run = fit_folder(
-            config, out=out, device=self.device, watch=watch, checkpoint_seconds=self.checkpoint_seconds
+            config,
+            out=out,
+            device=self.device,
+            watch=watch,
+            checkpoint_seconds=self.checkpoint_seconds,
+            more_steps=self.more_steps,
         )
         report = write_run_report((run,), title=name, command=command_line())
         print(json_format.dumps(_results(out, report)) if self.json else report)
+        for line in closing_lines(run, report):
+            logging.getLogger(__name__).info("%s", line)
 
     def configuration(self) -> FitConfig:
         """The fit, with the kind of alignment that was asked for by its other name."""
@@ -146,8 +160,27 @@ class Fit:
         return dataclasses.replace(self.config, alignment_kind=self.alignment)
 
 
+def closing_lines(run: Run, report: Path) -> list[str]:
+    """How good a finished fit is, how long it took, and what can be done with it."""
+    metrics = run.metrics
+    test = {group: scores["mean"] for group, scores in metrics["test"].items()}
+    scores = f"PSNR {test['images']['psnr']:.2f} dB on test views"
+    if before := metrics["after_supervision"]:
+        scores += f" ({before['test_psnr']:.2f} before alignment"
+        scores += (
+            f", the autoencoder alone {test['autoencoder']['psnr']:.2f})" if "autoencoder" in test else ")"
+        )
+    return [
+        f"{scores}, after {metrics['training_seconds']:.0f} s of training.",
+        f"Open {report} in a browser, or: latentfields view {run.folder}",
+        f"Take it elsewhere: latentfields render {run.folder} --views orbit --out orbit.mp4, or latentfields export",
+        "Not good enough? The same command with --more-steps 1000 trains on.",
+    ]
+
+
 def _results(out: Path, report: Path) -> dict[str, Any]:
-    from latentfields.latent_nerf.evaluate import mean_scores, read_metrics
+    from latentfields.latent_nerf.evaluate import mean_scores
+    from latentfields.latent_nerf.metrics_file import read_metrics
 
     metrics = read_metrics(out)
     return {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, make_dataclass
 from typing import Annotated, Any, NoReturn, Protocol, cast
 
 import tyro
 
+import latentfields
 from latentfields.cli import autoencoder, export, igae, lrf, prior, scenes
 from latentfields.cli.bench import Benchmarks
 from latentfields.cli.completion import Completion
@@ -19,6 +22,7 @@ from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
 from latentfields.cli.generate import Generate
 from latentfields.cli.lrf_align import AlignDecoder
+from latentfields.cli.mistakes import explained
 from latentfields.cli.ns import Ns
 from latentfields.cli.options import StartsSomewhere
 from latentfields.cli.render import Render
@@ -160,6 +164,9 @@ class _PassedOn:
 def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
     """Parse the arguments (default: the process's). Exits with 2 when they are wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if list(arguments) == ["--version"]:
+        print(f"latentfields {latentfields.__version__}")
+        raise SystemExit(0)
     # Options after `ns` are Nerfstudio's.
     if len(arguments) > 1 and arguments[0] == "ns" and arguments[1] not in ("-h", "--help"):
         return _PassedOn(Ns(tuple(arguments[1:])))
@@ -202,13 +209,21 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
             ),
         ],
     )
-    parsed: Any = tyro.cli(
-        line,
-        args=arguments,
-        prog="latentfields",
-        description="Radiance fields in the latent space of image autoencoders.",
-    )
+    with nullcontext() if "--help" in arguments else explained(arguments, _help_text):
+        parsed: Any = tyro.cli(
+            line,
+            args=arguments,
+            prog="latentfields",
+            description="Radiance fields in the latent space of image autoencoders. --version prints the version.",
+        )
     return cast(CommandLine, parsed)
+
+
+def _help_text(arguments: Sequence[str]) -> str:
+    """What a command line that asks for help prints."""
+    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(io.StringIO()), suppress(SystemExit):
+        parse_line(arguments)
+    return printed.getvalue()
 
 
 def _group(

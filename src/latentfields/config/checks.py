@@ -16,7 +16,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,6 +55,20 @@ class Range:
         words = {"at least": self.low, "more than": self.above, "at most": self.high, "less than": self.below}
         limits = [f"{word} {limit}" for word, limit in words.items() if limit is not None]
         return " and ".join(limits) or "a finite number"
+
+
+def require_type(name: str, value: object, *types: type) -> None:
+    """Raise ArgumentError when the argument `name` is of none of the `types`."""
+    if not isinstance(value, types):
+        expected = " or ".join(kind.__name__ for kind in types)
+        raise ArgumentError(name, f"is of the type {type(value).__name__}; expected {expected}")
+
+
+def require_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise ArgumentError when the argument `name` is none of the `choices`."""
+    known = list(choices)
+    if value not in known:
+        raise ArgumentError(name, f"is {value!r}; expected {', '.join(known)}")
 
 
 ANY = Range()

@@ -12,11 +12,12 @@ from latentfields.cameras import Cameras
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.world import cameras_to_world
 from latentfields.files import write_json
-from latentfields.latent_nerf.render import orbit, orbit_frames
+from latentfields.latent_nerf.render import load_run_scene, orbit, orbit_frames, run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
-from latentfields.pages.pictures import picture_files, save_png
+from latentfields.pages.pictures import picture_files, save_png, save_rgba
 from latentfields.scenes.readers.nerfstudio import FILE
+from latentfields.scenes.scene import Scene
 
 PICTURES = "images"
 
@@ -27,23 +28,29 @@ class CameraSummary:
 
     file: Path
     cameras: int
+    pictures: int
+    """How many were written beside it."""
 
 
 def export_cameras(
-    run: Run,
-    views: SceneCameras,
+    run: Run | str | Path,
+    views: SceneCameras | None = None,
     *,
-    out: Path,
-    path: Literal["capture", "orbit"],
-    frames: int,
-    pictures: bool,
+    out: str | Path,
+    path: Literal["capture", "orbit"] = "capture",
+    frames: int = 60,
+    pictures: bool = False,
+    photographs: bool = True,
 ) -> CameraSummary:
     """Write OUT/transforms.json: the cameras that the run knows, with their splits, or an orbit of `frames` views.
 
     Poses are camera-to-world in OpenGL axes and intrinsics are those of the run's pictures: undistorted, resized and
-    cropped as the scene was for the fit. `pictures` renders each view to the file that the JSON names, so that the
-    folder is a data set of the fitted scene. Raises InputError for unusable options.
+    cropped as the scene was for the fit. The folder is a data set that loads: of the capture, as it was fitted, with
+    `photographs`, which are left out where they are not to be had, as beside a single file; or of the fitted scene,
+    with `pictures`, which renders each view to the file that the JSON names. Raises InputError for unusable options.
     """
+    run, out = Run.opened(run), Path(out)
+    views = run_views(run) if views is None else views
     if out.exists() and not out.is_dir():
         raise InputError(out, f"expected a folder for {FILE}, found a file")
     if path == "orbit":
@@ -59,11 +66,26 @@ def export_cameras(
     for name, indices in splits.items():
         if len(indices):
             contents[f"{name}_filenames"] = [files[int(index)] for index in indices]
+    written = len(files) if pictures else 0
+    scene = _photographs(run, views) if photographs and not pictures and path == "capture" else None
+    if scene is not None:
+        for index, file in enumerate(files):
+            save_rgba(out / file, scene.pixels[index], None if scene.alpha is None else scene.alpha[index])
+        written = len(files)
     if pictures:
         for file, pixels in zip(files, orbit_frames(run, cameras), strict=True):
             save_png(out / file, pixels)
     write_json(out / FILE, contents)
-    return CameraSummary(out / FILE, len(cameras))
+    return CameraSummary(out / FILE, len(cameras), written)
+
+
+def _photographs(run: Run, views: SceneCameras) -> Scene | None:
+    """The scene of the run, if it is where it was and its cameras are `views`; None otherwise."""
+    try:
+        scene = load_run_scene(run)
+    except InputError:
+        return None
+    return scene if scene.image_names == views.names else None
 
 
 def transforms_json(cameras: Cameras, files: list[str]) -> dict[str, Any]:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from latentfields.config.checks import Checked, Range
+
+Shown = Literal["rgb", "latents", "depth", "opacity"]
+"""What of a view is written: pictures, or one of the arrays of `export_views`."""
+ViewsFormat = Literal["safetensors", "npy"]
+"""Files of arrays: one of safetensors, or one of NumPy for each."""
+
+Up = Literal["auto", "x", "-x", "y", "-y", "z", "-z"]
+"""An axis, or the one that the cameras say."""
 
 Resolution = Annotated[int, Range(low=8, high=1024)]
 """Cells along a side of the scene's cube: enough to see something, and few enough for memory."""
@@ -23,6 +31,9 @@ class MeshConfig(Checked):
     default half the median density at the depths that the training views show."""
     views: int = 64
     """Training views, evenly spread, that are decoded to colour the vertices."""
+    up: Up = "auto"
+    """Axis of the capture that points up, for .glb, where y is up: the mesh is turned so, by a rotation of its node;
+    by default the axis that is up in the pictures, or their mean direction where no axis is within 25 degrees."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from latentfields.errors import InputError
 from latentfields.fields.field import DensityField
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.run import Run
+from latentfields.progress import watched
 from latentfields.rendering.contraction import field_positions
 from latentfields.rendering.density_grid import DensityGrid
 
@@ -63,7 +64,7 @@ def density_lattice(run: Run, *, resolution: int) -> DensityLattice:
     axes = [-1 + step * (torch.arange(first[axis], last[axis]) + 0.5) for axis in range(3)]
     density = np.zeros([len(axis) for axis in axes], np.float32)
     across = torch.cartesian_prod(axes[1], axes[2])
-    for index, x in enumerate(axes[0]):
+    for index, x in enumerate(watched(axes[0], "density", total=len(axes[0]), unit="slice")):
         points = torch.cat([x.expand(len(across), 1), across], dim=1)
         visible = _at(cells, field_positions(points) if model.contracted else points)
         slab = torch.zeros(len(points))

@@ -95,8 +95,8 @@ class GaussiansSummary:
     gaussians: int
 
 
-def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
-    """Write the Gaussians of `run` to `out`, a PLY file, in the capture's own coordinates.
+def export_gaussians(run: Run | str | Path, *, out: str | Path) -> GaussiansSummary:
+    """Write the Gaussians of a run, or that in a folder or file, as a PLY file, in the capture's own coordinates.
 
     Where those are large, their centres lack a shift, which a file beside states (`world.shift_file`).
 
@@ -107,6 +107,7 @@ def export_gaussians(run: Run, *, out: Path) -> GaussiansSummary:
     made of scales and opacities is what is written: other programs know no such filter. Raises InputError when the run
     has no Gaussians, and when `out` is no .ply.
     """
+    run, out = Run.opened(run), Path(out)
     model = run.model.pictures
     if not isinstance(model, LatentGaussians):
         raise InputError(

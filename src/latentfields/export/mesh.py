@@ -13,20 +13,26 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.errors import ArgumentError, InputError
-from latentfields.export.config import MeshConfig
+from latentfields.export.config import MeshConfig, Up
 from latentfields.export.density_lattice import density_lattice, density_model
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
 from latentfields.export.vertex_colors import blend_views
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
+from latentfields.latent_nerf.render import run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
+from latentfields.progress import watched
 from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.selection import evenly_spread
 
 FORMATS = (".ply", ".obj", ".glb")
+NEAR_AXIS = 0.9
+"""Cosine of the angle, 26 degrees, within which what is up in pictures is taken for an axis."""
+BATCH = 8
+"""Views that are rendered at a time."""
 LEVEL = 0.5
 """Density of the surface, as a share of the median density at rendered depths: rays stop a little behind the surface.
 On a generated vase, whose depth is known, shares of 0.3 to 0.7 (K-Planes) and 0.4 to 0.8 (Instant-NGP) do best."""
@@ -43,29 +49,49 @@ class MeshSummary:
     """Density of the surface, per unit length of the normalised frame."""
 
 
-def export_mesh(run: Run, views: SceneCameras, *, out: Path, options: MeshConfig) -> MeshSummary:
+def export_mesh(
+    run: Run | str | Path,
+    views: SceneCameras | None = None,
+    *,
+    out: str | Path,
+    options: MeshConfig | None = None,
+) -> MeshSummary:
     """Write the surface of a run's density as PLY, OBJ or GLB, by the end of the name, replaced in one step.
 
+    `run` is a run, its folder or its file; `views` are by default the cameras of its scene, `run_views`.
     Vertices are in the capture's coordinates and axes, less the shift that a file beside states where those are large
     (`world.shift_file`); colours are sRGB, in GLB linear, as its standard says. Raises InputError for unusable
     options, fields without density, and when there is no surface.
     """
+    run, out, options = Run.opened(run), Path(out), options or MeshConfig()
+    views = run_views(run) if views is None else views
     if out.suffix not in FORMATS:
         raise InputError(out, f"expected a file that ends in {', '.join(FORMATS)}")
     options.check()
     density_model(run)
     require_marching_cubes()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
-    images, seen = run.model.pictures.render(cameras)
+    images, seen = _rendered(run, cameras)
     threshold = options.threshold or surface_density(run, cameras, seen)
     lattice = density_lattice(run, resolution=options.resolution)
     surface = extract_surface(lattice, threshold=threshold)
     colors = blend_views(surface, cameras, images, seen.opacity, slack=2 * lattice.step)
     vertices = points_to_world(run.frame, surface.vertices)
     shift = world_shift(vertices)
-    write_mesh(out, Surface(vertices - shift, surface.faces), colors)
+    up = upwards(views.cameras, options.up)
+    write_mesh(out, Surface(vertices - shift, surface.faces), colors, up=up)
     state_shift(out, shift)
     return MeshSummary(out, len(surface.vertices), len(surface.faces), threshold)
+
+
+def _rendered(run: Run, cameras: Cameras) -> tuple[Tensor, Rendering]:
+    """As `SceneModel.render`, with a bar."""
+    starts = range(0, len(cameras), BATCH)
+    parts = [
+        run.model.pictures.render(cameras[start : start + BATCH])
+        for start in watched(starts, "views", total=len(starts), unit="batch")
+    ]
+    return torch.cat([images for images, _ in parts]), Rendering.joined([seen for _, seen in parts])
 
 
 @torch.no_grad()
@@ -87,10 +113,45 @@ def surface_density(run: Run, cameras: Cameras, seen: Rendering) -> float:
     return LEVEL * float(densities.median())
 
 
-def write_mesh(path: Path, surface: Surface, colors: NDArray[np.uint8]) -> None:
-    """Write a surface with the sRGB colours (V, 3) of its vertices in the format that the name ends in."""
+def upwards(cameras: Cameras, up: Up) -> NDArray[np.float64]:
+    """The unit direction (3,) that is up: an axis, or for "auto" what the cameras say, which is an axis if one is near.
+
+    Normalisation turns nothing: the direction is the same in the capture and in the normalised frame.
+    """
+    if up != "auto":
+        axis: NDArray[np.float64] = np.eye(3)["xyz".index(up[-1])]
+        return -axis if up.startswith("-") else axis
+    seen: NDArray[np.float64] = cameras.mean_up.double().cpu().numpy()
+    nearest = int(np.abs(seen).argmax())
+    if abs(seen[nearest]) >= NEAR_AXIS:
+        axis = np.zeros(3)
+        axis[nearest] = np.sign(seen[nearest])
+        return axis
+    return seen
+
+
+def turned_to_y(up: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest rotation (4, 4) that takes the unit direction `up` (3,) to y; half a turn about x for -y."""
+    rotation: NDArray[np.float64] = np.diag([1.0, -1.0, -1.0, 1.0])
+    if up[1] < -1 + 1e-9:
+        return rotation
+    rotation = np.eye(4)
+    axis = np.cross(up, [0.0, 1.0, 0.0])
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    rotation[:3, :3] += cross + cross @ cross / (1 + up[1])
+    return rotation
+
+
+def write_mesh(path: Path, surface: Surface, colors: NDArray[np.uint8], *, up: NDArray[np.float64]) -> None:
+    """Write a surface with the sRGB colours (V, 3) of its vertices in the format that the name ends in.
+
+    In GLB, whose y is up by its standard, the node of the mesh turns the direction `up` there; positions of vertices
+    are as in the other formats.
+    """
     if path.suffix == ".glb":
         colors = np.rint(255 * srgb_to_linear(colors / np.float32(255))).astype(np.uint8)
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, vertex_colors=colors, process=False)
+    scene = trimesh.Scene()
+    scene.add_geometry(mesh, node_name="mesh", transform=turned_to_y(up))
     with replacing(path) as temporary:
-        mesh.export(temporary, file_type=path.suffix.removeprefix("."))
+        (scene if path.suffix == ".glb" else mesh).export(temporary, file_type=path.suffix.removeprefix("."))

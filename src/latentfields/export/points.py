@@ -20,8 +20,10 @@ from latentfields.export.config import PointsConfig
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world, state_shift, world_shift
 from latentfields.files import replacing
+from latentfields.latent_nerf.render import run_views
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
+from latentfields.progress import watched
 from latentfields.scenes.selection import evenly_spread
 
 EDGE = 0.05
@@ -38,20 +40,30 @@ class PointSummary:
     points: int
 
 
-def export_points(run: Run, views: SceneCameras, *, out: Path, options: PointsConfig) -> PointSummary:
+def export_points(
+    run: Run | str | Path,
+    views: SceneCameras | None = None,
+    *,
+    out: str | Path,
+    options: PointsConfig | None = None,
+) -> PointSummary:
     """Write a point cloud with colours as a PLY file, replaced in one step.
 
+    `run` is a run, its folder or its file; `views` are by default the cameras of its scene, `run_views`.
     Points are in the capture's coordinates and axes, less the shift that a file beside states where those are large
     (`world.shift_file`); colours are sRGB. Raises InputError for unusable options, and
     when the training views show nothing solid.
     """
+    run, out, options = Run.opened(run), Path(out), options or PointsConfig()
+    views = run_views(run) if views is None else views
     if out.suffix != ".ply":
         raise InputError(out, "expected a file that ends in .ply")
     options.check()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
+    starts = range(0, len(cameras), BATCH)
     parts = [
         _points_of(run, cameras[start : start + BATCH], stride=options.stride)
-        for start in range(0, len(cameras), BATCH)
+        for start in watched(starts, "views", total=len(starts), unit="batch")
     ]
     points = np.concatenate([part[0].double().numpy() for part in parts])
     colors = np.concatenate([part[1].double().numpy() for part in parts])

@@ -133,7 +133,8 @@ class Tensorf(Field):
     def advance(self, progress: float) -> bool:
         """Upsample the factors when `progress` has passed another of the configured moments (Sec. 4.4)."""
         resolution = self.resolution_at(progress)
-        if resolution == self.planes.shape[1]:
+        # A finished fit that is trained longer is earlier in its longer course: what has grown stays.
+        if resolution <= self.planes.shape[1]:
             return False
         self._upsample(resolution)
         return True

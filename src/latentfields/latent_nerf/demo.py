@@ -15,7 +15,7 @@ from pathlib import Path
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
-from latentfields.latent_nerf.evaluate import read_metrics
+from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import Run
 from latentfields.pages.report import Film

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
-from latentfields.files import read_json
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import Scores, whole_cells
 from latentfields.measures.standard import Measure, image_measures, latent_measures, on_kept_pixels
+from latentfields.progress import watched
 from latentfields.scenes.scene import Scene
-from latentfields.training.recipe import METRICS_FILE
 
 BATCH = 8
 
@@ -40,6 +38,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
     indices = scene.indices("test")
     names = [scene.image_names[int(i)] for i in indices]
     measures, notes = image_measures()
+    chunks = indices.split(BATCH)
     batches: dict[str, list[dict[str, Tensor]]] = {}
 
     def add(group: str, kind: dict[str, Measure], values: Tensor, targets: Tensor) -> None:
@@ -47,7 +46,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
             {name: measure(values, targets) for name, measure in kind.items()}
         )
 
-    for chunk in indices.split(BATCH):
+    for chunk in watched(chunks, "test views", total=len(chunks), unit="batch"):
         truth, kept = scene.images(chunk), scene.kept(chunk)
         cells = None if kept is None else whole_cells(kept, model.factor)
         here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)
@@ -80,7 +79,7 @@ def evaluate_run(
     nor the one that the run names can be had, the groups that need it are left out, with a note. Raises InputError
     when the scene or the autoencoder is not what the run was fitted to and with.
     """
-    run = run if isinstance(run, Run) else Run.load(run)
+    run = Run.opened(run)
     if scene is None:
         scene = load_run_scene(run, None if scene_folder is None else Path(scene_folder))
     elif scene_folder is not None:
@@ -113,42 +112,6 @@ def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoenc
         run.frame.fingerprint.check_autoencoder(original)
     original.set_statistics(run.model.autoencoder.statistics)
     return original.to(run.model.device), []
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """The `metrics.json` of a finished fit. Raises InputError, naming the field, where it lacks what is shown of it."""
-    path = folder / METRICS_FILE
-    metrics = read_json(path)
-    fields: dict[str, Any] = metrics if isinstance(metrics, dict) else {}
-    _require(_is_number(fields.get("training_seconds")), path, "training_seconds", "a number")
-    notes = fields.get("notes")
-    _require(
-        isinstance(notes, list) and all(isinstance(note, str) for note in notes),
-        path,
-        "notes",
-        "a list of texts",
-    )
-    test: Any = fields.get("test")
-    _require(
-        isinstance(test, dict) and "images" in test, path, "test", "an object with the scores of 'images'"
-    )
-    for group, scores in test.items():
-        mean = scores.get("mean") if isinstance(scores, dict) else None
-        known = isinstance(mean, dict) and "psnr" in mean and all(map(_is_number, mean.values()))
-        _require(known, path, f"test.{group[:80]}.mean", "an object of numbers, with 'psnr'")
-    supervised: Any = fields.get("after_supervision")
-    known = isinstance(supervised, dict) and (not supervised or _is_number(supervised.get("test_psnr")))
-    _require(known, path, "after_supervision", "an object, empty or with the number 'test_psnr'")
-    return fields
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < sys.float_info.max
-
-
-def _require(fits: bool, path: Path, field: str, expected: str) -> None:
-    if not fits:
-        raise InputError(path, f"field '{field}': expected {expected}")
 
 
 def mean_scores(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:

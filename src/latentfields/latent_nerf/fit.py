@@ -14,12 +14,15 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
+from latentfields.config.checks import require_type
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.feature_trainer import new_trainer
+from latentfields.latent_nerf.longer import lengthen, require_lengthenable
+from latentfields.latent_nerf.places import ScenePlaces
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
@@ -46,11 +49,12 @@ def fit(
     scene: Scene | str | Path,
     autoencoder: Autoencoder | str | Path | None,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     field: FieldName | OwnFieldConfig | None = None,
     config: FitConfig | None = None,
     space: Space | None = None,
     seconds: float | None = None,
+    more_steps: int = 0,
     device: str = "auto",
 ) -> Run:
     """Fit a scene, in memory or a folder, in the latent space of `autoencoder`, or in RGB when that is None.
@@ -59,13 +63,19 @@ def fit(
 
     `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
     included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
-    default with the `small` preset of K-Planes. `out` is the run's folder; a run that was interrupted there is resumed.
-    `seconds` limits the training time. `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any.
-    `Run.load(out)` reads the run again, and `evaluate_run` scores it. The report with pictures and a film is written
-    by the command `latentfields fit` alone.
+    default with the `small` preset of K-Planes. `out` is the run's folder, by default
+    runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
+    `seconds` limits the training time. `more_steps` trains a finished run longer, by so many steps of its last stage:
+    learning rates go on as in a training of that length, and no limit of time counts.
+    `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. `Run.load(out)` reads the run again, and
+    `evaluate_run` scores it. The report with pictures and a film is written by the command `latentfields fit`, and by
+    `write_run_report`.
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
     one of another scene.
     """
+    require_type("scene", scene, Scene, str, Path)
+    require_type("autoencoder", autoencoder, Autoencoder, str, Path, type(None))
+    require_type("field", field, str, OwnFieldConfig, type(None))
     own = field if isinstance(field, OwnFieldConfig) else None
     named = None if isinstance(field, OwnFieldConfig) else field
     if named is not None and config is not None:
@@ -79,6 +89,7 @@ def fit(
     config = replace(config or preset(named or "kplanes", space=chosen), space=chosen)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
+    folder = default_folder(scene.name, config) if out is None else Path(out)
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
     run_config = FitRunConfig(
@@ -89,14 +100,14 @@ def fit(
         fit=config,
         reading=reading,
     )
-    run_config, target = _checked(_as_begun(run_config, Path(out)), device)
-    if is_finished(Path(out)):
+    run_config, target = _checked(_as_begun(run_config, folder), device)
+    if is_finished(folder) and not more_steps:
         codec = None if autoencoder is None else autoencoder.codec
         classes = {type(codec).__name__: type(codec).load} if isinstance(codec, TrainableCodec) else {}
-        run = _reloaded(run_config, Path(out), device=device, classes={**CLASSES, **classes})
+        run = _reloaded(run_config, folder, device=device, classes={**CLASSES, **classes})
         run.check_scene(scene)
         return run
-    return _fit(scene, autoencoder, run_config, Path(out), target)
+    return _fit(scene, autoencoder, run_config, folder, target, more_steps=more_steps)
 
 
 def fit_folder(
@@ -106,44 +117,62 @@ def fit_folder(
     device: str = "auto",
     watch: Watch = nullcontext,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    more_steps: int = 0,
 ) -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
     `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
     Raises InputError for unusable input, too.
     """
-    config, target = _checked(_as_begun(config, out), device)
-    if is_finished(out):
-        return _reloaded(config, out, device=device)
-    autoencoder = None if config.autoencoder is None else load_autoencoder(config.autoencoder)
+    begun, target = _checked(_as_begun(config, out), device)
+    if is_finished(out) and not more_steps:
+        return _reloaded(begun, out, device=device)
+    autoencoder = None if begun.autoencoder is None else load_autoencoder(begun.autoencoder)
     return _fit(
-        config.load_scene(), autoencoder, config, out, target, watch, checkpoint_seconds=checkpoint_seconds
+        replace(begun, scene=config.scene).load_scene(),
+        autoencoder,
+        begun,
+        out,
+        target,
+        watch,
+        checkpoint_seconds=checkpoint_seconds,
+        more_steps=more_steps,
     )
 
 
 def _as_begun(config: FitRunConfig, out: Path) -> FitRunConfig:
-    """The configuration, where it leaves things open as in the run that `out` holds.
+    """The configuration in the words of the run that `out` holds, where both mean the same or this leaves things open.
 
-    Bounds and points are those of earlier versions, which knew no others, where the run is theirs. In RGB space there
-    is one stage: how its steps are divided means nothing, and earlier versions did it otherwise.
+    That is what the scene's folder is called, which steps were added, bounds and points that nobody chose, and, in RGB
+    space, how its steps are divided between the stages: there is one stage there, and earlier versions divided
+    otherwise.
     """
+    config = replace(config, places=ScenePlaces.of(config.scene, out))
     if not is_claimed(out):
         return config
     try:
-        run = read_run(FitRunConfig, out)
+        begun = read_run(FitRunConfig, out)
     except InputError:
         return config
-    mine, theirs = config.reading or Reading.earlier(), run.reading or Reading.earlier()
+    here = config.scene.resolve()
+    if begun.scene == config.scene or here in (place.resolve() for place in begun.scene_folders(out)):
+        config = replace(config, scene=begun.scene, places=begun.places, longer=begun.longer)
+    mine, theirs = config.reading or Reading.earlier(), begun.reading or Reading.earlier()
     if mine.bounds == "auto" and mine.points == "any":
         reading = replace(mine, bounds=theirs.bounds, points=theirs.points)
-        config = replace(config, reading=run.reading if reading == theirs else reading)
-    begun = run.fit
-    if config.fit.space != "rgb":
+        config = replace(config, reading=begun.reading if reading == theirs else reading)
+    steps = begun.fit
+    if config.fit.space != "rgb" or steps.space != "rgb":
         return config
-    if begun.space != "rgb" or begun.in_one_stage().supervision != config.fit.in_one_stage().supervision:
+    if steps.in_one_stage().supervision != config.fit.in_one_stage().supervision:
         return config
-    steps = config.fit.with_steps(supervision=begun.supervision.steps, alignment=begun.alignment.steps)
-    return replace(config, fit=steps)
+    fit = config.fit.with_steps(supervision=steps.supervision.steps, alignment=steps.alignment.steps)
+    return replace(config, fit=fit)
+
+
+def default_folder(scene: str, config: FitConfig) -> Path:
+    """The folder of a run where none is named: runs/SCENE-FIELD-SPACE."""
+    return Path("runs") / f"{scene}-{config.field.kind}-{config.space}"
 
 
 def at_usual_size(config: FitRunConfig, *, out: Path, device: str = "auto") -> FitRunConfig:
@@ -218,20 +247,28 @@ def _fit(
     watch: Watch = nullcontext,
     *,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    more_steps: int = 0,
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
+    if more_steps:
+        require_lengthenable(out, finished=is_finished(out), begun=config.longer)
     with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
+        if more_steps:
+            longer = lengthen(out, more_steps, finished=is_finished(out), begun=config.longer)
+            config = replace(config, longer=longer)
         logging.getLogger(__name__).info("%s", bounds_line(scene))
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
-        trainer = new_trainer(model, scene, config.fit)
+        trainer = new_trainer(model, scene, config.trained())
         with watch(trainer) as trainable:
             seconds = train(
                 trainable,
                 steps=trainer.total_steps,
                 folder=out,
                 label=f"{scene.name} [{config.fit.space}]",
-                options=LoopConfig(seconds=config.seconds, checkpoint_seconds=checkpoint_seconds),
+                options=LoopConfig(
+                    seconds=None if config.longer else config.seconds, checkpoint_seconds=checkpoint_seconds
+                ),
             )
         require_run(out)
         run = Run.save(out, config, model, scene, autoencoder)

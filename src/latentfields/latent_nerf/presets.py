@@ -6,7 +6,9 @@ What a preset says of a method stands with the method (`fields/config.py:RECIPES
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
+from latentfields.config.checks import require_choice
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig
 from latentfields.fields.densification import DENSIFICATIONS, DensificationName, PresetName
@@ -27,7 +29,8 @@ def preset(
     """The configuration that a fit in a space starts from.
 
     `sampler` replaces the preset's by another, with its defaults; so does `densification`. Raises ArgumentError for
-    a sampler that does not render the field, and for a densification of anything but Gaussians.
+    names that do not exist, for a sampler that does not render the field, and for a densification of anything but
+    Gaussians.
 
     - `small`: minutes on one CPU core; the density grid samples for every field.
     - `paper`: IG-AE's Table 16, and what it leaves to the methods' authors and Nerfstudio; for GPUs. Gaussians are
@@ -35,6 +38,11 @@ def preset(
       learning rates and 30 000 steps: Table 16's factors make up for latents (App. B.2). In the space both, colours
       are fitted as they are in RGB space, steps and field included; Gaussians are filtered (`mip-splatting`).
     """
+    require_choice("field", field, RECIPES)
+    require_choice("name", name, RECIPES[field])
+    require_choice("space", space, get_args(Space))
+    if sampler is not None:
+        require_choice("sampler", sampler, SAMPLINGS)
     recipe = RECIPES[field][name]
     config = FitConfig(
         space=space,

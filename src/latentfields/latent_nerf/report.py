@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentfields.errors import InputError
-from latentfields.latent_nerf.evaluate import read_metrics
+from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.render import film_cameras, load_run_scene, orbit_frames
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
@@ -47,24 +47,25 @@ OPAQUE = 0.5
 
 
 def write_run_report(
-    runs: Sequence[Run],
+    runs: Run | str | Path | Sequence[Run],
     *,
-    title: str,
-    command: str,
+    title: str | None = None,
+    command: str | None = None,
     folder: Path | None = None,
     beside: Sequence[Film] = (),
 ) -> Path:
     """Write `report.html` into `folder` (default: the first run's), and a film into every run.
 
-    All runs must show one scene at one size; films of something else come last, `beside` theirs. Returns the
-    report's path.
+    All runs must show one scene at one size; films of something else come last, `beside` theirs. `title` is by
+    default the scene's name; `command` is what repeats the run at a shell. Returns the report's path.
     """
+    runs = (Run.opened(runs),) if isinstance(runs, Run | str | Path) else runs
     path = (folder or runs[0].folder) / REPORT_FILE
     scene = load_run_scene(runs[0])
     metrics = [read_metrics(run.folder) for run in runs]
     films = tuple(Film(run_label(run), _write_orbit(run, scene)) for run in runs)
     report = Report(
-        title=title,
+        title=title or scene.name,
         subtitle=f"{len(scene.indices('train'))} training and {len(scene.indices('test'))} test views "
         f"of {scene.size[1]}x{scene.size[0]} pixels",
         command=command,

@@ -26,7 +26,7 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
-from latentfields.config.checks import Checked, Range, check_stored
+from latentfields.config.checks import Checked, Range, check_stored, require_type
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import OwnFieldConfig
@@ -35,6 +35,9 @@ from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig, Show
 from latentfields.latent_nerf.fingerprint import Fingerprint
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
+from latentfields.latent_nerf.longer import StageSteps
+from latentfields.latent_nerf.metrics_file import read_metrics
+from latentfields.latent_nerf.places import ScenePlaces
 from latentfields.latent_nerf.portable import (
     PortableRun,
     read_portable,
@@ -42,6 +45,7 @@ from latentfields.latent_nerf.portable import (
     write_portable,
     write_views,
 )
+from latentfields.latent_nerf.rendered_latents import RenderedLatents
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.shared_decoder import SharedDecoder
@@ -76,6 +80,22 @@ class FitRunConfig(Checked):
     """How the scene is fitted."""
     reading: Reading | None = None
     """How the scene's folder is read; None, in runs of earlier versions: `Reading.earlier`."""
+    places: ScenePlaces | None = None
+    """Where the scene's folder was when the run began; None in runs of earlier versions."""
+    longer: StageSteps | None = None
+    """Steps of the stages once a finished run was trained longer; `fit` and `seconds` are as at its beginning."""
+
+    def trained(self) -> FitConfig:
+        """How the scene is fitted, with the steps that were added."""
+        if self.longer is None:
+            return self.fit
+        return self.fit.with_steps(supervision=self.longer.supervision, alignment=self.longer.alignment)
+
+    def scene_folders(self, run: Path) -> tuple[Path, ...]:
+        """Folders that there are, each once, in which the scene of a run that is in the folder `run` may be now."""
+        places = () if self.places is None else self.places.folders(run)
+        there = [folder for folder in (self.scene, *places) if folder.is_dir()]
+        return tuple({folder.resolve(): folder for folder in reversed(there)}.values())[::-1]
 
     @property
     def name(self) -> str:
@@ -143,6 +163,29 @@ class Run:
         run = cls._read(Path(path), fields, classes)
         run.model.to(target)
         return run
+
+    @classmethod
+    def opened(cls, run: Run | str | Path) -> Run:
+        """The run itself, or that in a folder or file, read by `load`."""
+        require_type("run", run, Run, str, Path)
+        return run if isinstance(run, Run) else cls.load(run)
+
+    def __repr__(self) -> str:
+        autoencoder = "" if self.config.autoencoder is None else f" in latents of {self.config.autoencoder}"
+        size = f"{self.frame.width}x{self.frame.height}"
+        return f"<Run {str(self.folder)!r}: {self.config.fit.field.kind}{autoencoder or ' in RGB'}, {size} pixels>"
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What `fit` measured: ["test"][group]["mean"] of every measure, "training_seconds", "device", "notes".
+
+        Raises InputError for a run that was read from a single file, which has no metrics: `evaluate_run` takes them.
+        """
+        if self.folder.is_file():
+            raise InputError(
+                self.folder, "is a single file, which has no metrics; see latentfields.evaluate_run"
+            )
+        return read_metrics(self.folder)
 
     @classmethod
     def _read(cls, path: Path, fields: Sequence[type[OwnFieldConfig]], classes: Mapping[str, Loader]) -> Run:
@@ -219,16 +262,13 @@ class Run:
     def render(self, cameras: Cameras, *, show: Show | None = None) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
 
-        They are decoded latents, or colours where the scene has any; of one that has both, `show` chooses. Raises
-        InputError for what the scene does not have, and when H or W are no multiples of the factor of what is decoded;
-        `Scene.cropped_to_multiple` makes them so.
+        They are decoded latents, or colours where the scene has any; of one that has both, `show` chooses. Without
+        gradients: `render_latents` and `decode` have them. Raises InputError for what the scene does not have, and
+        when H or W are no multiples of the factor of what is decoded; `Scene.cropped_to_multiple` makes them so.
         """
+        require_type("cameras", cameras, Cameras)
         model = self.shown(show)
-        factor = model.factor
-        if cameras.width % factor or cameras.height % factor:
-            raise InputError(
-                "cameras", f"are {cameras.width}x{cameras.height}; expected multiples of the factor {factor}"
-            )
+        _check_size(cameras, model.factor)
         return model.render(cameras)[0]
 
     def shown(self, show: Show | None) -> SceneModel:
@@ -243,6 +283,36 @@ class Run:
                 "show", f"is {show}, but {self.folder} has no {other}; expected the other one"
             )
         return model
+
+    def render_latents(self, cameras: Cameras) -> RenderedLatents:
+        """What N cameras in the scene's normalised frame see, before it is decoded, on the run's device.
+
+        Differentiable in the cameras' poses and intrinsics, where they require gradients, and in the scene,
+        `model.parameters()`; under `torch.no_grad()` it takes less memory. Where along the rays the field is looked
+        at counts as given. Deterministic. Raises InputError as `render`, and for a run that was fitted in RGB.
+        """
+        require_type("cameras", cameras, Cameras)
+        autoencoder = self._autoencoder()
+        _check_size(cameras, self.model.factor)
+        seen = self.model.render_features(cameras)
+        latents = self.model.space.latents(seen.features)
+        return RenderedLatents(latents, autoencoder.raw(latents), seen.opacity, seen.depth)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (N, 3, H, W), nominally in [0, 1] and not clamped, of latents (N, C, h, w), normalised per channel.
+
+        By the decoder as it was aligned to the scene; differentiable. Raises InputError for a run fitted in RGB.
+        """
+        autoencoder = self._autoencoder()
+        if latents.ndim != 4 or latents.shape[1] != autoencoder.channels:
+            expected = f"(N, {autoencoder.channels}, h, w)"
+            raise ArgumentError("latents", f"have the shape {tuple(latents.shape)}; expected {expected}")
+        return autoencoder.decode(latents.to(self.model.device))
+
+    def _autoencoder(self) -> Autoencoder:
+        if self.model.autoencoder is None:
+            raise InputError(self.folder, "was fitted in RGB, which has no latents")
+        return self.model.autoencoder
 
     def check_scene(self, scene: Scene) -> Scene:
         """`scene`, on whole latents. Raises InputError when it is not the scene that was fitted."""
@@ -337,4 +407,12 @@ def _check(config: RunConfig, frame: SceneFrame, source: Path) -> None:
     if frame.width < 1 or frame.height < 1:
         raise InputError(
             source, f"fields 'width', 'height': are {frame.width}x{frame.height}; expected pixels"
+        )
+
+
+def _check_size(cameras: Cameras, factor: int) -> None:
+    """Raise InputError for cameras whose pictures are no whole latents of `factor` pixels."""
+    if cameras.width % factor or cameras.height % factor:
+        raise ArgumentError(
+            "cameras", f"are {cameras.width}x{cameras.height}; expected multiples of the factor {factor}"
         )

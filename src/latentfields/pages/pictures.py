@@ -137,6 +137,13 @@ def save_png(path: Path, pixels: Pixels) -> None:
         temporary.write_bytes(encode_png(pixels))
 
 
+def save_rgba(path: Path, pixels: Tensor, alpha: Tensor | None) -> None:
+    """Write pixels (3, H, W) uint8, with alpha (1, H, W) uint8 where there is any, to a PNG file."""
+    channels = pixels if alpha is None else torch.cat([pixels, alpha])
+    with replacing(path) as temporary:
+        temporary.write_bytes(encode_png(channels.movedim(0, -1).contiguous().numpy()))
+
+
 def _colour_map(name: str, values: Tensor) -> Pixels:
     """Values in [0, 1], clamped, looked up in one of matplotlib's maps of 256 colours: shape (..., 3)."""
     import matplotlib  # slow to import, and only reports need it

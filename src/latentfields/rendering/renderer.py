@@ -25,8 +25,8 @@ def render_rays(
     is rendered by itself: what others are in the shot changes no more than the last bits. Without a generator in the
     shot the result is deterministic.
 
-    Differentiable in the field and the background. No gradient reaches the rays, nor where the samples lie: the grid
-    decides that, and it is a constant to the field.
+    Differentiable in the field, the background and the rays. No gradient reaches the distances of the samples: the
+    grid decides them, and it is a constant to the field.
 
     Note: samples in cells that the grid holds for empty are not looked at, and count as empty. That is what makes this
     fast, and what it costs: up to the grid's `threshold` times the length of the ray in optical depth.

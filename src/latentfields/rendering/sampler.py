@@ -37,7 +37,8 @@ class Sampler(nn.Module, abc.ABC):
     def render(self, field: RadianceField, shot: Shot) -> Rendering:
         """Render the rays of `shot`, within its distances and the box [-1, 1]^3, over its background.
 
-        Differentiable in the field, the background and the sampler's own networks; not in the rays.
+        Differentiable in the field, the background, the sampler's own networks and the rays; where along a ray the
+        field is looked at counts as given.
         """
 
     def update(self, field: Density, *, step: int, generator: torch.Generator) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
 
+from latentfields.config.checks import require_type
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble
 from latentfields.scenes.plain_pictures import is_film, picture_folder
@@ -95,6 +96,7 @@ def load_scene(
     the order in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming
     the file and the field, for anything that cannot be used.
     """
+    require_type("path", path, str, Path)
     if max_size is not None and max_size < 1:
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):

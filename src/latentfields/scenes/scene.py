@@ -68,6 +68,11 @@ class Scene:
     def __len__(self) -> int:
         return self.pixels.shape[0]
 
+    def __repr__(self) -> str:
+        height, width = self.size
+        splits = ", ".join(f"{len(index)} {name}" for name, index in self.splits.items() if len(index))
+        return f"<Scene {self.name!r}: {len(self)} views of {width}x{height} pixels ({splits})>"
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images in pixels."""

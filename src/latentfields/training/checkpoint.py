@@ -44,6 +44,16 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(path, f"not a readable safetensors file ({error})") from None
 
 
+def load_metadata(path: Path) -> dict[str, Any]:
+    """The metadata alone of what `save_tensors` wrote. Raises InputError as `load_tensors`."""
+    try:
+        with safe_open(path, framework="pt") as handle:
+            metadata: dict[str, Any] = json.loads((handle.metadata() or {}).get("json", "{}"))
+            return metadata
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise InputError(path, f"not a readable safetensors file ({error})") from None
+
+
 _SPARE = 2**26
 """Bytes that a network may have beside its weights, for what it computes anew."""
 _COPIES = 4

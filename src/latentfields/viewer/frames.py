@@ -105,6 +105,10 @@ class ViewedScene(Protocol):
         """Images (B, 3, H, W) in [0, 1] of colours, and the same unclamped, on the CPU; only where there are any."""
         ...
 
+    def geometry(self, cameras: Cameras) -> Rendering:
+        """Depth and opacity (B, 1, H, W) of every pixel, however coarse latents are, on the CPU."""
+        ...
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -142,14 +146,15 @@ def draw(scene: ViewedScene, camera: Cameras, choice: Choice, *, aspect: float) 
     """The picture of a scene that one `camera` takes; for "Error", that of the nearest training camera."""
     if choice.kind == "Error":
         return _draw_error(scene, camera, aspect=aspect)
-    colored = scene.has_colors and choice.kind in ("RGB", "Depth")
+    if choice.kind == "Depth":
+        return _draw_depth(scene.geometry(camera), camera)
+    colored = scene.has_colors and choice.kind == "RGB"
     images, seen = scene.render_colors(camera) if colored else scene.render(camera)
     depth = surface_depth(seen, camera)
     if choice.kind in ("RGB", "Decoded latents"):
         return Frame(_first(to_pixels(images)), depth)
-    factor = 1 if colored else scene.factor
     # The browser would blur the cells of latents into each other.
-    return Frame(enlarge(_cells(scene, seen, choice), factor=factor), depth, cells=factor > 1)
+    return Frame(enlarge(_cells(scene, seen, choice), factor=scene.factor), depth, cells=scene.factor > 1)
 
 
 def nearest_view(cameras: Cameras, camera: Cameras) -> int:
@@ -180,12 +185,15 @@ def surface_depth(seen: Rendering, camera: Cameras) -> NDArray[np.float32]:
 def _cells(scene: ViewedScene, seen: Rendering, choice: Choice) -> Pixels:
     if choice.kind == "Latent components":
         return _first(scene.projection.pixels(seen.features))
-    if choice.kind == "Latent channel":
-        grey = seen.features[:, choice.channel, None] / LATENT_RANGE + 0.5
-        return _first(to_pixels(grey.expand(-1, 3, -1, -1)))
+    grey = seen.features[:, choice.channel, None] / LATENT_RANGE + 0.5
+    return _first(to_pixels(grey.expand(-1, 3, -1, -1)))
+
+
+def _draw_depth(seen: Rendering, camera: Cameras) -> Frame:
     depth = torch.where(seen.opacity > OPAQUE, seen.depth, torch.inf)[0, 0]
     near, far = depth_range(depth)
-    return depth_to_pixels(depth, near=near, far=far)
+    note = f"red at {near:.2f}, blue at {far:.2f}; the scene's box has the side 2"
+    return Frame(depth_to_pixels(depth, near=near, far=far), surface_depth(seen, camera), note=note)
 
 
 def _draw_error(scene: ViewedScene, camera: Cameras, *, aspect: float) -> Frame:

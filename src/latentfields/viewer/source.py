@@ -99,6 +99,11 @@ class FittedScene:
         """As `SceneModel.render`, of the colours."""
         return self.model.pictures.render(cameras)
 
+    @torch.no_grad()
+    def geometry(self, cameras: Cameras) -> Rendering:
+        """Depth and opacity of every pixel."""
+        return self.model.pictures.render_pixels(cameras.to(self.model.device), None).cpu()
+
     @cached_property
     def projection(self) -> LatentProjection:
         """Principal components of a few training views: encoded, or rendered where there are no pictures."""
@@ -136,6 +141,12 @@ class LatentScene:
         return self.autoencoder.decode_batches(seen.features).cpu(), seen.cpu()
 
     render_colors = render
+
+    @torch.no_grad()
+    def geometry(self, cameras: Cameras) -> Rendering:
+        """Depth and opacity of every pixel."""
+        (active,) = self.training.scenes.fetch([self.index])
+        return self.training.render_scene(active, cameras, generator=None).cpu()
 
     @cached_property
     def projection(self) -> LatentProjection:

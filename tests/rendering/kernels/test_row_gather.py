@@ -30,6 +30,9 @@ def test_gradients_are_those_of_finite_differences() -> None:
     index, weight = random_rows(6, 3, rows=4)
     table = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t: gather_rows(t, index, weight.double()), (table,))
+    weights = weight.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda t, w: gather_rows(t, index, w), (table, weights))
+    assert torch.autograd.gradcheck(lambda w: gather_rows(table.detach(), index, w), (weights,))
 
 
 @needs_warp

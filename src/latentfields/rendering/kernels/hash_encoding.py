@@ -5,8 +5,8 @@ has its own row (dense); finer levels share rows by a spatial hash, and the grad
 collisions. A point's features are interpolated trilinearly from its cell's eight vertices, and concatenated over the
 levels.
 
-`hash_encoding` runs on warp; `hash_encoding_reference` is the same function in plain PyTorch. Gradients reach the
-table, not the points.
+`hash_encoding` runs on warp; `hash_encoding_reference` is the same function in plain PyTorch, which also takes the
+place of warp where points ask for gradients: the kernels have them for the table alone.
 
 Shape suffixes: P points, L levels, N rows of all levels, F features per level.
 """
@@ -70,7 +70,6 @@ def total_rows(levels: tuple[Level, ...]) -> int:
     return levels[-1].first_row + levels[-1].rows
 
 
-@torch.no_grad()
 def cell_corners(points: Tensor, level: Level) -> tuple[Tensor, Tensor]:
     """Rows within the level (P, 8), int64, and trilinear weights (P, 8) of the vertices around points (P, 3).
 
@@ -104,7 +103,7 @@ def hash_encoding(table: Tensor, points: Tensor, levels: tuple[Level, ...]) -> T
 
     The same bits every time on the CPU; on CUDA the order of the gradients' additions varies.
     """
-    if not runs_on_warp(table, points) or len(points) == 0:
+    if points.requires_grad or not runs_on_warp(table, points) or len(points) == 0:
         return hash_encoding_reference(table, points, levels)
     out: Tensor = _HashEncoding.apply(table, points, levels)  # type: ignore[no-untyped-call]
     return out

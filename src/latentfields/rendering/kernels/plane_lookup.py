@@ -1,7 +1,7 @@
 """Bilinear interpolation in the three axis planes xy, xz, yz, summed: the Tri-Plane's feature.
 
 `plane_lookup` is a `gather_rows`, fast also without warp; `plane_lookup_reference` is the same function by
-`grid_sample`, for tests and comparison. Gradients reach the planes, not the points.
+`grid_sample`, for tests and comparison. Gradients reach the planes and the points.
 
 Shape suffixes: P points, K resolution, C channels.
 """
@@ -42,7 +42,6 @@ def plane_features(planes: Tensor, points: Tensor) -> Tensor:
     return gather_rows(table, index.view(-1, 4), weight.view(-1, 4)).view(-1, 3, planes.shape[-1])
 
 
-@torch.no_grad()
 def _corners(points: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
     """Rows of the flattened planes, and bilinear weights, (P, 12) each."""
     position = ((points + 1.0) * (resolution / 2) - 0.5).clamp(0, resolution - 1)

@@ -1,7 +1,7 @@
 """Weighted sums of table rows, which interpolation in planes and lines comes down to.
 
 `gather_rows` is fast forwards everywhere and backwards on warp; without warp, gradients are scattered one corner at a
-time. Gradients reach the table, not the weights.
+time. Gradients reach the table and the weights, each where it asks for them.
 
 Shape suffixes: P points, J rows per point, N rows of the table, C channels.
 """
@@ -54,12 +54,21 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(index, weight)
+        # Weights ask for gradients where cameras do; otherwise nobody needs the table again.
+        kept = (table,) if ctx.needs_input_grad[2] else ()
+        ctx.save_for_backward(index, weight, *kept)
         ctx.rows = table.shape[0]
         return torch.nn.functional.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
         (gradient,) = gradients
-        index, weight = ctx.saved_tensors
-        return scatter_rows(gradient, index, weight, rows=ctx.rows), None, None
+        index, weight, *kept = ctx.saved_tensors
+        of_table = scatter_rows(gradient, index, weight, rows=ctx.rows) if ctx.needs_input_grad[0] else None
+        return of_table, None, _weight_gradient(gradient, index, *kept) if kept else None
+
+
+def _weight_gradient(gradient: Tensor, index: Tensor, table: Tensor) -> Tensor:
+    """Gradients (P, J) of the weights: products of each row with the gradient (P, C) of what it went into."""
+    corners = [(table[index[:, corner]] * gradient).sum(dim=1) for corner in range(index.shape[1])]
+    return torch.stack(corners, dim=1)

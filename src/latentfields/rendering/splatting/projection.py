@@ -49,12 +49,12 @@ class ProjectedGaussians:
 def project(
     gaussians: Gaussians, camera: Cameras, *, near: float, blur: float, antialiased: bool
 ) -> ProjectedGaussians:
-    """`project_reference`, several times faster with warp. Differentiable in the Gaussians only."""
+    """`project_reference`, several times faster with warp; the reference itself where the camera asks for gradients."""
     assert len(camera) == 1, len(camera)
     assert near > 0, near
     assert blur > 0, blur
     parameters = (gaussians.means, gaussians.rotations, gaussians.scales, gaussians.opacities)
-    if not runs_on_warp(*parameters) or len(gaussians) == 0:
+    if camera.requires_grad or not runs_on_warp(*parameters) or len(gaussians) == 0:
         return project_reference(gaussians, camera, near=near, blur=blur, antialiased=antialiased)
     view = _view(camera, near=near, blur=blur, antialiased=antialiased)
     return ProjectedGaussians(*_Project.apply(*parameters, view))  # type: ignore[no-untyped-call]

@@ -1,0 +1,83 @@
+"""Finished runs that are trained longer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers.tiny import TINY_FIT
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.errors import ArgumentError
+from latentfields.latent_nerf.fit import fit
+from latentfields.latent_nerf.run import Run
+from latentfields.scenes.scene import Scene
+from latentfields.training.loop import read_log
+
+QUICK = TINY_FIT.with_steps(supervision=10, alignment=10)
+
+
+def steps(out: Path) -> list[tuple[int, str]]:
+    return [(record["step"], record["stage"]) for record in read_log(out)]
+
+
+def more(scene: Scene, autoencoder: Autoencoder | None, out: Path, count: int) -> Run:
+    return fit(scene, autoencoder, out=out, config=QUICK, more_steps=count)
+
+
+def test_the_last_stage_goes_on(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first = fit(scene, autoencoder, out=out, config=QUICK).metrics
+    longer = more(scene, autoencoder, out, 10)
+    assert steps(out) == [(10, "supervision"), (20, "alignment"), (30, "alignment")]
+    assert longer.metrics["after_supervision"] == first["after_supervision"]
+    assert longer.metrics["training_seconds"] > first["training_seconds"]
+    assert longer.metrics["test"] != first["test"]
+    # The same command without the option loads it; with the option it goes on again.
+    again = fit(scene, autoencoder, out=out, config=QUICK)
+    assert again.metrics == longer.metrics
+    more(scene, autoencoder, out, 10)
+    assert steps(out)[-1] == (40, "alignment")
+    assert json.loads((out / "config.json").read_text())["longer"] == {"supervision": 10, "alignment": 30}
+
+
+def test_the_first_stage_goes_on_where_it_is_the_only_one(scene: Scene, tmp_path: Path) -> None:
+    fit(scene, None, out=tmp_path, config=QUICK)
+    more(scene, None, tmp_path, 10)
+    assert steps(tmp_path) == [(10, "supervision"), (20, "supervision"), (30, "supervision")]
+
+
+def test_added_steps_that_were_interrupted_are_not_added_twice(scene: Scene, tmp_path: Path) -> None:
+    """Killed after the last step, before it was scored: the command adds nothing to what it asked for."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    fit(scene, None, out=whole, config=QUICK)
+    shutil.copytree(whole, broken)
+    more(scene, None, whole, 10)
+    more(scene, None, broken, 10)
+    (broken / "metrics.json").unlink()
+    more(scene, None, broken, 10)
+    assert steps(broken) == steps(whole)
+    assert (broken / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_limit_of_time_counts_no_more(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
+    long = QUICK.with_steps(supervision=5000, alignment=5000)
+    fit(scene, autoencoder, out=tmp_path, config=long, seconds=0.4)
+    done = steps(tmp_path)[-1][0]
+    fit(scene, autoencoder, out=tmp_path, config=long, seconds=0.4, more_steps=7)
+    assert steps(tmp_path)[-1] == (done + 7, "alignment")
+
+
+def test_only_finished_runs_have_more(scene: Scene, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"more_steps: is for a finished run; .*run holds none"):
+        more(scene, None, tmp_path / "run", 5)
+    assert not (tmp_path / "run").exists()
+    fit(scene, None, out=tmp_path / "run", config=QUICK)
+    with pytest.raises(ArgumentError, match="more_steps: is -5; expected at least 1"):
+        more(scene, None, tmp_path / "run", -5)
+    assert (tmp_path / "run" / "metrics.json").is_file()
+    shutil.rmtree(tmp_path / "run" / "state")
+    with pytest.raises(ArgumentError, match="more_steps: needs the state of the run"):
+        more(scene, None, tmp_path / "run", 5)
