@@ -137,6 +137,20 @@ def test_the_protocol_for_llff_holds_for_data_sets_with_splits_of_their_own(tmp_
     assert scene.reading.split == "llff"
 
 
+@pytest.mark.filterwarnings("ignore:.*pictures are missing")
+def test_the_protocol_for_llff_counts_pictures_that_are_missing(tmp_path: Path) -> None:
+    """None moves to another split because another one is gone."""
+    folder = write_blender(tmp_path, square_views(), parts=PARTS)
+    whole = load_scene(folder, split="llff")
+    tests = {whole.image_names[index] for index in whole.indices("test").tolist()}
+    by_name = sorted(whole.image_names)
+    for gone in (by_name[1], by_name[0]):
+        (folder / gone).unlink()
+        scene = load_scene(folder, split="llff")
+        tests -= {gone}
+        assert {scene.image_names[index] for index in scene.indices("test").tolist()} == tests
+
+
 @pytest.mark.parametrize(("count", "expected"), [(3, [1, 5, 11]), (2, [1, 11]), (1, [1]), (10, None)])
 def test_few_training_views_are_evenly_spread(tmp_path: Path, count: int, expected: list[int] | None) -> None:
     """Of 1 to 7 and 9 to 11; first and last are among them."""

@@ -22,10 +22,13 @@ def evenly_spread(indices: Tensor, count: int) -> Tensor:
 def with_llff_split(capture: Capture) -> Capture:
     """Return the capture with the splits of the protocol for NeRF-LLFF: by name, every eighth view is tested on.
 
-    These are views 0, 8, 16, ...; all others train.
+    These are views 0, 8, 16, ... of all that the data set lists, whether their pictures are there or not; all others
+    train.
     """
     by_name = sorted(range(len(capture.views)), key=lambda index: capture.views[index].name)
-    places = every_eighth(capture.folder, len(by_name))
+    names = [capture.views[index].name for index in by_name]
+    listed = {name: position for position, name in enumerate(sorted({*names, *capture.missing}))}
+    places = every_eighth(capture.folder, len(names), positions=[listed[name] for name in names])
     splits = {name: [by_name[place] for place in indices] for name, indices in places.items()}
     return replace(capture, splits=splits)
 

@@ -19,6 +19,7 @@ def read_blender(folder: Path, *, follow_links: bool = False) -> Capture:
     """
     views: list[PosedImage] = []
     positions: list[int] = []
+    missing: list[str] = []
     splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for split, indices in splits.items():
         file = folder / f"transforms_{split}.json"
@@ -34,8 +35,9 @@ def read_blender(folder: Path, *, follow_links: bool = False) -> Capture:
         indices.extend(range(len(views), len(views) + len(listing.views)))
         views += listing.views
         positions += listing.positions
+        missing += listing.missing
     if not splits["test"]:
         splits["test"] = splits["val"]
     if not splits["test"]:
         splits = every_eighth(folder / TRAIN_FILE, len(views), positions=positions)
-    return Capture(folder=folder, views=views, splits=splits)
+    return Capture(folder=folder, views=views, splits=splits, missing=missing)

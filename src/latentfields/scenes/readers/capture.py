@@ -152,6 +152,8 @@ class Capture:
     """(P, 3) sparse points in the world, or None."""
     point_colors: npt.NDArray[np.uint8] | None = None
     """(P, 3) colours of the points, or None."""
+    missing: Sequence[str] = ()
+    """Names of the pictures that the data set lists and that are not there."""
 
 
 def rigid_pose(source: Path, where: str, matrix: Array) -> Array:
@@ -422,6 +424,11 @@ class Listing(Generic[View]):
     def views(self) -> list[View]:
         """Those that are there."""
         return [view for _, view in self.entries if view is not None]
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of those that are not."""
+        return [name for name, view in self.entries if view is None]
 
     def by_name(self) -> Listing[View]:
         """The same, ordered by name."""

@@ -32,4 +32,4 @@ def read_igae(folder: Path, *, follow_links: bool = False) -> Capture:
     splits = by_position(
         file, [position < tests for position in listing.positions], "the first tenth of the frames"
     )
-    return Capture(folder=folder, views=listing.views, splits=splits)
+    return Capture(folder=folder, views=listing.views, splits=splits, missing=listing.missing)

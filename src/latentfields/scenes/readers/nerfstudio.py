@@ -47,7 +47,14 @@ def read_nerfstudio(folder: Path, *, follow_links: bool = False) -> Capture:
         points, colors = read_ply(existing_file(folder, meta.source, field, name, follow_links=follow_links))
     listed = _listed_splits(folder, meta, named, views, follow_links=follow_links)
     splits = listed or every_eighth(meta.source, len(views), positions=listing.positions)
-    return Capture(folder=folder, views=views, splits=splits, points=points, point_colors=colors)
+    return Capture(
+        folder=folder,
+        views=views,
+        splits=splits,
+        points=points,
+        point_colors=colors,
+        missing=listing.missing,
+    )
 
 
 def _listed_splits(

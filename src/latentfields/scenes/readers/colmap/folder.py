@@ -157,6 +157,7 @@ def read_colmap(folder: Path, *, model: Path | None = None, follow_links: bool =
         splits=every_eighth(files[1], len(views), positions=listing.positions),
         points=points.positions,
         point_colors=points.colors,
+        missing=listing.missing,
     )
 
 
