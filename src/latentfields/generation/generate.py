@@ -193,10 +193,11 @@ def _text_run(
     if side % known.autoencoder.factor:
         raise ArgumentError("size", f"is {side}; expected a multiple of {known.autoencoder.factor}")
     words = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40]
+    pipeline = str(Path(prior).resolve()) if Path(prior).exists() else prior
     return GenerationRunConfig(
         name=f"{words or 'prompt'}-{fit.seed:04d}",
-        prior=str(Path(prior).resolve()) if Path(prior).exists() else prior,
-        autoencoder=str(Path(prior).resolve()) if Path(prior).exists() else prior,
+        prior=pipeline,
+        autoencoder=pipeline,
         size=side,
         fit=fit,
         distillation=distillation or TEXT,
