@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from latentfields.export.points import export_points
     from latentfields.export.scene_file import export_scene
     from latentfields.export.views import RenderedDepth, export_views, render_depth
+    from latentfields.fused_planes.bake import export_object
+    from latentfields.fused_planes.collection import Collection
+    from latentfields.fused_planes.config import CollectionConfig
+    from latentfields.fused_planes.fit import add_to_collection, fit_collection
     from latentfields.generation.edit import edit
     from latentfields.generation.generate import generate
     from latentfields.igae.finetune import finetune_3d
@@ -64,6 +68,8 @@ __all__ = [
     "Cameras",
     "CaptureConfig",
     "CaptureSummary",
+    "Collection",
+    "CollectionConfig",
     "ConvergenceStudyConfig",
     "DistillationConfig",
     "FieldsStudyConfig",
@@ -79,6 +85,7 @@ __all__ = [
     "RenderedLatents",
     "Run",
     "Scene",
+    "add_to_collection",
     "align_decoder",
     "capture",
     "correspond",
@@ -88,12 +95,14 @@ __all__ = [
     "export_cameras",
     "export_gaussians",
     "export_mesh",
+    "export_object",
     "export_points",
     "export_scene",
     "export_views",
     "finetune_3d",
     "finetune_encoder",
     "fit",
+    "fit_collection",
     "generate",
     "load_autoencoder",
     "load_path",
@@ -119,6 +128,8 @@ __getattr__ = lazy_attributes(
         "Cameras": "latentfields.cameras",
         "CaptureConfig": "latentfields.structure_from_motion.config",
         "CaptureSummary": "latentfields.structure_from_motion.capture",
+        "Collection": "latentfields.fused_planes.collection",
+        "CollectionConfig": "latentfields.fused_planes.config",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
         "DistillationConfig": "latentfields.priors.config",
         "FieldsStudyConfig": "latentfields.bench.fields",
@@ -134,6 +145,7 @@ __getattr__ = lazy_attributes(
         "RenderedLatents": "latentfields.latent_nerf.rendered_latents",
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
+        "add_to_collection": "latentfields.fused_planes.fit",
         "align_decoder": "latentfields.lrf.decoder.align",
         "capture": "latentfields.structure_from_motion.capture",
         "correspond": "latentfields.lrf.correspondences.make",
@@ -143,12 +155,14 @@ __getattr__ = lazy_attributes(
         "export_cameras": "latentfields.export.cameras",
         "export_gaussians": "latentfields.export.gaussians_ply",
         "export_mesh": "latentfields.export.mesh",
+        "export_object": "latentfields.fused_planes.bake",
         "export_points": "latentfields.export.points",
         "export_scene": "latentfields.export.scene_file",
         "export_views": "latentfields.export.views",
         "finetune_3d": "latentfields.igae.finetune",
         "finetune_encoder": "latentfields.lrf.encoder.finetune",
         "fit": "latentfields.latent_nerf.fit",
+        "fit_collection": "latentfields.fused_planes.fit",
         "generate": "latentfields.generation.generate",
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_path": "latentfields.camera_path",

@@ -30,7 +30,8 @@ def export_object(
     assert isinstance(run.config, FitRunConfig)
     if folder is None and run.views is not None:
         raise InputError(
-            run.config.scene, "there is no such folder; say with `scene` where the scene is now, or export a file"
+            run.config.scene,
+            "there is no such folder; say with `scene` where the scene is now, or export a file",
         )
     scene = load_run_scene(run, folder)
     run.frame = replace(run.frame, fingerprint=Fingerprint.of(scene, run.model.autoencoder))

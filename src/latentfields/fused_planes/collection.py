@@ -92,7 +92,9 @@ class Collection:
         folder, target = Path(folder), choose_device(device)
         config = read_run(CollectionRunConfig, folder)
         if not (folder / METRICS_FILE).is_file():
-            raise InputError(folder, "is not finished; run the same collection fit command again to finish it")
+            raise InputError(
+                folder, "is not finished; run the same collection fit command again to finish it"
+            )
         check_stored(config, folder / CONFIG_FILE)
         autoencoder, decoder = None, None
         if config.autoencoder is not None:
@@ -107,7 +109,9 @@ class Collection:
 
     def __repr__(self) -> str:
         planes = self.training.planes
-        kind = "weights alone" if not planes.micro_features else f"{planes.micro_features} features of their own"
+        kind = (
+            "weights alone" if not planes.micro_features else f"{planes.micro_features} features of their own"
+        )
         return f"<Collection {str(self.folder)!r}: objects of {kind}, {planes.base_planes} base Tri-Planes>"
 
     def names(self) -> list[str]:
@@ -187,7 +191,10 @@ class Collection:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = build_model(
-                config.fit, new_space(config.fit, autoencoder), self.shared.background.detach(), item.header.frame
+                config.fit,
+                new_space(config.fit, autoencoder),
+                self.shared.background.detach(),
+                item.header.frame,
             )
         assert isinstance(model, LatentNerf)
         sampler = model.sampler
@@ -199,7 +206,9 @@ class Collection:
             elif name.startswith("projection."):
                 state[name] = tensor
         sampler.grid.restrict(item.hull)
-        model.load_scene_state(state | {k: v for k, v in model.scene_state().items() if k.startswith("sampler.")})
+        model.load_scene_state(
+            state | {k: v for k, v in model.scene_state().items() if k.startswith("sampler.")}
+        )
         _look(sampler.grid, model)
         model.to(self.device)
         return Run(self.folder, config, model, item.header.frame, views=views, shared_decoder=self.decoder)
@@ -211,7 +220,9 @@ class Collection:
         autoencoder = None
         if latent:
             autoencoder = (
-                str((self.folder / AUTOENCODER_FOLDER).resolve()) if self.decoder is None else self.decoder.autoencoder
+                str((self.folder / AUTOENCODER_FOLDER).resolve())
+                if self.decoder is None
+                else self.decoder.autoencoder
             )
         fit = FitConfig(
             space="latent" if latent else "rgb",

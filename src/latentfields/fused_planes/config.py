@@ -5,7 +5,7 @@ share (warm-up, then jointly with the autoencoder), the second one adds objects 
 are `fit_collection` and `add_to_collection`.
 
 Losses are means over elements of images in [0, 1] and of latents normalised to unit spread per channel. The preset
-`paper` has the paper's sizes, rates, weights, batches and epochs, in these units, where L_latent weighs more than there.
+`paper` has the paper's sizes, rates, weights, batches and epochs, in these units: L_latent weighs more than there.
 """
 
 from __future__ import annotations
@@ -252,9 +252,7 @@ PAPER = CollectionConfig(
         base_planes=50,
         hidden=64,
         subpixels=1,
-        sampling=DensityGridConfig(
-            samples=96, bins=128, grid_resolution=64, grid_every=16, grid_warmup=128
-        ),
+        sampling=DensityGridConfig(samples=96, bins=128, grid_resolution=64, grid_every=16, grid_warmup=128),
     ),
     warmup=replace(
         _PAPER_LATENT,

@@ -54,8 +54,7 @@ from latentfields.process import choose_device
 from latentfields.scenes.load import scene_folders
 from latentfields.scenes.reading import WHITE
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.checkpoint import load_tensors
-from latentfields.training.loop import LoopConfig, checkpoint_path, read_log, train
+from latentfields.training.loop import LoopConfig, read_log, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import is_claimed
 
@@ -104,11 +103,22 @@ def fit_collection(
         name = located(str(autoencoder)) if isinstance(autoencoder, str | Path) else given.name
         _require_size(training, given)
     run = CollectionRunConfig(scenes=as_folders(scenes), autoencoder=name, training=training)
-    with begin(run, out, lambda: None if is_claimed(out) else read_frames(run.scenes, training, out)) as frames:
+    with begin(
+        run, out, lambda: None if is_claimed(out) else read_frames(run.scenes, training, out)
+    ) as frames:
         work = out / WORK_FOLDER
         if not (out / METRICS_FILE).is_file():
             known = _kept_frames(work, frames, run.scenes, training, out)
-            _fit(run, known, given, out, cache=Path(cache or work / "cache"), device=target, command=command, loop=loop)
+            _fit(
+                run,
+                known,
+                given,
+                out,
+                cache=Path(cache or work / "cache"),
+                device=target,
+                command=command,
+                loop=loop,
+            )
         for folder in (work, *(out / phase / "state" for phase in ("warmup", "joint"))):
             shutil.rmtree(folder, ignore_errors=True)
     return Collection.open(out, device=device)
@@ -151,7 +161,8 @@ def add_to_collection(
         for header in frames.objects:
             if header.name in collection:
                 raise InputError(
-                    folder, f"has an object '{header.name}' already; remove it first, or rename the scene's folder"
+                    folder,
+                    f"has an object '{header.name}' already; remove it first, or rename the scene's folder",
                 )
         return frames
 
@@ -190,7 +201,9 @@ def read_frames(
 
 def _require_size(training: CollectionConfig, autoencoder: Autoencoder) -> None:
     if training.size % autoencoder.factor:
-        raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {autoencoder.factor}")
+        raise ArgumentError(
+            "size", f"is {training.size}; expected a multiple of the factor {autoencoder.factor}"
+        )
 
 
 def _kept_frames(
@@ -211,9 +224,7 @@ def _kept_frames(
     return frames
 
 
-def _views(
-    frames: _Frames, training: CollectionConfig, cache: Path
-) -> CachedViews:
+def _views(frames: _Frames, training: CollectionConfig, cache: Path) -> CachedViews:
     """The views of all objects, in the order of `frames`."""
     grid = training.planes.sampling.grid_resolution
     folders = [header.scene for header in frames.objects]

@@ -116,7 +116,12 @@ def read_object(collection: Path, name: str, config: FusedPlanesConfig) -> Colle
     shapes = {"micro": (3, k, k, config.micro_features), "weights": (config.base_planes,), "bias": ()}
     for key, shape in shapes.items():
         found = tensors.get(key)
-        if found is None or found.shape != shape or found.dtype != torch.float32 or not found.isfinite().all():
+        if (
+            found is None
+            or found.shape != shape
+            or found.dtype != torch.float32
+            or not found.isfinite().all()
+        ):
             raise InputError(path, f"tensor '{key}': expected finite numbers of the shape {shape}")
     if "hull" not in tensors or tensors["hull"].dtype != torch.uint8:
         raise InputError(path, "tensor 'hull': expected bytes")
@@ -147,5 +152,7 @@ def read_weights(collection: Path, name: str) -> Tensor:
 
 def _header(path: Path, metadata: object) -> ObjectHeader:
     if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
-        raise InputError(path, f"is no object of a collection; expected the format '{_FORMAT}' in its metadata")
+        raise InputError(
+            path, f"is no object of a collection; expected the format '{_FORMAT}' in its metadata"
+        )
     return from_json(ObjectHeader, metadata.get("object"), source=path, field="object")

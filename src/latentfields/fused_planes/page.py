@@ -61,7 +61,9 @@ def write_page(
         command=command,
         status=f"{seconds:.0f} s of training, {seconds / len(names):.1f} s for each object",
         headlines=(
-            Headline("rendered held-out views", f"{measured['held_out_psnr']:.2f}", "dB", "PSNR, mean over objects"),
+            Headline(
+                "rendered held-out views", f"{measured['held_out_psnr']:.2f}", "dB", "PSNR, mean over objects"
+            ),
             Headline("an object", f"{own / 1000:.1f}", "kB"),
         ),
         charts=tuple(_charts(out, measured["phases"])),

@@ -26,7 +26,9 @@ class SharedModel(nn.Module):
         """
         super().__init__()
         k = config.resolution
-        self.base = nn.Parameter(PLANES_SPREAD * torch.randn(config.base_planes, 3, k, k, config.macro_features))
+        self.base = nn.Parameter(
+            PLANES_SPREAD * torch.randn(config.base_planes, 3, k, k, config.macro_features)
+        )
         self.head = TriPlaneHead(config.triplane, len(background), head)
         self.projection: SubpixelProjection | None = None
         if config.subpixels > 1 and head == "linear":

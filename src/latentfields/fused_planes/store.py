@@ -5,7 +5,7 @@ that a process killed at any moment leaves the state of that checkpoint whole; t
 one number for each object, which says what place it means. Objects that no batch had yet take no space: they follow
 from the seed.
 
-An object takes 12 (3 K^2 F_micro + M + 1) + 4 G^3 + 8 bytes, twice: 2 MB for the preset `small`, F_micro = 8, K = 48
+An object takes 12 (3 K^2 F_micro + M + 1) + 4 G^3 + 8 bytes, twice: 1.6 MB for the preset `small`, F_micro = 8, K = 48
 and G = 32. Memory does not grow with their number but for the hulls (G^3 bytes each), which come with the views.
 
 Shape suffixes: K plane resolution, F micro features, M base Tri-Planes, G cells per side of a density grid.
@@ -33,6 +33,8 @@ from latentfields.rendering.grid_sampler import GridSampler
 
 WEIGHTS_SPREAD = 0.1
 """Standard deviation of new objects' weights around their mean, in units of it: they begin nearly alike."""
+
+CPU = torch.device("cpu")
 
 _TRAINED = ("micro", "coefficients")
 _MOMENTS = ("first", "second")
@@ -76,7 +78,7 @@ class ObjectStore:
         config: FusedPlanesConfig,
         *,
         seed: int,
-        device: torch.device = torch.device("cpu"),
+        device: torch.device = CPU,
     ) -> None:
         """`path` is the file, made here unless it is there; `hulls` (N, G^3) bool are cells that may hold something.
 
@@ -88,7 +90,8 @@ class ObjectStore:
         self._shapes: dict[str, tuple[int, ...]] = {
             "micro": micro,
             "coefficients": coefficients,
-            **{f"{moment}_{name}": shape for moment in _MOMENTS for name, shape in (("micro", micro), ("coefficients", coefficients))},
+            **{f"{moment}_micro": micro for moment in _MOMENTS},
+            **{f"{moment}_coefficients": coefficients for moment in _MOMENTS},
             "density": (grid**3,),
             # Of the phase, which is 0 for objects that no batch had yet, and of batches in it.
             "counts": (2,),
@@ -106,7 +109,9 @@ class ObjectStore:
             size, wanted = os.fstat(self._file).st_size, 2 * len(hulls) * self._bytes
             if size not in (0, wanted):
                 os.close(self._file)
-                raise InputError(path, f"has {size} bytes instead of {wanted}; delete the folder it is in to start anew")
+                raise InputError(
+                    path, f"has {size} bytes instead of {wanted}; delete the run's folder to start anew"
+                )
             os.ftruncate(self._file, wanted)
 
     def __len__(self) -> int:
@@ -122,7 +127,9 @@ class ObjectStore:
 
     def _fetch(self, index: int) -> ActiveObject:
         with naming(self.path):
-            content = bytearray(os.pread(self._file, self._bytes, self._place(index, int(self._slots[index]))))
+            content = bytearray(
+                os.pread(self._file, self._bytes, self._place(index, int(self._slots[index])))
+            )
         row = torch.frombuffer(content, dtype=torch.float32)
         parts = self._split(row)
         phase, visits = (int(count) for count in parts["counts"])
@@ -193,7 +200,11 @@ class ObjectStore:
         parts = {
             "micro": item.micro,
             "coefficients": item.coefficients,
-            **{f"{moment}_{name}": item.moments[name][n] for n, moment in enumerate(_MOMENTS) for name in _TRAINED},
+            **{
+                f"{moment}_{name}": item.moments[name][n]
+                for n, moment in enumerate(_MOMENTS)
+                for name in _TRAINED
+            },
             "density": item.sampler.grid.density,
             "counts": torch.tensor([self.phase, item.visits + 1.0]),
         }
@@ -203,7 +214,9 @@ class ObjectStore:
             self._dirty.add(item.index)
             self._slots[item.index] = 1 - self._slots[item.index]
         with naming(self.path):
-            os.pwrite(self._file, row.numpy().tobytes(), self._place(item.index, int(self._slots[item.index])))
+            os.pwrite(
+                self._file, row.numpy().tobytes(), self._place(item.index, int(self._slots[item.index]))
+            )
 
     def _place(self, index: int, slot: int) -> int:
         return (2 * index + slot) * self._bytes
@@ -211,7 +224,9 @@ class ObjectStore:
     def _split(self, row: Tensor) -> dict[str, Tensor]:
         """The parts of an object's numbers, by name, that share their memory."""
         parts = row.split([math.prod(shape) for shape in self._shapes.values()])
-        return {name: part.view(shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)}
+        return {
+            name: part.view(shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)
+        }
 
     def state_dict(self) -> dict[str, Tensor]:
         """What a checkpoint holds of the objects, which are on disk when this returns.

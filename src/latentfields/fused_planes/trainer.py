@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
 from latentfields.devices import read, upload, uses_bfloat16
-from latentfields.fields.triplane import TriPlaneFeatures
 from latentfields.fields.total_variation import total_variation
+from latentfields.fields.triplane import TriPlaneFeatures
 from latentfields.fused_planes.config import CollectionConfig, PhaseConfig
 from latentfields.fused_planes.fusion import fused_planes, macro_planes
 from latentfields.fused_planes.shared import SharedModel
@@ -75,7 +74,9 @@ class Training:
     def finer(self, cameras: Cameras) -> Cameras:
         """Image-sized `cameras` on the grid of what is rendered."""
         k = 1 if self.shared.projection is None else self.shared.projection.subpixels
-        return cameras.resized(width=k * cameras.width // self.factor, height=k * cameras.height // self.factor)
+        return cameras.resized(
+            width=k * cameras.width // self.factor, height=k * cameras.height // self.factor
+        )
 
     def projected(self, features: Tensor) -> Tensor:
         """Latents (B, C, h, w) of rendered features."""

@@ -238,7 +238,12 @@ class Run:
         """
         with running(folder, self.config):
             return Run(
-                folder, self.config, self.model, self.frame, views=self.views, shared_decoder=self.shared_decoder
+                folder,
+                self.config,
+                self.model,
+                self.frame,
+                views=self.views,
+                shared_decoder=self.shared_decoder,
             )._written()
 
     def _written(self) -> Run:
