@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from latentfields.autoencoders.score import score_autoencoder
     from latentfields.autoencoders.train import train_autoencoder
     from latentfields.bench.autoencoders import AutoencodersStudyConfig
+    from latentfields.bench.collections import CollectionsStudyConfig
     from latentfields.bench.convergence import ConvergenceStudyConfig
     from latentfields.bench.fields import FieldsStudyConfig
     from latentfields.bench.igae import IgaeStudyConfig
@@ -70,6 +71,7 @@ __all__ = [
     "CaptureSummary",
     "Collection",
     "CollectionConfig",
+    "CollectionsStudyConfig",
     "ConvergenceStudyConfig",
     "DistillationConfig",
     "FieldsStudyConfig",
@@ -130,6 +132,7 @@ __getattr__ = lazy_attributes(
         "CaptureSummary": "latentfields.structure_from_motion.capture",
         "Collection": "latentfields.fused_planes.collection",
         "CollectionConfig": "latentfields.fused_planes.config",
+        "CollectionsStudyConfig": "latentfields.bench.collections",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
         "DistillationConfig": "latentfields.priors.config",
         "FieldsStudyConfig": "latentfields.bench.fields",

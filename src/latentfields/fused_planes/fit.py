@@ -54,7 +54,7 @@ from latentfields.process import choose_device
 from latentfields.scenes.load import scene_folders
 from latentfields.scenes.reading import WHITE
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.loop import LoopConfig, read_log, train
+from latentfields.training.loop import LoopConfig, log_path, read_log, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import is_claimed
 
@@ -129,6 +129,7 @@ def add_to_collection(
     scenes: Folders,
     *,
     training: CollectionConfig | None = None,
+    logs: str | Path | None = None,
     device: str = "auto",
     loop: LoopConfig | None = None,
 ) -> Collection:
@@ -136,8 +137,9 @@ def add_to_collection(
 
     `training` has the phases `latent` and `align`, and says whether shared parts stay (`shared`); its sizes have to be
     the collection's, which are the default, as are its phases. With frozen parts no file of an earlier object changes,
-    nor what it looks like. `scenes` and `device` are as for `fit_collection`; run again after an interruption, it
-    continues. Raises InputError for unusable settings or scenes, and for objects that the collection has already.
+    nor what it looks like. `logs` is a folder for the logs of both phases, which are not kept by default. `scenes` and
+    `device` are as for `fit_collection`; run again after an interruption, it continues. Raises InputError for unusable
+    settings or scenes, and for objects that the collection has already.
     """
     if not isinstance(collection, Collection):
         collection = Collection.open(collection, device=device)
@@ -169,6 +171,10 @@ def add_to_collection(
     with begin(run, out, prepared) as frames:
         known = _kept_frames(out / WORK_FOLDER, frames, run.scenes, training, folder, addition=key)
         _add(collection, run, known, out, device=target, loop=loop)
+        for phase in ("latent", "align") if logs is not None else ():
+            if log_path(out / phase).is_file():
+                Path(logs, phase).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(log_path(out / phase), log_path(Path(logs, phase)))
     # In one step: of a run that is gone on with, everything is there.
     os.replace(out, out.with_name(f".{key}.{os.getpid()}.tmp"))
     _remove_ended(out.parent)
