@@ -98,7 +98,16 @@ def test_an_interrupt_saves_and_says_how_to_resume(
 
 
 @pytest.mark.parametrize(
-    "name", ["fit-rgb", "autoencoder", "finetune-3d", "correspond", "finetune-encoder", "align-decoder"]
+    "name",
+    [
+        "fit-rgb",
+        "autoencoder",
+        "finetune-3d",
+        "correspond",
+        "finetune-encoder",
+        "align-decoder",
+        "collection",
+    ],
 )
 def test_every_training_survives_kills_at_random_moments(name: str, tmp_path: Path) -> None:
     """Two of the hundred kills that `make kill` does of these, of every field and of a study."""

@@ -193,30 +193,36 @@ class ObjectStore:
                 eps=EPSILON,
                 lr=rates[name],
             )
-        for item in objects:
-            self._put_back(item)
+        self._put_back(objects)
 
-    def _put_back(self, item: ActiveObject) -> None:
+    def _put_back(self, objects: Sequence[ActiveObject]) -> None:
+        """Write objects to the places on disk that the last checkpoint does not mean."""
+        # One copy from the device for all of them: it has to be waited for.
+        for item, row in zip(objects, torch.stack([self._row(item) for item in objects]).cpu(), strict=True):
+            self._damaged = self._damaged or not bool(row.sum().isfinite())
+            if item.index not in self._dirty:
+                self._dirty.add(item.index)
+                self._slots[item.index] = 1 - self._slots[item.index]
+            with naming(self.path):
+                place = self._place(item.index, int(self._slots[item.index]))
+                os.pwrite(self._file, row.numpy().tobytes(), place)
+
+    def _row(self, item: ActiveObject) -> Tensor:
+        """All numbers of an object, on the device."""
+        moments = {
+            f"{moment}_{name}": item.moments[name][number]
+            for number, moment in enumerate(_MOMENTS)
+            for name in _TRAINED
+        }
+        counts = torch.tensor([self.phase, item.visits + 1.0])
         parts = {
             "micro": item.micro,
             "coefficients": item.coefficients,
-            **{
-                f"{moment}_{name}": item.moments[name][n]
-                for n, moment in enumerate(_MOMENTS)
-                for name in _TRAINED
-            },
             "density": item.sampler.grid.density,
-            "counts": torch.tensor([self.phase, item.visits + 1.0]),
+            "counts": upload(counts, self.device),
+            **moments,
         }
-        row = torch.cat([parts[name].detach().flatten().cpu() for name in self._shapes])
-        self._damaged = self._damaged or not bool(row.sum().isfinite())
-        if item.index not in self._dirty:
-            self._dirty.add(item.index)
-            self._slots[item.index] = 1 - self._slots[item.index]
-        with naming(self.path):
-            os.pwrite(
-                self._file, row.numpy().tobytes(), self._place(item.index, int(self._slots[item.index]))
-            )
+        return torch.cat([parts[name].detach().flatten() for name in self._shapes])
 
     def _place(self, index: int, slot: int) -> int:
         return (2 * index + slot) * self._bytes
