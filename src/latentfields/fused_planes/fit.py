@@ -171,10 +171,8 @@ def add_to_collection(
     with begin(run, out, prepared) as frames:
         known = _kept_frames(out / WORK_FOLDER, frames, run.scenes, training, folder, addition=key)
         _add(collection, run, known, out, device=target, loop=loop)
-        for phase in ("latent", "align") if logs is not None else ():
-            if log_path(out / phase).is_file():
-                Path(logs, phase).mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(log_path(out / phase), log_path(Path(logs, phase)))
+        if logs is not None:
+            _keep_logs(out, Path(logs))
     # In one step: of a run that is gone on with, everything is there.
     os.replace(out, out.with_name(f".{key}.{os.getpid()}.tmp"))
     _remove_ended(out.parent)
@@ -396,6 +394,14 @@ def _scores(training: Training) -> tuple[list[Pictured], dict[str, float]]:
 
 def _mean(scores: dict[str, float]) -> float:
     return sum(scores.values()) / len(scores)
+
+
+def _keep_logs(out: Path, logs: Path) -> None:
+    """Copy the logs of the phases of an addition."""
+    for phase in ("latent", "align"):
+        if log_path(out / phase).is_file():
+            (logs / phase).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log_path(out / phase), log_path(logs / phase))
 
 
 def _remove_ended(additions: Path) -> None:
