@@ -304,7 +304,7 @@ def _fit(
         )
         pictured, scores = _scores(training)
         for index, header in enumerate(frames.objects):
-            _write_object(training, index, header, out)
+            write_object(out, _trained(training, index, header))
     if autoencoder is not None:
         write_autoencoder(out, autoencoder.cpu(), decoder)
     write_shared(out, shared.cpu())
@@ -353,20 +353,18 @@ def _add(
                 autoencoder.to(device)
             write_shared(collection.folder, training.shared)
         for index, header in enumerate(frames.objects):
-            _write_object(training, index, header, collection.folder)
+            collection.add(_trained(training, index, header))
 
 
-def _write_object(training: Training, index: int, header: ObjectHeader, folder: Path) -> None:
+def _trained(training: Training, index: int, header: ObjectHeader) -> CollectionObject:
+    """An object as its training left it."""
     (item,) = training.store.fetch([index])
-    write_object(
-        folder,
-        CollectionObject(
-            header=header,
-            micro=item.micro.detach().cpu(),
-            weights=item.weights.detach().cpu(),
-            bias=item.bias.detach().cpu(),
-            hull=training.views.hulls[index],
-        ),
+    return CollectionObject(
+        header=header,
+        micro=item.micro.detach().cpu(),
+        weights=item.weights.detach().cpu(),
+        bias=item.bias.detach().cpu(),
+        hull=training.views.hulls[index],
     )
 
 
