@@ -209,7 +209,8 @@ class CollectionsStudyConfig(ScaledStudy):
         config = preset("triplane", space="rgb" if space == RGB else "latent")
         return replace(
             config,
-            field=replace(planes.triplane, planes_learning_rate=self.sizes.single_learning_rate),
+            # As much regularisation, too; learning rates are those of a Tri-Plane that is fitted alone.
+            field=replace(planes.triplane, tv_weight=self.sizes.training.warmup.tv_weight),
             sampling=planes.grid,
             subpixels=planes.subpixels if space != RGB else config.subpixels,
             subpixel_width=planes.subpixel_width,

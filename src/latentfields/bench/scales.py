@@ -171,8 +171,6 @@ class CollectionScale:
     """How objects are rendered."""
     cpu_seconds: float
     """Processor time of every object, in seconds."""
-    single_learning_rate: float = 6e-2
-    """Adam learning rate of the planes of objects that are fitted alone."""
     pace_steps: int = 12
     """Steps of each phase that are timed, after as many that are not."""
 

@@ -43,7 +43,7 @@ class FusedPlanesConfig(Checked):
     """Base Tri-Planes (M)."""
     hidden: int = 64
     """Hidden units of the shared MLP's layers."""
-    subpixels: int = 2
+    subpixels: int = 1
     """Rays per latent along one side: 1, the paper's, or an even number, mixed by a shared learned projection."""
     subpixel_width: int = 48
     """Hidden channels of that projection."""
@@ -84,7 +84,7 @@ class PhaseConfig(Checked):
 
     epochs: float
     """Passes over all training views; 0 leaves the phase out."""
-    objects_per_batch: int = 6
+    objects_per_batch: int = 2
     """Different objects in a batch."""
     views_per_object: int = 2
     """Views of each of them."""
@@ -94,13 +94,13 @@ class PhaseConfig(Checked):
     """Weight of the error of decoded renderings. Moves scenes, and a decoder that moves."""
     autoencoder_weight: float = 0.0
     """Weight of the error of autoencoded images. Moves the autoencoder alone."""
-    tv_weight: float = 1e-3
+    tv_weight: float = 1e-2
     """Weight of the total variation of fused planes, (p, q) = (2, 2)."""
-    micro_learning_rate: float = 2e-2
+    micro_learning_rate: float = 6e-2
     """Adam learning rate of objects' own planes."""
-    coefficients_learning_rate: float = 1e-2
+    coefficients_learning_rate: float = 2e-2
     """Adam learning rate of objects' weights and biases."""
-    base_learning_rate: float = 2e-2
+    base_learning_rate: float = 6e-2
     """Adam learning rate of the base planes."""
     mlp_learning_rate: float = 5e-3
     """Adam learning rate of the shared MLP, and of the projection."""
@@ -157,9 +157,9 @@ class CollectionConfig(Checked):
             epochs=20.0,
             latent_weight=0.1,
             rgb_weight=1.0,
-            micro_learning_rate=1e-2,
-            base_learning_rate=1e-2,
-            coefficients_learning_rate=5e-3,
+            micro_learning_rate=3e-2,
+            base_learning_rate=3e-2,
+            coefficients_learning_rate=1e-2,
             mlp_learning_rate=2.5e-3,
             decoder_learning_rate=1e-3,
         )
@@ -172,9 +172,9 @@ class CollectionConfig(Checked):
             epochs=20.0,
             latent_weight=0.0,
             rgb_weight=1.0,
-            micro_learning_rate=1e-2,
-            base_learning_rate=1e-2,
-            coefficients_learning_rate=5e-3,
+            micro_learning_rate=3e-2,
+            base_learning_rate=3e-2,
+            coefficients_learning_rate=1e-2,
             mlp_learning_rate=2.5e-3,
             decoder_learning_rate=1e-3,
         )
@@ -211,7 +211,7 @@ class CollectionConfig(Checked):
 
 
 SMALL = CollectionConfig()
-"""Half a minute of one core for every object."""
+"""A quarter of a minute of one core for every object with 24 training views."""
 
 TINY = replace(
     SMALL,
@@ -225,10 +225,10 @@ TINY = replace(
         subpixel_width=8,
         sampling=DensityGridConfig(samples=8, bins=16, grid_resolution=16, grid_every=4, grid_warmup=16),
     ),
-    warmup=replace(SMALL.warmup, epochs=2.0, objects_per_batch=2),
-    joint=replace(SMALL.joint, epochs=1.0, objects_per_batch=2),
-    latent=replace(SMALL.latent, epochs=2.0, objects_per_batch=2),
-    align=replace(SMALL.align, epochs=1.0, objects_per_batch=2),
+    warmup=replace(SMALL.warmup, epochs=2.0),
+    joint=replace(SMALL.joint, epochs=1.0),
+    latent=replace(SMALL.latent, epochs=2.0),
+    align=replace(SMALL.align, epochs=1.0),
 )
 """Seconds."""
 
