@@ -155,7 +155,7 @@ class CollectionConfig(Checked):
     joint: PhaseConfig = field(
         default_factory=lambda: PhaseConfig(
             epochs=20.0,
-            latent_weight=0.1,
+            latent_weight=0.0,
             rgb_weight=1.0,
             micro_learning_rate=3e-2,
             base_learning_rate=3e-2,
