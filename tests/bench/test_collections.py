@@ -81,7 +81,7 @@ def test_steps_take_the_budget_in_their_proportions() -> None:
 def test_epochs_take_the_budget_in_their_proportions() -> None:
     pace = {"warmup": 0.1, "joint": 0.3}
     scaled = within_budget(SMALL, 100.0, pace, ("warmup", "joint"), objects=8, views=24)
-    per_epoch = 8 * 24 / 12
+    per_epoch = 8 * 24 / 4
     assert per_epoch * (scaled.warmup.epochs * 0.1 + scaled.joint.epochs * 0.3) == pytest.approx(
         100.0, rel=1e-3
     )
@@ -89,6 +89,9 @@ def test_epochs_take_the_budget_in_their_proportions() -> None:
         SMALL.warmup.epochs / SMALL.joint.epochs, rel=1e-3
     )
     assert scaled.latent == SMALL.latent
+    # A batch of one object takes half of the time of one of two.
+    one = within_budget(SMALL, 100.0, pace, ("warmup", "joint"), objects=1, views=24)
+    assert one.warmup.epochs == pytest.approx(8 * scaled.warmup.epochs, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -459,8 +459,11 @@ def within_budget(
     configs: dict[str, PhaseConfig] = {name: getattr(training, name) for name in phases}
     cost = 0.0
     for name, phase in configs.items():
-        per_step = min(phase.objects_per_batch, objects) * min(phase.views_per_object, views)
-        cost += phase.epochs * objects * views / per_step * pace[name]
+        together = min(phase.objects_per_batch, objects)
+        per_step = together * min(phase.views_per_object, views)
+        # Whole batches were timed.
+        seconds = pace[name] * together / phase.objects_per_batch
+        cost += phase.epochs * objects * views / per_step * seconds
     changed: dict[str, Any] = {
         name: replace(phase, epochs=round(phase.epochs * budget / cost, 3)) for name, phase in configs.items()
     }
