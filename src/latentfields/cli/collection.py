@@ -46,7 +46,7 @@ class Fit:
     space: Literal["latent", "rgb"] = "latent"
     """Fit objects to latents, or to pixels."""
     preset: CollectionPreset = "small"
-    """Scale of the training: seconds; a quarter of a minute of a CPU core for every object; or the paper's, on a GPU."""
+    """Scale of the training: seconds; a quarter of a CPU minute for every object; or the paper's, on a GPU."""
     settings: Settings = None
     cache: Path | None = None
     """Folder of decoded images, which runs can share; by default one that is deleted at the end."""
