@@ -127,7 +127,7 @@ def test_statistics_in_the_models_own_configuration_are_used(tmp_path: Path) -> 
         load_autoencoder(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "other weights", "bad field"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "lengthened", "other weights", "bad field"])
 def test_damaged_folders_get_one_line(tmp_path: Path, damage: str) -> None:
     small_kl().save_pretrained(tmp_path)
     weights = tmp_path / "diffusion_pytorch_model.safetensors"
@@ -135,6 +135,8 @@ def test_damaged_folders_get_one_line(tmp_path: Path, damage: str) -> None:
         weights.unlink()
     elif damage == "truncated":
         weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "lengthened":
+        os.truncate(weights, 2**36)  # Whoever reads it whole has no memory left.
     elif damage == "other weights":
         small_kl(latent_channels=4).save_pretrained(tmp_path / "other")
         weights.write_bytes((tmp_path / "other" / weights.name).read_bytes())

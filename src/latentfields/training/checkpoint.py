@@ -40,6 +40,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: handle.get_tensor(name) for name in handle.keys()}, metadata  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(path, "no such file; expected safetensors weights") from None
+    except TypeError:
+        # PyTorch, of numbers beyond 64 bits, with all of its own stack.
+        raise InputError(path, "not a readable safetensors file (a tensor's shape overflows)") from None
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"not a readable safetensors file ({error})") from None
 
@@ -70,16 +73,23 @@ class _Bounded(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """As PyTorch calls it for every function that makes or changes tensors."""
         named = kwargs or {}
-        result = func(*args, **named)
+        try:
+            result = func(*args, **named)
+        except TypeError as error:
+            if "Overflow" in str(error):  # A size beyond 64 bits.
+                raise self._far_larger() from None
+            raise
         given = (*args, *named.values())
         if isinstance(result, Tensor) and not any(_shares_memory(value, result) for value in given):
             self.made += result.numel() * result.element_size()
             if self.made > _SPARE + _COPIES * self.weights:
-                raise InputError(
-                    self.source,
-                    f"describes a network far larger than its weights, which have {self.weights} bytes",
-                )
+                raise self._far_larger()
         return result
+
+    def _far_larger(self) -> InputError:
+        return InputError(
+            self.source, f"describes a network far larger than its weights, which have {self.weights} bytes"
+        )
 
 
 def _shares_memory(value: Any, tensor: Tensor) -> bool:
