@@ -148,6 +148,20 @@ def test_damaged_folders_get_one_line(tmp_path: Path, damage: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "largest"),
+    [("num_encoder_blocks", [1, 101], 100), ("upsampling_scaling_factor", 200, 16), ("act_fn", 10**6, 4096)],
+)
+def test_settings_that_no_autoencoder_has_are_refused(
+    tmp_path: Path, field: str, value: object, largest: int
+) -> None:
+    small_tiny().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {field: value}))
+    with pytest.raises(InputError, match=f"field '{field}' is .*; expected numbers up to {largest}$"):
+        load_autoencoder(tmp_path)
+
+
 @pytest.mark.slow
 def test_when_the_hub_does_not_answer_the_cache_is_used_and_anything_else_is_one_line(tmp_path: Path) -> None:
     cached = tmp_path / "hub" / "models--someone--vae"

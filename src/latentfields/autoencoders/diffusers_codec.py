@@ -27,8 +27,10 @@ _WEIGHTS = re.compile(
 _PROBE = 64
 """Side of the image, in pixels, that tells channels and factor."""
 
-_MAX_BLOCKS, _MAX_SIZE = 100, 4096
-"""Of the settings of a network: published ones have less than ten blocks a level, and 1024 channels or pixels."""
+_MAX_SIZE = 4096
+"""Of the settings of a network: published ones have 1024 channels or pixels."""
+_MAX_OF = {"blocks": 100, "layers": 100, "upsampling": 16}
+"""Of those with such a word in their name: published ones have less than ten blocks a level, each twice as large."""
 SUPPORTED_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 
 
@@ -189,7 +191,7 @@ def _weights(name_or_folder: str, subfolder: str | None) -> dict[str | None, lis
 def _require_plausible(name: str, config: Mapping[str, Any]) -> None:
     """Raise InputError for sizes that no autoencoder has: to build such a network would take all time or memory."""
     for field, value in config.items():
-        largest = _MAX_BLOCKS if "blocks" in field or "layers" in field else _MAX_SIZE
+        largest = next((limit for word, limit in _MAX_OF.items() if word in field), _MAX_SIZE)
         for number in value if isinstance(value, list | tuple) else (value,):
             if isinstance(number, int | float) and not -_MAX_SIZE <= number <= largest:
                 raise InputError(name, f"field '{field}' is {value}; expected numbers up to {largest}")
