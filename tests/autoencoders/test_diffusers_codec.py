@@ -205,6 +205,7 @@ def reconstructed(folder: Path) -> Tensor:
     return autoencoder.decode_batches(autoencoder.encode_batches(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["fp16", "bf16"])
 @pytest.mark.parametrize("shards", [False, True])
 def test_weights_of_half_precision_alone_are_found(tmp_path: Path, variant: str, shards: bool) -> None:

@@ -276,6 +276,7 @@ def test_pixels_of_all_training_views_are_seen_with_their_own_rays(scene: Scene)
     torch.testing.assert_close(rays.origins, scene.cameras.centers[views])
 
 
+@pytest.mark.slow
 def test_evaluation_is_deterministic_and_repeats_the_stored_scores(
     scene: Scene, autoencoder: Autoencoder, autoencoder_folder: Path, tmp_path: Path
 ) -> None:
