@@ -240,3 +240,10 @@ def test_a_network_far_larger_than_its_weights_is_not_built(tmp_path: Path) -> N
         bounded_by(byte_count(weights), source),
     ):
         torch.nn.Conv2d(2**64, 4, 3)
+    made: list[Tensor] = []
+    with (
+        pytest.raises(InputError, match="far larger"),
+        bounded_by(byte_count(weights), source),
+    ):
+        made.append(torch.full((2**50,), 1.0))  # No memory for it is asked for.
+    assert made == []

@@ -176,7 +176,8 @@ def _variants(name_or_folder: str, subfolder: str | None) -> list[str | None]:
     if not Path(name_or_folder, subfolder or "").is_dir():
         return [None, "fp16"]
     found = _weights(name_or_folder, subfolder)
-    return [None] if None in found or not found else sorted(variant for variant in found if variant)
+    named: list[str | None] = [*sorted(variant for variant in found if variant)]
+    return [None] if None in found or not named else named
 
 
 def _weights(name_or_folder: str, subfolder: str | None) -> dict[str | None, list[Path]]:

@@ -63,6 +63,10 @@ _COPIES = 4
 """Times that a network's tensors may have the bytes of its weights while it is built."""
 
 
+_FILLING = frozenset((torch.full, torch.ones))
+"""What writes into all memory that it asks for; other memory is taken only when it is written into."""
+
+
 class _Bounded(TorchFunctionMode):
     """Adds up the memory of tensors as they are made, before anything is written into it."""
 
@@ -74,6 +78,8 @@ class _Bounded(TorchFunctionMode):
         """As PyTorch calls it for every function that makes or changes tensors."""
         named = kwargs or {}
         try:
+            if func in _FILLING:
+                self._require_room(func(*args, **named | {"device": "meta"}))
             result = func(*args, **named)
         except TypeError as error:
             if "Overflow" in str(error):  # A size beyond 64 bits.
@@ -81,10 +87,13 @@ class _Bounded(TorchFunctionMode):
             raise
         given = (*args, *named.values())
         if isinstance(result, Tensor) and not any(_shares_memory(value, result) for value in given):
-            self.made += result.numel() * result.element_size()
-            if self.made > _SPARE + _COPIES * self.weights:
-                raise self._far_larger()
+            self._require_room(result)
+            self.made += result.nbytes
         return result
+
+    def _require_room(self, tensor: Tensor) -> None:
+        if self.made + tensor.nbytes > _SPARE + _COPIES * self.weights:
+            raise self._far_larger()
 
     def _far_larger(self) -> InputError:
         return InputError(
