@@ -27,9 +27,10 @@ def as_folders(folders: Folders) -> tuple[Path, ...]:
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary path to write to; on success it becomes `path` in one step, on an error it is removed.
 
-    It has the same name in a folder of its own, for libraries that write beside it first. What is written there is a file, or a folder where there is none yet. Folders above are made as needed. Whoever
-    reads `path` meanwhile sees the old file or the new one, whole. With `durable` the bytes of a file reach the disk
-    before the new name does, so that a power cut cannot leave an empty file either.
+    It has the same name in a folder of its own, for libraries that write beside it first. What is written there is a
+    file, or a folder where there is none yet. Folders above are made as needed. Whoever reads `path` meanwhile sees the
+    old file or the new one, whole. With `durable` the bytes of a file reach the disk before the new name does, so that
+    a power cut cannot leave an empty file either.
     """
     folder = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary = folder / path.name
