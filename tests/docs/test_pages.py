@@ -35,7 +35,16 @@ OTHERS = {"pip", "make", "torchrun", "python"}
 
 FEW_VIEWS = ("--views", "6", "--size", "32", "--samples", "1", "--overwrite")
 FEW_STEPS = ("--supervision.steps", "3", "--alignment.steps", "3", "--batch-images", "1")
-FEW_EPOCHS = ("--warmup.epochs", "0.5", "--joint.epochs", "0.5", "--latent.epochs", "1", "--align.epochs", "0.5")
+FEW_EPOCHS = (
+    "--warmup.epochs",
+    "0.5",
+    "--joint.epochs",
+    "0.5",
+    "--latent.epochs",
+    "1",
+    "--align.epochs",
+    "0.5",
+)
 SHORTER = {
     "scenes generate all": (*FEW_VIEWS, "--count", "1"),
     "scenes generate": FEW_VIEWS,
