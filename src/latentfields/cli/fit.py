@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 class FitOptions:
     """What can be said of every fit, whether it is of one scene or of many."""
 
+    out: Path | None = None
+    """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space."""
     field: FieldName = "kplanes"
@@ -119,8 +121,6 @@ class Fit(FitOptions):
     scene: tyro.conf.Positional[Path]
     """Folder of the scene: NeRF-synthetic, Nerfstudio, IG-AE or COLMAP layout; or a scene in a shard,
     SHARD.tar/NAME."""
-    out: Path | None = None
-    """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
     model: Path | None = None
     """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
     more_steps: int = 0
