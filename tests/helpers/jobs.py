@@ -119,3 +119,21 @@ def stop_others(path: Path) -> dict[str, Any]:
         assert time.monotonic() < end
         time.sleep(0.05)
     raise InputError(path, "is enough")
+
+
+def where(variable: str) -> dict[str, Any]:
+    """What a process has around it."""
+    value = os.environ.get(variable)
+    return {"folder": os.getcwd(), "threads": torch.get_num_threads(), "value": value}
+
+
+def wait_to_go(path: Path) -> dict[str, Any]:
+    """Counts how often it was begun, and waits for a file."""
+    counted = count_up(path)
+    end = time.monotonic() + 60
+    while not (path.parent / "go").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    # A node that dies has some time to take the job along.
+    time.sleep(2.0)
+    return counted

@@ -20,10 +20,12 @@ from typing import Annotated, Any
 from latentfields.config.checks import Checked, Range
 from latentfields.errors import ArgumentError, InputError
 from latentfields.process import SECONDS_TO_SAVE
-from latentfields.training.workers import Call, Ended, Lost, Workers, answer, prepare, received
+from latentfields.training.workers import Call, Ended, JobError, Lost, Workers, answer, prepare, received
 
 _OURS = "LATENTFIELDS_"
 """How the names of the environment variables begin that jobs have as this process has them."""
+
+_KNOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,21 @@ class RayCluster(Checked):
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
         options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
         try:
+            _knock(address)
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             problem = " ".join(str(error).split())[:200]
             raise ArgumentError("address", f"is {address}, where no cluster can be had ({problem})") from None
+
+
+def _knock(address: str) -> None:
+    """Raise OSError, or ValueError for a port that is no number, where nobody listens at HOST:PORT.
+
+    Ray would try for minutes.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def _ray() -> Any:
@@ -109,17 +122,26 @@ class _RayWorkers:
         return [self._ended(reference, self._running.pop(reference)) for reference in ready]
 
     def _ended(self, reference: Any, number: int) -> Ended:
+        ray = self._ray
         try:
-            return received(number, self._ray.get(reference))
-        except self._ray.exceptions.RayError as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            return Ended(number, error=Lost(f"its process or machine is gone ({lines[0]})"))
+            return received(number, ray.get(reference))
+        except ray.exceptions.RayTaskError as error:
+            # What jobs raise is an answer; this was raised around it, such as by a package that is not there.
+            return Ended(number, error=JobError(_line_of(error, -1)))
+        except ray.exceptions.RayError as error:
+            return Ended(number, error=Lost(f"its process or its machine is gone ({_line_of(error, 0)})"))
 
     def stop(self) -> None:
         """Ask running jobs to save their state and to stop, and wait for them; others never begin."""
         for reference in self._running:
             self._ray.cancel(reference, force=False)
         self._ray.wait(list(self._running), num_returns=len(self._running), timeout=SECONDS_TO_SAVE)
+
+
+def _line_of(error: Exception, number: int) -> str:
+    """A line of what an exception says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[number] if lines else type(error).__name__
 
 
 @dataclass(frozen=True)
