@@ -23,6 +23,7 @@ CROSS_CUTTING = {
     "latent_nerf/test_precision.py": "the decoder in bfloat16, through a whole fit",
     "latent_nerf/test_resume.py": "every kind of fit dies and goes on",
     "latent_nerf/test_unbounded.py": "every field in a scene without bounds, through a whole fit",
+    "priors/test_two_processes.py": "torchrun, through the whole training",
     "rendering/kernels/test_compilation.py": "all kernels, for GPUs that are not there",
     "scenes/test_bad_scenes.py": "whatever is wrong with any format",
     "scenes/test_every_layout.py": "every layout of scenes, by every command",
