@@ -12,6 +12,7 @@ CROSS_CUTTING = {
     "docs/test_pages.py": "what documents show is run",
     "examples/test_minimal.py": "an example, not of the package",
     "examples/test_own_parts.py": "examples, not of the package",
+    "examples/test_train_on_ray.py": "an example, not of the package",
     "fields/test_every_representation.py": "what every field has to do",
     "fuzz/test_short_run.py": "damaged files of every kind",
     "igae/test_two_processes.py": "torchrun, through the whole training",

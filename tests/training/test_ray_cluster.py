@@ -34,6 +34,7 @@ def cluster() -> Iterator[Any]:
     """Two nodes of this machine, with one processor core each."""
     utilities = pytest.importorskip("ray.cluster_utils", reason="needs Ray, the extra `cluster`")
     with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_AUTH_MODE", "disabled")  # It keeps a token in the user's folder.
         # Nodes find the jobs of these tests, too.
         patched.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
         made = utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
