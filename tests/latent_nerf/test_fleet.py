@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.fleets import KILLED_AT, fit_scene_killed_once
 from helpers.tiny import TINY_FIT, write_sphere_scene
 from latentfields.errors import ArgumentError, InputError
+from latentfields.latent_nerf import fleet as fleet_module
 from latentfields.latent_nerf.fit import fit_folder
 from latentfields.latent_nerf.fleet import Fleet, fit_fleet
 from latentfields.latent_nerf.run import FitRunConfig
@@ -194,14 +196,25 @@ def test_an_interruption_ends_the_fleet(
 
 
 @pytest.mark.slow
-def test_other_processes_write_the_same(
-    done: tuple[Path, Fleet], scenes: Path, autoencoder_folder: Path
+def test_other_processes_write_the_same_even_when_one_is_killed(
+    done: tuple[Path, Fleet], scenes: Path, autoencoder_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fleet_module, "fit_scene", fit_scene_killed_once)
     # Beside the first fleet, for the same paths in configurations.
     out = done[0].parent / "by-workers"
-    found = fleet(scenes, autoencoder_folder, out, LocalWorkers(2))
+    found = fit_fleet(
+        scenes,
+        autoencoder_folder,
+        out=out,
+        config=CONFIG,
+        engine=LocalWorkers(2),
+        checkpoint_seconds=0,
+    )
+    assert (out / "first.killed").exists()
     assert [fit.psnr for fit in found.fits] == [fit.psnr for fit in done[1].fits]
     for name in ("first", "second"):
         for file in ("config.json", "model.safetensors"):
             assert (out / name / file).read_bytes() == (done[0] / name / file).read_bytes(), (name, file)
         assert f"{name} [latent]" in (out / "logs" / f"{name}.log").read_text()
+    # The second attempt went on at the step that the first was killed in.
+    assert f"{KILLED_AT}/{CONFIG.total_steps}" in (out / "logs" / "first.log").read_text()
