@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fleet(scenes: Path, autoencoder: Path, out: Path, engine: Engine | None = None, **options: bool) -> Fleet:
+def fleet(scenes: Path, autoencoder: Path, out: Path, engine: Engine | None = None, **options: Any) -> Fleet:
     return fit_fleet(scenes, autoencoder, out=out, config=CONFIG, engine=engine or Inline(), **options)
 
 

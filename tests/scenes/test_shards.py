@@ -127,7 +127,8 @@ def test_an_index_that_lies_is_found_out(folder: Path, tmp_path: Path) -> None:
     index.write_text(json.dumps(told))
     with pytest.raises(InputError, match=r"is not what its index says; delete shard-00000\.tar\.index\.json"):
         load_scene(shard / "two")
-    for files in ([], {"a": [1, 2]}, {"a": 5}):
+    wrong: list[object] = [[], {"a": [1, 2]}, {"a": 5}]
+    for files in wrong:
         index.write_text(json.dumps(told | {"files": files}))
         shard.touch()
         with pytest.raises(InputError, match="is no index of a shard"):

@@ -48,13 +48,14 @@ def test_a_job_that_fails_is_tried_again_and_the_others_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     done: list[str] = []
+    jobs: list[Job[Any, Any]] = [
+        Job("bad", refuse, tmp_path / "bad"),
+        Job("shaky", fail_once, tmp_path / "shaky"),
+        Job("broken", fail, "no such thing"),
+        Job("good", count_up, tmp_path / "good"),
+    ]
     failures = run_jobs(
-        [
-            Job("bad", refuse, tmp_path / "bad"),
-            Job("shaky", fail_once, tmp_path / "shaky"),
-            Job("broken", fail, "no such thing"),
-            Job("good", count_up, tmp_path / "good"),
-        ],
+        jobs,
         engine=Inline(),
         label="test",
         done=lambda job, result: done.append(job.name),

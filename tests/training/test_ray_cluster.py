@@ -51,14 +51,15 @@ def test_jobs_find_what_they_would_find_here(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LATENTFIELDS_TEST", "there")
     found: dict[str, Any] = {}
+    jobs: list[Job[Any, Any]] = [
+        Job("where", where, "LATENTFIELDS_TEST"),
+        Job("killed", die_once, Path("killed")),
+        Job("broken", fail, "no such thing"),
+        Job("bad", refuse, Path("bad")),
+        Job("talks", say, "hello", log=Path("logs/talks.log")),
+    ]
     failures = run_jobs(
-        [
-            Job("where", where, "LATENTFIELDS_TEST"),
-            Job("killed", die_once, Path("killed")),
-            Job("broken", fail, "no such thing"),
-            Job("bad", refuse, Path("bad")),
-            Job("talks", say, "hello", log=Path("logs/talks.log")),
-        ],
+        jobs,
         engine=RayCluster(cluster.address),
         label="test",
         done=lambda job, result: found.update({job.name: result}),

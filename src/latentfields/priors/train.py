@@ -152,7 +152,8 @@ class PriorTrainer:
             return torch.zeros((), device=self.prior.device)
         # A mean over a part, weighted by its share.
         loss = self._loss(self.prior, latents[mine], given[mine], times[mine], noise[mine])
-        return loss * (count / len(latents))
+        weighted: Tensor = loss * (count / len(latents))
+        return weighted
 
     def _noise(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Times (B,) and noise (B, C, h, w) of latents."""

@@ -24,7 +24,7 @@ import posixpath
 import re
 import stat
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -104,7 +104,7 @@ class ShardPath(PosixPath):
         """False: shards have no links."""
         return False
 
-    def iterdir(self) -> Iterator[ShardPath]:
+    def iterdir(self) -> Generator[ShardPath, None, None]:
         """What is in a folder, sorted."""
         _, index, inner = self._found()
         if inner not in index.folders:
