@@ -20,6 +20,7 @@ from latentfields.latent_nerf.fleet import Fleet, fit_fleet
 from latentfields.latent_nerf.run import FitRunConfig
 from latentfields.scenes.reading import Reading
 from latentfields.training.loop import Interrupted
+from latentfields.training.ray_cluster import RayCluster
 from latentfields.training.workers import Engine, Inline, LocalWorkers
 
 CONFIG = TINY_FIT.with_steps(supervision=4, alignment=2)
@@ -219,3 +220,18 @@ def test_other_processes_write_the_same_even_when_one_is_killed(
         assert f"{name} [latent]" in (out / "logs" / f"{name}.log").read_text()
     # The second attempt went on at the step that the first was killed in.
     assert f"{KILLED_AT}/{CONFIG.total_steps}" in (out / "logs" / "first.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_cluster_writes_the_same(
+    done: tuple[Path, Fleet], scenes: Path, autoencoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray, the extra `cluster`")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # It keeps a token in the user's folder.
+    out = done[0].parent / "by-cluster"
+    found = fleet(scenes, autoencoder_folder, out, RayCluster())
+    assert [fit.psnr for fit in found.fits] == [fit.psnr for fit in done[1].fits]
+    assert len(found.failed) == 1
+    for name in ("first", "second"):
+        for file in ("config.json", "model.safetensors"):
+            assert (out / name / file).read_bytes() == (done[0] / name / file).read_bytes(), (name, file)
