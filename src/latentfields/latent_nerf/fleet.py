@@ -204,7 +204,8 @@ def fit_fleet(
     )
     if fleet.fits or is_fleet(out):
         write_json(out / RESULTS_FILE, fleet.to_json())
-        _write_page(fleet, command=command or f"latentfields.fit_fleet(..., out={str(out)!r})")
+        where = f"{list(map(str, as_folders(scenes)))}, {common.autoencoder!r}, out={str(out)!r}"
+        _write_page(fleet, command=command or f"latentfields.fit_fleet({where})")
     logging.getLogger(__name__).info(
         "%d of %d scenes fitted, in %.0f s", len(fleet.fits), len(work), time.monotonic() - started
     )

@@ -33,7 +33,7 @@ from typing import IO, Any, BinaryIO, TypeVar
 from urllib.parse import quote, unquote
 
 from latentfields.errors import InputError
-from latentfields.files import read_json, replacing, write_json
+from latentfields.files import MAX_JSON_BYTES, read_json, replacing
 
 T = TypeVar("T")
 
@@ -354,7 +354,10 @@ def writing_shard(path: Path) -> Iterator[ShardWriter]:
         size = temporary.stat().st_size
         # An index of the shard that was here before would be one of another.
         index.unlink(missing_ok=True)
-    write_json(index, {"bytes": size, "files": writer.places})
+    text = json.dumps({"bytes": size, "files": writer.places}, separators=(",", ":"))
+    if len(text) <= MAX_JSON_BYTES:  # Shards of more than a million files are looked through.
+        with replacing(index) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def _url(parts: tuple[str, ...]) -> str:
