@@ -163,7 +163,8 @@ def test_a_folder_without_scenes_is_reported_and_nothing_at_all_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "cuda:1"}, "device: is 'cuda:1'; expected auto, cpu, cuda"),
+        ({"device": "cuda:7"}, "device: is 'cuda:7'; expected auto or one of"),
+        ({"device": "cuda:7", "engine": RayCluster()}, "device: is 'cuda:7'; expected auto, cpu, cuda"),
         ({"retries": -1}, "retries: is -1"),
         ({"space": "rgb"}, "space: is 'rgb' with an `autoencoder`"),
         ({"seconds": -1.0}, "seconds: is -1.0"),

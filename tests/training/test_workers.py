@@ -45,10 +45,11 @@ def test_gpus_keep_the_names_that_the_process_was_given(monkeypatch: pytest.Monk
     assert visible_devices() == ("0", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5")
     assert visible_devices() == ("3", "GPU-5")
-    assert usual_processes() == 2
+    assert [usual_processes(device) for device in ("auto", "cuda", "cuda:1")] == [2, 2, 1]
+    assert usual_processes("cpu") >= 1
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert visible_devices() == ()
-    assert usual_processes() >= 1
+    assert usual_processes("auto") >= 1
 
 
 @pytest.mark.slow
@@ -108,6 +109,16 @@ def test_results_that_cannot_be_sent_are_an_error() -> None:
 
 def _local(argument: None) -> object:
     return lambda: argument
+
+
+def test_a_gpu_of_a_number_is_for_processes_that_see_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    LocalWorkers(2, device="cuda:1").require_device("cuda:1")
+    LocalWorkers(2).require_device("cpu")
+    with pytest.raises(ArgumentError, match="device: is 'cuda:1', for processes with the device auto"):
+        LocalWorkers(2).require_device("cuda:1")
+    with pytest.raises(ArgumentError, match="device: is 'cuda:2'; expected auto or one of"):
+        LocalWorkers(2, device="cuda:2").require_device("cuda:2")
 
 
 def test_numbers_out_of_range_are_refused() -> None:

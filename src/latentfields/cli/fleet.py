@@ -101,6 +101,5 @@ class Fleet(FitOptions):
 
         if self.address is not None:
             raise ArgumentError("address", "is that of a cluster; expected the `engine` ray with it")
-        return LocalWorkers(
-            usual_processes() if self.processes is None else self.processes, threads=self.threads
-        )
+        processes = usual_processes(self.device) if self.processes is None else self.processes
+        return LocalWorkers(processes, threads=self.threads, device=self.device)

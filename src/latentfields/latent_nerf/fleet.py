@@ -21,7 +21,7 @@ from typing import Any, Literal
 import torch
 
 from latentfields.autoencoders.load import load_autoencoder
-from latentfields.config.checks import require_at_least, require_choice
+from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
 from latentfields.files import Folders, as_folders, write_json
@@ -34,7 +34,6 @@ from latentfields.latent_nerf.report import REPORT_FILE, write_run_report
 from latentfields.latent_nerf.run import DECODER_FOLDER, MODEL_FILE, FitRunConfig, Run
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.pages.report import Headline, Picture, PictureGroup, PictureRow, Report, Table, write_report
-from latentfields.process import choose_device
 from latentfields.scenes.load import largest_picture, scene_folders_below
 from latentfields.scenes.reading import Reading
 from latentfields.training.jobs import RETRIES, Failure, Job, in_words, run_jobs
@@ -145,17 +144,17 @@ def fit_fleet(
 
     `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `field`, `config`,
     `space` and `seconds` are as for `fit`, `size` and `reading` say how all scenes are read. `engine` does the fits: by
-    default `LocalWorkers`, a process for every GPU or processor core; or a `RayCluster`. `device` is auto, cpu or cuda:
-    which GPU is the engine's business. A fit that fails, or whose process is killed, is resumed `retries` times; then
-    its scene is reported, as are those that cannot be read, while others go on. With `strict`, what files say is read
-    before any scene is fitted, and the first problem is raised. `reports` writes report.html and orbit.mp4 of every
-    run. `command` is shown on the page as what repeats the fleet.
+    default `LocalWorkers`, a process for every GPU or processor core; or a `RayCluster`. `device` is as for `fit`; auto
+    and cuda are another GPU for each process, and clusters know no other ones but cpu. A fit that fails, or whose
+    process is killed, is resumed `retries` times; then its scene is reported, as are those that cannot be read, while
+    others go on. With `strict`, what files say is read before any scene is fitted, and the first problem is raised.
+    `reports` writes report.html and orbit.mp4 of every run. `command` is shown on the page as what repeats the fleet.
     Call it again to go on: finished runs are passed over, others resumed. Each run is what `fit` writes on one kind of
     processor, byte for byte. Raises InputError for unusable settings, and when there is no scene at all.
     """
     out = Path(out)
-    require_choice("device", device, ("auto", "cpu", "cuda"))
-    choose_device(device)
+    engine = engine or LocalWorkers(usual_processes(device), device=device)
+    engine.require_device(device)
     require_at_least("retries", retries, 0)
     if field is not None and config is not None:
         raise ArgumentError(
@@ -198,7 +197,7 @@ def fit_fleet(
         for one in work:
             largest_picture(one.config.scene, common.reading or Reading())
     started = time.monotonic()
-    results = _fitted(work, engine or LocalWorkers(usual_processes()), bad, retries=retries)
+    results = _fitted(work, engine, bad, retries=retries)
     fleet = Fleet(
         tuple(results[one.name] for one in work if one.name in results), tuple(bad.found), out / PAGE_FILE
     )
@@ -248,9 +247,7 @@ class SceneFit:
 
     def sized(self) -> FitRunConfig:
         """The configuration with the size of pictures that is meant. Raises InputError for a scene of no use."""
-        return (
-            at_usual_size(self.config, out=self.out, device=self.device) if self.usual_size else self.config
-        )
+        return at_usual_size(self.config, out=self.out) if self.usual_size else self.config
 
     @property
     def picture_file(self) -> Path:

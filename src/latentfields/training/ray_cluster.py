@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from latentfields.config.checks import Checked, Range
+from latentfields.config.checks import Checked, Range, require_choice
 from latentfields.errors import ArgumentError, InputError
 from latentfields.process import SECONDS_TO_SAVE
 from latentfields.training.workers import Call, Ended, JobError, Lost, Workers, answer, prepare, received
@@ -43,6 +43,10 @@ class RayCluster(Checked):
     """Threads inside tensor operations, and processor cores that are kept free for them."""
     gpus: Annotated[float | None, Range(low=0)] = None
     """GPUs of each job, a share of one where several jobs share it; None: one where the cluster has any."""
+
+    def require_device(self, name: str) -> None:
+        """Raise ArgumentError for a device with a number: a job sees the GPU that the cluster gives it."""
+        require_choice("device", name, ("auto", "cpu", "cuda"))
 
     @contextmanager
     def opened(self) -> Iterator[Workers]:

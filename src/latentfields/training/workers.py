@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from latentfields.config.checks import Checked
-from latentfields.process import SECONDS_TO_SAVE, end_with_parent, set_threads, tune_allocator
+from latentfields.errors import ArgumentError
+from latentfields.process import SECONDS_TO_SAVE, choose_device, end_with_parent, set_threads, tune_allocator
 from latentfields.training.loop import Interrupted
 
 _VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+_ONE_EACH = ("auto", "cuda")
+"""Devices without a number: of several processes, each has another one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,10 @@ class Workers(Protocol):
 class Engine(Protocol):
     """Makes workers."""
 
+    def require_device(self, name: str) -> None:
+        """Raise ArgumentError when jobs there cannot compute on the device of that name."""
+        ...
+
     def opened(self) -> AbstractContextManager[Workers]:
         """Workers for the duration of the context.
 
@@ -83,6 +90,10 @@ class Engine(Protocol):
 @dataclass(frozen=True)
 class Inline:
     """This process, one job after the other."""
+
+    def require_device(self, name: str) -> None:
+        """Raise ArgumentError when there is no such device."""
+        choose_device(name)
 
     @contextmanager
     def opened(self) -> Iterator[Workers]:
@@ -128,6 +139,12 @@ class LocalWorkers(Checked):
     """What jobs are told to compute on."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Environment variables that are different there."""
+
+    def require_device(self, name: str) -> None:
+        """Raise ArgumentError when there is no such device, or jobs see another one by that name."""
+        choose_device(name)
+        if name != self.device and name != "cpu" and self.device in _ONE_EACH and name not in _ONE_EACH:
+            raise ArgumentError("device", f"is '{name}', for processes with the device {self.device}")
 
     @contextmanager
     def opened(self) -> Iterator[Workers]:
@@ -186,7 +203,7 @@ class _Process:
 
 class _LocalWorkers:
     def __init__(self, engine: LocalWorkers) -> None:
-        devices = visible_devices() if engine.device in ("auto", "cuda") else ()
+        devices = visible_devices() if engine.device in _ONE_EACH else ()
         level = logging.getLogger("latentfields").getEffectiveLevel()
         seen = [{_VISIBLE_DEVICES: device} for device in devices] or [{}]
         self._slots = [
@@ -358,8 +375,13 @@ def _end_of(code: int | None) -> str:
     return f"ended with status {code}"
 
 
-def usual_processes() -> int:
-    """Jobs that this machine does at the same time when nobody says how many: one for each GPU, or processor core."""
-    if devices := visible_devices():
+def usual_processes(device: str) -> int:
+    """Jobs that this machine does at the same time on a device when nobody says how many.
+
+    They are as many as GPUs, where `device` has no number; one on one GPU; and otherwise as many as processor cores.
+    """
+    if device in _ONE_EACH and (devices := visible_devices()):
         return len(devices)
+    if device.startswith("cuda:"):
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
