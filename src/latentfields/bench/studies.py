@@ -12,6 +12,7 @@ from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
 from latentfields.bench.convergence import ConvergenceStudyConfig
 from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES, FieldsStudyConfig
+from latentfields.bench.generation import GenerationStudyConfig
 from latentfields.bench.igae import IgaeStudyConfig
 from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.bench.reconstruction import ReconstructionStudyConfig
@@ -26,6 +27,7 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
         "convergence": ConvergenceStudyConfig,
         "reconstruction": ReconstructionStudyConfig,
         "lrf": LrfStudyConfig,
+        "generation": GenerationStudyConfig,
     }
 )
 """By the name of their command."""

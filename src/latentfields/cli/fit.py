@@ -27,6 +27,7 @@ from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.priors.config import FewViewsConfig
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
 
@@ -48,6 +49,8 @@ class Fit:
     """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space."""
+    prior: str | None = None
+    """Packaged name or folder of a prior, which regularises fits to 1 to 6 views, as the options --few-views.* say."""
     field: FieldName = "kplanes"
     """Representation of the scene."""
     preset: PresetName = "small"
@@ -88,6 +91,8 @@ class Fit:
     """Show the scene in the browser while it is fitted; `latentfields view` shows it afterwards."""
     viewer_port: int = 8080
     """Port of that viewer; the next free one if it is taken."""
+    few_views: FewViewsConfig = dataclasses.field(default_factory=FewViewsConfig)
+    """How the prior regularises the fit; not used without --prior."""
     config: Annotated[FitConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = dataclasses.field(
         default_factory=FitConfig
     )
@@ -136,6 +141,8 @@ class Fit:
             seconds=self.seconds,
             fit=fit,
             reading=reading,
+            prior=self.prior,
+            few_views=None if self.prior is None else self.few_views,
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         if self.size is None:

@@ -15,13 +15,13 @@ from latentfields.autoencoders.fingerprint import weights_hash
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.generation.generate import Watch, generated_frame, is_finished, trained
-from latentfields.generation.guidance import Delta, ObjectGuidance
 from latentfields.generation.photograph import framed_photograph
 from latentfields.generation.trainer import SceneDistillation, generated_views
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.latent_nerf.run import Run
 from latentfields.priors.conditions import Condition, direction
 from latentfields.priors.config import EDITING, DistillationConfig
+from latentfields.priors.guidance import Delta, ObjectGuidance
 from latentfields.priors.prior import LatentPrior, load_prior, located_prior
 from latentfields.process import choose_device
 from latentfields.rendering.config import SplattingConfig

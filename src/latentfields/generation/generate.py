@@ -16,7 +16,6 @@ from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName, GaussiansConfig
 from latentfields.fields.gaussians.initialisation import place
-from latentfields.generation.guidance import Distil, ObjectGuidance, Pull
 from latentfields.generation.photograph import framed_photograph
 from latentfields.generation.text import TextGuidance
 from latentfields.generation.trainer import Anchor, SceneDistillation, generated_views
@@ -30,6 +29,7 @@ from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.pages.pictures import save_png, to_pixels
 from latentfields.priors.conditions import condition, direction
 from latentfields.priors.config import TEXT, DistillationConfig
+from latentfields.priors.guidance import Distil, ObjectGuidance, Pull
 from latentfields.priors.pipelines import is_pipeline, load_text_prior
 from latentfields.priors.prior import LatentPrior, Rig, load_prior, located_prior
 from latentfields.priors.sampling import sample

@@ -1,0 +1,140 @@
+"""Fits to few views, regularised by a prior: it judges views that no photograph was taken of.
+
+The distillation is that of `priors.guidance`; what is known of the object are its training views. Shape suffixes: V
+training views, B views that the prior judges, C latent channels, h, w latent size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.cameras import Cameras
+from latentfields.errors import ArgumentError, InputError
+from latentfields.latent_nerf.config import Space
+from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.priors.conditions import camera_directions
+from latentfields.priors.config import FewViewsConfig
+from latentfields.priors.distillation import surrogate
+from latentfields.priors.guidance import Distil, ViewedFrom, ViewsGuidance
+from latentfields.priors.prior import LatentPrior, Rig, load_prior
+from latentfields.scenes.reading import WHITE
+from latentfields.scenes.scene import Scene
+
+_AXES_PULL = 1e-3
+"""Weight of the origin beside optical axes, where these leave open how far away it is that cameras look at."""
+
+
+def require_prior(name: str, *, space: Space) -> LatentPrior:
+    """Return the prior of that name or in that folder, for a fit in that space.
+
+    Raises InputError when there is none, and for spaces of which none knows anything.
+    """
+    if space != "latent":
+        raise ArgumentError("prior", f"is {name}; fits in the space {space} have none, expected latent")
+    return load_prior(name)
+
+
+class UnseenViews:
+    """What a prior believes of views of a scene that it was not photographed from."""
+
+    def __init__(
+        self, prior: LatentPrior, scene: Scene, autoencoder: Autoencoder, config: FewViewsConfig
+    ) -> None:
+        """`prior` is on the device to compute on; `autoencoder`, on the CPU, is the one that the prior knows.
+
+        Raises InputError when the prior cannot know such a scene.
+        """
+        prior.check_space(autoencoder)
+        _require_known_kind(scene, prior, size=prior.config.side * autoencoder.factor)
+        train = scene.indices("train")
+        cameras = scene.cameras[train]
+        self.config, self.size = config, scene.size[0]
+        self.rig, self.centre = rig_of(cameras, known=prior.config.rig)
+        self._autoencoder = autoencoder
+        category = config.category
+        self.pull = Distil(
+            ViewsGuidance(
+                prior,
+                known=autoencoder.encode_batches(scene.images(train)),
+                known_directions=camera_directions(cameras),
+                references=config.references,
+                class_index=None
+                if category is None
+                else prior.class_index(category, argument="few_views.category"),
+            ),
+            config,
+        )
+
+    def loss(self, model: SceneModel, *, progress: float, generator: torch.Generator) -> Tensor:
+        """A loss, a scalar, whose gradient pulls views from random directions towards what the prior believes.
+
+        `progress` in [0, 1] lowers the levels of noise. Numbers are drawn on the CPU.
+        """
+        directions = self.rig.random_directions(self.config.views, generator)
+        cameras = self.rig.cameras(directions, size=self.size, centre=self.centre)
+        seen = model.render_features(cameras, generator=generator)
+        latents = self._known_latents(seen.features, model)
+        gradient = self.pull(latents.detach(), ViewedFrom(directions), progress=progress, generator=generator)
+        # In the units of Eq. 2, a mean of squares.
+        loss = self.config.weight * surrogate(latents, gradient) * (2 / latents.numel())
+        return loss if seen.loss is None else loss + seen.loss.mean()
+
+    def _known_latents(self, features: Tensor, model: SceneModel) -> Tensor:
+        """Features (B, C, h, w) of a field as the prior knows latents: by the autoencoder's own scale."""
+        assert model.autoencoder is not None
+        return self._normalised(model.autoencoder.raw(model.space.latents(features)))
+
+    def _normalised(self, raw: Tensor) -> Tensor:
+        mean, std = (
+            values.to(raw.device).view(1, -1, 1, 1)
+            for values in (self._autoencoder.latent_mean, self._autoencoder.latent_std)
+        )
+        return (raw - mean) / std
+
+
+def rig_of(cameras: Cameras, *, known: Rig) -> tuple[Rig, Tensor]:
+    """Return where views may be taken from, and the point (3,) that they look at, as training `cameras` do.
+
+    Their distance and lens are those of the cameras, their elevations those that the prior has `known`.
+    """
+    centre = looked_at(cameras)
+    distance = float((cameras.centers - centre).norm(dim=1).mean())
+    focal = float(cameras.focal.mean()) / cameras.width
+    return replace(known, distance=distance, focal=focal), centre
+
+
+def looked_at(cameras: Cameras) -> Tensor:
+    """Return the point (3,) nearest to all optical axes; along axes that leave it open, that nearest to the origin."""
+    forward = cameras.forward
+    # I - f f^T takes the part across an axis, see `scenes.normalise.look_similarity`.
+    across = torch.eye(3) - forward[:, :, None] * forward[:, None, :]
+    offsets = (across @ cameras.centers[:, :, None])[..., 0].mean(0)
+    return torch.linalg.solve(across.mean(0) + _AXES_PULL * torch.eye(3), offsets)
+
+
+def _require_known_kind(scene: Scene, prior: LatentPrior, *, size: int) -> None:
+    """Raise InputError for scenes that are none of single objects on white, as large as the prior has seen them."""
+    if scene.bounds == "scene":
+        raise InputError(
+            scene.source,
+            f"has no bounds; the prior {prior.name} knows single objects: expected one, with alpha or masks",
+        )
+    if scene.alpha is None:
+        raise InputError(
+            scene.source,
+            f"has no alpha; the prior {prior.name} knows objects on white: expected alpha or masks",
+        )
+    if tuple(map(float, scene.background)) != WHITE:
+        raise InputError(
+            scene.source, f"has the background {scene.background}; the prior {prior.name} knows white"
+        )
+    height, width = scene.size
+    if (height, width) != (size, size):
+        raise InputError(
+            scene.source,
+            f"has views of {width}x{height}; the prior {prior.name} knows {size}x{size}: see `size`",
+        )
