@@ -6,20 +6,21 @@ training views, B views that the prior judges, C latent channels, h, w latent si
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
+from latentfields.devices import upload
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.priors.conditions import camera_directions
 from latentfields.priors.config import FewViewsConfig
 from latentfields.priors.distillation import surrogate
-from latentfields.priors.guidance import Distil, ViewedFrom, ViewsGuidance
+from latentfields.priors.guidance import Distil, Pull, ViewedFrom, ViewsGuidance
 from latentfields.priors.prior import LatentPrior, Rig, load_prior
 from latentfields.scenes.reading import WHITE
 from latentfields.scenes.scene import Scene
@@ -38,36 +39,46 @@ def require_prior(name: str, *, space: Space) -> LatentPrior:
     return load_prior(name)
 
 
+@dataclass(frozen=True, eq=False)
 class UnseenViews:
     """What a prior believes of views of a scene that it was not photographed from."""
 
-    def __init__(
-        self, prior: LatentPrior, scene: Scene, autoencoder: Autoencoder, config: FewViewsConfig
-    ) -> None:
-        """`prior` is on the device to compute on; `autoencoder`, on the CPU, is the one that the prior knows.
+    pull: Pull
+    """What moves their latents."""
+    rig: Rig
+    """Where they are taken from."""
+    centre: Tensor
+    """(3,) the point that they look at."""
+    size: int
+    """Their side in pixels."""
+    autoencoder: Autoencoder
+    """The one that the prior knows, on the CPU: its statistics are those of the prior's latents."""
+    config: FewViewsConfig
 
-        Raises InputError when the prior cannot know such a scene.
+    @classmethod
+    def of(
+        cls, prior: LatentPrior, scene: Scene, autoencoder: Autoencoder, config: FewViewsConfig
+    ) -> UnseenViews:
+        """Return those of `scene`, of whose training views the prior is told; it is on the device to compute on.
+
+        Raises InputError when the prior is of other latents than `autoencoder`, or cannot know such a scene.
         """
         prior.check_space(autoencoder)
-        _require_known_kind(scene, prior, size=prior.config.side * autoencoder.factor)
-        train = scene.indices("train")
+        size = prior.config.side * autoencoder.factor
+        _require_known_kind(scene, prior, size=size)
+        train, category = scene.indices("train"), config.category
         cameras = scene.cameras[train]
-        self.config, self.size = config, scene.size[0]
-        self.rig, self.centre = rig_of(cameras, known=prior.config.rig)
-        self._autoencoder = autoencoder
-        category = config.category
-        self.pull = Distil(
-            ViewsGuidance(
-                prior,
-                known=autoencoder.encode_batches(scene.images(train)),
-                known_directions=camera_directions(cameras),
-                references=config.references,
-                class_index=None
-                if category is None
-                else prior.class_index(category, argument="few_views.category"),
-            ),
-            config,
+        rig, centre = rig_of(cameras, known=prior.config.rig)
+        guidance = ViewsGuidance(
+            prior,
+            known=autoencoder.encode_batches(scene.images(train)),
+            known_directions=camera_directions(cameras),
+            references=config.references,
+            class_index=None
+            if category is None
+            else prior.class_index(category, argument="few_views.category"),
         )
+        return cls(Distil(guidance, config), rig, centre, size, autoencoder, config)
 
     def loss(self, model: SceneModel, *, progress: float, generator: torch.Generator) -> Tensor:
         """A loss, a scalar, whose gradient pulls views from random directions towards what the prior believes.
@@ -78,20 +89,20 @@ class UnseenViews:
         cameras = self.rig.cameras(directions, size=self.size, centre=self.centre)
         seen = model.render_features(cameras, generator=generator)
         latents = self._known_latents(seen.features, model)
-        gradient = self.pull(latents.detach(), ViewedFrom(directions), progress=progress, generator=generator)
+        gradient = self.pull(
+            latents.detach(), ViewedFrom(directions), progress=progress, generator=generator
+        )
         # In the units of Eq. 2, a mean of squares.
         loss = self.config.weight * surrogate(latents, gradient) * (2 / latents.numel())
         return loss if seen.loss is None else loss + seen.loss.mean()
 
     def _known_latents(self, features: Tensor, model: SceneModel) -> Tensor:
-        """Features (B, C, h, w) of a field as the prior knows latents: by the autoencoder's own scale."""
+        """Features (B, C, h, w) of a field as the prior knows latents: by the autoencoder's own statistics."""
         assert model.autoencoder is not None
-        return self._normalised(model.autoencoder.raw(model.space.latents(features)))
-
-    def _normalised(self, raw: Tensor) -> Tensor:
+        raw = model.autoencoder.raw(model.space.latents(features))
         mean, std = (
-            values.to(raw.device).view(1, -1, 1, 1)
-            for values in (self._autoencoder.latent_mean, self._autoencoder.latent_std)
+            upload(values, raw.device).view(1, -1, 1, 1)
+            for values in (self.autoencoder.latent_mean, self.autoencoder.latent_std)
         )
         return (raw - mean) / std
 

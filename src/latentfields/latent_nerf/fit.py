@@ -327,7 +327,7 @@ def _prepared(
         scene = scene.cropped_to_multiple(autoencoder.factor)
         autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
         if prior is not None and run.few_views is not None:
-            unseen = UnseenViews(prior, scene, autoencoder, run.few_views)
+            unseen = UnseenViews.of(prior, scene, autoencoder, run.few_views)
         if config.statistics != "autoencoder" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().to(device)
             images = scene.pictures(scene.indices("train")).batches()
