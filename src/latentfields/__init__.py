@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from latentfields.autoencoders.train import train_autoencoder
     from latentfields.bench.autoencoders import AutoencodersStudyConfig
     from latentfields.bench.convergence import ConvergenceStudyConfig
+    from latentfields.bench.few_views import FewViewsStudyConfig
     from latentfields.bench.fields import FieldsStudyConfig
+    from latentfields.bench.generation import GenerationStudyConfig
     from latentfields.bench.igae import IgaeStudyConfig
     from latentfields.bench.lrf import LrfStudyConfig
     from latentfields.bench.reconstruction import ReconstructionStudyConfig
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from latentfields.lrf.correspondences.make import correspond
     from latentfields.lrf.decoder.align import align_decoder
     from latentfields.lrf.encoder.finetune import finetune_encoder
-    from latentfields.priors.config import DistillationConfig
+    from latentfields.priors.config import DistillationConfig, FewViewsConfig
     from latentfields.priors.prior import load_prior
     from latentfields.priors.train import train_prior
     from latentfields.scenes.load import load_scene
@@ -66,8 +68,11 @@ __all__ = [
     "CaptureSummary",
     "ConvergenceStudyConfig",
     "DistillationConfig",
+    "FewViewsConfig",
+    "FewViewsStudyConfig",
     "FieldsStudyConfig",
     "FitConfig",
+    "GenerationStudyConfig",
     "IgaeStudyConfig",
     "InputError",
     "Keyframe",
@@ -121,8 +126,11 @@ __getattr__ = lazy_attributes(
         "CaptureSummary": "latentfields.structure_from_motion.capture",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
         "DistillationConfig": "latentfields.priors.config",
+        "FewViewsConfig": "latentfields.priors.config",
+        "FewViewsStudyConfig": "latentfields.bench.few_views",
         "FieldsStudyConfig": "latentfields.bench.fields",
         "FitConfig": "latentfields.latent_nerf.config",
+        "GenerationStudyConfig": "latentfields.bench.generation",
         "IgaeStudyConfig": "latentfields.bench.igae",
         "InputError": "latentfields.errors",
         "Keyframe": "latentfields.camera_path",

@@ -162,6 +162,37 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
 
 
 @dataclass(frozen=True)
+class FewViewsScale:
+    """The scale of fits to a few views."""
+
+    fits: FitScale = field(default_factory=lambda: FitScale(PRIOR_VIEWS, steps=(400, 0), batch_images=4))
+    """How objects are rendered, and latents fitted."""
+    image_steps: int = 800
+    """Steps of fits to images."""
+    image_rays: int = 1024
+    """Rays of each of these steps: there are hardly as many pixels."""
+
+
+PRIOR_VIEWS = RenderConfig(
+    views=40, samples=2, min_elevation=-30, max_elevation=80, test_fraction=0.4, val_fraction=0.0
+)
+"""Objects as the packaged prior has seen them, with many views to test on."""
+
+FEW_VIEWS_SCALES: Mapping[Scale, FewViewsScale] = MappingProxyType(
+    {
+        "tiny": FewViewsScale(
+            FitScale(replace(PRIOR_VIEWS, views=8, samples=1), steps=(4, 0), batch_images=2), image_steps=4
+        ),
+        "small": FewViewsScale(),
+        "paper": FewViewsScale(
+            FitScale(PRIOR_VIEWS, steps=(2000, 0), batch_images=4), image_steps=4000, image_rays=4096
+        ),
+    }
+)
+"""No paper has this: `paper` is five times as long, and was not measured."""
+
+
+@dataclass(frozen=True)
 class GenerationScale:
     """The scale of training priors and of generating objects with them."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
 from latentfields.bench.convergence import ConvergenceStudyConfig
+from latentfields.bench.few_views import FewViewsStudyConfig
 from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES, FieldsStudyConfig
 from latentfields.bench.generation import GenerationStudyConfig
 from latentfields.bench.igae import IgaeStudyConfig
@@ -28,6 +29,7 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
         "reconstruction": ReconstructionStudyConfig,
         "lrf": LrfStudyConfig,
         "generation": GenerationStudyConfig,
+        "few-views": FewViewsStudyConfig,
     }
 )
 """By the name of their command."""
