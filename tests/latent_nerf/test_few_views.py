@@ -27,12 +27,13 @@ from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.priors.conditions import camera_directions
 from latentfields.priors.config import FewViewsConfig
-from latentfields.priors.guidance import Distil, ViewsGuidance
+from latentfields.priors.guidance import Distil, Pull, ViewsGuidance
 from latentfields.priors.prior import Rig, load_prior
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import with_few_views
 from latentfields.training.loop import LoopConfig
 
+ORIGIN = torch.zeros(3)
 RIG = Rig(distance=2.6, focal=1.6, lowest=-30, highest=60, extent=0.8)
 SIX_AND_FOUR = replace(TINY_FIT, subpixels=1).with_steps(supervision=6, alignment=4)
 
@@ -88,6 +89,18 @@ class KnownScene:
         return latents, torch.zeros_like(latents)
 
 
+def unseen_views(
+    autoencoder: Autoencoder,
+    options: FewViewsConfig,
+    *,
+    pull: Pull = lambda latents, views, *, progress, generator: latents,
+    rig: Rig = RIG,
+    centre: Tensor = ORIGIN,
+) -> UnseenViews:
+    white = autoencoder.background_latent((1.0, 1.0, 1.0)).detach()
+    return UnseenViews(pull, rig, centre, 32, autoencoder, white, options)
+
+
 def error_of(model: SceneModel, known: SceneModel, cameras: Cameras) -> float:
     rendered, wanted = (which.render(cameras)[1].features for which in (model, known))
     return float((rendered - wanted).square().mean())
@@ -112,7 +125,7 @@ def test_views_that_were_not_taken_are_those_that_the_prior_believes_in(
     config = replace(config, subpixels=1).with_steps(supervision=100, alignment=0)
     rig, centre = rig_of(scene.cameras, known=RIG)
     guidance = KnownScene(known, rig, centre, scene.size[0])
-    unseen = UnseenViews(Distil(guidance, options), rig, centre, scene.size[0], autoencoder, options)
+    unseen = unseen_views(autoencoder, options, pull=Distil(guidance, options), rig=rig, centre=centre)
     errors = []
     for regularised in (None, unseen):
         model = new_model(few, autoencoder, config)
@@ -128,17 +141,28 @@ def test_latents_are_those_of_the_priors_own_scale(few: Scene, autoencoder: Auto
     other = autoencoder.clone()
     other.set_statistics(other.measure_statistics(0.5 * few.images(few.indices("train"))))
     latents = autoencoder.encode(few.images(few.indices("test")))
-    unseen = UnseenViews(
-        lambda latents, views, *, progress, generator: latents,
-        RIG,
-        torch.zeros(3),
-        32,
-        autoencoder,
-        FewViewsConfig(),
-    )
+    unseen = unseen_views(autoencoder, FewViewsConfig())
     model = new_model(few, other, replace(TINY_FIT, subpixels=1))
     rescaled = other.normalized(autoencoder.raw(latents))
     torch.testing.assert_close(unseen._known_latents(rescaled, model), latents, atol=1e-4, rtol=1e-4)
+
+
+def test_the_pull_reaches_shape_whole_and_appearance_in_part(autoencoder: Autoencoder) -> None:
+    """z = o f + (1 - o) b: of a pull g, opacity gets g (f - b), and surfaces the configured share of o g."""
+    unseen = unseen_views(autoencoder, FewViewsConfig(appearance=0.25))
+    drawn = torch.Generator().manual_seed(0)
+    surface = torch.randn(2, 8, 4, 4, generator=drawn).requires_grad_()
+    opacity = (0.1 + 0.9 * torch.rand(2, 1, 4, 4, generator=drawn)).requires_grad_()
+    pull = torch.randn(2, 8, 4, 4, generator=drawn)
+    behind = unseen.background.view(1, -1, 1, 1)
+    latents = opacity * surface + (1 - opacity) * behind
+    moved = unseen.moved(latents, opacity)
+    torch.testing.assert_close(moved, latents)
+    (moved * pull).sum().backward()
+    assert opacity.grad is not None
+    assert surface.grad is not None
+    torch.testing.assert_close(opacity.grad, ((surface - behind) * pull).sum(dim=1, keepdim=True).detach())
+    torch.testing.assert_close(surface.grad, 0.25 * (opacity * pull).detach())
 
 
 def test_each_view_is_told_its_nearest_references(prior_run: Path, few: Scene) -> None:

@@ -116,7 +116,7 @@ def train_judge(pictures: Pictures, *, classes: int, steps: int, seed: int = 0) 
         wanted = torch.stack([angles.cos(), angles.sin()], dim=1)
         loss = cross_entropy(logits, pictures.classes[chosen]) + (around - wanted).square().sum(dim=1).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     return judge.requires_grad_(False).eval()
 

@@ -161,6 +161,12 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
 """The paper gives neither steps nor batches of stage III."""
 
 
+PRIOR_VIEWS = RenderConfig(
+    views=40, samples=2, min_elevation=-30, max_elevation=80, test_fraction=0.4, val_fraction=0.0
+)
+"""Objects as the packaged prior has seen them, with many views to test on."""
+
+
 @dataclass(frozen=True)
 class FewViewsScale:
     """The scale of fits to a few views."""
@@ -172,11 +178,6 @@ class FewViewsScale:
     image_rays: int = 1024
     """Rays of each of these steps: there are hardly as many pixels."""
 
-
-PRIOR_VIEWS = RenderConfig(
-    views=40, samples=2, min_elevation=-30, max_elevation=80, test_fraction=0.4, val_fraction=0.0
-)
-"""Objects as the packaged prior has seen them, with many views to test on."""
 
 FEW_VIEWS_SCALES: Mapping[Scale, FewViewsScale] = MappingProxyType(
     {

@@ -25,6 +25,8 @@ from latentfields.priors.prior import LatentPrior, Rig, load_prior
 from latentfields.scenes.reading import WHITE
 from latentfields.scenes.scene import Scene
 
+_LEAST_OPACITY = 0.05
+"""Where less is in front of the background, what it looks like is not known."""
 _AXES_PULL = 1e-3
 """Weight of the origin beside optical axes, where these leave open how far away it is that cameras look at."""
 
@@ -53,6 +55,8 @@ class UnseenViews:
     """Their side in pixels."""
     autoencoder: Autoencoder
     """The one that the prior knows, on the CPU: its statistics are those of the prior's latents."""
+    background: Tensor
+    """(C,) its code of white, normalised per channel."""
     config: FewViewsConfig
 
     @classmethod
@@ -78,7 +82,8 @@ class UnseenViews:
             if category is None
             else prior.class_index(category, argument="few_views.category"),
         )
-        return cls(Distil(guidance, config), rig, centre, size, autoencoder, config)
+        white = autoencoder.background_latent(WHITE).detach()
+        return cls(Distil(guidance, config), rig, centre, size, autoencoder, white, config)
 
     def loss(self, model: SceneModel, *, progress: float, generator: torch.Generator) -> Tensor:
         """A loss, a scalar, whose gradient pulls views from random directions towards what the prior believes.
@@ -89,12 +94,21 @@ class UnseenViews:
         cameras = self.rig.cameras(directions, size=self.size, centre=self.centre)
         seen = model.render_features(cameras, generator=generator)
         latents = self._known_latents(seen.features, model)
-        gradient = self.pull(
-            latents.detach(), ViewedFrom(directions), progress=progress, generator=generator
-        )
+        gradient = self.pull(latents.detach(), ViewedFrom(directions), progress=progress, generator=generator)
+        pulled = surrogate(self.moved(latents, seen.opacity), gradient)
         # In the units of Eq. 2, a mean of squares.
-        loss = self.config.weight * surrogate(latents, gradient) * (2 / latents.numel())
+        loss = self.config.weight * pulled * (2 / latents.numel())
         return loss if seen.loss is None else loss + seen.loss.mean()
+
+    def moved(self, latents: Tensor, opacity: Tensor) -> Tensor:
+        """Return the same latents (B, C, h, w), through which pulls reach the opacity (B, 1, h, w) whole.
+
+        z = o f + (1 - o) b of surfaces f before the background b: what f gets of a pull is the configured share.
+        """
+        behind = upload(self.background, latents.device).view(1, -1, 1, 1)
+        from_surface = ((latents - behind) / opacity.clamp(min=_LEAST_OPACITY)).detach()
+        held = latents.detach() + (opacity - opacity.detach()) * from_surface
+        return self.config.appearance * latents + (1 - self.config.appearance) * held
 
     def _known_latents(self, features: Tensor, model: SceneModel) -> Tensor:
         """Features (B, C, h, w) of a field as the prior knows latents: by the autoencoder's own statistics."""
@@ -124,7 +138,8 @@ def looked_at(cameras: Cameras) -> Tensor:
     # I - f f^T takes the part across an axis, see `scenes.normalise.look_similarity`.
     across = torch.eye(3) - forward[:, :, None] * forward[:, None, :]
     offsets = (across @ cameras.centers[:, :, None])[..., 0].mean(0)
-    return torch.linalg.solve(across.mean(0) + _AXES_PULL * torch.eye(3), offsets)
+    point: Tensor = torch.linalg.solve(across.mean(0) + _AXES_PULL * torch.eye(3), offsets)
+    return point
 
 
 def _require_known_kind(scene: Scene, prior: LatentPrior, *, size: int) -> None:

@@ -181,11 +181,19 @@ class DistillationConfig(ScoreConfig):
 class FewViewsConfig(ScoreConfig):
     """How a prior regularises a fit to few views: beside them, it judges views that no photograph was taken of."""
 
-    weight: float = 1.0
-    """Weight of a view that the prior judges beside a training view."""
+    highest_at_end: Share = 0.9
+    """Upper end in the last step; linear between."""
+    lowest_at_start: Share = 0.8
+    """Lower end of the interval in the first step."""
+    lowest_at_end: Share = 0.6
+    """Lower end in the last step."""
+    weight: float = 0.3
+    """Weight of the views that the prior judges beside the training views."""
+    appearance: Share = 0.5
+    """Share of the prior's pull that reaches what surfaces look like; all of it moves where surfaces are."""
     views: Annotated[int, Range(low=1, high=64)] = 4
     """Views that the prior judges in every step, from random directions."""
-    references: Annotated[int, Range(low=1, high=6)] = 3
+    references: Annotated[int, Range(low=1, high=6)] = 1
     """Training views, the nearest ones, that the prior is told in turn for every view: their predictions are meaned,
     nearer ones counting more."""
     category: str | None = None
