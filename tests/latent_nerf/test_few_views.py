@@ -121,7 +121,9 @@ def test_views_that_were_not_taken_are_those_that_the_prior_believes_in(
         scene, autoencoder, stored=autoencoder_folder, out=tmp_path / "known", supervision=60, alignment=0
     )
     known = Run.load(tmp_path / "known", device="cpu").model
-    options = FewViewsConfig(highest_at_end=0.4, lowest_at_end=0.02)
+    options = FewViewsConfig(
+        weight=1.0, appearance=1.0, highest_at_end=0.4, lowest_at_start=0.5, lowest_at_end=0.02
+    )
     config = replace(config, subpixels=1).with_steps(supervision=100, alignment=0)
     rig, centre = rig_of(scene.cameras, known=RIG)
     guidance = KnownScene(known, rig, centre, scene.size[0])

@@ -228,6 +228,7 @@ class GenerationStudyConfig(ScaledStudy):
                         seed=seed,
                         steps=sizes.pixel_steps if space == PIXELS else sizes.steps,
                         every=sizes.measured_every,
+                        compared=sizes.compared,
                         folder=place.out / "scenes" / name,
                         picture=place.out / picture,
                     )

@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.awareness import FEWEST_POINTS, between_views
 from latentfields.autoencoders.pixels import PixelCodec
 from latentfields.bench.judge import (
-    SIDE,
     Judge,
     Pictures,
     at_judged_size,
@@ -184,6 +184,7 @@ def scene_cell(
     seed: int,
     steps: int,
     every: int,
+    compared: int,
     judge: Path,
     real: Sequence[StudyScene],
     folder: Path,
@@ -192,9 +193,10 @@ def scene_cell(
 ) -> dict[str, Any]:
     """Generate an object of a family with a prior; return what the judge makes of a turn, now and then and in the end.
 
-    `real` are held-out objects of the family. `folder` is where the training works, deleted when it was looked at;
-    `picture` the PNG file for the turn. `curve` holds the points {step, cpu_seconds, accuracy, ...}; CPU seconds are
-    those of the process, with the rendering of those points.
+    `real` are held-out objects of the family, `compared` is the size of the pictures that are compared with each other.
+    `folder` is where the training works, deleted when it was looked at; `picture` the PNG file for the turn. `curve`
+    holds the points {step, cpu_seconds, accuracy, ...}; CPU seconds are those of the process, with the rendering of
+    those points.
     """
     known, names = load_judge(judge)
     class_index = names.index(family)
@@ -228,7 +230,7 @@ def scene_cell(
         "cpu_seconds": records[-1]["cpu_seconds"],
         "curve": [{name: record[name] for name in measures} for record in records if "accuracy" in record],
     }
-    if (between := inconsistency(result.model, rig, size=run.size)) is not None:
+    if (between := inconsistency(result.model, rig, size=run.size, compared=compared)) is not None:
         found["inconsistency"] = between
     shutil.rmtree(folder)
     return found
@@ -269,16 +271,16 @@ def turn_of(model: SceneModel, rig: Rig, *, size: int, class_index: int) -> Pict
 
 
 @torch.no_grad()
-def inconsistency(model: SceneModel, rig: Rig, *, size: int) -> float | None:
+def inconsistency(model: SceneModel, rig: Rig, *, size: int, compared: int) -> float | None:
     """Return how much views of a turn disagree about the surface that they share, by the scene's own depth.
 
     The mean squared difference of colours over twice their variance on the object: 0 when views agree, 1 when the same
-    surface looks no more alike than any two parts of it; None when views share too little of it. Views have `size`
-    pixels, and are compared at the size that is judged.
+    surface looks no more alike than any two parts of it; None when views share too little of it. Views are rendered
+    with `size` pixels, and compared with so many others.
     """
     cameras = rig.cameras(turn_directions(rig, FINE_TURN), size=size)
-    images = at_judged_size(model.render(cameras)[0])
-    fine = cameras.resized(width=SIDE, height=SIDE)
+    images = interpolate(model.render(cameras)[0], size=(compared, compared), mode="area")
+    fine = cameras.resized(width=compared, height=compared)
     parts = [
         model.render_pixels(part.to(model.device), None).cpu()
         for part in (fine[i : i + 1] for i in range(len(fine)))

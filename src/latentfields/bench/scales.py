@@ -221,6 +221,8 @@ class GenerationScale:
     """Steps of generating an object in latents."""
     pixel_steps: int = 400
     """Steps of generating one in pixels."""
+    compared: int = 64
+    """Side of the pictures by which views of a scene are compared with each other."""
     measured_every: int = 10
     """Steps between looks at an object while it is generated."""
 
@@ -242,10 +244,11 @@ GENERATION_SCALES: Mapping[Scale, GenerationScale] = MappingProxyType(
             samples=3,
             steps=10,
             pixel_steps=10,
+            compared=24,
         ),
         "small": GenerationScale(
-            objects=12,
-            held_out=4,
+            objects=10,
+            held_out=3,
             views=RenderConfig(
                 views=16,
                 samples=2,
@@ -254,12 +257,12 @@ GENERATION_SCALES: Mapping[Scale, GenerationScale] = MappingProxyType(
                 test_fraction=0.0625,
                 val_fraction=0.0,
             ),
-            seconds=240.0,
-            judge_steps=800,
-            samples=16,
             pixels=32,
-            steps=200,
-            pixel_steps=200,
+            seconds=120.0,
+            judge_steps=500,
+            samples=16,
+            steps=150,
+            pixel_steps=150,
         ),
         "paper": GenerationScale(objects=48),
     }
