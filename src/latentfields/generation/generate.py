@@ -192,10 +192,9 @@ def _text_run(
     side = size or known.side * known.autoencoder.factor
     if side % known.autoencoder.factor:
         raise ArgumentError("size", f"is {side}; expected a multiple of {known.autoencoder.factor}")
-    words = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40]
     pipeline = str(Path(prior).resolve()) if Path(prior).exists() else prior
     return GenerationRunConfig(
-        name=f"{words or 'prompt'}-{fit.seed:04d}",
+        name=f"{in_name(prompt)}-{fit.seed:04d}",
         prior=pipeline,
         autoencoder=pipeline,
         size=side,
@@ -204,6 +203,11 @@ def _text_run(
         prompt=prompt,
         negative_prompt=negative_prompt,
     )
+
+
+def in_name(prompt: str) -> str:
+    """A text as part of the name of a folder."""
+    return re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40] or "prompt"
 
 
 def generate_run(
