@@ -135,6 +135,12 @@ def test_a_finished_study_is_read_not_made_again(
         (("--families", "dragons"), "error: --families: names dragons; expected some of"),
         (("--spaces", "igea"), "error: igea: no such autoencoder"),
         (("--seeds", "0"), "error: --seeds: is 0; expected 1 to 1000"),
+        (("--priors", "nosuch"), "error: nosuch: is no prior"),
+        (
+            ("--priors", "objects", "--families", "vases"),
+            "error: --families: is 'vases'; the prior objects knows",
+        ),
+        (("--spaces", "--priors"), "error: --spaces: is empty, and so is --priors; expected at least one"),
         (("--accuracy", "2"), "error: --accuracy: is 2.0; expected 0 to 1"),
     ],
 )

@@ -22,7 +22,7 @@ from latentfields.bench.rows import (
     select,
 )
 from latentfields.bench.scales import GENERATION_SCALES, GenerationScale
-from latentfields.bench.study import Cells, Workplace
+from latentfields.bench.study import Cells, Work, Workplace
 from latentfields.config.checks import Share
 from latentfields.errors import ArgumentError
 
@@ -79,6 +79,8 @@ class GenerationStudyConfig(ScaledStudy):
                 Value("parameters", "parameters, M", ".2f", unit=1e-6),
             ),
             kind="priors",
+            needs="steps",
+            optional=True,
         ),
         Pivot(
             "Views drawn from the priors",
@@ -110,7 +112,9 @@ class GenerationStudyConfig(ScaledStudy):
     of_images = False
 
     spaces: tuple[str, ...] = (PLAIN, AWARE, PIXELS)
-    """Names or folders of autoencoders; pixels has none."""
+    """Names or folders of autoencoders, in whose latents priors are trained; pixels has none."""
+    priors: tuple[str, ...] = ()
+    """Packaged names or folders of priors that are judged as they are, beside those that are trained."""
     families: tuple[str, ...] = ("mugs", "teapots", "chairs", "lamps")
     """Families of generated objects: priors are trained on some, and make others."""
     accuracy: Share = 0.5
@@ -124,19 +128,25 @@ class GenerationStudyConfig(ScaledStudy):
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
         super().check(path)
-        for name in ("spaces", "families"):
-            if not getattr(self, name):
-                raise ArgumentError(name, "is empty; expected at least one")
+        if not self.spaces and not self.priors:
+            raise ArgumentError("spaces", "is empty, and so is `priors`; expected at least one of them")
+        if not self.families:
+            raise ArgumentError("families", "is empty; expected at least one")
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for families and autoencoders that cannot be used."""
         from latentfields.bench.images import require_autoencoders
         from latentfields.bench.scenes import require_objects
         from latentfields.priors.network import require_diffusers
+        from latentfields.priors.prior import load_prior
 
         require_diffusers()
         require_autoencoders((space for space in self.spaces if space != PIXELS), size=self.sizes.views.size)
         require_objects(self.families, ())
+        for name in self.priors:
+            prior = load_prior(name)
+            for family in self.families:
+                prior.class_index(family, argument="families")
 
     def objects(self, out: Path, first: int, count: int) -> list[StudyScene]:
         """Return so many rendered objects of each family."""
@@ -155,14 +165,15 @@ class GenerationStudyConfig(ScaledStudy):
         place.run(rendering([*train, *held_out], sizes.views), label="objects")
         judge = out / "judge.safetensors"
         names = tuple(sorted(self.families))
-        works = {
+        works: dict[str, Work] = {
             "judge": partial(
                 judge_cell, scenes=train, held_out=held_out, names=names, steps=sizes.judge_steps, file=judge
-            ),
-            PIXELS: partial(pixel_space, scenes=train, folder=out / PIXELS),
+            )
         }
+        if PIXELS in self.spaces:
+            works[PIXELS] = partial(pixel_space, scenes=train, folder=out / PIXELS)
         real = place.run(works, label="classifier")["judge"]
-        priors = self._train(place, train)
+        priors = [*self._train(place, train), *({"space": name, "prior": name} for name in self.priors)]
         made = partial(self._made, place, held_out, judge, {row["space"]: row["prior"] for row in priors})
         return {
             "real": [{"pictures": "real renderings", **real}],
