@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,10 +24,9 @@ from latentfields.latent_nerf.few_views import UnseenViews, looked_at, rig_of
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.priors.conditions import camera_directions
 from latentfields.priors.config import FewViewsConfig
-from latentfields.priors.guidance import Distil, Pull, ViewsGuidance
-from latentfields.priors.prior import Rig, load_prior
+from latentfields.priors.guidance import Distil, Pull
+from latentfields.priors.prior import Rig
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import with_few_views
 from latentfields.training.loop import LoopConfig
@@ -167,39 +165,6 @@ def test_the_pull_reaches_shape_whole_and_appearance_in_part(autoencoder: Autoen
     torch.testing.assert_close(surface.grad, 0.25 * (opacity * pull).detach())
 
 
-def test_each_view_is_told_its_nearest_references(prior_run: Path, few: Scene) -> None:
-    prior = load_prior(prior_run)
-    cameras = few.cameras[:4]
-    towards = camera_directions(cameras)
-    known = torch.randn(4, *prior.shape, generator=torch.Generator().manual_seed(0))
-    asked = towards[[2, 0]]
-    given, against = ViewsGuidance(prior, known, towards, 2).conditions(asked)
-    assert len(given.parts) == 4
-    torch.testing.assert_close(given.parts.references[:2], known[[2, 0]])
-    torch.testing.assert_close(given.shares.sum(dim=0), torch.ones(2))
-    assert (given.shares[0] > given.shares[1]).all()
-    assert not against.parts.has_reference.any()
-    # One reference is the prior itself, told that one.
-    single = ViewsGuidance(prior, known, towards, 1)
-    one, _ = single.conditions(asked)
-    noisy = torch.randn(2, *prior.shape, generator=torch.Generator().manual_seed(1))
-    times = torch.tensor([10, 30])
-    assert torch.equal(single.denoiser.noise(noisy, times, one), prior.noise(noisy, times, one.parts))
-
-
-def test_predictions_by_several_references_are_meaned(prior_run: Path, few: Scene) -> None:
-    prior = load_prior(prior_run)
-    towards = camera_directions(few.cameras[:3])
-    known = torch.randn(3, *prior.shape, generator=torch.Generator().manual_seed(0))
-    guidance = ViewsGuidance(prior, known, towards, 3, class_index=1)
-    given, _ = guidance.conditions(towards)
-    noisy, times = torch.randn(3, *prior.shape), torch.tensor([5, 20, 40])
-    parts = [prior.noise(noisy, times, given.parts[3 * k : 3 * k + 3]) for k in range(3)]
-    shares = [share[:, None, None, None] for share in given.shares]
-    wanted = sum(share * part for share, part in zip(shares, parts, strict=True))
-    torch.testing.assert_close(guidance.denoiser.noise(noisy, times, given), wanted)
-
-
 def dying_at(death: int) -> Callable[..., object]:
     step = LatentNerfTrainer.step
 
@@ -288,14 +253,3 @@ def test_other_spaces_and_classes_are_refused(
     with pytest.raises(ArgumentError, match="expected at most"):
         fitted(autoencoder, prior=prior_run, few_views=FewViewsConfig(highest_at_end=0.1))
     assert not (tmp_path / "run").exists()
-
-
-def test_directions_are_where_the_prior_has_known_cameras() -> None:
-    drawn = RIG.random_directions(200, torch.Generator().manual_seed(0))
-    height = torch.rad2deg(drawn[:, 2].asin())
-    assert float(height.min()) > -30.1
-    assert float(height.max()) < 60.1
-    cameras = RIG.cameras(drawn, size=16, centre=torch.tensor([0.1, 0.2, -0.3]))
-    apart = cameras.centers - torch.tensor([0.1, 0.2, -0.3])
-    torch.testing.assert_close(apart.norm(dim=1), torch.full((200,), RIG.distance))
-    assert math.isclose(float((camera_directions(cameras) - drawn).abs().max()), 0.0, abs_tol=1e-5)

@@ -267,7 +267,7 @@ def _fit(
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
     if more_steps:
         require_lengthenable(out, finished=is_finished(out), begun=config.longer)
-    with begin(config, out, lambda: _prepared(given, space, config, device)) as (scene, autoencoder, unseen):
+    with begin(config, out, lambda: _read(given, space, config, device)) as (scene, autoencoder, unseen):
         if more_steps:
             longer = lengthen(out, more_steps, finished=is_finished(out), begun=config.longer)
             config = replace(config, longer=longer)
@@ -313,21 +313,28 @@ def bounds_line(scene: Scene) -> str:
     return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
 
 
-def _prepared(
-    scene: Scene, autoencoder: Autoencoder | None, run: FitRunConfig, device: torch.device
+def _read(
+    given: Scene, space: Autoencoder | None, run: FitRunConfig, device: torch.device
 ) -> tuple[Scene, Autoencoder | None, UnseenViews | None]:
-    """The scene on whole latents, the autoencoder with statistics, and the views that a prior judges.
+    """What `_prepared` makes of scene and autoencoder, and the views that a prior judges. Raises InputError as both."""
+    prior = None if run.prior is None else require_prior(run.prior, space=run.fit.space).to(device)
+    scene, autoencoder = _prepared(given, space, run.fit, device)
+    if prior is None or space is None or run.few_views is None:
+        return scene, autoencoder, None
+    # By the autoencoder as it came: that is what the prior knows.
+    return scene, autoencoder, UnseenViews.of(prior, scene, space, run.few_views)
 
-    Statistics are those of this scene, if need be, measured on `device`; the autoencoder that has them is on the CPU,
-    as for every model that is made of it.
+
+def _prepared(
+    scene: Scene, autoencoder: Autoencoder | None, config: FitConfig, device: torch.device
+) -> tuple[Scene, Autoencoder | None]:
+    """The scene on whole latents, and the autoencoder with statistics: those of this scene, if need be.
+
+    They are measured on `device`; the autoencoder that has them is on the CPU, as for every model that is made of it.
     """
-    config, unseen = run.fit, None
-    prior = None if run.prior is None else require_prior(run.prior, space=config.space).to(device)
     if autoencoder is not None:
         scene = scene.cropped_to_multiple(autoencoder.factor)
         autoencoder.require_finite(scene.images(scene.indices("train")[:1]))
-        if prior is not None and run.few_views is not None:
-            unseen = UnseenViews.of(prior, scene, autoencoder, run.few_views)
         if config.statistics != "autoencoder" or not autoencoder.has_statistics:
             autoencoder = autoencoder.clone().to(device)
             images = scene.pictures(scene.indices("train")).batches()
@@ -337,7 +344,7 @@ def _prepared(
             autoencoder.set_statistics(autoencoder.measure_statistics(images, scale=scale))
             autoencoder = autoencoder.cpu()
     require_large_enough(scene)
-    return scene, autoencoder, unseen
+    return scene, autoencoder
 
 
 def require_large_enough(scene: Scene, *, factor: int = 1) -> None:
