@@ -18,19 +18,22 @@ from latentfields.bench.rows import (
     claims_table,
     gains,
     grouped,
+    select,
     values,
 )
 from latentfields.bench.scales import FEW_VIEWS_SCALES, FewViewsScale, FitScale
 from latentfields.bench.study import Cells, Work, Workplace
 from latentfields.config.checks import Range
 from latentfields.fields.config import FieldName
+from latentfields.priors.config import FewViewsConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
     from latentfields.pages.report import PictureGroup, Table
 
 LATENTS, WITH_PRIOR, IMAGES = "latents alone", "latents with the prior", "images of the latents' resolution"
-"""The methods."""
+TOLD = "latents with the prior, told the class"
+"""The methods, the last one for objects of classes that the prior knows."""
 LEAST_GAIN = 1.0
 """dB that the prior is to win over both others."""
 
@@ -97,12 +100,15 @@ class FewViewsStudyConfig(ObjectsStudy):
     def measure(self, place: Workplace) -> list[dict[str, Any]]:
         """Return what was measured of every fit, `fits.fit_and_compare`, one record for each."""
         from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.priors.prior import load_prior
 
         self.render(place)
         factor = load_autoencoder(self.autoencoder).factor
+        classes = load_prior(self.prior).config.classes
         cells = Cells()
         for scene in self.scenes(place.out):
-            for number, (method, (scored, work)) in enumerate(self._works(place, scene, factor).items()):
+            works = self._works(place, scene, factor, classes)
+            for number, (method, (scored, work)) in enumerate(works.items()):
                 picture = f"pictures/{scene.name}/{scored.replace('/', '-')}.png"
                 labels = {"method": method, "family": scene.kind, "seed": scene.seed, "picture": picture}
                 cells[f"fit-{number}-{scene.name}"] = {**labels, "scored": scored}, work
@@ -112,7 +118,9 @@ class FewViewsStudyConfig(ObjectsStudy):
             for scores in (record["methods"][record["scored"]],)
         ]
 
-    def _works(self, place: Workplace, scene: StudyScene, factor: int) -> dict[str, tuple[str, Work]]:
+    def _works(
+        self, place: Workplace, scene: StudyScene, factor: int, classes: Sequence[str]
+    ) -> dict[str, tuple[str, Work]]:
         """What the fits of one object compute, by method, and what of it is scored."""
         from latentfields.bench.fits import fit_and_compare
 
@@ -129,28 +137,30 @@ class FewViewsStudyConfig(ObjectsStudy):
             training_views=self.training_views,
         )
         decoded = partial(shared, autoencoder=self.autoencoder, config=latents)
-        folders = {
-            method: place.out / "fits" / f"{scene.name}-{method}" for method in ("alone", "prior", "images")
+        work = place.out / "fits"
+
+        def regularised(method: str, folder: str, options: FewViewsConfig) -> tuple[str, Work]:
+            decoders = ((method, self.autoencoder),)
+            return method, partial(
+                decoded,
+                folder=work / f"{scene.name}-{folder}",
+                decoders=decoders,
+                prior=self.prior,
+                few_views=options,
+            )
+
+        alone = partial(decoded, folder=work / f"{scene.name}-alone", decoders=((LATENTS, self.autoencoder),))
+        pictured = partial(
+            shared, autoencoder=None, config=images, folder=work / f"{scene.name}-images", divisor=factor
+        )
+        works: dict[str, tuple[str, Work]] = {
+            LATENTS: (LATENTS, alone),
+            WITH_PRIOR: regularised(WITH_PRIOR, "prior", FewViewsConfig()),
+            IMAGES: (f"image/{factor} upsampled", pictured),
         }
-        return {
-            LATENTS: (
-                LATENTS,
-                partial(decoded, folder=folders["alone"], decoders=((LATENTS, self.autoencoder),)),
-            ),
-            WITH_PRIOR: (
-                WITH_PRIOR,
-                partial(
-                    decoded,
-                    folder=folders["prior"],
-                    decoders=((WITH_PRIOR, self.autoencoder),),
-                    prior=self.prior,
-                ),
-            ),
-            IMAGES: (
-                f"image/{factor} upsampled",
-                partial(shared, autoencoder=None, config=images, folder=folders["images"], divisor=factor),
-            ),
-        }
+        if scene.kind in classes:
+            works[TOLD] = regularised(TOLD, "told", FewViewsConfig(category=scene.kind))
+        return works
 
     def rows(self, results: Any) -> Measured:
         """Return the rows of fits."""
@@ -158,15 +168,22 @@ class FewViewsStudyConfig(ObjectsStudy):
 
     def more_tables(self, measured: Measured) -> Sequence[Table]:
         """Return what is asked of the prior."""
-        with_prior = values(measured["fits"], "psnr", method=WITH_PRIOR)
-        claims = [
-            at_least(
-                f"With the prior, latents are better than {other}",
-                gains(with_prior, values(measured["fits"], "psnr", method=other)),
-                LEAST_GAIN,
-            )
-            for other in (LATENTS, IMAGES)
-        ]
+        fits = measured["fits"]
+        claims = []
+        for method in (WITH_PRIOR, TOLD):
+            with_prior = select(fits, method=method)
+            if not with_prior:
+                continue
+            for other in (LATENTS, IMAGES):
+                same = [
+                    value
+                    for row in with_prior
+                    for value in values(
+                        fits, "psnr", method=other, family=row.labels["family"], seed=row.labels["seed"]
+                    )
+                ]
+                better = gains([row.values["psnr"] for row in with_prior], same)
+                claims.append(at_least(f"{method}: better than {other}", better, LEAST_GAIN))
         return [claims_table(claims, title="What is asked of the prior")]
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
