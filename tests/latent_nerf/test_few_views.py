@@ -177,6 +177,7 @@ def dying_at(death: int) -> Callable[..., object]:
     return dying
 
 
+@pytest.mark.slow
 def test_died_and_resumed_equals_uninterrupted(
     few: Scene, autoencoder: Autoencoder, prior_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +211,7 @@ def test_died_and_resumed_equals_uninterrupted(
 Change = Callable[[Scene], Scene]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -229,6 +231,7 @@ def test_scenes_that_no_prior_knows_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_other_spaces_and_classes_are_refused(
     few: Scene, autoencoder: Autoencoder, prior_run: Path, tmp_path: Path
 ) -> None:

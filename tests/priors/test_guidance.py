@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from helpers.tiny import sphere_cameras
 from latentfields.priors.conditions import camera_directions
 from latentfields.priors.guidance import ViewsGuidance
 from latentfields.priors.prior import load_prior
+
+pytestmark = pytest.mark.slow
 
 
 def test_each_view_is_told_its_nearest_references(prior_run: Path) -> None:

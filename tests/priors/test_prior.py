@@ -60,6 +60,7 @@ def test_directions_are_where_the_prior_has_known_cameras() -> None:
     assert math.isclose(float((camera_directions(cameras) - drawn).abs().max()), 0.0, abs_tol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_gradient_reaches_the_prior(prior: LatentPrior) -> None:
     prior.requires_grad_(True)
     noisy = torch.randn(2, *prior.shape).requires_grad_()
