@@ -267,7 +267,8 @@ class GenerationStudyConfig(ScaledStudy):
             times.append((space, str(Spread.of(found)) if found else "-", f"{len(found)} of {len(rows)}"))
         title = f"CPU seconds until class and azimuth of {self.accuracy:.0%} of a turn are recognised"
         soon = Table(title, ("space", "of those that get there", "get there"), tuple(times))
-        return [soon, claims_table(self._asked(scenes), title="What is asked of latents")]
+        asked = self._asked(scenes)
+        return [soon, *([claims_table(asked, title="What is asked of latents")] if asked else [])]
 
     def _asked(self, scenes: Sequence[Row]) -> list[Claim]:
         """Whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
