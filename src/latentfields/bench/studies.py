@@ -10,6 +10,7 @@ from typing import Any
 
 from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
+from latentfields.bench.captures import CapturesStudyConfig
 from latentfields.bench.convergence import ConvergenceStudyConfig
 from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES, FieldsStudyConfig
 from latentfields.bench.igae import IgaeStudyConfig
@@ -26,6 +27,7 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
         "convergence": ConvergenceStudyConfig,
         "reconstruction": ReconstructionStudyConfig,
         "lrf": LrfStudyConfig,
+        "captures": CapturesStudyConfig,
     }
 )
 """By the name of their command."""

@@ -76,6 +76,8 @@ class Fit:
     """Fit to so many training views alone, evenly spread: `--split llff --train-views 3` is LRF's few-shot protocol."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What --seconds are: those that pass, or those that the process computes, which a busy machine hardly changes."""
     more_steps: int = 0
     """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
     in a training of that length; --seconds no longer counts."""
@@ -134,6 +136,7 @@ class Fit:
             autoencoder=autoencoder,
             size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
+            clock=self.clock,
             fit=fit,
             reading=reading,
         )

@@ -32,7 +32,7 @@ from latentfields.scenes.load import largest_picture, load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.lock import tidy
-from latentfields.training.loop import LoopConfig, Trainable, train
+from latentfields.training.loop import Clock, LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import claim_run, is_claimed, read_run, require_run
 
@@ -54,6 +54,7 @@ def fit(
     config: FitConfig | None = None,
     space: Space | None = None,
     seconds: float | None = None,
+    clock: Clock = "wall",
     more_steps: int = 0,
     device: str = "auto",
 ) -> Run:
@@ -65,8 +66,9 @@ def fit(
     included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
     default with the `small` preset of K-Planes. `out` is the run's folder, by default
     runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
-    `seconds` limits the training time. `more_steps` trains a finished run longer, by so many steps of its last stage:
-    learning rates go on as in a training of that length, and no limit of time counts.
+    `seconds` limits the training time: seconds that pass, or that the process computes with the `clock` cpu.
+    `more_steps` trains a finished run longer, by so many steps of its last stage: learning rates go on as in a training
+    of that length, and no limit of time counts.
     `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. `Run.load(out)` reads the run again, and
     `evaluate_run` scores it. The report with pictures and a film is written by the command `latentfields fit`, and by
     `write_run_report`.
@@ -97,6 +99,7 @@ def fit(
         autoencoder=None if autoencoder is None else autoencoder.name,
         size=scene.read_size or max(scene.size),
         seconds=seconds,
+        clock=clock,
         fit=config,
         reading=reading,
     )
@@ -267,7 +270,9 @@ def _fit(
                 folder=out,
                 label=f"{scene.name} [{config.fit.space}]",
                 options=LoopConfig(
-                    seconds=None if config.longer else config.seconds, checkpoint_seconds=checkpoint_seconds
+                    seconds=None if config.longer else config.seconds,
+                    clock=config.clock,
+                    checkpoint_seconds=checkpoint_seconds,
                 ),
             )
         require_run(out)

@@ -54,6 +54,7 @@ from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
+from latentfields.training.loop import Clock
 from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind
 
 MODEL_FILE = "model.safetensors"
@@ -82,6 +83,8 @@ class FitRunConfig(Checked):
     """How the scene's folder is read; None, in runs of earlier versions: `Reading.earlier`."""
     places: ScenePlaces | None = None
     """Where the scene's folder was when the run began; None in runs of earlier versions."""
+    clock: Clock = "wall"
+    """What `seconds` are: those that pass, or those that the process computes."""
     longer: StageSteps | None = None
     """Steps of the stages once a finished run was trained longer; `fit` and `seconds` are as at its beginning."""
 
