@@ -19,8 +19,8 @@ from latentfields.bench.study import Work, Workplace
 from latentfields.cli.main import parse
 
 
-def test_six_commands_and_the_names_that_they_had() -> None:
-    names = ["fields", "igae", "autoencoders", "convergence", "reconstruction", "lrf"]
+def test_seven_commands_and_the_names_that_they_had() -> None:
+    names = ["fields", "igae", "autoencoders", "convergence", "reconstruction", "lrf", "captures"]
     assert list(STUDIES) == names
     former = ["table1", "table4", "latent-nvs", "rgb-vs-latent", "ablations"]
     assert list(ALIASES) == former

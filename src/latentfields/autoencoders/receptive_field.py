@@ -54,7 +54,7 @@ def _reach(decode: Callable[[Tensor], Tensor], strip: Tensor, *, factor: int) ->
     middle = LENGTH // 2
     strip = strip.clone()
     strip[..., middle] = torch.nan
-    columns = decode(strip).isnan().any(dim=(0, 1, 2)).nonzero()[:, 0].tolist()
+    columns: list[int] = decode(strip).isnan().any(dim=(0, 1, 2)).nonzero()[:, 0].tolist()
     if not columns:
         return None
     first, last = columns[0] // factor, columns[-1] // factor

@@ -228,7 +228,7 @@ def above_zero(statement: str, measured: Sequence[float], *, unit: str = " dB", 
     return Claim(statement, f"> 0{unit}", spread.text(spec, sign="+") + unit, spread.mean > spread.error)
 
 
-def claims_table(claims: Sequence[Claim], title: str) -> Table:
+def claims_table(claims: Sequence[Claim], title: str = "Claims of the paper") -> Table:
     """Return the claims as a table."""
     from latentfields.pages.report import Table
 

@@ -88,7 +88,7 @@ LARGEST_FACTOR_OF_ONE_RAY = 4
 
 CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = MappingProxyType(
     {
-        "tiny": CapturesScale(sizes=(48,), cpu_seconds=(1.0,), steps=(4, 4)),
+        "tiny": CapturesScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4)),
         "small": CapturesScale(sizes=(256, 512), cpu_seconds=(60.0, 180.0, 600.0), steps=(20_000, 80_000)),
     }
 )
