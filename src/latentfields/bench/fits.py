@@ -218,8 +218,12 @@ def _view_times(run: Run, scene: Scene) -> dict[str, float]:
     def median(render: Callable[[Cameras], object]) -> float:
         return statistics.median(milliseconds([partial(render, camera) for camera in singles], model.device))
 
+    rendering = median(model.render_features)
+    if model.autoencoder is None:
+        # Colours need no decoding.
+        return {"render_milliseconds": rendering, "frame_milliseconds": rendering}
     return {
-        "render_milliseconds": median(model.render_features),
+        "render_milliseconds": rendering,
         "frame_milliseconds": median(lambda camera: model.decode(model.render_features(camera).features)),
     }
 
