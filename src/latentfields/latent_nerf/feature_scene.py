@@ -139,11 +139,6 @@ class FeatureGaussians(FeatureScene):
         self.values = values
         colors.field.followers = (values,)
 
-    @property
-    def local_supervision(self) -> bool:
-        """As `SceneModel.local_supervision`: structure is of neighbouring features."""
-        return False
-
     def render_pixels(
         self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
     ) -> Rendering:

@@ -84,11 +84,6 @@ class LatentGaussians(SceneModel):
         gaussians = self.field.gaussians()
         return smoothed(gaussians, self.variances) if self.splatting.smoothing else gaussians
 
-    @property
-    def local_supervision(self) -> bool:
-        """As `SceneModel.local_supervision`: structure is of neighbouring features."""
-        return False
-
     def render_pixels(
         self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
     ) -> Rendering:

@@ -47,9 +47,12 @@ class SceneModel(nn.Module, abc.ABC):
         self.near, self.far, self.bounds = near, far, bounds
 
     @property
-    @abc.abstractmethod
     def local_supervision(self) -> bool:
-        """True where the supervision loss of pictures is the mean over their features, each by itself."""
+        """True where the supervision loss of pictures is the mean over their features, each by itself.
+
+        Otherwise it compares neighbouring features, too, and has to see whole pictures.
+        """
+        return False
 
     @abc.abstractmethod
     def render_pixels(
