@@ -82,7 +82,7 @@ def fit(model: Any, scene: Scene, *, rays: int, cpu_seconds: float) -> int:
         lr=LEARNING_RATE,
         eps=1e-15,
     )
-    callbacks = model.get_training_callbacks(TrainingCallbackAttributes(None, None, None, None))  # type: ignore[arg-type]
+    callbacks = model.get_training_callbacks(TrainingCallbackAttributes(None, None, None, None))
 
     def call_back(step: int, where: TrainingCallbackLocation) -> None:
         for callback in callbacks:

@@ -44,8 +44,8 @@ Exposure = Literal["none", "affine"]
 """What tells training views' colours from the scene's: nothing, or an affine map for each of them."""
 
 UNBOUNDED_SHARE = 8
-"""Steps of a scene without bounds see so many times fewer rays than those of an object: more, smaller steps get
-farther."""
+"""Steps of a scene without bounds see so many times fewer rays than those of an object: more, smaller steps are as
+good for planes, and better for networks."""
 
 DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of the decoder while it is trained."""

@@ -42,8 +42,8 @@ class DensityGridConfig(Checked):
     def unbounded(self: GridConfig) -> GridConfig:
         """The same where as much of the field's cube lies around the scene's box as in it: as fine a coarse pass.
 
-        Samples lie where that saw something, and need not be more. Twice as many take twice the time, in which a fit
-        gets farther by more steps.
+        Samples lie where that saw something, and need not be more: twice as many fit no better in the same time, and
+        render half as fast.
         """
         return replace(self, bins=BEYOND * self.bins)
 
