@@ -145,10 +145,10 @@ def test_latents_and_colours_of_one_geometry_follow_the_same_curves(autoencoder:
         trainer.step(index, index / 4)
 
 
-def test_steps_of_a_scene_without_bounds_see_an_eighth_of_the_rays() -> None:
+def test_steps_of_a_scene_without_bounds_see_a_quarter_of_the_rays() -> None:
     config = FitConfig(batch_rays=4096, batch_images=2)
     assert config.in_batch(config.batch_rays, contracted=False) == 4096
-    assert config.in_batch(config.batch_rays, contracted=True) == 512
+    assert config.in_batch(config.batch_rays, contracted=True) == 1024
     assert config.in_batch(config.batch_images, contracted=True) == 1
 
 
@@ -204,8 +204,6 @@ def test_the_sky_is_seen_and_behind_everything() -> None:
 
 def test_grids_of_samples_grow_with_the_cube() -> None:
     grid = GridSamplingConfig(samples=16, bins=48).unbounded()
-    # What guides the samples is as fine as in a box; they are no more.
-    assert (grid.samples, grid.bins, grid.grid_resolution) == (16, 96, GridSamplingConfig().grid_resolution)
-    assert EvenSamplingConfig(samples=16).unbounded().samples == 32
+    assert (grid.samples, grid.bins, grid.grid_resolution) == (32, 96, GridSamplingConfig().grid_resolution)
     proposal = ProposalSamplingConfig(samples=8, proposal_samples=(16,), resolutions=(32,)).unbounded()
     assert (proposal.samples, proposal.proposal_samples, proposal.resolutions) == (16, (32,), (64,))

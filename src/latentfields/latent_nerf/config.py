@@ -43,9 +43,8 @@ APPROXIMATE_MARGIN = 8
 Exposure = Literal["none", "affine"]
 """What tells training views' colours from the scene's: nothing, or an affine map for each of them."""
 
-UNBOUNDED_SHARE = 8
-"""Steps of a scene without bounds see so many times fewer rays than those of an object: more, smaller steps are as
-good for planes, and better for networks."""
+UNBOUNDED_SHARE = 4
+"""Steps of a scene without bounds see so many times fewer rays than those of an object."""
 
 DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of the decoder while it is trained."""
@@ -102,10 +101,10 @@ class FitConfig(Checked):
     """What a field is fitted to: means of the posterior, or one draw from it per view, as in the code released with
     IG-AE. Deterministic autoencoders have means alone. Not used in RGB space."""
     batch_images: int = 4
-    """Whole latent images per step; along rays of a scene without bounds an eighth of them, at least one."""
+    """Whole latent images per step; along rays of a scene without bounds a quarter of them, at least one."""
     batch_rays: int = 4096
     """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images. In a
-    scene without bounds it is an eighth of them: its rays have no empty part that is skipped."""
+    scene without bounds it is a quarter of them: its rays have no empty part that is skipped."""
     geometry_from_latents: float = 0.0
     """Weight of the gradient with which latents move the geometry that they share with colours, in the space both: 0
     leaves it to colours, 1 lets both losses pull alike. Not used in other spaces."""

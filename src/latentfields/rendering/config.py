@@ -40,12 +40,8 @@ class DensityGridConfig(Checked):
     """Steps during which every cell is updated, instead of a quarter of them (`SHARE_AFTER_WARMUP`)."""
 
     def unbounded(self: GridConfig) -> GridConfig:
-        """The same where as much of the field's cube lies around the scene's box as in it: as fine a coarse pass.
-
-        Samples lie where that saw something, and need not be more: twice as many fit no better in the same time, and
-        render half as fast.
-        """
-        return replace(self, bins=BEYOND * self.bins)
+        """The same density of samples where as much of the field's cube lies around the scene's box as in it."""
+        return replace(self, samples=BEYOND * self.samples, bins=BEYOND * self.bins)
 
     def updated_share(self, step: int) -> float:
         """Share of the grid's cells that step `step`, from 0, looks at: none in most steps."""
@@ -70,7 +66,7 @@ class EvenSamplingConfig(Checked):
     """Intervals per ray."""
 
     def unbounded(self) -> EvenSamplingConfig:
-        """The same density of samples where as much of the field's cube lies around the scene's box as in it."""
+        """As `DensityGridConfig.unbounded`."""
         return replace(self, samples=BEYOND * self.samples)
 
 
@@ -90,7 +86,7 @@ class HierarchicalSamplingConfig(Checked):
     TensoRF, which looks at densities in the others)."""
 
     def unbounded(self) -> HierarchicalSamplingConfig:
-        """As `EvenSamplingConfig.unbounded`."""
+        """As `DensityGridConfig.unbounded`."""
         return replace(
             self, coarse_samples=BEYOND * self.coarse_samples, fine_samples=BEYOND * self.fine_samples
         )
@@ -125,7 +121,7 @@ class ProposalSamplingConfig(Checked):
     """Steps over which proposals gain their full influence (mip-NeRF 360, Eq. 18 and the text around it)."""
 
     def unbounded(self) -> ProposalSamplingConfig:
-        """As `EvenSamplingConfig.unbounded`; the networks' cells are as small as before in the scene's box."""
+        """As `DensityGridConfig.unbounded`; the networks' cells are as small as before in the scene's box."""
         return replace(
             self,
             samples=BEYOND * self.samples,
