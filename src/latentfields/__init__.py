@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from latentfields.latent_nerf.config import FitConfig
     from latentfields.latent_nerf.evaluate import evaluate_run
     from latentfields.latent_nerf.fit import fit
+    from latentfields.latent_nerf.fleet import Fleet, fit_fleet
     from latentfields.latent_nerf.presets import preset
     from latentfields.latent_nerf.render import orbit
     from latentfields.latent_nerf.rendered_latents import RenderedLatents
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from latentfields.scenes.scene import Scene
     from latentfields.structure_from_motion.capture import CaptureSummary, capture
     from latentfields.structure_from_motion.config import CaptureConfig
+    from latentfields.training.ray_cluster import RayCluster
+    from latentfields.training.workers import LocalWorkers
 
 __version__ = "0.1.0"
 
@@ -70,12 +73,15 @@ __all__ = [
     "DistillationConfig",
     "FieldsStudyConfig",
     "FitConfig",
+    "Fleet",
     "IgaeStudyConfig",
     "InputError",
     "Keyframe",
+    "LocalWorkers",
     "LrfStudyConfig",
     "MeshConfig",
     "PointsConfig",
+    "RayCluster",
     "ReconstructionStudyConfig",
     "RenderedDepth",
     "RenderedLatents",
@@ -96,6 +102,7 @@ __all__ = [
     "finetune_3d",
     "finetune_encoder",
     "fit",
+    "fit_fleet",
     "generate",
     "load_autoencoder",
     "load_path",
@@ -126,12 +133,15 @@ __getattr__ = lazy_attributes(
         "DistillationConfig": "latentfields.priors.config",
         "FieldsStudyConfig": "latentfields.bench.fields",
         "FitConfig": "latentfields.latent_nerf.config",
+        "Fleet": "latentfields.latent_nerf.fleet",
         "IgaeStudyConfig": "latentfields.bench.igae",
         "InputError": "latentfields.errors",
         "Keyframe": "latentfields.camera_path",
+        "LocalWorkers": "latentfields.training.workers",
         "LrfStudyConfig": "latentfields.bench.lrf",
         "MeshConfig": "latentfields.export.config",
         "PointsConfig": "latentfields.export.config",
+        "RayCluster": "latentfields.training.ray_cluster",
         "ReconstructionStudyConfig": "latentfields.bench.reconstruction",
         "RenderedDepth": "latentfields.export.views",
         "RenderedLatents": "latentfields.latent_nerf.rendered_latents",
@@ -152,6 +162,7 @@ __getattr__ = lazy_attributes(
         "finetune_3d": "latentfields.igae.finetune",
         "finetune_encoder": "latentfields.lrf.encoder.finetune",
         "fit": "latentfields.latent_nerf.fit",
+        "fit_fleet": "latentfields.latent_nerf.fleet",
         "generate": "latentfields.generation.generate",
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_path": "latentfields.camera_path",
