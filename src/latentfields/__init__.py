@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from latentfields.autoencoders.score import score_autoencoder
     from latentfields.autoencoders.train import train_autoencoder
     from latentfields.bench.autoencoders import AutoencodersStudyConfig
+    from latentfields.bench.captures import CapturesStudyConfig
     from latentfields.bench.convergence import ConvergenceStudyConfig
     from latentfields.bench.few_views import FewViewsStudyConfig
     from latentfields.bench.fields import FieldsStudyConfig
@@ -69,6 +70,7 @@ __all__ = [
     "Cameras",
     "CaptureConfig",
     "CaptureSummary",
+    "CapturesStudyConfig",
     "ConvergenceStudyConfig",
     "DistillationConfig",
     "FewViewsConfig",
@@ -131,6 +133,7 @@ __getattr__ = lazy_attributes(
         "Cameras": "latentfields.cameras",
         "CaptureConfig": "latentfields.structure_from_motion.config",
         "CaptureSummary": "latentfields.structure_from_motion.capture",
+        "CapturesStudyConfig": "latentfields.bench.captures",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
         "DistillationConfig": "latentfields.priors.config",
         "FewViewsConfig": "latentfields.priors.config",

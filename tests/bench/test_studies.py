@@ -19,7 +19,7 @@ from latentfields.bench.study import Work, Workplace
 from latentfields.cli.main import parse
 
 
-def test_eight_commands_and_the_names_that_they_had() -> None:
+def test_nine_commands_and_the_names_that_they_had() -> None:
     names = [
         "fields",
         "igae",
@@ -29,6 +29,7 @@ def test_eight_commands_and_the_names_that_they_had() -> None:
         "lrf",
         "generation",
         "few-views",
+        "captures",
     ]
     assert list(STUDIES) == names
     former = ["table1", "table4", "latent-nvs", "rgb-vs-latent", "ablations"]

@@ -47,18 +47,20 @@ def fit_and_score(
     device: str,
     folder: Path,
     picture: Path,
+    cpu_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Fit, and score the test views, decoded and as latents, after each stage; time training and views.
 
     `autoencoder` is a name or folder; None fits colours. `folder` is where the fit works, deleted when it is scored;
-    `picture` the PNG file for truth and decoded rendering of the first test view, side by side.
+    `picture` the PNG file for truth and decoded rendering of the first test view, side by side. `cpu_seconds` limits
+    the training to so many that the process computes.
 
     `curve` holds the points that the fit logged on its way, {step, seconds, cpu_seconds, psnr} on a few test views, and
     its end on all. Seconds are those that passed, CPU seconds those of the process, both with the rendering of those
     points. A fit that was begun by a version without CPU times has neither these nor a curve.
     """
     views = scene.load()
-    with _fitted(views, autoencoder, folder, config, device) as (run, metrics, _):
+    with _fitted(views, autoencoder, folder, config, device, cpu_seconds) as (run, metrics, _):
         save_png(picture, _truth_and_rendering(run, views))
         test, images = metrics["test"], metrics["test"]["images"]["mean"]
         result = {
@@ -82,6 +84,7 @@ def fit_and_score(
                 "supervision_psnr": after["test_psnr"],
                 "supervision_latent_psnr": after["test_latent_psnr"],
                 "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
+                "factor": run.model.factor,
                 "train_psnr": _train_psnr(run, views),
                 **{name: test["latents"]["mean"][name] for name in ("spread_ratio", "detail_ratio")},
             }
@@ -202,11 +205,22 @@ def _fitted(
     device: str,
     prior: str | None = None,
     few_views: FewViewsConfig | None = None,
+    cpu_seconds: float | None = None,
 ) -> Iterator[tuple[Run, Record, PeakMemory]]:
     """Fit the scene; yield the run, its metrics and its memory. The folder goes once the run was scored."""
     loaded = None if autoencoder is None else load_autoencoder(autoencoder)
     with peak_memory(choose_device(device)) as memory:
-        run = fit(scene, loaded, out=folder, config=config, prior=prior, few_views=few_views, device=device)
+        run = fit(
+            scene,
+            loaded,
+            out=folder,
+            config=config,
+            prior=prior,
+            few_views=few_views,
+            seconds=cpu_seconds,
+            clock="cpu",
+            device=device,
+        )
     yield run, read_metrics(folder), memory
     shutil.rmtree(folder)
 
@@ -220,8 +234,12 @@ def _view_times(run: Run, scene: Scene) -> dict[str, float]:
     def median(render: Callable[[Cameras], object]) -> float:
         return statistics.median(milliseconds([partial(render, camera) for camera in singles], model.device))
 
+    rendering = median(model.render_features)
+    if model.autoencoder is None:
+        # Colours need no decoding.
+        return {"render_milliseconds": rendering, "frame_milliseconds": rendering}
     return {
-        "render_milliseconds": median(model.render_features),
+        "render_milliseconds": rendering,
         "frame_milliseconds": median(lambda camera: model.decode(model.render_features(camera).features)),
     }
 

@@ -65,6 +65,37 @@ FIELDS_SCALES: Mapping[Scale, FitScale] = MappingProxyType(
 )
 """Fields in several spaces: `small` fits as `latentfields fit` does, `paper` as in Table 16."""
 
+
+@dataclass(frozen=True)
+class CapturesScale:
+    """The scale of fits to captured scenes."""
+
+    sizes: tuple[int, ...]
+    """Longer sides of the pictures."""
+    cpu_seconds: tuple[float, ...]
+    """Times of training."""
+    steps: tuple[int, int]
+    """Steps of Latent Supervision and RGB Alignment at most: time ends the fits before, in proportion to these."""
+
+    def fit(self, field: FieldName, *, factor: int, seed: int) -> FitConfig:
+        """Return how one field is fitted to colours (factor 1), or to latents of so many pixels per side."""
+        config = preset(field, "small", space="rgb" if factor == 1 else "latent")
+        config = config.with_steps(supervision=self.steps[0], alignment=self.steps[1])
+        # A latent of a few pixels is seen well enough by one ray.
+        return replace(config, subpixels=1 if factor <= LARGEST_FACTOR_OF_ONE_RAY else 2, seed=seed)
+
+
+LARGEST_FACTOR_OF_ONE_RAY = 4
+"""Latents of more pixels a side are seen by four rays."""
+
+CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = MappingProxyType(
+    {
+        "tiny": CapturesScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4)),
+        "small": CapturesScale(sizes=(256, 512), cpu_seconds=(60.0, 180.0, 600.0), steps=(20_000, 80_000)),
+    }
+)
+"""Captures: `tiny` ends by its steps."""
+
 AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = MappingProxyType(
     {
         "tiny": AutoencoderTrainingConfig(steps=10, photos_per_batch=2, renders_per_batch=2, size=32),

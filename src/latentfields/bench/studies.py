@@ -10,6 +10,7 @@ from typing import Any
 
 from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
+from latentfields.bench.captures import CapturesStudyConfig
 from latentfields.bench.convergence import ConvergenceStudyConfig
 from latentfields.bench.few_views import FewViewsStudyConfig
 from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES, FieldsStudyConfig
@@ -30,6 +31,7 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
         "lrf": LrfStudyConfig,
         "generation": GenerationStudyConfig,
         "few-views": FewViewsStudyConfig,
+        "captures": CapturesStudyConfig,
     }
 )
 """By the name of their command."""

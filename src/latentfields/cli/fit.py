@@ -128,6 +128,8 @@ class Fit(FitOptions):
     """Packaged name or folder of a prior, which regularises fits to 1 to 6 views, as the options --few-views.* say."""
     few_views: FewViewsConfig = dataclasses.field(default_factory=FewViewsConfig)
     """How the prior regularises the fit; not used without --prior."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What --seconds are: those that pass, or those that the process computes, which a busy machine hardly changes."""
     more_steps: int = 0
     """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
     in a training of that length; --seconds no longer counts."""
@@ -159,6 +161,7 @@ class Fit(FitOptions):
             autoencoder=None if fit.space == "rgb" else self.autoencoder,
             size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
+            clock=self.clock,
             fit=fit,
             reading=self.reading(model=self.model),
             prior=self.prior,

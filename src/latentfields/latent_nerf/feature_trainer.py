@@ -16,7 +16,7 @@ from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.feature_scene import COLORS, FeatureScene
 from latentfields.latent_nerf.few_views import UnseenViews
 from latentfields.latent_nerf.scene_model import SceneModel
-from latentfields.latent_nerf.trainer import CURVE_EVERY, CURVE_VIEWS, LatentNerfTrainer
+from latentfields.latent_nerf.trainer import CURVE_EVERY, LatentNerfTrainer
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import with_prefix, without_prefix
 
@@ -42,8 +42,8 @@ class FeatureTrainer(LatentNerfTrainer):
         losses = read({"loss": latents.loss, "colors_loss": colors.loss})
         values: dict[str, float | str] = {**losses, "stage": latents.stage}
         if (index + 1) % CURVE_EVERY == 0:
-            values["test_psnr"] = self.test_psnr(CURVE_VIEWS)
-            values["colors_psnr"] = self.colors.test_psnr(CURVE_VIEWS)
+            values["test_psnr"] = self.curve_psnr()
+            values["colors_psnr"] = self.colors.curve_psnr()
         return values
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -35,7 +35,7 @@ from latentfields.scenes.load import largest_picture, load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.lock import tidy
-from latentfields.training.loop import LoopConfig, Trainable, train
+from latentfields.training.loop import Clock, LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import claim_run, is_claimed, read_run, require_claimable, require_run
 
@@ -59,6 +59,7 @@ def fit(
     prior: str | Path | None = None,
     few_views: FewViewsConfig | None = None,
     seconds: float | None = None,
+    clock: Clock = "wall",
     more_steps: int = 0,
     device: str = "auto",
 ) -> Run:
@@ -73,8 +74,9 @@ def fit(
     `prior`, a packaged name or a folder, regularises fits to 1 to 6 views as `few_views` says: it judges views that
     there are no photographs of. It has to be one of the latents of `autoencoder`, and the scene a single object with
     alpha, of views as large as it knows.
-    `seconds` limits the training time. `more_steps` trains a finished run longer, by so many steps of its last stage:
-    learning rates go on as in a training of that length, and no limit of time counts.
+    `seconds` limits the training time: seconds that pass, or that the process computes with the `clock` cpu.
+    `more_steps` trains a finished run longer, by so many steps of its last stage: learning rates go on as in a training
+    of that length, and no limit of time counts.
     `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. `Run.load(out)` reads the run again, and
     `evaluate_run` scores it. The report with pictures and a film is written by the command `latentfields fit`, and by
     `write_run_report`.
@@ -105,6 +107,7 @@ def fit(
         autoencoder=None if autoencoder is None else autoencoder.name,
         size=scene.read_size or max(scene.size),
         seconds=seconds,
+        clock=clock,
         fit=config,
         reading=reading,
         prior=None if prior is None else str(prior),
@@ -289,7 +292,9 @@ def _fit(
                 folder=out,
                 label=f"{scene.name} [{config.fit.space}]",
                 options=LoopConfig(
-                    seconds=None if config.longer else config.seconds, checkpoint_seconds=checkpoint_seconds
+                    seconds=None if config.longer else config.seconds,
+                    clock=config.clock,
+                    checkpoint_seconds=checkpoint_seconds,
                 ),
             )
         require_run(out)

@@ -54,7 +54,7 @@ def preset(
         statistics=recipe.statistics,
     )
     if name == "paper":
-        config = replace(config, subpixels=1, alignment_objective="rgb")
+        config = replace(config, subpixels=1, alignment_objective="rgb", crop=0)
         if recipe.alignment_steps:
             config = replace(
                 config,

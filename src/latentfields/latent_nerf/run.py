@@ -56,6 +56,7 @@ from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.shards import located
 from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
+from latentfields.training.loop import Clock
 from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind
 
 MODEL_FILE = "model.safetensors"
@@ -88,6 +89,8 @@ class FitRunConfig(Checked):
     """Packaged name or folder of the prior that regularises the fit; None: none does."""
     few_views: FewViewsConfig | None = None
     """How it does; None without one."""
+    clock: Clock = "wall"
+    """What `seconds` are: those that pass, or those that the process computes."""
     longer: StageSteps | None = None
     """Steps of the stages once a finished run was trained longer; `fit` and `seconds` are as at its beginning."""
 

@@ -168,7 +168,7 @@ class _Stages:
                 for image in opened.read_all_images()
             }
             wanted = (
-                sequential_pairs(self.colmap, opened, self.options)
+                sequential_pairs(self.colmap, opened, overlap=self.options.overlap, loops=self.options.loops)
                 if in_sequence
                 else all_pairs(self.colmap, opened)
             )

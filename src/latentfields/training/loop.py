@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 import torch
 from torch import Tensor
@@ -28,6 +28,10 @@ from latentfields.errors import InputError
 from latentfields.files import naming
 from latentfields.progress import progress_bar
 from latentfields.training.checkpoint import load_tensors, save_tensors
+
+Clock = Literal["wall", "cpu"]
+"""What a limit of time counts: seconds that pass, or those that the process computes (all its threads together), which
+a busy machine hardly changes."""
 
 
 class Trainable(Protocol):
@@ -60,6 +64,8 @@ class LoopConfig:
     seconds: float | None = None
     """Stop after this much training time, resumed time included; None trains all steps. Not reproducible bit for
     bit, since the number of steps depends on the machine."""
+    clock: Clock = "wall"
+    """What those seconds are."""
 
     def out_of_time(self, elapsed: float) -> bool:
         """True when `elapsed` seconds of training are all that is allowed."""
@@ -137,8 +143,11 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
         shown: dict[str, str] = {}
         session, saved, cpu_session = time.perf_counter(), time.perf_counter(), time.process_time()
         index, elapsed, kept = position.step, position.seconds, position.step
-        while index < steps and not options.out_of_time(elapsed):
-            by_time = 0.0 if options.seconds is None else elapsed / options.seconds
+        cpu_elapsed = position.cpu_seconds
+        # What the limit counts.
+        counted = cpu_elapsed if options.clock == "cpu" else elapsed
+        while index < steps and not options.out_of_time(counted):
+            by_time = 0.0 if options.seconds is None else counted / options.seconds
             progress = min(max(index / steps, by_time), 1 - 1e-9)
             values = trainable.step(index, progress)
             index += 1
@@ -150,7 +159,8 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             }
             elapsed = position.seconds + time.perf_counter() - session
             cpu_elapsed = position.cpu_seconds + time.process_time() - cpu_session
-            finished = index == steps or options.out_of_time(elapsed)
+            counted = cpu_elapsed if options.clock == "cpu" else elapsed
+            finished = index == steps or options.out_of_time(counted)
             if finished or index % options.log_every == 0:
                 times = {"seconds": round(elapsed, 3), "cpu_seconds": round(cpu_elapsed, 3)}
                 with naming(log_path(folder)):

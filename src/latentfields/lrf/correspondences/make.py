@@ -72,7 +72,7 @@ def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceConfig
         save_correspondences(scene, out)
         return scene
     stored = load_correspondences(file)
-    if stored.about != options.about(source) or not stored.folder.is_relative_to(folder.resolve()):
+    if not options.made(stored.about, source) or not stored.folder.is_relative_to(folder.resolve()):
         raise InputError(
             file, f"holds correspondences of {stored.folder} with {stored.about}; choose another folder"
         )
