@@ -68,7 +68,7 @@ def test_former_names_keep_their_defaults(name: str, spaces: tuple[str, ...]) ->
 
 
 def test_what_is_no_study_is_a_defect_of_the_caller(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="expected the configuration of a study, found str"):
+    with pytest.raises(ArgumentError, match="study: is of the type str; expected Study"):
         run_study("igae", out=tmp_path)  # type: ignore[arg-type]
 
 

@@ -18,6 +18,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -80,6 +81,7 @@ class Fit:
     """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
     in a training of that length; --seconds no longer counts."""
     checkpoint_seconds: CheckpointSeconds = 30.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     json: bool = False
@@ -146,6 +148,7 @@ class Fit:
             device=self.device,
             watch=watch,
             checkpoint_seconds=self.checkpoint_seconds,
+            tensorboard=self.tensorboard,
             more_steps=self.more_steps,
         )
         report = write_run_report((run,), title=name, command=command_line())

@@ -14,6 +14,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -52,6 +53,7 @@ class Finetune3D:
     cache: Path | None = None
     """Folder of decoded images, which runs can share; by default OUT/cache."""
     checkpoint_seconds: CheckpointSeconds = 120.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     training: Annotated[IgaeConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = field(
@@ -81,7 +83,7 @@ class Finetune3D:
             pretrained=self.pretrained,
             device=self.device,
             command=command_line(),
-            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "autoencoder")
 

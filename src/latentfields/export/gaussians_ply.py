@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.export.world import points_to_world, scene_to_world, state_shift, world_shift
 from latentfields.fields.gaussians.field import PARAMETERS, VALUES, GaussianField, GaussianValues
@@ -95,6 +96,7 @@ class GaussiansSummary:
     gaussians: int
 
 
+@checked
 def export_gaussians(run: Run | str | Path, *, out: str | Path) -> GaussiansSummary:
     """Write the Gaussians of a run, or that in a folder or file, as a PLY file, in the capture's own coordinates.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.cameras import Cameras
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.config import MeshConfig, Up
 from latentfields.export.density_lattice import density_lattice, density_model
@@ -49,6 +50,7 @@ class MeshSummary:
     """Density of the surface, per unit length of the normalised frame."""
 
 
+@checked
 def export_mesh(
     run: Run | str | Path,
     views: SceneCameras | None = None,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.fingerprint import weights_hash
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.generation.generate import Watch, generated_frame, is_finished, trained
@@ -47,14 +48,15 @@ class Wish:
     """Class that it is; None: the one that it was generated as, if any."""
 
 
+@checked
 def edit(
-    run: str | Path,
+    run: Run | str | Path,
     to: str | None = None,
     *,
     out: str | Path,
     image: str | Path | None = None,
     origin: str | None = None,
-    prior: str | Path = "objects",
+    prior: LatentPrior | str | Path = "objects",
     elevation: float = GenerationRunConfig.elevation,
     azimuth: float = GenerationRunConfig.azimuth,
     box: Sequence[float] | None = None,
@@ -65,6 +67,7 @@ def edit(
 ) -> Run:
     """Change the scene of a finished run in latent space; the new run goes to `out`, `run` stays as it is.
 
+    Of a run, and of a prior, that were loaded the files are read again.
     `to` is a class that the prior knows, `image` a photograph from `elevation` and `azimuth`, in degrees, of what the
     object is to become. `origin` is the class that it is, by default the one that it was generated as. `box` holds the
     lower and the upper corner, x, y, z each, of the part of [-1, 1]^3 whose surface may change. Where nothing else is
@@ -74,9 +77,9 @@ def edit(
     """
     wish = Wish(to, None if image is None else Path(image), origin)
     config = edit_config(
-        Path(run),
+        run.folder if isinstance(run, Run) else Path(run),
         wish,
-        prior=prior,
+        prior=prior.name if isinstance(prior, LatentPrior) else prior,
         elevation=elevation,
         azimuth=azimuth,
         box=box,

@@ -14,7 +14,7 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
-from latentfields.config.checks import require_type
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
@@ -45,6 +45,7 @@ SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
 
+@checked
 def fit(
     scene: Scene | str | Path,
     autoencoder: Autoencoder | str | Path | None,
@@ -73,9 +74,6 @@ def fit(
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
     one of another scene.
     """
-    require_type("scene", scene, Scene, str, Path)
-    require_type("autoencoder", autoencoder, Autoencoder, str, Path, type(None))
-    require_type("field", field, str, OwnFieldConfig, type(None))
     own = field if isinstance(field, OwnFieldConfig) else None
     named = None if isinstance(field, OwnFieldConfig) else field
     if named is not None and config is not None:
@@ -117,11 +115,13 @@ def fit_folder(
     device: str = "auto",
     watch: Watch = nullcontext,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    tensorboard: bool = False,
     more_steps: int = 0,
 ) -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
     `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
+    `tensorboard` writes what is logged as its events, too.
     Raises InputError for unusable input, too.
     """
     begun, target = _checked(_as_begun(config, out), device)
@@ -136,6 +136,7 @@ def fit_folder(
         target,
         watch,
         checkpoint_seconds=checkpoint_seconds,
+        tensorboard=tensorboard,
         more_steps=more_steps,
     )
 
@@ -247,6 +248,7 @@ def _fit(
     watch: Watch = nullcontext,
     *,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    tensorboard: bool = False,
     more_steps: int = 0,
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
@@ -267,7 +269,9 @@ def _fit(
                 folder=out,
                 label=f"{scene.name} [{config.fit.space}]",
                 options=LoopConfig(
-                    seconds=None if config.longer else config.seconds, checkpoint_seconds=checkpoint_seconds
+                    seconds=None if config.longer else config.seconds,
+                    checkpoint_seconds=checkpoint_seconds,
+                    tensorboard=tensorboard,
                 ),
             )
         require_run(out)

@@ -6,9 +6,8 @@ What a preset says of a method stands with the method (`fields/config.py:RECIPES
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
-from latentfields.config.checks import require_choice
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig
 from latentfields.fields.densification import DENSIFICATIONS, DensificationName, PresetName
@@ -18,6 +17,7 @@ from latentfields.rendering.config import SAMPLINGS, MipSplattingConfig, Sampler
 __all__ = ["PresetName", "preset"]
 
 
+@checked
 def preset(
     field: FieldName = "kplanes",
     name: PresetName = "small",
@@ -38,11 +38,6 @@ def preset(
       learning rates and 30 000 steps: Table 16's factors make up for latents (App. B.2). In the space both, colours
       are fitted as they are in RGB space, steps and field included; Gaussians are filtered (`mip-splatting`).
     """
-    require_choice("field", field, RECIPES)
-    require_choice("name", name, RECIPES[field])
-    require_choice("space", space, get_args(Space))
-    if sampler is not None:
-        require_choice("sampler", sampler, SAMPLINGS)
     recipe = RECIPES[field][name]
     config = FitConfig(
         space=space,

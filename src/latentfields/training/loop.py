@@ -28,6 +28,7 @@ from latentfields.errors import InputError
 from latentfields.files import naming
 from latentfields.progress import progress_bar
 from latentfields.training.checkpoint import load_tensors, save_tensors
+from latentfields.training.tensorboard import events, require_tensorboard
 
 
 class Trainable(Protocol):
@@ -60,6 +61,13 @@ class LoopConfig:
     seconds: float | None = None
     """Stop after this much training time, resumed time included; None trains all steps. Not reproducible bit for
     bit, since the number of steps depends on the machine."""
+    tensorboard: bool = False
+    """Write what is logged as TensorBoard's events, too, into the folder `tensorboard` of the training, or of each of
+    its phases; needs the extra of that name."""
+
+    def __post_init__(self) -> None:
+        if self.tensorboard:
+            require_tensorboard()
 
     def out_of_time(self, elapsed: float) -> bool:
         """True when `elapsed` seconds of training are all that is allowed."""
@@ -123,6 +131,7 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
     with (
         progress_bar(label, total=steps, initial=position.step, unit="step") as bar,
         _opened_log(folder) as log,
+        events(folder, start=position.step, wanted=options.tensorboard) as board,
         _stop_flag() as stop,
     ):
         with naming(log_path(folder)):
@@ -151,12 +160,14 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
                 times = {"seconds": round(elapsed, 3), "cpu_seconds": round(cpu_elapsed, 3)}
                 with naming(log_path(folder)):
                     log.write(json.dumps({"step": index, **times, **values}) + "\n")
+                    board.note(index, values)
                 bar.set_postfix(shown, refresh=False)
             bar.update()
             if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
                 with naming(log_path(folder)):
                     log.flush()
                     os.fsync(log.fileno())
+                    board.flush()
                 _save(
                     trainable, _Place(folder, index, kept), _Position(index, elapsed, log.tell(), cpu_elapsed)
                 )
