@@ -17,6 +17,7 @@ from latentfields.bench.reconstruction import ReconstructionStudyConfig
 from latentfields.bench.studies import ALIASES, STUDIES
 from latentfields.bench.study import Work, Workplace
 from latentfields.cli.main import parse
+from latentfields.errors import ArgumentError
 
 
 def test_six_commands_and_the_names_that_they_had() -> None:

@@ -44,7 +44,9 @@ class _Export(abc.ABC):
         if self.json:
             print(json_format.dumps(to_json(summary)))
             return
-        values = {name: value for name, value in vars(summary).items() if name != "file"}
+        values = {
+            name: value for name, value in vars(summary).items() if name != "file" and value is not None
+        }
         details = ", ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in values.items()
@@ -72,7 +74,7 @@ class _ExportWithViews(_Export):
 
 @dataclass(frozen=True, kw_only=True)
 class Mesh(_ExportWithViews):
-    """Triangle mesh with coloured vertices, from the field's density by marching cubes.
+    """Triangle mesh with coloured vertices, or a texture, from the field's density by marching cubes.
 
     In the capture's own coordinates and axes. Colours are decoded from training views and blended. Needs
     scikit-image: pip install 'latentfields[export]'.
