@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from latentfields.errors import InputError
     from latentfields.export.cameras import export_cameras
     from latentfields.export.config import MeshConfig, PointsConfig
-    from latentfields.export.gaussians_ply import export_gaussians
+    from latentfields.export.gaussians import export_gaussians
     from latentfields.export.mesh import export_mesh
     from latentfields.export.points import export_points
     from latentfields.export.scene_file import export_scene
@@ -178,7 +178,7 @@ __getattr__ = lazy_attributes(
         "evaluate_autoencoder": "latentfields.autoencoders.evaluate",
         "evaluate_run": "latentfields.latent_nerf.evaluate",
         "export_cameras": "latentfields.export.cameras",
-        "export_gaussians": "latentfields.export.gaussians_ply",
+        "export_gaussians": "latentfields.export.gaussians",
         "export_mesh": "latentfields.export.mesh",
         "export_points": "latentfields.export.points",
         "export_scene": "latentfields.export.scene_file",

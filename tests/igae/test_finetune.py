@@ -322,7 +322,9 @@ def test_what_is_loaded_is_taken_as_what_is_named(data: Path, tmp_path: Path, fi
 
 def test_a_scene_without_a_folder_is_named(data: Path, tmp_path: Path) -> None:
     scene = replace(load_scene(data / "scenes" / "mug-0"), source="nowhere")
-    with pytest.raises(InputError, match=r"^scenes: has the scene 'mug-0', whose folder nowhere is not there"):
+    with pytest.raises(
+        InputError, match=r"^scenes: has the scene 'mug-0', whose folder nowhere is not there"
+    ):
         finetune(data, tmp_path / "run", scenes=[data / "scenes" / "mug-1", scene])
     with pytest.raises(InputError, match=r"^training: is 'large'; expected tiny, small, paper"):
         finetune_3d("large", scenes=scene, out=tmp_path / "run")  # type: ignore[arg-type]

@@ -108,18 +108,19 @@ class Points(_ExportWithViews):
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussians(_Export):
-    """Gaussians as PLY, in the capture's own coordinates: of colours in the form that common viewers open.
+    """Gaussians as PLY or SPZ, in the capture's own coordinates: of colours in the form that common viewers open.
 
     Beside Gaussians of latents lie the decoder's folder and a file with what else turns them into pictures. Of a run
     with colours and latents, the file has the colours, and NAME-latents.ply beside it the latents.
     """
 
     out: Path | None = None
-    """File to write, ending in .ply; by default RUN/exports/gaussians.ply."""
+    """File to write, ending in .ply, or in .spz for a tenth of the size, which needs the extra `spz` and holds colours
+    alone; by default RUN/exports/gaussians.ply."""
 
     def export(self, run: Run) -> Any:
         """As `export_gaussians`."""
-        from latentfields.export.gaussians_ply import export_gaussians
+        from latentfields.export.gaussians import export_gaussians
 
         return export_gaussians(run, out=self.target(run, "gaussians.ply"))
 
