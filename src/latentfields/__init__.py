@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from latentfields.bench.convergence import ConvergenceStudyConfig
     from latentfields.bench.fields import FieldsStudyConfig
     from latentfields.bench.igae import IgaeStudyConfig
+    from latentfields.bench.leaderboard import leaderboard, write_leaderboard
     from latentfields.bench.lrf import LrfStudyConfig
     from latentfields.bench.reconstruction import ReconstructionStudyConfig
     from latentfields.bench.studies import run_study
@@ -118,6 +119,7 @@ __all__ = [
     "fit",
     "generate",
     "generate_object",
+    "leaderboard",
     "load_autoencoder",
     "load_mesh",
     "load_path",
@@ -132,6 +134,7 @@ __all__ = [
     "score_autoencoder",
     "train_autoencoder",
     "train_prior",
+    "write_leaderboard",
     "write_run_report",
 ]
 
@@ -188,6 +191,7 @@ __getattr__ = lazy_attributes(
         "fit": "latentfields.latent_nerf.fit",
         "generate": "latentfields.generation.generate",
         "generate_object": "latentfields.scenes.procedural",
+        "leaderboard": "latentfields.bench.leaderboard",
         "load_autoencoder": "latentfields.autoencoders.load",
         "load_mesh": "latentfields.scenes.objects.mesh_files",
         "load_path": "latentfields.camera_path",
@@ -202,6 +206,7 @@ __getattr__ = lazy_attributes(
         "score_autoencoder": "latentfields.autoencoders.score",
         "train_autoencoder": "latentfields.autoencoders.train",
         "train_prior": "latentfields.priors.train",
+        "write_leaderboard": "latentfields.bench.leaderboard",
         "write_run_report": "latentfields.latent_nerf.report",
     },
 )

@@ -228,3 +228,23 @@ def test_a_fit_in_rgb_takes_the_steps_that_are_asked_for(options: tuple[str, ...
     latent = parse(["fit", "scene", *options])
     assert isinstance(latent, Fit)
     assert latent.config.alignment.steps == (int(options[3]) if len(options) > 2 else 1600)
+
+
+@pytest.mark.parametrize(
+    ("options", "subpixels"),
+    [
+        ((), 1),
+        (("--autoencoder", "base-f4"), 1),
+        (("--autoencoder", "base"), 2),
+        (("--autoencoder", "OWNER/NAME"), 2),
+        (("--autoencoder", "base", "--subpixels", "4"), 4),
+        (("--autoencoder", "base", "--preset", "paper"), 1),
+        (("--space", "rgb"), 2),
+        (("--space", "both", "--field", "gaussians"), 1),
+    ],
+)
+def test_rays_are_four_pixels_apart_in_every_space(options: tuple[str, ...], subpixels: int) -> None:
+    command = parse(["fit", "scene", *options])
+    assert isinstance(command, Fit)
+    assert command.config.subpixels == subpixels
+    assert parse(["fit", "scene"]).autoencoder == "base-f4"  # type: ignore[union-attr]

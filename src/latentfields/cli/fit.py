@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from latentfields.autoencoders.config import stored_factor
 from latentfields.cli.command_line import command_line
 from latentfields.cli.options import (
     CheckpointSeconds,
@@ -27,7 +28,7 @@ from latentfields.cli.options import (
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
-from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
 
@@ -47,8 +48,9 @@ class Fit:
     """Folder of the scene: NeRF-synthetic, Nerfstudio, IG-AE or COLMAP layout."""
     out: Path | None = None
     """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
-    autoencoder: str = "base"
-    """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space."""
+    autoencoder: str = "base-f4"
+    """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space. Where its factor is known
+    here and the preset is small, --subpixels is such that rays are four pixels apart."""
     field: FieldName = "kplanes"
     """Representation of the scene."""
     preset: PresetName = "small"
@@ -106,6 +108,10 @@ class Fit:
             sampler=known.get("sampler"),
             densification=known.get("densification"),
         )
+        autoencoder = str(chosen(arguments, {"autoencoder": Path}).get("autoencoder", cls.autoencoder))
+        factor = stored_factor(autoencoder)
+        if config.space != "rgb" and factor is not None and known.get("preset", "small") == "small":
+            config = dataclasses.replace(config, subpixels=rays_per_side(factor))
         if config.space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()

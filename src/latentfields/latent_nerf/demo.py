@@ -16,6 +16,7 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf.metrics_file import read_metrics
+from latentfields.latent_nerf.presets import rays_per_side
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import Run
 from latentfields.pages.report import Film
@@ -30,9 +31,6 @@ SMALL_BATCH = ("--batch-images", "2")
 
 STEPS = ("--supervision.steps", "20000", "--alignment.steps", "80000")
 """More than there is time for: the clock decides, and a fifth of the time goes to Latent Supervision."""
-
-PIXELS_PER_RAY = 4
-"""Rays through latents are so many pixels apart: one ray per latent where the factor is 4, four where it is 8."""
 
 
 def run_demo(
@@ -87,11 +85,6 @@ def run_demo(
         *made,
         f"{time.perf_counter() - started:.0f} s in all. Report: {report.resolve()}",
     ]
-
-
-def rays_per_side(factor: int) -> int:
-    """Rays along one side of a latent of `factor` pixels: one, or an even number."""
-    return max(1, 2 * (factor // (2 * PIXELS_PER_RAY)))
 
 
 def _fit_side_by_side(first: list[str], second: list[str], *, log: Path) -> None:

@@ -23,7 +23,7 @@ from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.longer import lengthen, require_lengthenable
 from latentfields.latent_nerf.places import ScenePlaces
-from latentfields.latent_nerf.presets import preset
+from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.process import choose_device
@@ -62,9 +62,9 @@ def fit(
 
     `space` "both" fits colours and latents at once, of one geometry; a `config` for that space does so as well.
 
-    `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
-    included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
-    default with the `small` preset of K-Planes. `out` is the run's folder, by default
+    `field` names a representation, fitted with its `small` preset and a ray for every four pixels along a side;
+    `config` sets everything instead, the field included (see `latentfields.preset`). A field of one's own is an
+    `OwnFieldConfig`, fitted as `config` says, by default as K-Planes are. `out` is the run's folder, by default
     runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
     `seconds` limits the training time. `more_steps` trains a finished run longer, by so many steps of its last stage:
     learning rates go on as in a training of that length, and no limit of time counts.
@@ -84,7 +84,11 @@ def fit(
     if isinstance(autoencoder, str | Path):
         autoencoder = load_autoencoder(autoencoder)
     chosen = _space(space, config, autoencoder)
-    config = replace(config or preset(named or "kplanes", space=chosen), space=chosen)
+    if config is None:
+        config = preset(named or "kplanes", space=chosen)
+        if autoencoder is not None:
+            config = replace(config, subpixels=rays_per_side(autoencoder.factor))
+    config = replace(config, space=chosen)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
     folder = default_folder(scene.name, config) if out is None else Path(out)
