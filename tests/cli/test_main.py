@@ -154,7 +154,8 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     assert command.device == "cpu"
     command = parse(["fit", "a", "--sampler", "hierarchical", "--sampling.coarse-network", "shared"])
     assert isinstance(command, Fit)
-    assert command.config == replace(preset(), sampling=HierarchicalSamplingConfig(coarse_network="shared"))
+    rays = HierarchicalSamplingConfig(coarse_network="shared")
+    assert command.config == replace(preset(), subpixels=1, sampling=rays)
 
 
 def test_the_kind_of_alignment_is_an_option_beside_its_schedule() -> None:
@@ -167,7 +168,7 @@ def test_the_kind_of_alignment_is_an_option_beside_its_schedule() -> None:
     assert same.configuration() == config
     plain = parse(["fit", "a"])
     assert isinstance(plain, Fit)
-    assert plain.configuration() == preset()
+    assert plain.configuration() == replace(preset(), subpixels=1)
 
 
 def test_densification_without_gaussians_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,8 +32,8 @@ FULL_NAME = re.compile(r"`latentfields\.([\w.]+)`")
 
 SETTINGS = {"joint.latent_noise", "sampling.initial_range"}
 """Names with dots that are no module's."""
-OPTIONS_OF_OTHERS = {"--nproc-per-node", "--index-url"}
-"""Of torchrun."""
+OPTIONS_OF_OTHERS = {"--nproc-per-node", "--index-url", "--local-dir", "--logdir"}
+"""Of torchrun, pip, hf and tensorboard."""
 
 
 def text_of(document: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.autoencoders import small_autoencoder
+from helpers.autoencoders import small_autoencoder, small_kl, small_tiny
 from helpers.igae_data import CONFIG, write_scenes
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
@@ -286,23 +287,23 @@ def test_scenes_that_cannot_be_read_leave_nothing_behind(data: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_diffusers_autoencoder_can_be_the_start(data: Path, tmp_path: Path) -> None:
-    diffusers = pytest.importorskip("diffusers")
-    torch.manual_seed(0)
-    model = diffusers.AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(8, 8, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=32,
-    )
+@pytest.mark.parametrize("kind", [small_kl, small_tiny], ids=["kl", "tiny"])
+def test_a_diffusers_autoencoder_can_be_the_start(
+    data: Path, tmp_path: Path, kind: Callable[[], Any]
+) -> None:
+    """With all that a large one on a GPU is trained with: in parts, in bfloat16, averaged."""
+    pytest.importorskip("diffusers")
+    model = kind()
     model.save_pretrained(tmp_path / "vae")
-    result = finetune(data, tmp_path / "run", autoencoder=tmp_path / "vae")
-    saved = diffusers.AutoencoderKL.from_pretrained(tmp_path / "run" / "autoencoder")
-    assert not torch.equal(saved.encoder.conv_in.weight, model.encoder.conv_in.weight)
-    assert not torch.equal(saved.quant_conv.weight, model.quant_conv.weight)
+    options = replace(CONFIG.joint, epochs=0.5, precision="bfloat16", accumulation=2, average_decay=0.5)
+    result = finetune(data, tmp_path / "run", replace(CONFIG, joint=options), autoencoder=tmp_path / "vae")
+    saved = type(model).from_pretrained(tmp_path / "run" / "autoencoder")
+    for part in ("encoder", "decoder", "quant_conv", "post_quant_conv"):
+        before, after = (
+            dict(getattr(net, part, torch.nn.Module()).named_parameters()) for net in (model, saved)
+        )
+        assert before.keys() == after.keys()
+        assert not before or any(not torch.equal(before[name], after[name]) for name in before), part
     assert load_autoencoder(tmp_path / "run" / "autoencoder").statistics == result.statistics
 
 

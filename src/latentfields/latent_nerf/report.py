@@ -277,5 +277,5 @@ def _row(
         ]
     else:
         pictures += [None, None]
-    pictures.append(Picture("Depth", depth_to_pixels(depth[i, 0], near=near, far=far)))
+    pictures.append(Picture("Depth, near in red", depth_to_pixels(depth[i, 0], near=near, far=far)))
     return PictureRow(label, tuple(pictures))

@@ -150,9 +150,7 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             _require_finite_values(values, _Place(folder, index, kept))
             # With a time limit the number of steps is an estimate, and the bar's end moves.
             bar.total = steps if by_time * steps <= index else max(index, round(index / progress))
-            shown |= {
-                name: value if isinstance(value, str) else f"{value:.4g}" for name, value in values.items()
-            }
+            shown |= {name: _read(values[name]) for name in _on_the_bar(values)}
             elapsed = position.seconds + time.perf_counter() - session
             cpu_elapsed = position.cpu_seconds + time.process_time() - cpu_session
             finished = index == steps or options.out_of_time(elapsed)
@@ -175,6 +173,20 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             if stop and not finished:
                 raise Interrupted(folder, index)
         return elapsed
+
+
+def _on_the_bar(values: Mapping[str, float | str]) -> list[str]:
+    """What the bar shows of the values of a step: words, the loss and scores, or else the first; the log has all."""
+    chosen = [
+        name
+        for name, value in values.items()
+        if isinstance(value, str) or name == "loss" or name.endswith(("_psnr", "_loss"))
+    ]
+    return chosen or [*values][:1]
+
+
+def _read(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 @contextmanager
