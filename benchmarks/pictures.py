@@ -35,7 +35,7 @@ from latentfields.scenes.objects.object_scenes import framed, object_cameras
 from latentfields.scenes.objects.rendering import MeshRenderer
 from latentfields.scenes.procedural import FAMILIES
 
-GAP, TEXT = 6, 16
+GAP, TEXT = 6, 20
 """Pixels between pictures, and the height of a line below each."""
 
 Panel = tuple[str, Pixels]
@@ -73,7 +73,7 @@ def latents(names: Sequence[str]) -> list[list[Panel]]:
     """One row."""
     run = latentfields.Run.load(names[0])
     scene = load_run_scene(run)
-    camera = scene.cameras[scene.indices("test")[1]]
+    camera = scene.cameras[scene.indices("test")[4]]
     with torch.no_grad():
         seen = run.render_latents(camera).latents
     geometry = render_depth(run, camera)

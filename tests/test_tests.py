@@ -8,6 +8,7 @@ PACKAGE = TESTS.parent / "src" / "latentfields"
 CROSS_CUTTING = {
     "bench/test_stored_tables.py": "tables from the stored cells of every benchmark",
     "cli/test_user_commands.py": "processes, as a user starts them",
+    "docs/test_claims.py": "scores that documents state",
     "docs/test_documents.py": "what documents claim",
     "docs/test_pages.py": "what documents show is run",
     "examples/test_minimal.py": "an example, not of the package",
