@@ -35,6 +35,7 @@ CROSS_CUTTING = {
     "test_simulated_device.py": "every training on a device that is not there",
     "test_stored_files.py": "what the first version wrote still loads",
     "test_tests.py": "these tests",
+    "test_vae_benchmark.py": "a benchmark, not of the package",
     "training/test_divergence.py": "every training that diverges",
     "viewer/test_browser.py": "the viewer in a real browser",
 }

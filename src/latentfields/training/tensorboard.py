@@ -38,18 +38,18 @@ class _Events:
     def __init__(self, folder: Path, *, start: int) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self._writer = SummaryWriter(folder, purge_step=start + 1)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(folder, purge_step=start + 1)
 
     def note(self, step: int, values: Mapping[str, float | str]) -> None:
         for name, value in values.items():
             if not isinstance(value, str):
-                self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(name, value, step)
 
     def flush(self) -> None:
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 def require_tensorboard() -> None:
