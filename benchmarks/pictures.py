@@ -54,17 +54,18 @@ def families(names: Sequence[str]) -> list[list[Panel]]:
 
 
 def spaces(names: Sequence[str]) -> list[list[Panel]]:
-    """One row for a view near, and one for a view far from the first."""
+    """A row for each of two test views; runs may be of other training views of the same photographs."""
     runs = [latentfields.Run.load(name) for name in names]
-    scene = load_run_scene(runs[0])
-    test = scene.indices("test")
+    read = [load_run_scene(run) for run in runs]
+    first = read[0]
+    test = first.indices("test")
     rows = []
-    for index in test[[1, len(test) // 2]]:
-        row = [("photograph", to_pixels(scene.images(index[None]))[0])]
-        for name, run in zip(names, runs, strict=True):
+    for index in test[[1, len(test) // 2]].tolist():
+        row = [("photograph", to_pixels(first.images(torch.tensor([index])))[0])]
+        for name, run, scene in zip(names, runs, read, strict=True):
             psnr = run.metrics["test"]["images"]["mean"]["psnr"]
-            picture = to_pixels(run.render(run.check_scene(scene).cameras[index[None]]))[0]
-            row.append((f"{Path(name).name}, {psnr:.1f} dB", picture))
+            camera = scene.cameras[scene.image_names.index(first.image_names[index])]
+            row.append((f"{Path(name).name}, {psnr:.1f} dB", to_pixels(run.render(camera))[0]))
         rows.append(row)
     return rows
 
