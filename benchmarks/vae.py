@@ -10,6 +10,7 @@ GPU.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 from dataclasses import dataclass
@@ -75,10 +76,10 @@ class Training:
 
 def cost_of(config: dict[str, Any], *, size: int, bfloat16: bool) -> Cost:
     """What one picture of `size` pixels costs."""
-    from diffusers import AutoencoderKL
+    kind: Any = importlib.import_module("diffusers").AutoencoderKL
 
     with FakeTensorMode():
-        model: Any = AutoencoderKL.from_config(config) if "_class_name" in config else AutoencoderKL(**config)
+        model: Any = kind.from_config(config) if "_class_name" in config else kind(**config)
         weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
         count = sum(parameter.numel() for parameter in model.parameters())
         latents: Tensor

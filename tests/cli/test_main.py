@@ -248,4 +248,6 @@ def test_rays_are_four_pixels_apart_in_every_space(options: tuple[str, ...], sub
     command = parse(["fit", "scene", *options])
     assert isinstance(command, Fit)
     assert command.config.subpixels == subpixels
-    assert parse(["fit", "scene"]).autoencoder == "base-f4"  # type: ignore[union-attr]
+    plain = parse(["fit", "scene"])
+    assert isinstance(plain, Fit)
+    assert plain.autoencoder == "base-f4"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
@@ -16,11 +17,11 @@ from latentfields.scenes.scene import Scene
 
 def small_kl() -> Any:
     """An `AutoencoderKL` of diffusers with random weights: factor 4, four channels."""
-    from diffusers import AutoencoderKL
+    diffusers: Any = importlib.import_module("diffusers")
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return AutoencoderKL(
+        return diffusers.AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * 3,
             up_block_types=("UpDecoderBlock2D",) * 3,
             block_out_channels=(8, 8, 8),
@@ -33,11 +34,11 @@ def small_kl() -> Any:
 
 def small_tiny() -> Any:
     """An `AutoencoderTiny` of diffusers with random weights: factor 4, four channels."""
-    from diffusers import AutoencoderTiny
+    diffusers: Any = importlib.import_module("diffusers")
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return AutoencoderTiny(
+        return diffusers.AutoencoderTiny(
             encoder_block_out_channels=(8, 8, 8),
             decoder_block_out_channels=(8, 8, 8),
             num_encoder_blocks=(1, 1, 1),
