@@ -46,7 +46,7 @@ def test_latents_are_normalised(scenes: tuple[Scene, ...], name: str) -> None:
 def test_views_agree_better_in_the_space_of_the_3d_aware_one_and_errors_cost_less(
     scenes: tuple[Scene, ...],
 ) -> None:
-    plain, aware = (score_awareness(load_autoencoder(name), list(scenes)) for name in ("base", "igae"))
+    plain, aware = (score_awareness(load_autoencoder(name), scenes[:2]) for name in ("base", "igae"))
     assert aware.latents.inconsistency < 0.75 * plain.latents.inconsistency
     assert aware.noise_psnr > plain.noise_psnr + 2
 

@@ -40,6 +40,16 @@ def test_a_log_file_gets_a_line_now_and_then(
     assert "loss 199" in lines[-1]
 
 
+def test_no_bars_are_shown_where_the_environment_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also long after tqdm was imported."""
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    with progress_bar("work", total=2, unit="step") as bar:
+        bar.update(2)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_bar_inside_of_another_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("cells", total=2, unit="cell") as outer:
         for _ in range(2):

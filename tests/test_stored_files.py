@@ -149,6 +149,7 @@ def test_the_settings_of_a_run_are_kept(path: str) -> None:
     assert run.config.scene == Path("scenes/sphere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FIELDS)
 def test_a_run_scores_as_it_did(path: str) -> None:
     """Which also finds its scene and its autoencoder to be those that it was fitted to and with."""
@@ -159,6 +160,7 @@ def test_a_run_scores_as_it_did(path: str) -> None:
             assert now["test"][group]["mean"][measure] == pytest.approx(value, rel=1e-3, abs=1e-3), measure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FIELDS)
 def test_the_viewer_shows_a_run(path: str, sphere: Scene, pictures: dict[str, Tensor]) -> None:
     source = opened(path)

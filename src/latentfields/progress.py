@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, TypeVar
@@ -32,14 +33,17 @@ def progress_bar(label: str, *, total: int, unit: str, initial: int = 0, delay: 
 
     Nothing is shown in the first `delay` seconds, nor of work that is done by then.
     In a file it writes a line at its start, at most one every `QUIET_SECONDS` and one at its end, as long as callers
-    pass `refresh=False` to `set_description` and `set_postfix`.
+    pass `refresh=False` to `set_description` and `set_postfix`. Nothing is shown with `TQDM_DISABLE` in the environment.
     """
+    # tqdm itself reads its variable only once, when it is imported.
+    disable = bool(os.environ.get("TQDM_DISABLE"))
     if sys.stderr.isatty():
         return tqdm(
             total=total,
             initial=initial,
             delay=delay,
             desc=label,
+            disable=disable,
             unit=unit,
             dynamic_ncols=True,
             mininterval=WATCHED_SECONDS,
@@ -49,6 +53,7 @@ def progress_bar(label: str, *, total: int, unit: str, initial: int = 0, delay: 
         initial=initial,
         delay=delay,
         desc=label,
+        disable=disable,
         unit=unit,
         file=_Lines(sys.stderr),
         mininterval=QUIET_SECONDS,

@@ -127,7 +127,7 @@ def test_statistics_in_the_models_own_configuration_are_used(tmp_path: Path) -> 
         load_autoencoder(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "other weights", "bad field"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "lengthened", "other weights", "bad field"])
 def test_damaged_folders_get_one_line(tmp_path: Path, damage: str) -> None:
     small_kl().save_pretrained(tmp_path)
     weights = tmp_path / "diffusion_pytorch_model.safetensors"
@@ -135,6 +135,8 @@ def test_damaged_folders_get_one_line(tmp_path: Path, damage: str) -> None:
         weights.unlink()
     elif damage == "truncated":
         weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "lengthened":
+        os.truncate(weights, 2**36)  # Whoever reads it whole has no memory left.
     elif damage == "other weights":
         small_kl(latent_channels=4).save_pretrained(tmp_path / "other")
         weights.write_bytes((tmp_path / "other" / weights.name).read_bytes())
@@ -144,6 +146,20 @@ def test_damaged_folders_get_one_line(tmp_path: Path, damage: str) -> None:
     with pytest.raises(InputError, match="cannot be loaded as a diffusers autoencoder") as caught:
         load_autoencoder(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "largest"),
+    [("num_encoder_blocks", [1, 101], 100), ("upsampling_scaling_factor", 200, 16), ("act_fn", 10**6, 4096)],
+)
+def test_settings_that_no_autoencoder_has_are_refused(
+    tmp_path: Path, field: str, value: object, largest: int
+) -> None:
+    small_tiny().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {field: value}))
+    with pytest.raises(InputError, match=f"field '{field}' is .*; expected numbers up to {largest}$"):
+        load_autoencoder(tmp_path)
 
 
 @pytest.mark.slow
@@ -189,6 +205,7 @@ def reconstructed(folder: Path) -> Tensor:
     return autoencoder.decode_batches(autoencoder.encode_batches(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["fp16", "bf16"])
 @pytest.mark.parametrize("shards", [False, True])
 def test_weights_of_half_precision_alone_are_found(tmp_path: Path, variant: str, shards: bool) -> None:

@@ -152,6 +152,7 @@ def test_a_kl_weight_makes_the_encoder_variational_and_pulls_it_to_the_prior(
     assert not torch.equal(loaded.sample(image), loaded.encode(image))
 
 
+@pytest.mark.slow
 def test_l1_and_the_perceptual_term_are_used(tmp_path: Path, photos: Path, scene_folder: Path) -> None:
     options = replace(OPTIONS, steps=3, reconstruction="l1", perceptual_weight=0.5)
     train(tmp_path / "both", photos, scene_folder, options)
@@ -304,6 +305,7 @@ class Pooled(TrainableCodec):
         return codec
 
 
+@pytest.mark.slow
 def test_a_codec_of_ones_own_is_trained_resumed_and_loaded(
     tmp_path: Path, photos: Path, scene_folder: Path
 ) -> None:

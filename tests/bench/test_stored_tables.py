@@ -115,6 +115,7 @@ def test_results_give_the_tables_that_were_printed(name: str, file: str) -> None
     assert "\n\n".join(map(markdown, tables)) + "\n" == (folder / file).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_cells_give_the_results_that_were_written(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -54,13 +54,24 @@ def test_several_folders_can_be_named() -> None:
     assert command.device == "cuda"
 
 
+SMALL_SCORE = ("--objects", 1, "--views", 16, "--size", 64)
+
+
 @pytest.mark.slow
 def test_score_prints_json(autoencoder_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = ("--objects", 1, "--views", 16, "--size", 64)
-    command("score", autoencoder_folder, *small, "--no-packaged", "--json").run()
+    command("score", autoencoder_folder, *SMALL_SCORE, "--no-packaged", "--json").run()
     score = json.loads(capsys.readouterr().out)
     assert score["autoencoder"] == str(autoencoder_folder)
     assert 0 < score["latents"]["inconsistency"] < 2
+
+
+@pytest.mark.slow
+def test_score_ends_with_a_verdict(
+    autoencoder_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("latentfields.autoencoders.score.packaged_autoencoders", lambda: {"base-f4": None})
+    command("score", autoencoder_folder, *SMALL_SCORE).run()
+    assert "those of base-f4 (0." in capsys.readouterr().out
 
 
 def test_score_refuses_no_objects(autoencoder_folder: Path) -> None:

@@ -158,7 +158,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 
 def test_a_process_says_the_same(tmp_path: Path) -> None:
-    done = latentfields("fit", tmp_path / "nowhere", "--out", tmp_path / "out")
+    arguments = ("fit", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"))
+    command = [sys.executable, "-m", "latentfields", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    again = latentfields(*arguments)
+    assert (again.returncode, again.stderr, again.stdout) == (done.returncode, done.stderr, done.stdout)
     assert done.returncode == 2
     assert done.stderr == f"error: {tmp_path / 'nowhere'}: there is no such folder\n"
     assert done.stdout == ""

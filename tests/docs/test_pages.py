@@ -58,7 +58,7 @@ SHORTER = {
     "lrf align-decoder": ("--fit-steps", "3", "--steps", "2"),
     "autoencoder score base base-f4": ("--objects", "1", "--views", "20", "--size", "96", "--fit-steps", "2"),
     "autoencoder score sd-vae": ("--objects", "1", "--views", "16", "--size", "64", "--fit-steps", "2"),
-    "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96"),
+    "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96", "--no-packaged"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
     "bench fields": ("--families", "vases"),
     "prior train": ("--preset", "tiny", "--size", "128", "--steps", "3"),
@@ -75,25 +75,33 @@ def pages() -> list[Path]:
     return sorted(page for page in found if BLOCK.search(page.read_text()))
 
 
-@pytest.fixture
-def reader(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autoencoder: Autoencoder, scene_folder: Path
+@pytest.fixture(scope="module")
+def belongings(
+    tmp_path_factory: pytest.TempPathFactory, autoencoder: Autoencoder, scene_folder: Path
 ) -> Path:
-    """A folder with what readers are said to have: photographs, a capture, a mesh, scenes, an autoencoder."""
+    """What readers are said to have: photographs, captures, a mesh, scenes, an autoencoder."""
+    folder = tmp_path_factory.mktemp("belongings")
     random = np.random.default_rng(0)
-    (tmp_path / "photos").mkdir()
+    (folder / "photos").mkdir()
     for index in range(8):
         pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((160, 144)).save(tmp_path / "photos" / f"{index}.png")
-    write_photographs(tmp_path / "photographs", arc_cameras(9))
+        Image.fromarray(pixels).resize((160, 144)).save(folder / "photos" / f"{index}.png")
+    write_photographs(folder / "photographs", arc_cameras(9))
     for capture in ("captures/one", "captures/two"):
-        write_colmap_scene(tmp_path / capture, corner_cameras(9, width=96, height=72))
-    trimesh.creation.icosphere().export(tmp_path / "chair.glb")
+        write_colmap_scene(folder / capture, corner_cameras(9, width=96, height=72))
+    trimesh.creation.icosphere().export(folder / "chair.glb")
     for name in ("vases-0000", "chair"):
-        shutil.copytree(scene_folder, tmp_path / "data" / name)
-    autoencoder.save(tmp_path / "my-vae")
+        shutil.copytree(scene_folder, folder / "data" / name)
+    autoencoder.save(folder / "my-vae")
     if importlib.util.find_spec("diffusers") is not None:
-        small_kl().save_pretrained(tmp_path / "sd-vae")
+        small_kl().save_pretrained(folder / "sd-vae")
+    return folder
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, belongings: Path) -> Path:
+    """A folder of a reader's own, with what readers are said to have."""
+    shutil.copytree(belongings, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     # `latentfields.fit` in Python has no flags.
     monkeypatch.setattr(

@@ -81,6 +81,7 @@ def test_unusable_options_get_one_line(sphere_run: Run, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_exported_cameras_load_again(latent_run: Path, scene: Scene, tmp_path: Path) -> None:
     """With the capture's own pictures, as they were fitted: the same pixels and views, in the same splits."""
     summary = export_cameras(latent_run, out=tmp_path / "cameras")

@@ -22,6 +22,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_tensors(run / "model.safetensors")[0]
 
 
+@pytest.mark.slow
 def test_the_same_class_changes_nothing(generated: Path, prior_run: Path, tmp_path: Path) -> None:
     edit(generated, "ball", prior=prior_run, out=tmp_path / "run", steps=3, device="cpu")
     for name, tensor in weights(generated).items():

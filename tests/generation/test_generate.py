@@ -62,6 +62,7 @@ def test_there_are_no_photographs_to_compare_with(generated: Path) -> None:
         load_run_scene(Run.load(generated, device="cpu"))
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_killed_equals_uninterrupted(
     prior_run: Path, generated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +89,7 @@ def test_same_seed_same_bytes_and_killed_equals_uninterrupted(
     assert again().config == Run.load(generated).config
 
 
+@pytest.mark.slow
 def test_seeds_tell_objects_apart(prior_run: Path) -> None:
     prior = load_prior(prior_run)
     views = [

@@ -2,13 +2,73 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.process
+import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latentfields.cli.main import main
+
+_PROCESSES = multiprocessing.get_context("forkserver")
+# A process that starts from nothing spends most of a small command on imports.
+_PROCESSES.set_forkserver_preload(["latentfields.latent_nerf.fit", "latentfields.latent_nerf.report"])
+
+
+@dataclass(frozen=True)
+class Started:
+    """A command that runs in a process of its own."""
+
+    arguments: tuple[str, ...]
+    process: multiprocessing.process.BaseProcess
+    said: tuple[Path, Path]
+    """Files of its standard output and errors."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.exitcode is None
+
+    def stop(self, signal: int) -> None:
+        """Send it a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal)
+
+    def finished(self, *, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Wait for its end, and return what came of it. Raises TimeoutExpired, and kills it, when it takes too long."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise subprocess.TimeoutExpired(self.arguments, timeout)
+        said = (file.read_text() for file in self.said)
+        return subprocess.CompletedProcess(self.arguments, self.process.exitcode, *said)
+
+
+def started(folder: Path, *arguments: object) -> Started:
+    """Start a command in a process that has PyTorch imported; what it says is kept in a folder."""
+    command = tuple(map(str, arguments))
+    said = (folder / "stdout", folder / "stderr")
+    process = _PROCESSES.Process(target=_run, args=(command, said, os.getcwd()))
+    process.start()
+    return Started(command, process, said)
 
 
 def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "latentfields", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    """Run a command in a process of its own, and return what came of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        return started(Path(folder), *arguments).finished()
+
+
+def _run(command: Sequence[str], said: Sequence[Path], folder: str) -> None:
+    for descriptor, file in enumerate(said, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    os.chdir(folder)
+    sys.argv = ["latentfields", *command]
+    main([*command])
 
 
 def small_fit(*, supervision: int, alignment: int) -> tuple[str, ...]:

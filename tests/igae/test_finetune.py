@@ -224,6 +224,7 @@ def test_other_settings_need_another_folder(data: Path, finished: Path) -> None:
         finetune(data, finished, replace(CONFIG, seed=5))
 
 
+@pytest.mark.slow
 def test_latent_scenes_can_be_taken_over(data: Path, tmp_path: Path, finished: Path) -> None:
     """The joint phase that follows is the same as after fitting them again."""
     finetune(data, tmp_path / "run", pretrained=finished)

@@ -169,6 +169,7 @@ def test_two_runs_may_fill_a_shared_cache_at_the_same_time(tmp_path: Path) -> No
     assert [path.name for path in folder.parent.iterdir()] == ["images"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "damage"),
     [

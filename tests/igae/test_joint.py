@@ -478,6 +478,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_restored_training_goes_on_byte_for_byte(trainer_of: TrainerOf, options: dict[str, Any]) -> None:
     config = with_joint(**options)

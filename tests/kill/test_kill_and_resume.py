@@ -12,32 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from helpers.commands import small_fit
+from helpers.commands import Started, small_fit, started
 
 pytestmark = pytest.mark.slow
 
 ARGUMENTS = (*small_fit(supervision=30, alignment=30), "--batch-images", "2")
 
 
-def start(*arguments: str) -> subprocess.Popen[bytes]:
-    """A command of `latentfields` on one thread, in an interpreter of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "latentfields", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def start_fit(scene: Path, autoencoder: Path, out: Path) -> subprocess.Popen[bytes]:
+def start_fit(scene: Path, autoencoder: Path, out: Path) -> Started:
     """A fit that writes a checkpoint after every step."""
-    inputs = ("fit", str(scene), "--autoencoder", str(autoencoder), "--out", str(out))
-    return start(*inputs, "--checkpoint-seconds", "0", *ARGUMENTS)
+    inputs = ("fit", scene, "--autoencoder", autoencoder, "--out", out)
+    return started(out.parent, *inputs, "--checkpoint-seconds", 0, *ARGUMENTS)
 
 
-def finish_fit(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors.decode()[-2000:]
+def finish_fit(fit: Started) -> None:
+    done = fit.finished(timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -59,23 +49,19 @@ def uninterrupted(
     return results(folder)
 
 
-@pytest.mark.parametrize("records", [(1,), (2, 4), (3,)], ids=["early", "twice", "at the boundary"])
 def test_killed_and_resumed_equals_uninterrupted(
-    scene_folder: Path,
-    autoencoder_folder: Path,
-    tmp_path: Path,
-    uninterrupted: dict[str, bytes],
-    records: tuple[int, ...],
+    scene_folder: Path, autoencoder_folder: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
+    """Killed early, in both stages, and at the boundary between them."""
     folder = tmp_path / "run"
-    for wanted in records:
-        process = start_fit(scene_folder, autoencoder_folder, folder)
+    for wanted in (1, 3, 4):
+        fit = start_fit(scene_folder, autoencoder_folder, folder)
         deadline = time.monotonic() + 60
-        while steps_logged(folder) < wanted and process.poll() is None and time.monotonic() < deadline:
+        while steps_logged(folder) < wanted and fit.runs and time.monotonic() < deadline:
             time.sleep(0.002)
-        assert process.poll() is None, "the fit ended before it could be killed"
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        assert fit.runs, "the fit ended before it could be killed"
+        fit.stop(signal.SIGKILL)
+        assert fit.finished().returncode == -signal.SIGKILL
         assert not (folder / "model.safetensors").exists()
     finish_fit(start_fit(scene_folder, autoencoder_folder, folder))
     assert results(folder) == uninterrupted
@@ -85,26 +71,24 @@ def test_an_interrupt_saves_and_says_how_to_resume(
     scene_folder: Path, autoencoder_folder: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
     folder = tmp_path / "run"
-    process = start_fit(scene_folder, autoencoder_folder, folder)
-    while steps_logged(folder) < 1 and process.poll() is None:
+    fit = start_fit(scene_folder, autoencoder_folder, folder)
+    while steps_logged(folder) < 1 and fit.runs:
         time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"run the same command again to resume" in errors
-    assert b"Traceback" not in errors
+    fit.stop(signal.SIGINT)
+    done = fit.finished(timeout=60)
+    assert done.returncode == 130
+    assert "run the same command again to resume" in done.stderr
+    assert "Traceback" not in done.stderr
     finish_fit(start_fit(scene_folder, autoencoder_folder, folder))
     assert results(folder) == uninterrupted
 
 
-@pytest.mark.parametrize(
-    "name", ["fit-rgb", "autoencoder", "finetune-3d", "correspond", "finetune-encoder", "align-decoder"]
-)
-def test_every_training_survives_kills_at_random_moments(name: str, tmp_path: Path) -> None:
+def test_every_training_survives_kills_at_random_moments(tmp_path: Path) -> None:
     """Two of the hundred kills that `make kill` does of these, of every field and of a study."""
+    names = ("fit-rgb", "autoencoder", "finetune-3d", "correspond", "finetune-encoder", "align-decoder")
     report, tests = tmp_path / "kill.json", Path(__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-m", "kill", "--count", "2", "--kind", name, "--report", str(report)],
+        [sys.executable, "-m", "kill", "--count", "2", "--kind", *names, "--report", str(report)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=tests,
         capture_output=True,
@@ -113,8 +97,10 @@ def test_every_training_survives_kills_at_random_moments(name: str, tmp_path: Pa
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    outcome = json.loads(report.read_text())["trainings"][name]
-    assert outcome["differences"] == []
-    assert outcome["kills"] == sum(outcome["by"].values()) == 2
-    assert outcome["runs"] >= 1
-    assert outcome["files"] >= 2
+    outcomes = json.loads(report.read_text())["trainings"]
+    assert [*outcomes] == [*names]
+    for outcome in outcomes.values():
+        assert outcome["differences"] == []
+        assert outcome["kills"] == sum(outcome["by"].values()) == 2
+        assert outcome["runs"] >= 1
+        assert outcome["files"] >= 2

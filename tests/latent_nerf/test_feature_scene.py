@@ -85,6 +85,7 @@ def geometry(model: FeatureScene) -> list[Tensor]:
     return [field.means, field.rotations, field.scales, field.opacities]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_colours_are_those_of_a_fit_in_rgb_bit_for_bit(
     scene: Scene, autoencoder: Autoencoder, kind: str
@@ -105,6 +106,7 @@ def test_colours_are_those_of_a_fit_in_rgb_bit_for_bit(
         assert len(both.values.features_dc) == len(both.colors.field.means)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("weight", [0.0, 0.25])
 def test_latents_move_the_geometry_as_much_as_is_configured(

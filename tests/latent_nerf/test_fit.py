@@ -155,6 +155,7 @@ def test_statistics_of_the_scene_can_be_asked_for_and_are_reloaded(
     assert far_off.statistics == own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", ["evaluate_model", "write_metrics", "Run.save"])
 def test_dying_after_the_training_costs_nothing(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
@@ -214,6 +215,7 @@ def test_opaque_photographs_can_be_fitted(scene: Scene, autoencoder: Autoencoder
     assert not torch.equal(loaded.model.background, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", [True, False])
 def test_in_rgb_space_it_is_one_fit_however_its_steps_are_divided(
     scene_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: bool

@@ -176,6 +176,7 @@ def test_the_loss_is_l1_and_d_ssim() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_short_fit_in_rgb(scene: Scene) -> None:
     config = replace(GAUSSIANS, space="rgb").with_steps(supervision=150, alignment=0)
     trainer = trained(scene, None, config)

@@ -138,6 +138,7 @@ def test_parameters_that_stay_keep_their_moments_when_others_are_replaced(
     assert set(steps.values()) == {1, 4}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("growing")
 @pytest.mark.parametrize("death", [2, 3, 4, 7])
 def test_a_field_that_grew_resumes_as_if_nothing_had_happened(

@@ -116,6 +116,7 @@ def test_a_scene_is_read_again_as_it_was(
     assert evaluate_run(run, autoencoder=autoencoder)["test"] == stored_scores(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "difference"),
     [

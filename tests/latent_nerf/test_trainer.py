@@ -205,6 +205,18 @@ def test_the_decoder_s_learning_rate_decays_to_the_stage_s_end(
         assert rates == pytest.approx([1e-4 * 0.9996 ** (steps * stage_progress)], rel=1e-9)
 
 
+def test_a_damaged_checkpoint_can_say_that_alignment_began_before_the_first_step(
+    scene: Scene, autoencoder: Autoencoder
+) -> None:
+    config = TINY_FIT.with_steps(supervision=2, alignment=2)
+    trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
+    trainer.step(2, 0.5)
+    assert trainer.aligning
+    peaks = [group["lr"] for group in trainer.optimizer.param_groups]
+    trainer.step(0, 0.0)
+    assert [group["lr"] for group in trainer.optimizer.param_groups] == peaks
+
+
 def test_alignment_adds_the_losses_of_field_and_sampler_to_eq_3(
     scene: Scene, autoencoder: Autoencoder
 ) -> None:
@@ -264,6 +276,7 @@ def test_pixels_of_all_training_views_are_seen_with_their_own_rays(scene: Scene)
     torch.testing.assert_close(rays.origins, scene.cameras.centers[views])
 
 
+@pytest.mark.slow
 def test_evaluation_is_deterministic_and_repeats_the_stored_scores(
     scene: Scene, autoencoder: Autoencoder, autoencoder_folder: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_pipeline(tmp_path / "pipeline")
 
 
+@pytest.mark.slow
 def test_its_own_autoencoder_disturbs_nothing_and_another_one_does(
     pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

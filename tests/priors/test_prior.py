@@ -42,6 +42,7 @@ def test_cameras_of_a_rig_look_at_the_origin_from_its_distance() -> None:
     assert RIG.far == pytest.approx(3.5)
 
 
+@pytest.mark.slow
 def test_no_gradient_reaches_the_prior(prior: LatentPrior) -> None:
     prior.requires_grad_(True)
     noisy = torch.randn(2, *prior.shape).requires_grad_()

@@ -33,6 +33,7 @@ def test_a_run_holds_prior_page_and_metrics(prior_run: Path) -> None:
         assert text in page
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(
     classes: Path, autoencoder_folder: Path, prior_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def to_nearest(latents: Tensor, data: PriorData) -> Tensor:
     return apart.square().mean(dim=(2, 3, 4)).amin(dim=1)
 
 
+@pytest.mark.slow
 def test_seeds_tell_runs_apart(
     prior_run: Path, classes: Path, autoencoder_folder: Path, tmp_path: Path
 ) -> None:
@@ -112,6 +114,7 @@ def test_seeds_tell_runs_apart(
         train_prior(classes, autoencoder=autoencoder_folder, out=tmp_path / "run", training=TINY_PRIOR)
 
 
+@pytest.mark.slow
 def test_time_can_be_limited(classes: Path, autoencoder_folder: Path, tmp_path: Path) -> None:
     long = replace(TINY_PRIOR, steps=100_000)
     train_prior(classes, autoencoder=autoencoder_folder, out=tmp_path / "run", training=long, seconds=0.5)

@@ -86,6 +86,7 @@ def test_every_eighth_view_by_name_is_a_test_view(tmp_path: Path, format: str) -
     assert len(scene.splits["val"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["igae", "nerfstudio", "colmap-binary", "colmap-text", "blender"])
 def test_missing_pictures_move_no_others_to_another_split(tmp_path: Path, format: str) -> None:
     views = square_views()
@@ -137,6 +138,7 @@ def test_the_protocol_for_llff_holds_for_data_sets_with_splits_of_their_own(tmp_
     assert scene.reading.split == "llff"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*pictures are missing")
 def test_the_protocol_for_llff_counts_pictures_that_are_missing(tmp_path: Path) -> None:
     """None moves to another split because another one is gone."""

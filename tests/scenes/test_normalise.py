@@ -119,6 +119,7 @@ def test_without_visible_points_the_cube_gives_the_range() -> None:
     assert points_range(cameras, torch.tensor([[0.0, 0.0, 9.0]])) == cube_range(cameras)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("center", "radius"),
     [((3.0, -2.0, 10.0), 0.5), ((3.4, -2.3, 10.2), 0.25), ((3.1, -2.0, 9.9), 0.04)],

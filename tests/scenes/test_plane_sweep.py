@@ -38,6 +38,7 @@ def pictures_of(poses: torch.Tensor) -> torch.Tensor:
     return torch.stack(shown).permute(0, 3, 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", [0.0, 4e6])
 def test_points_lie_on_the_surfaces(origin: float) -> None:
     poses = survey()
@@ -55,6 +56,7 @@ def test_points_lie_on_the_surfaces(origin: float) -> None:
     assert len(points) > 1000
 
 
+@pytest.mark.slow
 def test_a_survey_without_points_is_placed(tmp_path: Path) -> None:
     photographs = [
         Photograph(pose.numpy(), LENS, f"images/{i:02d}.png") for i, pose in enumerate(survey(side=4))
@@ -77,6 +79,7 @@ def noise(count: int) -> torch.Tensor:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["noise", "flat", "one place"])
 def test_pictures_that_share_nothing(kind: str) -> None:
     poses = survey(side=3)

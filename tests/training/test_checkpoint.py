@@ -103,6 +103,15 @@ def test_other_files_are_reported(tmp_path: Path, content: bytes) -> None:
         load_tensors(path)
 
 
+def test_a_shape_beyond_64_bits_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    header = json.dumps({"a": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(InputError, match="not a readable safetensors file") as caught:
+        load_tensors(path)
+    assert "\n" not in str(caught.value)
+
+
 class _Marks:
     """Leaves a file behind when it is unpickled."""
 
@@ -226,3 +235,15 @@ def test_a_network_far_larger_than_its_weights_is_not_built(tmp_path: Path) -> N
         bounded_by(byte_count(weights), source),
     ):
         torch.nn.Sequential(*(torch.nn.Linear(1000, 1000) for _ in range(20)))
+    with (
+        pytest.raises(InputError, match="far larger"),
+        bounded_by(byte_count(weights), source),
+    ):
+        torch.nn.Conv2d(2**64, 4, 3)
+    made: list[Tensor] = []
+    with (
+        pytest.raises(InputError, match="far larger"),
+        bounded_by(byte_count(weights), source),
+    ):
+        made.append(torch.full((2**50,), 1.0))  # No memory for it is asked for.
+    assert made == []

@@ -76,6 +76,7 @@ def test_an_rgb_run_has_no_latents(scene: Scene, tmp_path: Path) -> None:
         assert frame.pixels.ndim == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("space", "count"), [("latent", 5), ("rgb", 3), ("both", 6)])
 def test_gaussians_show_everything_that_fields_do(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: Space, count: int
@@ -130,6 +131,7 @@ def test_the_scene_of_a_run_may_have_moved(latent_run: Path, scene_folder: Path,
     assert len(opened(copy, scene=scene_folder).scenes) == 1
 
 
+@pytest.mark.slow
 def test_latent_scenes_look_like_their_training_views(igae_run: Path) -> None:
     source = opened(igae_run)
     assert source.title == "2 latent scenes"

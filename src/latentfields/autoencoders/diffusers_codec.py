@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from latentfields.errors import InputError
 from latentfields.files import naming
-from latentfields.training.checkpoint import bounded_by
+from latentfields.training.checkpoint import bounded_by, load_metadata
 
 _WEIGHTS = re.compile(
     r"diffusion_pytorch_model(?:-\d+-of-\d+)?(?:\.(?!safetensors)(?P<first>\w+))?(?:-\d+-of-\d+)?\.safetensors"
@@ -27,8 +27,10 @@ _WEIGHTS = re.compile(
 _PROBE = 64
 """Side of the image, in pixels, that tells channels and factor."""
 
-_MAX_BLOCKS, _MAX_SIZE = 100, 4096
-"""Of the settings of a network: published ones have less than ten blocks a level, and 1024 channels or pixels."""
+_MAX_SIZE = 4096
+"""Of the settings of a network: published ones have 1024 channels or pixels."""
+_MAX_OF = {"blocks": 100, "layers": 100, "upsampling": 16}
+"""Of those with such a word in their name: published ones have less than ten blocks a level, each twice as large."""
 SUPPORTED_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 
 
@@ -136,6 +138,10 @@ def load_diffusers(name_or_folder: str) -> tuple[DiffusersCodec, dict[str, Any]]
         problem: Exception | None = None
         for variant in _variants(name_or_folder, subfolder):
             try:
+                for file in _weights(name_or_folder, subfolder).get(variant, ()):
+                    # diffusers reads a damaged one whole as text, to tell why, and it can claim any length.
+                    if file.suffix == ".safetensors":
+                        load_metadata(file)
                 with _bounded(name_or_folder, subfolder):
                     model = getattr(diffusers, class_name).from_pretrained(
                         name_or_folder,
@@ -167,21 +173,26 @@ def _bounded(name_or_folder: str, subfolder: str | None) -> AbstractContextManag
 
 def _variants(name_or_folder: str, subfolder: str | None) -> list[str | None]:
     """The variants of the weights to look for in turn: those without a name, then such as fp16 alone."""
-    folder = Path(name_or_folder, subfolder or "")
-    if not folder.is_dir():
+    if not Path(name_or_folder, subfolder or "").is_dir():
         return [None, "fp16"]
-    found = {
-        match["first"] or match["second"]
-        for file in folder.iterdir()
-        if (match := _WEIGHTS.fullmatch(file.name))
-    }
-    return [None] if None in found or not found else sorted(found)
+    found = _weights(name_or_folder, subfolder)
+    named: list[str | None] = [*sorted(variant for variant in found if variant)]
+    return [None] if None in found or not named else named
+
+
+def _weights(name_or_folder: str, subfolder: str | None) -> dict[str | None, list[Path]]:
+    """The files of weights in a folder that is there, and what lists them, by variant."""
+    found: dict[str | None, list[Path]] = {}
+    for file in sorted(Path(name_or_folder, subfolder or "").glob("*.safetensors*")):
+        if match := _WEIGHTS.fullmatch(file.name):
+            found.setdefault(match["first"] or match["second"], []).append(file)
+    return found
 
 
 def _require_plausible(name: str, config: Mapping[str, Any]) -> None:
     """Raise InputError for sizes that no autoencoder has: to build such a network would take all time or memory."""
     for field, value in config.items():
-        largest = _MAX_BLOCKS if "blocks" in field or "layers" in field else _MAX_SIZE
+        largest = next((limit for word, limit in _MAX_OF.items() if word in field), _MAX_SIZE)
         for number in value if isinstance(value, list | tuple) else (value,):
             if isinstance(number, int | float) and not -_MAX_SIZE <= number <= largest:
                 raise InputError(name, f"field '{field}' is {value}; expected numbers up to {largest}")

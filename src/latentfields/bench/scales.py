@@ -94,7 +94,7 @@ _TINY_TRAINING = replace(
 
 IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
     {
-        "tiny": IgaeScale(_TINY_TRAINING, FitScale(TINY_VIEWS, steps=(40, 40)), score_objects=1, photos=16),
+        "tiny": IgaeScale(_TINY_TRAINING, FitScale(TINY_VIEWS, steps=(20, 20)), score_objects=1, photos=16),
         "small": IgaeScale(igae.SMALL, FitScale(steps=(400, 600)), score_objects=2, photos=100),
         "paper": IgaeScale(
             igae.PAPER,

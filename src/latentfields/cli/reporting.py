@@ -28,7 +28,7 @@ LOG_LEVEL_HELP = (
 
 @contextmanager
 def reporting(level: LogLevel) -> Iterator[None]:
-    """Say as much as `level` asks for. To be entered before tqdm is imported, which reads its variable only then."""
+    """Say as much as `level` asks for. Bars of other libraries are those that were imported meanwhile."""
     logger = logging.getLogger("latentfields")
     before = (logger.level, os.environ.get("TQDM_DISABLE"), warnings.formatwarning)
     handler = logging.StreamHandler(sys.stderr)

@@ -128,7 +128,8 @@ class LatentNerfTrainer:
         share = self.config.supervision.steps / self.total_steps if latent else 1.0
         if progress >= share and not self.aligning:
             self._start_alignment()
-        stage_progress = (progress - share) / (1 - share) if self.aligning else progress / share
+        # A checkpoint may say that alignment has begun, and that no step was done.
+        stage_progress = max(progress - share, 0.0) / (1 - share) if self.aligning else progress / share
         field_progress = 1.0 if self.aligning else stage_progress
         self._advance_fields(field_progress)
         self._set_learning_rates(stage_progress)

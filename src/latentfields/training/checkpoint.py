@@ -40,6 +40,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: handle.get_tensor(name) for name in handle.keys()}, metadata  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(path, "no such file; expected safetensors weights") from None
+    except TypeError:
+        # PyTorch, of numbers beyond 64 bits, with all of its own stack.
+        raise InputError(path, "not a readable safetensors file (a tensor's shape overflows)") from None
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"not a readable safetensors file ({error})") from None
 
@@ -60,6 +63,10 @@ _COPIES = 4
 """Times that a network's tensors may have the bytes of its weights while it is built."""
 
 
+_FILLING = frozenset((torch.full, torch.ones))
+"""What writes into all memory that it asks for; other memory is taken only when it is written into."""
+
+
 class _Bounded(TorchFunctionMode):
     """Adds up the memory of tensors as they are made, before anything is written into it."""
 
@@ -70,16 +77,28 @@ class _Bounded(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """As PyTorch calls it for every function that makes or changes tensors."""
         named = kwargs or {}
-        result = func(*args, **named)
+        try:
+            if func in _FILLING:
+                self._require_room(func(*args, **named | {"device": "meta"}))
+            result = func(*args, **named)
+        except TypeError as error:
+            if "Overflow" in str(error):  # A size beyond 64 bits.
+                raise self._far_larger() from None
+            raise
         given = (*args, *named.values())
         if isinstance(result, Tensor) and not any(_shares_memory(value, result) for value in given):
-            self.made += result.numel() * result.element_size()
-            if self.made > _SPARE + _COPIES * self.weights:
-                raise InputError(
-                    self.source,
-                    f"describes a network far larger than its weights, which have {self.weights} bytes",
-                )
+            self._require_room(result)
+            self.made += result.nbytes
         return result
+
+    def _require_room(self, tensor: Tensor) -> None:
+        if self.made + tensor.nbytes > _SPARE + _COPIES * self.weights:
+            raise self._far_larger()
+
+    def _far_larger(self) -> InputError:
+        return InputError(
+            self.source, f"describes a network far larger than its weights, which have {self.weights} bytes"
+        )
 
 
 def _shares_memory(value: Any, tensor: Tensor) -> bool:

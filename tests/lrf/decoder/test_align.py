@@ -286,6 +286,7 @@ def problem(config: DecoderRunConfig, out: Path, **options: Any) -> str:
     return str(error.value)
 
 
+@pytest.mark.slow
 def test_bad_input_leaves_nothing_behind(config: DecoderRunConfig, tmp_path: Path) -> None:
     out, empty = tmp_path / "run", tmp_path / "empty"
     empty.mkdir()

@@ -244,6 +244,7 @@ def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data: Path, 
     assert result.statistics != start.statistics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["base", "vae"])
 @pytest.mark.parametrize("discriminator", [None, DiscriminatorConfig(start=2, width=4)])
 def test_killed_and_resumed_is_uninterrupted(
@@ -321,6 +322,7 @@ def test_lpips_that_cannot_be_had_leaves_nothing_behind(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_diffusers_autoencoder_stays_one(data: Path, tmp_path: Path) -> None:
     diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (the extra `diffusers`)")
     with torch.random.fork_rng(devices=[]):

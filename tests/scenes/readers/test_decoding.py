@@ -143,6 +143,7 @@ LENSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", LENSES)
 @pytest.mark.parametrize("max_size", [None, 40])
 def test_lenses_are_undistorted(tmp_path: Path, model: str, max_size: int | None) -> None:
@@ -155,6 +156,7 @@ def test_lenses_are_undistorted(tmp_path: Path, model: str, max_size: int | None
     assert max(color_errors(load_scene(plain, max_size=max_size))) > 2 * SHRUNK_LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 @pytest.mark.parametrize("k1", [0.0, -0.08])
 def test_shrinking_while_decoding_gives_the_same_pixels(

@@ -99,6 +99,7 @@ def another_lens(folder: Path) -> None:
     file.write_text(file.read_text().replace('"frames"', '"k1": 0.05, "frames"'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [masked, overwritten, another_lens])
 def test_nothing_old_is_read(folder: Path, reads: list[bool], change: Callable[[Path], None]) -> None:
     load_scene(folder, max_size=8)
@@ -131,6 +132,7 @@ def test_small_captures_and_those_that_are_not_shrunk_are_not_kept(
     assert not entries(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"no picture"])
 def test_damaged_entries_are_written_again(
     folder: Path, tmp_path: Path, reads: list[bool], damage: bytes
@@ -145,6 +147,7 @@ def test_damaged_entries_are_written_again(
     assert len(reads) == 2
 
 
+@pytest.mark.slow
 def test_the_ones_not_used_for_longest_make_room(
     folder: Path, tmp_path: Path, reads: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
