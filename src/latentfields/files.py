@@ -27,14 +27,16 @@ def as_folders(folders: Folders) -> tuple[Path, ...]:
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary path to write to; on success it becomes `path` in one step, on an error it is removed.
 
-    What is written there is a file, or a folder where there is none yet. Folders above are made as needed. Whoever
-    reads `path` meanwhile sees the old file or the new one, whole. With `durable` the bytes of a file reach the disk
-    before the new name does, so that a power cut cannot leave an empty file either.
+    It has the same name in a folder of its own, for libraries that write beside it first. What is written there is a
+    file, or a folder where there is none yet. Folders above are made as needed. Whoever reads `path` meanwhile sees the
+    old file or the new one, whole. With `durable` the bytes of a file reach the disk before the new name does, so that
+    a power cut cannot leave an empty file either.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with naming(path, instead_of=temporary):
-        _remove(temporary)
+    folder = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = folder / path.name
+    with naming(path, instead_of=folder):
+        remove(folder)
+        folder.mkdir(parents=True)
         try:
             yield temporary
             _as_usual(temporary)
@@ -43,7 +45,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
                     os.fsync(handle.fileno())
             os.replace(temporary, path)
         finally:
-            _remove(temporary)
+            remove(folder)
 
 
 _TEMPORARY = re.compile(r"\.(?:.+\.)?\d+\.tmp")
@@ -57,7 +59,7 @@ def remove_leftovers(folder: Path, *, unless: Callable[[Path], bool]) -> None:
     for path in sorted(folder.iterdir()):
         if is_temporary(path):
             if not process_runs(int(path.name.split(".")[-2])):
-                _remove(path)
+                remove(path)
         elif path.is_dir() and not path.is_symlink() and not unless(path):
             remove_leftovers(path, unless=unless)
 
@@ -121,7 +123,7 @@ def _as_usual(path: Path) -> None:
             file.chmod(0o666 & ~mask)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file or a folder, if there is one."""
     if path.is_dir():
         shutil.rmtree(path)

@@ -33,7 +33,7 @@ def progress_bar(label: str, *, total: int, unit: str, initial: int = 0, delay: 
 
     Nothing is shown in the first `delay` seconds, nor of work that is done by then.
     In a file it writes a line at its start, at most one every `QUIET_SECONDS` and one at its end, as long as callers
-    pass `refresh=False` to `set_description` and `set_postfix`. Nothing is shown with `TQDM_DISABLE` in the environment.
+    pass `refresh=False` to `set_description` and `set_postfix`. With `TQDM_DISABLE` in the environment it is silent.
     """
     # tqdm itself reads its variable only once, when it is imported.
     disable = bool(os.environ.get("TQDM_DISABLE"))

@@ -155,7 +155,7 @@ def test_the_ones_not_used_for_longest_make_room(
         load_scene(folder, max_size=size)
     by_size = {entry.stat().st_size: entry for entry in entries(tmp_path)}
     small, middle, large = (by_size[size] for size in sorted(by_size))
-    left = small.with_name(".of-a-killed-process.tmp")
+    left = small.with_name(".of-a-killed-process.1.tmp")
     left.write_bytes(b"half")
     now = time.time()
     for days, path in ((3, small), (2, middle), (0, large), (2, left)):

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 import latentfields
-from latentfields.files import replacing
+from latentfields.files import is_temporary, remove, replacing
 from latentfields.scenes.readers.capture import Capture, PosedImage
 from latentfields.scenes.readers.decoding import Decoded, PixelPlan, decode_views, read_pixels
 
@@ -215,8 +215,8 @@ def _has_room(folder: Path, needed: int) -> bool:
             old = time.time() - state.st_mtime > _IN_USE_SECONDS
             if path.suffix == ".npy":
                 entries.append((state.st_mtime if old else math.inf, state.st_size, path))
-            elif path.suffix == ".tmp" and old:
-                path.unlink()
+            elif is_temporary(path) and old:
+                remove(path)
         except OSError:  # Another process has removed it, or uses it.
             continue
     left = sum(size for _, size, _ in entries) + needed
