@@ -37,12 +37,12 @@ check: lint docs test
 benchmark: $(INSTALLED)-dev
 	$(BIN)/python -m benchmarks --check
 
-# COUNT damaged files of all kinds: each is read or refused in one line, in bounded time and memory. The report is
+# COUNT damaged files of all kinds, or of KINDS: each is read or refused in one line, in bounded time and memory. The report is
 # fuzz.json.
 COUNT ?= 20000
 SEED ?= 0
 fuzz: $(INSTALLED)-dev
-	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --count $(COUNT) --seed $(SEED)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --count $(COUNT) --seed $(SEED) $(if $(KINDS),--kind $(KINDS))
 
 # Every kind of training, killed KILLS times at random moments and resumed: the same bytes as if nothing had happened.
 # The report is kill.json.

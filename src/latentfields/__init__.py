@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from latentfields.latent_nerf.config import FitConfig
     from latentfields.latent_nerf.evaluate import evaluate_run
     from latentfields.latent_nerf.fit import fit
+    from latentfields.latent_nerf.fleet import Fleet, fit_fleet
     from latentfields.latent_nerf.presets import preset
     from latentfields.latent_nerf.render import chosen_views, orbit
     from latentfields.latent_nerf.rendered_latents import RenderedLatents
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from latentfields.structure_from_motion.capture import CaptureSummary, capture
     from latentfields.structure_from_motion.config import CaptureConfig
     from latentfields.training.loop import LoopConfig
+    from latentfields.training.ray_cluster import RayCluster
+    from latentfields.training.workers import LocalWorkers
 
 __version__ = "0.1.0"
 
@@ -83,17 +86,20 @@ __all__ = [
     "EncoderTrainingConfig",
     "FieldsStudyConfig",
     "FitConfig",
+    "Fleet",
     "IgaeConfig",
     "IgaeStudyConfig",
     "InputError",
     "Keyframe",
     "LatentPrior",
+    "LocalWorkers",
     "LoopConfig",
     "LrfStudyConfig",
     "MeshConfig",
     "PatchAutoencoderConfig",
     "PointsConfig",
     "PriorTrainingConfig",
+    "RayCluster",
     "ReconstructionStudyConfig",
     "RenderConfig",
     "RenderedDepth",
@@ -117,6 +123,7 @@ __all__ = [
     "finetune_3d",
     "finetune_encoder",
     "fit",
+    "fit_fleet",
     "generate",
     "generate_object",
     "leaderboard",
@@ -155,17 +162,20 @@ __getattr__ = lazy_attributes(
         "EncoderTrainingConfig": "latentfields.lrf.encoder.config",
         "FieldsStudyConfig": "latentfields.bench.fields",
         "FitConfig": "latentfields.latent_nerf.config",
+        "Fleet": "latentfields.latent_nerf.fleet",
         "IgaeConfig": "latentfields.igae.config",
         "IgaeStudyConfig": "latentfields.bench.igae",
         "InputError": "latentfields.errors",
         "Keyframe": "latentfields.camera_path",
         "LatentPrior": "latentfields.priors.prior",
+        "LocalWorkers": "latentfields.training.workers",
         "LoopConfig": "latentfields.training.loop",
         "LrfStudyConfig": "latentfields.bench.lrf",
         "MeshConfig": "latentfields.export.config",
         "PatchAutoencoderConfig": "latentfields.autoencoders.config",
         "PointsConfig": "latentfields.export.config",
         "PriorTrainingConfig": "latentfields.priors.config",
+        "RayCluster": "latentfields.training.ray_cluster",
         "ReconstructionStudyConfig": "latentfields.bench.reconstruction",
         "RenderConfig": "latentfields.scenes.objects.config",
         "RenderedDepth": "latentfields.export.views",
@@ -189,6 +199,7 @@ __getattr__ = lazy_attributes(
         "finetune_3d": "latentfields.igae.finetune",
         "finetune_encoder": "latentfields.lrf.encoder.finetune",
         "fit": "latentfields.latent_nerf.fit",
+        "fit_fleet": "latentfields.latent_nerf.fleet",
         "generate": "latentfields.generation.generate",
         "generate_object": "latentfields.scenes.procedural",
         "leaderboard": "latentfields.bench.leaderboard",

@@ -24,6 +24,7 @@ from latentfields.priors.config import TEXT, DistillationConfig
 SCENE = "scene"
 TRAININGS: dict[str, list[str]] = {
     "fit": [SCENE],
+    "fleet": [SCENE],
     "autoencoder train": ["--out", "run"],
     "autoencoder finetune-3d": ["--out", "run", "--scenes", SCENE],
     "lrf finetune-encoder": ["--out", "run", "--correspondences", "set"],
@@ -175,7 +176,7 @@ def test_errors_show_the_flags_of_the_command(
 
 def test_the_groups_know_the_trainings() -> None:
     groups = (main_module.AUTOENCODER_TRAININGS, main_module.LRF_TRAININGS, main_module.PRIOR_TRAININGS)
-    known = {"fit"}.union(*groups)
+    known = {"fit", "fleet"}.union(*groups)
     assert known == {command.split()[-1] for command in TRAININGS}
 
 

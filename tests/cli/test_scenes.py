@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+import torch
 import tyro
 
 from latentfields.cli.scenes import Capture, Generate, Render
 from latentfields.errors import InputError
-from latentfields.scenes.load import load_scene
+from latentfields.scenes.load import load_scene, scene_folders_below
 from latentfields.structure_from_motion import capture as structure_from_motion
 from latentfields.structure_from_motion.capture import CaptureSummary
 from latentfields.structure_from_motion.config import CaptureConfig
@@ -123,6 +124,32 @@ def test_bad_requests(tmp_path: Path, arguments: list[str], problem: str) -> Non
     with pytest.raises(InputError, match=problem):
         parse("generate", *arguments, "--out", tmp_path / "out").run()
     assert not (tmp_path / "out").exists()
+
+
+def test_scenes_are_spread_over_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parse("generate", "vases", "--count", 3, "--out", tmp_path / "folders", *SMALL).run()
+    capsys.readouterr()
+    command = ("generate", "vases", "--count", 3, "--out", tmp_path / "shards", "--shards", 2, *SMALL)
+    parse(*command).run()
+    paths = [tmp_path / "shards" / f"shard-0000{number}.tar" for number in range(2)]
+    assert capsys.readouterr().out.split() == list(map(str, paths))
+    assert [path.name for path in scene_folders_below(paths[0])] == ["vases-0000"]
+    assert [path.name for path in scene_folders_below(paths[1])] == ["vases-0001", "vases-0002"]
+    for path in scene_folders_below(tmp_path / "shards"):
+        folder = load_scene(tmp_path / "folders" / path.name)
+        assert torch.equal(load_scene(path).pixels, folder.pixels), path.name
+    first = paths[0].read_bytes()
+    with pytest.raises(InputError, match=r"shard-00000\.tar: exists already; .* replace it by `overwrite`"):
+        parse(*command).run()
+    parse(*command, "--overwrite").run()
+    assert paths[0].read_bytes() == first
+    assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
+
+
+def test_there_are_at_most_as_many_shards_as_scenes(tmp_path: Path, mesh: Path) -> None:
+    with pytest.raises(InputError, match="shards: is 2; expected 1 to 1"):
+        parse("render", mesh, "--out", tmp_path / "x", "--shards", 2, *SMALL).run()
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("json", [False, True])

@@ -85,6 +85,8 @@ def test_every_public_function_names_whichever_argument_is_wrong(name: str) -> N
     ]
     hints = typing.get_type_hints(inspect.unwrap(function), include_extras=True)
     for parameter in inspect.signature(function).parameters:
+        if any(getattr(kind, "_is_protocol", False) for kind in typing.get_args(hints[parameter])):
+            continue  # Whatever has its methods will do.
         assert mismatch(object(), hints[parameter]) is not None, parameter
         others = {other: object() for other in required if other != parameter}
         with pytest.raises(ArgumentError) as caught:

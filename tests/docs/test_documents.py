@@ -32,8 +32,13 @@ FULL_NAME = re.compile(r"`latentfields\.([\w.]+)`")
 
 SETTINGS = {"joint.latent_noise", "sampling.initial_range"}
 """Names with dots that are no module's."""
-OPTIONS_OF_OTHERS = {"--nproc-per-node", "--index-url", "--local-dir", "--logdir"}
-"""Of torchrun, pip, hf and tensorboard."""
+OPTIONS_OF_OTHERS = {
+    *("--nproc-per-node", "--nnodes", "--rdzv-id", "--rdzv-backend", "--rdzv-endpoint"),
+    *("--array", "--nodes", "--ntasks-per-node", "--cpus-per-task", "--gpus-per-node", "--gpus-per-task"),
+    *("--time", "--requeue", "--working-dir", "--gpus", "--index-url"),
+    *("--local-dir", "--logdir"),
+}
+"""Of torchrun, SLURM, Ray, an example, pip, hf and tensorboard."""
 
 
 def text_of(document: str) -> str:

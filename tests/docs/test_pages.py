@@ -10,6 +10,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from helpers.corner_scene import corner_cameras, write_colmap_scene
 from helpers.photographs import arc_cameras, needs_pycolmap, write_photographs
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
-from latentfields.latent_nerf import fit
+from latentfields.latent_nerf import fit, fleet
 from latentfields.latent_nerf.presets import preset
 
 pytestmark = pytest.mark.slow
@@ -52,6 +53,7 @@ SHORTER = {
         "1024",
     ),
     "fit": FEW_STEPS,
+    "fleet": (*FEW_STEPS, "--processes", "1"),
     "render": ("--frames", "2"),
     "export mesh": ("--resolution", "16", "--threshold", "0.01"),
     "lrf finetune-encoder": ("--preset", "tiny", "--steps", "2"),
@@ -103,7 +105,14 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, belongings: Path) ->
     """A folder of a reader's own, with what readers are said to have."""
     shutil.copytree(belongings, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    # `latentfields.fit` in Python has no flags.
+    # `latentfields.fit` and `fit_fleet` in Python have no flags.
+    monkeypatch.setattr(
+        fleet,
+        "preset",
+        lambda name, space: replace(
+            preset(name, space=space).with_steps(supervision=3, alignment=3), batch_images=1
+        ),
+    )
     monkeypatch.setattr(
         fit, "preset", lambda name, space: preset(name, space=space).with_steps(supervision=3, alignment=3)
     )

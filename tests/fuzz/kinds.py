@@ -60,7 +60,7 @@ from latentfields.priors.data import PriorData, load_data
 from latentfields.priors.prior import load_prior
 from latentfields.priors.train import new_prior
 from latentfields.scenes.images import image_orientation, read_image, read_mask
-from latentfields.scenes.load import load_scene
+from latentfields.scenes.load import load_scene, scene_folders
 from latentfields.scenes.objects.mesh_files import load_mesh
 from latentfields.scenes.objects.meshes import normalised
 from latentfields.scenes.objects.texture_files import TextureReader
@@ -68,6 +68,7 @@ from latentfields.scenes.readers.colmap.tracks import read_tracks
 from latentfields.scenes.readers.point_cloud import read_ply
 from latentfields.scenes.reading import WHITE
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.shards import writing_shard
 from latentfields.training.checkpoint import load_tensors, save_tensors
 from latentfields.training.loop import LoopConfig, read_log, train
 from latentfields.training.runs import read_run
@@ -376,6 +377,19 @@ def _read_settings(folder: Path) -> None:
     with_changes(preset("kplanes"), read_json(file), source=file).check()
 
 
+def _shard(folder: Path) -> None:
+    """A scene in a shard, and the index of it."""
+    write_nerfstudio(folder / "work", _views(alpha=False))
+    with writing_shard(folder / "shard.tar") as shard:
+        shard.add("scene", folder / "work")
+    shutil.rmtree(folder / "work")
+
+
+def _read_shard(folder: Path) -> None:
+    for scene in scene_folders(sorted(folder.glob("*.tar")) or [folder]):
+        load_scene(scene)
+
+
 KINDS: Mapping[str, Kind] = {
     "blender": _scene(_blender, "*.json"),
     "blender-alpha": _scene(_blender, "*.json", alpha=True),
@@ -383,6 +397,8 @@ KINDS: Mapping[str, Kind] = {
     "igae-alpha": _scene(write_igae, "*.json", alpha=True),
     "nerfstudio": _scene(write_nerfstudio, "*.json"),
     "nerfstudio-masks": Kind(_with_points, load_scene, ("transforms.json",), share=1),
+    "shard": Kind(_shard, _read_shard, ("*.tar",), share=2),
+    "shard-index": Kind(_shard, _read_shard, ("*.json",), share=2),
     "points": Kind(_with_points, load_scene, ("points.ply",), share=1),
     "points-alone": Kind(
         _with_points, lambda folder: read_ply(folder / "points.ply"), ("points.ply",), share=10

@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers.igae_data import CONFIG
-from latentfields.igae.finetune import finetune_3d
+from helpers.distributed_child import finetune
+from helpers.processes import run_two_processes
 from latentfields.training.checkpoint import load_tensors
-from latentfields.training.loop import LoopConfig, checkpoint_path, read_log
+from latentfields.training.loop import checkpoint_path, read_log
 
 pytestmark = pytest.mark.slow
-
-CHILD = Path(__file__).parents[1] / "helpers" / "distributed_child.py"
 
 
 @pytest.fixture(scope="module")
 def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Folders of the same training by one process and by two."""
     folder = tmp_path_factory.mktemp("processes")
-    config = replace(CONFIG, joint=replace(CONFIG.joint, photos_per_batch=3))
-    finetune_3d(
-        config,
-        autoencoder=data / "base",
-        scenes=[data / "scenes"],
-        photos=[data / "photos"],
-        out=folder / "one",
-        command="",
-        loop=LoopConfig(checkpoint_seconds=3600.0, log_every=1),
-    )
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [sys.executable, *launch, str(CHILD), str(data), str(folder / "two")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    finetune(data, folder / "one")
+    run_two_processes("finetune-3d", data, folder / "two")
     return folder / "one", folder / "two"
 
 

@@ -1,4 +1,4 @@
-"""Every command takes the same folders: scenes of every layout, and folders of them where it takes several."""
+"""Every command takes the same scenes, of every layout: folders, folders of them where it takes several, and shards."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from latentfields.latent_nerf.run import FitRunConfig
 from latentfields.lrf.correspondences import make
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.shards import writing_shard
 
 pytestmark = pytest.mark.slow
 
@@ -70,9 +71,16 @@ def bench_lrf(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPatch
 COMMANDS: list[Command] = [train_or_evaluate, awareness, finetune_3d, correspond, bench_lrf]
 
 
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_layouts(tmp_path_factory.mktemp("layouts") / "scenes")
+@pytest.fixture(scope="module", params=["folders", "shard"])
+def scenes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_layouts(tmp_path_factory.mktemp("layouts") / "scenes")
+    if request.param == "folders":
+        return folder
+    path = folder.parent / "scenes.tar"
+    with writing_shard(path) as shard:
+        for name in NAMES:
+            shard.add(name, folder / name)
+    return path
 
 
 @pytest.mark.parametrize("layout", NAMES)

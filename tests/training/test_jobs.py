@@ -4,13 +4,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from helpers.jobs import count_up, fail, visible_device
+from helpers.jobs import count_up, die_once, fail, fail_once, refuse, stop_others, train_forever
 from latentfields.errors import InputError
-from latentfields.training import jobs as jobs_module
-from latentfields.training.jobs import Cell, Job, run_cells, run_jobs, visible_devices
+from latentfields.training.jobs import Cell, Failure, Job, run_cells, run_jobs
+from latentfields.training.loop import checkpoint_path
+from latentfields.training.workers import Inline, LocalWorkers
 
 
 def cells(folder: Path, count: int) -> list[Cell]:
@@ -42,28 +44,67 @@ def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, processes: int) 
     assert results["cell-0"]["calls"] == 1
 
 
+def test_a_job_that_fails_is_tried_again_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+    jobs: list[Job[Any, Any]] = [
+        Job("bad", refuse, tmp_path / "bad"),
+        Job("shaky", fail_once, tmp_path / "shaky"),
+        Job("broken", fail, "no such thing"),
+        Job("good", count_up, tmp_path / "good"),
+    ]
+    failures = run_jobs(
+        jobs,
+        engine=Inline(),
+        label="test",
+        done=lambda job, result: done.append(job.name),
+    )
+    assert done == ["good", "shaky"]
+    assert [(failure.name, failure.attempts) for failure in failures] == [("bad", 1), ("broken", 2)]
+    # Bad input stays bad, and is not looked at twice.
+    assert (tmp_path / "bad").read_text() == "1"
+    assert "shaky failed and is tried again: ValueError: not yet" in caplog.text
+    assert f"bad failed: {tmp_path / 'bad'}: is no good" in caplog.text
+
+
+def test_jobs_are_tried_as_often_as_asked_for(tmp_path: Path) -> None:
+    (failure,) = run_jobs([Job("broken", fail, "")], engine=Inline(), label=None, retries=3)
+    assert failure.attempts == 4
+    (failure,) = run_jobs([Job("shaky", fail_once, tmp_path / "x")], engine=Inline(), label=None, retries=0)
+    assert failure.attempts == 1
+
+
 @pytest.mark.slow
-def test_every_process_sees_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs_module, "visible_devices", lambda: ("4", "7"))
-    found = {}
-    run_jobs(
-        [Job(name, visible_device, tmp_path / name) for name in ("first", "second")],
-        processes=2,
+def test_a_worker_that_is_killed_takes_nothing_with_it_but_its_attempt(tmp_path: Path) -> None:
+    jobs = [Job(f"good-{number}", count_up, tmp_path / str(number)) for number in range(3)]
+    found: dict[str, dict[str, Any]] = {}
+    killed = Job("killed", die_once, tmp_path / "killed")
+    failures = run_jobs(
+        [killed, *jobs],
+        engine=LocalWorkers(2),
         label="test",
         done=lambda job, result: found.update({job.name: result}),
     )
-    assert {result["devices"] for result in found.values()} == {"4", "7"}
-    assert {result["threads"] for result in found.values()} == {1}
+    assert not failures
+    assert [found[job.name]["calls"] for job in jobs] == [1, 1, 1]
+    assert found.keys() == {"killed", *(job.name for job in jobs)}
 
 
-def test_gpus_keep_the_names_that_the_process_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert visible_devices() == ("0", "1")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5")
-    assert visible_devices() == ("3", "GPU-5")
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert visible_devices() == ()
+@pytest.mark.slow
+def test_what_a_callback_raises_stops_the_others_which_save_their_state(tmp_path: Path) -> None:
+    def stop(failure: Failure) -> None:
+        raise failure.error
+
+    jobs = [
+        Job("forever", train_forever, tmp_path),
+        Job("enough", stop_others, tmp_path / "begun"),
+    ]
+    started = time.monotonic()
+    with pytest.raises(InputError, match="is enough"):
+        run_jobs(jobs, engine=LocalWorkers(2), label=None, failed=stop)
+    assert time.monotonic() - started < 60
+    assert checkpoint_path(tmp_path).is_file()
 
 
 @pytest.mark.slow

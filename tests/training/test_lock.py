@@ -10,12 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from latentfields.errors import InputError
-from latentfields.training.lock import LOCK_FILE, locked, tidy
+from latentfields.training.lock import LOCK_FILE, locked, tidy, wait_until_free
 from latentfields.training.runs import CONFIG_FILE, claim_run, running
 
 HOLDER = (
@@ -52,6 +54,28 @@ def test_another_process_is_kept_out_until_it_is_dead(tmp_path: Path) -> None:
     with running(folder, {"steps": 3}):
         assert json.loads((folder / LOCK_FILE).read_text())["pid"] == os.getpid()
     assert [path.name for path in folder.iterdir()] == [CONFIG_FILE]
+
+
+def test_a_folder_is_waited_for_as_long_as_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    wait_until_free(folder, seconds=60)
+    assert not folder.exists()
+    with holder(folder) as other:
+        started = time.monotonic()
+        wait_until_free(folder, seconds=0.6)
+        assert 0.6 <= time.monotonic() - started < 30
+        killer = threading.Timer(1.0, other.kill)
+        killer.start()
+        wait_until_free(folder, seconds=60)
+        assert 1.0 <= time.monotonic() - started < 55
+        with running(folder, {"steps": 3}):
+            pass
+        other.wait()
+    # What a killed process left is no reason to wait.
+    (folder / LOCK_FILE).write_text("{}")
+    started = time.monotonic()
+    wait_until_free(folder, seconds=60)
+    assert time.monotonic() - started < 10
 
 
 def test_the_same_process_is_kept_out_as_well(tmp_path: Path) -> None:

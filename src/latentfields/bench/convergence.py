@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from latentfields.bench.fields import FieldsStudyConfig
 from latentfields.bench.objects import NERF_AND_SPACE
 from latentfields.bench.rows import Curve, Measured, Pivot, Row, Spread, Value, grouped, select
-from latentfields.bench.study import Cells, Work, Workplace
+from latentfields.bench.study import Cells, Work, Workplace, call_work
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.rendering.config import EvenSamplingConfig
 
@@ -159,13 +156,7 @@ def _plain(config: FitConfig) -> FitConfig:
 
 def call_plainly(work: Work) -> dict[str, Any]:
     """Call with plain-PyTorch kernels: in a new process, as a process keeps to one kind of kernels."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_start_plain_worker) as pool:
-        return pool.submit(work).result()
+    from latentfields.training.workers import call_alone
 
-
-def _start_plain_worker() -> None:
-    from latentfields.training.jobs import start_worker
-
-    os.environ["LATENTFIELDS_KERNELS"] = "torch"
-    start_worker()
+    found: dict[str, Any] = call_alone(call_work, work, environment={"LATENTFIELDS_KERNELS": "torch"})
+    return found

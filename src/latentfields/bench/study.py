@@ -44,8 +44,8 @@ class Workplace:
         """Return the results of cells by name; finished ones are not computed again."""
         from latentfields.training.jobs import Cell, run_cells
 
-        named = [Cell(name, _call, work) for name, work in cells.items()]
-        return run_cells(named, self.out, processes=self.processes, label=label)
+        named = [Cell(name, call_work, work) for name, work in cells.items()]
+        return run_cells(named, self.out, processes=self.processes, label=label, device=self.device)
 
     def run_group(self, group: str, cells: Mapping[str, Work]) -> dict[str, dict[str, Any]]:
         """Return the results of cells by name, each kept as GROUP-NAME."""
@@ -58,7 +58,8 @@ class Workplace:
         return [{**labels, **done[name]} for name, (labels, _) in cells.items()]
 
 
-def _call(work: Work) -> dict[str, Any]:
+def call_work(work: Work) -> dict[str, Any]:
+    """Compute a cell."""
     return work()
 
 

@@ -37,15 +37,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
-    """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder, in RGB, or in both.
+class FitOptions:
+    """What can be said of every fit, whether it is of one scene or of many."""
 
-    Run the same command again to resume a fit that was interrupted. The options after --field, --preset, --space,
-    --sampler, --densification and --settings, and their defaults, are those of what is chosen there.
-    """
-
-    scene: tyro.conf.Positional[Path]
-    """Folder of the scene: NeRF-synthetic, Nerfstudio, IG-AE or COLMAP layout."""
     out: Path | None = None
     """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
     autoencoder: str = "base-f4"
@@ -66,8 +60,6 @@ class Fit:
     """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default, 1600."""
     masks: Masks = "object"
     """What masks leave out: background (object), of no account in losses and scores (ignore); or do not read them."""
-    model: Path | None = None
-    """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
     follow_links: bool = False
     """Read files of the scene that are links to places outside of its folder, as in caches of data sets."""
     bounds: ChosenBounds = "auto"
@@ -79,26 +71,16 @@ class Fit:
     """Fit to so many training views alone, evenly spread: `--split llff --train-views 3` is LRF's few-shot protocol."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
-    more_steps: int = 0
-    """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
-    in a training of that length; --seconds no longer counts."""
     checkpoint_seconds: CheckpointSeconds = 30.0
-    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
-    json: bool = False
-    """Print the run's folder, its report, the training time in seconds and the scores on the test views as JSON."""
-    viewer: bool = False
-    """Show the scene in the browser while it is fitted; `latentfields view` shows it afterwards."""
-    viewer_port: int = 8080
-    """Port of that viewer; the next free one if it is taken."""
     config: Annotated[FitConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = dataclasses.field(
         default_factory=FitConfig
     )
 
-    @classmethod
-    def starting_point(cls, arguments: Sequence[str]) -> Fit:
-        """The fit that --field, --preset and so on describe."""
+    @staticmethod
+    def chosen(arguments: Sequence[str]) -> dict[str, Any]:
+        """The options that others start from, and the fit that they describe."""
         options = {"field": FieldName, "preset": PresetName, "sampler": SamplerName}
         known = chosen(arguments, options | {"densification": DensificationName, "settings": Path})
         config = preset(
@@ -108,14 +90,61 @@ class Fit:
             sampler=known.get("sampler"),
             densification=known.get("densification"),
         )
-        autoencoder = str(chosen(arguments, {"autoencoder": Path}).get("autoencoder", cls.autoencoder))
+        autoencoder = str(chosen(arguments, {"autoencoder": Path}).get("autoencoder", FitOptions.autoencoder))
         factor = stored_factor(autoencoder)
         if config.space != "rgb" and factor is not None and known.get("preset", "small") == "small":
             config = dataclasses.replace(config, subpixels=rays_per_side(factor))
         if config.space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
-        return cls(scene=tyro.MISSING, config=with_settings(config, known.get("settings")), **known)
+        return {"config": with_settings(config, known.get("settings")), **known}
+
+    def reading(self, *, model: Path | None = None) -> Reading:
+        """How scenes are read; `model` is the folder of a COLMAP model."""
+        return Reading(
+            masks=self.masks,
+            model=None if model is None else str(model),
+            follow_links=self.follow_links,
+            bounds=self.bounds,
+            split=self.split,
+            train_views=self.train_views,
+        )
+
+    def configuration(self) -> FitConfig:
+        """The fit, with the kind of alignment that was asked for by its other name."""
+        if self.alignment is None:
+            return self.config
+        return dataclasses.replace(self.config, alignment_kind=self.alignment)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(FitOptions):
+    """Fit a radiance field to a folder of posed images, in the latent space of an autoencoder, in RGB, or in both.
+
+    Run the same command again to resume a fit that was interrupted. The options after --field, --preset, --space,
+    --sampler, --densification and --settings, and their defaults, are those of what is chosen there.
+    """
+
+    scene: tyro.conf.Positional[Path]
+    """Folder of the scene: NeRF-synthetic, Nerfstudio, IG-AE or COLMAP layout; or a scene in a shard,
+    SHARD.tar/NAME."""
+    model: Path | None = None
+    """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
+    more_steps: int = 0
+    """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
+    in a training of that length; --seconds no longer counts."""
+    tensorboard: TensorBoard = False
+    json: bool = False
+    """Print the run's folder, its report, the training time in seconds and the scores on the test views as JSON."""
+    viewer: bool = False
+    """Show the scene in the browser while it is fitted; `latentfields view` shows it afterwards."""
+    viewer_port: int = 8080
+    """Port of that viewer; the next free one if it is taken."""
+
+    @classmethod
+    def starting_point(cls, arguments: Sequence[str]) -> Fit:
+        """The fit that --field, --preset and so on describe."""
+        return cls(scene=tyro.MISSING, **cls.chosen(arguments))
 
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
@@ -128,22 +157,13 @@ class Fit:
         fit = self.configuration()
         name = self.scene.resolve().name
         out = self.out or default_folder(name, fit)
-        autoencoder = None if fit.space == "rgb" else self.autoencoder
-        reading = Reading(
-            masks=self.masks,
-            model=None if self.model is None else str(self.model),
-            follow_links=self.follow_links,
-            bounds=self.bounds,
-            split=self.split,
-            train_views=self.train_views,
-        )
         config = FitRunConfig(
             scene=self.scene,
-            autoencoder=autoencoder,
+            autoencoder=None if fit.space == "rgb" else self.autoencoder,
             size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
             fit=fit,
-            reading=reading,
+            reading=self.reading(model=self.model),
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         if self.size is None:
@@ -161,12 +181,6 @@ class Fit:
         print(json_format.dumps(_results(out, report)) if self.json else report)
         for line in closing_lines(run, report):
             logging.getLogger(__name__).info("%s", line)
-
-    def configuration(self) -> FitConfig:
-        """The fit, with the kind of alignment that was asked for by its other name."""
-        if self.alignment is None:
-            return self.config
-        return dataclasses.replace(self.config, alignment_kind=self.alignment)
 
 
 def closing_lines(run: Run, report: Path) -> list[str]:

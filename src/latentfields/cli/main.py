@@ -20,6 +20,7 @@ from latentfields.cli.demo import Demo
 from latentfields.cli.edit import Edit
 from latentfields.cli.evaluate import Evaluate
 from latentfields.cli.fit import Fit
+from latentfields.cli.fleet import Fleet
 from latentfields.cli.generate import Generate
 from latentfields.cli.lrf_align import AlignDecoder
 from latentfields.cli.mistakes import explained
@@ -174,6 +175,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         fit = _subcommand(
             "fit", Fit.starting_point(arguments) if "fit" in arguments else Fit.starting_point(())
         )
+        fleet = _subcommand("fleet", Fleet.starting_point(arguments if "fleet" in arguments else ()))
         trainings = _group("autoencoder", Autoencoders, arguments, AUTOENCODER_TRAININGS)
         lrf_stages = _group("lrf", LatentRadianceFields, arguments, LRF_TRAININGS)
         generate = _subcommand("generate", Generate.starting_point(arguments))
@@ -185,6 +187,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         | Annotated[Scenes, tyro.conf.subcommand("scenes")]
         | Annotated[Autoencoders, trainings]
         | Annotated[Fit, fit]
+        | Annotated[Fleet, fleet]
         | Annotated[Generate, generate]
         | Annotated[Edit, tyro.conf.subcommand("edit")]
         | Annotated[Priors, priors]

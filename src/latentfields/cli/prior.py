@@ -28,7 +28,8 @@ class Train:
     """Train a denoiser of views of objects in an autoencoder's latent space, for `latentfields generate` and `edit`.
 
     It learns views by class, camera direction and a view from elsewhere. A scene is of the class that its folder is
-    called, less a number at the end. Run the same command again to resume a training that was interrupted.
+    called, less a number at the end. Run the same command again to resume a training that was interrupted. Under
+    torchrun, all processes share the work.
     """
 
     scenes: tyro.conf.Positional[tuple[Path, ...]]

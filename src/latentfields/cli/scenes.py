@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,9 +15,9 @@ from latentfields.scenes.objects.config import RenderConfig
 from latentfields.structure_from_motion.config import CaptureConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from latentfields.scenes.objects.meshes import Mesh
+    from latentfields.scenes.objects.object_shards import RenderedObject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,17 @@ class Render:
     """Places the cameras; all meshes get the same ones."""
     up: Literal["y", "z"] = "y"
     """The up axis of the mesh files; scenes have z up."""
+    shards: int | None = None
+    """Write scenes into so many tar files, OUT/shard-00000.tar and so on, instead of folders: in webdataset's layout,
+    and read by every command as if they were folders."""
     overwrite: bool = False
-    """Replace scenes that exist."""
+    """Replace scenes, or shards, that exist."""
     options: Annotated[RenderConfig, tyro.conf.arg(name="")] = field(default_factory=RenderConfig)
 
     def run(self) -> None:
         """Render all meshes; raises InputError for the first that cannot be."""
         from latentfields.scenes.objects.mesh_files import load_mesh
+        from latentfields.scenes.objects.object_shards import RenderedObject
 
         if not self.meshes:
             raise ArgumentError("meshes", "expected at least one mesh file")
@@ -48,12 +53,11 @@ class Render:
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise InputError(repeated[0], "two mesh files of this name would be written to one folder")
-        folders = scene_folders(self.out, names)
-        jobs = (
-            (load_mesh(path, up=self.up), folder, self.seed)
-            for path, folder in zip(self.meshes, folders, strict=True)
-        )
-        _render_all(jobs, len(folders), self.options, overwrite=self.overwrite)
+        objects = [
+            RenderedObject(name, partial(load_mesh, path, up=self.up), self.seed)
+            for path, name in zip(self.meshes, names, strict=True)
+        ]
+        _render_all(objects, self.out, self.options, shards=self.shards, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +77,16 @@ class Generate:
     """Objects per family."""
     seed: int = 0
     """Seed of the first object; the others follow. It also places the cameras."""
+    shards: int | None = None
+    """Write scenes into so many tar files, OUT/shard-00000.tar and so on, instead of folders: in webdataset's layout,
+    and read by every command as if they were folders."""
     overwrite: bool = False
-    """Replace scenes that exist."""
+    """Replace scenes, or shards, that exist."""
     options: Annotated[RenderConfig, tyro.conf.arg(name="")] = field(default_factory=RenderConfig)
 
     def run(self) -> None:
         """Generate and render all objects."""
+        from latentfields.scenes.objects.object_shards import RenderedObject
         from latentfields.scenes.procedural import FAMILIES, generate_object
 
         require_at_least("count", self.count, 1)
@@ -87,12 +95,11 @@ class Generate:
             raise InputError(self.family, f"unknown family; expected one of {', '.join(FAMILIES)}, or all")
         families = list(FAMILIES) if self.family == "all" else [self.family]
         wanted = [(family, seed) for family in families for seed in range(self.seed, self.seed + self.count)]
-        folders = scene_folders(self.out, [f"{family}-{seed:04d}" for family, seed in wanted])
-        jobs = (
-            (generate_object(family, seed), folder, seed)
-            for (family, seed), folder in zip(wanted, folders, strict=True)
-        )
-        _render_all(jobs, len(wanted), self.options, overwrite=self.overwrite)
+        objects = [
+            RenderedObject(f"{family}-{seed:04d}", partial(generate_object, family, seed), seed)
+            for family, seed in wanted
+        ]
+        _render_all(objects, self.out, self.options, shards=self.shards, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,18 +172,31 @@ def scene_folders(out: Path, names: Sequence[str]) -> list[Path]:
 
 
 def _render_all(
-    jobs: Iterable[tuple[Mesh, Path, int]], count: int, options: RenderConfig, *, overwrite: bool
+    objects: Sequence[RenderedObject],
+    out: Path,
+    options: RenderConfig,
+    *,
+    shards: int | None,
+    overwrite: bool,
 ) -> None:
-    """Render (mesh, folder, seed) jobs one after the other, and print the folder of each when it is there."""
+    """Render objects one after the other, and print the folder of each, or every shard, when it is there."""
     from latentfields.progress import progress_bar
     from latentfields.scenes.objects.object_scenes import render_object_scene
+    from latentfields.scenes.objects.object_shards import render_shards
 
     options.check()
-    with progress_bar("scenes", total=count * options.views, unit="view") as bar:
-        for mesh, folder, seed in jobs:
+    with progress_bar("scenes", total=len(objects) * options.views, unit="view") as bar:
+        if shards is not None:
+            for path in render_shards(
+                objects, out, options=options, shards=shards, overwrite=overwrite, on_view=bar.update
+            ):
+                bar.write(str(path))
+            return
+        for shown, folder in zip(objects, scene_folders(out, [shown.name for shown in objects]), strict=True):
+            mesh = shown.mesh()
             bar.set_description(mesh.name, refresh=False)
             summary = render_object_scene(
-                mesh, folder, options=options, seed=seed, overwrite=overwrite, on_view=bar.update
+                mesh, folder, options=options, seed=shown.seed, overwrite=overwrite, on_view=bar.update
             )
             bar.set_postfix_str(f"covers {summary.coverage:.0%} of the frame", refresh=False)
             bar.write(str(folder))

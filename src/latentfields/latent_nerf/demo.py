@@ -10,26 +10,34 @@ import logging
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
+from latentfields.latent_nerf.fleet import SceneFit, fit_scene
 from latentfields.latent_nerf.metrics_file import read_metrics
-from latentfields.latent_nerf.presets import rays_per_side
+from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.report import run_label, write_run_report
-from latentfields.latent_nerf.run import Run
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.pages.report import Film
 from latentfields.process import choose_device
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import FAMILIES, generate_object
+from latentfields.scenes.reading import Reading
+from latentfields.training.jobs import Failure, Job, run_jobs
+from latentfields.training.loop import LoopConfig
 from latentfields.training.recipe import METRICS_FILE
+from latentfields.training.workers import LocalWorkers
 
-SMALL_BATCH = ("--batch-images", "2")
+BATCH_IMAGES = 2
 """Half the paper's batch: twice the steps in the same time."""
 
-STEPS = ("--supervision.steps", "20000", "--alignment.steps", "80000")
+STEPS = {"supervision": 20_000, "alignment": 80_000}
 """More than there is time for: the clock decides, and a fifth of the time goes to Latent Supervision."""
 
 
@@ -61,12 +69,22 @@ def run_demo(
             generate_object(family, seed), scene, options=RenderConfig(views=views), seed=seed
         )
     latent, rgb = out / "latent", out / "rgb"
-    limit = ["--seconds", str(seconds), "--device", device, *STEPS]
-    space = ["--autoencoder", autoencoder, "--subpixels", str(subpixels), *SMALL_BATCH]
+    in_latents = replace(preset().with_steps(**STEPS), batch_images=BATCH_IMAGES, subpixels=subpixels)
+    in_rgb = preset(space="rgb").in_one_stage().with_steps(**STEPS)
+    reading = Reading()
     _fit_side_by_side(
-        [str(scene), "--out", str(latent), *space, *limit],
-        [str(scene), "--out", str(rgb), "--space", "rgb", *limit],
-        log=out / "rgb.log",
+        [
+            SceneFit(
+                FitRunConfig(scene, space, None, seconds, fit, reading),
+                out=folder,
+                usual_size=True,
+                device=device,
+                report=True,
+                picture=False,
+                checkpoint_seconds=LoopConfig.checkpoint_seconds,
+            )
+            for folder, space, fit in ((latent, autoencoder, in_latents), (rgb, None, in_rgb))
+        ]
     )
     runs = (Run.load(latent), Run.load(rgb))
     made, films = [], []
@@ -87,18 +105,20 @@ def run_demo(
     ]
 
 
-def _fit_side_by_side(first: list[str], second: list[str], *, log: Path) -> None:
-    """Run two `latentfields fit` processes at once: the first shows its progress, the second writes it to `log`."""
-    command = [sys.executable, "-m", "latentfields", "fit"]
-    with open(log, "w") as file, subprocess.Popen(command + second, stdout=file, stderr=file) as background:
-        try:
-            status = subprocess.run(command + first, stdout=subprocess.DEVNULL, check=False).returncode
-            status = status or background.wait()
-        finally:
-            # Where the first failed or was interrupted, the second saves its state and stops as well.
-            background.terminate()
-    if status:
-        raise InputError(log.parent, f"a fit ended with status {status}; its messages are above or in {log}")
+def _fit_side_by_side(fits: Sequence[SceneFit]) -> None:
+    """Fit at the same time: the first shows its progress, others write what they print to a file beside their run.
+
+    Where one fails, the other saves its state and stops as well.
+    """
+
+    def stop(failure: Failure) -> NoReturn:
+        raise failure.error
+
+    jobs = [
+        Job(one.name, fit_scene, one, log=one.out.with_suffix(".log") if number else None)
+        for number, one in enumerate(fits)
+    ]
+    run_jobs(jobs, engine=LocalWorkers(len(jobs), device=fits[0].device), label=None, failed=stop)
 
 
 def _run(arguments: list[str]) -> None:

@@ -34,7 +34,7 @@ from latentfields.scenes.scene import Scene
 from latentfields.training.lock import tidy
 from latentfields.training.loop import LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
-from latentfields.training.runs import claim_run, is_claimed, read_run, require_run
+from latentfields.training.runs import claim_run, is_claimed, read_run, require_claimable, require_run
 
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
@@ -216,6 +216,13 @@ def _space(space: Space | None, config: FitConfig | None, autoencoder: Autoencod
 def is_finished(out: Path) -> bool:
     """True when the run in the folder `out` was fitted and scored; its report may be missing."""
     return (out / MODEL_FILE).is_file() and (out / METRICS_FILE).is_file()
+
+
+def is_fitted(config: FitRunConfig, out: Path) -> bool:
+    """True when `out` holds the finished run that `config` describes. Raises InputError when it holds another one."""
+    begun, _ = _checked(_as_begun(config, out), "cpu")
+    require_claimable(out, begun)
+    return is_finished(out)
 
 
 def _checked(config: FitRunConfig, device: str) -> tuple[FitRunConfig, torch.device]:

@@ -53,6 +53,7 @@ from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
+from latentfields.scenes.shards import located
 from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
 from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind
 
@@ -94,7 +95,7 @@ class FitRunConfig(Checked):
     def scene_folders(self, run: Path) -> tuple[Path, ...]:
         """Folders that there are, each once, in which the scene of a run that is in the folder `run` may be now."""
         places = () if self.places is None else self.places.folders(run)
-        there = [folder for folder in (self.scene, *places) if folder.is_dir()]
+        there = [folder for folder in (self.scene, *places) if located(folder).is_dir()]
         return tuple({folder.resolve(): folder for folder in reversed(there)}.values())[::-1]
 
     @property

@@ -6,6 +6,7 @@ Shape suffixes: B views of a batch, C latent channels, h, w latent size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,9 +27,9 @@ from latentfields.priors.data import PriorData, check_data, load_data
 from latentfields.priors.network import require_diffusers
 from latentfields.priors.prior import LatentPrior, PriorConfig
 from latentfields.priors.schedule import target
-from latentfields.process import choose_device
 from latentfields.scenes.load import Scenes, as_scene_folders
-from latentfields.training.loop import LoopConfig, train
+from latentfields.training.distributed import Processes, joined_processes, local_device
+from latentfields.training.loop import LoopConfig
 from latentfields.training.muon import Muon
 from latentfields.training.recipe import begin, write_metrics
 from latentfields.training.runs import is_claimed
@@ -92,10 +93,15 @@ class PriorTrainer:
         data: PriorData,
         config: PriorTrainingConfig,
         *,
+        processes: Processes = Processes(),  # noqa: B008 - a frozen dataclass
         observe: Observer = lambda prior, steps: None,
     ) -> None:
-        """`averaged` is a second instance, on the same device, that takes up the averaged weights."""
-        self.prior, self.data, self.config, self.observe = prior, data, config, observe
+        """`averaged` is a second instance, on the same device, that takes up the averaged weights.
+
+        Several `processes` share each batch; the first of them observes.
+        """
+        self.prior, self.data, self.config = prior, data, config
+        self.processes, self.observe = processes, observe
         self.generator = torch.Generator().manual_seed(config.seed)
         self.schedule = prior.schedule.to(torch.device("cpu"))
         kernels = muon_kernels(prior)
@@ -126,24 +132,41 @@ class PriorTrainer:
             optimizer.zero_grad()
         latents, given = self.data.train.draw(config.batch, self.data.train, self.generator)
         given = withheld(given, config, self.generator)
-        loss = self._loss(self.prior, latents, given, self.generator)
-        loss.backward()
+        loss = self._share_of_loss(latents, given)
+        if loss.requires_grad:  # A process may have nothing to do in a small batch.
+            loss.backward()
+        self.processes.sum_gradients(self.prior.parameters())
         torch.nn.utils.clip_grad_norm_(self.prior.parameters(), config.largest_gradient)
         for optimizer in self.optimizers.values():
             optimizer.step()
         self.average.update(self.prior)
-        values = read({"loss": loss})
-        if (index + 1) % EVALUATE_EVERY == 0:
+        values = self.processes.sum_values(read({"loss": loss}))
+        if self.processes.first and (index + 1) % EVALUATE_EVERY == 0:
             values["held_out_loss"] = self.held_out_loss()
             self.observe(self.average.refresh(), index + 1)
         return values
 
+    def _share_of_loss(self, latents: Tensor, given: Condition) -> Tensor:
+        """This process's part of the loss of a batch; summed over processes it is the loss."""
+        times, noise = self._noise(latents, self.generator)
+        mine = self.processes.share(len(latents))
+        count = mine.stop - mine.start
+        if not count:
+            return torch.zeros((), device=self.prior.device)
+        # A mean over a part, weighted by its share.
+        loss = self._loss(self.prior, latents[mine], given[mine], times[mine], noise[mine])
+        weighted: Tensor = loss * (count / len(latents))
+        return weighted
+
+    def _noise(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Times (B,) and noise (B, C, h, w) of latents."""
+        times = torch.randint(len(self.schedule), (len(latents),), generator=generator)
+        return times, torch.randn(latents.shape, generator=generator)
+
     def _loss(
-        self, prior: LatentPrior, latents: Tensor, given: Condition, generator: torch.Generator
+        self, prior: LatentPrior, latents: Tensor, given: Condition, times: Tensor, noise: Tensor
     ) -> Tensor:
         """Mean squared error of what the network predicts of noised latents (B, C, h, w)."""
-        times = torch.randint(len(self.schedule), (len(latents),), generator=generator)
-        noise = torch.randn(latents.shape, generator=generator)
         alpha, sigma = self.schedule.at(times)
         wanted = target(self.config.parameterisation, latents, noise, alpha=alpha, sigma=sigma)
         noisy, device = self.schedule.noised(latents, noise, times), prior.device
@@ -157,7 +180,7 @@ class PriorTrainer:
         """The loss of the averaged weights on held-out views, all conditions told; always of the same draws."""
         fixed = torch.Generator().manual_seed(self.config.seed)
         latents, given = self.data.held_out.draw(_HELD_OUT_BATCH, self.data.train, fixed)
-        return float(self._loss(self.average.refresh(), latents, given, fixed))
+        return float(self._loss(self.average.refresh(), latents, given, *self._noise(latents, fixed)))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights, their average, optimiser and random generator."""
@@ -207,7 +230,8 @@ def train_prior(
     `scenes` are scenes or folders of them, of scenes in memory their folders, with square views through one lens; a
     scene is of the class that its folder is called, less a number at the end. `seconds` limits the training time, and
     learning rates follow the clock then. `device` is as for `fit`; the result is on the CPU. `command` is shown on the
-    page as what repeats the run. Run again after an interruption, it continues.
+    page as what repeats the run. Run again after an interruption, it continues. Started by torchrun, all
+    processes work on one global batch.
     Raises InputError for unusable settings or folders, or when `out` holds a run with other settings.
     """
     training = PRESETS[training] if isinstance(training, str) else training
@@ -220,7 +244,7 @@ def train_prior(
     )
     training.check()
     run.check()
-    target_device = choose_device(device)
+    target_device = local_device(device)
     require_diffusers()
     space = opened(autoencoder)
     if not space.has_statistics:
@@ -231,14 +255,27 @@ def train_prior(
         raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {space.factor}")
 
     training.network.check_side(training.size // space.factor)
-    with begin(run, out, lambda: None if is_claimed(out) else check_data(run.scenes, size=training.size)):
+    with joined_processes(target_device) as processes, ExitStack() as begun:
+        if processes.first:
+            read = begin(
+                run, out, lambda: None if is_claimed(out) else check_data(run.scenes, size=training.size)
+            )
+            begun.enter_context(read)
+            # What the first one encodes the others read.
+            load_data(run.scenes, space.to(target_device), training, cache=out / DATA_FILE)
+        processes.wait()
         data = load_data(run.scenes, space.to(target_device), training, cache=out / DATA_FILE)
         prior, averaged = (new_prior(run, data, space_hash(space)).to(target_device) for _ in range(2))
         dashboard = Dashboard(out, run, space, command=command)
         trainer = PriorTrainer(
-            prior, averaged.requires_grad_(False).eval(), data, training, observe=dashboard.observe
+            prior,
+            averaged.requires_grad_(False).eval(),
+            data,
+            training,
+            processes=processes,
+            observe=dashboard.observe,
         )
-        trained = train(
+        trained = processes.train(
             trainer,
             steps=training.steps,
             folder=out,
@@ -246,6 +283,8 @@ def train_prior(
             options=replace(loop or LoopConfig(), seconds=seconds),
         )
         result = trainer.average.refresh()
+        if not processes.first:
+            return result.cpu()
         measured = {
             "steps": int(trainer.average.state_dict()["steps"]),
             "held_out_loss": trainer.held_out_loss(),

@@ -30,7 +30,7 @@ def read_depth(path: Path, *, unit: float) -> NDArray[np.float32]:
     Raises InputError when the file is not a grey 16-bit picture.
     """
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             steps = np.asarray(image)
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(path, f"not a readable depth map ({error})") from error

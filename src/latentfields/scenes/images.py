@@ -188,7 +188,8 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(path, f"has {size} bytes; pictures of at most {MAX_BYTES} are read")
-        with Image.open(path, formats=_FORMATS) as image:
+        # Opened by the path, which may be in a shard.
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
                 raise InputError(

@@ -21,6 +21,7 @@ from latentfields.scenes.readers.masks import with_folder_masks, without_masks
 from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Reading, Split
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import with_few_views, with_llff_split
+from latentfields.scenes.shards import ShardPath, is_remote, is_shard, located, remote_shards
 
 Scenes = Scene | str | Path | Sequence[Scene | str | Path]
 """A scene or a folder of scenes, or several. A scene in memory stands for the folder that it was read from."""
@@ -136,6 +137,7 @@ def largest_picture(path: str | Path, reading: Reading) -> tuple[int, int]:
 
 def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capture:
     """What the files of a folder say, without pixels."""
+    folder = located(folder)
     if is_film(folder):
         raise _without_poses(folder, "is a film")
     if not folder.is_dir():
@@ -148,7 +150,7 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
         reader = find_reader(folder, format=reading.format, readers=readers)
         capture = reader.read(folder, follow_links=links)
     elif reading.format in ("auto", "colmap"):
-        capture = colmap.read_colmap(folder, model=Path(reading.model), follow_links=links)
+        capture = colmap.read_colmap(folder, model=located(Path(reading.model)), follow_links=links)
     else:
         raise ArgumentError(
             "model", f"is a folder of COLMAP's; expected the `format` colmap, got {reading.format}"
@@ -162,18 +164,20 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
 
 def is_scene(folder: Path) -> bool:
     """True for folders that `load_scene` reads, judged by the names of files alone."""
+    folder = located(folder)
     return any(reader.recognises(folder) for reader in READERS)
 
 
 def scene_folders_below(root: Path) -> list[Path]:
-    """Folders that hold a scene: `root` itself, or its direct children, sorted.
+    """Folders that hold a scene: `root` itself, or its direct children and what is in shards there, sorted.
 
-    Raises InputError when there are none.
+    `root` may be a shard. Raises InputError when there are none.
     """
+    root = located(root)
     found = [root] if is_scene(root) else _children_with_scenes(root)
     if not found:
         raise InputError(
-            root, f"no scenes here; expected a scene folder or a folder of them, with {_looks_for(READERS)}"
+            root, f"no scenes here; expected a scene, a folder or a shard of them, with {_looks_for(READERS)}"
         )
     return found
 
@@ -237,7 +241,20 @@ def _without_poses(source: Path, kind: str) -> InputError:
 
 
 def _children_with_scenes(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if is_scene(child)) if folder.is_dir() else []
+    """The scenes in a folder or a shard, and in the shards in a folder, here or elsewhere."""
+    if is_remote(folder) and not isinstance(folder, ShardPath):
+        children = remote_shards(folder)
+    elif folder.is_dir():
+        children = sorted(folder.iterdir())
+    else:
+        return []
+    found = []
+    for child in children:
+        if is_shard(child):
+            found += [scene for scene in located(child).iterdir() if is_scene(scene)]
+        elif is_scene(child):
+            found.append(child)
+    return found
 
 
 def _looks_for(readers: Sequence[Reader]) -> str:

@@ -92,18 +92,23 @@ class Processes:
 
     def train(
         self, trainable: Trainable, *, steps: int, folder: Path, label: str, options: LoopConfig
-    ) -> None:
+    ) -> float:
         """`training.loop.train` by all processes; the first one keeps log, checkpoints and clock.
 
-        Raises Interrupted in every process when the first one was asked to stop.
+        Returns the training time in seconds, by that clock. Raises Interrupted in every process when the first one was
+        asked to stop.
         """
         if self.count == 1:
-            train(trainable, steps=steps, folder=folder, label=label, options=options)
-        elif self.first:
-            with _announcing_the_end(folder):
-                train(_Announced(trainable), steps=steps, folder=folder, label=label, options=options)
-        else:
-            _follow(trainable, folder)
+            return train(trainable, steps=steps, folder=folder, label=label, options=options)
+        if not self.first:
+            return _follow(trainable, folder)
+        try:
+            seconds = train(_Announced(trainable), steps=steps, folder=folder, label=label, options=options)
+        except Interrupted:
+            _announce(_INTERRUPTED)
+            raise
+        _announce(_FINISHED, progress=seconds)
+        return seconds
 
 
 def local_device(name: str) -> torch.device:
@@ -143,18 +148,8 @@ def _broadcast(tensors: Sequence[Tensor], *, source: int) -> None:
 
 
 def _announce(kind: float, index: int = 0, progress: float = 0.0) -> None:
+    """Tell the followers of a step and its progress, or of the end and the seconds until then."""
     dist.broadcast(torch.tensor([kind, index, progress], dtype=torch.float64), src=0)
-
-
-@contextlib.contextmanager
-def _announcing_the_end(folder: Path) -> Iterator[None]:
-    """Tell the followers how the first process's training ended, unless it failed."""
-    try:
-        yield
-    except Interrupted:
-        _announce(_INTERRUPTED)
-        raise
-    _announce(_FINISHED)
 
 
 class _Announced:
@@ -174,8 +169,8 @@ class _Announced:
         self._trainable.restore(tensors, metadata)
 
 
-def _follow(trainable: Trainable, folder: Path) -> None:
-    """Do the steps that the first process announces, from the same checkpoint."""
+def _follow(trainable: Trainable, folder: Path) -> float:
+    """Do the steps that the first process announces, from the same checkpoint; return the seconds that it took."""
     if checkpoint_path(folder).exists():
         tensors, metadata = load_tensors(checkpoint_path(folder))
         trainable.restore(tensors, metadata["trainable"])
@@ -186,7 +181,7 @@ def _follow(trainable: Trainable, folder: Path) -> None:
             dist.broadcast(message, src=0)
             kind, index, progress = float(message[0]), int(message[1]), float(message[2])
             if kind == _FINISHED:
-                return
+                return progress
             if kind == _INTERRUPTED:
                 raise Interrupted(folder, index)
             trainable.step(index, progress)

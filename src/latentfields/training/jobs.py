@@ -1,27 +1,30 @@
-"""Independent jobs in parallel processes, one device for each process; and cells: jobs whose results are kept."""
+"""Independent jobs, each by whichever worker is free; and cells: jobs whose results are kept.
+
+The one way in which this package does several things at the same time; `workers` has who does them.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import logging
+import math
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
-from latentfields.process import end_with_parent, set_threads, tune_allocator
 from latentfields.progress import progress_bar
+from latentfields.training.workers import Call, Engine, Inline, LocalWorkers
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 CELLS_FOLDER = "cells"
 
-_VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+RETRIES = 1
+"""How often a job that failed is tried again, by default."""
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -37,52 +40,123 @@ class Job(Generic[A, R]):
     """A function of a module, so that other processes can import it."""
     arguments: A
     """What it is called with; other processes get a copy."""
+    log: Path | None = None
+    """File that another process adds to what it prints meanwhile; None: it prints where this one does."""
 
 
 class Cell(Job[Any, dict[str, Any]]):
     """A job whose result is JSON, done once and kept as a file."""
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed for good."""
+
+    name: str
+    error: Exception
+    """Of the last attempt."""
+    attempts: int
+
+
 def run_jobs(
     jobs: Sequence[Job[A, R]],
     *,
-    processes: int,
-    label: str,
+    engine: Engine,
+    label: str | None,
     done: Callable[[Job[A, R], R], None] = lambda job, result: None,
+    failed: Callable[[Failure], None] = lambda failure: None,
     finished: int = 0,
-) -> None:
-    """Run all jobs, `processes` at a time, and call `done` here with each and its result, as they end.
+    retries: int = RETRIES,
+) -> list[Failure]:
+    """Run all jobs and call `done` here with each and its result, as they end; return those that failed.
 
-    One process does the jobs here, in order; of several, each uses one thread and sees one GPU, in turn where there
-    are fewer, so that the device "auto" is another one in each. The bar also counts `finished` jobs of before. A job
-    that fails ends everything with its error, once those that are running have ended.
+    A job that fails, or whose process is killed, is tried again after the others, so many times; bad input
+    (InputError) is not, as it stays what it is. What `failed` is called with has failed for good, while others go on,
+    unless it raises something: whatever is raised here asks running jobs to save their state and to stop. The bar, with
+    `label`, also counts `finished` jobs of before; without one there is none, where jobs show their own. Raises
+    KeyboardInterrupt when this process is interrupted.
     """
+    failures: list[Failure] = []
+    if not jobs:
+        return failures
+    waiting, attempts = deque(range(len(jobs))), Counter[int]()
+    logger = logging.getLogger(__name__)
     total = finished + len(jobs)
-    with progress_bar(label, total=total, initial=finished, unit="job") as progress:
-        if processes == 1:
-            for job in jobs:
-                done(job, job.job(job.arguments))
-                progress.update()
-        else:
-            _run_in_parallel(jobs, processes, done, progress)
+    with _bar(label, total=total, finished=finished) as bar, engine.opened() as workers:
+        try:
+            running = 0
+            while waiting or running:
+                while waiting and workers.has_room():
+                    number = waiting.popleft()
+                    attempts[number] += 1
+                    running += 1
+                    job = jobs[number]
+                    workers.start(number, Call(job.job, job.arguments, job.log))
+                for ended in workers.wait():
+                    running -= 1
+                    job, attempt = jobs[ended.number], attempts[ended.number]
+                    if ended.error is None:
+                        done(job, ended.result)
+                    elif attempt <= retries and not isinstance(ended.error, InputError):
+                        logger.warning("%s failed and is tried again: %s", job.name, in_words(ended.error))
+                        waiting.append(ended.number)
+                        continue
+                    else:
+                        failures.append(Failure(job.name, ended.error, attempt))
+                        logger.warning("%s failed: %s", job.name, in_words(ended.error))
+                        bar.set_postfix_str(f"{len(failures)} failed", refresh=False)
+                        failed(failures[-1])
+                    bar.update()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("interrupted; run the same command again to go on") from None
+    return failures
+
+
+def _bar(label: str | None, *, total: int, finished: int) -> tqdm[Any]:
+    """The bar of all jobs; without a label one that is never shown."""
+    if label is None:
+        return progress_bar("", total=total, unit="job", initial=finished, delay=math.inf)
+    return progress_bar(label, total=total, initial=finished, unit="job")
+
+
+def in_words(error: Exception) -> str:
+    """What an exception says, in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) or not text else f"{type(error).__name__}: {text}"
+
+
+def local_engine(processes: int, device: str) -> Engine:
+    """What does so many jobs at the same time on this machine; a single one is done in this process.
+
+    `device` is what the jobs are told to compute on.
+    """
+    return Inline() if processes == 1 else LocalWorkers(processes, device=device)
 
 
 def run_cells(
-    cells: Sequence[Cell], folder: Path, *, processes: int, label: str
+    cells: Sequence[Cell], folder: Path, *, processes: int, label: str, device: str = "auto"
 ) -> dict[str, dict[str, Any]]:
     """Results by cell name, in the order of `cells`; finished ones are read from `folder`, not computed again.
 
-    Cells run as `run_jobs` says. What was finished before an error is kept. Run again to go on.
+    Cells run as `run_jobs` and `local_engine` say. The error of the first that failed is raised once the others were
+    tried; what was finished is kept. Run again to go on.
     """
     missing = [cell for cell in cells if not _path(folder, cell).exists()]
-    run_jobs(
+    failures = run_jobs(
         missing,
-        processes=processes,
+        engine=local_engine(processes, device),
         label=label,
         done=lambda cell, result: write_json(_path(folder, cell), result),
         finished=len(cells) - len(missing),
     )
+    raise_first(failures)
     return {cell.name: _finished(_path(folder, cell)) for cell in cells}
+
+
+def raise_first(failures: Sequence[Failure]) -> None:
+    """Raise the error of the first job that failed, if one did."""
+    for failure in failures:
+        raise failure.error
 
 
 _LARGEST = 1e100
@@ -107,51 +181,6 @@ def _is_measured(value: Any) -> bool:
         elif isinstance(item, int | float) and not abs(item) <= _LARGEST:
             return False
     return True
-
-
-def _run_in_parallel(
-    jobs: Sequence[Job[A, R]], processes: int, done: Callable[[Job[A, R], R], None], progress: tqdm[Any]
-) -> None:
-    # Forked children would share the state of the parent's threads; spawned ones start clean.
-    context = multiprocessing.get_context("spawn")
-    slots = context.Queue()
-    for slot in range(processes):
-        slots.put(slot)
-    with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_start_in_slot, initargs=(slots, visible_devices())
-    ) as pool:
-        futures: dict[Future[R], Job[A, R]] = {pool.submit(job.job, job.arguments): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                done(futures[future], future.result())
-                progress.update()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def visible_devices() -> tuple[str, ...]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    import torch
-
-    count = torch.cuda.device_count()
-    named = os.environ.get(_VISIBLE_DEVICES)
-    return tuple(map(str, range(count))) if named is None else tuple(named.split(",")[:count])
-
-
-def start_worker() -> None:
-    """Settings of a process that runs jobs."""
-    end_with_parent()
-    tune_allocator()
-    set_threads(1)
-
-
-def _start_in_slot(slots: Queue[int], devices: Sequence[str]) -> None:
-    """Settings of the process of the next free slot, which sees one of the devices."""
-    if devices:
-        # Read when CUDA is first used, which nothing has done here yet.
-        os.environ[_VISIBLE_DEVICES] = devices[slots.get() % len(devices)]
-    start_worker()
 
 
 def _path(folder: Path, cell: Job[Any, Any]) -> Path:

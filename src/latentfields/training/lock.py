@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ if sys.platform != "win32":
 
 LOCK_FILE = ".lock"
 """In the folder while it is worked in: {"pid", "host"} of the process; what a killed one left means nothing."""
+
+_POLL_SECONDS = 0.5
 
 _held: set[Path] = set()  # The system's locks are of processes, and do not tell its threads apart.
 
@@ -58,6 +61,17 @@ def tidy(folder: Path) -> None:
     """Remove what killed processes left in `folder`, where it can be written to and nobody works there."""
     with suppress(InputError, OSError), locked(folder):
         pass
+
+
+def wait_until_free(folder: Path, *, seconds: float) -> None:
+    """Wait, so long at most, until no other process works in `folder`."""
+    end = time.monotonic() + seconds
+    while (folder / LOCK_FILE).exists() and time.monotonic() < end:
+        try:
+            with locked(folder):
+                return
+        except InputError:
+            time.sleep(_POLL_SECONDS)
 
 
 def _opened(folder: Path, path: Path) -> int:

@@ -78,7 +78,11 @@ class Interrupted(Exception):
     """The user or the system asked the process to stop; the state was saved."""
 
     def __init__(self, folder: Path, step: int) -> None:
+        self._at = folder, step
         super().__init__(f"interrupted at step {step}; run the same command again to resume {folder}")
+
+    def __reduce__(self) -> tuple[type, tuple[Path, int]]:
+        return (type(self), self._at)
 
 
 def checkpoint_path(folder: Path) -> Path:

@@ -212,8 +212,8 @@ def test_the_losses_of_the_original_training_are_in_the_objective(
     assert again.step(2, 0.2) == trainer.step(2, 0.2)
 
 
-class _Stopped(Exception):
-    pass
+class _Stopped(BaseException):
+    """As Ctrl-C, no failure of a job, which would be tried again."""
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from latentfields.errors import InputError
 from latentfields.scenes.images import image_size
+from latentfields.scenes.shards import located
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
 SUFFIX = ".safetensors"
@@ -123,7 +124,7 @@ def load_correspondences(file: Path) -> SceneCorrespondences:
     try:
         scene = SceneCorrespondences(
             name=file.name.removesuffix(SUFFIX),
-            folder=Path(metadata["folder"]),
+            folder=located(Path(metadata["folder"])),
             images=tuple(metadata["images"]),
             about=metadata["about"],
             **tensors,

@@ -17,10 +17,17 @@ from latentfields.lrf.correspondences.files import (
 )
 from latentfields.lrf.correspondences.matching import matched_correspondences
 from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
-from latentfields.scenes.load import Scenes, as_scene_folders, find_reader, is_scene
+from latentfields.scenes.load import (
+    Scenes,
+    as_scene_folders,
+    find_reader,
+    is_scene,
+    scene_folders_below,
+)
 from latentfields.scenes.plain_pictures import picture_folder
 from latentfields.scenes.readers.colmap.folder import model_folders
 from latentfields.scenes.scene import scene_name
+from latentfields.scenes.shards import ShardPath, is_remote, is_shard, located
 from latentfields.training.lock import locked
 
 _FINDERS = {
@@ -81,10 +88,15 @@ def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceConfig
 
 def _scene_folders(root: Path) -> list[Path]:
     """`root` where it is a scene, otherwise the scenes in it; folders of plain images count as scenes here."""
+    root = located(root)
+    if isinstance(root, ShardPath) or is_remote(root):
+        return scene_folders_below(root)
     if not root.is_dir():
         raise InputError(root, "there is no such folder")
     if is_scene(root):
         return [root]
+    if any(map(is_shard, root.iterdir())):
+        return scene_folders_below(root)
     children = sorted(child for child in root.iterdir() if child.is_dir())
     # A picture that lies beside scenes does not make one scene of all of them.
     if not any(map(is_scene, children)) and picture_folder(root) is not None:

@@ -14,6 +14,7 @@ from latentfields.scenes.images import image_size
 from latentfields.scenes.load import find_reader, is_scene
 from latentfields.scenes.plain_pictures import PHOTO_SUFFIXES, picture_folder, pictures_in
 from latentfields.scenes.readers.colmap.tracks import read_tracks
+from latentfields.scenes.shards import ShardPath
 from latentfields.structure_from_motion.engine import SEED, load_pycolmap
 
 
@@ -26,6 +27,10 @@ def matched_correspondences(folder: Path, options: CorrespondenceConfig) -> Scen
     give the same points. Raises InputError without pycolmap, with fewer than two images, and when too few match.
     """
     images, names = _training_pictures(folder) if is_scene(folder) else _plain_pictures(folder)
+    if isinstance(images, ShardPath):
+        raise InputError(
+            images, "is in a shard; pictures are matched where they are files, so unpack it first"
+        )
     if len(names) < 2:
         raise InputError(images, f"has {len(names)} image; correspondences need two views")
     if options.vocabulary_tree is not None and not options.vocabulary_tree.is_file():

@@ -38,7 +38,7 @@ from latentfields.process import choose_device
 from latentfields.scenes.load import Scenes, as_scene_folders, load_scene, scene_folders
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.jobs import Job, run_jobs
+from latentfields.training.jobs import Job, local_engine, raise_first, run_jobs
 from latentfields.training.loop import LoopConfig, train
 from latentfields.training.recipe import begin, finish
 from latentfields.training.runs import is_claimed
@@ -185,6 +185,12 @@ def _written_pairs(
         details = PairsJob(folder, run, autoencoder, device, work=out / "fits" / name, path=path)
         jobs.append(Job(name, fit_pairs, details))
     missing = [job for job in jobs if not job.arguments.path.is_file()]
-    run_jobs(missing, processes=processes, label="latent fields", finished=len(jobs) - len(missing))
+    failures = run_jobs(
+        missing,
+        engine=local_engine(processes, device),
+        label="latent fields",
+        finished=len(jobs) - len(missing),
+    )
+    raise_first(failures)
     shutil.rmtree(out / "fits", ignore_errors=True)
     return [job.arguments.path for job in jobs]
