@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from latentfields.autoencoders.train import train_autoencoder
     from latentfields.bench.autoencoders import AutoencodersStudyConfig
     from latentfields.bench.convergence import ConvergenceStudyConfig
+    from latentfields.bench.few_views import FewViewsStudyConfig
     from latentfields.bench.fields import FieldsStudyConfig
+    from latentfields.bench.generation import GenerationStudyConfig
     from latentfields.bench.igae import IgaeStudyConfig
     from latentfields.bench.leaderboard import leaderboard, write_leaderboard
     from latentfields.bench.lrf import LrfStudyConfig
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from latentfields.lrf.decoder.config import DecoderTrainingConfig
     from latentfields.lrf.encoder.config import EncoderTrainingConfig
     from latentfields.lrf.encoder.finetune import finetune_encoder
-    from latentfields.priors.config import DistillationConfig, PriorTrainingConfig
+    from latentfields.priors.config import DistillationConfig, FewViewsConfig, PriorTrainingConfig
     from latentfields.priors.prior import LatentPrior, load_prior
     from latentfields.priors.train import train_prior
     from latentfields.scenes.load import load_scene
@@ -84,9 +86,12 @@ __all__ = [
     "DecoderTrainingConfig",
     "DistillationConfig",
     "EncoderTrainingConfig",
+    "FewViewsConfig",
+    "FewViewsStudyConfig",
     "FieldsStudyConfig",
     "FitConfig",
     "Fleet",
+    "GenerationStudyConfig",
     "IgaeConfig",
     "IgaeStudyConfig",
     "InputError",
@@ -160,9 +165,12 @@ __getattr__ = lazy_attributes(
         "DecoderTrainingConfig": "latentfields.lrf.decoder.config",
         "DistillationConfig": "latentfields.priors.config",
         "EncoderTrainingConfig": "latentfields.lrf.encoder.config",
+        "FewViewsConfig": "latentfields.priors.config",
+        "FewViewsStudyConfig": "latentfields.bench.few_views",
         "FieldsStudyConfig": "latentfields.bench.fields",
         "FitConfig": "latentfields.latent_nerf.config",
         "Fleet": "latentfields.latent_nerf.fleet",
+        "GenerationStudyConfig": "latentfields.bench.generation",
         "IgaeConfig": "latentfields.igae.config",
         "IgaeStudyConfig": "latentfields.bench.igae",
         "InputError": "latentfields.errors",

@@ -20,8 +20,17 @@ from latentfields.cli.main import parse
 from latentfields.errors import ArgumentError
 
 
-def test_six_commands_and_the_names_that_they_had() -> None:
-    names = ["fields", "igae", "autoencoders", "convergence", "reconstruction", "lrf"]
+def test_eight_commands_and_the_names_that_they_had() -> None:
+    names = [
+        "fields",
+        "igae",
+        "autoencoders",
+        "convergence",
+        "reconstruction",
+        "lrf",
+        "generation",
+        "few-views",
+    ]
     assert list(STUDIES) == names
     former = ["table1", "table4", "latent-nvs", "rgb-vs-latent", "ablations"]
     assert list(ALIASES) == former

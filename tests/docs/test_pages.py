@@ -40,6 +40,8 @@ FEW_VIEWS = ("--views", "6", "--size", "32", "--samples", "1", "--overwrite")
 FEW_STEPS = ("--supervision.steps", "3", "--alignment.steps", "3", "--batch-images", "1")
 SHORTER = {
     "scenes generate all": (*FEW_VIEWS, "--count", "1"),
+    # As large as the packaged prior knows pictures.
+    "scenes generate mugs --seed 900": ("--views", "6", "--samples", "1", "--overwrite"),
     "scenes generate": FEW_VIEWS,
     "scenes render": FEW_VIEWS,
     "fit data/vases-0000 --out runs/vase": (

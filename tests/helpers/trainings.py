@@ -33,7 +33,6 @@ from latentfields.fields.config import (
 )
 from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.generation.generate import generated_frame, new_scene
-from latentfields.generation.guidance import Distil, ObjectGuidance
 from latentfields.generation.trainer import Anchor, SceneDistillation, generated_views
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.igae.joint import JointTrainer
@@ -52,6 +51,7 @@ from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.priors.conditions import direction
 from latentfields.priors.config import DistillationConfig, PriorRunConfig
 from latentfields.priors.data import PriorData, load_data
+from latentfields.priors.guidance import Distil, ObjectGuidance
 from latentfields.priors.prior import LatentPrior
 from latentfields.priors.train import PriorTrainer, new_prior
 from latentfields.rendering.config import (

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, Codec, LatentStatistics
 from latentfields.autoencoders.diffusers_codec import SUPPORTED_CLASSES, load_diffusers
 from latentfields.autoencoders.patch import CLASS_FIELD, CONFIG_FILE, PatchAutoencoder
+from latentfields.autoencoders.pixels import PixelCodec
 from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.files import read_json
@@ -31,6 +32,7 @@ def _load_diffusers_folder(folder: Path) -> Codec:
 CLASSES: Mapping[str, Loader] = MappingProxyType(
     {
         PatchAutoencoder.__name__: PatchAutoencoder.load,
+        PixelCodec.__name__: PixelCodec.load,
         **dict.fromkeys(SUPPORTED_CLASSES, _load_diffusers_folder),
     }
 )

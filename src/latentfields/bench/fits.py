@@ -26,6 +26,7 @@ from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
 from latentfields.measures.metrics import Scores, psnr
 from latentfields.measures.standard import LPIPS, image_measures
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
+from latentfields.priors.config import FewViewsConfig
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
@@ -115,6 +116,8 @@ def fit_and_compare(
     decoders: Sequence[tuple[str, str]] = (),
     divisor: int = 1,
     name: str = "image",
+    prior: str | None = None,
+    few_views: FewViewsConfig | None = None,
 ) -> dict[str, Any]:
     """Fit without alignment, and score the test views at full resolution by method; measure what the fit costs.
 
@@ -123,15 +126,16 @@ def fit_and_compare(
     are (role, name or folder) of autoencoders that share its encoder. `pictures` is the folder for the first test view
     by every method.
 
-    Latents are normalised by statistics of the scene's own training views (LRF App. A.3). Methods are the roles of
-    `decoders`; of images `image/D upsampled`, renderings of the fitted resolution with bicubic interpolation, and
-    `image/D enlarged`, renderings of the full resolution, which is how LRF Table 1 has them; for the divisor 1, where
-    there is no difference, `image/1`. `name` takes the place of `image` there.
+    Latents are normalised as `config` says; LRF's, by statistics of the scene's own training views (App. A.3). Methods
+    are the roles of `decoders`; of images `image/D upsampled`, renderings of the fitted resolution with bicubic
+    interpolation, and `image/D enlarged`, renderings of the full resolution, which is how LRF Table 1 has them; for the
+    divisor 1, where there is no difference, `image/1`. `name` takes the place of `image` there. `prior` is a packaged
+    name or folder of one that regularises the fit, as `few_views` say.
     """
     views = scene.load(factor=factor, training_views=training_views)
     height, width = views.size
     small = views.resized(width=width // divisor, height=height // divisor)
-    with _fitted(small, autoencoder, folder, config, device) as (run, metrics, memory):
+    with _fitted(small, autoencoder, folder, config, device, prior, few_views) as (run, metrics, memory):
         test = views.indices("test")
         timed = small.cameras[test[:TIMED_TOGETHER]]
 
@@ -191,12 +195,18 @@ def _scored(renderings: Mapping[str, Tensor], scene: Scene, pictures: Path) -> d
 
 @contextmanager
 def _fitted(
-    scene: Scene, autoencoder: str | None, folder: Path, config: FitConfig, device: str
+    scene: Scene,
+    autoencoder: str | None,
+    folder: Path,
+    config: FitConfig,
+    device: str,
+    prior: str | None = None,
+    few_views: FewViewsConfig | None = None,
 ) -> Iterator[tuple[Run, Record, PeakMemory]]:
     """Fit the scene; yield the run, its metrics and its memory. The folder goes once the run was scored."""
     loaded = None if autoencoder is None else load_autoencoder(autoencoder)
     with peak_memory(choose_device(device)) as memory:
-        run = fit(scene, loaded, out=folder, config=config, device=device)
+        run = fit(scene, loaded, out=folder, config=config, prior=prior, few_views=few_views, device=device)
     yield run, read_metrics(folder), memory
     shutil.rmtree(folder)
 

@@ -11,7 +11,9 @@ from typing import Any
 from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
 from latentfields.bench.convergence import ConvergenceStudyConfig
+from latentfields.bench.few_views import FewViewsStudyConfig
 from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES, FieldsStudyConfig
+from latentfields.bench.generation import GenerationStudyConfig
 from latentfields.bench.igae import IgaeStudyConfig
 from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.bench.reconstruction import ReconstructionStudyConfig
@@ -27,6 +29,8 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
         "convergence": ConvergenceStudyConfig,
         "reconstruction": ReconstructionStudyConfig,
         "lrf": LrfStudyConfig,
+        "generation": GenerationStudyConfig,
+        "few-views": FewViewsStudyConfig,
     }
 )
 """By the name of their command."""

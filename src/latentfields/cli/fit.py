@@ -29,6 +29,7 @@ from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
+from latentfields.priors.config import FewViewsConfig
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
 
@@ -130,6 +131,10 @@ class Fit(FitOptions):
     SHARD.tar/NAME."""
     model: Path | None = None
     """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
+    prior: str | None = None
+    """Packaged name or folder of a prior, which regularises fits to 1 to 6 views, as the options --few-views.* say."""
+    few_views: FewViewsConfig = dataclasses.field(default_factory=FewViewsConfig)
+    """How the prior regularises the fit; not used without --prior."""
     more_steps: int = 0
     """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
     in a training of that length; --seconds no longer counts."""
@@ -164,6 +169,8 @@ class Fit(FitOptions):
             seconds=self.seconds,
             fit=fit,
             reading=self.reading(model=self.model),
+            prior=self.prior,
+            few_views=None if self.prior is None else self.few_views,
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         if self.size is None:

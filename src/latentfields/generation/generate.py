@@ -17,7 +17,6 @@ from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName, GaussiansConfig
 from latentfields.fields.gaussians.initialisation import place
-from latentfields.generation.guidance import Distil, ObjectGuidance, Pull
 from latentfields.generation.photograph import framed_photograph
 from latentfields.generation.text import TextGuidance
 from latentfields.generation.trainer import Anchor, SceneDistillation, generated_views
@@ -31,6 +30,7 @@ from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.pages.pictures import save_png, to_pixels
 from latentfields.priors.conditions import condition, direction
 from latentfields.priors.config import TEXT, DistillationConfig
+from latentfields.priors.guidance import Distil, ObjectGuidance, Pull
 from latentfields.priors.pipelines import is_pipeline, load_text_prior
 from latentfields.priors.prior import LatentPrior, Rig, load_prior, located_prior
 from latentfields.priors.sampling import sample
@@ -195,10 +195,9 @@ def _text_run(
     side = size or known.side * known.autoencoder.factor
     if side % known.autoencoder.factor:
         raise ArgumentError("size", f"is {side}; expected a multiple of {known.autoencoder.factor}")
-    words = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40]
     pipeline = str(Path(prior).resolve()) if Path(prior).exists() else prior
     return GenerationRunConfig(
-        name=f"{words or 'prompt'}-{fit.seed:04d}",
+        name=f"{in_name(prompt)}-{fit.seed:04d}",
         prior=pipeline,
         autoencoder=pipeline,
         size=side,
@@ -207,6 +206,11 @@ def _text_run(
         prompt=prompt,
         negative_prompt=negative_prompt,
     )
+
+
+def in_name(prompt: str) -> str:
+    """A text as part of the name of a folder."""
+    return re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40] or "prompt"
 
 
 def generate_run(

@@ -14,6 +14,7 @@ from torch import Tensor
 from latentfields.devices import read
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.feature_scene import COLORS, FeatureScene
+from latentfields.latent_nerf.few_views import UnseenViews
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.trainer import CURVE_EVERY, CURVE_VIEWS, LatentNerfTrainer
 from latentfields.scenes.scene import Scene
@@ -59,8 +60,10 @@ class FeatureTrainer(LatentNerfTrainer):
         self.colors.resume(without_prefix(COLORS, tensors), metadata[COLORS])
 
 
-def new_trainer(model: SceneModel, scene: Scene, config: FitConfig) -> LatentNerfTrainer:
-    """The trainer of a model for its space; `scene` and `config` as for `LatentNerfTrainer`."""
+def new_trainer(
+    model: SceneModel, scene: Scene, config: FitConfig, *, unseen: UnseenViews | None = None
+) -> LatentNerfTrainer:
+    """The trainer of a model for its space; arguments as for `LatentNerfTrainer`. Of both spaces, none is `unseen`."""
     if isinstance(model, FeatureScene):
         return FeatureTrainer(model, scene, config)
-    return LatentNerfTrainer(model, scene, config)
+    return LatentNerfTrainer(model, scene, config, unseen=unseen)

@@ -21,11 +21,14 @@ from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.feature_trainer import new_trainer
+from latentfields.latent_nerf.few_views import UnseenViews, require_prior
 from latentfields.latent_nerf.longer import lengthen, require_lengthenable
 from latentfields.latent_nerf.places import ScenePlaces
 from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.priors.config import FewViewsConfig
+from latentfields.priors.prior import located_prior
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.load import largest_picture, load_scene
@@ -54,6 +57,8 @@ def fit(
     field: FieldName | OwnFieldConfig | None = None,
     config: FitConfig | None = None,
     space: Space | None = None,
+    prior: str | Path | None = None,
+    few_views: FewViewsConfig | None = None,
     seconds: float | None = None,
     more_steps: int = 0,
     device: str = "auto",
@@ -66,6 +71,9 @@ def fit(
     `config` sets everything instead, the field included (see `latentfields.preset`). A field of one's own is an
     `OwnFieldConfig`, fitted as `config` says, by default as K-Planes are. `out` is the run's folder, by default
     runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
+    `prior`, a packaged name or a folder, regularises fits to 1 to 6 views as `few_views` says: it judges views that
+    there are no photographs of. It has to be one of the latents of `autoencoder`, and the scene a single object with
+    alpha, of views as large as it knows.
     `seconds` limits the training time. `more_steps` trains a finished run longer, by so many steps of its last stage:
     learning rates go on as in a training of that length, and no limit of time counts.
     `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. `Run.load(out)` reads the run again, and
@@ -101,6 +109,8 @@ def fit(
         seconds=seconds,
         fit=config,
         reading=reading,
+        prior=None if prior is None else str(prior),
+        few_views=few_views,
     )
     run_config, target = _checked(_as_begun(run_config, folder), device)
     if is_finished(folder) and not more_steps:
@@ -233,6 +243,11 @@ def _checked(config: FitRunConfig, device: str) -> tuple[FitRunConfig, torch.dev
     config.check()
     if config.autoencoder is not None:
         config = replace(config, autoencoder=located(config.autoencoder))
+    if config.prior is None and config.few_views is not None:
+        raise ArgumentError("few_views", "is given without `prior`; expected both or none")
+    if config.prior is not None:
+        few_views = config.few_views or FewViewsConfig()
+        config = replace(config, prior=located_prior(config.prior), few_views=few_views)
     return config, chosen
 
 
@@ -265,14 +280,14 @@ def _fit(
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
     if more_steps:
         require_lengthenable(out, finished=is_finished(out), begun=config.longer)
-    with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
+    with begin(config, out, lambda: _read(given, space, config, device)) as (scene, autoencoder, unseen):
         if more_steps:
             longer = lengthen(out, more_steps, finished=is_finished(out), begun=config.longer)
             config = replace(config, longer=longer)
         logging.getLogger(__name__).info("%s", bounds_line(scene))
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
-        trainer = new_trainer(model, scene, config.trained())
+        trainer = new_trainer(model, scene, config.trained(), unseen=unseen)
         with watch(trainer) as trainable:
             seconds = train(
                 trainable,
@@ -311,6 +326,18 @@ def bounds_line(scene: Scene) -> str:
         )
     covers = "all space, contracted" if scene.bounds == "scene" else "a box"
     return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
+
+
+def _read(
+    given: Scene, space: Autoencoder | None, run: FitRunConfig, device: torch.device
+) -> tuple[Scene, Autoencoder | None, UnseenViews | None]:
+    """What `_prepared` makes of scene and autoencoder, and the views that a prior judges. Raises InputError as both."""
+    prior = None if run.prior is None else require_prior(run.prior, space=run.fit.space).to(device)
+    scene, autoencoder = _prepared(given, space, run.fit, device)
+    if prior is None or space is None or run.few_views is None:
+        return scene, autoencoder, None
+    # By the autoencoder as it came: that is what the prior knows.
+    return scene, autoencoder, UnseenViews.of(prior, scene, space, run.few_views)
 
 
 def _prepared(

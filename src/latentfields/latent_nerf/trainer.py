@@ -16,6 +16,7 @@ from latentfields.cameras import Rays
 from latentfields.devices import read, upload, uses_bfloat16
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.exposure import ExposureMaps
+from latentfields.latent_nerf.few_views import UnseenViews
 from latentfields.latent_nerf.losses import point_depth_loss, rgb_alignment_loss
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import (
@@ -68,9 +69,14 @@ class LatentNerfTrainer:
     Random numbers are drawn on the CPU, whatever device the model is on.
     """
 
-    def __init__(self, model: SceneModel, scene: Scene, config: FitConfig) -> None:
-        """`scene` has sides that are multiples of the factor; `model` is on the device to compute on."""
-        self.model, self.scene, self.config = model, scene, config
+    def __init__(
+        self, model: SceneModel, scene: Scene, config: FitConfig, *, unseen: UnseenViews | None = None
+    ) -> None:
+        """`scene` has sides that are multiples of the factor; `model` is on the device to compute on.
+
+        `unseen` are the views that a prior judges beside those of the scene, if one does.
+        """
+        self.model, self.scene, self.config, self.unseen = model, scene, config, unseen
         self.train_indices = scene.indices("train")
         self.pictures = scene.pictures(self.train_indices).to(model.device)
         kept = scene.kept(self.train_indices)
@@ -138,7 +144,7 @@ class LatentNerfTrainer:
         if self._exposure_optimizer is not None:
             self._exposure_optimizer.zero_grad()
         if not self.aligning:
-            return Backward(*self._supervise(), stage="supervision", progress=field_progress)
+            return Backward(*self._supervise(field_progress), stage="supervision", progress=field_progress)
         if self.decoder_optimizer is not None:
             self.decoder_optimizer.zero_grad()
         return Backward(*self._align(), stage="alignment", progress=field_progress)
@@ -200,8 +206,8 @@ class LatentNerfTrainer:
         depth = seen.depth[image.to(device), 0, row.to(device), column.to(device)]
         return self.config.point_depth_weight * point_depth_loss(depth, known.distances[which].to(device))
 
-    def _supervise(self) -> tuple[Rendering, Tensor]:
-        """What was seen, and the loss of Latent Supervision."""
+    def _supervise(self, progress: float) -> tuple[Rendering, Tensor]:
+        """What was seen, and the loss of Latent Supervision, at its `progress`."""
         along_rays = self.config.space == "rgb" and isinstance(self.model, LatentNerf)
         if along_rays:
             assert isinstance(self.model, LatentNerf)
@@ -221,6 +227,8 @@ class LatentNerfTrainer:
             total = total + self.model.supervision_loss(seen.coarse, target)
         if self._sightings is not None:
             total = total + self._point_depth_loss(seen, None if along_rays else chosen)
+        if self.unseen is not None:
+            total = total + self.unseen.loss(self.model, progress=progress, generator=self.generator)
         total.backward()
         return seen, loss.detach()
 
@@ -238,6 +246,8 @@ class LatentNerfTrainer:
             total = total + self._own_losses(seen)
             if self._sightings is not None:
                 total = total + self._point_depth_loss(seen, chosen)
+        if self.unseen is not None:
+            total = total + self.unseen.loss(self.model, progress=1.0, generator=self.generator)
         total.backward()
         return seen, loss.detach()
 
