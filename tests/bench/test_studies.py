@@ -17,6 +17,7 @@ from latentfields.bench.reconstruction import ReconstructionStudyConfig
 from latentfields.bench.studies import ALIASES, STUDIES
 from latentfields.bench.study import Work, Workplace
 from latentfields.cli.main import parse
+from latentfields.errors import ArgumentError
 
 
 def test_nine_commands_and_the_names_that_they_had() -> None:
@@ -78,7 +79,7 @@ def test_former_names_keep_their_defaults(name: str, spaces: tuple[str, ...]) ->
 
 
 def test_what_is_no_study_is_a_defect_of_the_caller(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="expected the configuration of a study, found str"):
+    with pytest.raises(ArgumentError, match="study: is of the type str; expected Study"):
         run_study("igae", out=tmp_path)  # type: ignore[arg-type]
 
 

@@ -20,6 +20,7 @@ from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.bench.reconstruction import ReconstructionStudyConfig
 from latentfields.bench.rows import Pivot
 from latentfields.bench.study import Findings, Study
+from latentfields.config.arguments import checked
 
 STUDIES: Mapping[str, type[Study]] = MappingProxyType(
     {
@@ -37,13 +38,12 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
 """By the name of their command."""
 
 
+@checked
 def run_study(study: Study, *, out: str | Path, processes: int = 1, device: str = "auto") -> Findings:
     """Run, or go on with, a study with its options: `IgaeStudyConfig(scale="tiny")`, for instance.
 
     See `Study.run`. Raises InputError for unusable input and when `out` holds a study with other settings.
     """
-    if not isinstance(study, Study):
-        raise TypeError(f"expected the configuration of a study, found {type(study).__name__}")
     return study.run(out=out, processes=processes, device=device)
 
 

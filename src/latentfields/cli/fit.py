@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from latentfields.autoencoders.config import stored_factor
 from latentfields.cli.command_line import command_line
 from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -26,7 +28,7 @@ from latentfields.cli.options import (
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
-from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
 from latentfields.priors.config import FewViewsConfig
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
@@ -41,8 +43,9 @@ class FitOptions:
 
     out: Path | None = None
     """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
-    autoencoder: str = "base"
-    """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space."""
+    autoencoder: str = "base-f4"
+    """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space. Where its factor is known
+    here and the preset is small, --subpixels is such that rays are four pixels apart."""
     field: FieldName = "kplanes"
     """Representation of the scene."""
     preset: PresetName = "small"
@@ -88,6 +91,10 @@ class FitOptions:
             sampler=known.get("sampler"),
             densification=known.get("densification"),
         )
+        autoencoder = str(chosen(arguments, {"autoencoder": Path}).get("autoencoder", FitOptions.autoencoder))
+        factor = stored_factor(autoencoder)
+        if config.space != "rgb" and factor is not None and known.get("preset", "small") == "small":
+            config = dataclasses.replace(config, subpixels=rays_per_side(factor))
         if config.space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
@@ -133,6 +140,7 @@ class Fit(FitOptions):
     more_steps: int = 0
     """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
     in a training of that length; --seconds no longer counts."""
+    tensorboard: TensorBoard = False
     json: bool = False
     """Print the run's folder, its report, the training time in seconds and the scores on the test views as JSON."""
     viewer: bool = False
@@ -176,6 +184,7 @@ class Fit(FitOptions):
             device=self.device,
             watch=watch,
             checkpoint_seconds=self.checkpoint_seconds,
+            tensorboard=self.tensorboard,
             more_steps=self.more_steps,
         )
         report = write_run_report((run,), title=name, command=command_line())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.fingerprint import space_hash, weights_hash
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.generation.generate import (
@@ -62,14 +63,15 @@ class Wish:
     """Text that guidance leads away from."""
 
 
+@checked
 def edit(
-    run: str | Path,
+    run: Run | str | Path,
     to: str | None = None,
     *,
     out: str | Path,
     image: str | Path | None = None,
     origin: str | None = None,
-    prior: str | Path = "objects",
+    prior: LatentPrior | str | Path = "objects",
     prompt: str | None = None,
     origin_prompt: str | None = None,
     negative_prompt: str = "",
@@ -83,6 +85,7 @@ def edit(
 ) -> Run:
     """Change the scene of a finished run in latent space; the new run goes to `out`, `run` stays as it is.
 
+    Of a run, and of a prior, that were loaded the files are read again.
     `to` is a class that the prior knows, `image` a photograph from `elevation` and `azimuth`, in degrees, of what the
     object is to become. `origin` is the class that it is, by default the one that it was generated as. Where `prior` is
     the folder or the Hub id of a pipeline of diffusers, texts take their places, `prompt` and `origin_prompt`, and the
@@ -95,9 +98,9 @@ def edit(
     picture = None if image is None else Path(image)
     wish = Wish(to, picture, origin, prompt, origin_prompt, negative_prompt)
     config = edit_config(
-        Path(run),
+        run.folder if isinstance(run, Run) else Path(run),
         wish,
-        prior=prior,
+        prior=prior.name if isinstance(prior, LatentPrior) else prior,
         elevation=elevation,
         azimuth=azimuth,
         box=box,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName, GaussiansConfig
@@ -82,11 +83,12 @@ def field_config(field: FieldName = "kplanes", *, steps: int = STEPS, seed: int 
     return replace(config, subpixels=1, statistics="autoencoder", seed=seed)
 
 
+@checked
 def generate(
     category: str | None = None,
     *,
     out: str | Path,
-    prior: str | Path = "objects",
+    prior: LatentPrior | str | Path = "objects",
     prompt: str | None = None,
     negative_prompt: str = "",
     size: int | None = None,
@@ -102,7 +104,8 @@ def generate(
 ) -> Run:
     """Generate an object of a class that a prior knows, of a photograph, or both; `Run.load(out)` reads it again.
 
-    Where `prior` is the folder or the Hub id of a pipeline of diffusers, `prompt` describes the object, and `size` is
+    `prior` is one that was loaded, whose files are read again, a name or a folder.
+    Where it is the folder or the Hub id of a pipeline of diffusers, `prompt` describes the object, and `size` is
     that of the pictures in pixels, by default the pipeline's own.
     `image` is a photograph of an object in front of a plain background or of nothing, taken from `elevation` and
     `azimuth`, in degrees; without one, the view from there is drawn from the prior. `seed` tells objects apart. `field`
@@ -115,7 +118,7 @@ def generate(
         raise ArgumentError("config", "is given beside `field`, `steps` or `seed`; expected one of both")
     run = generation_run(
         category,
-        prior=prior,
+        prior=prior.name if isinstance(prior, LatentPrior) else prior,
         prompt=prompt,
         negative_prompt=negative_prompt,
         size=size,

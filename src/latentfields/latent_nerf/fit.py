@@ -14,7 +14,7 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
-from latentfields.config.checks import require_type
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
@@ -24,7 +24,7 @@ from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.few_views import UnseenViews, require_prior
 from latentfields.latent_nerf.longer import lengthen, require_lengthenable
 from latentfields.latent_nerf.places import ScenePlaces
-from latentfields.latent_nerf.presets import preset
+from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.priors.config import FewViewsConfig
@@ -48,6 +48,7 @@ SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
 
+@checked
 def fit(
     scene: Scene | str | Path,
     autoencoder: Autoencoder | str | Path | None,
@@ -67,9 +68,9 @@ def fit(
 
     `space` "both" fits colours and latents at once, of one geometry; a `config` for that space does so as well.
 
-    `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
-    included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
-    default with the `small` preset of K-Planes. `out` is the run's folder, by default
+    `field` names a representation, fitted with its `small` preset and a ray for every four pixels along a side;
+    `config` sets everything instead, the field included (see `latentfields.preset`). A field of one's own is an
+    `OwnFieldConfig`, fitted as `config` says, by default as K-Planes are. `out` is the run's folder, by default
     runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
     `prior`, a packaged name or a folder, regularises fits to 1 to 6 views as `few_views` says: it judges views that
     there are no photographs of. It has to be one of the latents of `autoencoder`, and the scene a single object with
@@ -83,9 +84,6 @@ def fit(
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
     one of another scene.
     """
-    require_type("scene", scene, Scene, str, Path)
-    require_type("autoencoder", autoencoder, Autoencoder, str, Path, type(None))
-    require_type("field", field, str, OwnFieldConfig, type(None))
     own = field if isinstance(field, OwnFieldConfig) else None
     named = None if isinstance(field, OwnFieldConfig) else field
     if named is not None and config is not None:
@@ -96,7 +94,11 @@ def fit(
     if isinstance(autoencoder, str | Path):
         autoencoder = load_autoencoder(autoencoder)
     chosen = _space(space, config, autoencoder)
-    config = replace(config or preset(named or "kplanes", space=chosen), space=chosen)
+    if config is None:
+        config = preset(named or "kplanes", space=chosen)
+        if autoencoder is not None:
+            config = replace(config, subpixels=rays_per_side(autoencoder.factor))
+    config = replace(config, space=chosen)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
     folder = default_folder(scene.name, config) if out is None else Path(out)
@@ -130,11 +132,13 @@ def fit_folder(
     device: str = "auto",
     watch: Watch = nullcontext,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    tensorboard: bool = False,
     more_steps: int = 0,
 ) -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
     `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
+    `tensorboard` writes what is logged as its events, too.
     Raises InputError for unusable input, too.
     """
     begun, target = _checked(_as_begun(config, out), device)
@@ -149,6 +153,7 @@ def fit_folder(
         target,
         watch,
         checkpoint_seconds=checkpoint_seconds,
+        tensorboard=tensorboard,
         more_steps=more_steps,
     )
 
@@ -272,6 +277,7 @@ def _fit(
     watch: Watch = nullcontext,
     *,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    tensorboard: bool = False,
     more_steps: int = 0,
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
@@ -295,6 +301,7 @@ def _fit(
                     seconds=None if config.longer else config.seconds,
                     clock=config.clock,
                     checkpoint_seconds=checkpoint_seconds,
+                    tensorboard=tensorboard,
                 ),
             )
         require_run(out)

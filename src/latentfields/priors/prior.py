@@ -21,6 +21,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.fingerprint import space_hash
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras, look_at
+from latentfields.config.arguments import checked
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.devices import has_bfloat16
@@ -213,6 +214,7 @@ def is_prior(folder: Path) -> bool:
     return isinstance(about, dict) and about.get("kind") == PriorConfig.kind
 
 
+@checked
 def load_prior(name: str | Path) -> LatentPrior:
     """The packaged prior of this name, or the one in a folder that `prior train` wrote, on the CPU, for inference.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
@@ -67,6 +68,7 @@ class CaptureSummary:
     """Time of the call that ended it; stages that earlier calls had done are not counted."""
 
 
+@checked
 def capture(
     photos: str | Path,
     *,
