@@ -46,6 +46,7 @@ TABLES: dict[str, Mapping[Any, object]] = {
         "objects": priors.DistillationConfig(),
         "editing": priors.EDITING,
         "text": priors.TEXT,
+        "few views": priors.FewViewsConfig(),
     },
     "sampling": {name: kind() for name, kind in SAMPLINGS.items()},
     "lrf latent field": {name: latent_field_config("gaussians", name) for name in get_args(PresetName)},

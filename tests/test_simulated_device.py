@@ -16,7 +16,7 @@ from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
 from helpers.trainings import FITS, TRAININGS, Materials, training
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.export.config import MeshConfig, PointsConfig
-from latentfields.export.gaussians_ply import export_gaussians
+from latentfields.export.gaussians import export_gaussians
 from latentfields.export.mesh import export_mesh
 from latentfields.export.points import export_points
 from latentfields.export.scene_file import export_scene

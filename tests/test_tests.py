@@ -8,6 +8,7 @@ PACKAGE = TESTS.parent / "src" / "latentfields"
 CROSS_CUTTING = {
     "bench/test_stored_tables.py": "tables from the stored cells of every benchmark",
     "cli/test_user_commands.py": "processes, as a user starts them",
+    "docs/test_claims.py": "scores that documents state",
     "docs/test_documents.py": "what documents claim",
     "docs/test_pages.py": "what documents show is run",
     "examples/test_minimal.py": "an example, not of the package",
@@ -36,6 +37,7 @@ CROSS_CUTTING = {
     "test_simulated_device.py": "every training on a device that is not there",
     "test_stored_files.py": "what the first version wrote still loads",
     "test_tests.py": "these tests",
+    "test_vae_benchmark.py": "a benchmark, not of the package",
     "training/test_divergence.py": "every training that diverges",
     "viewer/test_browser.py": "the viewer in a real browser",
 }

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras, look_at
+from latentfields.config.arguments import checked
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json, write_json
@@ -137,11 +138,13 @@ def _tour(centers: Tensor) -> Tensor:
     return own if lengths[0] <= lengths[1] else nearest
 
 
+@checked
 def save_path(file: str | Path, path: CameraPath) -> None:
     """Write a path as JSON, in one step."""
     write_json(Path(file), to_json(path))
 
 
+@checked
 def load_path(file: str | Path) -> CameraPath:
     """Read what `save_path` wrote. Raises InputError naming the file and the field that cannot be used."""
     file = Path(file)

@@ -17,10 +17,22 @@ from latentfields.bench.reconstruction import ReconstructionStudyConfig
 from latentfields.bench.studies import ALIASES, STUDIES
 from latentfields.bench.study import Work, Workplace
 from latentfields.cli.main import parse
+from latentfields.errors import ArgumentError
 
 
-def test_seven_commands_and_the_names_that_they_had() -> None:
-    names = ["fields", "igae", "autoencoders", "convergence", "reconstruction", "lrf", "collections"]
+def test_ten_commands_and_the_names_that_they_had() -> None:
+    names = [
+        "fields",
+        "igae",
+        "autoencoders",
+        "convergence",
+        "reconstruction",
+        "lrf",
+        "generation",
+        "few-views",
+        "captures",
+        "collections",
+    ]
     assert list(STUDIES) == names
     former = ["table1", "table4", "latent-nvs", "rgb-vs-latent", "ablations"]
     assert list(ALIASES) == former
@@ -68,7 +80,7 @@ def test_former_names_keep_their_defaults(name: str, spaces: tuple[str, ...]) ->
 
 
 def test_what_is_no_study_is_a_defect_of_the_caller(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="expected the configuration of a study, found str"):
+    with pytest.raises(ArgumentError, match="study: is of the type str; expected Study"):
         run_study("igae", out=tmp_path)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from latentfields.latent_nerf.demo import rays_per_side
+from latentfields.latent_nerf.presets import rays_per_side
 
 
 def demo(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

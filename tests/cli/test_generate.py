@@ -72,3 +72,34 @@ def test_bad_input_is_one_line(
     assert error.count("\n") == 1
     assert problem in error
     assert not (tmp_path / "run").exists()
+
+
+FEW = ("--train-views", "2", "--subpixels", "1", "--alignment", "none", "--supervision.steps", "2")
+
+
+def test_a_fit_to_few_views_tells_its_prior(
+    prior: Path,
+    scene_folder: Path,
+    autoencoder_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = ("fit", str(scene_folder), "--autoencoder", str(autoencoder_folder), *FEW, "--device", "cpu")
+    known = ("--prior", str(prior), "--few-views.views", "1", "--few-views.category", "ball")
+    main([*line, *known, "--out", str(tmp_path / "run"), "--json"])
+    assert json.loads(capsys.readouterr().out)["test"]["images"]["psnr"] > 0
+    stored = read_json(tmp_path / "run" / "config.json")
+    assert stored["prior"] == str(prior.resolve())
+    assert (stored["few_views"]["views"], stored["few_views"]["category"]) == (1, "ball")
+    for wrong, problem in (
+        (("--few-views.category", "dragon"), "--few-views.category: is 'dragon'; the prior"),
+        (("--few-views.weight", "-1"), "--few-views.weight: is -1.0; expected at least 0"),
+        (("--space", "rgb"), "--prior: is "),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([*line, *known, *wrong, "--out", str(tmp_path / "other")])
+        assert stop.value.code == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert error.startswith(f"error: {problem}")
+    assert not (tmp_path / "other").exists()

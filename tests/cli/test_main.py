@@ -154,7 +154,8 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     assert command.device == "cpu"
     command = parse(["fit", "a", "--sampler", "hierarchical", "--sampling.coarse-network", "shared"])
     assert isinstance(command, Fit)
-    assert command.config == replace(preset(), sampling=HierarchicalSamplingConfig(coarse_network="shared"))
+    rays = HierarchicalSamplingConfig(coarse_network="shared")
+    assert command.config == replace(preset(), subpixels=1, sampling=rays)
 
 
 def test_the_kind_of_alignment_is_an_option_beside_its_schedule() -> None:
@@ -167,7 +168,7 @@ def test_the_kind_of_alignment_is_an_option_beside_its_schedule() -> None:
     assert same.configuration() == config
     plain = parse(["fit", "a"])
     assert isinstance(plain, Fit)
-    assert plain.configuration() == preset()
+    assert plain.configuration() == replace(preset(), subpixels=1)
 
 
 def test_densification_without_gaussians_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,3 +229,25 @@ def test_a_fit_in_rgb_takes_the_steps_that_are_asked_for(options: tuple[str, ...
     latent = parse(["fit", "scene", *options])
     assert isinstance(latent, Fit)
     assert latent.config.alignment.steps == (int(options[3]) if len(options) > 2 else 1600)
+
+
+@pytest.mark.parametrize(
+    ("options", "subpixels"),
+    [
+        ((), 1),
+        (("--autoencoder", "base-f4"), 1),
+        (("--autoencoder", "base"), 2),
+        (("--autoencoder", "OWNER/NAME"), 2),
+        (("--autoencoder", "base", "--subpixels", "4"), 4),
+        (("--autoencoder", "base", "--preset", "paper"), 1),
+        (("--space", "rgb"), 2),
+        (("--space", "both", "--field", "gaussians"), 1),
+    ],
+)
+def test_rays_are_four_pixels_apart_in_every_space(options: tuple[str, ...], subpixels: int) -> None:
+    command = parse(["fit", "scene", *options])
+    assert isinstance(command, Fit)
+    assert command.config.subpixels == subpixels
+    plain = parse(["fit", "scene"])
+    assert isinstance(plain, Fit)
+    assert plain.autoencoder == "base-f4"

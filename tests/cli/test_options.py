@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_presets_and_settings_are_where_options_start(tmp_path: Path) -> None:
         "lrf finetune-encoder": (ENCODER_PRESETS["tiny"], ENCODER_PRESETS["small"]),
         "lrf align-decoder": (DECODER_PRESETS["paper"], DECODER_PRESETS["small"]),
         "prior train": (PRIOR_PRESETS["tiny"], PRIOR_PRESETS["small"]),
-        "fit": (preset("tensorf", "paper"), preset()),
+        "fit": (preset("tensorf", "paper"), replace(preset(), subpixels=1)),
     }
     choice = {"fit": ["--field", "tensorf", "--preset", "paper"], "lrf align-decoder": ["--preset", "paper"]}
     for name, (other, usual) in starts.items():

@@ -36,8 +36,9 @@ OPTIONS_OF_OTHERS = {
     *("--nproc-per-node", "--nnodes", "--rdzv-id", "--rdzv-backend", "--rdzv-endpoint"),
     *("--array", "--nodes", "--ntasks-per-node", "--cpus-per-task", "--gpus-per-node", "--gpus-per-task"),
     *("--time", "--requeue", "--working-dir", "--gpus", "--index-url"),
+    *("--local-dir", "--logdir"),
 }
-"""Of torchrun, SLURM, Ray, an example and pip."""
+"""Of torchrun, SLURM, Ray, an example, pip, hf and tensorboard."""
 
 
 def text_of(document: str) -> str:

@@ -6,6 +6,7 @@ trainings short. Commands of other programs are named in `OTHERS`; one that is n
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -18,6 +19,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from helpers.autoencoders import small_kl
 from helpers.corner_scene import corner_cameras, write_colmap_scene
 from helpers.photographs import arc_cameras, needs_pycolmap, write_photographs
 from latentfields.autoencoders.autoencoder import Autoencoder
@@ -31,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = list((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
-OTHERS = {"pip", "make", "torchrun", "python"}
+OTHERS = {"pip", "make", "torchrun", "python", "hf", "tensorboard"}
 """Programs whose commands are shown but not run here."""
 
 FEW_VIEWS = ("--views", "6", "--size", "32", "--samples", "1", "--overwrite")
@@ -48,6 +50,8 @@ FEW_EPOCHS = (
 )
 SHORTER = {
     "scenes generate all": (*FEW_VIEWS, "--count", "1"),
+    # As large as the packaged prior knows pictures.
+    "scenes generate mugs --seed 900": ("--views", "6", "--samples", "1", "--overwrite"),
     "scenes generate": FEW_VIEWS,
     "scenes render": FEW_VIEWS,
     "fit data/vases-0000 --out runs/vase": (
@@ -66,6 +70,8 @@ SHORTER = {
     "export mesh": ("--resolution", "16", "--threshold", "0.01"),
     "lrf finetune-encoder": ("--preset", "tiny", "--steps", "2"),
     "lrf align-decoder": ("--fit-steps", "3", "--steps", "2"),
+    "autoencoder score base base-f4": ("--objects", "1", "--views", "20", "--size", "96", "--fit-steps", "2"),
+    "autoencoder score sd-vae": ("--objects", "1", "--views", "16", "--size", "64", "--fit-steps", "2"),
     "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96", "--no-packaged"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
     "bench fields": ("--families", "vases"),
@@ -103,6 +109,8 @@ def belongings(
     for name in ("vases-0000", "chair"):
         shutil.copytree(scene_folder, folder / "data" / name)
     autoencoder.save(folder / "my-vae")
+    if importlib.util.find_spec("diffusers") is not None:
+        small_kl().save_pretrained(folder / "sd-vae")
     return folder
 
 
@@ -125,6 +133,13 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, belongings: Path) ->
     return tmp_path
 
 
+EXTRAS = {
+    "--tensorboard": "tensorboard",
+    "--texture": "xatlas",
+    ".spz": "gsply",
+    "from diffusers import": "diffusers",
+}
+"""Words of pages that need an extra, and its library."""
 SERVERS = ("latentfields view",)
 """Commands that run until somebody stops them: their own tests start them."""
 
@@ -141,7 +156,13 @@ def run_command(line: str) -> None:
 
 def parameter(page: Path) -> Any:
     """The page, which is skipped where it needs an extra that is not there."""
-    marks = (needs_pycolmap,) if "latentfields scenes capture" in page.read_text() else ()
+    text = page.read_text()
+    marks = [needs_pycolmap] if "latentfields scenes capture" in text else []
+    marks += [
+        pytest.mark.skipif(importlib.util.find_spec(library) is None, reason=f"needs {library}")
+        for word, library in EXTRAS.items()
+        if word in text
+    ]
     return pytest.param(page, marks=marks, id=page.relative_to(ROOT).with_suffix("").as_posix())
 
 

@@ -52,7 +52,9 @@ def out(mug: Path, tmp_path: Path) -> Path:
 def test_the_first_example_runs_as_a_user_runs_it(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "01_fit.py"), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=True)
-    assert float(done.stdout.split()[0]) > 18
+    readme = " ".join((EXAMPLES.parent / "README.md").read_text(encoding="utf-8").split())
+    [stated] = re.findall(r"`python examples/01_fit\.py` fits [^`]*: (\d+\.\d) dB", readme)
+    assert float(done.stdout.split()[0]) == pytest.approx(float(stated), abs=1.0)
     assert (tmp_path / "out" / "test_view.png").is_file()
 
 

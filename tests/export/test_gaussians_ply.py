@@ -10,19 +10,17 @@ import plyfile
 import pytest
 import torch
 
+from helpers.gaussian_clouds import random_cloud, tiny_gaussians_fit
 from helpers.tiny import TINY_FIT
-from latentfields import FitConfig, fit, preset
+from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import InputError
+from latentfields.export.gaussians import export_gaussians
 from latentfields.export.gaussians_ply import (
-    GaussianCloud,
-    export_gaussians,
     read_gaussians_ply,
     write_gaussians_ply,
 )
-from latentfields.fields.config import GaussiansConfig
-from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.feature_scene import FeatureGaussians
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.run import Run
@@ -33,25 +31,9 @@ from latentfields.training.checkpoint import load_tensors
 NAMES = ("means", "scales", "rotations", "opacities", "features_dc", "features_rest")
 
 
-def random_cloud(count: int, *, channels: int, degree: int) -> GaussianCloud:
-    torch.manual_seed(0)
-    rest = (degree + 1) ** 2 - 1
-    shapes = ((3,), (3,), (4,), (), (1, channels), (rest, channels))
-    return GaussianCloud(*(torch.randn(count, *shape) for shape in shapes))
-
-
-def config(space: Space) -> FitConfig:
-    gaussians = preset("gaussians")
-    assert isinstance(gaussians.field, GaussiansConfig)
-    field = replace(gaussians.field, initial=40, degree=1)
-    return replace(TINY_FIT, field=field, sampling=gaussians.sampling, space=space).with_steps(
-        supervision=2, alignment=1
-    )
-
-
 @pytest.fixture(scope="module")
 def rgb_run(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return fit(scene, None, out=tmp_path_factory.mktemp("rgb") / "run", config=config("rgb"))
+    return fit(scene, None, out=tmp_path_factory.mktemp("rgb") / "run", config=tiny_gaussians_fit("rgb"))
 
 
 @pytest.mark.parametrize(("channels", "degree"), [(3, 3), (16, 3), (4, 0), (1, 2)])
@@ -150,7 +132,7 @@ def test_gaussians_are_exported_in_the_coordinates_of_the_capture(rgb_run: Run, 
 def test_a_decoder_lies_beside_gaussians_of_latents(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
-    run = fit(scene, autoencoder, out=tmp_path / "run", config=config("latent"))
+    run = fit(scene, autoencoder, out=tmp_path / "run", config=tiny_gaussians_fit("latent"))
     export_gaussians(run, out=tmp_path / "out" / "scene.ply")
     decoder = load_autoencoder(tmp_path / "out" / "scene-decoder")
     assert run.model.autoencoder is not None
@@ -178,7 +160,7 @@ def test_colours_and_latents_are_two_files_of_the_same_gaussians(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
     """Colours as those of a run that has them alone, with the filter's scales and opacities; latents beside."""
-    filtered = replace(config("both"), sampling=MipSplattingConfig())
+    filtered = replace(tiny_gaussians_fit("both"), sampling=MipSplattingConfig())
     run = fit(scene, autoencoder, out=tmp_path / "run", config=filtered)
     assert isinstance(run.model, FeatureGaussians)
     export_gaussians(run, out=tmp_path / "cloud.ply")

@@ -17,7 +17,7 @@ from helpers.tiny import TINY_FIT, TINY_GAUSSIANS, fitted_run
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
-from latentfields.export.gaussians_ply import export_gaussians
+from latentfields.export.gaussians import export_gaussians
 from latentfields.export.scene_file import export_scene
 from latentfields.fields.config import GaussiansConfig
 from latentfields.fields.densification import McmcDensificationConfig

@@ -16,7 +16,7 @@ from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
 from latentfields import fit
 from latentfields.export.cameras import export_cameras
 from latentfields.export.config import PointsConfig
-from latentfields.export.gaussians_ply import export_gaussians
+from latentfields.export.gaussians import export_gaussians
 from latentfields.export.points import export_points
 from latentfields.export.world import EXACT, points_to_world, shift_file, state_shift, world_shift
 from latentfields.fields.gaussians.field import GaussianField

@@ -16,12 +16,10 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import GaussiansConfig
 from latentfields.fields.densification import GradientDensificationConfig
 from latentfields.generation.generate import generated_frame, new_scene
-from latentfields.generation.guidance import Delta, Distil
 from latentfields.generation.trainer import (
     Anchor,
     SceneDistillation,
     generated_views,
-    random_directions,
     turn_directions,
 )
 from latentfields.latent_nerf.config import FitConfig
@@ -29,6 +27,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.priors.conditions import elevations
 from latentfields.priors.config import DistillationConfig
+from latentfields.priors.guidance import Delta, Distil
 from latentfields.priors.prior import Rig
 from latentfields.rendering.config import SplattingConfig
 from latentfields.scenes.scene import Scene
@@ -191,7 +190,7 @@ def test_an_edit_keeps_to_its_box(known: Run) -> None:
 
 
 def test_directions_are_spread_over_the_rig() -> None:
-    drawn = random_directions(RIG, 4000, torch.Generator().manual_seed(0))
+    drawn = RIG.random_directions(4000, torch.Generator().manual_seed(0))
     torch.testing.assert_close(drawn.norm(dim=1), torch.ones(4000))
     heights = elevations(drawn)
     assert -30.1 < heights.min() < -28

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,6 +13,38 @@ from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.scenes.scene import Scene
+
+
+def small_kl() -> Any:
+    """An `AutoencoderKL` of diffusers with random weights: factor 4, four channels."""
+    diffusers: Any = importlib.import_module("diffusers")
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return diffusers.AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+            block_out_channels=(8, 8, 8),
+            layers_per_block=1,
+            latent_channels=4,
+            norm_num_groups=4,
+            sample_size=32,
+        )
+
+
+def small_tiny() -> Any:
+    """An `AutoencoderTiny` of diffusers with random weights: factor 4, four channels."""
+    diffusers: Any = importlib.import_module("diffusers")
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return diffusers.AutoencoderTiny(
+            encoder_block_out_channels=(8, 8, 8),
+            decoder_block_out_channels=(8, 8, 8),
+            num_encoder_blocks=(1, 1, 1),
+            num_decoder_blocks=(1, 1, 1),
+            latent_channels=4,
+        )
 
 
 def linear_autoencoder(images: Tensor, *, config: PatchAutoencoderConfig) -> Autoencoder:

@@ -37,7 +37,6 @@ from latentfields.fused_planes.collection import new_shared
 from latentfields.fused_planes.store import ObjectStore
 from latentfields.fused_planes.trainer import PhaseTrainer, Training
 from latentfields.generation.generate import generated_frame, new_scene
-from latentfields.generation.guidance import Distil, ObjectGuidance
 from latentfields.generation.trainer import Anchor, SceneDistillation, generated_views
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.igae.joint import JointTrainer
@@ -56,6 +55,7 @@ from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.priors.conditions import direction
 from latentfields.priors.config import DistillationConfig, PriorRunConfig
 from latentfields.priors.data import PriorData, load_data
+from latentfields.priors.guidance import Distil, ObjectGuidance
 from latentfields.priors.prior import LatentPrior
 from latentfields.priors.train import PriorTrainer, new_prior
 from latentfields.rendering.config import (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.autoencoders import small_autoencoder
+from helpers.autoencoders import small_autoencoder, small_kl, small_tiny
 from helpers.igae_data import CONFIG, write_scenes
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.load import load_autoencoder
@@ -287,21 +288,57 @@ def test_scenes_that_cannot_be_read_leave_nothing_behind(data: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_diffusers_autoencoder_can_be_the_start(data: Path, tmp_path: Path) -> None:
-    diffusers = pytest.importorskip("diffusers")
-    torch.manual_seed(0)
-    model = diffusers.AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(8, 8, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=32,
-    )
+@pytest.mark.parametrize("kind", [small_kl, small_tiny], ids=["kl", "tiny"])
+def test_a_diffusers_autoencoder_can_be_the_start(
+    data: Path, tmp_path: Path, kind: Callable[[], Any]
+) -> None:
+    """With all that a large one on a GPU is trained with: in parts, in bfloat16, averaged."""
+    pytest.importorskip("diffusers")
+    model = kind()
     model.save_pretrained(tmp_path / "vae")
-    result = finetune(data, tmp_path / "run", autoencoder=tmp_path / "vae")
-    saved = diffusers.AutoencoderKL.from_pretrained(tmp_path / "run" / "autoencoder")
-    assert not torch.equal(saved.encoder.conv_in.weight, model.encoder.conv_in.weight)
-    assert not torch.equal(saved.quant_conv.weight, model.quant_conv.weight)
+    options = replace(CONFIG.joint, epochs=0.5, precision="bfloat16", accumulation=2, average_decay=0.5)
+    result = finetune(data, tmp_path / "run", replace(CONFIG, joint=options), autoencoder=tmp_path / "vae")
+    saved = type(model).from_pretrained(tmp_path / "run" / "autoencoder")
+    for part in ("encoder", "decoder", "quant_conv", "post_quant_conv"):
+        before, after = (
+            dict(getattr(net, part, torch.nn.Module()).named_parameters()) for net in (model, saved)
+        )
+        assert before.keys() == after.keys()
+        assert not before or any(not torch.equal(before[name], after[name]) for name in before), part
     assert load_autoencoder(tmp_path / "run" / "autoencoder").statistics == result.statistics
+
+
+@pytest.mark.slow
+def test_what_is_loaded_is_taken_as_what_is_named(data: Path, tmp_path: Path, finished: Path) -> None:
+    """A scene, an autoencoder and a preset in memory, in the place of folders and names."""
+    start = load_autoencoder(data / "base")
+    before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+    scenes = [load_scene(folder) for folder in sorted((data / "scenes").iterdir())]
+    result = finetune(data, tmp_path / "run", autoencoder=start, scenes=scenes)
+    for name, tensor in weights(finished).items():
+        assert torch.equal(tensor, weights(tmp_path / "run")[name])
+    assert all(torch.equal(start.state_dict()[name], tensor) for name, tensor in before.items())
+    assert result.name == str(tmp_path / "run" / "autoencoder")
+    torch.testing.assert_close(load_autoencoder(result.name).state_dict(), result.state_dict())
+
+
+def test_a_scene_without_a_folder_is_named(data: Path, tmp_path: Path) -> None:
+    scene = replace(load_scene(data / "scenes" / "mug-0"), source="nowhere")
+    with pytest.raises(
+        InputError, match=r"^scenes: has the scene 'mug-0', whose folder nowhere is not there"
+    ):
+        finetune(data, tmp_path / "run", scenes=[data / "scenes" / "mug-1", scene])
+    with pytest.raises(InputError, match=r"^training: is 'large'; expected tiny, small, paper"):
+        finetune_3d("large", scenes=scene, out=tmp_path / "run")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_average_is_the_result(data: Path, tmp_path: Path, finished: Path) -> None:
+    joint_phase = replace(CONFIG.joint, average_decay=0.9, accumulation=2, epochs=0.5)
+    config = replace(CONFIG, joint=joint_phase)
+    result = finetune(data, tmp_path / "run", config, pretrained=finished)
+    tensors = load_tensors(checkpoint_path(tmp_path / "run" / "joint"))[0]
+    for name, tensor in result.state_dict().items():
+        assert torch.equal(tensor, tensors[f"average.module.{name}"])
+        assert "weight" not in name or not torch.equal(tensor, tensors[f"autoencoder.{name}"]), name

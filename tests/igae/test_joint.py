@@ -474,6 +474,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "equivariance": {"equivariance": "all", "equivariance_share": 0.7},
     "held-out": {"held_out_views": 1},
     "bfloat16": {"precision": "bfloat16"},
+    "average": {"average_decay": 0.5, "accumulation": 2},
 }
 
 
@@ -494,3 +495,56 @@ def test_a_restored_training_goes_on_byte_for_byte(trainer_of: TrainerOf, option
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():
         assert torch.equal(tensor, found[name]), name
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(trainer_of: TrainerOf, count: int) -> None:
+    """Two scenes of two views, and three photographs, with noise: of three parts none is like another."""
+    config = with_joint(views_per_scene=2, photos_per_batch=3)
+
+    def gradients(parts: int) -> tuple[list[Tensor], dict[str, float]]:
+        trainer = trainer_of(config)
+        batch, _ = trainer.batches.get(0)
+        active = trainer.training.scenes.fetch(batch.mine.scenes)
+        total: dict[str, float] = {}
+        for scenes, part in batch.parts(parts):
+            loss, values = trainer.loss(part, active[scenes])
+            loss.backward()
+            total = {name: total.get(name, 0.0) + value for name, value in values.items()}
+        moved = [*trainer.autoencoder.parameters(), *trainer.training.renderer.parameters()]
+        return [p.grad for p in [*moved, *(scene.planes for scene in active)] if p.grad is not None], total
+
+    (whole, terms), (added, sums) = gradients(1), gradients(count)
+    assert sums == pytest.approx(terms, rel=1e-4)
+    assert len(whole) == len(added) > 10
+    for one, other in zip(whole, added, strict=True):
+        torch.testing.assert_close(other, one, atol=1e-5 * float(one.abs().max()) + 1e-9, rtol=1e-3)
+
+
+def test_a_step_in_parts_logs_and_moves_as_the_whole(trainer_of: TrainerOf) -> None:
+    one, other = trainer_of(CONFIG), trainer_of(with_joint(accumulation=2))
+    values, parts = one.step(0, 0.0), other.step(0, 0.0)
+    del values["data_wait_seconds"], parts["data_wait_seconds"]
+    assert parts == pytest.approx(values, rel=1e-4)
+    start = load_autoencoder(one.autoencoder.name)
+    for trainer in (one, other):
+        change = [
+            (new - old).detach()
+            for new, old in zip(trainer.autoencoder.parameters(), start.parameters(), strict=True)
+        ]
+        assert float(torch.cat([part.flatten() for part in change]).abs().max()) > 1e-4
+
+
+def test_the_average_follows_the_weights(trainer_of: TrainerOf) -> None:
+    trainer = trainer_of(with_joint(average_decay=0.75))
+    expected = None
+    for step in range(3):
+        trainer.step(step, step / 3)
+        now = [parameter.detach().clone() for parameter in trainer.autoencoder.parameters()]
+        before = now if expected is None else expected
+        expected = [0.75 * old + 0.25 * new for old, new in zip(before, now, strict=True)]
+    assert expected is not None
+    assert trainer.result is not trainer.autoencoder
+    for found, value in zip(trainer.result.parameters(), expected, strict=True):
+        torch.testing.assert_close(found.detach(), value)
+    assert trainer_of(CONFIG).result.name == trainer.result.name

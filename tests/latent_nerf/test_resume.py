@@ -49,6 +49,7 @@ KINDS: dict[str, FitConfig] = {
     "one ray per latent": replace(SIX_AND_FOUR, subpixels=1),
     "optimiser kept": replace(SIX_AND_FOUR, optimizer_at_alignment="keep"),
     "scene alone aligned": replace(SIX_AND_FOUR, alignment_kind="scene"),
+    "parts of pictures": replace(SIX_AND_FOUR, crop=16),
     "rgb": replace(SIX_AND_FOUR, space="rgb"),
     "opaque": SIX_AND_FOUR,
     "proposals": replace(

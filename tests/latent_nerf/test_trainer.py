@@ -13,6 +13,7 @@ from torch import Tensor
 from helpers.tiny import TINY_FIT
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.cameras import Rays
 from latentfields.errors import InputError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.fields.triplane import TriPlane
@@ -313,3 +314,31 @@ def test_an_odd_number_of_subpixels_is_refused(
 ) -> None:
     with pytest.raises(InputError, match="subpixels: is 3"):
         fit(scene, autoencoder, out=tmp_path / "run", config=replace(TINY_FIT, subpixels=3))
+
+
+@pytest.mark.parametrize(("rays", "stride"), [(64, 2), (20, 4), (4096, 1)])
+def test_points_of_the_curve_are_of_a_grid_where_pictures_cost_much(
+    scene: Scene, rays: int, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most sixteen times the rays of a step; what they show is what whole pictures show there."""
+    trainer = trained(scene, None, 3, 0, space="rgb", batch_rays=rays)
+    views = scene.indices("test")
+    first = stride // 2
+    seen, truth = (
+        images[..., first::stride, first::stride]
+        for images in (trainer.model.render(scene.cameras[views])[0], scene.images(views))
+    )
+    expected = float(psnr(seen, truth).mean())
+    looked_at: list[int] = []
+    assert isinstance(trainer.model, LatentNerf)
+    render = trainer.model.render_rays
+
+    def counting(rays: Rays, **more: Any) -> Rendering:
+        looked_at.append(len(rays))
+        return render(rays, **more)
+
+    monkeypatch.setattr(trainer.model, "render_rays", counting)
+    assert trainer.curve_psnr() == pytest.approx(expected, rel=1e-4)
+    assert sum(looked_at) == seen[:, 0].numel() <= max(16 * rays, 1)
+    latents = trained(scene, None, 3, 0, space="rgb", batch_rays=4096)
+    assert latents.curve_psnr() == latents.test_psnr(4)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,13 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import ArgumentError, InputError
-from latentfields.priors.conditions import Condition, condition, direction
+from latentfields.priors.conditions import (
+    Condition,
+    camera_directions,
+    condition,
+    direction,
+    elevations,
+)
 from latentfields.priors.prior import LatentPrior, Rig, load_prior
 from latentfields.training.checkpoint import load_tensors, save_tensors
 
@@ -40,6 +47,17 @@ def test_cameras_of_a_rig_look_at_the_origin_from_its_distance() -> None:
     assert cameras.focal[0, 0].item() == pytest.approx(1.1 * 64)
     assert RIG.near == pytest.approx(1.5)
     assert RIG.far == pytest.approx(3.5)
+
+
+def test_directions_are_where_the_prior_has_known_cameras() -> None:
+    drawn = RIG.random_directions(200, torch.Generator().manual_seed(0))
+    height = elevations(drawn)
+    assert float(height.min()) > -30.1
+    assert float(height.max()) < 80.1
+    cameras = RIG.cameras(drawn, size=16, centre=torch.tensor([0.1, 0.2, -0.3]))
+    apart = cameras.centers - torch.tensor([0.1, 0.2, -0.3])
+    torch.testing.assert_close(apart.norm(dim=1), torch.full((200,), RIG.distance))
+    assert math.isclose(float((camera_directions(cameras) - drawn).abs().max()), 0.0, abs_tol=1e-5)
 
 
 @pytest.mark.slow

@@ -1,8 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
 import torch
 
-from latentfields.structure_from_motion.matching import LARGEST_ANGLE, LARGEST_RATIO, match_descriptors
+from helpers.photographs import needs_pycolmap
+from latentfields.structure_from_motion.engine import load_pycolmap
+from latentfields.structure_from_motion.matching import (
+    LARGEST_ANGLE,
+    LARGEST_RATIO,
+    match_descriptors,
+    match_pairs,
+)
 
 
 def unit(*rows: list[float]) -> torch.Tensor:
@@ -62,3 +74,50 @@ def test_as_one_by_one() -> None:
 def test_photographs_without_features_match_nothing() -> None:
     assert match_descriptors(torch.empty(0, 4), torch.ones(3, 4)).shape == (0, 2)
     assert match_descriptors(torch.ones(3, 4), torch.empty(0, 4)).shape == (0, 2)
+
+
+RIGHT, WRONG = 40, 80
+"""Matches that agree with the cameras, and that do not."""
+
+
+def two_views(colmap: Any, path: Path) -> Path:
+    """Two photographs of scattered points; descriptors say that others are seen in both, too, at random places."""
+    random = np.random.default_rng(0)
+    points = random.uniform([-1, -1, 3], [1, 1, 6], (RIGHT, 3))
+    descriptors = random.integers(0, 250, (RIGHT + WRONG, 128)).astype(np.uint8)
+    with colmap.Database.open(path) as opened:
+        camera = colmap.Camera(model="PINHOLE", width=200, height=200, params=[200, 200, 100, 100])
+        number = opened.write_camera(camera)
+        for view, shift in enumerate((0.0, 0.5)):
+            moved = points - [shift, 0.2 * shift, 0]
+            seen = 200 * moved[:, :2] / moved[:, 2:] + 100
+            places = np.concatenate([seen, random.uniform(0, 200, (WRONG, 2))])
+            identifier = opened.write_image(colmap.Image(name=f"{view}.jpg", camera_id=number))
+            features = colmap.FeatureDescriptors()
+            features.type, features.data = colmap.FeatureExtractorType.SIFT, descriptors
+            opened.write_keypoints(identifier, np.pad(places, ((0, 0), (0, 2))).astype(np.float32))
+            opened.write_descriptors(identifier, features)
+    return path
+
+
+@needs_pycolmap
+@pytest.mark.parametrize(
+    ("limits", "verified"),
+    [
+        ({}, True),
+        ({"fewest_inliers": 60}, False),
+        ({"least_inlier_ratio": 0.45}, False),
+        ({"fewest_inliers": 35, "least_inlier_ratio": 0.3}, True),
+    ],
+)
+def test_matches_have_to_agree_with_one_geometry(
+    tmp_path: Path, limits: dict[str, Any], verified: bool
+) -> None:
+    colmap = load_pycolmap(tmp_path, wants="tests need")
+    path = two_views(colmap, tmp_path / "all.db")
+    match_pairs(colmap, path, [(1, 2)], threads=1, **limits)
+    with colmap.Database.open(path) as opened:
+        assert len(opened.read_matches(1, 2)) == RIGHT + WRONG
+        inliers = opened.read_two_view_geometry(1, 2).inlier_matches
+    assert (len(inliers) >= 0.9 * RIGHT) is verified
+    assert len(inliers) == 0 or verified

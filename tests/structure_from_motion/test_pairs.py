@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from helpers.photographs import needs_pycolmap
-from latentfields.structure_from_motion.config import CaptureConfig
 from latentfields.structure_from_motion.engine import load_pycolmap
 from latentfields.structure_from_motion.pairs import all_pairs, sequential_pairs
 
@@ -44,9 +43,8 @@ def test_small_sets_have_all_pairs(colmap: Any, tmp_path: Path) -> None:
 
 
 def test_sequences_have_neighbours_and_some_farther_on(colmap: Any, tmp_path: Path) -> None:
-    options = CaptureConfig(overlap=3, loops=0)
     with database(colmap, tmp_path / "all.db", list(range(20))) as opened:
-        found = sequential_pairs(colmap, opened, options)
+        found = sequential_pairs(colmap, opened, overlap=3, loops=0)
     steps = {b - a for a, b in found}
     assert steps == {1, 2, 3, 4}
     assert all(a < b for a, b in found)
@@ -57,7 +55,32 @@ def test_loops_are_closed_where_images_look_alike(colmap: Any, tmp_path: Path) -
     """The walk passes 12 places and comes back to the first two of them."""
     places = [*range(12), 0, 1]
     with database(colmap, tmp_path / "all.db", places) as opened:
-        found = sequential_pairs(colmap, opened, CaptureConfig(overlap=2, loops=2))
-        without = sequential_pairs(colmap, opened, CaptureConfig(overlap=2, loops=0))
+        found = sequential_pairs(colmap, opened, overlap=2, loops=2)
+        without = sequential_pairs(colmap, opened, overlap=2, loops=0)
     assert {(1, 13), (2, 14)} <= set(found)
     assert not {(1, 13), (2, 14)} & set(without)
+
+
+def test_no_neighbour_is_skipped(colmap: Any, tmp_path: Path) -> None:
+    """COLMAP's quadratic overlap alone leaves out those 3, 5, 6, 7, 9 and 10 places on."""
+    with database(colmap, tmp_path / "all.db", list(range(24))) as opened:
+        found = sequential_pairs(colmap, opened, overlap=10, loops=0)
+    assert {b - a for a, b in found} == {*range(1, 11), 16}
+
+
+def test_words_of_a_file_close_loops_as_well(colmap: Any, tmp_path: Path) -> None:
+    """A vocabulary that was made from other images, those of other places."""
+    words = tmp_path / "words.bin"
+    random = np.random.default_rng(5)
+    sample = colmap.FeatureDescriptorsFloat()
+    sample.type = colmap.FeatureExtractorType.SIFT
+    sample.data = random.integers(0, 250, (2000, 128)).astype(np.float32)
+    building = colmap.VisualIndex.BuildOptions()
+    building.num_visual_words, building.num_iterations, building.num_threads = 40, 5, 1
+    index = colmap.VisualIndex.create(128, 64)
+    index.build(building, sample)
+    index.write(words)
+    places = [*range(12), 0, 1]
+    with database(colmap, tmp_path / "all.db", places) as opened:
+        found = sequential_pairs(colmap, opened, overlap=2, loops=2, vocabulary=words)
+    assert {(1, 13), (2, 14)} <= set(found)

@@ -368,3 +368,26 @@ def test_a_log_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     log_path(tmp_path).mkdir(parents=True)
     with pytest.raises(InputError, match=r"log\.jsonl: cannot be read \(Is a directory\)"):
         read_log(tmp_path)
+
+
+def test_a_limit_counts_seconds_that_pass_or_that_are_computed(tmp_path: Path) -> None:
+    """Steps that sleep take no time of the processor, those that compute do."""
+
+    def compute() -> None:
+        end = time.process_time() + 0.03
+        while time.process_time() < end:
+            pass
+
+    def sleep() -> None:
+        time.sleep(0.03)
+
+    for name, work, clock, short in (
+        ("a", sleep, "wall", True),
+        ("b", sleep, "cpu", False),
+        ("c", compute, "cpu", True),
+    ):
+        walk = Walk({index: work for index in range(20)})
+        run(walk, tmp_path / name, options=LoopConfig(seconds=0.2, clock=clock))  # type: ignore[arg-type]
+        assert (len(walk.calls) < 12) is short, (name, len(walk.calls))
+        # Schedules follow the same clock.
+        assert (walk.calls[-1][1] > 1.3 * walk.calls[-1][0] / 20) is short

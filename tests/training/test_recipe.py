@@ -23,6 +23,8 @@ class Config:
 
 
 class Result:
+    name = "before"
+
     def save(self, folder: Path) -> None:
         folder.mkdir()
         (folder / "weights").write_text("w")
@@ -57,6 +59,7 @@ def test_results_have_the_same_names(tmp_path: Path) -> None:
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics == {"training_seconds": 1.5, "device": "cpu", "scenes": 2}
     assert (tmp_path / "run" / "autoencoder" / "weights").read_text() == "w"
+    assert result.name == str(tmp_path / "run" / "autoencoder")
     assert is_claimed(tmp_path / "run")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from helpers.tiny import sphere_cameras
 from latentfields.camera_path import CameraPath, keyframe_of
 from latentfields.cameras import Cameras
-from latentfields.viewer.markers import PathMarkers, TrainingCameras, thumbnail
+from latentfields.viewer.markers import FRUSTUM, PathMarkers, TrainingCameras, thumbnail
 
 
 class Node(SimpleNamespace):
@@ -106,3 +106,15 @@ def test_a_path_is_drawn_through_its_keyframes() -> None:
 def test_thumbnails_keep_their_shape() -> None:
     assert thumbnail(torch.rand(1, 3, 200, 100)).shape == (48, 24, 3)
     assert thumbnail(torch.rand(1, 3, 20, 30)).shape == (20, 30, 3)
+
+
+def test_frustums_are_as_long_as_they_are_asked_to_be() -> None:
+    cameras = sphere_cameras(3)
+    client = StandIn(torch.zeros(3))
+    training = TrainingCameras(client, lambda camera: None)  # type: ignore[arg-type]
+    training.show_scene(scene_of(cameras))
+    assert {client.nodes[f"/training/{index}"].scale for index in range(3)} == {FRUSTUM}
+    training.set_length(0.02)
+    training.show_scene(scene_of(cameras[:2]))
+    training.set_length(0.03)
+    assert {client.nodes[f"/training/{index}"].scale for index in range(2)} == {0.03}

@@ -15,13 +15,13 @@ from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.generation.generate import generated_frame, new_scene
-from latentfields.generation.guidance import ViewedFrom
 from latentfields.generation.trainer import SceneDistillation, generated_views
 from latentfields.igae.finetune import START_STATISTICS_FILE
 from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.measures.metrics import psnr
+from latentfields.priors.guidance import ViewedFrom
 from latentfields.priors.prior import Rig
 from latentfields.scenes.scene import Scene
 from latentfields.viewer.frames import Choice, draw, kinds

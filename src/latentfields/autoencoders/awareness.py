@@ -183,7 +183,7 @@ def _consistency(
     code: Code, objects: Sequence[_Object], factor: int, *, done: Callable[[], object]
 ) -> Consistency:
     maps = _each(objects, lambda item: code(item.images), done)
-    between = [_between_views(m, item.pairs) for m, item in zip(maps, objects, strict=True)]
+    between = [between_views(m, item.pairs) for m, item in zip(maps, objects, strict=True)]
     images = [item.images for item in objects]
     return Consistency(
         inconsistency=_mean([ratio for ratio, _ in between]),
@@ -197,7 +197,7 @@ def _consistency(
     )
 
 
-def _between_views(maps: Tensor, pairs: Sequence[Correspondence]) -> tuple[float, float]:
+def between_views(maps: Tensor, pairs: Sequence[Correspondence]) -> tuple[float, float]:
     """Mean squared residual over twice the variance, and alone, of one object's maps (N, C, h, w)."""
     values = torch.cat([values_at_target(maps, pair) for pair in pairs])
     residual = values - torch.cat([values_from_source(maps, pair) for pair in pairs])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
@@ -98,6 +100,33 @@ PRESETS: Mapping[AutoencoderPreset, AutoencoderTrainingConfig] = MappingProxyTyp
     {"tiny": AutoencoderTrainingConfig(size=64, steps=300), "small": AutoencoderTrainingConfig()}
 )
 """Configurations by name: a minute and a few hours of one CPU core."""
+
+
+def stored_factor(name: str) -> int | None:
+    """Pixels per latent along one side of a packaged autoencoder, or of one in a folder; None where no file says so.
+
+    Judged by its configuration alone: nothing is loaded, nor looked for on the Hub.
+    """
+    packaged = Path(str(resources.files("latentfields"))) / "weights" / name
+    folder = packaged if (packaged / "config.json").is_file() else Path(name)
+    for file in (folder / "config.json", folder / "vae" / "config.json"):
+        if file.is_file():
+            try:
+                return _factor(json.loads(file.read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                return None
+    return None
+
+
+def _factor(config: object) -> int | None:
+    """The factor that the configuration of a class of this package, or of diffusers, says."""
+    if not isinstance(config, dict):
+        return None
+    names = ("widths", "block_out_channels", "encoder_block_out_channels")
+    patch, levels = config.get("patch", 1), next(filter(None, map(config.get, names)), None)
+    if not isinstance(patch, int) or not isinstance(levels, list):
+        return None
+    return int(patch * 2 ** (len(levels) - 1))
 
 
 @dataclass(frozen=True)

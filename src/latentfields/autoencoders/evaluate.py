@@ -17,23 +17,26 @@ from latentfields.autoencoders.image_data import (
 )
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
 from latentfields.autoencoders.load import opened
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.measures.metrics import Scores
 from latentfields.measures.standard import image_measures
 from latentfields.process import choose_device
+from latentfields.scenes.load import Scenes, as_scene_folders
 
 BATCH = 16
 SMALLEST_SIZE = 16
 """Images below this side have too few scales for the perceptual measure."""
 
 
+@checked
 def evaluate_autoencoder(
     name: Autoencoder | str | Path,
     *,
     photos: Folders = (),
-    scenes: Folders = (),
+    scenes: Scenes = (),
     pattern: str = "*",
     limit: int | None = None,
     size: int = 128,
@@ -59,7 +62,7 @@ def evaluate_autoencoder(
     sets: dict[str, Tensor] = {}
     if folders := as_folders(photos):
         sets["photos"] = central_squares(matching_photos(folders, pattern, limit), size=size)
-    if roots := as_folders(scenes):
+    if roots := as_scene_folders(scenes):
         sets["scenes"] = renders_on_white(roots, size=size, limit=limit)
     if not sets:
         raise ArgumentError("photos", "is empty, and so is `scenes`; name at least one folder to score")

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from latentfields.autoencoders.autoencoder import STATISTICS_FILE, Autoencoder, Codec, LatentStatistics
 from latentfields.autoencoders.diffusers_codec import SUPPORTED_CLASSES, load_diffusers
 from latentfields.autoencoders.patch import CLASS_FIELD, CONFIG_FILE, PatchAutoencoder
-from latentfields.config.checks import require_type
+from latentfields.autoencoders.pixels import PixelCodec
+from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.files import read_json
 
@@ -31,6 +32,7 @@ def _load_diffusers_folder(folder: Path) -> Codec:
 CLASSES: Mapping[str, Loader] = MappingProxyType(
     {
         PatchAutoencoder.__name__: PatchAutoencoder.load,
+        PixelCodec.__name__: PixelCodec.load,
         **dict.fromkeys(SUPPORTED_CLASSES, _load_diffusers_folder),
     }
 )
@@ -55,6 +57,7 @@ def located(name: str) -> str:
     return str(Path(name).resolve())
 
 
+@checked
 def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSES) -> Autoencoder:
     """Load an autoencoder for inference or fine-tuning, on the CPU.
 
@@ -67,7 +70,6 @@ def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSE
     Raises InputError, listing what is available, when nothing is found, and when the autoencoder's weights, or its
     results on a small image, are not finite.
     """
-    require_type("name", name, str, Path)
     packaged = packaged_autoencoders()
     folder = _model_folder(packaged.get(str(name), Path(name)))
     if folder.is_dir():
@@ -94,6 +96,11 @@ def load_autoencoder(name: str | Path, *, classes: Mapping[str, Loader] = CLASSE
 def opened(autoencoder: Autoencoder | str | Path) -> Autoencoder:
     """A copy of the autoencoder, or the one that is called so. Raises InputError as `load_autoencoder`."""
     return autoencoder.clone() if isinstance(autoencoder, Autoencoder) else load_autoencoder(autoencoder)
+
+
+def called(autoencoder: Autoencoder | str | Path) -> str:
+    """The name by which a run's configuration calls an autoencoder: one in memory goes by its own."""
+    return autoencoder.name if isinstance(autoencoder, Autoencoder) else str(autoencoder)
 
 
 def _model_folder(folder: Path) -> Path:

@@ -18,12 +18,12 @@ from latentfields.autoencoders.awareness import (
     score_awareness,
 )
 from latentfields.autoencoders.load import load_autoencoder, opened, packaged_autoencoders
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
-from latentfields.files import Folders, as_folders
 from latentfields.process import choose_device
 from latentfields.progress import watched
-from latentfields.scenes.load import load_scene, scene_folders
+from latentfields.scenes.load import Scenes, load_scene, opened_scenes
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
 from latentfields.scenes.procedural import EVALUATION_FAMILIES, generate_object
@@ -49,10 +49,11 @@ class Comparison:
         return {**self.score.to_json(), "packaged": packaged}
 
 
+@checked
 def score_autoencoder(
     name: Autoencoder | str | Path,
     *,
-    scenes: Folders = (),
+    scenes: Scenes = (),
     objects: int = 2,
     views: int = 24,
     size: int = 128,
@@ -60,19 +61,20 @@ def score_autoencoder(
 ) -> AwarenessScore:
     """Score an autoencoder, or that of a name or folder, on scenes with depth maps, or on generated objects without.
 
-    `scenes` are scene folders or folders of them; their views keep their size. Otherwise `objects` objects of every
-    evaluation family are rendered, `views` views of `size` pixels each. `device` is cpu, cuda, cuda:1 and so
-    on, or auto: the first GPU, if any. Raises InputError for unusable input.
+    `scenes` are scenes, in memory or folders, or folders of them; their views keep their size. Otherwise `objects`
+    objects of every evaluation family are rendered, `views` views of `size` pixels each. `device` is cpu, cuda, cuda:1
+    and so on, or auto: the first GPU, if any. Raises InputError for unusable input.
     """
     autoencoder = opened(name).to(choose_device(device))
     looked_at = _scenes(autoencoder, scenes, objects=objects, views=views, size=size)
     return score_awareness(autoencoder, looked_at)
 
 
+@checked
 def compare_with_packaged(
     name: Autoencoder | str | Path,
     *,
-    scenes: Folders = (),
+    scenes: Scenes = (),
     objects: int = 2,
     views: int = 24,
     size: int = 128,
@@ -94,11 +96,11 @@ def compare_with_packaged(
 
 
 def _scenes(
-    autoencoder: Autoencoder, scenes: Folders, *, objects: int, views: int, size: int
+    autoencoder: Autoencoder, scenes: Scenes, *, objects: int, views: int, size: int
 ) -> Sequence[Scene]:
     """The scenes that an autoencoder is scored on."""
-    if roots := as_folders(scenes):
-        return [load_scene(folder) for folder in scene_folders(roots)]
+    if named := opened_scenes(scenes):
+        return named
     if size % autoencoder.factor:
         raise ArgumentError("size", f"is {size}; expected a multiple of the factor {autoencoder.factor}")
     return generated_scenes(objects=objects, views=views, size=size)

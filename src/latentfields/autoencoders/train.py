@@ -12,19 +12,23 @@ from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.config import (
+    PRESETS,
+    AutoencoderPreset,
     AutoencoderRunConfig,
     AutoencoderTrainingConfig,
     PatchAutoencoderConfig,
 )
 from latentfields.autoencoders.image_data import TrainingImages, centre_square, load_training_images
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import called, opened
 from latentfields.autoencoders.losses import kl_to_standard_normal, reconstruction_loss, sampled
 from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.config.arguments import checked
 from latentfields.devices import read, upload
 from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.measures.perceptual import gradient_similarity_loss
 from latentfields.process import choose_device
+from latentfields.scenes.load import Scenes, as_scene_folders
 from latentfields.training.loop import LoopConfig, train
 from latentfields.training.muon import Muon
 from latentfields.training.recipe import begin, finish
@@ -142,43 +146,46 @@ class AutoencoderTrainer:
         return autoencoder
 
 
+@checked
 def train_autoencoder(
-    training: AutoencoderTrainingConfig | None = None,
+    training: AutoencoderTrainingConfig | AutoencoderPreset = "small",
     *,
     photos: Folders = (),
-    scenes: Folders = (),
+    scenes: Scenes = (),
     out: str | Path,
     architecture: PatchAutoencoderConfig | TrainableCodec | None = None,
-    start: str | Path | None = None,
+    start: Autoencoder | str | Path | None = None,
     device: str = "auto",
     loop: LoopConfig | None = None,
 ) -> Autoencoder:
     """Train on folders of photographs and scenes; `out/autoencoder` holds the result. Resumes what was interrupted.
 
-    `start` is the packaged name or the folder of an autoencoder to continue from, which has an architecture; without
-    it training starts from the linear codec in `architecture`, by default `PatchAutoencoderConfig()`, or from a
-    `TrainableCodec` of one's own, once that was initialised from the training images. The encoder of a
-    `PatchAutoencoder` is variational where its architecture, or without `start` a positive `kl_weight`, says so.
-    `device` is as for `fit`; the result is on the CPU.
+    `training` is a configuration, or the name of a preset. `scenes` are scenes or folders of them, of scenes in memory
+    their folders. `start` is an autoencoder to continue from, its packaged name or its folder, which has an
+    architecture; without it training starts from the linear codec in `architecture`, by default
+    `PatchAutoencoderConfig()`, or from a `TrainableCodec` of one's own, once that was initialised from the training
+    images. The encoder of a `PatchAutoencoder` is variational where its architecture, or without `start` a positive
+    `kl_weight`, says so. `device` is as for `fit`; the result is on the CPU.
     Raises InputError for unusable folders and options or when `out` holds a run with other settings.
     """
-    training, out = training or AutoencoderTrainingConfig(), Path(out)
+    training = PRESETS[training] if isinstance(training, str) else training
+    out = Path(out)
     training.check()
     target = choose_device(device)
     if start is not None and architecture is not None:
         raise ArgumentError("architecture", "is given beside `start`, which has one; expected one of both")
     model = _network(architecture, training) if start is None else _trained(start)
     if training.kl_weight > 0 and not model.variational:
+        name = type(model).__name__ if start is None else called(start)
         raise ArgumentError(
-            "kl_weight",
-            f"is {training.kl_weight}, but the encoder of {start or type(model).__name__} is not variational",
+            "kl_weight", f"is {training.kl_weight}, but the encoder of {name} is not variational"
         )
     if training.size % model.factor:
         raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {model.factor}")
     run = AutoencoderRunConfig(
         photos=as_folders(photos),
-        scenes=as_folders(scenes),
-        start=None if start is None else str(start),
+        scenes=as_scene_folders(scenes),
+        start=None if start is None else called(start),
         architecture=model.config,
         training=training,
         codec=type(model).__name__,
@@ -210,12 +217,12 @@ def _data(run: AutoencoderRunConfig) -> TrainingImages:
     return data
 
 
-def _trained(start: str | Path) -> TrainableCodec:
+def _trained(start: Autoencoder | str | Path) -> TrainableCodec:
     """The network of an autoencoder that can be trained on. Raises InputError for others."""
-    codec = load_autoencoder(start).codec
+    codec = opened(start).codec
     if not isinstance(codec, TrainableCodec):
         raise ArgumentError(
-            "start", f"is {start}, a {type(codec).__name__}; expected a kind that is trained here"
+            "start", f"is {called(start)}, a {type(codec).__name__}; expected a kind that is trained here"
         )
     return codec
 

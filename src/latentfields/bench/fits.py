@@ -26,6 +26,7 @@ from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
 from latentfields.measures.metrics import Scores, psnr
 from latentfields.measures.standard import LPIPS, image_measures
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
+from latentfields.priors.config import FewViewsConfig
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
@@ -46,18 +47,20 @@ def fit_and_score(
     device: str,
     folder: Path,
     picture: Path,
+    cpu_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Fit, and score the test views, decoded and as latents, after each stage; time training and views.
 
     `autoencoder` is a name or folder; None fits colours. `folder` is where the fit works, deleted when it is scored;
-    `picture` the PNG file for truth and decoded rendering of the first test view, side by side.
+    `picture` the PNG file for truth and decoded rendering of the first test view, side by side. `cpu_seconds` limits
+    the training to so many that the process computes.
 
     `curve` holds the points that the fit logged on its way, {step, seconds, cpu_seconds, psnr} on a few test views, and
     its end on all. Seconds are those that passed, CPU seconds those of the process, both with the rendering of those
     points. A fit that was begun by a version without CPU times has neither these nor a curve.
     """
     views = scene.load()
-    with _fitted(views, autoencoder, folder, config, device) as (run, metrics, _):
+    with _fitted(views, autoencoder, folder, config, device, cpu_seconds) as (run, metrics, _):
         save_png(picture, _truth_and_rendering(run, views))
         test, images = metrics["test"], metrics["test"]["images"]["mean"]
         result = {
@@ -81,6 +84,7 @@ def fit_and_score(
                 "supervision_psnr": after["test_psnr"],
                 "supervision_latent_psnr": after["test_latent_psnr"],
                 "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
+                "factor": run.model.factor,
                 "train_psnr": _train_psnr(run, views),
                 **{name: test["latents"]["mean"][name] for name in ("spread_ratio", "detail_ratio")},
             }
@@ -115,6 +119,8 @@ def fit_and_compare(
     decoders: Sequence[tuple[str, str]] = (),
     divisor: int = 1,
     name: str = "image",
+    prior: str | None = None,
+    few_views: FewViewsConfig | None = None,
 ) -> dict[str, Any]:
     """Fit without alignment, and score the test views at full resolution by method; measure what the fit costs.
 
@@ -123,15 +129,16 @@ def fit_and_compare(
     are (role, name or folder) of autoencoders that share its encoder. `pictures` is the folder for the first test view
     by every method.
 
-    Latents are normalised by statistics of the scene's own training views (LRF App. A.3). Methods are the roles of
-    `decoders`; of images `image/D upsampled`, renderings of the fitted resolution with bicubic interpolation, and
-    `image/D enlarged`, renderings of the full resolution, which is how LRF Table 1 has them; for the divisor 1, where
-    there is no difference, `image/1`. `name` takes the place of `image` there.
+    Latents are normalised as `config` says; LRF's, by statistics of the scene's own training views (App. A.3). Methods
+    are the roles of `decoders`; of images `image/D upsampled`, renderings of the fitted resolution with bicubic
+    interpolation, and `image/D enlarged`, renderings of the full resolution, which is how LRF Table 1 has them; for the
+    divisor 1, where there is no difference, `image/1`. `name` takes the place of `image` there. `prior` is a packaged
+    name or folder of one that regularises the fit, as `few_views` say.
     """
     views = scene.load(factor=factor, training_views=training_views)
     height, width = views.size
     small = views.resized(width=width // divisor, height=height // divisor)
-    with _fitted(small, autoencoder, folder, config, device) as (run, metrics, memory):
+    with _fitted(small, autoencoder, folder, config, device, prior, few_views) as (run, metrics, memory):
         test = views.indices("test")
         timed = small.cameras[test[:TIMED_TOGETHER]]
 
@@ -191,12 +198,29 @@ def _scored(renderings: Mapping[str, Tensor], scene: Scene, pictures: Path) -> d
 
 @contextmanager
 def _fitted(
-    scene: Scene, autoencoder: str | None, folder: Path, config: FitConfig, device: str
+    scene: Scene,
+    autoencoder: str | None,
+    folder: Path,
+    config: FitConfig,
+    device: str,
+    prior: str | None = None,
+    few_views: FewViewsConfig | None = None,
+    cpu_seconds: float | None = None,
 ) -> Iterator[tuple[Run, Record, PeakMemory]]:
     """Fit the scene; yield the run, its metrics and its memory. The folder goes once the run was scored."""
     loaded = None if autoencoder is None else load_autoencoder(autoencoder)
     with peak_memory(choose_device(device)) as memory:
-        run = fit(scene, loaded, out=folder, config=config, device=device)
+        run = fit(
+            scene,
+            loaded,
+            out=folder,
+            config=config,
+            prior=prior,
+            few_views=few_views,
+            seconds=cpu_seconds,
+            clock="cpu",
+            device=device,
+        )
     yield run, read_metrics(folder), memory
     shutil.rmtree(folder)
 
@@ -210,8 +234,12 @@ def _view_times(run: Run, scene: Scene) -> dict[str, float]:
     def median(render: Callable[[Cameras], object]) -> float:
         return statistics.median(milliseconds([partial(render, camera) for camera in singles], model.device))
 
+    rendering = median(model.render_features)
+    if model.autoencoder is None:
+        # Colours need no decoding.
+        return {"render_milliseconds": rendering, "frame_milliseconds": rendering}
     return {
-        "render_milliseconds": median(model.render_features),
+        "render_milliseconds": rendering,
         "frame_milliseconds": median(lambda camera: model.decode(model.render_features(camera).features)),
     }
 

@@ -5,13 +5,13 @@ Free of heavy imports, for the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from latentfields.bench.rows import LPIPS, Measured, Pivot, Value, distinct, select
+from latentfields.bench.rows import LPIPS, Measured, Pivot, Row, Value, distinct, select
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, FitScale, Scale
 from latentfields.bench.study import Labels, Study, Work, Workplace
 from latentfields.config.checks import Range
@@ -103,23 +103,10 @@ class ObjectsStudy(ScaledStudy):
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
         """Return truth and rendering of the first test view of fits; of one object of each family unless all are."""
-        from latentfields.pages.report import Picture, PictureGroup, PictureRow
-
         fits = measured["fits"]
-        found: dict[str, list[PictureRow]] = {}
         if "seed" not in self.pictured_by:
             fits = select(fits, seed=min(distinct(fits, "seed"), key=int))
-        for row in fits:
-            if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
-                width = pair.pixels.shape[1] // 2
-                truth, decoded = pair.pixels[:, :width], pair.pixels[:, width:]
-                pictures = Picture("truth", truth), Picture("decoded", decoded)
-                title, method = (
-                    ", ".join(row.labels[name] for name in names if row.labels.get(name))
-                    for names in (self.pictured_by, self.told_apart_by)
-                )
-                found.setdefault(title, []).append(PictureRow(method, pictures))
-        return [PictureGroup(title, tuple(shown)) for title, shown in found.items()]
+        return fit_pictures(fits, folder, together=self.pictured_by, told_apart=self.told_apart_by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +129,43 @@ class TrainingStudy(ScaledStudy):
         return self.generates or bool(self.training_scenes and self.training_photos)
 
 
+def fit_pictures(
+    fits: Sequence[Row], folder: Path, *, together: Sequence[str], told_apart: Sequence[str]
+) -> list[PictureGroup]:
+    """Return truth and rendering of the first test view of fits, from files in `folder`.
+
+    Those whose labels `together` are the same are shown as one group, each called by its labels `told_apart`.
+    """
+    from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+    found: dict[str, list[PictureRow]] = {}
+    for row in fits:
+        if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
+            width = pair.pixels.shape[1] // 2
+            truth, decoded = pair.pixels[:, :width], pair.pixels[:, width:]
+            pictures = Picture("truth", truth), Picture("decoded", decoded)
+            title, method = (
+                ", ".join(row.labels[name] for name in names if row.labels.get(name))
+                for names in (together, told_apart)
+            )
+            found.setdefault(title, []).append(PictureRow(method, pictures))
+    return [PictureGroup(title, tuple(shown)) for title, shown in found.items()]
+
+
 def fit_cell(
-    place: Workplace, name: str, scene: StudyScene, autoencoder: str | None, config: FitConfig, labels: Labels
+    place: Workplace,
+    name: str,
+    scene: StudyScene,
+    autoencoder: str | None,
+    config: FitConfig,
+    labels: Labels,
+    *,
+    cpu_seconds: float | None = None,
 ) -> tuple[Labels, Work]:
-    """Return labels and work of the cell `name`, which fits once; the picture has its name, too."""
+    """Return labels and work of the cell `name`, which fits once; the picture has its name, too.
+
+    `cpu_seconds` limits the training: seconds that its process computes.
+    """
     from latentfields.bench.fits import fit_and_score
 
     work = partial(
@@ -156,6 +176,7 @@ def fit_cell(
         device=place.device,
         folder=place.out / "fits" / name,
         picture=place.out / picture_of(name),
+        cpu_seconds=cpu_seconds,
     )
     return {**labels, "family": scene.kind, "seed": scene.seed}, work
 

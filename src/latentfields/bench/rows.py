@@ -228,9 +228,9 @@ def above_zero(statement: str, measured: Sequence[float], *, unit: str = " dB", 
     return Claim(statement, f"> 0{unit}", spread.text(spec, sign="+") + unit, spread.mean > spread.error)
 
 
-def claims_table(claims: Sequence[Claim]) -> Table:
+def claims_table(claims: Sequence[Claim], *, title: str = "Claims of the paper") -> Table:
     """Return the claims as a table."""
     from latentfields.pages.report import Table
 
     rows = tuple((c.statement, c.required, c.measured, "yes" if c.holds else "NO") for c in claims)
-    return Table("Claims of the paper", ("claim", "required", "measured", "holds"), rows)
+    return Table(title, ("claim", "required", "measured", "holds"), rows)

@@ -22,6 +22,8 @@ from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.encoder import config as encoder
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
+from latentfields.priors.config import PRESETS as PRIORS
+from latentfields.priors.config import PriorTrainingConfig
 from latentfields.scenes.objects.config import RenderConfig
 
 Scale = Literal["tiny", "small", "paper"]
@@ -64,6 +66,37 @@ FIELDS_SCALES: Mapping[Scale, FitScale] = MappingProxyType(
     }
 )
 """Fields in several spaces: `small` fits as `latentfields fit` does, `paper` as in Table 16."""
+
+
+@dataclass(frozen=True)
+class CapturesScale:
+    """The scale of fits to captured scenes."""
+
+    sizes: tuple[int, ...]
+    """Longer sides of the pictures."""
+    cpu_seconds: tuple[float, ...]
+    """Times of training."""
+    steps: tuple[int, int]
+    """Steps of Latent Supervision and RGB Alignment at most: time ends the fits before, in proportion to these."""
+
+    def fit(self, field: FieldName, *, factor: int, seed: int) -> FitConfig:
+        """Return how one field is fitted to colours (factor 1), or to latents of so many pixels per side."""
+        config = preset(field, "small", space="rgb" if factor == 1 else "latent")
+        config = config.with_steps(supervision=self.steps[0], alignment=self.steps[1])
+        # A latent of a few pixels is seen well enough by one ray.
+        return replace(config, subpixels=1 if factor <= LARGEST_FACTOR_OF_ONE_RAY else 2, seed=seed)
+
+
+LARGEST_FACTOR_OF_ONE_RAY = 4
+"""Latents of more pixels a side are seen by four rays."""
+
+CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = MappingProxyType(
+    {
+        "tiny": CapturesScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4)),
+        "small": CapturesScale(sizes=(256, 512), cpu_seconds=(60.0, 180.0, 600.0), steps=(20_000, 80_000)),
+    }
+)
+"""Captures: `tiny` ends by its steps."""
 
 AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = MappingProxyType(
     {
@@ -200,3 +233,112 @@ COLLECTION_SCALES: Mapping[Scale, CollectionScale] = MappingProxyType(
     }
 )
 """24 training views each for `small`, 160 for `paper`, as the paper's cars have."""
+
+
+PRIOR_VIEWS = RenderConfig(
+    views=40, samples=2, min_elevation=-30, max_elevation=80, test_fraction=0.4, val_fraction=0.0
+)
+"""Objects as the packaged prior has seen them, with many views to test on."""
+
+
+@dataclass(frozen=True)
+class FewViewsScale:
+    """The scale of fits to a few views."""
+
+    fits: FitScale = field(default_factory=lambda: FitScale(PRIOR_VIEWS, steps=(400, 0), batch_images=4))
+    """How objects are rendered, and latents fitted."""
+    image_steps: int = 800
+    """Steps of fits to images."""
+    image_rays: int = 1024
+    """Rays of each of these steps: there are hardly as many pixels."""
+
+
+FEW_VIEWS_SCALES: Mapping[Scale, FewViewsScale] = MappingProxyType(
+    {
+        "tiny": FewViewsScale(
+            FitScale(replace(PRIOR_VIEWS, views=8, samples=1), steps=(4, 0), batch_images=2), image_steps=4
+        ),
+        "small": FewViewsScale(),
+        "paper": FewViewsScale(
+            FitScale(PRIOR_VIEWS, steps=(2000, 0), batch_images=4), image_steps=4000, image_rays=4096
+        ),
+    }
+)
+"""No paper has this: `paper` is five times as long, and was not measured."""
+
+
+@dataclass(frozen=True)
+class GenerationScale:
+    """The scale of training priors and of generating objects with them."""
+
+    objects: int = 24
+    """Rendered objects per family to train on."""
+    held_out: int = 6
+    """Rendered objects per family that generated ones are compared with."""
+    views: RenderConfig = field(
+        default_factory=lambda: RenderConfig(
+            views=20, samples=2, min_elevation=-30, max_elevation=80, test_fraction=0.05, val_fraction=0.0
+        )
+    )
+    """How they are rendered."""
+    pixels: int = 64
+    """Side of the pictures that a prior of pixels is trained on, and generates."""
+    training: PriorTrainingConfig = PRIORS["small"]
+    """How priors are trained; in all spaces for the same CPU time, whatever number of steps this has."""
+    seconds: float = 1680.0
+    """That time, in CPU seconds."""
+    judge_steps: int = 1500
+    """Steps of the classifier's training."""
+    samples: int = 32
+    """Views of each family that are drawn from a prior."""
+    steps: int = 400
+    """Steps of generating an object in latents."""
+    pixel_steps: int = 400
+    """Steps of generating one in pixels."""
+    compared: int = 64
+    """Side of the pictures by which views of a scene are compared with each other."""
+    measured_every: int = 10
+    """Steps between looks at an object while it is generated."""
+
+
+GENERATION_SCALES: Mapping[Scale, GenerationScale] = MappingProxyType(
+    {
+        "tiny": GenerationScale(
+            objects=2,
+            held_out=1,
+            views=replace(TINY_VIEWS, views=8, size=32, samples=1, test_fraction=0.25),
+            pixels=16,
+            training=replace(
+                PRIORS["tiny"],
+                size=32,
+                network=replace(PRIORS["tiny"].network, widths=(16, 16), head_width=8),
+            ),
+            seconds=1.0,
+            judge_steps=8,
+            samples=3,
+            steps=10,
+            pixel_steps=10,
+            compared=24,
+        ),
+        "small": GenerationScale(
+            objects=10,
+            held_out=3,
+            views=RenderConfig(
+                views=16,
+                samples=2,
+                min_elevation=-30,
+                max_elevation=80,
+                test_fraction=0.0625,
+                val_fraction=0.0,
+            ),
+            pixels=32,
+            seconds=120.0,
+            judge_steps=500,
+            samples=16,
+            steps=150,
+            pixel_steps=150,
+        ),
+        "paper": GenerationScale(objects=48),
+    }
+)
+"""Neither paper measures what is generated: `paper` is as the packaged prior was trained, with more objects."""

@@ -10,14 +10,18 @@ from typing import Any
 
 from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
+from latentfields.bench.captures import CapturesStudyConfig
 from latentfields.bench.collections import CollectionsStudyConfig
 from latentfields.bench.convergence import ConvergenceStudyConfig
+from latentfields.bench.few_views import FewViewsStudyConfig
 from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES, FieldsStudyConfig
+from latentfields.bench.generation import GenerationStudyConfig
 from latentfields.bench.igae import IgaeStudyConfig
 from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.bench.reconstruction import ReconstructionStudyConfig
 from latentfields.bench.rows import Pivot
 from latentfields.bench.study import Findings, Study
+from latentfields.config.arguments import checked
 
 STUDIES: Mapping[str, type[Study]] = MappingProxyType(
     {
@@ -27,19 +31,21 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
         "convergence": ConvergenceStudyConfig,
         "reconstruction": ReconstructionStudyConfig,
         "lrf": LrfStudyConfig,
+        "generation": GenerationStudyConfig,
+        "few-views": FewViewsStudyConfig,
+        "captures": CapturesStudyConfig,
         "collections": CollectionsStudyConfig,
     }
 )
 """By the name of their command."""
 
 
+@checked
 def run_study(study: Study, *, out: str | Path, processes: int = 1, device: str = "auto") -> Findings:
     """Run, or go on with, a study with its options: `IgaeStudyConfig(scale="tiny")`, for instance.
 
     See `Study.run`. Raises InputError for unusable input and when `out` holds a study with other settings.
     """
-    if not isinstance(study, Study):
-        raise TypeError(f"expected the configuration of a study, found {type(study).__name__}")
     return study.run(out=out, processes=processes, device=device)
 
 

@@ -94,6 +94,7 @@ class Study(Checked):
     """Made of the rows."""
     of_images: ClassVar[bool] = True
     """Tables show measures of images: pages say which of them cannot be had on this machine."""
+    claims_title: ClassVar[str] = "Claims of the paper"
     results_file: ClassVar[str] = "results.json"
     page: ClassVar[str] = "report"
     """Name of the HTML page. Studies that can share a folder have pages of their own names."""
@@ -136,7 +137,7 @@ class Study(Checked):
     def all_tables(self, measured: Measured) -> list[Table]:
         """Return the claims, if the study has any, and all tables of what was measured."""
         claims = self.claims(measured)
-        judged = [] if claims is None else [claims_table(claims)]
+        judged = [claims_table(claims, title=self.claims_title)] if claims else []
         return [*judged, *tables_of(self.tables, measured), *self.more_tables(measured)]
 
     def run(

@@ -19,6 +19,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -47,6 +48,7 @@ class Train:
     """Scale of the training: a minute or a few hours of one CPU core."""
     settings: Settings = None
     checkpoint_seconds: CheckpointSeconds = 30.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     architecture: PatchAutoencoderConfig = field(default_factory=PatchAutoencoderConfig)
@@ -75,7 +77,7 @@ class Train:
             architecture=None if self.architecture == PatchAutoencoderConfig() else self.architecture,
             start=self.start,
             device=self.device,
-            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "autoencoder")
 

@@ -20,7 +20,7 @@ from latentfields.priors.config import EDITING, DistillationConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """Change the scene of a run in latent space: to another class, or to what a photograph shows.
+    """Change the scene of a run in latent space: to another class, to what a photograph shows, or to a text.
 
     Delta denoising moves what differs between what is there and what is wanted; the run itself stays as it is. Run
     the same command again to resume what was interrupted.
@@ -37,7 +37,13 @@ class Edit:
     origin: str | None = None
     """Class that the object is; by default the one that it was generated as."""
     prior: str = "objects"
-    """Packaged name of a prior, or the folder that `prior train` wrote."""
+    """Packaged name of a prior, the folder that `prior train` wrote, or folder or Hub id of a pipeline of diffusers."""
+    prompt: str | None = None
+    """Text of what the object becomes, for a pipeline, in whose latents the scene was made. On a GPU; not measured."""
+    origin_prompt: str | None = None
+    """Text of what the object is; by default the one that it was generated as."""
+    negative_prompt: str = ""
+    """Text that guidance leads away from."""
     elevation: float = GenerationRunConfig.elevation
     """Of the camera of the photograph, in degrees above the horizon."""
     azimuth: float = GenerationRunConfig.azimuth
@@ -72,7 +78,14 @@ class Edit:
         choose_device(self.device)
         config = edit_config(
             self.run_folder,
-            Wish(self.to, self.image, self.origin),
+            Wish(
+                self.to,
+                self.image,
+                self.origin,
+                self.prompt,
+                self.origin_prompt,
+                self.negative_prompt,
+            ),
             prior=self.prior,
             elevation=self.elevation,
             azimuth=self.azimuth,

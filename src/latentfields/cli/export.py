@@ -44,7 +44,9 @@ class _Export(abc.ABC):
         if self.json:
             print(json_format.dumps(to_json(summary)))
             return
-        values = {name: value for name, value in vars(summary).items() if name != "file"}
+        values = {
+            name: value for name, value in vars(summary).items() if name != "file" and value is not None
+        }
         details = ", ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in values.items()
@@ -72,7 +74,7 @@ class _ExportWithViews(_Export):
 
 @dataclass(frozen=True, kw_only=True)
 class Mesh(_ExportWithViews):
-    """Triangle mesh with coloured vertices, from the field's density by marching cubes.
+    """Triangle mesh with coloured vertices, or a texture, from the field's density by marching cubes.
 
     In the capture's own coordinates and axes. Colours are decoded from training views and blended. Needs
     scikit-image: pip install 'latentfields[export]'.
@@ -106,18 +108,19 @@ class Points(_ExportWithViews):
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussians(_Export):
-    """Gaussians as PLY, in the capture's own coordinates: of colours in the form that common viewers open.
+    """Gaussians as PLY or SPZ, in the capture's own coordinates: of colours in the form that common viewers open.
 
     Beside Gaussians of latents lie the decoder's folder and a file with what else turns them into pictures. Of a run
     with colours and latents, the file has the colours, and NAME-latents.ply beside it the latents.
     """
 
     out: Path | None = None
-    """File to write, ending in .ply; by default RUN/exports/gaussians.ply."""
+    """File to write, ending in .ply, or in .spz for a tenth of the size, which needs the extra `spz` and holds colours
+    alone; by default RUN/exports/gaussians.ply."""
 
     def export(self, run: Run) -> Any:
         """As `export_gaussians`."""
-        from latentfields.export.gaussians_ply import export_gaussians
+        from latentfields.export.gaussians import export_gaussians
 
         return export_gaussians(run, out=self.target(run, "gaussians.ply"))
 

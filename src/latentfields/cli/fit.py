@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from latentfields.autoencoders.config import stored_factor
 from latentfields.cli.command_line import command_line
 from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -26,7 +28,8 @@ from latentfields.cli.options import (
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
-from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
+from latentfields.priors.config import FewViewsConfig
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
 
@@ -40,8 +43,9 @@ class FitOptions:
 
     out: Path | None = None
     """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
-    autoencoder: str = "base"
-    """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space."""
+    autoencoder: str = "base-f4"
+    """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space. Where its factor is known
+    here and the preset is small, --subpixels is such that rays are four pixels apart."""
     field: FieldName = "kplanes"
     """Representation of the scene."""
     preset: PresetName = "small"
@@ -87,6 +91,10 @@ class FitOptions:
             sampler=known.get("sampler"),
             densification=known.get("densification"),
         )
+        autoencoder = str(chosen(arguments, {"autoencoder": Path}).get("autoencoder", FitOptions.autoencoder))
+        factor = stored_factor(autoencoder)
+        if config.space != "rgb" and factor is not None and known.get("preset", "small") == "small":
+            config = dataclasses.replace(config, subpixels=rays_per_side(factor))
         if config.space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
@@ -123,9 +131,16 @@ class Fit(FitOptions):
     SHARD.tar/NAME."""
     model: Path | None = None
     """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
+    prior: str | None = None
+    """Packaged name or folder of a prior, which regularises fits to 1 to 6 views, as the options --few-views.* say."""
+    few_views: FewViewsConfig = dataclasses.field(default_factory=FewViewsConfig)
+    """How the prior regularises the fit; not used without --prior."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What --seconds are: those that pass, or those that the process computes, which a busy machine hardly changes."""
     more_steps: int = 0
     """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
     in a training of that length; --seconds no longer counts."""
+    tensorboard: TensorBoard = False
     json: bool = False
     """Print the run's folder, its report, the training time in seconds and the scores on the test views as JSON."""
     viewer: bool = False
@@ -154,8 +169,11 @@ class Fit(FitOptions):
             autoencoder=None if fit.space == "rgb" else self.autoencoder,
             size=self.size if isinstance(self.size, int) else None,
             seconds=self.seconds,
+            clock=self.clock,
             fit=fit,
             reading=self.reading(model=self.model),
+            prior=self.prior,
+            few_views=None if self.prior is None else self.few_views,
         )
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         if self.size is None:
@@ -166,6 +184,7 @@ class Fit(FitOptions):
             device=self.device,
             watch=watch,
             checkpoint_seconds=self.checkpoint_seconds,
+            tensorboard=self.tensorboard,
             more_steps=self.more_steps,
         )
         report = write_run_report((run,), title=name, command=command_line())

@@ -14,6 +14,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -21,6 +22,7 @@ from latentfields.cli.options import (
 )
 from latentfields.cli.reporting import print_result
 from latentfields.config.checks import Range, require
+from latentfields.errors import ArgumentError
 from latentfields.igae.config import PRESETS, SMALL, IgaeConfig, IgaePreset
 
 
@@ -52,6 +54,7 @@ class Finetune3D:
     cache: Path | None = None
     """Folder of decoded images, which runs can share; by default OUT/cache."""
     checkpoint_seconds: CheckpointSeconds = 120.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     training: Annotated[IgaeConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = field(
@@ -81,7 +84,7 @@ class Finetune3D:
             pretrained=self.pretrained,
             device=self.device,
             command=command_line(),
-            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "autoencoder")
 
@@ -105,11 +108,17 @@ QUICK = {"objects": 1, "views": 20, "size": 96}
 class Score:
     """Say how 3D-aware the latent space of an autoencoder is: how well views agree about the surfaces they share.
 
-    With --unet, say instead how much the autoencoder disturbs an existing denoiser of latents.
+    Several names, or --page, make a leaderboard: with equivariance, spectrum, noise, reconstruction, and how good a
+    field of the latents is whose decoder nobody aligned. With --unet, say instead how much the autoencoder disturbs an
+    existing denoiser of latents.
     """
 
-    name: tyro.conf.Positional[str]
-    """Packaged name, folder, or Hub id of a diffusers autoencoder."""
+    names: tyro.conf.Positional[tuple[str, ...]]
+    """Packaged name, folder, or Hub id of a diffusers autoencoder; or several."""
+    page: Path | None = None
+    """Write the leaderboard as one HTML file with pictures."""
+    fit_steps: int = 200
+    """Steps of the field that is fitted in each space of a leaderboard; 0 leaves it out."""
     scenes: tuple[Path, ...] = ()
     """Scenes with depth maps, or folders of them (latentfields scenes render). By default objects are generated."""
     objects: int = 2
@@ -122,7 +131,7 @@ class Score:
     """A first look in about a quarter of the time: one object per family, 20 views of 96 pixels; --objects, --views and
     --size do not count."""
     packaged: bool = True
-    """Score the packaged autoencoders on the same objects, for a verdict in words."""
+    """Score the packaged autoencoders on the same objects, for a verdict in words about a single one."""
     unet: str | None = None
     """Folder or Hub id of a Stable Diffusion pipeline, whose errors of noise are compared between its own
     autoencoder's latents and these, on --photos. Needs the extra `diffusion`; not measured."""
@@ -144,26 +153,42 @@ class Score:
         from latentfields.process import set_threads
 
         set_threads(self.threads)
+        if not self.names:
+            raise ArgumentError("names", "is empty; expected one autoencoder or more")
+        name = self.names[0]
         if self.unet is not None:
-            self._compare(self.unet)
+            self._compare(name, self.unet)
             return
         looked_at: dict[str, Any] = {"scenes": self.scenes, "device": self.device}
         looked_at |= (
             QUICK if self.quick else {"objects": self.objects, "views": self.views, "size": self.size}
         )
+        if len(self.names) > 1 or self.page is not None:
+            self._rank(looked_at)
+            return
         if not self.packaged:
-            score = score_autoencoder(self.name, **looked_at)
+            score = score_autoencoder(name, **looked_at)
             print_result(score.to_json(), summary_lines(score), json=self.json)
             return
-        beside = compare_with_packaged(self.name, **looked_at)
+        beside = compare_with_packaged(name, **looked_at)
         lines = [*summary_lines(beside.score), *verdict(beside)]
         print_result(beside.to_json(), lines, json=self.json)
 
-    def _compare(self, unet: str) -> None:
+    def _rank(self, looked_at: dict[str, Any]) -> None:
+        """Print the leaderboard, and write its page where one is asked for."""
+        from latentfields.bench.leaderboard import leaderboard, table_lines, write_leaderboard
+
+        found = leaderboard(self.names, fit_steps=self.fit_steps, **looked_at)
+        if self.page is not None:
+            write_leaderboard(self.page, found, command=command_line())
+        values = [standing.to_json() for standing in found]
+        print_result(values, table_lines(found), json=self.json)
+
+    def _compare(self, name: str, unet: str) -> None:
         """Print what --unet asks for."""
         from latentfields.priors import compatibility
 
-        found = compatibility.unet_disturbance(self.name, unet, photos=self.photos, device=self.device)
+        found = compatibility.unet_disturbance(name, unet, photos=self.photos, device=self.device)
         values = [
             {"share": one.share, "own": one.own, "this": one.other, "ratio": one.ratio} for one in found
         ]

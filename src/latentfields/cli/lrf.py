@@ -13,6 +13,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -70,6 +71,7 @@ class FinetuneEncoder:
     """Scale of the training: a minute, an hour or less on one CPU core, or the paper's."""
     settings: Settings = None
     checkpoint_seconds: CheckpointSeconds = 120.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     training: Annotated[EncoderTrainingConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = field(
@@ -97,6 +99,6 @@ class FinetuneEncoder:
             photos=self.photos,
             out=self.out,
             device=self.device,
-            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "autoencoder")

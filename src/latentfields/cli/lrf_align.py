@@ -14,6 +14,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -58,6 +59,7 @@ class AlignDecoder:
     processes: int = 1
     """Scenes that are fitted at once; of several, each is fitted on another GPU where there are some."""
     checkpoint_seconds: CheckpointSeconds = 30.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     training: Annotated[DecoderTrainingConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = (
@@ -95,6 +97,6 @@ class AlignDecoder:
             out=self.out,
             device=self.device,
             processes=self.processes,
-            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "autoencoder")

@@ -28,6 +28,13 @@ Device = Annotated[
 ]
 Threads = Annotated[int, tyro.conf.arg(help="Threads inside tensor operations.")]
 CheckpointSeconds = Annotated[float, tyro.conf.arg(help="Seconds between checkpoints.")]
+TensorBoard = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="Write what is logged as TensorBoard's events, too, into folders `tensorboard`; needs the extra of that "
+        "name."
+    ),
+]
 Settings = Annotated[
     Path | None,
     tyro.conf.arg(

@@ -14,6 +14,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -43,6 +44,7 @@ class Train:
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
     checkpoint_seconds: CheckpointSeconds = 60.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     training: Annotated[PriorTrainingConfig, tyro.conf.arg(name="")] = field(
@@ -70,7 +72,7 @@ class Train:
             seconds=self.seconds,
             device=self.device,
             command=command_line(),
-            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / PRIOR_FOLDER)
 

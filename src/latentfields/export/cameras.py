@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from latentfields.cameras import Cameras
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.world import cameras_to_world
 from latentfields.files import write_json
@@ -32,6 +33,7 @@ class CameraSummary:
     """How many were written beside it."""
 
 
+@checked
 def export_cameras(
     run: Run | str | Path,
     views: SceneCameras | None = None,

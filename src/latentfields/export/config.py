@@ -31,6 +31,10 @@ class MeshConfig(Checked):
     default half the median density at the depths that the training views show."""
     views: int = 64
     """Training views, evenly spread, that are decoded to colour the vertices."""
+    texture: Annotated[int | None, Range(low=16, high=8192)] = None
+    """Side in pixels, 16 to 8192, of a texture that is painted from the views, in place of colours of vertices; for
+    .glb and .obj. Unwrapping takes long for many triangles: with --resolution 96 the texture still has the detail of
+    the pictures. Needs the extra `texture`."""
     up: Up = "auto"
     """Axis of the capture that points up, for .glb, where y is up: the mesh is turned so, by a rotation of its node;
     by default the axis that is up in the pictures, or their mean direction where no axis is within 25 degrees."""

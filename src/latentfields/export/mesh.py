@@ -9,13 +9,19 @@ import numpy as np
 import torch
 import trimesh
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
+from trimesh.exchange.obj import export_obj
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
 from latentfields.cameras import Cameras
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.config import MeshConfig, Up
 from latentfields.export.density_lattice import density_lattice, density_model
 from latentfields.export.surface import Surface, extract_surface, require_marching_cubes
+from latentfields.export.texture import Unwrapped, paint, require_xatlas, unwrap
 from latentfields.export.vertex_colors import blend_views
 from latentfields.export.visible_surface import rendered_distance
 from latentfields.export.world import points_to_world, state_shift, world_shift
@@ -29,6 +35,7 @@ from latentfields.scenes.objects.textures import srgb_to_linear
 from latentfields.scenes.selection import evenly_spread
 
 FORMATS = (".ply", ".obj", ".glb")
+TEXTURED = (".obj", ".glb")
 NEAR_AXIS = 0.9
 """Cosine of the angle, 26 degrees, within which what is up in pictures is taken for an axis."""
 BATCH = 8
@@ -47,8 +54,11 @@ class MeshSummary:
     triangles: int
     threshold: float
     """Density of the surface, per unit length of the normalised frame."""
+    texture: int | None = None
+    """Side of its texture in pixels; None where vertices have colours."""
 
 
+@checked
 def export_mesh(
     run: Run | str | Path,
     views: SceneCameras | None = None,
@@ -60,7 +70,8 @@ def export_mesh(
 
     `run` is a run, its folder or its file; `views` are by default the cameras of its scene, `run_views`.
     Vertices are in the capture's coordinates and axes, less the shift that a file beside states where those are large
-    (`world.shift_file`); colours are sRGB, in GLB linear, as its standard says. Raises InputError for unusable
+    (`world.shift_file`); colours are sRGB, in GLB linear, as its standard says. With `options.texture` they are in a
+    picture instead: inside of the GLB, or NAME.png and NAME.mtl beside the OBJ. Raises InputError for unusable
     options, fields without density, and when there is no surface.
     """
     run, out, options = Run.opened(run), Path(out), options or MeshConfig()
@@ -68,6 +79,12 @@ def export_mesh(
     if out.suffix not in FORMATS:
         raise InputError(out, f"expected a file that ends in {', '.join(FORMATS)}")
     options.check()
+    if options.texture is not None:
+        require_xatlas()
+        if out.suffix not in TEXTURED:
+            raise ArgumentError(
+                "texture", f"is asked for in {out}; expected a file that ends in .obj or .glb"
+            )
     density_model(run)
     require_marching_cubes()
     cameras = views.cameras[evenly_spread(views.splits["train"], options.views)]
@@ -79,9 +96,24 @@ def export_mesh(
     vertices = points_to_world(run.frame, surface.vertices)
     shift = world_shift(vertices)
     up = upwards(views.cameras, options.up)
-    write_mesh(out, Surface(vertices - shift, surface.faces), colors, up=up)
+    moved = Surface(vertices - shift, surface.faces)
+    if options.texture is None:
+        write_mesh(out, moved, colors, up=up)
+    else:
+        unwrapped = unwrap(surface, side=options.texture)
+        texture = paint(
+            surface,
+            unwrapped,
+            colors,
+            cameras,
+            images,
+            seen.opacity,
+            slack=2 * lattice.step,
+            side=options.texture,
+        )
+        write_textured_mesh(out, moved, unwrapped, texture, up=up)
     state_shift(out, shift)
-    return MeshSummary(out, len(surface.vertices), len(surface.faces), threshold)
+    return MeshSummary(out, len(surface.vertices), len(surface.faces), threshold, options.texture)
 
 
 def _rendered(run: Run, cameras: Cameras) -> tuple[Tensor, Rendering]:
@@ -151,7 +183,43 @@ def write_mesh(path: Path, surface: Surface, colors: NDArray[np.uint8], *, up: N
     if path.suffix == ".glb":
         colors = np.rint(255 * srgb_to_linear(colors / np.float32(255))).astype(np.uint8)
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, vertex_colors=colors, process=False)
+    with replacing(path) as temporary:
+        whole = _upright(mesh, up) if path.suffix == ".glb" else mesh
+        whole.export(temporary, file_type=path.suffix.removeprefix("."))
+
+
+def write_textured_mesh(
+    path: Path,
+    surface: Surface,
+    unwrapped: Unwrapped,
+    texture: NDArray[np.uint8],
+    *,
+    up: NDArray[np.float64],
+) -> None:
+    """Write an unwrapped surface with its texture (S, S, 3), sRGB, as GLB or OBJ; the rest as `write_mesh`.
+
+    Beside an OBJ lie NAME.mtl and NAME.png, which are written first.
+    """
+    picture = Image.fromarray(texture)
+    material = (
+        PBRMaterial(name=path.stem, baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0)
+        if path.suffix == ".glb"
+        else SimpleMaterial(name=path.stem, image=picture)
+    )
+    mesh = trimesh.Trimesh(surface.vertices[unwrapped.source], unwrapped.faces, process=False)
+    mesh.visual = TextureVisuals(uv=unwrapped.uv, material=material)
+    if path.suffix == ".glb":
+        with replacing(path) as temporary:
+            _upright(mesh, up).export(temporary, file_type="glb")
+        return
+    text, beside = export_obj(mesh, return_texture=True, mtl_name=f"{path.stem}.mtl")
+    for name, content in {**beside, path.name: text.encode()}.items():
+        with replacing(path.with_name(name)) as temporary:
+            temporary.write_bytes(content)
+
+
+def _upright(mesh: trimesh.Trimesh, up: NDArray[np.float64]) -> trimesh.Scene:
+    """A scene of the mesh, whose node turns the direction `up` to y."""
     scene = trimesh.Scene()
     scene.add_geometry(mesh, node_name="mesh", transform=turned_to_y(up))
-    with replacing(path) as temporary:
-        (scene if path.suffix == ".glb" else mesh).export(temporary, file_type=path.suffix.removeprefix("."))
+    return scene

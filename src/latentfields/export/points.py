@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfields.cameras import Cameras
+from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.export.config import PointsConfig
 from latentfields.export.visible_surface import rendered_distance
@@ -40,6 +41,7 @@ class PointSummary:
     points: int
 
 
+@checked
 def export_points(
     run: Run | str | Path,
     views: SceneCameras | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.latent_nerf.render import run_views
 from latentfields.latent_nerf.run import Run
@@ -19,6 +20,7 @@ class SceneSummary:
     bytes: int
 
 
+@checked
 def export_scene(
     run: Run | str | Path, views: SceneCameras | None = None, *, out: str | Path
 ) -> SceneSummary:

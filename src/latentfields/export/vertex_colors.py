@@ -1,8 +1,8 @@
-"""Colours of a surface's vertices, blended from decoded views.
+"""Colours of points on a surface, such as its vertices, blended from decoded views.
 
-A view counts for a vertex that it shows: inside the picture and not behind another part of the surface. Among those,
+A view counts for a point that it shows: inside the picture and not behind another part of the surface. Among those,
 views that look straight at the surface count most, and those with nothing but surface around. Shape suffixes: V
-vertices, N views, H, W picture size, h, w size of rendered features.
+vertices, P points, N views, H, W picture size, h, w size of rendered features.
 """
 
 from __future__ import annotations
@@ -34,10 +34,29 @@ def blend_views(
     lie and still be seen. Vertices that no view shows take the mean of their neighbours, from the nearest coloured
     ones inwards; parts without any are grey.
     """
-    vertices = torch.from_numpy(surface.vertices).float()
-    normals = torch.from_numpy(surface.normals()).float()
+    colors, known = blend_at(
+        surface, surface.vertices, surface.normals(), cameras, images, opacity, slack=slack
+    )
+    return as_bytes(_spread(colors, known, torch.from_numpy(surface.faces).long()))
+
+
+def blend_at(
+    surface: Surface,
+    points: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    cameras: Cameras,
+    images: Tensor,
+    opacity: Tensor,
+    *,
+    slack: float,
+) -> tuple[Tensor, Tensor]:
+    """Colours (P, 3) of points (P, 3) on a surface with unit normals (P, 3), and which of them (P,) any view shows.
+
+    Everything else as for `blend_views`; colours of points that no view shows are zero.
+    """
+    vertices, normals = torch.from_numpy(points).float(), torch.from_numpy(directions).float()
     total, weights = torch.zeros(len(vertices), 3), torch.zeros(len(vertices))
-    scene = _ray_tracer(surface)
+    scene = ray_tracer(surface.vertices, surface.faces)
     inner = -torch.nn.functional.max_pool2d(-opacity, 3, stride=1, padding=1)
     for index in range(len(cameras)):
         camera = cameras[index : index + 1]
@@ -53,15 +72,19 @@ def blend_views(
         weight = facing[shown] ** SHARPNESS * (BESIDE_BACKGROUND + _values_at(inner[index], places)[:, 0])
         total[shown] += weight[:, None] * _values_at(images[index], places)
         weights[shown] += weight
-    colors = total / weights.clamp(min=1e-12)[:, None]
-    filled = _spread(colors, weights > 0, torch.from_numpy(surface.faces).long())
-    return (255 * filled).round().clamp(0, 255).byte().numpy()
+    return total / weights.clamp(min=1e-12)[:, None], weights > 0
 
 
-def _ray_tracer(surface: Surface) -> EmbreeScene:
+def as_bytes(colors: Tensor) -> NDArray[np.uint8]:
+    """Colours in [0, 1] as 0 to 255."""
+    return (255 * colors).round().clamp(0, 255).byte().numpy()
+
+
+def ray_tracer(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> EmbreeScene:
+    """Triangles, corners (V, 3) and indices (F, 3), prepared for rays."""
     scene = EmbreeScene()
     # The handle adds itself to the scene.
-    TriangleMesh(scene, surface.vertices.astype(np.float32), np.ascontiguousarray(surface.faces))
+    TriangleMesh(scene, vertices.astype(np.float32), np.ascontiguousarray(faces))
     return scene
 
 

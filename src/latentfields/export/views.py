@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.config.checks import require_choice, require_type
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.config import Shown, ViewsFormat
 from latentfields.export.visible_surface import rendered_distance
@@ -43,6 +43,7 @@ class RenderedDepth:
     """(N, 1, H, W) float32 in [0, 1]."""
 
 
+@checked
 @torch.no_grad()
 def render_depth(run: Run | str | Path, cameras: Cameras) -> RenderedDepth:
     """Depth and opacity that N cameras in the run's normalised frame see, one ray or splatted pixel for each of theirs.
@@ -51,7 +52,6 @@ def render_depth(run: Run | str | Path, cameras: Cameras) -> RenderedDepth:
     the scale of `run.frame.world_to_scene`, depth is in the units of the capture.
     """
     run = Run.opened(run)
-    require_type("cameras", cameras, Cameras)
     parts = []
     for start in range(0, len(cameras), BATCH):
         chunk = cameras[start : start + BATCH].to("cpu")
@@ -70,6 +70,7 @@ def _z_depth(run: Run, cameras: Cameras, seen: Rendering) -> Tensor:
     return (distance * cosines)[:, None]
 
 
+@checked
 def export_views(
     run: Run | str | Path,
     views: NamedViews | Cameras,
@@ -95,9 +96,6 @@ def export_views(
     run, out = Run.opened(run), Path(out)
     views = NamedViews.numbered(views) if isinstance(views, Cameras) else views
     what = tuple(dict.fromkeys(what))
-    for name in what:
-        require_choice("what", name, get_args(Shown))
-    require_choice("format", format, get_args(ViewsFormat))
     if not what:
         raise ArgumentError("what", "is empty; expected one or more of rgb, latents, depth and opacity")
     numbers = [name for name in what if name != "rgb"]

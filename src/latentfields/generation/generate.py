@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName, GaussiansConfig
 from latentfields.fields.gaussians.initialisation import place
-from latentfields.generation.guidance import Distil, ObjectGuidance, Pull
 from latentfields.generation.photograph import framed_photograph
 from latentfields.generation.text import TextGuidance
 from latentfields.generation.trainer import Anchor, SceneDistillation, generated_views
@@ -30,6 +30,7 @@ from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.pages.pictures import save_png, to_pixels
 from latentfields.priors.conditions import condition, direction
 from latentfields.priors.config import TEXT, DistillationConfig
+from latentfields.priors.guidance import Distil, ObjectGuidance, Pull
 from latentfields.priors.pipelines import is_pipeline, load_text_prior
 from latentfields.priors.prior import LatentPrior, Rig, load_prior, located_prior
 from latentfields.priors.sampling import sample
@@ -82,11 +83,12 @@ def field_config(field: FieldName = "kplanes", *, steps: int = STEPS, seed: int 
     return replace(config, subpixels=1, statistics="autoencoder", seed=seed)
 
 
+@checked
 def generate(
     category: str | None = None,
     *,
     out: str | Path,
-    prior: str | Path = "objects",
+    prior: LatentPrior | str | Path = "objects",
     prompt: str | None = None,
     negative_prompt: str = "",
     size: int | None = None,
@@ -102,7 +104,8 @@ def generate(
 ) -> Run:
     """Generate an object of a class that a prior knows, of a photograph, or both; `Run.load(out)` reads it again.
 
-    Where `prior` is the folder or the Hub id of a pipeline of diffusers, `prompt` describes the object, and `size` is
+    `prior` is one that was loaded, whose files are read again, a name or a folder.
+    Where it is the folder or the Hub id of a pipeline of diffusers, `prompt` describes the object, and `size` is
     that of the pictures in pixels, by default the pipeline's own.
     `image` is a photograph of an object in front of a plain background or of nothing, taken from `elevation` and
     `azimuth`, in degrees; without one, the view from there is drawn from the prior. `seed` tells objects apart. `field`
@@ -115,7 +118,7 @@ def generate(
         raise ArgumentError("config", "is given beside `field`, `steps` or `seed`; expected one of both")
     run = generation_run(
         category,
-        prior=prior,
+        prior=prior.name if isinstance(prior, LatentPrior) else prior,
         prompt=prompt,
         negative_prompt=negative_prompt,
         size=size,
@@ -192,10 +195,9 @@ def _text_run(
     side = size or known.side * known.autoencoder.factor
     if side % known.autoencoder.factor:
         raise ArgumentError("size", f"is {side}; expected a multiple of {known.autoencoder.factor}")
-    words = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40]
     pipeline = str(Path(prior).resolve()) if Path(prior).exists() else prior
     return GenerationRunConfig(
-        name=f"{words or 'prompt'}-{fit.seed:04d}",
+        name=f"{in_name(prompt)}-{fit.seed:04d}",
         prior=pipeline,
         autoencoder=pipeline,
         size=side,
@@ -204,6 +206,11 @@ def _text_run(
         prompt=prompt,
         negative_prompt=negative_prompt,
     )
+
+
+def in_name(prompt: str) -> str:
+    """A text as part of the name of a folder."""
+    return re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40] or "prompt"
 
 
 def generate_run(

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras
 from latentfields.devices import read, upload
-from latentfields.generation.guidance import Pull, ViewedFrom
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.optimizers import field_optimizer, rebuilt_optimizer, schedule_factor
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.priors.distillation import surrogate
+from latentfields.priors.guidance import Pull, ViewedFrom
 from latentfields.priors.prior import Rig
 from latentfields.rendering.rendering import Rendering
 from latentfields.training.checkpoint import with_prefix, without_prefix
@@ -41,15 +41,6 @@ class Anchor:
     """(C, h, w) of it, normalised per channel."""
     weight: float
     """Of its squared error beside that of a view that the prior judges."""
-
-
-def random_directions(rig: Rig, count: int, generator: torch.Generator) -> Tensor:
-    """(count, 3) unit vectors, evenly spread over the part of the sphere where the rig has cameras."""
-    drawn = torch.rand(count, 2, generator=generator)
-    low, high = (math.sin(math.radians(elevation)) for elevation in (rig.lowest, rig.highest))
-    up = low + (high - low) * drawn[:, 0]
-    around, out = 2 * math.pi * drawn[:, 1], (1 - up.square()).clamp(min=0).sqrt()
-    return torch.stack([out * around.cos(), out * around.sin(), up], dim=1)
 
 
 class SceneDistillation:
@@ -137,7 +128,7 @@ class SceneDistillation:
 
     def _directions(self) -> Tensor:
         """(B, 3) towards the cameras of a step; the anchor's, if there is one, comes last."""
-        drawn = random_directions(self.rig, self.config.batch_images, self.generator)
+        drawn = self.rig.random_directions(self.config.batch_images, self.generator)
         return drawn if self.anchor is None else torch.cat([drawn, self.anchor.direction[None]])
 
     def _over_backgrounds(self, seen: Rendering) -> Tensor:
@@ -217,7 +208,7 @@ class SceneDistillation:
 
 def generated_views(rig: Rig, *, size: int) -> SceneCameras:
     """Cameras to look at a generated scene with: 48 all around ("train"), and 8 of a turn ("test")."""
-    around = random_directions(rig, 48, torch.Generator().manual_seed(0))
+    around = rig.random_directions(48, torch.Generator().manual_seed(0))
     turn = turn_directions(rig, 8)
     names = [*(f"view_{i:04d}" for i in range(48)), *(f"turn_{i:04d}" for i in range(8))]
     return SceneCameras(

@@ -157,6 +157,12 @@ class JointConfig(Checked):
     """Adam learning rate of the shared MLP."""
     final_learning_rate: float = EPOCH_DECAY**75
     """Fraction of the learning rates that is left at the end, reached exponentially."""
+    accumulation: int = 1
+    """Parts that a batch is computed in, one after the other: activations of one part at a time are in memory, and
+    the step is that of the whole batch, within rounding."""
+    average_decay: Share = 0.0
+    """Decay of the exponential moving average of encoder and decoder over the steps, which is the result then; 0: the
+    weights of the last step are."""
     largest_gradient: float | None = None
     """Norm that the gradient of the encoder, and that of the decoder, is shortened to where it is longer."""
     latent_unit: LatentUnit = "reference"

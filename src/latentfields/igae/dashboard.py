@@ -24,6 +24,9 @@ SPREAD = {"view_latent_spread": "held-out views"}
 """Name in the log and in the charts of the contrast of latents."""
 Records = Sequence[Mapping[str, Any]]
 
+WORTH_SAYING = 0.01
+"""Share of the time that was spent waiting for data, from which it is on the page."""
+
 PSNR_NAMES = {
     "view_rendered_psnr": "decoded renderings",
     "view_autoencoded_psnr": "autoencoded views",
@@ -48,6 +51,9 @@ class Dashboard:
         """`out` is the run's folder; `command`, if there was one, repeats the run."""
         self.out, self.autoencoder, self.training, self.photos = out, autoencoder, training, photos
         self.config, self.command = config, command
+        self._before = watch_scenes(autoencoder, training, render=False)
+        """As they are before the training, whose start the autoencoder still is."""
+        self._photos_before = None if photos is None else watch_photos(autoencoder, photos, training.device)
         self.pretraining_steps = 0
         """Where the joint phase begins on the x axis of the charts."""
 
@@ -60,11 +66,13 @@ class Dashboard:
         watched = watch_scenes(self.autoencoder, self.training, render=self.config.has_3d)
         scores = scene_scores(watched)
         projection = LatentProjection.fit(watched[0].encoded)
-        groups = [scene.pictures(projection) for scene in watched]
-        if self.photos is not None:
+        groups = [
+            scene.pictures(projection, before) for scene, before in zip(watched, self._before, strict=True)
+        ]
+        if self.photos is not None and self._photos_before is not None:
             photos = watch_photos(self.autoencoder, self.photos, self.training.device)
             scores |= photos.scores()
-            groups.append(photos.pictures())
+            groups.append(photos.pictures(self._photos_before))
         require_run(self.out)
         write_report(self.out / "report.html", self._report(status, scores, groups))
         return scores
@@ -80,7 +88,7 @@ class Dashboard:
         if "view_latent_psnr" in scores:
             latent = f"{scores['view_latent_psnr']:.2f}"
             headlines.insert(0, Headline("rendered against encoded latents", latent, "dB", "PSNR, held out"))
-        if waits:
+        if waits and max(waits) >= WORTH_SAYING:
             headlines.append(Headline("waiting for data", f"{100 * max(waits):.1f}", "% of time"))
         return Report(
             title=f"IG-AE from {self.autoencoder.name}",

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import called, opened
 from latentfields.autoencoders.losses import PerceptualLoss, perceptual_loss
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders, write_json
-from latentfields.igae.config import SMALL, IgaeConfig, IgaeRunConfig
+from latentfields.igae.config import PRESETS, IgaeConfig, IgaePreset, IgaeRunConfig
 from latentfields.igae.dashboard import Dashboard, data_wait_share
 from latentfields.igae.data import TrainingData, require_data
 from latentfields.igae.joint import JointTrainer
 from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
 from latentfields.igae.scene_training import SceneTraining
+from latentfields.scenes.load import Scenes, as_scene_folders
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.distributed import Processes, joined_processes, local_device
 from latentfields.training.loop import LoopConfig, checkpoint_path, read_log
@@ -30,11 +32,12 @@ PRETRAINING, JOINT = "pretraining", "joint"
 """In a run's folder: the folders of the two phases."""
 
 
+@checked
 def finetune_3d(
-    training: IgaeConfig | None = None,
+    training: IgaeConfig | IgaePreset = "small",
     *,
-    autoencoder: str | Path = "base",
-    scenes: Folders,
+    autoencoder: Autoencoder | str | Path = "base",
+    scenes: Scenes,
     photos: Folders = (),
     out: str | Path,
     cache: str | Path | None = None,
@@ -43,20 +46,22 @@ def finetune_3d(
     command: str | None = None,
     loop: LoopConfig | None = None,
 ) -> Autoencoder:
-    """Train `autoencoder` (a name or folder) into an IG-AE; `out/autoencoder` holds the result.
+    """Train `autoencoder`, one in memory, a name or a folder, into an IG-AE; `out/autoencoder` holds the result.
 
-    `training` is the preset SMALL by default. `scenes` and `photos` are folders; views and photographs are decoded
-    once into `cache` (default `out/cache`). `pretrained` is the folder of another run whose latent scenes are taken
-    over instead of fitting them again: its autoencoder, scenes and first phase must be the same. `device` is as for
-    `fit`. `command` is shown on the run's page as what repeats the run.
+    `training` is a configuration, or the name of a preset. `scenes` are scenes or folders of them, `photos` folders;
+    views and photographs are decoded once into `cache` (default `out/cache`), those of a scene in memory from its
+    folder. The autoencoder that is given stays as it is. `pretrained` is the folder of another run whose latent scenes
+    are taken over instead of fitting them again: its autoencoder, scenes and first phase must be the same. `device` is
+    as for `fit`. `command` is shown on the run's page as what repeats the run.
 
     Run again after an interruption, it continues. Started by torchrun, all processes work on one global batch.
     Raises InputError for unusable settings or folders, or when `out` holds a run with other settings.
     """
-    training, out = training or SMALL, Path(out)
+    training = PRESETS[training] if isinstance(training, str) else training
+    out = Path(out)
     run = IgaeRunConfig(
-        autoencoder=str(autoencoder),
-        scenes=as_folders(scenes),
+        autoencoder=called(autoencoder),
+        scenes=as_scene_folders(scenes),
         photos=as_folders(photos),
         pretrained=None if pretrained is None else Path(pretrained),
         training=training,
@@ -64,7 +69,7 @@ def finetune_3d(
     training.check()
     target = local_device(device)
     perceptual = perceptual_loss(training.perceptual, target)
-    start = load_autoencoder(autoencoder)
+    start = opened(autoencoder)
     if training.size % start.factor:
         raise ArgumentError("size", f"is {training.size}; expected a multiple of the factor {start.factor}")
     if training.window % start.factor:
@@ -150,7 +155,9 @@ class _Phases:
             processes=self.processes,
             observer=self.dashboard.observer("joint") if self.processes.first else None,
         )
+        self.dashboard.autoencoder = trainer.result
         self._train(trainer, JOINT, label="autoencoder and scenes", loop=loop)
+        self.autoencoder = trainer.result
 
     def _train(
         self, trainer: ScenePretrainer | JointTrainer, phase: str, *, label: str, loop: LoopConfig

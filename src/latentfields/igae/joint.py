@@ -10,11 +10,12 @@ Shape suffixes: B scene views in this process's batch, P its photographs, C late
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
@@ -70,6 +71,26 @@ class JointBatch:
         """This process's share of the photographs."""
         return len(self.mine.photo_seeds) / max(1, len(self.whole.photo_seeds))
 
+    def parts(self, count: int) -> tuple[tuple[slice, JointBatch], ...]:
+        """`count` parts of this share, which add up to it, each with the scenes that are in it; empty ones are left
+        out."""
+        if count == 1:
+            return ((slice(len(self.mine.scenes)), self),)
+        found = []
+        for number in range(count):
+            scenes, photos = (
+                Processes(number, count).share(len(items))
+                for items in (self.mine.scenes, self.mine.photo_seeds)
+            )
+            mine = self.mine.part(scenes, photos)
+            if mine.scenes or mine.photo_seeds:
+                start = sum(map(len, self.mine.views[: scenes.start]))
+                views = slice(start, start + sum(map(len, mine.views)))
+                pictures = self.pictures.part(views, photos)
+                part = replace(self, mine=mine, pictures=pictures, corners=self.corners[scenes])
+                found.append((scenes, part))
+        return tuple(found)
+
 
 class JointTrainer:
     """Trains autoencoder and scenes together; a `Trainable` for `training.loop.train`."""
@@ -113,9 +134,17 @@ class JointTrainer:
             {"params": list(autoencoder.decoder_parameters()), "lr": options.decoder_learning_rate},
         ]
         self.optimizer = with_peaks(torch.optim.Adam(groups, fused=True))
-        self._parts = Parts(
-            modules={"autoencoder": autoencoder}, optimizers={"autoencoder_optimizer": self.optimizer}
-        )
+        modules: dict[str, torch.nn.Module] = {"autoencoder": autoencoder}
+        self.average: AveragedModel | None = None
+        if options.average_decay:
+            ema = get_ema_multi_avg_fn(options.average_decay)
+            modules["average"] = self.average = AveragedModel(autoencoder, multi_avg_fn=ema)
+        self._parts = Parts(modules=modules, optimizers={"autoencoder_optimizer": self.optimizer})
+
+    @property
+    def result(self) -> Autoencoder:
+        """What the training gives: the autoencoder as it is, or its moving average."""
+        return self.autoencoder if self.average is None else cast(Autoencoder, self.average.module)
 
     @property
     def total_steps(self) -> int:
@@ -182,9 +211,12 @@ class JointTrainer:
         decay = options.final_learning_rate**progress
         self.optimizer.zero_grad()
         active = self.training.scenes.fetch(batch.mine.scenes)
-        loss, values = self.loss(batch, active)
-        if loss.requires_grad:  # A process may have nothing to do in a small batch.
-            loss.backward()
+        values: dict[str, float] = {}
+        for scenes, part in batch.parts(options.accumulation):
+            loss, terms = self.loss(part, active[scenes])
+            if loss.requires_grad:  # A process may have nothing to do in a small batch.
+                loss.backward()
+            values = {name: values.get(name, 0.0) + term for name, term in terms.items()}
         # Means over a part, weighted by its share, add up to means over the batch: gradients are summed, not averaged.
         self.processes.sum_gradients(p for group in self.optimizer.param_groups for p in group["params"])
         for group in self.optimizer.param_groups:
@@ -193,6 +225,8 @@ class JointTrainer:
                 torch.nn.utils.clip_grad_norm_(group["params"], options.largest_gradient)
         set_learning_rates(self.optimizer, decay)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.autoencoder)
         # After the autoencoder's step, but with gradients from before it: everything moves at once, as in Eq. 12.
         if self.config.moves_scenes:
             self.training.update(active, batch.whole.scenes, decay=decay, processes=self.processes)

@@ -43,6 +43,21 @@ class Pictures:
     draws: Tensor | None = None
     """(B + P, C, h, w) normal numbers for draws from the posteriors of both; None: their means."""
 
+    def part(self, views: slice, photos: slice) -> Pictures:
+        """Some of the scene views, and some of the photographs, with what belongs to them."""
+        count = len(self.images)
+
+        def both(numbers: Tensor | None) -> Tensor | None:
+            return None if numbers is None else torch.cat([numbers[:count][views], numbers[count:][photos]])
+
+        return replace(
+            self,
+            images=self.images[views],
+            photos=self.photos[photos],
+            noise=both(self.noise),
+            draws=both(self.draws),
+        )
+
     def to(self, device: torch.device) -> Pictures:
         """The same on another device."""
         noise, draws = (

@@ -51,17 +51,22 @@ class WatchedScene:
             scores["view_rendered_psnr"] = psnr(self.decoded, self.truth)
         return scores
 
-    def pictures(self, projection: LatentProjection) -> PictureGroup:
-        """One row for every kind of picture, one column for every view."""
-        rows = {"truth": to_pixels(self.truth), "encoded": projection.pixels(self.encoded)}
+    def pictures(self, projection: LatentProjection, before: WatchedScene) -> PictureGroup:
+        """One row for every view, one column for every kind of picture; `before` is the same before the training."""
+        columns = {
+            "truth": to_pixels(self.truth),
+            "autoencoded before": to_pixels(before.autoencoded),
+            "autoencoded": to_pixels(self.autoencoded),
+            "encoded": projection.pixels(self.encoded),
+        }
         if self.rendered is not None and self.decoded is not None:
-            rows["rendered"] = projection.pixels(self.rendered)
-            rows["decoded rendering"] = to_pixels(self.decoded)
-        rows["autoencoded"] = to_pixels(self.autoencoded)
+            columns["rendered"] = projection.pixels(self.rendered)
+            columns["decoded rendering"] = to_pixels(self.decoded)
         return PictureGroup(
             self.name,
             tuple(
-                PictureRow(label, tuple(Picture("", pixels) for pixels in row)) for label, row in rows.items()
+                PictureRow(f"view {view}", tuple(Picture(label, row[view]) for label, row in columns.items()))
+                for view in range(len(self.truth))
             ),
         )
 
@@ -126,9 +131,13 @@ class WatchedPhotos:
         """Mean PSNR in dB."""
         return {"photo_autoencoded_psnr": float(psnr(self.autoencoded, self.truth).mean())}
 
-    def pictures(self) -> PictureGroup:
-        """Truth above reconstruction."""
-        rows = {"truth": self.truth, "autoencoded": self.autoencoded}
+    def pictures(self, before: WatchedPhotos) -> PictureGroup:
+        """Truth above the reconstructions before and after the training."""
+        rows = {
+            "truth": self.truth,
+            "autoencoded before": before.autoencoded,
+            "autoencoded": self.autoencoded,
+        }
         return PictureGroup(
             "Photographs that are not trained on",
             tuple(

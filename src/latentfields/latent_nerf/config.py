@@ -34,6 +34,12 @@ AlignmentObjective = Literal["regularised", "rgb"]
 """Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
 sampler have of their own; or the error of decoded images alone, which is Eq. 3."""
 
+CropMargin = Literal["exact", "approximate"]
+"""Latents around a part of a picture that are rendered with it: all that it is decoded from, or a few."""
+
+APPROXIMATE_MARGIN = 8
+"""Latents on each side of a part whose margin is approximate, at most."""
+
 Exposure = Literal["none", "affine"]
 """What tells training views' colours from the scene's: nothing, or an affine map for each of them."""
 
@@ -102,6 +108,13 @@ class FitConfig(Checked):
     geometry_from_latents: float = 0.0
     """Weight of the gradient with which latents move the geometry that they share with colours, in the space both: 0
     leaves it to colours, 1 lets both losses pull alike. Not used in other spaces."""
+    crop: NonNegative = 256
+    """Pixels along a side of the part of a picture that a step in latent space looks at, of larger pictures: it is
+    rendered with the latents around it that its decoded pixels depend on. 0 looks at whole pictures, as the papers do.
+    Latents of Gaussians are supervised as whole pictures in any case."""
+    crop_margin: CropMargin = "exact"
+    """Which latents those are: all (exact), so that the part is decoded as it is in the whole picture; a decoder that
+    looks at all of a picture, as by attention, then decodes whole pictures. Or at most 8 on each side (approximate)."""
     subpixels: int = 2
     """Rays or splatted pixels per latent along one side: 1, the papers', or an even number, mixed by a learned
     projection."""

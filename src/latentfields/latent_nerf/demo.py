@@ -20,7 +20,7 @@ from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf.fleet import SceneFit, fit_scene
 from latentfields.latent_nerf.metrics_file import read_metrics
-from latentfields.latent_nerf.presets import preset
+from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.pages.report import Film
@@ -39,9 +39,6 @@ BATCH_IMAGES = 2
 
 STEPS = {"supervision": 20_000, "alignment": 80_000}
 """More than there is time for: the clock decides, and a fifth of the time goes to Latent Supervision."""
-
-PIXELS_PER_RAY = 4
-"""Rays through latents are so many pixels apart: one ray per latent where the factor is 4, four where it is 8."""
 
 
 def run_demo(
@@ -106,11 +103,6 @@ def run_demo(
         *made,
         f"{time.perf_counter() - started:.0f} s in all. Report: {report.resolve()}",
     ]
-
-
-def rays_per_side(factor: int) -> int:
-    """Rays along one side of a latent of `factor` pixels: one, or an even number."""
-    return max(1, 2 * (factor // (2 * PIXELS_PER_RAY)))
 
 
 def _fit_side_by_side(fits: Sequence[SceneFit]) -> None:

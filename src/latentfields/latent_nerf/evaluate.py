@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
@@ -64,6 +65,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
     return {"test": {group: score.to_json() for group, score in scores.items()}, "notes": notes}
 
 
+@checked
 def evaluate_run(
     run: Run | str | Path,
     *,

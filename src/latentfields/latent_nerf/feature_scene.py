@@ -20,6 +20,7 @@ from torch import Tensor
 from latentfields.cameras import Cameras, Rays
 from latentfields.fields.field import Field, Representation
 from latentfields.fields.gaussians.field import GaussianValues
+from latentfields.latent_nerf.crops import Window
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians, value_range
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.losses import latent_supervision_loss, splatting_loss
@@ -85,8 +86,17 @@ class FeatureNerf(FeatureScene):
         super().__init__(colors, space=space, background=background, geometry_weight=geometry_weight)
         self.values = values
 
-    def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
+    @property
+    def local_supervision(self) -> bool:
+        """As `SceneModel.local_supervision`: squared errors."""
+        return True
+
+    def render_pixels(
+        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+    ) -> Rendering:
         """As `SceneModel.render_pixels`."""
+        if window is not None:
+            cameras = window.of(cameras)
         sampler = _of_features(self.colors.sampler)
         field = CarriedFeatures(self.colors.field, self.values, geometry_weight=self.geometry_weight)
 
@@ -129,7 +139,9 @@ class FeatureGaussians(FeatureScene):
         self.values = values
         colors.field.followers = (values,)
 
-    def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
+    def render_pixels(
+        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+    ) -> Rendering:
         """As `SceneModel.render_pixels`; there is nothing to jitter."""
         shapes = self.colors.gaussians()
         weighed = {name: scaled_gradient(value, self.geometry_weight) for name, value in vars(shapes).items()}
@@ -138,7 +150,7 @@ class FeatureGaussians(FeatureScene):
         def features(center: Tensor) -> Tensor:
             return self.values.features(gaussians.means - center)
 
-        return self.colors.splat(gaussians, cameras, features, background=self.background)
+        return self.colors.splat(gaussians, cameras, features, background=self.background, window=window)
 
     def load_scene_state(self, tensors: Mapping[str, Tensor]) -> None:
         """As `SceneModel.load_scene_state`. Raises RuntimeError where not every Gaussian has its latents."""

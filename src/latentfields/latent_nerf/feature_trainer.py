@@ -14,8 +14,9 @@ from torch import Tensor
 from latentfields.devices import read
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.feature_scene import COLORS, FeatureScene
+from latentfields.latent_nerf.few_views import UnseenViews
 from latentfields.latent_nerf.scene_model import SceneModel
-from latentfields.latent_nerf.trainer import CURVE_EVERY, CURVE_VIEWS, LatentNerfTrainer
+from latentfields.latent_nerf.trainer import CURVE_EVERY, LatentNerfTrainer
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import with_prefix, without_prefix
 
@@ -41,8 +42,8 @@ class FeatureTrainer(LatentNerfTrainer):
         losses = read({"loss": latents.loss, "colors_loss": colors.loss})
         values: dict[str, float | str] = {**losses, "stage": latents.stage}
         if (index + 1) % CURVE_EVERY == 0:
-            values["test_psnr"] = self.test_psnr(CURVE_VIEWS)
-            values["colors_psnr"] = self.colors.test_psnr(CURVE_VIEWS)
+            values["test_psnr"] = self.curve_psnr()
+            values["colors_psnr"] = self.colors.curve_psnr()
         return values
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -59,8 +60,10 @@ class FeatureTrainer(LatentNerfTrainer):
         self.colors.resume(without_prefix(COLORS, tensors), metadata[COLORS])
 
 
-def new_trainer(model: SceneModel, scene: Scene, config: FitConfig) -> LatentNerfTrainer:
-    """The trainer of a model for its space; `scene` and `config` as for `LatentNerfTrainer`."""
+def new_trainer(
+    model: SceneModel, scene: Scene, config: FitConfig, *, unseen: UnseenViews | None = None
+) -> LatentNerfTrainer:
+    """The trainer of a model for its space; arguments as for `LatentNerfTrainer`. Of both spaces, none is `unseen`."""
     if isinstance(model, FeatureScene):
         return FeatureTrainer(model, scene, config)
-    return LatentNerfTrainer(model, scene, config)
+    return LatentNerfTrainer(model, scene, config, unseen=unseen)

@@ -14,25 +14,28 @@ import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
-from latentfields.config.checks import require_type
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.feature_trainer import new_trainer
+from latentfields.latent_nerf.few_views import UnseenViews, require_prior
 from latentfields.latent_nerf.longer import lengthen, require_lengthenable
 from latentfields.latent_nerf.places import ScenePlaces
-from latentfields.latent_nerf.presets import preset
+from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.priors.config import FewViewsConfig
+from latentfields.priors.prior import located_prior
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.load import largest_picture, load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.lock import tidy
-from latentfields.training.loop import LoopConfig, Trainable, train
+from latentfields.training.loop import Clock, LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import claim_run, is_claimed, read_run, require_claimable, require_run
 
@@ -45,6 +48,7 @@ SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
 
+@checked
 def fit(
     scene: Scene | str | Path,
     autoencoder: Autoencoder | str | Path | None,
@@ -53,7 +57,10 @@ def fit(
     field: FieldName | OwnFieldConfig | None = None,
     config: FitConfig | None = None,
     space: Space | None = None,
+    prior: str | Path | None = None,
+    few_views: FewViewsConfig | None = None,
     seconds: float | None = None,
+    clock: Clock = "wall",
     more_steps: int = 0,
     device: str = "auto",
 ) -> Run:
@@ -61,21 +68,22 @@ def fit(
 
     `space` "both" fits colours and latents at once, of one geometry; a `config` for that space does so as well.
 
-    `field` names a representation, fitted with its `small` preset; `config` sets everything instead, the field
-    included (see `latentfields.preset`). A field of one's own is an `OwnFieldConfig`, fitted as `config` says, by
-    default with the `small` preset of K-Planes. `out` is the run's folder, by default
+    `field` names a representation, fitted with its `small` preset and a ray for every four pixels along a side;
+    `config` sets everything instead, the field included (see `latentfields.preset`). A field of one's own is an
+    `OwnFieldConfig`, fitted as `config` says, by default as K-Planes are. `out` is the run's folder, by default
     runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
-    `seconds` limits the training time. `more_steps` trains a finished run longer, by so many steps of its last stage:
-    learning rates go on as in a training of that length, and no limit of time counts.
+    `prior`, a packaged name or a folder, regularises fits to 1 to 6 views as `few_views` says: it judges views that
+    there are no photographs of. It has to be one of the latents of `autoencoder`, and the scene a single object with
+    alpha, of views as large as it knows.
+    `seconds` limits the training time: seconds that pass, or that the process computes with the `clock` cpu.
+    `more_steps` trains a finished run longer, by so many steps of its last stage: learning rates go on as in a training
+    of that length, and no limit of time counts.
     `device` is cpu, cuda, cuda:1 and so on, or auto: the first GPU, if any. `Run.load(out)` reads the run again, and
     `evaluate_run` scores it. The report with pictures and a film is written by the command `latentfields fit`, and by
     `write_run_report`.
     Raises InputError for unusable settings or images, and when `out` holds a run with other settings, or a finished
     one of another scene.
     """
-    require_type("scene", scene, Scene, str, Path)
-    require_type("autoencoder", autoencoder, Autoencoder, str, Path, type(None))
-    require_type("field", field, str, OwnFieldConfig, type(None))
     own = field if isinstance(field, OwnFieldConfig) else None
     named = None if isinstance(field, OwnFieldConfig) else field
     if named is not None and config is not None:
@@ -86,7 +94,11 @@ def fit(
     if isinstance(autoencoder, str | Path):
         autoencoder = load_autoencoder(autoencoder)
     chosen = _space(space, config, autoencoder)
-    config = replace(config or preset(named or "kplanes", space=chosen), space=chosen)
+    if config is None:
+        config = preset(named or "kplanes", space=chosen)
+        if autoencoder is not None:
+            config = replace(config, subpixels=rays_per_side(autoencoder.factor))
+    config = replace(config, space=chosen)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
     folder = default_folder(scene.name, config) if out is None else Path(out)
@@ -97,8 +109,11 @@ def fit(
         autoencoder=None if autoencoder is None else autoencoder.name,
         size=scene.read_size or max(scene.size),
         seconds=seconds,
+        clock=clock,
         fit=config,
         reading=reading,
+        prior=None if prior is None else str(prior),
+        few_views=few_views,
     )
     run_config, target = _checked(_as_begun(run_config, folder), device)
     if is_finished(folder) and not more_steps:
@@ -117,11 +132,13 @@ def fit_folder(
     device: str = "auto",
     watch: Watch = nullcontext,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    tensorboard: bool = False,
     more_steps: int = 0,
 ) -> Run:
     """Fit the scene and with the autoencoder that `config` names; otherwise as `fit`.
 
     `watch` sees the training, unless it is finished already. Its state is saved every `checkpoint_seconds`.
+    `tensorboard` writes what is logged as its events, too.
     Raises InputError for unusable input, too.
     """
     begun, target = _checked(_as_begun(config, out), device)
@@ -136,6 +153,7 @@ def fit_folder(
         target,
         watch,
         checkpoint_seconds=checkpoint_seconds,
+        tensorboard=tensorboard,
         more_steps=more_steps,
     )
 
@@ -228,6 +246,11 @@ def _checked(config: FitRunConfig, device: str) -> tuple[FitRunConfig, torch.dev
     config.check()
     if config.autoencoder is not None:
         config = replace(config, autoencoder=located(config.autoencoder))
+    if config.prior is None and config.few_views is not None:
+        raise ArgumentError("few_views", "is given without `prior`; expected both or none")
+    if config.prior is not None:
+        few_views = config.few_views or FewViewsConfig()
+        config = replace(config, prior=located_prior(config.prior), few_views=few_views)
     return config, chosen
 
 
@@ -254,19 +277,20 @@ def _fit(
     watch: Watch = nullcontext,
     *,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    tensorboard: bool = False,
     more_steps: int = 0,
 ) -> Run:
     """Fit a scene, or go on with what was begun in `out`; save and score it."""
     if more_steps:
         require_lengthenable(out, finished=is_finished(out), begun=config.longer)
-    with begin(config, out, lambda: _prepared(given, space, config.fit, device)) as (scene, autoencoder):
+    with begin(config, out, lambda: _read(given, space, config, device)) as (scene, autoencoder, unseen):
         if more_steps:
             longer = lengthen(out, more_steps, finished=is_finished(out), begun=config.longer)
             config = replace(config, longer=longer)
         logging.getLogger(__name__).info("%s", bounds_line(scene))
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
-        trainer = new_trainer(model, scene, config.trained())
+        trainer = new_trainer(model, scene, config.trained(), unseen=unseen)
         with watch(trainer) as trainable:
             seconds = train(
                 trainable,
@@ -274,7 +298,10 @@ def _fit(
                 folder=out,
                 label=f"{scene.name} [{config.fit.space}]",
                 options=LoopConfig(
-                    seconds=None if config.longer else config.seconds, checkpoint_seconds=checkpoint_seconds
+                    seconds=None if config.longer else config.seconds,
+                    clock=config.clock,
+                    checkpoint_seconds=checkpoint_seconds,
+                    tensorboard=tensorboard,
                 ),
             )
         require_run(out)
@@ -303,6 +330,18 @@ def bounds_line(scene: Scene) -> str:
         )
     covers = "all space, contracted" if scene.bounds == "scene" else "a box"
     return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
+
+
+def _read(
+    given: Scene, space: Autoencoder | None, run: FitRunConfig, device: torch.device
+) -> tuple[Scene, Autoencoder | None, UnseenViews | None]:
+    """What `_prepared` makes of scene and autoencoder, and the views that a prior judges. Raises InputError as both."""
+    prior = None if run.prior is None else require_prior(run.prior, space=run.fit.space).to(device)
+    scene, autoencoder = _prepared(given, space, run.fit, device)
+    if prior is None or space is None or run.few_views is None:
+        return scene, autoencoder, None
+    # By the autoencoder as it came: that is what the prior knows.
+    return scene, autoencoder, UnseenViews.of(prior, scene, space, run.few_views)
 
 
 def _prepared(

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import torch
 
 from latentfields.autoencoders.load import load_autoencoder
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
@@ -28,7 +29,7 @@ from latentfields.files import Folders, as_folders, write_json
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.fit import at_usual_size, fit_folder, is_fitted
 from latentfields.latent_nerf.metrics_file import read_metrics
-from latentfields.latent_nerf.presets import preset
+from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.report import REPORT_FILE, write_run_report
 from latentfields.latent_nerf.run import DECODER_FOLDER, MODEL_FILE, FitRunConfig, Run
@@ -121,6 +122,7 @@ class Fleet:
         return tables
 
 
+@checked
 def fit_fleet(
     scenes: Folders,
     autoencoder: str | Path | None,
@@ -163,6 +165,8 @@ def fit_fleet(
     rgb = autoencoder is None
     if config is None:
         config = preset(field or "kplanes", space=space or ("rgb" if rgb else "latent"))
+        if autoencoder is not None:
+            config = replace(config, subpixels=rays_per_side(load_autoencoder(autoencoder).factor))
     if (config.space == "rgb") != rgb or (space is not None and space != config.space):
         given = "no `autoencoder`" if rgb else "an `autoencoder`"
         raise ArgumentError(

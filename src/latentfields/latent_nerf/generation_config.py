@@ -45,5 +45,7 @@ class GenerationRunConfig(Checked):
     """Run whose scene was edited; None: made from nothing."""
     origin_category: str | None = None
     """Class of the object before the edit."""
+    origin_prompt: str | None = None
+    """Text that describes the object before the edit, where the prior knows text."""
     box: Annotated[tuple[float, ...] | None, Range(low=-1, high=1)] = None
     """Lower and upper corner (x, y, z each) of the box in [-1, 1]^3 that an edit may change; None: all."""

@@ -6,6 +6,7 @@ Shape suffixes: B images, N Gaussians, C channels, h, w size of the feature map.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from latentfields.fields.gaussians.adaptive_control import AdaptiveControl
 from latentfields.fields.gaussians.field import GaussianField
 from latentfields.fields.gaussians.markov_chain import MarkovChain
 from latentfields.fields.gaussians.strategy import SplattedStep, Strategy
+from latentfields.latent_nerf.crops import Window
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.losses import splatting_loss
 from latentfields.latent_nerf.scene_model import SceneModel
@@ -24,7 +26,7 @@ from latentfields.measures.metrics import LATENT_RANGE
 from latentfields.rendering.config import SplattingConfig
 from latentfields.rendering.rendering import Rendering
 from latentfields.rendering.splatting.gaussians import Gaussians
-from latentfields.rendering.splatting.projection import project
+from latentfields.rendering.splatting.projection import moved, project
 from latentfields.rendering.splatting.rasterise import rasterise
 from latentfields.rendering.splatting.smoothing import filter_variances, sampling_rates, smoothed
 from latentfields.scenes.reading import Bounds
@@ -82,9 +84,13 @@ class LatentGaussians(SceneModel):
         gaussians = self.field.gaussians()
         return smoothed(gaussians, self.variances) if self.splatting.smoothing else gaussians
 
-    def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
+    def render_pixels(
+        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+    ) -> Rendering:
         """As `SceneModel.render_pixels`; there is nothing to jitter."""
-        return self.splat(self.gaussians(), cameras, self.field.features, background=self.background)
+        return self.splat(
+            self.gaussians(), cameras, self.field.features, background=self.background, window=window
+        )
 
     def splat(
         self,
@@ -93,8 +99,12 @@ class LatentGaussians(SceneModel):
         features: Callable[[Tensor], Tensor],
         *,
         background: Tensor,
+        window: Window | None = None,
     ) -> Rendering:
-        """Images of `cameras`, one pixel per feature: what `features` gives (N, C) for a camera's centre (3,)."""
+        """Images of `cameras`, one pixel per feature: what `features` gives (N, C) for a camera's centre (3,).
+
+        Of a `window` of their pixels alone, in which Gaussians have the shapes that they have in the whole image.
+        """
         options, parts = self.splatting, []
         for index in range(len(cameras)):
             camera = cameras[index : index + 1]
@@ -104,8 +114,13 @@ class LatentGaussians(SceneModel):
             # Densification asks how much the loss wants each centre to move in the image.
             if projected.means_2d.requires_grad:
                 projected.means_2d.retain_grad()
-            seen = features(camera.centers[0])
-            parts.append(rasterise(projected, seen, background, camera, far=self.far))
+            seen, splatted = features(camera.centers[0]), projected
+            if window is not None:
+                camera = window.of(camera)
+                splatted = moved(projected, left=window.left, top=window.top, camera=camera)
+                projected = replace(projected, radii=splatted.radii)
+            part = rasterise(splatted, seen, background, camera, far=self.far)
+            parts.append(replace(part, splats=(projected,)))
         return Rendering.joined(parts)
 
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:

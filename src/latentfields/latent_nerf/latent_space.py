@@ -78,6 +78,11 @@ class LatentSpace:
         """Rendered pixels per feature along one side."""
         return 1 if self.projection is None else self.projection.subpixels
 
+    @property
+    def reach(self) -> int:
+        """Latents on each side of a latent whose renders it depends on."""
+        return 0 if self.projection is None else self.projection.reach
+
     @torch.no_grad()
     def background(self, color: tuple[float, float, float]) -> Tensor:
         """The features (C,) of a constant background `color` in [0, 1], as a field would have to render it."""

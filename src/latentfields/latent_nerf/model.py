@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentfields.cameras import Cameras, Rays
 from latentfields.fields.field import Field
+from latentfields.latent_nerf.crops import Window
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.losses import latent_supervision_loss
 from latentfields.latent_nerf.scene_model import SceneModel
@@ -68,8 +69,17 @@ class LatentNerf(SceneModel):
         # The box is so much smaller in the field's cube, and lengths with it.
         return self.field.density(field_positions(points)) / CONTRACTED_RADIUS
 
-    def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
+    @property
+    def local_supervision(self) -> bool:
+        """As `SceneModel.local_supervision`: squared errors."""
+        return True
+
+    def render_pixels(
+        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+    ) -> Rendering:
         """As `SceneModel.render_pixels`."""
+        if window is not None:
+            cameras = window.of(cameras)
         return along_rays(cameras, lambda rays: self.render_rays(rays, generator=generator))
 
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:

@@ -6,18 +6,26 @@ What a preset says of a method stands with the method (`fields/config.py:RECIPES
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
-from latentfields.config.checks import require_choice
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig
 from latentfields.fields.densification import DENSIFICATIONS, DensificationName, PresetName
 from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
 from latentfields.rendering.config import SAMPLINGS, MipSplattingConfig, SamplerName, SplattingConfig
 
-__all__ = ["PresetName", "preset"]
+__all__ = ["PresetName", "preset", "rays_per_side"]
+
+PIXELS_PER_RAY = 4
+"""Rays through latents are so many pixels apart: one ray per latent where the factor is 4, four where it is 8."""
 
 
+def rays_per_side(factor: int) -> int:
+    """Rays along one side of a latent of `factor` pixels: one, or an even number."""
+    return max(1, 2 * (factor // (2 * PIXELS_PER_RAY)))
+
+
+@checked
 def preset(
     field: FieldName = "kplanes",
     name: PresetName = "small",
@@ -38,11 +46,6 @@ def preset(
       learning rates and 30 000 steps: Table 16's factors make up for latents (App. B.2). In the space both, colours
       are fitted as they are in RGB space, steps and field included; Gaussians are filtered (`mip-splatting`).
     """
-    require_choice("field", field, RECIPES)
-    require_choice("name", name, RECIPES[field])
-    require_choice("space", space, get_args(Space))
-    if sampler is not None:
-        require_choice("sampler", sampler, SAMPLINGS)
     recipe = RECIPES[field][name]
     config = FitConfig(
         space=space,
@@ -54,7 +57,7 @@ def preset(
         statistics=recipe.statistics,
     )
     if name == "paper":
-        config = replace(config, subpixels=1, alignment_objective="rgb")
+        config = replace(config, subpixels=1, alignment_objective="rgb", crop=0)
         if recipe.alignment_steps:
             config = replace(
                 config,

@@ -12,6 +12,7 @@ import torch
 
 from latentfields.camera_path import CameraPath, path_through
 from latentfields.cameras import Cameras, look_at
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.config import Show
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
@@ -35,6 +36,7 @@ ONE_SIDED = 0.7
 """Length of the mean direction towards the cameras above which they count as standing on one side."""
 
 
+@checked
 def orbit(cameras: Cameras | Scene, *, frames: int = 60) -> Cameras:
     """A closed path that looks at the origin, with the mean intrinsics of `cameras`, or a scene's training cameras.
 
@@ -172,9 +174,16 @@ class NamedViews:
         return cls(cameras, tuple(f"view_{index:04d}.png" for index in range(len(cameras))))
 
 
-def chosen_views(run: Run, views: Views, *, frames: int, scene_folder: Path | None = None) -> NamedViews:
-    """The test views of the run's scene, or an orbit or a path of `frames` views; as `render_run`."""
-    known = run_views(run, scene_folder)
+@checked
+def chosen_views(
+    run: Run | str | Path, views: Views, *, frames: int = 60, scene_folder: str | Path | None = None
+) -> NamedViews:
+    """The test views of the scene of a run, its folder or its file, or an orbit or a path of `frames` views.
+
+    `scene_folder` says where the scene is now. Raises InputError as `render_run`.
+    """
+    run = Run.opened(run)
+    known = run_views(run, None if scene_folder is None else Path(scene_folder))
     if views != "test":
         if frames < 1:
             raise ArgumentError("frames", f"is {frames}; expected at least 1")

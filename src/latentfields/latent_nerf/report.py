@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.render import film_cameras, load_run_scene, orbit_frames
@@ -46,6 +47,7 @@ OPAQUE = 0.5
 """Opacity below which the depth picture shows nothing."""
 
 
+@checked
 def write_run_report(
     runs: Run | str | Path | Sequence[Run],
     *,
@@ -275,5 +277,5 @@ def _row(
         ]
     else:
         pictures += [None, None]
-    pictures.append(Picture("Depth", depth_to_pixels(depth[i, 0], near=near, far=far)))
+    pictures.append(Picture("Depth, near in red", depth_to_pixels(depth[i, 0], near=near, far=far)))
     return PictureRow(label, tuple(pictures))

@@ -49,12 +49,14 @@ from latentfields.latent_nerf.rendered_latents import RenderedLatents
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.latent_nerf.shared_decoder import SharedDecoder
+from latentfields.priors.config import FewViewsConfig
 from latentfields.process import choose_device
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.shards import located
 from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
+from latentfields.training.loop import Clock
 from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind, running
 
 MODEL_FILE = "model.safetensors"
@@ -83,6 +85,12 @@ class FitRunConfig(Checked):
     """How the scene's folder is read; None, in runs of earlier versions: `Reading.earlier`."""
     places: ScenePlaces | None = None
     """Where the scene's folder was when the run began; None in runs of earlier versions."""
+    prior: str | None = None
+    """Packaged name or folder of the prior that regularises the fit; None: none does."""
+    few_views: FewViewsConfig | None = None
+    """How it does; None without one."""
+    clock: Clock = "wall"
+    """What `seconds` are: those that pass, or those that the process computes."""
     longer: StageSteps | None = None
     """Steps of the stages once a finished run was trained longer; `fit` and `seconds` are as at its beginning."""
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from latentfields.cameras import Cameras
 from latentfields.fields.field import Representation
+from latentfields.latent_nerf.crops import Window
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.reading import Bounds
@@ -45,9 +46,22 @@ class SceneModel(nn.Module, abc.ABC):
             self.register_buffer("background", background)
         self.near, self.far, self.bounds = near, far, bounds
 
+    @property
+    def local_supervision(self) -> bool:
+        """True where the supervision loss of pictures is the mean over their features, each by itself.
+
+        Otherwise it compares neighbouring features, too, and has to see whole pictures.
+        """
+        return False
+
     @abc.abstractmethod
-    def render_pixels(self, cameras: Cameras, generator: torch.Generator | None) -> Rendering:
-        """Render every pixel of `cameras`, on the model's device, in the field's space; `generator` jitters."""
+    def render_pixels(
+        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+    ) -> Rendering:
+        """Render every pixel of `cameras`, on the model's device, in the field's space; `generator` jitters.
+
+        Of a `window` of pixels alone, which are those of the whole picture then.
+        """
 
     @abc.abstractmethod
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
@@ -95,13 +109,23 @@ class SceneModel(nn.Module, abc.ABC):
         assert self.autoencoder is not None
         return self.autoencoder.encode_batches(images.to(self.device)).cpu()
 
-    def render_features(self, cameras: Cameras, *, generator: torch.Generator | None = None) -> Rendering:
+    def render_features(
+        self,
+        cameras: Cameras,
+        *,
+        generator: torch.Generator | None = None,
+        window: Window | None = None,
+    ) -> Rendering:
         """z~_p = F_theta(p): render image-sized `cameras` as feature maps, on the model's device.
 
         One pixel is rendered for every latent, or `subpixels`^2 of them, which the space's projection gathers.
-        Differentiable; `generator` jitters the samples along rays.
+        Differentiable; `generator` jitters the samples along rays. Of a `window` of latents alone: those of the whole
+        picture, but where it ends inside of the picture, as far as the projection reaches (`LatentSpace.reach`).
         """
-        return self.space.projected(self.render_pixels(self.finer(cameras).to(self.device), generator))
+        pixels = None if window is None else window.times(self.space.subpixels)
+        return self.space.projected(
+            self.render_pixels(self.finer(cameras).to(self.device), generator, pixels)
+        )
 
     def finer(self, cameras: Cameras) -> Cameras:
         """Image-sized `cameras` on the grid of what is rendered: `subpixels`^2 pixels for every feature."""

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 class SubpixelProjection(nn.Module):
     """Rendered features of k times the resolution to latents; starts as the mean over each latent's area."""
 
+    reach = 2
+    """Latents on each side of a latent whose renders it depends on: one by each convolution."""
+
     def __init__(self, channels: int, *, subpixels: int, width: int) -> None:
         """`subpixels` is k, an even number; `width` the number of hidden channels."""
         super().__init__()

@@ -5,6 +5,8 @@ In RGB space there is one stage, through the same code: NeRFs see random pixels 
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,12 +14,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from latentfields.cameras import Rays
+from latentfields.autoencoders.receptive_field import receptive_field
+from latentfields.cameras import Cameras, Rays
 from latentfields.devices import read, upload, uses_bfloat16
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import APPROXIMATE_MARGIN, FitConfig, StageConfig
+from latentfields.latent_nerf.crops import Crops, Window
 from latentfields.latent_nerf.exposure import ExposureMaps
+from latentfields.latent_nerf.few_views import UnseenViews
 from latentfields.latent_nerf.losses import point_depth_loss, rgb_alignment_loss
-from latentfields.latent_nerf.model import LatentNerf
+from latentfields.latent_nerf.model import RAYS_PER_CHUNK, LatentNerf
 from latentfields.latent_nerf.optimizers import (
     decoder_optimizer,
     field_optimizer,
@@ -39,6 +44,9 @@ CURVE_EVERY = 100
 """Steps between points of the test-PSNR curve."""
 CURVE_VIEWS = 4
 """Test views behind a point of that curve."""
+CURVE_RAYS = 16
+"""Rays of colours behind such a point, in those of a step, at most: a twentieth of what the steps between points cost.
+Otherwise a point is of a grid of pixels. Large pictures of scenes without bounds would cost half of the training."""
 POINTS_PER_STEP = 512
 """Sparse points whose depth a step along rays looks at; on whole images it is all that those see."""
 
@@ -47,6 +55,11 @@ def _with_targets(seen: Rendering, target: Tensor, *, kept: Tensor) -> Rendering
     """Put the `target` (B, C, h, w) itself where it does not count into what was seen: no loss, no gradient."""
     coarse = None if seen.coarse is None else torch.where(kept, seen.coarse, target)
     return replace(seen, features=torch.where(kept, seen.features, target), coarse=coarse)
+
+
+def _part(images: Tensor, window: Window | None) -> Tensor:
+    """A rectangle of images (B, C, h, w), or all of them."""
+    return images if window is None else images[..., window.rows, window.columns]
 
 
 @dataclass(frozen=True)
@@ -68,9 +81,14 @@ class LatentNerfTrainer:
     Random numbers are drawn on the CPU, whatever device the model is on.
     """
 
-    def __init__(self, model: SceneModel, scene: Scene, config: FitConfig) -> None:
-        """`scene` has sides that are multiples of the factor; `model` is on the device to compute on."""
-        self.model, self.scene, self.config = model, scene, config
+    def __init__(
+        self, model: SceneModel, scene: Scene, config: FitConfig, *, unseen: UnseenViews | None = None
+    ) -> None:
+        """`scene` has sides that are multiples of the factor; `model` is on the device to compute on.
+
+        `unseen` are the views that a prior judges beside those of the scene, if one does.
+        """
+        self.model, self.scene, self.config, self.unseen = model, scene, config, unseen
         self.train_indices = scene.indices("train")
         self.pictures = scene.pictures(self.train_indices).to(model.device)
         kept = scene.kept(self.train_indices)
@@ -106,6 +124,8 @@ class LatentNerfTrainer:
             )
         shown = model.pictures
         self._contracted = isinstance(shown, LatentNerf) and shown.contracted
+        self._supervision_crops = self._crops(margin=model.space.reach if model.local_supervision else None)
+        self._alignment_crops = self._crops(margin=self._decoder_margin() if config.aligns else None)
         self._sightings = self._seen_points() if config.point_depth_weight else None
 
     @property
@@ -119,7 +139,7 @@ class LatentNerfTrainer:
         self.update(step)
         values: dict[str, float | str] = {**read({"loss": step.loss}), "stage": step.stage}
         if (index + 1) % CURVE_EVERY == 0:
-            values["test_psnr"] = self.test_psnr(CURVE_VIEWS)
+            values["test_psnr"] = self.curve_psnr()
         return values
 
     def backward(self, index: int, progress: float) -> Backward:
@@ -138,7 +158,7 @@ class LatentNerfTrainer:
         if self._exposure_optimizer is not None:
             self._exposure_optimizer.zero_grad()
         if not self.aligning:
-            return Backward(*self._supervise(), stage="supervision", progress=field_progress)
+            return Backward(*self._supervise(field_progress), stage="supervision", progress=field_progress)
         if self.decoder_optimizer is not None:
             self.decoder_optimizer.zero_grad()
         return Backward(*self._align(), stage="alignment", progress=field_progress)
@@ -155,8 +175,48 @@ class LatentNerfTrainer:
         )
 
     @property
+    def _along_rays(self) -> bool:
+        """True where a step sees random pixels, each by itself: colours of a field that is looked at along rays."""
+        return self.config.space == "rgb" and isinstance(self.model, LatentNerf)
+
+    @property
+    def _rays_per_step(self) -> int:
+        """Random pixels of such a step."""
+        return self.config.in_batch(self.config.batch_rays, contracted=self._contracted)
+
+    @property
     def _stage(self) -> StageConfig:
         return self.config.alignment if self.aligning else self.config.supervision
+
+    def _crops(self, *, margin: int | None) -> Crops:
+        """The parts of pictures that steps look at, with so many latents around; None: whole pictures."""
+        factor = self.model.factor
+        height, width = (side // factor for side in self.scene.size)
+        side = 0 if margin is None or self.model.autoencoder is None else self.config.crop // factor
+        return Crops(width, height, side=side, margin=margin or 0)
+
+    def _decoder_margin(self) -> int | None:
+        """Latents on each side that a decoded part of a picture depends on; None where it is the whole picture."""
+        autoencoder, crop = self.model.autoencoder, self.config.crop
+        if autoencoder is None or not 0 < crop < max(self.scene.size):
+            return None
+        reach = receptive_field(
+            self.model.decode,
+            channels=autoencoder.channels,
+            factor=autoencoder.factor,
+            device=self.model.device,
+        )
+        if self.config.crop_margin == "approximate":
+            reach = APPROXIMATE_MARGIN if reach is None else min(reach, APPROXIMATE_MARGIN)
+        if reach is None:
+            logging.getLogger(__name__).info(
+                "The decoder of %s looks at a whole picture for each pixel: so does every step of RGB Alignment; "
+                "crop_margin approximate looks at parts of %d pixels",
+                autoencoder.name,
+                crop,
+            )
+            return None
+        return reach + self.model.space.reach
 
     def _add_exposure(self, of: str, channels: int) -> None:
         self._exposure[of] = ExposureMaps(len(self.train_indices), channels).to(self.model.device)
@@ -177,8 +237,13 @@ class LatentNerfTrainer:
         found = sightings(self.scene.cameras[self.train_indices], self.scene.points, near=self.scene.near)
         return found if len(found.views) else None
 
-    def _point_depth_loss(self, seen: Rendering, chosen: Tensor | None) -> Tensor:
-        """The weighted loss of points' depths: in whole images of the views `chosen`, or along rays of their own."""
+    def _point_depth_loss(
+        self, seen: Rendering, chosen: Tensor | None, window: Window | None = None
+    ) -> Tensor:
+        """The weighted loss of points' depths: in images of the views `chosen`, or along rays of their own.
+
+        Images are whole, or the `window` of latents.
+        """
         known = self._sightings
         assert known is not None
         device = self.model.device
@@ -193,51 +258,72 @@ class LatentNerfTrainer:
         which, image = (known.views[:, None] == batch).nonzero(as_tuple=True)
         if not len(which):
             return seen.depth.new_zeros(())
-        scale = torch.tensor(
-            [seen.depth.shape[-1] / self._cameras.width, seen.depth.shape[-2] / self._cameras.height]
-        )
-        column, row = (known.positions[which] * scale).long().unbind(-1)
+        position = (known.positions[which] / self.model.factor).long()
+        if window is not None:
+            position = position - torch.tensor([window.left, window.top])
+            size = torch.tensor([seen.depth.shape[-1], seen.depth.shape[-2]])
+            inside = ((position >= 0) & (position < size)).all(dim=-1)
+            if not inside.any():
+                return seen.depth.new_zeros(())
+            which, image, position = which[inside], image[inside], position[inside]
+        column, row = position.unbind(-1)
         depth = seen.depth[image.to(device), 0, row.to(device), column.to(device)]
         return self.config.point_depth_weight * point_depth_loss(depth, known.distances[which].to(device))
 
-    def _supervise(self) -> tuple[Rendering, Tensor]:
-        """What was seen, and the loss of Latent Supervision."""
-        along_rays = self.config.space == "rgb" and isinstance(self.model, LatentNerf)
-        if along_rays:
+    def _supervise(self, progress: float) -> tuple[Rendering, Tensor]:
+        """What was seen, and the loss of Latent Supervision, at its `progress`."""
+        if self._along_rays:
             assert isinstance(self.model, LatentNerf)
             rays, target, views = self._pixel_batch()
             seen = self.model.render_rays(rays, generator=self.generator)
             seen = self._as_photographed(seen, views)
+            window = None
         else:
             chosen = self._batch()
-            seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
+            crop = self._supervision_crops.draw(self.generator)
+            window = crop.rendered
+            seen = self.model.render_features(self._cameras[chosen], generator=self.generator, window=window)
             seen = self._as_photographed(seen, chosen)
             target = self._targets(chosen)
             if self._kept_features is not None:
-                seen = _with_targets(seen, target, kept=self._kept_features[chosen])
+                kept = self._kept_features[chosen]
+                seen = _with_targets(seen, _part(target, window), kept=_part(kept, window))
+            if window is not None:
+                target, inside = _part(target, crop.kept), crop.kept.within(window)
+                coarse = None if seen.coarse is None else _part(seen.coarse, inside)
+                seen = replace(seen, features=_part(seen.features, inside), coarse=coarse)
         loss = self.model.supervision_loss(seen.features, target)
         total = loss + self._own_losses(seen)
         if seen.coarse is not None:
             total = total + self.model.supervision_loss(seen.coarse, target)
         if self._sightings is not None:
-            total = total + self._point_depth_loss(seen, None if along_rays else chosen)
+            total = total + self._point_depth_loss(seen, None if self._along_rays else chosen, window)
+        if self.unseen is not None:
+            total = total + self.unseen.loss(self.model, progress=progress, generator=self.generator)
         total.backward()
         return seen, loss.detach()
 
     def _align(self) -> tuple[Rendering, Tensor]:
         """What was seen, and the loss of RGB Alignment."""
         chosen = self._batch()
-        seen = self.model.render_features(self._cameras[chosen], generator=self.generator)
-        decoded = self._exposed(self._decode(seen.features), chosen, of="images")
-        images = self.pictures.images(chosen)
+        crop = self._alignment_crops.draw(self.generator)
+        window, pixels = crop.rendered, crop.kept.times(self.model.factor)
+        seen = self.model.render_features(self._cameras[chosen], generator=self.generator, window=window)
+        decoded = self._decode(seen.features)
+        if window is not None:
+            decoded = _part(decoded, crop.kept.within(window).times(self.model.factor))
+        decoded = self._exposed(decoded, chosen, of="images")
+        images = self.pictures.images(chosen, rows=pixels.rows, columns=pixels.columns)
         if self._kept_pixels is not None:
-            decoded = torch.where(self._kept_pixels[chosen], decoded, images)
+            decoded = torch.where(_part(self._kept_pixels[chosen], pixels), decoded, images)
         loss = rgb_alignment_loss(decoded, images)
         total = loss
         if self.config.alignment_objective == "regularised":
             total = total + self._own_losses(seen)
             if self._sightings is not None:
-                total = total + self._point_depth_loss(seen, chosen)
+                total = total + self._point_depth_loss(seen, chosen, window)
+        if self.unseen is not None:
+            total = total + self.unseen.loss(self.model, progress=1.0, generator=self.generator)
         total.backward()
         return seen, loss.detach()
 
@@ -267,8 +353,7 @@ class LatentNerfTrainer:
         """The rays (R, 3) through random pixels that count, of all training views, the colours there, the views."""
         height, width = self.scene.size
         count = len(self.pictures) * height * width if self._counted is None else len(self._counted)
-        rays_per_step = self.config.in_batch(self.config.batch_rays, contracted=self._contracted)
-        drawn = torch.randint(count, (rays_per_step,), generator=self.generator)
+        drawn = torch.randint(count, (self._rays_per_step,), generator=self.generator)
         chosen = upload(drawn if self._counted is None else self._counted[drawn], self.model.device)
         view, row, column = chosen // (height * width), chosen // width % height, chosen % width
         rays = self._cameras[view].rays_at(torch.stack([column, row], dim=-1) + 0.5)
@@ -310,6 +395,29 @@ class LatentNerfTrainer:
         if self.decoder_optimizer is not None:
             decoder_factor = self.config.decoder_final_learning_rate**stage_progress
             set_learning_rates(self.decoder_optimizer, decoder_factor, progress=stage_progress)
+
+    def curve_psnr(self) -> float:
+        """Mean PSNR of a few decoded test views, or of a grid of their pixels where whole pictures would cost much."""
+        indices = evenly_spread(self.scene.indices("test"), CURVE_VIEWS)
+        height, width = self.scene.size
+        stride = math.ceil(math.sqrt(len(indices) * height * width / (CURVE_RAYS * self._rays_per_step)))
+        # Of the pixels that masks do not ignore, a grid might hold none.
+        if not self._along_rays or stride == 1 or self.scene.ignored is not None:
+            return self.test_psnr(CURVE_VIEWS)
+        rows, columns = (torch.arange(stride // 2, side, stride) for side in (height, width))
+        position = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1) + 0.5
+        seen = self._seen_at(self.scene.cameras[indices], position).cpu()
+        truth = self.scene.images(indices)[..., rows[:, None], columns]
+        return float(psnr(seen, truth).mean())
+
+    @torch.no_grad()
+    def _seen_at(self, cameras: Cameras, positions: Tensor) -> Tensor:
+        """Colours (B, 3, h, w) in [0, 1] that B `cameras` see at `positions` (h, w, 2), column and row in pixels."""
+        assert isinstance(self.model, LatentNerf)
+        device = self.model.device
+        rays = cameras.to(device).rays_at(positions.to(device).expand(len(cameras), -1, -1, -1)).flatten()
+        parts = [self.model.render_rays(chunk).features for chunk in rays.split(RAYS_PER_CHUNK)]
+        return torch.cat(parts).view(len(cameras), *positions.shape[:2], 3).permute(0, 3, 1, 2).clamp(0, 1)
 
     def test_psnr(self, views: int | None) -> float:
         """Mean PSNR of decoded test views against the images; `views` evenly spread ones, or all."""

@@ -76,8 +76,8 @@ def condition(
 ) -> Condition:
     """The conditions of views of one object, latents of `shape` (B, C, h, w), on the CPU.
 
-    `directions` (B, 3) are unit vectors towards the cameras, `reference` (C, h, w) is a view of the object from
-    `reference_direction` (3,); None is unknown.
+    `directions` (B, 3) are unit vectors towards the cameras, `reference` (C, h, w), or (B, C, h, w) of one for each, is
+    a view of the object from `reference_direction` (3,) or (B, 3); None is unknown.
     """
     count = shape[0]
     known = directions is not None

@@ -121,8 +121,8 @@ Weighting = Literal["uniform", "signal", "dreamfusion"]
 
 
 @dataclass(frozen=True)
-class DistillationConfig(Checked):
-    """How a prior's knowledge of views is distilled into a scene.
+class ScoreConfig(Checked):
+    """How a prior pulls rendered latents.
 
     Levels of noise are shares of all levels: 0 is none, 1 is noise alone. Each view of a step gets one at random from
     an interval that sinks as the scene takes shape.
@@ -147,11 +147,6 @@ class DistillationConfig(Checked):
     """Scale of the guidance while noise is found by inversion; for the objective sdi alone."""
     inversion_steps: int = 10
     """Steps of that inversion."""
-    anchor: float = 0.3
-    """Weight of the view that an object begins with, beside one that the prior judges; 0 leaves it to the prior."""
-    background: Literal["white", "random"] = "white"
-    """What is behind the object: white, which priors of this package know; or another plain colour in every view, so
-    that surfaces cannot be made of background."""
 
     def levels(self, progress: float) -> tuple[float, float]:
         """Ends of the interval of levels, shares of all, at `progress` in [0, 1]."""
@@ -169,6 +164,40 @@ class DistillationConfig(Checked):
                     joined(path, low),
                     f"is {getattr(self, low)}; expected at most `{joined(path, high)}`, {getattr(self, high)}",
                 )
+
+
+@dataclass(frozen=True)
+class DistillationConfig(ScoreConfig):
+    """How a prior's knowledge of views is distilled into a scene that is made or changed."""
+
+    anchor: float = 0.3
+    """Weight of the view that an object begins with, beside one that the prior judges; 0 leaves it to the prior."""
+    background: Literal["white", "random"] = "white"
+    """What is behind the object: white, which priors of this package know; or another plain colour in every view, so
+    that surfaces cannot be made of background."""
+
+
+@dataclass(frozen=True)
+class FewViewsConfig(ScoreConfig):
+    """How a prior regularises a fit to few views: beside them, it judges views that no photograph was taken of."""
+
+    highest_at_end: Share = 0.9
+    """Upper end in the last step; linear between."""
+    lowest_at_start: Share = 0.8
+    """Lower end of the interval in the first step."""
+    lowest_at_end: Share = 0.6
+    """Lower end in the last step."""
+    weight: float = 0.3
+    """Weight of the views that the prior judges beside the training views."""
+    appearance: Share = 0.5
+    """Share of the prior's pull that reaches what surfaces look like; all of it moves where surfaces are."""
+    views: Annotated[int, Range(low=1, high=64)] = 4
+    """Views that the prior judges in every step, from random directions."""
+    references: Annotated[int, Range(low=1, high=6)] = 1
+    """Training views, the nearest ones, that the prior is told in turn for every view: their predictions are meaned,
+    nearer ones counting more."""
+    category: str | None = None
+    """Class of the object, one that the prior knows; by default it is not told."""
 
 
 EDITING = DistillationConfig(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from latentfields.devices import upload
-from latentfields.priors.config import DistillationConfig, Weighting
+from latentfields.priors.config import ScoreConfig, Weighting
 from latentfields.priors.sampling import Denoiser, ddim_step, guided_noise
 from latentfields.priors.schedule import clean_estimate
 
@@ -98,7 +98,7 @@ class Draw:
     def random(
         cls,
         latents: Tensor,
-        config: DistillationConfig,
+        config: ScoreConfig,
         *,
         levels: int,
         progress: float,
@@ -114,7 +114,7 @@ class Draw:
 
 @torch.no_grad()
 def distilled(
-    denoiser: Denoiser[G], latents: Tensor, given: G, against: G, draw: Draw, config: DistillationConfig
+    denoiser: Denoiser[G], latents: Tensor, given: G, against: G, draw: Draw, config: ScoreConfig
 ) -> Tensor:
     """The gradient (B, C, h, w) for rendered latents (B, C, h, w), by the configured objective.
 
@@ -143,7 +143,7 @@ def delta(
     origin: G,
     against: G,
     draw: Draw,
-    config: DistillationConfig,
+    config: ScoreConfig,
 ) -> Tensor:
     """The gradient (B, C, h, w) of delta denoising for latents of the edited scene; `source` are the scene's before.
 

@@ -8,6 +8,7 @@ Shape suffixes: B views, C latent channels, h, w latent size.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.fingerprint import space_hash
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cameras import Cameras, look_at
+from latentfields.config.arguments import checked
 from latentfields.config.checks import Checked, Range, check_stored
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.devices import has_bfloat16
@@ -61,18 +63,30 @@ class Rig(Checked):
         """Distance along a ray after which there is nothing."""
         return self.distance + 1
 
-    def cameras(self, directions: Tensor, *, size: int) -> Cameras:
-        """Square cameras of `size` pixels in `directions` (N, 3), unit vectors, from the origin that they look at."""
+    def cameras(self, directions: Tensor, *, size: int, centre: Tensor | None = None) -> Cameras:
+        """Square cameras of `size` pixels in `directions` (N, 3), unit vectors, from the point that they look at.
+
+        It is `centre` (3,), by default the origin.
+        """
         count = len(directions)
+        middle = torch.zeros(3) if centre is None else centre
         return Cameras(
             camera_to_world=look_at(
-                self.distance * directions, torch.zeros(3), torch.tensor([0.0, 0.0, 1.0])
+                middle + self.distance * directions, middle, torch.tensor([0.0, 0.0, 1.0])
             ),
             focal=torch.full((count, 2), self.focal * size),
             principal=torch.full((count, 2), size / 2),
             width=size,
             height=size,
         )
+
+    def random_directions(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, 3) unit vectors, evenly spread over the part of the sphere where cameras stood."""
+        drawn = torch.rand(count, 2, generator=generator)
+        low, high = (math.sin(math.radians(elevation)) for elevation in (self.lowest, self.highest))
+        up = low + (high - low) * drawn[:, 0]
+        around, out = 2 * math.pi * drawn[:, 1], (1 - up.square()).clamp(min=0).sqrt()
+        return torch.stack([out * around.cos(), out * around.sin(), up], dim=1)
 
 
 @dataclass(frozen=True)
@@ -142,11 +156,11 @@ class LatentPrior(nn.Module):
             prediction = self.network(noisy, times, given).float()
         return predicted_noise(self.config.parameterisation, prediction, noisy, alpha=alpha, sigma=sigma)
 
-    def class_index(self, name: str) -> int:
-        """The index of a class. Raises ArgumentError, naming the classes that there are."""
+    def class_index(self, name: str, *, argument: str = "category") -> int:
+        """The index of a class. Raises ArgumentError, of that argument, naming the classes that there are."""
         if name not in self.config.classes:
             known = ", ".join(self.config.classes)
-            raise ArgumentError("category", f"is '{name}'; the prior {self.name} knows {known}")
+            raise ArgumentError(argument, f"is '{name}'; the prior {self.name} knows {known}")
         return self.config.classes.index(name)
 
     def check_space(self, autoencoder: Autoencoder) -> None:
@@ -200,6 +214,7 @@ def is_prior(folder: Path) -> bool:
     return isinstance(about, dict) and about.get("kind") == PriorConfig.kind
 
 
+@checked
 def load_prior(name: str | Path) -> LatentPrior:
     """The packaged prior of this name, or the one in a folder that `prior train` wrote, on the CPU, for inference.
 

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.fingerprint import space_hash
-from latentfields.autoencoders.load import load_autoencoder, located
+from latentfields.autoencoders.load import called, located, opened
+from latentfields.config.arguments import checked
 from latentfields.devices import has_bfloat16, read, upload
 from latentfields.errors import ArgumentError, InputError
-from latentfields.files import Folders, as_folders
 from latentfields.priors.conditions import Condition
-from latentfields.priors.config import PriorRunConfig, PriorTrainingConfig
+from latentfields.priors.config import PRESETS, PriorPreset, PriorRunConfig, PriorTrainingConfig
 from latentfields.priors.dashboard import Dashboard
 from latentfields.priors.data import PriorData, check_data, load_data
 from latentfields.priors.network import require_diffusers
 from latentfields.priors.prior import LatentPrior, PriorConfig
 from latentfields.priors.schedule import target
+from latentfields.scenes.load import Scenes, as_scene_folders
 from latentfields.training.distributed import Processes, joined_processes, local_device
 from latentfields.training.loop import LoopConfig
 from latentfields.training.muon import Muon
@@ -210,12 +213,13 @@ def withheld(given: Condition, config: PriorTrainingConfig, generator: torch.Gen
     )
 
 
+@checked
 def train_prior(
-    scenes: Folders,
+    scenes: Scenes,
     *,
-    autoencoder: str | Path = "igae",
+    autoencoder: Autoencoder | str | Path = "igae",
     out: str | Path,
-    training: PriorTrainingConfig | None = None,
+    training: PriorTrainingConfig | PriorPreset = "small",
     seconds: float | None = None,
     device: str = "auto",
     command: str | None = None,
@@ -223,21 +227,26 @@ def train_prior(
 ) -> LatentPrior:
     """Train a prior of the views of scenes in the latent space of `autoencoder`; `out/prior` holds the result.
 
-    `scenes` are scenes or folders of them, with square views through one lens; a scene is of the class that its folder
-    is called, less a number at the end. `seconds` limits the training time, and learning rates follow the clock then.
-    `device` is as for `fit`; the result is on the CPU. `command` is shown on the page as what repeats the run. Run
-    again after an interruption, it continues. Started by torchrun, all processes work on one global batch.
+    `scenes` are scenes or folders of them, of scenes in memory their folders, with square views through one lens; a
+    scene is of the class that its folder is called, less a number at the end. `seconds` limits the training time, and
+    learning rates follow the clock then. `device` is as for `fit`; the result is on the CPU. `command` is shown on the
+    page as what repeats the run. Run again after an interruption, it continues. Started by torchrun, all
+    processes work on one global batch.
     Raises InputError for unusable settings or folders, or when `out` holds a run with other settings.
     """
-    training, out = training or PriorTrainingConfig(), Path(out)
+    training = PRESETS[training] if isinstance(training, str) else training
+    out = Path(out)
     run = PriorRunConfig(
-        scenes=as_folders(scenes), autoencoder=located(str(autoencoder)), seconds=seconds, training=training
+        scenes=as_scene_folders(scenes),
+        autoencoder=located(called(autoencoder)),
+        seconds=seconds,
+        training=training,
     )
     training.check()
     run.check()
     target_device = local_device(device)
     require_diffusers()
-    space = load_autoencoder(autoencoder)
+    space = opened(autoencoder)
     if not space.has_statistics:
         raise InputError(
             space.name, "has no latent statistics; expected an autoencoder that was trained here"
@@ -266,15 +275,12 @@ def train_prior(
             processes=processes,
             observe=dashboard.observe,
         )
-        options = loop or LoopConfig()
         trained = processes.train(
             trainer,
             steps=training.steps,
             folder=out,
             label="prior",
-            options=LoopConfig(
-                checkpoint_seconds=options.checkpoint_seconds, log_every=options.log_every, seconds=seconds
-            ),
+            options=replace(loop or LoopConfig(), seconds=seconds),
         )
         result = trainer.average.refresh()
         if not processes.first:
@@ -287,6 +293,7 @@ def train_prior(
         dashboard.write(result, "finished")
         result = result.cpu()
         result.save(out / PRIOR_FOLDER)
+        result.name = str(out)
         write_metrics(out, measured, seconds=trained, device=target_device)
         return result
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
 
-from latentfields.config.checks import require_type
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble
 from latentfields.scenes.plain_pictures import is_film, picture_folder
@@ -22,6 +22,9 @@ from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Read
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import with_few_views, with_llff_split
 from latentfields.scenes.shards import ShardPath, is_remote, is_shard, located, remote_shards
+
+Scenes = Scene | str | Path | Sequence[Scene | str | Path]
+"""A scene or a folder of scenes, or several. A scene in memory stands for the folder that it was read from."""
 
 
 class ReadCapture(Protocol):
@@ -63,6 +66,7 @@ READERS: tuple[Reader, ...] = (
 """Every format, in the order in which a folder is asked for them: the one list of what a scene folder is."""
 
 
+@checked
 def load_scene(
     path: str | Path,
     *,
@@ -97,7 +101,6 @@ def load_scene(
     the order in which they are asked: with `(*READERS, mine)` a format of one's own. Raises InputError, one line naming
     the file and the field, for anything that cannot be used.
     """
-    require_type("path", path, str, Path)
     if max_size is not None and max_size < 1:
         raise ArgumentError("max_size", f"is {max_size}; expected at least 1")
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):
@@ -182,6 +185,34 @@ def scene_folders_below(root: Path) -> list[Path]:
 def scene_folders(roots: Iterable[Path]) -> list[Path]:
     """`scene_folders_below` each of the folders, one after the other."""
     return [folder for root in roots for folder in scene_folders_below(root)]
+
+
+def as_scene_folders(scenes: Scenes) -> tuple[Path, ...]:
+    """The folders of scenes, or of folders of them: of a scene in memory the one that it was read from.
+
+    Raises InputError for a scene that has no folder.
+    """
+    items = (scenes,) if isinstance(scenes, Scene | str | Path) else scenes
+    return tuple(_folder_of(item) if isinstance(item, Scene) else Path(item) for item in items)
+
+
+def _folder_of(scene: Scene) -> Path:
+    folder = Path(scene.source)
+    if not folder.is_dir():
+        raise ArgumentError(
+            "scenes",
+            f"has the scene '{scene.name}', whose folder {folder} is not there; it is read from there",
+        )
+    return folder
+
+
+def opened_scenes(scenes: Scenes) -> list[Scene]:
+    """The scenes in memory as they are, and those in folders, or in folders of them, as `load_scene` reads them."""
+    items = (scenes,) if isinstance(scenes, Scene | str | Path) else scenes
+    found: list[Scene] = []
+    for item in items:
+        found += [item] if isinstance(item, Scene) else map(load_scene, scene_folders_below(Path(item)))
+    return found
 
 
 def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader] = READERS) -> Reader:

@@ -44,13 +44,16 @@ class Pictures:
             background=self.background.to(device),
         )
 
-    def images(self, indices: Tensor) -> Tensor:
-        """Those of (B,) `indices` from 0 to N - 1 over the background: (B, 3, H, W) float32 in [0, 1]."""
+    def images(self, indices: Tensor, *, rows: slice = slice(None), columns: slice = slice(None)) -> Tensor:
+        """Those of (B,) `indices` from 0 to N - 1 over the background: (B, 3, H, W) float32 in [0, 1].
+
+        Of some `rows` and `columns` alone.
+        """
         views = self.views[indices]
-        colors = self.pixels[views].float() / 255
+        colors = self.pixels[views, :, rows, columns].float() / 255
         if self.alpha is None:
             return colors
-        return composited(colors, self.alpha[views].float() / 255, self.background)
+        return composited(colors, self.alpha[views, :, rows, columns].float() / 255, self.background)
 
     def batches(self, size: int = BATCH) -> Iterator[Tensor]:
         """All of them in order, (B, 3, H, W) as `images` has them, so many at a time."""

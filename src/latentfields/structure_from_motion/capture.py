@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
@@ -67,6 +68,7 @@ class CaptureSummary:
     """Time of the call that ended it; stages that earlier calls had done are not counted."""
 
 
+@checked
 def capture(
     photos: str | Path,
     *,
@@ -168,7 +170,7 @@ class _Stages:
                 for image in opened.read_all_images()
             }
             wanted = (
-                sequential_pairs(self.colmap, opened, self.options)
+                sequential_pairs(self.colmap, opened, overlap=self.options.overlap, loops=self.options.loops)
                 if in_sequence
                 else all_pairs(self.colmap, opened)
             )

@@ -28,18 +28,18 @@ def reconstruct(
     images: Path,
     models: Path,
     *,
+    smallest: int = SMALLEST_MODEL,
     on_start: Callable[[], object] = lambda: None,
     on_photograph: Callable[[], object] = lambda: None,
 ) -> list[Any]:
     """Return the models of a database, that with most photographs first, and write them to the folder `models`.
 
+    Those of fewer photographs than the `smallest` are left out.
     Models that are there already are read. One thread and fixed seeds: the same matches give the same models.
     `on_start` is called when a model is begun, `on_photograph` when a photograph was added to it.
     """
     if not models.exists():
-        options = colmap.IncrementalPipelineOptions(
-            num_threads=1, random_seed=SEED, min_model_size=SMALLEST_MODEL
-        )
+        options = colmap.IncrementalPipelineOptions(num_threads=1, random_seed=SEED, min_model_size=smallest)
         options.mapper.random_seed = options.triangulation.random_seed = SEED
         options.mapper.num_threads = 1
         with replacing(models) as temporary:
@@ -54,7 +54,7 @@ def reconstruct(
             )
     folders = sorted(path for path in models.iterdir() if re.fullmatch(r"\d+", path.name))
     found = [colmap.Reconstruction(folder) for folder in folders]
-    found = [model for model in found if model.num_reg_images() >= SMALLEST_MODEL]
+    found = [model for model in found if model.num_reg_images() >= smallest]
     return sorted(found, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
 
 

@@ -24,13 +24,13 @@ LARGEST_RATIO = 0.8
 LARGEST_ANGLE = 0.7
 """Radians between descriptors that match."""
 FEWEST_INLIERS = 15
-"""Matches that have to agree with one geometry: COLMAP's default."""
+"""Matches that have to agree with one geometry: COLMAP's default, and that of LRF App. A.2."""
 TRIALS = 2000
 """Of RANSAC for two photographs, at most. COLMAP's 10000 spend 0.34 s on a pair that does not overlap; of 43 pairs of
 one capture these verify the same 17, with 2644 inliers for 2649, in a quarter of the time."""
 _CHUNK = 32
 _KEPT = 256
-"""Photographs whose features are kept in memory, about 2 MiB each."""
+"""Photographs whose features are kept in memory, less than 1 MiB each."""
 
 
 def match_descriptors(first: Tensor, second: Tensor) -> Tensor:
@@ -56,11 +56,14 @@ def match_pairs(
     pairs: Sequence[tuple[int, int]],
     *,
     threads: int,
+    fewest_inliers: int = FEWEST_INLIERS,
+    least_inlier_ratio: float = 0.0,
     on_pairs: Callable[[int], object] = lambda count: None,
 ) -> None:
     """Match the pairs of images that were not matched yet, and verify the matches by two-view geometry.
 
-    `on_pairs` is told how many more are matched.
+    So many matches of a pair, and such a share of them, have to agree with one geometry; otherwise it has none.
+    `threads` do not change the result. `on_pairs` is told how many more are matched.
     """
     with colmap.Database.open(database) as opened:
         wanted = [pair for pair in pairs if not opened.exists_matches(*pair)]
@@ -68,15 +71,19 @@ def match_pairs(
         cameras = {camera.camera_id: camera for camera in opened.read_all_cameras()}
         camera_of = {image.image_id: cameras[image.camera_id] for image in opened.read_all_images()}
         features = lru_cache(_KEPT)(lambda image: _features(opened, image))
-        verification = colmap.TwoViewGeometryOptions(min_num_inliers=FEWEST_INLIERS)
+        verification = colmap.TwoViewGeometryOptions(min_num_inliers=fewest_inliers)
         verification.ransac.random_seed, verification.ransac.max_num_trials = SEED, TRIALS
 
         def matched(job: tuple[Any, ...]) -> tuple[npt.NDArray[np.uint32], Any]:
             first, second, (points, descriptors), (other_points, other_descriptors) = job
-            matches = match_descriptors(descriptors, other_descriptors).numpy().astype(np.uint32)
+            found = match_descriptors(_of_unit_length(descriptors), _of_unit_length(other_descriptors))
+            matches = found.numpy().astype(np.uint32)
             geometry = colmap.estimate_two_view_geometry(
                 camera_of[first], points, camera_of[second], other_points, matches, verification
             )
+            if len(geometry.inlier_matches) < least_inlier_ratio * len(matches):
+                # COLMAP's own matcher looks at the share, its estimation by itself does not.
+                geometry = colmap.TwoViewGeometry()
             return matches, geometry
 
         with ThreadPoolExecutor(threads) as pool:
@@ -93,7 +100,10 @@ def match_pairs(
 
 
 def _features(database: Any, image: int) -> tuple[npt.NDArray[np.float64], Tensor]:
-    """(K, 2) positions in pixels and (K, D) float32 descriptors of unit length."""
+    """(K, 2) positions in pixels and (K, D) descriptors as they are stored, in bytes."""
     positions = np.asarray(database.read_keypoints(image))[:, :2].astype(np.float64)
-    stored = torch.from_numpy(np.asarray(database.read_descriptors(image).data).astype(np.float32))
-    return positions, torch.nn.functional.normalize(stored, dim=1)
+    return positions, torch.from_numpy(np.array(database.read_descriptors(image).data))
+
+
+def _of_unit_length(descriptors: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(descriptors.float(), dim=1)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from latentfields.structure_from_motion.config import CaptureConfig
 from latentfields.structure_from_motion.engine import SEED
 
 _WORDS = 1024
@@ -30,26 +29,37 @@ def all_pairs(colmap: Any, database: Any) -> list[tuple[int, int]]:
     return _unique(pairing.all_pairs())
 
 
-def sequential_pairs(colmap: Any, database: Any, options: CaptureConfig) -> list[tuple[int, int]]:
+def sequential_pairs(
+    colmap: Any, database: Any, *, overlap: int, loops: int, vocabulary: Path | None = None
+) -> list[tuple[int, int]]:
     """Return pairs of images that follow each other by name, and of images that look alike, to close loops.
 
-    Those that look alike are found by COLMAP's index of visual words. Its published vocabulary trees are trained on
-    photographs of the internet; the words used here are made from the features of these images themselves, which needs
-    no file. The database has to hold features.
+    Each image is paired with `overlap` that follow it, with those 2, 4, 8, ..., 2^overlap places on, and with the
+    `loops` that look most like it. These are found by COLMAP's index of visual words. Its published vocabulary trees
+    are trained on photographs of the internet; without the file of one, `vocabulary`, the words are made from the
+    features of these images themselves. The database has to hold features.
     """
     pairs: list[tuple[int, int]] = []
     for quadratic in (False, True):
         pairing = colmap.SequentialPairingOptions(
-            overlap=options.overlap, quadratic_overlap=quadratic, num_threads=1, loop_detection=False
+            overlap=overlap, quadratic_overlap=quadratic, num_threads=1, loop_detection=False
         )
         pairs += colmap.SequentialPairGenerator(pairing, database).all_pairs()
-    if options.loops:
-        pairs += _similar_pairs(colmap, database, options)
+    if loops:
+        identifiers = sorted(image.image_id for image in database.read_all_images())
+        place = {identifier: position for position, identifier in enumerate(identifiers)}
+        alike = _similar_pairs(colmap, database, count=overlap + loops, vocabulary=vocabulary)
+        # Those that follow each other look alike, too.
+        pairs += [(a, b) for a, b in alike if abs(place[a] - place[b]) > overlap]
     return _unique(pairs)
 
 
-def _similar_pairs(colmap: Any, database: Any, options: CaptureConfig) -> list[tuple[int, int]]:
-    """Pairs of images that look alike, farther apart than the overlap."""
+def _similar_pairs(
+    colmap: Any, database: Any, *, count: int, vocabulary: Path | None
+) -> list[tuple[int, int]]:
+    """Every image with the `count` that look most like it, by the words of a file or by those of the images."""
+    if vocabulary is not None:
+        return _pairs_by_words(colmap, database, vocabulary, count=count)
     identifiers = sorted(image.image_id for image in database.read_all_images())
     descriptors = _sampled(database, identifiers, count=_WORDS * _SAMPLES_A_WORD)
     words = len(descriptors) // _SAMPLES_A_WORD
@@ -67,12 +77,13 @@ def _similar_pairs(colmap: Any, database: Any, options: CaptureConfig) -> list[t
     with tempfile.TemporaryDirectory(prefix="latentfields-") as folder:
         file = Path(folder) / "words.bin"
         index.write(file)
-        pairing = colmap.VocabTreePairingOptions(
-            num_images=options.overlap + options.loops, num_threads=1, vocab_tree_path=file
-        )
-        found = colmap.VocabTreePairGenerator(pairing, database).all_pairs()
-    place = {identifier: position for position, identifier in enumerate(identifiers)}
-    return [(a, b) for a, b in found if abs(place[a] - place[b]) > options.overlap]
+        return _pairs_by_words(colmap, database, file, count=count)
+
+
+def _pairs_by_words(colmap: Any, database: Any, words: Path, *, count: int) -> list[tuple[int, int]]:
+    pairing = colmap.VocabTreePairingOptions(num_images=count, num_threads=1, vocab_tree_path=words)
+    pairs: list[tuple[int, int]] = colmap.VocabTreePairGenerator(pairing, database).all_pairs()
+    return pairs
 
 
 def _sampled(database: Any, identifiers: list[int], *, count: int) -> Any:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 import torch
 from torch import Tensor
@@ -28,6 +28,11 @@ from latentfields.errors import InputError
 from latentfields.files import naming
 from latentfields.progress import progress_bar
 from latentfields.training.checkpoint import load_tensors, save_tensors
+from latentfields.training.tensorboard import events, require_tensorboard
+
+Clock = Literal["wall", "cpu"]
+"""What a limit of time counts: seconds that pass, or those that the process computes (all its threads together), which
+a busy machine hardly changes."""
 
 
 class Trainable(Protocol):
@@ -60,6 +65,15 @@ class LoopConfig:
     seconds: float | None = None
     """Stop after this much training time, resumed time included; None trains all steps. Not reproducible bit for
     bit, since the number of steps depends on the machine."""
+    clock: Clock = "wall"
+    """What those seconds are."""
+    tensorboard: bool = False
+    """Write what is logged as TensorBoard's events, too, into the folder `tensorboard` of the training, or of each of
+    its phases; needs the extra of that name."""
+
+    def __post_init__(self) -> None:
+        if self.tensorboard:
+            require_tensorboard()
 
     def out_of_time(self, elapsed: float) -> bool:
         """True when `elapsed` seconds of training are all that is allowed."""
@@ -127,6 +141,7 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
     with (
         progress_bar(label, total=steps, initial=position.step, unit="step") as bar,
         _opened_log(folder) as log,
+        events(folder, start=position.step, wanted=options.tensorboard) as board,
         _stop_flag() as stop,
     ):
         with naming(log_path(folder)):
@@ -137,30 +152,34 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
         shown: dict[str, str] = {}
         session, saved, cpu_session = time.perf_counter(), time.perf_counter(), time.process_time()
         index, elapsed, kept = position.step, position.seconds, position.step
-        while index < steps and not options.out_of_time(elapsed):
-            by_time = 0.0 if options.seconds is None else elapsed / options.seconds
+        cpu_elapsed = position.cpu_seconds
+        # What the limit counts.
+        counted = cpu_elapsed if options.clock == "cpu" else elapsed
+        while index < steps and not options.out_of_time(counted):
+            by_time = 0.0 if options.seconds is None else counted / options.seconds
             progress = min(max(index / steps, by_time), 1 - 1e-9)
             values = trainable.step(index, progress)
             index += 1
             _require_finite_values(values, _Place(folder, index, kept))
             # With a time limit the number of steps is an estimate, and the bar's end moves.
             bar.total = steps if by_time * steps <= index else max(index, round(index / progress))
-            shown |= {
-                name: value if isinstance(value, str) else f"{value:.4g}" for name, value in values.items()
-            }
+            shown |= {name: _read(values[name]) for name in _on_the_bar(values)}
             elapsed = position.seconds + time.perf_counter() - session
             cpu_elapsed = position.cpu_seconds + time.process_time() - cpu_session
-            finished = index == steps or options.out_of_time(elapsed)
+            counted = cpu_elapsed if options.clock == "cpu" else elapsed
+            finished = index == steps or options.out_of_time(counted)
             if finished or index % options.log_every == 0:
                 times = {"seconds": round(elapsed, 3), "cpu_seconds": round(cpu_elapsed, 3)}
                 with naming(log_path(folder)):
                     log.write(json.dumps({"step": index, **times, **values}) + "\n")
+                    board.note(index, values)
                 bar.set_postfix(shown, refresh=False)
             bar.update()
             if finished or stop or time.perf_counter() - saved >= options.checkpoint_seconds:
                 with naming(log_path(folder)):
                     log.flush()
                     os.fsync(log.fileno())
+                    board.flush()
                 _save(
                     trainable, _Place(folder, index, kept), _Position(index, elapsed, log.tell(), cpu_elapsed)
                 )
@@ -168,6 +187,20 @@ def train(trainable: Trainable, *, steps: int, folder: Path, label: str, options
             if stop and not finished:
                 raise Interrupted(folder, index)
         return elapsed
+
+
+def _on_the_bar(values: Mapping[str, float | str]) -> list[str]:
+    """What the bar shows of the values of a step: words, the loss and scores, or else the first; the log has all."""
+    chosen = [
+        name
+        for name, value in values.items()
+        if isinstance(value, str) or name == "loss" or name.endswith(("_psnr", "_loss"))
+    ]
+    return chosen or [*values][:1]
+
+
+def _read(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 @contextmanager

@@ -33,6 +33,9 @@ T = TypeVar("T")
 class Trained(Protocol):
     """An autoencoder, as far as it is saved."""
 
+    name: str
+    """What it goes by."""
+
     def save(self, folder: Path) -> None:
         """Write it to `folder`."""
         ...
@@ -65,7 +68,8 @@ def write_metrics(out: Path, measured: Mapping[str, Any], *, seconds: float, dev
 def finish(
     out: Path, result: Result, measured: Mapping[str, Any], *, seconds: float, device: torch.device
 ) -> Result:
-    """Write metrics and the autoencoder of a run, and return the latter."""
+    """Write metrics and the autoencoder of a run, and return the latter, which goes by its folder from then on."""
     write_metrics(out, measured, seconds=seconds, device=device)
     result.save(out / AUTOENCODER_FOLDER)
+    result.name = str(out / AUTOENCODER_FOLDER)
     return result

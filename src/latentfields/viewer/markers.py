@@ -21,8 +21,8 @@ _MOST_PICTURES = 120
 """Of more training views, frustums have no pictures: shrinking them all would keep the browser waiting."""
 _THUMBNAIL = 48
 """Longer side of the pictures in frustums, in pixels."""
-_FRUSTUM = 0.08
-"""Length of a frustum, in the normalised frame."""
+FRUSTUM = 0.08
+"""Length of a frustum at first, in the normalised frame."""
 _TOO_NEAR = 0.5
 """Frustums nearer than this are hidden: whoever looks from one would see nothing but its picture."""
 _TRAINING_COLOUR = (90, 110, 130)
@@ -39,6 +39,7 @@ class TrainingCameras:
         self._client, self._on_click = client, on_click
         self._root = client.scene.add_frame(TRAINING_ROOT, show_axes=False)
         self._frustums: list[viser.CameraFrustumHandle] = []
+        self._length = FRUSTUM
         self._centers = torch.zeros(0, 3)
 
     def show_scene(self, scene: ViewedScene) -> None:
@@ -57,6 +58,12 @@ class TrainingCameras:
         """Show or hide all frustums."""
         self._root.visible = visible
 
+    def set_length(self, length: float) -> None:
+        """Draw all frustums so long, in the normalised frame."""
+        self._length = length
+        for frustum in self._frustums:
+            frustum.scale = length
+
     def hide_near(self, camera: viser.CameraHandle) -> None:
         """Hide the frustums that the browser's camera is in or close to."""
         distances = (self._centers - torch.tensor(camera.position)).norm(dim=-1)
@@ -69,7 +76,7 @@ class TrainingCameras:
             f"{TRAINING_ROOT}/{index}",
             fov=vertical_fov(camera),
             aspect=camera.width / camera.height,
-            scale=_FRUSTUM,
+            scale=self._length,
             thickness=1.5,
             thickness_units="screen",
             color=_TRAINING_COLOUR,
@@ -107,7 +114,7 @@ class PathMarkers:
                 f"{PATH_ROOT}/{index}",
                 fov=path.keyframes[index].fov,
                 aspect=aspect,
-                scale=_FRUSTUM,
+                scale=FRUSTUM,
                 thickness=2.5,
                 thickness_units="screen",
                 color=_PATH_COLOUR,

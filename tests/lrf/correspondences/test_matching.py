@@ -1,7 +1,7 @@
 import importlib.util
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
@@ -12,6 +12,7 @@ from helpers.corner_scene import corner_cameras, surface_points, write_colmap_sc
 from helpers.scene_files import sphere_views, write_nerfstudio
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
+from latentfields.lrf.correspondences import matching
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.correspondences.files import SceneCorrespondences
 from latentfields.lrf.correspondences.matching import matched_correspondences
@@ -114,6 +115,9 @@ def test_plain_images_are_matched_and_reconstructed(tmp_path: Path, exhaustive_u
     # A pixel is 0.01 wide at this distance.
     assert float(distance.median()) < 0.01
     assert float((distance < 0.05).float().mean()) > 0.95
+    again = matched_correspondences(tmp_path / "corner", options)
+    assert torch.equal(again.points, found.points)
+    assert torch.equal(again.poses, found.poses)
 
 
 @needs_pycolmap
@@ -124,13 +128,25 @@ def test_images_without_matches_are_refused(tmp_path: Path) -> None:
         matched_correspondences(tmp_path, CorrespondenceConfig())
 
 
+@dataclass
+class StandIns:
+    """Take the places of pycolmap and of what matches by it, keep what they are called with, and find no model."""
+
+    colmap: MagicMock
+    all_pairs: MagicMock
+    sequential_pairs: MagicMock
+    match_pairs: MagicMock
+    reconstruct: MagicMock
+
+
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Takes the place of pycolmap, keeps what it is called with, and finds no model."""
-    colmap = MagicMock()
-    colmap.incremental_mapping.return_value = {}
-    monkeypatch.setitem(sys.modules, "pycolmap", colmap)
-    return colmap
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIns:
+    found = StandIns(*(MagicMock() for _ in fields(StandIns)))
+    monkeypatch.setitem(sys.modules, "pycolmap", found.colmap)
+    for name in ("all_pairs", "sequential_pairs", "match_pairs", "reconstruct"):
+        monkeypatch.setattr(matching, name, getattr(found, name))
+    found.reconstruct.return_value = []
+    return found
 
 
 def match(folder: Path, count: int, options: CorrespondenceConfig) -> None:
@@ -146,15 +162,15 @@ def match(folder: Path, count: int, options: CorrespondenceConfig) -> None:
 )
 @pytest.mark.parametrize("count", [3, 41])
 def test_matches_are_verified_as_configured(
-    stand_in: Any, tmp_path: Path, options: CorrespondenceConfig, count: int
+    stand_in: StandIns, tmp_path: Path, options: CorrespondenceConfig, count: int
 ) -> None:
     """By default as LRF App. A.2 says: 15 inliers, a quarter of a pair's matches."""
     match(tmp_path, count, options)
-    (call,) = stand_in.TwoViewGeometryOptions.call_args_list
+    (call,) = stand_in.match_pairs.call_args_list
     expected = (15, 0.25) if options == CorrespondenceConfig() else (21, 0.4)
-    assert (call.kwargs["min_num_inliers"], call.kwargs["min_inlier_ratio"]) == expected
-    matcher = stand_in.match_exhaustive if count == 3 else stand_in.match_sequential
-    assert matcher.call_args.kwargs["verification_options"] is stand_in.TwoViewGeometryOptions.return_value
+    assert (call.kwargs["fewest_inliers"], call.kwargs["least_inlier_ratio"]) == expected
+    chosen = stand_in.all_pairs if count == 3 else stand_in.sequential_pairs
+    assert call.args[2] is chosen.return_value
 
 
 @pytest.mark.parametrize(
@@ -162,52 +178,56 @@ def test_matches_are_verified_as_configured(
     [(40, 40, True), (41, 40, False), (3, 2, False), (3, 0, False), (42, 42, True)],
 )
 def test_small_sets_are_matched_all_with_all_and_larger_ones_in_sequence(
-    stand_in: Any, tmp_path: Path, count: int, most: int, exhaustive: bool
+    stand_in: StandIns, tmp_path: Path, count: int, most: int, exhaustive: bool
 ) -> None:
     match(tmp_path, count, CorrespondenceConfig(exhaustive_up_to=most))
-    assert stand_in.match_exhaustive.called == exhaustive
-    assert stand_in.match_sequential.called != exhaustive
-    assert stand_in.extract_features.call_args.kwargs["image_names"] == [f"{i:02d}.png" for i in range(count)]
+    assert stand_in.all_pairs.called == exhaustive
+    assert stand_in.sequential_pairs.called != exhaustive
+    extraction = stand_in.colmap.extract_features.call_args
+    assert extraction.kwargs["image_names"] == [f"{i:02d}.png" for i in range(count)]
 
 
-def test_of_a_scene_only_training_views_are_matched(stand_in: Any, tmp_path: Path) -> None:
+def test_of_a_scene_only_training_views_are_matched(stand_in: StandIns, tmp_path: Path) -> None:
     folder = write_nerfstudio(tmp_path / "ball", sphere_views())
     with pytest.raises(InputError, match="do not match"):
         matched_correspondences(folder, CorrespondenceConfig())
-    names = stand_in.extract_features.call_args.kwargs["image_names"]
+    names = stand_in.colmap.extract_features.call_args.kwargs["image_names"]
     assert names == [name for index, name in enumerate(sphere_views().names) if index % 8]
 
 
 @pytest.mark.parametrize("tree", [False, True])
-@pytest.mark.parametrize("overlap", [10, 4])
-def test_sequences_overlap_quadratically_and_close_loops_with_a_vocabulary_tree(
-    stand_in: Any, tmp_path: Path, overlap: int, tree: bool
+@pytest.mark.parametrize(("overlap", "loops"), [(10, 10), (4, 0)])
+def test_sequences_overlap_and_close_loops_by_a_vocabulary_or_their_own_words(
+    stand_in: StandIns, tmp_path: Path, overlap: int, loops: int, tree: bool
 ) -> None:
     file = tmp_path / "tree.bin"
     file.touch()
     options = CorrespondenceConfig(
-        exhaustive_up_to=2, overlap=overlap, vocabulary_tree=file if tree else None
+        exhaustive_up_to=2, overlap=overlap, loops=loops, vocabulary_tree=file if tree else None
     )
     match(tmp_path, 4, options)
-    (call,) = stand_in.SequentialPairingOptions.call_args_list
-    assert call.kwargs["overlap"] == overlap
-    assert call.kwargs["quadratic_overlap"] is True
-    assert call.kwargs["loop_detection"] is tree
-    pairing = stand_in.SequentialPairingOptions.return_value
-    assert stand_in.match_sequential.call_args.kwargs["pairing_options"] is pairing
-    assert (pairing.vocab_tree_path == file) is tree
+    (call,) = stand_in.sequential_pairs.call_args_list
+    expected = {"overlap": overlap, "loops": loops, "vocabulary": file if tree else None}
+    assert call.kwargs == expected
 
 
-def test_the_same_pictures_give_the_same_points(stand_in: Any, tmp_path: Path) -> None:
-    """One thread and fixed seeds, wherever there is one to set."""
+def test_two_images_are_enough_for_a_model(stand_in: StandIns, tmp_path: Path) -> None:
     match(tmp_path, 3, CorrespondenceConfig())
-    assert stand_in.set_random_seed.call_args.args == (0,)
-    assert stand_in.TwoViewGeometryOptions.return_value.ransac.random_seed == 0
-    mapping = stand_in.IncrementalPipelineOptions
-    assert mapping.call_args.kwargs == {"num_threads": 1, "random_seed": 0, "min_model_size": 2}
-    assert mapping.return_value.mapper.random_seed == mapping.return_value.triangulation.random_seed == 0
-    for made in (stand_in.FeatureExtractionOptions, stand_in.FeatureMatchingOptions):
-        assert made.call_args.kwargs["num_threads"] == 1
+    assert stand_in.reconstruct.call_args.kwargs == {"smallest": 2}
+    assert stand_in.colmap.set_random_seed.call_args.args == (0,)
+    assert stand_in.colmap.FeatureExtractionOptions.call_args.kwargs["num_threads"] == 1
+
+
+def test_data_sets_of_earlier_versions_go_on() -> None:
+    """They do not say how many images close loops."""
+    options = CorrespondenceConfig(min_points=20)
+    about = options.about("images")
+    assert options.made(about, "images")
+    assert about.pop("loops") == 10
+    assert options.made(about, "images")
+    assert not options.made({**about, "overlap": 9}, "images")
+    assert not options.made({**about, "loops": 9}, "images")
+    assert not options.made(about, "colmap")
 
 
 def test_a_single_image_is_refused(tmp_path: Path) -> None:

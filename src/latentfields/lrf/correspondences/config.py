@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,10 +30,13 @@ class CorrespondenceConfig(Checked):
     """Images: share of a pair's matches that have to agree with one epipolar geometry."""
     overlap: int = 10
     """Images: each one is matched with so many that follow it, and with those 2, 4, 8, ... 2^overlap places on."""
+    loops: NonNegative = 10
+    """Images: so many that look most like an image are matched with it in larger sets, to close loops."""
     exhaustive_up_to: NonNegative = 40
     """Images: sets of at most so many are matched all with all instead, which closes all loops."""
     vocabulary_tree: Path | None = None
-    """Images: COLMAP's vocabulary tree file; with it, loops are looked for in larger sets."""
+    """Images: COLMAP's vocabulary tree file, by whose words images look alike; by default, words are made from the
+    images themselves."""
     spacing: int = 4
     """Depth: pixels between neighbouring points."""
     largest_angle: Annotated[float, Range(above=0, high=180)] = 60.0
@@ -43,9 +47,17 @@ class CorrespondenceConfig(Checked):
         names = {
             "depth": ("min_points", "spacing", "largest_angle"),
             "colmap": ("min_points",),
-            "images": ("min_points", "min_inlier_ratio", "overlap", "exhaustive_up_to"),
+            "images": ("min_points", "min_inlier_ratio", "overlap", "loops", "exhaustive_up_to"),
         }[source]
         values: dict[str, Any] = {"source": source} | {name: getattr(self, name) for name in names}
         if source == "images" and self.vocabulary_tree is not None:
             values["vocabulary_tree"] = str(self.vocabulary_tree)
         return values
+
+    def made(self, about: Mapping[str, Any], source: str) -> bool:
+        """Whether correspondences with these settings `about` them are those from `source` with the settings here.
+
+        Earlier versions did not say how many images are looked for that close loops.
+        """
+        wanted = self.about(source)
+        return {**({"loops": self.loops} if "loops" in wanted else {}), **about} == wanted

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
-from latentfields.files import Folders, as_folders
 from latentfields.lrf.correspondences.config import CorrespondenceConfig, Source
 from latentfields.lrf.correspondences.depth import depth_correspondences
 from latentfields.lrf.correspondences.files import (
@@ -17,7 +17,13 @@ from latentfields.lrf.correspondences.files import (
 )
 from latentfields.lrf.correspondences.matching import matched_correspondences
 from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
-from latentfields.scenes.load import find_reader, is_scene, scene_folders_below
+from latentfields.scenes.load import (
+    Scenes,
+    as_scene_folders,
+    find_reader,
+    is_scene,
+    scene_folders_below,
+)
 from latentfields.scenes.plain_pictures import picture_folder
 from latentfields.scenes.readers.colmap.folder import model_folders
 from latentfields.scenes.scene import scene_name
@@ -31,8 +37,9 @@ _FINDERS = {
 }
 
 
+@checked
 def correspond(
-    scenes: Folders, *, out: str | Path, options: CorrespondenceConfig | None = None
+    scenes: Scenes, *, out: str | Path, options: CorrespondenceConfig | None = None
 ) -> tuple[SceneCorrespondences, ...]:
     """Write the correspondences of every scene in or directly below the folders `scenes` into the data set `out`.
 
@@ -44,10 +51,10 @@ def correspond(
 
 
 def correspond_one_by_one(
-    scenes: Folders, *, out: str | Path, options: CorrespondenceConfig | None = None
+    scenes: Scenes, *, out: str | Path, options: CorrespondenceConfig | None = None
 ) -> Iterator[SceneCorrespondences]:
     """Do what `correspond` does, scene by scene as they are asked for: to show progress, or to keep none in memory."""
-    roots, out, options = as_folders(scenes), Path(out), options or CorrespondenceConfig()
+    roots, out, options = as_scene_folders(scenes), Path(out), options or CorrespondenceConfig()
     options.check()
     if not roots:
         raise ArgumentError("scenes", "name at least one scene, or folder of scenes")
@@ -72,7 +79,7 @@ def _made(folder: Path, source: str, *, out: Path, options: CorrespondenceConfig
         save_correspondences(scene, out)
         return scene
     stored = load_correspondences(file)
-    if stored.about != options.about(source) or not stored.folder.is_relative_to(folder.resolve()):
+    if not options.made(stored.about, source) or not stored.folder.is_relative_to(folder.resolve()):
         raise InputError(
             file, f"holds correspondences of {stored.folder} with {stored.about}; choose another folder"
         )

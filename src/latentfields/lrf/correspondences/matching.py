@@ -15,16 +15,19 @@ from latentfields.scenes.load import find_reader, is_scene
 from latentfields.scenes.plain_pictures import PHOTO_SUFFIXES, picture_folder, pictures_in
 from latentfields.scenes.readers.colmap.tracks import read_tracks
 from latentfields.scenes.shards import ShardPath
-from latentfields.structure_from_motion.engine import SEED, load_pycolmap
+from latentfields.structure_from_motion.engine import load_pycolmap
+from latentfields.structure_from_motion.mapping import reconstruct
+from latentfields.structure_from_motion.matching import match_pairs
+from latentfields.structure_from_motion.pairs import all_pairs, sequential_pairs
 
 
 def matched_correspondences(folder: Path, options: CorrespondenceConfig) -> SceneCorrespondences:
     """Correspondences between plain images: SIFT features, matches by LRF App. A.2, incremental reconstruction.
 
     Of a scene, these are the pictures of its training views, wherever they lie; otherwise all that are in the folder.
-    Small sets are matched all with all; larger ones in the order of their names, with `overlap` neighbours and
-    quadratically growing distances, and loops only with a vocabulary tree. One thread and fixed seeds: the same images
-    give the same points. Raises InputError without pycolmap, with fewer than two images, and when too few match.
+    Small sets are matched all with all; larger ones in the order of their names (`sequential_pairs`). Fixed seeds: the
+    same images give the same points. Raises InputError without pycolmap, with fewer than two images, and when too few
+    match.
     """
     images, names = _training_pictures(folder) if is_scene(folder) else _plain_pictures(folder)
     if isinstance(images, ShardPath):
@@ -82,39 +85,34 @@ def _extract(colmap: Any, database: Path, images: Path, names: list[str]) -> Non
 
 
 def _match(colmap: Any, database: Path, count: int, options: CorrespondenceConfig) -> None:
-    verification = colmap.TwoViewGeometryOptions(
-        min_num_inliers=options.min_points, min_inlier_ratio=options.min_inlier_ratio
+    """Match the images and verify their matches by the limits of LRF App. A.2."""
+    with colmap.Database.open(database) as opened:
+        if count <= options.exhaustive_up_to:
+            pairs = all_pairs(colmap, opened)
+        else:
+            pairs = sequential_pairs(
+                colmap,
+                opened,
+                overlap=options.overlap,
+                loops=options.loops,
+                vocabulary=options.vocabulary_tree,
+            )
+    match_pairs(
+        colmap,
+        database,
+        pairs,
+        threads=1,
+        fewest_inliers=options.min_points,
+        least_inlier_ratio=options.min_inlier_ratio,
     )
-    verification.ransac.random_seed = SEED
-    shared = {
-        "matching_options": colmap.FeatureMatchingOptions(num_threads=1),
-        "verification_options": verification,
-        "device": colmap.Device.cpu,
-    }
-    if count <= options.exhaustive_up_to:
-        colmap.match_exhaustive(database, **shared)
-        return
-    pairing = colmap.SequentialPairingOptions(
-        overlap=options.overlap,
-        quadratic_overlap=True,
-        num_threads=1,
-        loop_detection=options.vocabulary_tree is not None,
-    )
-    if options.vocabulary_tree is not None:
-        pairing.vocab_tree_path = options.vocabulary_tree
-    colmap.match_sequential(database, pairing_options=pairing, **shared)
 
 
 def _reconstruct(colmap: Any, database: Path, images: Path, work: Path, *, source: Path) -> Path:
     """The folder of the model with most images. Raises InputError, naming `source`, when there is none."""
-    options = colmap.IncrementalPipelineOptions(num_threads=1, random_seed=SEED, min_model_size=2)
-    options.mapper.random_seed = options.triangulation.random_seed = SEED
-    options.mapper.num_threads = 1
-    models = colmap.incremental_mapping(database, images, work, options=options)
-    if not models:
+    found = reconstruct(colmap, database, images, work / "models", smallest=2)
+    if not found:
         raise InputError(source, "its images do not match: no two of them could be reconstructed together")
-    best = max(models, key=lambda index: int(models[index].num_reg_images()))
     model = work / "model"
     model.mkdir()
-    models[best].write_binary(model)
+    found[0].write_binary(model)
     return model

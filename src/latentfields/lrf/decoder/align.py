@@ -18,17 +18,24 @@ from pathlib import Path
 
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import called, opened
+from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fit import require_large_enough
-from latentfields.lrf.decoder.config import DecoderRunConfig, DecoderTrainingConfig, latent_field_config
+from latentfields.latent_nerf.presets import PresetName
+from latentfields.lrf.decoder.config import (
+    PRESETS,
+    DecoderRunConfig,
+    DecoderTrainingConfig,
+    latent_field_config,
+)
 from latentfields.lrf.decoder.pairs import Pairs, fit_latent_field, novel_views, score_pairs, write_pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.process import choose_device
-from latentfields.scenes.load import load_scene, scene_folders
+from latentfields.scenes.load import Scenes, as_scene_folders, load_scene, scene_folders
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.jobs import Job, local_engine, raise_first, run_jobs
@@ -40,11 +47,12 @@ STATISTICS_VIEWS = 8
 """Training views of every scene that latent statistics are measured on, where the autoencoder has none."""
 
 
+@checked
 def align_decoder(
-    training: DecoderTrainingConfig | None = None,
+    training: DecoderTrainingConfig | PresetName = "small",
     *,
-    scenes: Folders,
-    autoencoder: str | Path = "base",
+    scenes: Scenes,
+    autoencoder: Autoencoder | str | Path = "base",
     photos: Folders = (),
     fit: FitConfig | None = None,
     size: int | None = None,
@@ -55,34 +63,35 @@ def align_decoder(
 ) -> Autoencoder:
     """Fit a latent field to every scene, render the pairs, and train the decoder on all of them (Eq. 11).
 
-    `scenes` are scenes or folders of them, whose images are resized to a longer side of `size` pixels if that is
-    given; `fit` says how fields are fitted (by default `latent_field_config("gaussians")`), so many `processes` at a
-    time: of several, each uses another GPU where there are some and `device` is auto. `photos` are folders of
-    photographs that the decoder is to go on decoding as before.
-    Returns the autoencoder, on the CPU, that `out/autoencoder` holds: only its decoder differs from `autoencoder`, a
-    name or folder. Training and novel views are defined in `pairs`. Run again after an interruption, it continues.
-    `device` is as for `fit`.
+    `training` is a configuration, or the name of a preset. `scenes` are scenes or folders of them, of scenes in memory
+    their folders, whose images are resized to a longer side of `size` pixels if that is given; `fit` says how fields
+    are fitted (by default Gaussians, by the preset of the same name), so many `processes` at a time: of several, each
+    uses another GPU where there are some and `device` is auto. `photos` are folders of photographs that the decoder is
+    to go on decoding as before.
+    Returns the autoencoder, on the CPU, that `out/autoencoder` holds: only its decoder differs from `autoencoder`, one
+    in memory, a name or a folder. Training and novel views are defined in `pairs`. Run again after an interruption, it
+    continues. `device` is as for `fit`.
     Raises InputError for unusable scenes or options, or when `out` holds a run with other settings.
     """
     out = Path(out)
     run = DecoderRunConfig(
-        scenes=as_folders(scenes),
-        autoencoder=str(autoencoder),
+        scenes=as_scene_folders(scenes),
+        autoencoder=called(autoencoder),
         size=size,
-        fit=fit or latent_field_config("gaussians"),
-        training=training or DecoderTrainingConfig(),
+        fit=fit or latent_field_config("gaussians", training if isinstance(training, str) else "small"),
+        training=PRESETS[training] if isinstance(training, str) else training,
         photos=as_folders(photos),
     )
     run.check()
     require_at_least("processes", processes, 1)
     target = choose_device(device)
-    model = load_autoencoder(autoencoder)
+    model = opened(autoencoder)
     if run.training.crop < model.factor:
         raise ArgumentError(
             "training.crop", f"is {run.training.crop}; expected at least the factor {model.factor}"
         )
     with begin(run, out, lambda: _prepared(run, model, first=not is_claimed(out))) as folders:
-        paths = _written_pairs(folders, run, model.statistics, out=out, device=device, processes=processes)
+        paths = _written_pairs(folders, run, model, out=out, device=device, processes=processes)
         model = model.to(target)
         pairs = Pairs(paths, factor=model.factor, crop=run.training.crop)
         trainer = DecoderAlignment(
@@ -139,8 +148,8 @@ class PairsJob:
     folder: Path
     """Folder of the scene."""
     run: DecoderRunConfig
-    statistics: LatentStatistics
-    """Of the autoencoder's latents."""
+    autoencoder: Autoencoder
+    """With statistics, on the CPU."""
     device: str
     work: Path
     """Folder of the fit."""
@@ -150,8 +159,7 @@ class PairsJob:
 
 def fit_pairs(job: PairsJob) -> None:
     """Fit a latent field to a scene and write its pairs."""
-    autoencoder = load_autoencoder(job.run.autoencoder)
-    autoencoder.set_statistics(job.statistics)
+    autoencoder = job.autoencoder.clone()
     scene = _scene(job.folder, autoencoder, job.run)
     run = fit_latent_field(scene, autoencoder, out=job.work, config=job.run.fit, device=job.device)
     device = choose_device(job.device)
@@ -163,7 +171,7 @@ def fit_pairs(job: PairsJob) -> None:
 def _written_pairs(
     folders: Sequence[Path],
     run: DecoderRunConfig,
-    statistics: LatentStatistics,
+    autoencoder: Autoencoder,
     *,
     out: Path,
     device: str,
@@ -174,7 +182,7 @@ def _written_pairs(
     for number, folder in enumerate(folders):
         name = f"{number:04d}-{folder.resolve().name}"
         path = out / "pairs" / f"{name}.safetensors"
-        details = PairsJob(folder, run, statistics, device, work=out / "fits" / name, path=path)
+        details = PairsJob(folder, run, autoencoder, device, work=out / "fits" / name, path=path)
         jobs.append(Job(name, fit_pairs, details))
     missing = [job for job in jobs if not job.arguments.path.is_file()]
     failures = run_jobs(

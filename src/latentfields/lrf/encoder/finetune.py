@@ -11,11 +11,12 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.load import called, opened
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError
 from latentfields.files import Folders, as_folders
 from latentfields.lrf.correspondences.files import open_dataset
-from latentfields.lrf.encoder.config import EncoderRunConfig, EncoderTrainingConfig
+from latentfields.lrf.encoder.config import PRESETS, EncoderPreset, EncoderRunConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.lrf.encoder.view_consistency import view_consistency
@@ -29,10 +30,11 @@ _STATISTICS_PAIRS = 128
 """Image pairs that latent statistics are measured on."""
 
 
+@checked
 def finetune_encoder(
-    training: EncoderTrainingConfig | None = None,
+    training: EncoderTrainingConfig | EncoderPreset = "small",
     *,
-    autoencoder: str | Path = "base",
+    autoencoder: Autoencoder | str | Path = "base",
     correspondences: Folders,
     held_out: Folders = (),
     photos: Folders = (),
@@ -40,17 +42,20 @@ def finetune_encoder(
     device: str = "auto",
     loop: LoopConfig | None = None,
 ) -> Autoencoder:
-    """Train `autoencoder` (a name or folder) on data sets of correspondences; `out/autoencoder` holds the result.
+    """Train an autoencoder on data sets of correspondences; `out/autoencoder` holds the result.
 
+    `training` is a configuration, or the name of a preset. `autoencoder` is one in memory, which stays as it is, a name
+    or a folder.
     `photos` are folders of photographs, of any content, that it is to go on reconstructing.
     `out/metrics.json` compares the autoencoder before with that after the training on the `held_out` data sets, where
     there are any. The result has statistics of its own latents. Run again after an interruption, it continues.
     `device` is as for `fit`. Raises InputError for unusable input, before anything is written, or when `out` holds a
     run with other settings.
     """
-    training, out = training or EncoderTrainingConfig(), Path(out)
+    training = PRESETS[training] if isinstance(training, str) else training
+    out = Path(out)
     run = EncoderRunConfig(
-        autoencoder=str(autoencoder),
+        autoencoder=called(autoencoder),
         correspondences=as_folders(correspondences),
         held_out=as_folders(held_out),
         photos=as_folders(photos),
@@ -58,7 +63,7 @@ def finetune_encoder(
     )
     training.check()
     target = choose_device(device)
-    model = load_autoencoder(autoencoder)
+    model = opened(autoencoder)
     training.check_factor(model.factor)
     with begin(run, out, lambda: _prepared(run, model.to(target))) as (data, trainer):
         seconds = train(

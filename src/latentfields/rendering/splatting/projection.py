@@ -10,7 +10,7 @@ Shape suffixes: N Gaussians.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -90,6 +90,17 @@ def project_reference(
     extents, radii = _footprints(xx + blur, xy, yy + blur, opacities)
     seen = drawn & _overlaps(means_2d, extents, camera)
     return ProjectedGaussians(means_2d, conics, depths, opacities, extents, radii * seen)
+
+
+def moved(projected: ProjectedGaussians, *, left: int, top: int, camera: Cameras) -> ProjectedGaussians:
+    """The Gaussians of an image in the part of it that begins at column `left` and row `top`, the image of `camera`.
+
+    They have the shapes that they have in the whole image: projected to `camera` itself, those far outside of the part
+    would have the Jacobian of its margin. Gradients go to the centres of the whole image.
+    """
+    means_2d = projected.means_2d - like([left, top], projected.means_2d)
+    seen = _overlaps(means_2d, projected.extents, camera)
+    return replace(projected, means_2d=means_2d, radii=projected.radii * seen)
 
 
 def _axes(camera: Cameras) -> Tensor:

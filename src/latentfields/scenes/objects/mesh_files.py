@@ -13,6 +13,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.scenes.objects.gltf import read_gltf
 from latentfields.scenes.objects.gltf_file import unit
@@ -33,13 +34,15 @@ MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 Floats = NDArray[np.float64]
 
 
-def load_mesh(path: Path, *, up: Literal["y", "z"] = "y") -> Mesh:
+@checked
+def load_mesh(path: str | Path, *, up: Literal["y", "z"] = "y") -> Mesh:
     """Read a mesh file with all of its parts, transforms, materials and textures, into a world with z up.
 
     `up` is the file's own up axis; y is the rule of glTF and the custom of OBJ. Skins, animations and normal
     maps are not read. Warns once, with the names of all textures that the file names and that could not be read.
     Raises InputError when the file is missing, of another format, compressed, unreadable, or without triangles.
     """
+    path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in MESH_SUFFIXES:
         raise InputError(path, f"expected a mesh file ending in one of {', '.join(MESH_SUFFIXES)}")

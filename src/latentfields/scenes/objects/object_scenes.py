@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from latentfields.cameras import Cameras
+from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.scenes.objects.blender_writer import require_absent, write_blender_scene
 from latentfields.scenes.objects.config import RenderConfig
@@ -54,11 +55,12 @@ def object_cameras(options: RenderConfig, *, seed: int) -> Cameras:
     )
 
 
+@checked
 def render_object_scene(
     mesh: Mesh,
-    folder: Path,
+    folder: str | Path,
     *,
-    options: RenderConfig,
+    options: RenderConfig | None = None,
     seed: int = 0,
     overwrite: bool = False,
     on_view: Callable[[], object] = lambda: None,
@@ -70,6 +72,7 @@ def render_object_scene(
     of range, when the folder exists, when the mesh cannot be rendered, and when it hardly shows in most of
     the views.
     """
+    folder, options = Path(folder), options or RenderConfig()
     options.check()
     require_absent(folder, overwrite=overwrite)
     scaled = framed(mesh, options=options)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.objects.meshes import Mesh, concatenate
 from latentfields.scenes.procedural.animals import animal
@@ -57,6 +58,7 @@ TRAIN_FAMILIES: tuple[str, ...] = tuple(name for name in FAMILIES if name not in
 """Families to train autoencoders on."""
 
 
+@checked
 def generate_object(family: str, seed: int) -> Mesh:
     """The object number `seed` (any integer >= 0) of a family: a textured mesh with z up, of arbitrary size.
 

@@ -1,0 +1,199 @@
+"""Fits to a few views of objects: what a prior of the latents is worth there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from latentfields.bench.objects import ObjectsStudy
+from latentfields.bench.rows import (
+    Measured,
+    Pivot,
+    Row,
+    Value,
+    at_least,
+    claims_table,
+    gains,
+    grouped,
+    select,
+    values,
+)
+from latentfields.bench.scales import FEW_VIEWS_SCALES, FewViewsScale, FitScale
+from latentfields.bench.study import Cells, Work, Workplace
+from latentfields.config.checks import Range
+from latentfields.fields.config import FieldName
+from latentfields.priors.config import FewViewsConfig
+
+if TYPE_CHECKING:
+    from latentfields.bench.scenes import StudyScene
+    from latentfields.pages.report import PictureGroup, Table
+
+LATENTS, WITH_PRIOR, IMAGES = "latents alone", "latents with the prior", "images of the latents' resolution"
+TOLD = "latents with the prior, told the class"
+"""The methods, the last one for objects of classes that the prior knows."""
+LEAST_GAIN = 1.0
+"""dB that the prior is to win over both others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewViewsStudyConfig(ObjectsStudy):
+    """Fit fields to a few views: latents with a prior and without one, and images of the latents' resolution.
+
+    Objects are those that the prior was not trained on: other members of its families, other families, and meshes. No
+    fit is aligned: all share the autoencoder's decoder. Run the same command again to go on after an interruption.
+    """
+
+    kind: ClassVar[str] = "bench few-views"
+    title = "Fits to a few views"
+    about = (
+        "Radiance fields of a few views of objects that the prior was not trained on, scored on other views."
+    )
+    tables = (
+        Pivot(
+            "Decoded novel views",
+            {"method": "method"},
+            (
+                Value("psnr", "PSNR, dB"),
+                Value("ssim", "SSIM", ".3f"),
+                Value("ms_gmsd", "MS-GMSD", ".4f"),
+                Value("seconds", "training, s", ".0f"),
+            ),
+        ),
+        Pivot(
+            "The same by object: PSNR, dB", {"method": "method"}, (Value("psnr", "all"),), columns="family"
+        ),
+    )
+    first_seed: ClassVar[int] = 900
+
+    families: tuple[str, ...] = ("mugs", "teapots", "chairs", "houses", "vases")
+    """Families of generated objects."""
+    training_views: Annotated[int, Range(low=1, high=6)] = 3
+    """Views that fields are fitted to, evenly chosen."""
+    autoencoder: str = "igae"
+    """Packaged name or folder of the autoencoder."""
+    prior: str = "objects"
+    """Packaged name or folder of a prior of its latents."""
+    field: FieldName = "kplanes"
+    """Representation."""
+
+    @property
+    def sizes(self) -> FewViewsScale:
+        """The sizes of everything."""
+        return FEW_VIEWS_SCALES[self.scale]
+
+    @property
+    def fit_scale(self) -> FitScale:
+        """How objects are rendered, and latents fitted."""
+        return self.sizes.fits
+
+    def read_inputs(self, out: Path) -> None:
+        """Raise InputError for objects, autoencoders and priors that cannot be used."""
+        from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.priors.prior import load_prior
+
+        self.read_objects((self.autoencoder,))
+        load_prior(self.prior).check_space(load_autoencoder(self.autoencoder))
+
+    def measure(self, place: Workplace) -> list[dict[str, Any]]:
+        """Return what was measured of every fit, `fits.fit_and_compare`, one record for each."""
+        from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.priors.prior import load_prior
+
+        self.render(place)
+        factor = load_autoencoder(self.autoencoder).factor
+        classes = load_prior(self.prior).config.classes
+        cells = Cells()
+        for scene in self.scenes(place.out):
+            works = self._works(place, scene, factor, classes)
+            for number, (method, (scored, work)) in enumerate(works.items()):
+                picture = f"pictures/{scene.name}/{scored.replace('/', '-')}.png"
+                labels = {"method": method, "family": scene.kind, "seed": scene.seed, "picture": picture}
+                cells[f"fit-{number}-{scene.name}"] = {**labels, "scored": scored}, work
+        return [
+            {**{name: value for name, value in record.items() if name != "methods"}, **scores}
+            for record in place.measure(cells, label="fits")
+            for scores in (record["methods"][record["scored"]],)
+        ]
+
+    def _works(
+        self, place: Workplace, scene: StudyScene, factor: int, classes: Sequence[str]
+    ) -> dict[str, tuple[str, Work]]:
+        """What the fits of one object compute, by method, and what of it is scored."""
+        from latentfields.bench.fits import fit_and_compare
+
+        latents = self.fit_scale.fit(self.field, seed=scene.seed)
+        images = self.fit_scale.fit(self.field, space="rgb", seed=scene.seed)
+        images = images.with_steps(supervision=self.sizes.image_steps, alignment=0)
+        images = replace(images, batch_rays=self.sizes.image_rays)
+        shared = partial(
+            fit_and_compare,
+            scene=scene,
+            device=place.device,
+            pictures=place.out / "pictures" / scene.name,
+            factor=factor,
+            training_views=self.training_views,
+        )
+        decoded = partial(shared, autoencoder=self.autoencoder, config=latents)
+        work = place.out / "fits"
+
+        def regularised(method: str, folder: str, options: FewViewsConfig) -> tuple[str, Work]:
+            decoders = ((method, self.autoencoder),)
+            return method, partial(
+                decoded,
+                folder=work / f"{scene.name}-{folder}",
+                decoders=decoders,
+                prior=self.prior,
+                few_views=options,
+            )
+
+        alone = partial(decoded, folder=work / f"{scene.name}-alone", decoders=((LATENTS, self.autoencoder),))
+        pictured = partial(
+            shared, autoencoder=None, config=images, folder=work / f"{scene.name}-images", divisor=factor
+        )
+        works: dict[str, tuple[str, Work]] = {
+            LATENTS: (LATENTS, alone),
+            WITH_PRIOR: regularised(WITH_PRIOR, "prior", FewViewsConfig()),
+            IMAGES: (f"image/{factor} upsampled", pictured),
+        }
+        if scene.kind in classes:
+            works[TOLD] = regularised(TOLD, "told", FewViewsConfig(category=scene.kind))
+        return works
+
+    def rows(self, results: Any) -> Measured:
+        """Return the rows of fits."""
+        return {"fits": [Row.of(record, seed=record["seed"]) for record in results]}
+
+    def more_tables(self, measured: Measured) -> Sequence[Table]:
+        """Return what is asked of the prior."""
+        fits = measured["fits"]
+        claims = []
+        for method in (WITH_PRIOR, TOLD):
+            with_prior = select(fits, method=method)
+            if not with_prior:
+                continue
+            for other in (LATENTS, IMAGES):
+                same = [
+                    value
+                    for row in with_prior
+                    for value in values(
+                        fits, "psnr", method=other, family=row.labels["family"], seed=row.labels["seed"]
+                    )
+                ]
+                better = gains([row.values["psnr"] for row in with_prior], same)
+                claims.append(at_least(f"{method}: better than {other}", better, LEAST_GAIN))
+        return [claims_table(claims, title="What is asked of the prior")]
+
+    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
+        """Return the first test view of every object, by method."""
+        from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+        groups = []
+        for (family, seed), rows in grouped(measured["fits"], ("family", "seed")).items():
+            files = {row.labels["method"]: folder / row.labels["picture"] for row in rows}
+            files["truth"] = folder / Path(rows[0].labels["picture"]).with_name("truth.png")
+            shown = tuple(Picture.read(title, file) for title, file in files.items())
+            groups.append(PictureGroup(f"{family} {seed}", (PictureRow("a test view", shown),)))
+        return groups

@@ -1,0 +1,360 @@
+"""What a latent space is worth for generation: the same prior in several spaces, and what is generated with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from latentfields.bench.objects import ScaledStudy
+from latentfields.bench.rows import (
+    Claim,
+    Measured,
+    Pivot,
+    Row,
+    Spread,
+    Value,
+    claims_table,
+    distinct,
+    grouped,
+    select,
+)
+from latentfields.bench.scales import GENERATION_SCALES, GenerationScale
+from latentfields.bench.study import Cells, Work, Workplace
+from latentfields.config.checks import Share
+from latentfields.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from latentfields.bench.scenes import StudyScene
+    from latentfields.pages.charts import Chart
+    from latentfields.pages.report import PictureGroup, Table
+
+PIXELS = "pixels"
+"""The space of colours."""
+PLAIN, AWARE = "base", "igae"
+"""The spaces that are compared: an autoencoder, and its 3D-aware version."""
+FIRST_OBJECT, FIRST_HELD_OUT = 200, 700
+"""Numbers of the first objects of each family that priors are trained on, and that generated ones are compared with."""
+SPEED_UP = 10.0
+"""Latents are to be so many times faster than pixels to the same accuracy."""
+SPACE = {"space": "space"}
+
+MEASURES = (
+    Value("right_class", "class", ".2f"),
+    Value("right_view", "view", ".2f"),
+    Value("accuracy", "both", ".2f"),
+    Value("distance", "distance", ".2f"),
+)
+"""Of the judge, for views and scenes alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationStudyConfig(ScaledStudy):
+    """Generate objects with priors of the plain, the 3D-aware and the pixels' space, of equal cost to train.
+
+    Views are judged by a classifier of real renderings. Run the same command again to go on after an interruption.
+    """
+
+    kind: ClassVar[str] = "bench generation"
+    title = "Generation in latents and in pixels"
+    about = (
+        "The same denoiser, trained for the same CPU time in several spaces, and objects distilled from it, judged by "
+        "a small classifier of class and camera azimuth that was trained on real renderings."
+    )
+    tables = (
+        Pivot(
+            "The classifier on real renderings of other objects",
+            {"pictures": "pictures"},
+            (*MEASURES[:3], Value("distance", "distance", ".2f"), Value("diversity", "diversity", ".2f")),
+            kind="real",
+        ),
+        Pivot(
+            "Priors, trained for the same CPU time",
+            SPACE,
+            (
+                Value("steps", "steps", ".0f"),
+                Value("cpu_seconds", "CPU s", ".0f"),
+                Value("parameters", "parameters, M", ".2f", unit=1e-6),
+            ),
+            kind="priors",
+            needs="steps",
+            optional=True,
+        ),
+        Pivot(
+            "Views drawn from the priors",
+            SPACE,
+            (*MEASURES, Value("diversity", "diversity", ".2f"), Value("cpu_seconds", "CPU s a view")),
+            kind="samples",
+        ),
+        Pivot(
+            "Generated scenes",
+            SPACE,
+            (*MEASURES, Value("inconsistency", "inconsistency", ".3f"), Value("cpu_seconds", "CPU s", ".0f")),
+            kind="scenes",
+        ),
+        Pivot(
+            "Inconsistency between views of generated scenes, by family",
+            SPACE,
+            (Value("inconsistency", "all", ".3f"),),
+            columns="family",
+            kind="scenes",
+        ),
+        Pivot(
+            "Share of views of generated scenes whose class and azimuth are recognised, by family",
+            SPACE,
+            (Value("accuracy", "all"),),
+            columns="family",
+            kind="scenes",
+        ),
+    )
+    of_images = False
+
+    spaces: tuple[str, ...] = (PLAIN, AWARE, PIXELS)
+    """Names or folders of autoencoders, in whose latents priors are trained; pixels has none."""
+    priors: tuple[str, ...] = ()
+    """Packaged names or folders of priors that are judged as they are, beside those that are trained."""
+    families: tuple[str, ...] = ("mugs", "teapots", "chairs", "lamps")
+    """Families of generated objects: priors are trained on some, and make others."""
+    accuracy: Share = 0.5
+    """Share of the views of a turn whose class and azimuth are to be recognised; the time until then is measured."""
+
+    @property
+    def sizes(self) -> GenerationScale:
+        """The sizes of everything."""
+        return GENERATION_SCALES[self.scale]
+
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError, naming the argument, when a value is out of range."""
+        super().check(path)
+        if not self.spaces and not self.priors:
+            raise ArgumentError("spaces", "is empty, and so is `priors`; expected at least one of them")
+        if not self.families:
+            raise ArgumentError("families", "is empty; expected at least one")
+
+    def read_inputs(self, out: Path) -> None:
+        """Raise InputError for families and autoencoders that cannot be used."""
+        from latentfields.bench.images import require_autoencoders
+        from latentfields.bench.scenes import require_objects
+        from latentfields.priors.network import require_diffusers
+        from latentfields.priors.prior import load_prior
+
+        require_diffusers()
+        require_autoencoders((space for space in self.spaces if space != PIXELS), size=self.sizes.views.size)
+        require_objects(self.families, ())
+        for name in self.priors:
+            prior = load_prior(name)
+            for family in self.families:
+                prior.class_index(family, argument="families")
+
+    def objects(self, out: Path, first: int, count: int) -> list[StudyScene]:
+        """Return so many rendered objects of each family."""
+        from latentfields.bench.scenes import rendered_scenes
+
+        return rendered_scenes(out / "objects", families=self.families, seeds=range(first, first + count))
+
+    def measure(self, place: Workplace) -> dict[str, list[dict[str, Any]]]:
+        """Return what was measured, by kind: real pictures, priors, views drawn from them, and scenes."""
+        from latentfields.bench.generations import judge_cell, pixel_space
+        from latentfields.bench.scenes import rendering
+
+        sizes, out = self.sizes, place.out
+        train = self.objects(out, FIRST_OBJECT, sizes.objects)
+        held_out = self.objects(out, FIRST_HELD_OUT, sizes.held_out)
+        place.run(rendering([*train, *held_out], sizes.views), label="objects")
+        judge = out / "judge.safetensors"
+        names = tuple(sorted(self.families))
+        works: dict[str, Work] = {
+            "judge": partial(
+                judge_cell, scenes=train, held_out=held_out, names=names, steps=sizes.judge_steps, file=judge
+            )
+        }
+        if PIXELS in self.spaces:
+            works[PIXELS] = partial(pixel_space, scenes=train, folder=out / PIXELS)
+        real = place.run(works, label="classifier")["judge"]
+        priors = [*self._train(place, train), *({"space": name, "prior": name} for name in self.priors)]
+        made = partial(self._made, place, held_out, judge, {row["space"]: row["prior"] for row in priors})
+        return {
+            "real": [{"pictures": "real renderings", **real}],
+            "priors": priors,
+            "samples": place.measure(made(scenes=False), label="views"),
+            "scenes": place.measure(made(scenes=True), label="scenes"),
+        }
+
+    def _train(self, place: Workplace, train: Sequence[StudyScene]) -> list[dict[str, Any]]:
+        """A prior for every space, trained for the same CPU time."""
+        from latentfields.bench.generations import prior_cell
+
+        sizes, cells = self.sizes, Cells()
+        for number, space in enumerate(self.spaces):
+            size = sizes.pixels if space == PIXELS else sizes.views.size
+            work = partial(
+                prior_cell,
+                autoencoder=str(place.out / PIXELS) if space == PIXELS else space,
+                scenes=train,
+                training=replace(sizes.training, size=size),
+                seconds=sizes.seconds,
+                out=place.out / "priors" / str(number),
+                device=place.device,
+            )
+            cells[f"prior-{number}"] = {"space": space}, work
+        return place.measure(cells, label="priors")
+
+    def _made(
+        self,
+        place: Workplace,
+        held_out: Sequence[StudyScene],
+        judge: Path,
+        priors: dict[str, str],
+        *,
+        scenes: bool,
+    ) -> Cells:
+        """The cells that draw views from priors, or that make scenes with them."""
+        from latentfields.bench.generations import samples_cell, scene_cell
+
+        sizes, found = self.sizes, Cells()
+        for number, (space, prior) in enumerate(priors.items()):
+            for family in self.families:
+                real = [scene for scene in held_out if scene.kind == family]
+                shared: dict[str, Any] = {
+                    "prior": prior,
+                    "family": family,
+                    "judge": judge,
+                    "real": real,
+                    "device": place.device,
+                }
+                if not scenes:
+                    name = f"samples-{number}-{family}"
+                    picture = f"pictures/{name}.png"
+                    work = partial(samples_cell, **shared, count=sizes.samples, picture=place.out / picture)
+                    found[name] = {"space": space, "family": family, "picture": picture}, work
+                    continue
+                for seed in range(self.seeds):
+                    name = f"scene-{number}-{family}-{seed}"
+                    picture = f"pictures/{name}.png"
+                    work = partial(
+                        scene_cell,
+                        **shared,
+                        seed=seed,
+                        steps=sizes.pixel_steps if space == PIXELS else sizes.steps,
+                        every=sizes.measured_every,
+                        compared=sizes.compared,
+                        folder=place.out / "scenes" / name,
+                        picture=place.out / picture,
+                    )
+                    labels = {"space": space, "family": family, "seed": seed, "picture": picture}
+                    found[name] = labels, work
+        return found
+
+    def rows(self, results: Any) -> Measured:
+        """Return the rows of every kind."""
+        return {
+            kind: [
+                Row.of(record, **({"seed": record["seed"]} if "seed" in record else {})) for record in records
+            ]
+            for kind, records in results.items()
+        }
+
+    def more_tables(self, measured: Measured) -> Sequence[Table]:
+        """Return when scenes reach the accuracy, and what is asked of latents."""
+        from latentfields.pages.report import Table
+
+        scenes = [with_time(row, self.accuracy) for row in measured["scenes"]]
+        times = []
+        for (space,), rows in grouped(scenes, ("space",)).items():
+            found = [row.values["reached"] for row in rows if "reached" in row.values]
+            times.append((space, str(Spread.of(found)) if found else "-", f"{len(found)} of {len(rows)}"))
+        title = f"CPU seconds until class and azimuth of {self.accuracy:.0%} of a turn are recognised"
+        soon = Table(title, ("space", "of those that get there", "get there"), tuple(times))
+        asked = self._asked(scenes)
+        return [soon, *([claims_table(asked, title="What is asked of latents")] if asked else [])]
+
+    def _asked(self, scenes: Sequence[Row]) -> list[Claim]:
+        """Whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
+        there = distinct(scenes, "space")
+        claims = []
+        for space in (PLAIN, AWARE):
+            if space in there and PIXELS in there:
+                claims.append(_faster(space, select(scenes, space=space), select(scenes, space=PIXELS)))
+        if PLAIN in there and AWARE in there:
+            for measure, what, sign in (
+                ("inconsistency", "more consistent", -1.0),
+                ("accuracy", "recognised more often", 1.0),
+            ):
+                claims.append(
+                    _ahead(scenes, measure, f"Scenes in {AWARE} are {what} than in {PLAIN}", sign=sign)
+                )
+        return claims
+
+    def charts(self, measured: Measured) -> list[Chart]:
+        """Return accuracy against CPU time, meaned over all scenes of a space."""
+        from latentfields.pages.charts import Chart, Level, Series
+
+        series = []
+        for (space,), rows in grouped(measured["scenes"], ("space",)).items():
+            points = list(zip(*(row.curve for row in rows), strict=False))
+            x, y = (
+                [sum(point[name] for point in column) / len(column) for column in points]
+                for name in ("cpu_seconds", "accuracy")
+            )
+            series.append(Series(space, x, y))
+        level = Level(f"{self.accuracy:.0%}", self.accuracy)
+        title = "Scenes while they are generated"
+        return [Chart(title, "CPU seconds", "views that are recognised", tuple(series), levels=(level,))]
+
+    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
+        """Return turns of the first scene of each family, and views from the prior, space by space."""
+        from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+        groups = []
+        for family in distinct(measured["scenes"], "family"):
+            rows = []
+            for kind, name in (("scenes", "a scene"), ("samples", "drawn")):
+                for row in select(measured[kind], family=family):
+                    if row.labels.get("seed", "0") != "0":
+                        continue
+                    if (picture := Picture.read("", folder / row.labels["picture"])) is not None:
+                        rows.append(PictureRow(f"{row.labels['space']}: {name}", (picture,)))
+            groups.append(
+                PictureGroup(f"{family}: a turn around a scene, and views drawn from the prior", tuple(rows))
+            )
+        return groups
+
+
+def with_time(row: Row, accuracy: float) -> Row:
+    """Return the row with the CPU seconds after which its curve reaches an accuracy, if it does."""
+    reached = next((point["cpu_seconds"] for point in row.curve if point["accuracy"] >= accuracy), None)
+    return row if reached is None else replace(row, values={**row.values, "reached": reached})
+
+
+def _faster(space: str, latents: Sequence[Row], pixels: Sequence[Row]) -> Claim:
+    """The claim that latents get there many times sooner than pixels; those that never do count with all their time."""
+    missed = sum("reached" not in row.values for row in pixels)
+    statement = f"Scenes in {space} are recognised so many times sooner than in {PIXELS}"
+    if any("reached" not in row.values for row in latents):
+        return Claim(statement, f">= {SPEED_UP:.0f}", "not all get there", False)
+    taken = [
+        sum(row.values.get("reached", row.values["cpu_seconds"]) for row in rows) / len(rows)
+        for rows in (latents, pixels)
+    ]
+    ratio = taken[1] / taken[0]
+    least = f"at least {ratio:.1f}, as {missed} of {len(pixels)} never are" if missed else f"{ratio:.1f}"
+    return Claim(statement, f">= {SPEED_UP:.0f}", least, ratio >= SPEED_UP)
+
+
+def _ahead(scenes: Sequence[Row], measure: str, statement: str, *, sign: float) -> Claim:
+    """The claim that the 3D-aware space is ahead of the plain one in a measure, on more than half of the families."""
+    ahead, families = 0, distinct(scenes, "family")
+    for family in families:
+        means = []
+        for space in (AWARE, PLAIN):
+            found = [
+                row.values[measure]
+                for row in select(scenes, space=space, family=family)
+                if measure in row.values
+            ]
+            means.append(sum(found) / len(found) if found else None)
+        aware, plain = means
+        ahead += aware is not None and plain is not None and sign * (aware - plain) > 0
+    return Claim(statement, "on most families", f"on {ahead} of {len(families)}", 2 * ahead > len(families))
