@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from latentfields.config.arguments import checked
 from latentfields.errors import InputError
 from latentfields.fused_planes.collection import Collection
 from latentfields.latent_nerf.fingerprint import Fingerprint
@@ -13,6 +14,7 @@ from latentfields.latent_nerf.render import load_run_scene, run_views
 from latentfields.latent_nerf.run import FitRunConfig, Run
 
 
+@checked
 def export_object(
     collection: Collection, name: str, *, out: str | Path, scene_folder: str | Path | None = None
 ) -> Run:

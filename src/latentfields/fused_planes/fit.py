@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder, located
-from latentfields.config.checks import require_type
+from latentfields.config.arguments import checked
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders, is_temporary, read_json, write_json
@@ -71,6 +71,7 @@ class _Frames:
     objects: tuple[ObjectHeader, ...]
 
 
+@checked
 def fit_collection(
     scenes: Folders,
     *,
@@ -92,7 +93,6 @@ def fit_collection(
     Run again after an interruption, it continues. Objects are on disk while they are trained: memory holds those of one
     batch. Raises InputError for unusable settings or scenes, and when `out` holds a run with other settings.
     """
-    require_type("autoencoder", autoencoder, Autoencoder, str, Path, type(None))
     training, out = training or SMALL, Path(out)
     training.check()
     target = choose_device(device)
@@ -124,6 +124,7 @@ def fit_collection(
     return Collection.open(out, device=device)
 
 
+@checked
 def add_to_collection(
     collection: Collection | str | Path,
     scenes: Folders,
