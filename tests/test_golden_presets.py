@@ -12,6 +12,7 @@ import pytest
 from latentfields.autoencoders import config as autoencoders
 from latentfields.bench import scales
 from latentfields.config.typed_json import to_json
+from latentfields.fused_planes import config as fused_planes
 from latentfields.igae import config as igae
 from latentfields.latent_nerf.presets import PresetName
 from latentfields.lrf.correspondences.config import CorrespondenceConfig
@@ -40,6 +41,7 @@ TABLES: dict[str, Mapping[Any, object]] = {
     "lrf encoder": encoder.PRESETS,
     "lrf decoder": decoder.PRESETS,
     "prior": priors.PRESETS,
+    "collection": fused_planes.PRESETS,
     "distillation": {
         "objects": priors.DistillationConfig(),
         "editing": priors.EDITING,

@@ -31,10 +31,11 @@ from latentfields.scenes.scene import Scene
 
 CPU = torch.device("cpu")
 
-GRID, VIEWS, SCENES = 3, 5, 5
+GRID, VIEWS, SCENES, OBJECTS = 3, 5, 5, 6
 GRID_OF_BOTH, VIEWS_OF_BOTH = 5, 9
 """The values at the end; and two sizes of the density grid's; or of two views, two of the PyTorch twin's; or of two
-scenes, two of each one's density grid. Scenes in the space both are looked at twice."""
+scenes, two of each one's density grid; or of two objects of a collection, the same, and both on their way to the disk.
+Scenes in the space both are looked at twice."""
 WAITS = {
     **dict.fromkeys(TRAININGS, 1),
     **dict.fromkeys(("tri-planes", "one ray per latent", "instant-ngp", "squashed latents", "rgb"), GRID),
@@ -43,6 +44,7 @@ WAITS = {
     "both": GRID_OF_BOTH,
     "gaussians of both": VIEWS_OF_BOTH,
     **dict.fromkeys(("igae pretraining", "igae joint"), SCENES),
+    **dict.fromkeys(("collection warmup", "collection joint"), OBJECTS),
 }
 """Times that the host waits for values of the device in a step."""
 MORE_IN_SOME = {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from latentfields.autoencoders.train import train_autoencoder
     from latentfields.bench.autoencoders import AutoencodersStudyConfig
     from latentfields.bench.captures import CapturesStudyConfig
+    from latentfields.bench.collections import CollectionsStudyConfig
     from latentfields.bench.convergence import ConvergenceStudyConfig
     from latentfields.bench.few_views import FewViewsStudyConfig
     from latentfields.bench.fields import FieldsStudyConfig
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from latentfields.export.points import export_points
     from latentfields.export.scene_file import export_scene
     from latentfields.export.views import RenderedDepth, export_views, render_depth
+    from latentfields.fused_planes.bake import export_object
+    from latentfields.fused_planes.collection import Collection
+    from latentfields.fused_planes.config import CollectionConfig
+    from latentfields.fused_planes.fit import add_to_collection, fit_collection
     from latentfields.generation.edit import edit
     from latentfields.generation.generate import generate
     from latentfields.igae.config import IgaeConfig
@@ -83,6 +88,9 @@ __all__ = [
     "CaptureConfig",
     "CaptureSummary",
     "CapturesStudyConfig",
+    "Collection",
+    "CollectionConfig",
+    "CollectionsStudyConfig",
     "ConvergenceStudyConfig",
     "CorrespondenceConfig",
     "DecoderTrainingConfig",
@@ -113,6 +121,7 @@ __all__ = [
     "RenderedLatents",
     "Run",
     "Scene",
+    "add_to_collection",
     "align_decoder",
     "capture",
     "chosen_views",
@@ -124,12 +133,14 @@ __all__ = [
     "export_cameras",
     "export_gaussians",
     "export_mesh",
+    "export_object",
     "export_points",
     "export_scene",
     "export_views",
     "finetune_3d",
     "finetune_encoder",
     "fit",
+    "fit_collection",
     "fit_fleet",
     "generate",
     "generate_object",
@@ -163,6 +174,9 @@ __getattr__ = lazy_attributes(
         "CaptureConfig": "latentfields.structure_from_motion.config",
         "CaptureSummary": "latentfields.structure_from_motion.capture",
         "CapturesStudyConfig": "latentfields.bench.captures",
+        "Collection": "latentfields.fused_planes.collection",
+        "CollectionConfig": "latentfields.fused_planes.config",
+        "CollectionsStudyConfig": "latentfields.bench.collections",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
         "CorrespondenceConfig": "latentfields.lrf.correspondences.config",
         "DecoderTrainingConfig": "latentfields.lrf.decoder.config",
@@ -193,6 +207,7 @@ __getattr__ = lazy_attributes(
         "RenderedLatents": "latentfields.latent_nerf.rendered_latents",
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
+        "add_to_collection": "latentfields.fused_planes.fit",
         "align_decoder": "latentfields.lrf.decoder.align",
         "capture": "latentfields.structure_from_motion.capture",
         "chosen_views": "latentfields.latent_nerf.render",
@@ -204,12 +219,14 @@ __getattr__ = lazy_attributes(
         "export_cameras": "latentfields.export.cameras",
         "export_gaussians": "latentfields.export.gaussians",
         "export_mesh": "latentfields.export.mesh",
+        "export_object": "latentfields.fused_planes.bake",
         "export_points": "latentfields.export.points",
         "export_scene": "latentfields.export.scene_file",
         "export_views": "latentfields.export.views",
         "finetune_3d": "latentfields.igae.finetune",
         "finetune_encoder": "latentfields.lrf.encoder.finetune",
         "fit": "latentfields.latent_nerf.fit",
+        "fit_collection": "latentfields.fused_planes.fit",
         "fit_fleet": "latentfields.latent_nerf.fleet",
         "generate": "latentfields.generation.generate",
         "generate_object": "latentfields.scenes.procedural",

@@ -20,7 +20,7 @@ from latentfields.cli.main import parse
 from latentfields.errors import ArgumentError
 
 
-def test_nine_commands_and_the_names_that_they_had() -> None:
+def test_ten_commands_and_the_names_that_they_had() -> None:
     names = [
         "fields",
         "igae",
@@ -31,6 +31,7 @@ def test_nine_commands_and_the_names_that_they_had() -> None:
         "generation",
         "few-views",
         "captures",
+        "collections",
     ]
     assert list(STUDIES) == names
     former = ["table1", "table4", "latent-nvs", "rgb-vs-latent", "ablations"]

@@ -38,6 +38,16 @@ OTHERS = {"pip", "make", "torchrun", "python", "hf", "tensorboard"}
 
 FEW_VIEWS = ("--views", "6", "--size", "32", "--samples", "1", "--overwrite")
 FEW_STEPS = ("--supervision.steps", "3", "--alignment.steps", "3", "--batch-images", "1")
+FEW_EPOCHS = (
+    "--warmup.epochs",
+    "0.5",
+    "--joint.epochs",
+    "0.5",
+    "--latent.epochs",
+    "1",
+    "--align.epochs",
+    "0.5",
+)
 SHORTER = {
     "scenes generate all": (*FEW_VIEWS, "--count", "1"),
     # As large as the packaged prior knows pictures.
@@ -65,6 +75,8 @@ SHORTER = {
     "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96", "--no-packaged"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
     "bench fields": ("--families", "vases"),
+    "collection fit": ("--preset", "tiny", "--size", "32", *FEW_EPOCHS),
+    "collection render": ("--frames", "2"),
     "prior train": ("--preset", "tiny", "--size", "128", "--steps", "3"),
     "prior sample": ("--count", "1", "--views", "2"),
     "generate": ("--steps", "3"),

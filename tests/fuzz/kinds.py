@@ -19,6 +19,7 @@ import torch
 import trimesh
 from PIL import Image
 
+from helpers.collections_data import COLLECTION
 from helpers.priors import TINY_PRIOR
 from helpers.scene_files import (
     SphereViews,
@@ -43,6 +44,8 @@ from latentfields.config.checks import check_stored
 from latentfields.config.typed_json import from_json, to_json, with_changes
 from latentfields.errors import InputError
 from latentfields.files import read_json
+from latentfields.fused_planes.collection import Collection
+from latentfields.fused_planes.fit import fit_collection
 from latentfields.igae.config import IgaeRunConfig
 from latentfields.igae.image_cache import cache_photos, cache_scenes
 from latentfields.latent_nerf.build import new_model
@@ -359,6 +362,21 @@ def _prior(folder: Path) -> None:
     new_prior(run, data, "space").save(folder)
 
 
+def _collection(folder: Path) -> None:
+    mugs, patch = STORED / "scenes" / "mugs", STORED / "autoencoders" / "patch"
+    fit_collection(mugs, autoencoder=patch, out=folder, training=COLLECTION, device="cpu")
+    (folder / "report.html").unlink()
+
+
+def _read_collection(folder: Path) -> None:
+    collection = Collection.open(folder, device="cpu")
+    names = collection.names()
+    collection.weights(names)
+    for name in names:
+        run = collection.run(name)
+    run.render(collection.views().cameras[:1])
+
+
 def _camera_path(folder: Path) -> None:
     keyframe = Keyframe(position=(0.0, 1.0, 2.0), wxyz=(1.0, 0.0, 0.0, 0.0), fov=0.8)
     save_path(folder / "path.json", CameraPath((keyframe, replace(keyframe, fov=1.0))))
@@ -469,6 +487,12 @@ KINDS: Mapping[str, Kind] = {
     "training-encoder": _training("finetune-encoder", EncoderRunConfig),
     "training-decoder": _training("align-decoder", DecoderRunConfig),
     "prior": Kind(_prior, load_prior, share=2),
+    "collection": Kind(
+        _collection,
+        _read_collection,
+        ("config.json", "shared.safetensors", "views.safetensors", "mug-*.safetensors"),
+        share=2,
+    ),
     "prior-data": Kind(_prior_data, _prior_data, writes=True),
     "image-cache": Kind(_image_cache, _read_image_cache, writes=True),
     "cells": Kind(_cells, _read_cells),

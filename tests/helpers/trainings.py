@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from helpers.autoencoders import scene_autoencoder, small_autoencoder
+from helpers.collections_data import COLLECTION
 from helpers.correspondence_data import CONFIG as ENCODER
 from helpers.correspondence_data import make_dataset
 from helpers.igae_data import CONFIG as IGAE
@@ -32,6 +33,9 @@ from latentfields.fields.config import (
     VanillaConfig,
 )
 from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
+from latentfields.fused_planes.collection import new_shared
+from latentfields.fused_planes.store import ObjectStore
+from latentfields.fused_planes.trainer import PhaseTrainer, Training
 from latentfields.generation.generate import generated_frame, new_scene
 from latentfields.generation.trainer import Anchor, SceneDistillation, generated_views
 from latentfields.igae.image_cache import cache_photos, cache_scenes
@@ -123,8 +127,9 @@ ENCODERS: Mapping[str, tuple[EncoderTrainingConfig, bool]] = {
 """LRF's stage I, of deterministic and variational autoencoders."""
 
 IGAE_PHASES = ("igae pretraining", "igae joint")
+COLLECTION_PHASES = ("collection warmup", "collection joint")
 OTHERS = ("decoder", "autoencoder", "prior", "generation")
-TRAININGS = (*FITS, *IGAE_PHASES, *ENCODERS, *OTHERS)
+TRAININGS = (*FITS, *IGAE_PHASES, *COLLECTION_PHASES, *ENCODERS, *OTHERS)
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,9 @@ def training(name: str, materials: Materials, device: torch.device) -> Iterator[
     elif name in IGAE_PHASES:
         with _igae(name, materials, device) as trainer:
             yield trainer, 6
+    elif name in COLLECTION_PHASES:
+        with _collection(name, materials, device) as phase:
+            yield phase, 6
     else:
         make: dict[str, Callable[[Materials, torch.device], Trainable]] = {
             "decoder": _decoder,
@@ -205,6 +213,28 @@ def _igae(name: str, materials: Materials, device: torch.device) -> Iterator[Sce
         yield trainer
     finally:
         trainer.batches.close()
+
+
+@contextlib.contextmanager
+def _collection(name: str, materials: Materials, device: torch.device) -> Iterator[PhaseTrainer]:
+    folder = materials.folder
+    views = cache_scenes(
+        [folder / "scenes"], size=SIZE, background=WHITE, grid_resolution=8, cache=folder / "cache"
+    )
+    autoencoder = small_autoencoder().to(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        background = autoencoder.background_latent(WHITE).detach().cpu()
+        shared = new_shared(COLLECTION, background, latent=True).to(device)
+    latents = folder / "latents.f16"
+    cache_latents(autoencoder, views, latents)
+    place = folder / f"{name}-{device.type}" / "objects.f32"
+    place.unlink(missing_ok=True)
+    store = ObjectStore(place, views.hulls, COLLECTION.planes, seed=0, device=device)
+    everything = Training(COLLECTION, views, shared, store, autoencoder)
+    phase = COLLECTION.warmup if name == "collection warmup" else COLLECTION.joint
+    with contextlib.closing(store):
+        yield PhaseTrainer(everything, phase, number=1, latents=open_latents(autoencoder, views, latents))
 
 
 def _decoder(materials: Materials, device: torch.device) -> Trainable:

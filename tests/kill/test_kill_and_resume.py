@@ -85,7 +85,10 @@ def test_an_interrupt_saves_and_says_how_to_resume(
 
 def test_every_training_survives_kills_at_random_moments(tmp_path: Path) -> None:
     """Two of the hundred kills that `make kill` does of these, of every field and of a study."""
-    names = ("fit-rgb", "autoencoder", "finetune-3d", "correspond", "finetune-encoder", "align-decoder")
+    names = (
+        *("fit-rgb", "autoencoder", "finetune-3d", "correspond", "finetune-encoder", "align-decoder"),
+        "collection",
+    )
     report, tests = tmp_path / "kill.json", Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-m", "kill", "--count", "2", "--kind", *names, "--report", str(report)],

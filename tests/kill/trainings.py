@@ -165,6 +165,19 @@ def _prior(inputs: Path) -> tuple[object, ...]:
     )
 
 
+_SMALL_PLANES = (
+    *("--planes.resolution", 8, "--planes.micro-features", 2, "--planes.macro-features", 3),
+    *("--planes.base-planes", 2, "--planes.hidden", 8, "--planes.subpixel-width", 4),
+)
+
+
+def _collection(inputs: Path) -> tuple[object, ...]:
+    return (
+        *("collection", "fit", MUGS, "--autoencoder", AUTOENCODER, "--preset", "tiny", "--size", 32),
+        *(*_SMALL_PLANES, "--warmup.epochs", 2, "--joint.epochs", 1),
+    )
+
+
 def _study(inputs: Path) -> tuple[object, ...]:
     return ("bench", "fields", "--scale", "tiny", "--seeds", 1, "--fields", "triplane", "--families", "vases")
 
@@ -186,6 +199,7 @@ TRAININGS: Mapping[str, Training] = {
         Training("finetune-encoder", _finetune_encoder, _correspondences),
         Training("align-decoder", _align_decoder),
         Training("prior", _prior),
+        Training("collection", _collection),
         Training("study", _study, often=False),
     )
 }

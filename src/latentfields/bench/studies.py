@@ -11,6 +11,7 @@ from typing import Any
 from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
 from latentfields.bench.captures import CapturesStudyConfig
+from latentfields.bench.collections import CollectionsStudyConfig
 from latentfields.bench.convergence import ConvergenceStudyConfig
 from latentfields.bench.few_views import FewViewsStudyConfig
 from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES, FieldsStudyConfig
@@ -33,6 +34,7 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
         "generation": GenerationStudyConfig,
         "few-views": FewViewsStudyConfig,
         "captures": CapturesStudyConfig,
+        "collections": CollectionsStudyConfig,
     }
 )
 """By the name of their command."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn, Protocol, cast
 import tyro
 
 import latentfields
-from latentfields.cli import autoencoder, export, igae, lrf, prior, scenes
+from latentfields.cli import autoencoder, collection, export, igae, lrf, prior, scenes
 from latentfields.cli.bench import Benchmarks
 from latentfields.cli.completion import Completion
 from latentfields.cli.demo import Demo
@@ -96,6 +96,26 @@ class Priors:
 
 
 @dataclass(frozen=True)
+class Collections:
+    """Fit many objects that share what is common (Fused-Planes), add some, and look at them."""
+
+    command: Annotated[
+        Annotated[collection.Fit, tyro.conf.subcommand("fit")]
+        | Annotated[collection.Add, tyro.conf.subcommand("add")]
+        | Annotated[collection.List, tyro.conf.subcommand("list")]
+        | Annotated[collection.Remove, tyro.conf.subcommand("remove")]
+        | Annotated[collection.Render, tyro.conf.subcommand("render")]
+        | Annotated[collection.Export, tyro.conf.subcommand("export")]
+        | Annotated[collection.View, tyro.conf.subcommand("view")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
+@dataclass(frozen=True)
 class LatentRadianceFields:
     """Make latent radiance fields (LRF): correspondences, a correspondence-aware autoencoder, an aligned decoder."""
 
@@ -134,6 +154,7 @@ AUTOENCODER_TRAININGS: Mapping[str, type[StartsSomewhere]] = {
     "finetune-3d": igae.Finetune3D,
 }
 PRIOR_TRAININGS: Mapping[str, type[StartsSomewhere]] = {"train": prior.Train}
+COLLECTION_TRAININGS: Mapping[str, type[StartsSomewhere]] = {"fit": collection.Fit}
 LRF_TRAININGS: Mapping[str, type[StartsSomewhere]] = {
     "finetune-encoder": lrf.FinetuneEncoder,
     "align-decoder": AlignDecoder,
@@ -180,6 +201,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         lrf_stages = _group("lrf", LatentRadianceFields, arguments, LRF_TRAININGS)
         generate = _subcommand("generate", Generate.starting_point(arguments))
         priors = _group("prior", Priors, arguments, PRIOR_TRAININGS)
+        collections = _group("collection", Collections, arguments, COLLECTION_TRAININGS)
     except InputError as error:
         _refuse(error)
     commands = (
@@ -191,6 +213,7 @@ def parse_line(arguments: Sequence[str] | None = None) -> CommandLine:
         | Annotated[Generate, generate]
         | Annotated[Edit, tyro.conf.subcommand("edit")]
         | Annotated[Priors, priors]
+        | Annotated[Collections, collections]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Render, tyro.conf.subcommand("render")]
         | Annotated[LatentRadianceFields, lrf_stages]

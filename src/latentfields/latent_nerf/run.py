@@ -57,7 +57,7 @@ from latentfields.scenes.scene import Scene
 from latentfields.scenes.shards import located
 from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
 from latentfields.training.loop import Clock
-from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind
+from latentfields.training.runs import CONFIG_FILE, is_claimed, read_description, run_kind, running
 
 MODEL_FILE = "model.safetensors"
 DECODER_FOLDER = "decoder"
@@ -239,6 +239,21 @@ class Run:
         """Write a scene that no photographs were taken of into its run folder; `views` are to look at it with."""
         write_views(folder / VIEWS_FILE, views)
         return cls(folder, config, model, frame, views=views)._written()
+
+    def saved_in(self, folder: Path) -> Run:
+        """Write this run, such as an object of a collection, into a folder of its own, and return it as it is there.
+
+        Raises InputError when the folder holds something else.
+        """
+        with running(folder, self.config):
+            return Run(
+                folder,
+                self.config,
+                self.model,
+                self.frame,
+                views=self.views,
+                shared_decoder=self.shared_decoder,
+            )._written()
 
     def _written(self) -> Run:
         """This run, once its model, and its autoencoder or the name of that, are in its folder."""

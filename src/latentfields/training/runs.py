@@ -39,6 +39,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "aligned decoder": "a run of `lrf align-decoder`",
         "prior": "a run of `prior train`",
         "generation": "a run of `latentfields generate` or `edit`",
+        "collection": "a collection of `collection fit`",
+        "addition to a collection": "a run of `collection add`",
     }
 )
 """What a folder is, by the `kind` in its configuration."""

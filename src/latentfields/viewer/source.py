@@ -16,6 +16,7 @@ from latentfields.cameras import Cameras
 from latentfields.config.typed_json import from_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
+from latentfields.fused_planes.collection import Collection
 from latentfields.generation.trainer import SceneDistillation
 from latentfields.igae.config import IgaeRunConfig
 from latentfields.igae.data import cached_views
@@ -178,6 +179,40 @@ def open_source(path: Path, *, scene: Path | None, cache: Path | None, device: t
     else:
         fitted = FittedScene.of(run.model, load_run_scene(run, scene))
     return Source(f"{fitted.name} ({run.config.fit.field.kind})", run.home, (fitted,), OpenGate())
+
+
+def collection_source(
+    collection: Collection,
+    name: str,
+    *,
+    nearest: int = 7,
+    between: str | None = None,
+    steps: int = 3,
+    scene: Path | None = None,
+) -> Source:
+    """An object of a collection, the `nearest` ones by their weights, and `steps` objects on the way to `between`.
+
+    `scene` says where the object's scene is now. Objects whose scenes are gone, and those between two, have no pictures
+    and are seen from the collection's cameras. Raises InputError when there are no such objects.
+    """
+    others = [other for other, _ in collection.nearest(name, count=nearest)] if nearest else []
+    scenes = [
+        _object_scene(collection.run(one), one, scene if one == name else None) for one in (name, *others)
+    ]
+    if between is not None:
+        for step in range(1, steps + 1):
+            share = step / (steps + 1)
+            mixed = collection.between(name, between, share)
+            title = f"{share:.0%} of the way to {between}"
+            scenes.append(FittedScene(mixed.model, collection.views(), name=title, scene=None))
+    return Source(f"{name} ({collection.folder.name})", collection.folder, scenes, OpenGate())
+
+
+def _object_scene(run: Run, name: str, scene: Path | None) -> FittedScene:
+    """An object of a collection, with its pictures where they are."""
+    if run.views is not None and scene is None:
+        return FittedScene(run.model, run.views, name=name, scene=None)
+    return FittedScene.of(run.model, load_run_scene(run, scene))
 
 
 def _has_latent_scenes(path: Path) -> bool:

@@ -1,0 +1,477 @@
+"""What sharing is worth: objects fitted alone, together, by weights alone, and added later (Fused-Planes, Tables 1, 2).
+
+At equal processor time for every object. The paper's totals leave out what objects share; here they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from latentfields.bench.objects import ScaledStudy
+from latentfields.bench.rows import (
+    Claim,
+    Measured,
+    Pivot,
+    Row,
+    Value,
+    above_zero,
+    at_least,
+    at_most,
+    distinct,
+    gains,
+    grouped,
+    select,
+    values,
+)
+from latentfields.bench.scales import COLLECTION_SCALES, CollectionScale
+from latentfields.bench.study import Work, Workplace
+from latentfields.config.checks import Range
+from latentfields.errors import ArgumentError
+from latentfields.fused_planes.config import CollectionConfig, PhaseConfig
+
+if TYPE_CHECKING:
+    from latentfields.bench.scenes import StudyScene
+    from latentfields.pages.report import Headline, PictureGroup, Table
+
+SINGLE, SINGLE_SHARED = "single", "single, shared decoder"
+"""A Tri-Plane of its own, its decoder aligned to it; or through the decoder of all."""
+FUSED, LIGHT, ADDED = "fused", "fused, weights alone", "added later"
+"""Objects that were fitted together, with planes of their own or without; and those that were added to others."""
+
+GAIN = 0.5
+"""dB that fused objects have to be better than single ones."""
+SHARE = 1 / 3
+"""Share of a single object's bytes that a fused one may take."""
+LOSS = 0.5
+"""dB that objects may lose that are added later."""
+TOTALS = (1, 10, 100, 1000)
+"""Numbers of objects of the table of totals."""
+RGB = "rgb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionsStudyConfig(ScaledStudy):
+    """Compare objects that share base planes, an MLP and a decoder with objects fitted alone (Fused-Planes).
+
+    All take the same processor time for every object, which a short run of each method is timed for. Objects are of one
+    family, and of several together.
+    Run the same command again to go on after an interruption.
+    """
+
+    kind: ClassVar[str] = "bench collections"
+    title = "Collections: what sharing is worth"
+    about = (
+        "Generated objects, fitted alone, together, by their weights alone, and added later, at equal time."
+    )
+    tables = (
+        Pivot(
+            "Novel views, at equal processor time for every object",
+            {"set": "objects", "space": "space", "method": "method"},
+            (
+                Value("psnr", "PSNR, dB"),
+                Value("ssim", "SSIM", ".3f"),
+                Value("cpu_seconds", "CPU s an object", ".1f", spread=False),
+                Value("bytes", "kB an object", ".1f", spread=False, unit=1e-3),
+                Value("shared_bytes", "kB shared", ".0f", spread=False, unit=1e-3),
+            ),
+            note="Test views. Bytes are those of planes, MLP, projection and, where it is the object's own, the "
+            "decoder; of objects in collections, those of their files. Means over objects.",
+        ),
+    )
+
+    seeds: Annotated[int, Range(low=2, high=1000)] = 24
+    """Objects of each set."""
+    family: str = "vases"
+    """Family of the objects of one family."""
+    mixed: tuple[str, ...] = ("vases", "hats", "bags", "mugs")
+    """Families of the objects of several, as many of each; none leaves them out."""
+    added: int = 6
+    """Objects of each set that are added later to a collection of the others, too."""
+    spaces: tuple[str, ...] = ("base", "igae", RGB)
+    """Names or folders of autoencoders; rgb fits colours."""
+    cpu_seconds: Annotated[float | None, Range(above=0)] = None
+    """Processor time of every object, in seconds; by default that of the scale."""
+
+    first_seed: ClassVar[int] = 700
+    """Number of the first object of each family."""
+
+    @property
+    def sizes(self) -> CollectionScale:
+        """Sizes of the scale."""
+        return COLLECTION_SCALES[self.scale]
+
+    def check(self, path: str = "") -> None:
+        """Raise ArgumentError, naming the argument, when a value is out of range."""
+        super().check(path)
+        if not self.spaces:
+            raise ArgumentError("spaces", "name at least one")
+        if self.added >= self.seeds:
+            raise ArgumentError(
+                "added", f"is {self.added}; expected less than `seeds`, which is {self.seeds}"
+            )
+
+    def read_inputs(self, out: Path) -> None:
+        """Raise InputError for families and autoencoders that cannot be used."""
+        from latentfields.bench.images import require_autoencoders
+        from latentfields.bench.scenes import require_objects
+
+        require_objects((self.family, *self.mixed), ())
+        named = [space for space in self.spaces if space != RGB]
+        require_autoencoders(named, size=self.sizes.training.size)
+
+    def sets(self, out: Path) -> dict[str, list[StudyScene]]:
+        """Return the objects of every set, by its name. Those at the end are added later, too."""
+        from latentfields.bench.scenes import rendered_scenes
+
+        def scenes(families: Sequence[str], count: int) -> list[StudyScene]:
+            seeds = range(self.first_seed, self.first_seed + count)
+            return rendered_scenes(out / "objects", families=families, seeds=seeds)
+
+        found = {self.family: scenes((self.family,), self.seeds)}
+        if self.mixed:
+            each = ceil(self.seeds / len(self.mixed))
+            found[f"{len(self.mixed)} families"] = scenes(self.mixed, each)[: self.seeds]
+        return found
+
+    def measure(self, place: Workplace) -> dict[str, Any]:
+        """Return the scores of every object by every method, with what it took."""
+        from latentfields.bench.scenes import rendering
+
+        sets = self.sets(place.out)
+        every = {scene.name: scene for scenes in sets.values() for scene in scenes}
+        place.run(rendering(list(every.values()), self.sizes.views), label="objects")
+        results: list[dict[str, Any]] = []
+        for number, space in enumerate(self.spaces):
+            paces = self._paces(place, number, space, next(iter(sets.values())))
+            results += self._singles(place, number, space, list(every.values()), sets, paces)
+            for place_of, (title, scenes) in enumerate(sets.items()):
+                results += self._together(place, f"{number}-{place_of}", space, title, scenes, paces)
+        return {"objects": results}
+
+    def _paces(
+        self, place: Workplace, number: int, space: str, scenes: Sequence[StudyScene]
+    ) -> Mapping[str, Mapping[str, float]]:
+        """CPU seconds of a step of every phase, by method."""
+        from latentfields.bench.collection_cells import pace_of_collection, pace_of_single
+
+        some = [scene.folder for scene in scenes[: self.sizes.training.warmup.objects_per_batch]]
+        work = place.out / "paces"
+        cells: dict[str, Work] = {}
+        for kind in self._single_kinds(space):
+            cells[f"pace-{number}-{_NAMES[kind]}"] = partial(
+                pace_of_single,
+                some[0],
+                _autoencoder(space),
+                self._single(kind, space),
+                work,
+                steps=self.sizes.pace_steps,
+                device=place.device,
+            )
+        for kind in (FUSED, LIGHT):
+            cells[f"pace-{number}-{_NAMES[kind]}"] = partial(
+                pace_of_collection,
+                some,
+                _autoencoder(space),
+                self._training(kind),
+                work,
+                steps=self.sizes.pace_steps,
+                device=place.device,
+            )
+        # One at a time, whatever else is asked for: two at once would slow each other down.
+        done = replace(place, processes=1).run(cells, label="paces")
+        return {name.split("-", 2)[2]: pace for name, pace in done.items()}
+
+    def _single_kinds(self, space: str) -> tuple[str, ...]:
+        return (SINGLE,) if space == RGB else (SINGLE, SINGLE_SHARED)
+
+    @property
+    def _budget(self) -> float:
+        return self.sizes.cpu_seconds if self.cpu_seconds is None else self.cpu_seconds
+
+    def _training(self, kind: str) -> CollectionConfig:
+        training = self.sizes.training
+        if kind != LIGHT:
+            return training
+        planes = training.planes
+        features = planes.micro_features + planes.macro_features
+        return replace(training, planes=replace(planes, micro_features=0, macro_features=features))
+
+    def _single(self, kind: str, space: str) -> Any:
+        """How an object is fitted alone: planes of the same size, MLP and rendering as those of fused ones."""
+        from latentfields.latent_nerf.presets import preset
+
+        planes = self.sizes.training.planes
+        config = preset("triplane", space="rgb" if space == RGB else "latent")
+        return replace(
+            config,
+            # As much regularisation, too; learning rates are those of a Tri-Plane that is fitted alone.
+            field=replace(planes.triplane, tv_weight=self.sizes.training.warmup.tv_weight),
+            sampling=planes.grid,
+            subpixels=planes.subpixels if space != RGB else config.subpixels,
+            subpixel_width=planes.subpixel_width,
+            batch_images=self.sizes.training.warmup.views_per_object,
+            batch_rays=self.sizes.training.rays,
+            alignment_kind="scene" if kind == SINGLE_SHARED else "full",
+        )
+
+    def _singles(
+        self,
+        place: Workplace,
+        number: int,
+        space: str,
+        scenes: Sequence[StudyScene],
+        sets: Mapping[str, Sequence[StudyScene]],
+        paces: Mapping[str, Mapping[str, float]],
+    ) -> list[dict[str, Any]]:
+        """The objects fitted alone, once for every set that they are in."""
+        from latentfields.bench.collection_cells import fit_single
+
+        cells: dict[str, Work] = {}
+        for kind in self._single_kinds(space):
+            config = self._single(kind, space)
+            steps = steps_within(
+                self._budget,
+                paces[_NAMES[kind]],
+                {"supervision": 0.4, "alignment": 0.6} if space != RGB else {"supervision": 1.0},
+            )
+            config = config.with_steps(supervision=steps["supervision"], alignment=steps.get("alignment", 0))
+            for scene in scenes:
+                name = f"{_NAMES[kind]}-{number}-{scene.name}"
+                cells[name] = partial(
+                    fit_single,
+                    scene,
+                    _autoencoder(space),
+                    replace(config, seed=scene.seed),
+                    place.out / "fits" / name,
+                    picture=place.out / "pictures" / f"{name}.png",
+                    device=place.device,
+                )
+        done = place.run(cells, label=f"single objects, {space}")
+        found = []
+        for title, members in sets.items():
+            for kind in self._single_kinds(space):
+                for scene in members:
+                    labels = {"set": title, "space": space, "method": kind, "object": scene.name}
+                    found.append({**labels, **done[f"{_NAMES[kind]}-{number}-{scene.name}"]})
+        return found
+
+    def _together(
+        self,
+        place: Workplace,
+        prefix: str,
+        space: str,
+        title: str,
+        scenes: Sequence[StudyScene],
+        paces: Mapping[str, Mapping[str, float]],
+    ) -> list[dict[str, Any]]:
+        """The objects fitted together, by weights alone, and some of them added later."""
+        from latentfields.bench.collection_cells import add_and_score, fit_and_score_collection
+
+        def scaled(kind: str, names: tuple[str, str], count: int) -> CollectionConfig:
+            training = self._training(kind)
+            return within_budget(
+                training,
+                self._budget * count,
+                paces[_NAMES[kind]],
+                names,
+                objects=count,
+                views=self.sizes.training_views,
+            )
+
+        cells: dict[str, Work] = {}
+        for kind in (FUSED, LIGHT):
+            name = f"{_NAMES[kind]}-{prefix}"
+            cells[name] = partial(
+                fit_and_score_collection,
+                scenes,
+                _autoencoder(space),
+                scaled(kind, ("warmup", "joint"), len(scenes)),
+                place.out / "collections" / name,
+                pictures=place.out / "pictures" / name,
+                device=place.device,
+            )
+        first, later = scenes[: len(scenes) - self.added], scenes[len(scenes) - self.added :]
+        core = scaled(FUSED, ("warmup", "joint"), len(first))
+        adding = scaled(FUSED, ("latent", "align"), len(later))
+        name = f"{_NAMES[ADDED]}-{prefix}"
+        cells[name] = partial(
+            add_and_score,
+            first,
+            later,
+            _autoencoder(space),
+            replace(core, latent=adding.latent, align=adding.align),
+            place.out / "collections" / name,
+            device=place.device,
+        )
+        done = place.run(cells, label=f"{title}, {space}")
+        found = []
+        for kind in (FUSED, LIGHT, ADDED):
+            result = done[f"{_NAMES[kind]}-{prefix}"]
+            for item, scores in result["objects"].items():
+                labels = {"set": title, "space": space, "method": kind, "object": item}
+                found.append({**labels, **{key: result[key] for key in _OF_ALL if key in result}, **scores})
+        return found
+
+    def rows(self, results: Any) -> Measured:
+        """Return the rows of objects."""
+        return {"fits": [Row.of(record) for record in results["objects"]]}
+
+    def claims(self, measured: Measured) -> list[Claim]:
+        """Return what sharing has to be worth, by set, in every latent space; and whether a 3D-aware one wins."""
+        fits, found = measured["fits"], []
+        for (title, space), rows in grouped(fits, ("set", "space")).items():
+            about = f"{title}, {space}"
+            fused = values(rows, "psnr", method=FUSED)
+            if space != RGB:
+                kinds = [values(rows, "psnr", method=kind) for kind in (SINGLE, SINGLE_SHARED)]
+                single = max(kinds, key=sum)
+                found.append(
+                    at_least(
+                        f"Fused objects against the better single ones ({about})", gains(fused, single), GAIN
+                    )
+                )
+                shares = values(rows, "bytes", method=FUSED), values(rows, "bytes", method=SINGLE_SHARED)
+                share = [a / b for a, b in zip(*shares, strict=True)]
+                found.append(at_most(f"Their share of the bytes of single ones ({about})", share, SHARE))
+            later = select(rows, method=ADDED)
+            joint = {row.labels["object"]: row.values["psnr"] for row in select(rows, method=FUSED)}
+            added = [row.values["psnr"] for row in later]
+            together = [joint[row.labels["object"]] for row in later]
+            found.append(
+                at_least(
+                    f"Objects added later against the same ones fitted together ({about})",
+                    gains(added, together),
+                    -LOSS,
+                )
+            )
+        if {"base", "igae"} <= set(distinct(fits, "space")):
+            for title in distinct(fits, "set"):
+                pair = [
+                    values(fits, "psnr", set=title, method=FUSED, space=space) for space in ("igae", "base")
+                ]
+                found.append(
+                    above_zero(
+                        f"Fused objects in the 3D-aware space igae against base ({title})", gains(*pair)
+                    )
+                )
+        return found
+
+    def more_tables(self, measured: Measured) -> Sequence[Table]:
+        """Return the totals for several numbers of objects, shared parts included."""
+        from latentfields.pages.report import Table
+
+        rows = []
+        for (title, space), part in grouped(measured["fits"], ("set", "space")).items():
+            single = select(part, method=SINGLE if space == RGB else SINGLE_SHARED)[0]
+            for kind in distinct(part, "method"):
+                if kind == ADDED:
+                    continue
+                one = select(part, method=kind)[0].values
+                shared, own = one.get("shared_bytes", 0.0), one["bytes"]
+                cells = []
+                for count in TOTALS:
+                    seconds = count * one["cpu_seconds"]
+                    label = (
+                        ""
+                        if count <= len(select(part, method=kind)) and kind in (SINGLE, SINGLE_SHARED)
+                        else "*"
+                    )
+                    cells.append(
+                        f"{seconds / 60:.1f}{label} min, {(shared + count * own) / 1e6:.2f}{label} MB"
+                    )
+                even = break_even(shared, own, single.values["bytes"])
+                rows.append((title, space, kind, *cells, "-" if even is None else f"{even}"))
+        note = (
+            "Shared parts are in. *: computed from what the objects of the study took; the processor time of an "
+            "object is the same by choice. Break-even: objects from which on a collection takes fewer bytes than as "
+            "many single ones through one decoder."
+        )
+        heads = ("objects", "space", "method", *(f"N = {count}" for count in TOTALS), "break-even")
+        return [Table("Totals", heads, tuple(rows), note=note)]
+
+    def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
+        """Return what fused objects gain."""
+        from latentfields.pages.report import Headline
+
+        found = []
+        for claim in claims:
+            if claim.statement.startswith("Fused objects against"):
+                found.append(Headline(claim.statement, claim.measured, "", claim.required))
+        return found
+
+    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
+        """Return truth and rendering of the first test view of a few objects of every set."""
+        from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+        found: dict[str, list[PictureRow]] = {}
+        for row in measured["fits"]:
+            first = select(measured["fits"], set=row.labels["set"])[0].labels["object"]
+            if row.labels["object"] != first or "picture" not in row.labels:
+                continue
+            if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
+                width = pair.pixels.shape[1] // 2
+                shown = Picture("truth", pair.pixels[:, :width]), Picture("rendered", pair.pixels[:, width:])
+                title = f"{row.labels['set']}, {row.labels['space']}: {first}"
+                found.setdefault(title, []).append(PictureRow(row.labels["method"], shown))
+        return [PictureGroup(title, tuple(rows)) for title, rows in found.items()]
+
+
+_NAMES: Mapping[str, str] = {
+    SINGLE: "single",
+    SINGLE_SHARED: "single-shared",
+    FUSED: "fused",
+    LIGHT: "light",
+    ADDED: "added",
+}
+"""Names of methods in those of cells."""
+_OF_ALL = ("cpu_seconds", "shared_bytes")
+"""What the cell of a collection says of all of its objects."""
+
+
+def _autoencoder(space: str) -> str | None:
+    return None if space == RGB else space
+
+
+def steps_within(budget: float, pace: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, int]:
+    """Return steps of the phases, in the proportions of `shares`, that take `budget` seconds at this pace together."""
+    per_step = sum(shares[name] * pace[name] for name in shares)
+    return {name: max(1, round(share * budget / per_step)) for name, share in shares.items()}
+
+
+def within_budget(
+    training: CollectionConfig,
+    budget: float,
+    pace: Mapping[str, float],
+    phases: tuple[str, str],
+    *,
+    objects: int,
+    views: int,
+) -> CollectionConfig:
+    """Return the training with as many epochs of its phases, in the proportions they have, as take `budget` seconds.
+
+    `pace` is the seconds of a step of each phase, for `objects` objects with `views` training views each.
+    """
+    configs: dict[str, PhaseConfig] = {name: getattr(training, name) for name in phases}
+    cost = 0.0
+    for name, phase in configs.items():
+        together = min(phase.objects_per_batch, objects)
+        per_step = together * min(phase.views_per_object, views)
+        # Whole batches were timed.
+        seconds = pace[name] * together / phase.objects_per_batch
+        cost += phase.epochs * objects * views / per_step * seconds
+    changed: dict[str, Any] = {
+        name: replace(phase, epochs=round(phase.epochs * budget / cost, 3)) for name, phase in configs.items()
+    }
+    return replace(training, **changed)
+
+
+def break_even(shared: float, own: float, single: float) -> int | None:
+    """Return the number of objects from which on a collection takes fewer bytes than single ones; None: never."""
+    if own >= single:
+        return None
+    return max(1, int(shared // (single - own)) + 1)
