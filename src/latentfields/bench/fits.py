@@ -60,7 +60,7 @@ def fit_and_score(
     points. A fit that was begun by a version without CPU times has neither these nor a curve.
     """
     views = scene.load()
-    with _fitted(views, autoencoder, folder, config, device, cpu_seconds) as (run, metrics, _):
+    with _fitted(views, autoencoder, folder, config, device, cpu_seconds=cpu_seconds) as (run, metrics, _):
         save_png(picture, _truth_and_rendering(run, views))
         test, images = metrics["test"], metrics["test"]["images"]["mean"]
         result = {
@@ -138,7 +138,8 @@ def fit_and_compare(
     views = scene.load(factor=factor, training_views=training_views)
     height, width = views.size
     small = views.resized(width=width // divisor, height=height // divisor)
-    with _fitted(small, autoencoder, folder, config, device, prior, few_views) as (run, metrics, memory):
+    with _fitted(small, autoencoder, folder, config, device, prior=prior, few_views=few_views) as fitted:
+        run, metrics, memory = fitted
         test = views.indices("test")
         timed = small.cameras[test[:TIMED_TOGETHER]]
 
@@ -203,6 +204,7 @@ def _fitted(
     folder: Path,
     config: FitConfig,
     device: str,
+    *,
     prior: str | None = None,
     few_views: FewViewsConfig | None = None,
     cpu_seconds: float | None = None,

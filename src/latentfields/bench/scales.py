@@ -194,47 +194,6 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
 """The paper gives neither steps nor batches of stage III."""
 
 
-@dataclass(frozen=True)
-class CollectionScale:
-    """The scale of collections, and of what they are compared with."""
-
-    training: CollectionConfig
-    """How collections are fitted; epochs are scaled to the processor time."""
-    views: RenderConfig
-    """How objects are rendered."""
-    cpu_seconds: float
-    """Processor time of every object, in seconds."""
-    pace_steps: int = 12
-    """Steps of each phase that are timed, after as many that are not."""
-
-    @property
-    def training_views(self) -> int:
-        """Training views of every object."""
-        return self.views.split_sizes()["train"]
-
-
-COLLECTION_SCALES: Mapping[Scale, CollectionScale] = MappingProxyType(
-    {
-        "tiny": CollectionScale(
-            fused_planes.TINY,
-            RenderConfig(views=8, size=64, samples=1, test_fraction=0.25, val_fraction=0.0),
-            cpu_seconds=0.5,
-            pace_steps=1,
-        ),
-        "small": CollectionScale(
-            fused_planes.SMALL, RenderConfig(views=32, test_fraction=0.25, val_fraction=0.0), cpu_seconds=12.0
-        ),
-        "paper": CollectionScale(
-            fused_planes.PAPER,
-            RenderConfig(views=178, test_fraction=0.1, val_fraction=0.0),
-            cpu_seconds=600.0,
-            pace_steps=100,
-        ),
-    }
-)
-"""24 training views each for `small`, 160 for `paper`, as the paper's cars have."""
-
-
 PRIOR_VIEWS = RenderConfig(
     views=40, samples=2, min_elevation=-30, max_elevation=80, test_fraction=0.4, val_fraction=0.0
 )
@@ -342,3 +301,44 @@ GENERATION_SCALES: Mapping[Scale, GenerationScale] = MappingProxyType(
     }
 )
 """Neither paper measures what is generated: `paper` is as the packaged prior was trained, with more objects."""
+
+
+@dataclass(frozen=True)
+class CollectionScale:
+    """The scale of collections, and of what they are compared with."""
+
+    training: CollectionConfig
+    """How collections are fitted; epochs are scaled to the processor time."""
+    views: RenderConfig
+    """How objects are rendered."""
+    cpu_seconds: float
+    """Processor time of every object, in seconds."""
+    pace_steps: int = 12
+    """Steps of each phase that are timed, after as many that are not."""
+
+    @property
+    def training_views(self) -> int:
+        """Training views of every object."""
+        return self.views.split_sizes()["train"]
+
+
+COLLECTION_SCALES: Mapping[Scale, CollectionScale] = MappingProxyType(
+    {
+        "tiny": CollectionScale(
+            fused_planes.TINY,
+            RenderConfig(views=8, size=64, samples=1, test_fraction=0.25, val_fraction=0.0),
+            cpu_seconds=0.5,
+            pace_steps=1,
+        ),
+        "small": CollectionScale(
+            fused_planes.SMALL, RenderConfig(views=32, test_fraction=0.25, val_fraction=0.0), cpu_seconds=12.0
+        ),
+        "paper": CollectionScale(
+            fused_planes.PAPER,
+            RenderConfig(views=178, test_fraction=0.1, val_fraction=0.0),
+            cpu_seconds=600.0,
+            pace_steps=100,
+        ),
+    }
+)
+"""24 training views each for `small`, 160 for `paper`, as the paper's cars have."""
