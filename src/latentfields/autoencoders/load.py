@@ -32,8 +32,8 @@ def _load_diffusers_folder(folder: Path) -> Codec:
 CLASSES: Mapping[str, Loader] = MappingProxyType(
     {
         PatchAutoencoder.__name__: PatchAutoencoder.load,
-        PixelCodec.__name__: PixelCodec.load,
         **dict.fromkeys(SUPPORTED_CLASSES, _load_diffusers_folder),
+        PixelCodec.__name__: PixelCodec.load,
     }
 )
 """The loader of every class of autoencoders, by its name in config.json."""
