@@ -72,7 +72,14 @@ class FitOptions:
     """Fit to so many training views alone, evenly spread: `--split llff --train-views 3` is LRF's few-shot protocol."""
     seconds: float | None = None
     """Stop after this much training time, schedules adapted; by default all steps are done."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What --seconds are: those that pass, or those that the process computes, which a busy machine hardly changes."""
+    prior: str | None = None
+    """Packaged name or folder of a prior, which regularises fits to 1 to 6 views, as the options --few-views.* say."""
+    few_views: FewViewsConfig = dataclasses.field(default_factory=FewViewsConfig)
+    """How the prior regularises the fit; not used without --prior."""
     checkpoint_seconds: CheckpointSeconds = 30.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     config: Annotated[FitConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = dataclasses.field(
@@ -131,16 +138,9 @@ class Fit(FitOptions):
     SHARD.tar/NAME."""
     model: Path | None = None
     """Folder of the sparse model of a COLMAP scene; by default sparse/0, sparse or the like."""
-    prior: str | None = None
-    """Packaged name or folder of a prior, which regularises fits to 1 to 6 views, as the options --few-views.* say."""
-    few_views: FewViewsConfig = dataclasses.field(default_factory=FewViewsConfig)
-    """How the prior regularises the fit; not used without --prior."""
-    clock: Literal["wall", "cpu"] = "wall"
-    """What --seconds are: those that pass, or those that the process computes, which a busy machine hardly changes."""
     more_steps: int = 0
     """Train a finished run longer, by so many steps: give its command again with this option. Learning rates go on as
     in a training of that length; --seconds no longer counts."""
-    tensorboard: TensorBoard = False
     json: bool = False
     """Print the run's folder, its report, the training time in seconds and the scores on the test views as JSON."""
     viewer: bool = False

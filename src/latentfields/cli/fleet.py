@@ -74,12 +74,16 @@ class Fleet(FitOptions):
             size=self.size,
             reading=self.reading(),
             seconds=self.seconds,
+            clock=self.clock,
+            prior=self.prior,
+            few_views=None if self.prior is None else self.few_views,
             device=self.device,
             engine=self._engine(),
             retries=self.retries,
             strict=self.strict,
             reports=self.reports,
             checkpoint_seconds=self.checkpoint_seconds,
+            tensorboard=self.tensorboard,
             command=command_line(),
         )
         tables = "\n\n".join(map(markdown, found.tables()))

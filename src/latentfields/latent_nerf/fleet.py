@@ -35,11 +35,12 @@ from latentfields.latent_nerf.report import REPORT_FILE, write_run_report
 from latentfields.latent_nerf.run import DECODER_FOLDER, MODEL_FILE, FitRunConfig, Run
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.pages.report import Headline, Picture, PictureGroup, PictureRow, Report, Table, write_report
+from latentfields.priors.config import FewViewsConfig
 from latentfields.scenes.load import largest_picture, scene_folders_below
 from latentfields.scenes.reading import Reading
 from latentfields.training.jobs import RETRIES, Failure, Job, in_words, run_jobs
 from latentfields.training.lock import wait_until_free
-from latentfields.training.loop import LoopConfig
+from latentfields.training.loop import Clock, LoopConfig
 from latentfields.training.runs import is_claimed
 from latentfields.training.workers import Engine, LocalWorkers, usual_processes
 
@@ -134,25 +135,30 @@ def fit_fleet(
     size: Size = None,
     reading: Reading | None = None,
     seconds: float | None = None,
+    clock: Clock = "wall",
+    prior: str | Path | None = None,
+    few_views: FewViewsConfig | None = None,
     device: str = "auto",
     engine: Engine | None = None,
     retries: int = RETRIES,
     strict: bool = False,
     reports: bool = False,
     checkpoint_seconds: float = LoopConfig.checkpoint_seconds,
+    tensorboard: bool = False,
     command: str | None = None,
 ) -> Fleet:
     """Fit each of many scenes in the latent space of `autoencoder`, or in RGB when that is None; `out` holds the runs.
 
     `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `field`, `config`,
-    `space` and `seconds` are as for `fit`, `size` and `reading` say how all scenes are read. `engine` does the fits: by
-    default `LocalWorkers`, a process for every GPU or processor core; or a `RayCluster`. `device` is as for `fit`; auto
-    and cuda are another GPU for each process, and clusters know no other ones but cpu. A fit that fails, or whose
-    process is killed, is resumed `retries` times; then its scene is reported, as are those that cannot be read, while
-    others go on. With `strict`, what files say is read before any scene is fitted, and the first problem is raised.
-    `reports` writes report.html and orbit.mp4 of every run. `command` is shown on the page as what repeats the fleet.
-    Call it again to go on: finished runs are passed over, others resumed. Each run is what `fit` writes on one kind of
-    processor, byte for byte. Raises InputError for unusable settings, and when there is no scene at all.
+    `space`, `seconds`, `clock`, `prior` and `few_views` are as for `fit`, `size` and `reading` say how all scenes are
+    read. `engine` does the fits: by default `LocalWorkers`, a process for every GPU or processor core; or a
+    `RayCluster`. `device` is as for `fit`; auto and cuda are another GPU for each process, and clusters know no other
+    ones but cpu. A fit that fails, or whose process is killed, is resumed `retries` times; then its scene is reported,
+    as are those that cannot be read, while others go on. With `strict`, what files say is read before any scene is
+    fitted, and the first problem is raised. `reports` writes report.html and orbit.mp4 of every run. `command` is shown
+    on the page as what repeats the fleet. Call it again to go on: finished runs are passed over, others resumed. Each
+    run is what `fit` writes on one kind of processor, byte for byte. Raises InputError for unusable settings, and when
+    there is no scene at all.
     """
     out = Path(out)
     engine = engine or LocalWorkers(usual_processes(device), device=device)
@@ -179,8 +185,11 @@ def fit_fleet(
         autoencoder=None if autoencoder is None else str(autoencoder),
         size=size if isinstance(size, int) else None,
         seconds=seconds,
+        clock=clock,
         fit=config,
         reading=reading or Reading(),
+        prior=None if prior is None else str(prior),
+        few_views=few_views,
     )
     config.check()
     common.check()
@@ -193,6 +202,7 @@ def fit_fleet(
             device=device,
             report=reports,
             checkpoint_seconds=checkpoint_seconds,
+            tensorboard=tensorboard,
         )
         for scene in _scenes(as_folders(scenes), bad)
     ]
@@ -241,6 +251,8 @@ class SceneFit:
     report: bool
     """Write a report and a film of the run, too."""
     checkpoint_seconds: float
+    tensorboard: bool = False
+    """Write TensorBoard's events, too."""
     picture: bool = True
     """Write the picture of the first test view."""
 
@@ -288,7 +300,13 @@ PATIENCE = 60.0
 def fit_scene(one: SceneFit) -> FleetFit:
     """Fit a scene, or go on with what was begun, and write its picture and its report where these are wanted."""
     wait_until_free(one.out, seconds=PATIENCE)
-    run = fit_folder(one.sized(), out=one.out, device=one.device, checkpoint_seconds=one.checkpoint_seconds)
+    run = fit_folder(
+        one.sized(),
+        out=one.out,
+        device=one.device,
+        checkpoint_seconds=one.checkpoint_seconds,
+        tensorboard=one.tensorboard,
+    )
     if one.picture:
         save_png(one.picture_file, _first_test_view(run))
     if one.report:
