@@ -48,6 +48,11 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
             remove(folder)
 
 
+def temporary_folder(path: Path) -> Path:
+    """Where this process prepares what is to be `path`: beside it, with a name that `remove_leftovers` knows."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
 _TEMPORARY = re.compile(r"\.(?:.+\.)?\d+\.tmp")
 
 

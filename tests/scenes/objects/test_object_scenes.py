@@ -10,6 +10,7 @@ from PIL import Image
 
 from helpers.mesh_samples import cube, glowing, mesh_of, quad, sphere, world_points
 from latentfields.errors import InputError
+from latentfields.files import is_temporary
 from latentfields.scenes.depth_files import depth_unit, read_depth, write_depth
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.objects.config import RenderConfig
@@ -131,6 +132,17 @@ def test_nothing_is_left_when_rendering_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stop"):
         render_object_scene(cube(1.0), tmp_path / "scene", options=SMALL, on_view=fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_half_rendered_is_known_as_such(tmp_path: Path) -> None:
+    """So that what a killed process leaves is tidied away."""
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.extend(is_temporary(path) for path in tmp_path.iterdir())
+
+    render_object_scene(cube(1.0), tmp_path / "cube", options=SMALL, on_view=look)
+    assert seen == [True] * SMALL.views
 
 
 def test_an_object_that_hardly_shows_is_refused(tmp_path: Path) -> None:

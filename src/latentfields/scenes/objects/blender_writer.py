@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from PIL import Image
 
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
+from latentfields.files import remove, temporary_folder
 from latentfields.scenes.depth_files import depth_unit, write_depth
 from latentfields.scenes.objects.rendering import RenderedView
 
@@ -80,14 +79,14 @@ def _complete_or_absent(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     """A new folder beside `folder` that takes its name when the block ends well, and vanishes otherwise."""
     folder = folder.resolve()
     require_absent(folder, overwrite=overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    partial = temporary_folder(folder)
+    remove(partial)
     try:
         scene = partial / "new"
-        scene.mkdir()
+        scene.mkdir(parents=True)
         yield scene
         if folder.exists():
             os.replace(folder, partial / "old")
         os.replace(scene, folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove(partial)

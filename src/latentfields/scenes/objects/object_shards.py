@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from latentfields.config.checks import Range, require
 from latentfields.errors import InputError
+from latentfields.files import remove, temporary_folder
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.meshes import Mesh
 from latentfields.scenes.objects.object_scenes import render_object_scene
@@ -57,10 +57,14 @@ def render_shards(
         part = objects[number * len(objects) // shards : (number + 1) * len(objects) // shards]
         with writing_shard(path) as shard:
             for shown in part:
-                with tempfile.TemporaryDirectory(prefix=f".{shown.name}-", dir=folder) as work:
-                    scene = Path(work) / shown.name
+                work = temporary_folder(folder / shown.name)
+                remove(work)
+                try:
+                    scene = work / shown.name
                     render_object_scene(
                         shown.mesh(), scene, options=options, seed=shown.seed, on_view=on_view
                     )
                     shard.add(shown.name, scene)
+                finally:
+                    remove(work)
         yield path
