@@ -44,11 +44,11 @@ SEED ?= 0
 fuzz: $(INSTALLED)-dev
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --count $(COUNT) --seed $(SEED) $(if $(KINDS),--kind $(KINDS))
 
-# Every kind of training, killed KILLS times at random moments and resumed: the same bytes as if nothing had happened.
+# Every kind of training, or KINDS, killed KILLS times at random moments and resumed: the same bytes as if nothing had happened.
 # The report is kill.json.
 KILLS ?= 100
 kill: $(INSTALLED)-dev
-	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m kill --count $(KILLS)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m kill --count $(KILLS) $(if $(KINDS),--kind $(KINDS))
 
 # The fits whose time and score README states, as they stand there; a quarter of an hour of a core.
 claims: $(INSTALLED)-dev
