@@ -13,6 +13,7 @@ from latentfields.autoencoders.config import (
 )
 from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
+from latentfields.fused_planes.config import AdditionRunConfig, CollectionConfig, CollectionRunConfig
 from latentfields.igae.config import IgaeConfig, IgaeRunConfig
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.latent_nerf.presets import preset
@@ -119,6 +120,8 @@ RUNS = (
         fit=FIT,
         distillation=DistillationConfig(),
     ),
+    CollectionRunConfig(scenes=(Path("a"),), autoencoder="base", training=CollectionConfig()),
+    AdditionRunConfig(scenes=(Path("a"),), training=CollectionConfig()),
 )
 """One of each kind."""
 
