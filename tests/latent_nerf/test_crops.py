@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -166,17 +168,21 @@ def test_the_losses_of_all_parts_are_that_of_the_whole_picture(monkeypatch: pyte
     monkeypatch.setattr(
         trainer.model, "render_features", lambda cameras, generator, window: render(cameras, window=window)
     )
-    expected = {name: float(getattr(trainer, name)()[1]) for name in ("_supervise", "_align")}
+    steps: dict[str, Callable[[], tuple[Any, Tensor]]] = {
+        "supervision": lambda: trainer._supervise(0.0),
+        "alignment": trainer._align,
+    }
+    expected = {name: float(step()[1]) for name, step in steps.items()}
     gradient = trainer.model.field.planes.grad.clone()  # type: ignore[union-attr, operator]
     trainer.model.zero_grad()
     parts = Crops(40, 24, side=12, margin=REACH)
-    found: dict[str, list[float]] = {"_supervise": [], "_align": []}
+    found: dict[str, list[float]] = {name: [] for name in steps}
     for part in parts.parts:
         crop = type(parts.draw(torch.Generator()))(part, part.grown(REACH, width=40, height=24))
         drawn = type("Drawn", (), {"draw": lambda self, generator, crop=crop: crop})()
         trainer._supervision_crops = trainer._alignment_crops = drawn
         for name, losses in found.items():
-            losses.append(float(getattr(trainer, name)()[1]))
+            losses.append(float(steps[name]()[1]))
     assert len(parts.parts) == 4 * 2
     for name, losses in found.items():
         assert sum(losses) / len(losses) == pytest.approx(expected[name], rel=1e-4)
