@@ -38,8 +38,10 @@ def moderate(*, degree: int, extent: float = 1.0) -> GaussianCloud:
 @pytest.mark.parametrize(("degree", "extent"), [(0, 1.0), (3, 100.0), (1, 900.0)])
 def test_what_is_written_is_read_back_within_its_steps(tmp_path: Path, degree: int, extent: float) -> None:
     cloud = moderate(degree=degree, extent=extent)
+    threads = torch.get_num_threads()
     write_gaussians_spz(tmp_path / "cloud.spz", cloud)
     found = read_gaussians_spz(tmp_path / "cloud.spz")
+    assert torch.get_num_threads() == threads
     assert found.features_rest.shape == cloud.features_rest.shape
     largest = float(cloud.means.abs().max())
     torch.testing.assert_close(found.means, cloud.means, atol=max(largest * 2**-21, 2**-16), rtol=0)

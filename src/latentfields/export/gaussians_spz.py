@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,16 @@ _FINEST = 16
 """Bits of a position behind the point, where the extent leaves as many: 1/65536 of a unit."""
 _LARGEST = 2**23 - 1
 """Of a position in fixed point."""
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """Keep PyTorch's number of threads: numba, which gsply compiles by, shares OpenMP with it and sets its own."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def require_gsply() -> None:
@@ -58,7 +70,7 @@ def write_gaussians_spz(path: Path, cloud: GaussianCloud) -> None:
         shN=np.ascontiguousarray(cloud.features_rest.numpy()),
     )
     bits = min(_FINEST, max(1, math.floor(math.log2(_LARGEST / extent))))
-    with naming(path), replacing(path) as temporary:
+    with naming(path), replacing(path) as temporary, _threads_kept():
         write_spz(temporary, data, version=3, fractional_bits=bits)
 
 
@@ -68,7 +80,8 @@ def read_gaussians_spz(path: Path) -> GaussianCloud:
     from gsply import read_spz
 
     try:
-        data = read_spz(path)
+        with _threads_kept():
+            data = read_spz(path)
     except FileNotFoundError:
         raise InputError(path, "no such file") from None
     except (ValueError, IndexError, EOFError, OSError, struct.error, zlib.error) as error:
