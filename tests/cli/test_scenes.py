@@ -126,6 +126,7 @@ def test_bad_requests(tmp_path: Path, arguments: list[str], problem: str) -> Non
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_scenes_are_spread_over_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parse("generate", "vases", "--count", 3, "--out", tmp_path / "folders", *SMALL).run()
     capsys.readouterr()

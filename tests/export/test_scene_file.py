@@ -74,6 +74,7 @@ def test_an_rgb_run_has_no_autoencoder(scene: Scene, tmp_path: Path) -> None:
     assert torch.equal(loaded.render(cameras), Run.load(tmp_path / "run").render(cameras))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["latent", "rgb"])
 def test_gaussians_go_in_and_come_back(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, space: Space
@@ -119,6 +120,7 @@ def test_autoencoders_of_diffusers_go_in_and_come_back(latent_run: Run, tmp_path
         assert torch.equal(loaded.decode(latents), original.decode(latents))
 
 
+@pytest.mark.slow
 def test_commands_work_without_the_scene_where_they_can(
     scene_file: Path, scene_folder: Path, latent_run: Run, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_films_and_nothing_are_refused(sphere_run: Run, tmp_path: Path) -> None:
         export_views(sphere_run, views, out=tmp_path / "views", what=())
 
 
+@pytest.mark.slow
 def test_the_command_writes_them(
     latent_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

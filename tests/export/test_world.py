@@ -40,6 +40,7 @@ def utm_folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_cameras_are_exact_to_a_millimetre(utm_folder: Path, tmp_path: Path) -> None:
     scene = load_scene(utm_folder)
     assert scene.world_to_scene.dtype == torch.float64

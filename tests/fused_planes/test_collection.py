@@ -39,6 +39,7 @@ def test_the_baked_planes_are_the_fused_ones(collection: Collection) -> None:
     assert not run.model.sampler.state_dict()["grid.density"][~item.hull].any()
 
 
+@pytest.mark.slow
 def test_an_object_renders_what_the_training_scored(collection: Collection) -> None:
     """Through its own density grid, which is made anew: nearly the same picture."""
     from latentfields.measures.metrics import psnr

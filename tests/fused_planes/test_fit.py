@@ -80,6 +80,7 @@ def test_a_finished_collection_is_not_trained_again(fitted: Path, data: Path, tm
     assert contents(out) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 4, 10, 12], ids=["first", "warm-up", "joint", "joint, later"])
 def test_killed_and_resumed_equals_uninterrupted(
     fitted: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
@@ -115,6 +116,7 @@ def test_a_decoder_that_moves_is_the_collections_own(fitted: Path, data: Path) -
     assert mine.statistics == start.statistics
 
 
+@pytest.mark.slow
 def test_a_packaged_autoencoder_that_stays_is_named(data: Path, tmp_path: Path) -> None:
     frozen = replace(
         COLLECTION,
@@ -148,6 +150,7 @@ def test_adding_an_object_changes_no_byte_of_what_was_there(fitted: Path, data: 
     assert not (collection.folder / "additions").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [2, 5])
 def test_an_addition_that_was_killed_goes_on(
     fitted: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
@@ -167,6 +170,7 @@ def test_an_addition_that_was_killed_goes_on(
     assert contents(again.folder) == contents(tmp_path / "kept")
 
 
+@pytest.mark.slow
 def test_shared_parts_move_where_that_is_asked_for(fitted: Path, data: Path, tmp_path: Path) -> None:
     collection = copied(fitted, tmp_path)
     before = contents(collection.folder)
@@ -178,6 +182,7 @@ def test_shared_parts_move_where_that_is_asked_for(fitted: Path, data: Path, tmp
     assert changed == {"shared.safetensors", "autoencoder/model.safetensors"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [COLLECTION, LIGHT], ids=["planes", "weights alone"])
 def test_collections_of_colours(data: Path, tmp_path: Path, config: CollectionConfig) -> None:
     collection = fit_collection(
@@ -192,6 +197,7 @@ def test_collections_of_colours(data: Path, tmp_path: Path, config: CollectionCo
     assert len(collection) == 3
 
 
+@pytest.mark.slow
 def test_objects_of_weights_alone_are_a_thousand_bytes(data: Path, tmp_path: Path) -> None:
     collection = fit_collection(
         scenes(data, 0, 1), autoencoder=data / "base", out=tmp_path / "c", training=LIGHT, device="cpu"
@@ -200,6 +206,7 @@ def test_objects_of_weights_alone_are_a_thousand_bytes(data: Path, tmp_path: Pat
     assert collection.nbytes("mug-1") < 1500
 
 
+@pytest.mark.slow
 def test_training_makes_objects_better(data: Path, tmp_path: Path) -> None:
     scores = []
     for epochs in (0.4, 20.0):

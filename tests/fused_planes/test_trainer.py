@@ -75,6 +75,7 @@ def moved(data: Path, folder: Path, phase: PhaseConfig) -> set[str]:
 OBJECTS, SHARED = {"micro", "weights"}, {"base", "mlp"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase", "expected"),
     [

@@ -118,6 +118,7 @@ def test_same_seed_same_scene(known: Run, autoencoder: Autoencoder) -> None:
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [FIT, GAUSSIANS], ids=["tri-planes", "gaussians"])
 def test_killed_and_resumed_equals_uninterrupted(
     known: Run, autoencoder: Autoencoder, config: FitConfig

@@ -239,6 +239,7 @@ def test_latent_scenes_of_other_settings_are_refused(data: Path, tmp_path: Path,
         finetune(data, tmp_path / "run", config, pretrained=finished)
 
 
+@pytest.mark.slow
 def test_without_3d_no_scenes_are_fitted(data: Path, tmp_path: Path, finished: Path) -> None:
     finetune(data, tmp_path / "run", replace(CONFIG, ablation="no-3d"), command=None)
     assert not (tmp_path / "run" / "pretraining").exists()
@@ -248,6 +249,7 @@ def test_without_3d_no_scenes_are_fitted(data: Path, tmp_path: Path, finished: P
     assert ['<pre class="command' in page for page in pages] == [True, False]
 
 
+@pytest.mark.slow
 def test_without_preservation_no_photos_are_needed(data: Path, tmp_path: Path, finished: Path) -> None:
     config = replace(CONFIG, ablation="no-preservation")
     finetune(data, tmp_path / "run", config, photos=[], pretrained=finished)

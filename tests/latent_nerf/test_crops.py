@@ -115,6 +115,7 @@ def parts_and_whole(kind: str, *, margin: int) -> list[tuple[Tensor, Tensor]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_part_is_decoded_as_in_the_whole_picture(kind: str) -> None:
     space = small_autoencoder()
@@ -133,6 +134,7 @@ def test_a_part_is_decoded_as_in_the_whole_picture(kind: str) -> None:
     assert max(none) > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_renders_a_part_however_large_pictures_are(kind: str) -> None:
     sizes = {}

@@ -27,6 +27,7 @@ def more(scene: Scene, autoencoder: Autoencoder | None, out: Path, count: int) -
     return fit(scene, autoencoder, out=out, config=QUICK, more_steps=count)
 
 
+@pytest.mark.slow
 def test_the_last_stage_goes_on(scene: Scene, autoencoder: Autoencoder, tmp_path: Path) -> None:
     out = tmp_path / "run"
     first = fit(scene, autoencoder, out=out, config=QUICK).metrics

@@ -316,6 +316,7 @@ def test_an_odd_number_of_subpixels_is_refused(
         fit(scene, autoencoder, out=tmp_path / "run", config=replace(TINY_FIT, subpixels=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rays", "stride"), [(64, 2), (20, 4), (4096, 1)])
 def test_points_of_the_curve_are_of_a_grid_where_pictures_cost_much(
     scene: Scene, rays: int, stride: int, monkeypatch: pytest.MonkeyPatch

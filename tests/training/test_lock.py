@@ -56,6 +56,7 @@ def test_another_process_is_kept_out_until_it_is_dead(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [CONFIG_FILE]
 
 
+@pytest.mark.slow
 def test_a_folder_is_waited_for_as_long_as_asked_for(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     wait_until_free(folder, seconds=60)
