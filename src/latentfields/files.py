@@ -32,7 +32,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     old file or the new one, whole. With `durable` the bytes of a file reach the disk before the new name does, so that
     a power cut cannot leave an empty file either.
     """
-    folder = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    folder = temporary_folder(path)
     temporary = folder / path.name
     with naming(path, instead_of=folder):
         remove(folder)

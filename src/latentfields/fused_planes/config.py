@@ -142,6 +142,20 @@ DROP = 0.3
 """What is left of learning rates after each of a phase's `drops`."""
 
 
+def _on_images() -> PhaseConfig:
+    """A second phase: images alone, through the decoder."""
+    return PhaseConfig(
+        epochs=20.0,
+        latent_weight=0.0,
+        rgb_weight=1.0,
+        micro_learning_rate=3e-2,
+        base_learning_rate=3e-2,
+        coefficients_learning_rate=1e-2,
+        mlp_learning_rate=2.5e-3,
+        decoder_learning_rate=1e-3,
+    )
+
+
 @dataclass(frozen=True)
 class CollectionConfig(Checked):
     """Everything that determines a collection, beside its objects and the autoencoder that it starts from."""
@@ -152,33 +166,11 @@ class CollectionConfig(Checked):
     """Sizes, and rendering."""
     warmup: PhaseConfig = field(default_factory=lambda: PhaseConfig(epochs=20.0))
     """First phase of `fit`: objects and what they share are fitted to latents."""
-    joint: PhaseConfig = field(
-        default_factory=lambda: PhaseConfig(
-            epochs=20.0,
-            latent_weight=0.0,
-            rgb_weight=1.0,
-            micro_learning_rate=3e-2,
-            base_learning_rate=3e-2,
-            coefficients_learning_rate=1e-2,
-            mlp_learning_rate=2.5e-3,
-            decoder_learning_rate=1e-3,
-        )
-    )
+    joint: PhaseConfig = field(default_factory=_on_images)
     """Second phase of `fit`: the same, and the autoencoder with them."""
     latent: PhaseConfig = field(default_factory=lambda: PhaseConfig(epochs=20.0))
     """First phase of `add`: new objects are fitted to latents."""
-    align: PhaseConfig = field(
-        default_factory=lambda: PhaseConfig(
-            epochs=20.0,
-            latent_weight=0.0,
-            rgb_weight=1.0,
-            micro_learning_rate=3e-2,
-            base_learning_rate=3e-2,
-            coefficients_learning_rate=1e-2,
-            mlp_learning_rate=2.5e-3,
-            decoder_learning_rate=1e-3,
-        )
-    )
+    align: PhaseConfig = field(default_factory=_on_images)
     """Second phase of `add`: new objects are fitted to images, through the decoder."""
     shared: SharedParts = "frozen"
     """Whether `add` moves what objects share."""
