@@ -20,7 +20,7 @@ from latentfields.autoencoders.load import load_autoencoder, located
 from latentfields.config.arguments import checked
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
-from latentfields.files import Folders, as_folders, is_temporary, read_json, write_json
+from latentfields.files import Folders, as_folders, is_temporary, read_json, temporary_folder, write_json
 from latentfields.fused_planes.collection import (
     DECODER_FILE,
     VIEWS_FILE,
@@ -175,7 +175,7 @@ def add_to_collection(
         if logs is not None:
             _keep_logs(out, Path(logs))
     # In one step: of a run that is gone on with, everything is there.
-    os.replace(out, out.with_name(f".{key}.{os.getpid()}.tmp"))
+    os.replace(out, temporary_folder(out))
     _remove_ended(out.parent)
     return Collection.open(folder, device=device)
 
