@@ -14,12 +14,15 @@ from latentfields import preset
 from latentfields.autoencoders.config import PRESETS as AUTOENCODER_PRESETS
 from latentfields.cli import main as main_module
 from latentfields.cli.main import main, parse
+from latentfields.cli.options import EngineName, cluster
 from latentfields.config.typed_json import to_json
+from latentfields.errors import ArgumentError
 from latentfields.igae.config import PRESETS as IGAE_PRESETS
 from latentfields.lrf.decoder.config import PRESETS as DECODER_PRESETS
 from latentfields.lrf.encoder.config import PRESETS as ENCODER_PRESETS
 from latentfields.priors.config import PRESETS as PRIOR_PRESETS
 from latentfields.priors.config import TEXT, DistillationConfig
+from latentfields.training.ray_cluster import RayCluster
 
 SCENE = "scene"
 TRAININGS: dict[str, list[str]] = {
@@ -194,3 +197,43 @@ def test_a_prompt_changes_where_options_start() -> None:
         parsed("generate", "--prompt", "a red mug", "--steps", 7, "--guidance", 20).distillation.guidance
         == 20
     )
+
+
+def test_a_cluster_is_had_where_one_is_asked_for() -> None:
+    def found(engine: EngineName, address: str | None, **options: Any) -> RayCluster | None:
+        return cluster(engine, address, **{"chosen": False, "threads": 1, "device": "auto", **options})
+
+    assert found("local", None) is None
+    assert found("local", None, chosen=True) is None
+    assert found("ray", "auto", threads=2) == RayCluster("auto", threads=2)
+    assert found("ray", None, device="cpu") == RayCluster(gpus=0)
+    with pytest.raises(ArgumentError, match="processes: is for the `engine` local"):
+        found("ray", None, chosen=True)
+    with pytest.raises(ArgumentError, match="address: is that of a cluster"):
+        found("local", "auto")
+
+
+@pytest.mark.parametrize(
+    ("words", "function"),
+    [
+        (["bench", "fields"], "latentfields.bench.study.Study.run"),
+        (["lrf", "align-decoder", "scenes"], "latentfields.lrf.decoder.align.align_decoder"),
+    ],
+    ids=["bench", "align-decoder"],
+)
+def test_studies_and_decoders_take_a_cluster(
+    words: list[str], function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def note(*arguments: Any, **options: Any) -> None:
+        given.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(function, note)
+    engines = []
+    for more in (["--engine", "ray", "--address", "auto", "--device", "cpu"], []):
+        with pytest.raises(KeyboardInterrupt):
+            parse([*words, "--out", "out", *more]).run()
+        engines.append(given["engine"])
+    assert engines == [RayCluster("auto", gpus=0), None]
