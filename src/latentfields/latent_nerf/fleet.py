@@ -1,6 +1,7 @@
 """`fit_fleet`: a fit for each of many scenes, by processes of this machine or a cluster's; resumable.
 
 NAME/           the run of the scene of that name, as `fit` writes it
+autoencoder/    an autoencoder that was given in memory, where it has no name or folder of its own
 pictures/       truth and rendering of the first test view of every scene
 logs/           what the process that fitted a scene printed
 fleet.json      scores of all runs, and which scenes could not be fitted
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +22,14 @@ from typing import Any, Literal
 
 import torch
 
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.fingerprint import space_hash
+from latentfields.autoencoders.load import load_autoencoder, opened
 from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
-from latentfields.files import Folders, as_folders, write_json
+from latentfields.files import Folders, as_folders, replacing, write_json
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.fit import at_usual_size, fit_folder, is_fitted
 from latentfields.latent_nerf.metrics_file import read_metrics
@@ -41,6 +45,7 @@ from latentfields.scenes.reading import Reading
 from latentfields.training.jobs import RETRIES, Failure, Job, in_words, run_jobs
 from latentfields.training.lock import wait_until_free
 from latentfields.training.loop import Clock, LoopConfig
+from latentfields.training.recipe import AUTOENCODER_FOLDER
 from latentfields.training.runs import is_claimed
 from latentfields.training.workers import Engine, LocalWorkers, usual_processes
 
@@ -126,7 +131,7 @@ class Fleet:
 @checked
 def fit_fleet(
     scenes: Folders,
-    autoencoder: str | Path | None,
+    autoencoder: Autoencoder | str | Path | None,
     *,
     out: str | Path,
     field: FieldName | None = None,
@@ -149,7 +154,9 @@ def fit_fleet(
 ) -> Fleet:
     """Fit each of many scenes in the latent space of `autoencoder`, or in RGB when that is None; `out` holds the runs.
 
-    `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `field`, `config`,
+    `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `autoencoder` is a name,
+    a folder, or one in memory, which `out/autoencoder` then holds for the processes that fit, unless it is the one that
+    it is called after. `field`, `config`,
     `space`, `seconds`, `clock`, `prior` and `few_views` are as for `fit`, `size` and `reading` say how all scenes are
     read. `engine` does the fits: by default `LocalWorkers`, a process for every GPU or processor core; or a
     `RayCluster`. `device` is as for `fit`; auto and cuda are another GPU for each process, and clusters know no other
@@ -169,17 +176,19 @@ def fit_fleet(
             "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
         )
     rgb = autoencoder is None
+    model = None if autoencoder is None else opened(autoencoder)
     if config is None:
         config = preset(field or "kplanes", space=space or ("rgb" if rgb else "latent"))
-        if autoencoder is not None:
-            config = replace(config, subpixels=rays_per_side(load_autoencoder(autoencoder).factor))
+        if model is not None:
+            config = replace(config, subpixels=rays_per_side(model.factor))
     if (config.space == "rgb") != rgb or (space is not None and space != config.space):
         given = "no `autoencoder`" if rgb else "an `autoencoder`"
         raise ArgumentError(
             "space", f"is '{space or config.space}' with {given}; expected one for all spaces but rgb"
         )
-    if autoencoder is not None:
-        load_autoencoder(autoencoder)
+    kept = out / AUTOENCODER_FOLDER if isinstance(autoencoder, Autoencoder) else None
+    if isinstance(autoencoder, Autoencoder):
+        autoencoder, kept = (autoencoder.name, None) if _is_named(autoencoder) else (str(kept), kept)
     common = FitRunConfig(
         scene=Path(),
         autoencoder=None if autoencoder is None else str(autoencoder),
@@ -210,6 +219,8 @@ def fit_fleet(
     if strict:
         for one in work:
             largest_picture(one.config.scene, common.reading or Reading())
+    if kept is not None and model is not None:
+        _keep(model, kept, work)
     started = time.monotonic()
     results = _fitted(work, engine, bad, retries=retries)
     fleet = Fleet(
@@ -355,6 +366,34 @@ def _require_names(work: Sequence[SceneFit]) -> None:
         if one.name in (PICTURES_FOLDER, LOGS_FOLDER):
             raise ArgumentError("scenes", f"{one.config.scene} is called like a folder beside the runs")
         names[one.name] = one.config.scene
+
+
+def _is_named(autoencoder: Autoencoder) -> bool:
+    """True for an autoencoder in memory that whoever looks for its name finds. Raises InputError without statistics."""
+    mine = space_hash(autoencoder)
+    with suppress(InputError):
+        return space_hash(load_autoencoder(autoencoder.name)) == mine
+    return False
+
+
+def _keep(autoencoder: Autoencoder, folder: Path, work: Sequence[SceneFit]) -> None:
+    """Write an autoencoder for other processes, unless it is there. Raises InputError where they could not read it."""
+    if any(one.out == folder for one in work):
+        raise ArgumentError(
+            "scenes", f"has a scene that is called like {folder}, where the autoencoder is to be"
+        )
+    if folder.is_dir():
+        if space_hash(load_autoencoder(folder)) != space_hash(autoencoder):
+            raise InputError(folder, "is another autoencoder than the one in memory; choose another folder")
+        return
+    with replacing(folder) as temporary:
+        autoencoder.save(temporary)
+        try:
+            load_autoencoder(temporary)
+        except InputError as error:
+            raise ArgumentError(
+                "autoencoder", f"cannot be read by the processes that fit ({error.problem}); name its folder"
+            ) from None
 
 
 def _fitted(work: Sequence[SceneFit], engine: Engine, bad: _Bad, *, retries: int) -> Mapping[str, FleetFit]:
