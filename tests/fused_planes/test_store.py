@@ -27,7 +27,7 @@ def move(store: ObjectStore, index: int, *, by: float = 1.0) -> ActiveObject:
     (item,) = store.fetch([index])
     loss = by * item.coefficients.sum() + (by * item.micro.sum() if item.micro.numel() else 0.0)
     loss.backward()
-    store.update([item], rates=RATES)
+    store.update([item], [index], rates=RATES)
     return item
 
 
@@ -99,7 +99,7 @@ def test_rates_of_zero_leave_planes_alone(tmp_path: Path) -> None:
         (item,) = store.fetch([0])
         before = item.micro.detach().clone()
         (item.micro.sum() + item.coefficients.sum()).backward()
-        store.update([item], rates={"micro": 0.0, "coefficients": 0.1})
+        store.update([item], [0], rates={"micro": 0.0, "coefficients": 0.1})
         assert torch.equal(store.fetch([0])[0].micro, before)
 
 

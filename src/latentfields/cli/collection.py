@@ -15,6 +15,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -35,6 +36,7 @@ class Fit:
     """Fit many objects that share base planes, an MLP and an autoencoder; an object is a small file of its own.
 
     Run the same command again to resume a training that was interrupted. Objects that are not in a batch stay on disk.
+    Under torchrun, all processes share the objects of each batch.
     """
 
     scenes: tyro.conf.Positional[tuple[Path, ...]]
@@ -51,6 +53,7 @@ class Fit:
     cache: Path | None = None
     """Folder of decoded images, which runs can share; by default one that is deleted at the end."""
     checkpoint_seconds: CheckpointSeconds = 60.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     training: Annotated[CollectionConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = field(
@@ -78,7 +81,7 @@ class Fit:
             cache=self.cache,
             device=self.device,
             command=command_line(),
-            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "report.html")
 
