@@ -13,6 +13,7 @@ from torch import Tensor
 from helpers.collections_data import PLANES
 from latentfields.errors import InputError
 from latentfields.fused_planes.config import FusedPlanesConfig
+from latentfields.fused_planes.objects import Beginning
 from latentfields.fused_planes.store import ActiveObject, ObjectStore
 
 RATES = {"micro": 0.1, "coefficients": 0.1}
@@ -81,6 +82,23 @@ def test_only_objects_of_a_batch_take_memory_and_unseen_ones_no_disk(tmp_path: P
         used = 512 * store.path.stat().st_blocks
         assert store.path.stat().st_size > 10_000 * 4 * 8**3
         assert used < 64 * 1024
+
+
+def test_new_objects_begin_as_told(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    micro = torch.randn(3, 8, 8, 2, generator=generator)
+    coefficients = torch.randn(3, generator=generator)
+    store = ObjectStore(
+        tmp_path / "objects.f32", HULLS, PLANES, seed=3, beginning=Beginning(micro, coefficients)
+    )
+    with closing(store):
+        move(store, 1)
+        for item in store.fetch([0, 3]):
+            assert torch.equal(item.micro, micro)
+            assert torch.equal(item.coefficients, coefficients)
+            assert item.visits == 0
+        # What one of them becomes is not what others begin as.
+        assert not torch.equal(store.fetch([1])[0].micro, micro)
 
 
 def test_a_new_phase_forgets_moments_and_counts_anew(tmp_path: Path) -> None:

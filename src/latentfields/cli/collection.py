@@ -24,7 +24,14 @@ from latentfields.cli.options import (
 from latentfields.cli.reporting import print_result
 from latentfields.cli.view import LOCALHOST, require_viser
 from latentfields.config.checks import NonNegative
-from latentfields.fused_planes.config import PRESETS, SMALL, CollectionConfig, CollectionPreset, SharedParts
+from latentfields.fused_planes.config import (
+    PRESETS,
+    SMALL,
+    CollectionConfig,
+    CollectionPreset,
+    SharedParts,
+    Start,
+)
 
 if TYPE_CHECKING:
     from latentfields.fused_planes.collection import Collection
@@ -106,6 +113,9 @@ class Add(_OfCollection):
     shared: SharedParts | None = None
     """Train what objects share, too, as the paper does: the objects of before change then. By default as in the
     collection's settings, which freeze it unless they were told otherwise."""
+    start: Start | None = None
+    """Begin with the mean of the objects that the collection has, or with noise; by default as in the collection's
+    settings: with the mean, unless they were told otherwise."""
     latent_epochs: float | None = None
     """Passes over all views while objects are fitted to latents; by default as in the collection's settings."""
     align_epochs: float | None = None
@@ -143,6 +153,8 @@ class Add(_OfCollection):
         training = with_settings(training, self.settings)
         if self.shared is not None:
             training = dataclasses.replace(training, shared=self.shared)
+        if self.start is not None:
+            training = dataclasses.replace(training, start=self.start)
         for name, epochs in (("latent", self.latent_epochs), ("align", self.align_epochs)):
             if epochs is not None:
                 phase = dataclasses.replace(getattr(training, name), epochs=epochs)

@@ -36,7 +36,13 @@ from latentfields.fused_planes.config import (
     CollectionRunConfig,
     PhaseConfig,
 )
-from latentfields.fused_planes.objects import CollectionObject, ObjectHeader, object_path, write_object
+from latentfields.fused_planes.objects import (
+    Beginning,
+    CollectionObject,
+    ObjectHeader,
+    object_path,
+    write_object,
+)
 from latentfields.fused_planes.page import Pictured, write_page
 from latentfields.fused_planes.shared import SharedModel
 from latentfields.fused_planes.store import ObjectStore
@@ -62,7 +68,10 @@ from latentfields.training.runs import is_claimed
 WORK_FOLDER, ADDITIONS_FOLDER = "work", "additions"
 STATISTICS_VIEWS = 256
 """Training views that latent statistics are measured on, where the autoencoder has none."""
+MEAN_OBJECTS = 256
+"""Objects of a collection, evenly spread by name, whose mean added ones begin as."""
 _FRAMES_FILE, _LATENTS_FILE, _OBJECTS_FILE = "frames.json", "latents.f16", "objects.f32"
+_BEGINNING_FILE = "beginning.safetensors"
 
 
 @dataclass(frozen=True)
@@ -254,10 +263,17 @@ def _new_training(
     *,
     seed: int,
     device: torch.device,
+    beginning: Beginning | None = None,
     processes: Processes = Processes(),  # noqa: B008 - a frozen dataclass
 ) -> Training:
     store = ObjectStore(
-        work / _OBJECTS_FILE, views.hulls, config.planes, seed=seed, device=device, processes=processes
+        work / _OBJECTS_FILE,
+        views.hulls,
+        config.planes,
+        seed=seed,
+        beginning=beginning,
+        device=device,
+        processes=processes,
     )
     return Training(config, views, shared.to(device), store, autoencoder)
 
@@ -366,7 +382,10 @@ def _add(
     shared.load_state_dict(collection.shared.state_dict())
     # Objects of several additions do not begin alike.
     seed = config.seed + int(out.name, 16) % 2**31
-    training = _new_training(config, views, shared, autoencoder, work, seed=seed, device=device)
+    beginning = _beginning(collection, work) if config.start == "mean" else None
+    training = _new_training(
+        config, views, shared, autoencoder, work, seed=seed, device=device, beginning=beginning
+    )
     with closing(training.store):
         _train_phases(training, phases, out, work, loop or LoopConfig())
         if not frozen:
@@ -379,6 +398,20 @@ def _add(
             write_shared(collection.folder, training.shared)
         for index, header in enumerate(frames.objects):
             collection.add(_trained(training, index, header))
+
+
+def _beginning(collection: Collection, work: Path) -> Beginning | None:
+    """The mean of a collection's objects as they were when the addition began; None where there were none."""
+    path = work / _BEGINNING_FILE
+    if path.is_file():
+        return Beginning.load(path)
+    names = collection.names()
+    if not names:
+        return None
+    chosen = evenly_spread(torch.arange(len(names)), MEAN_OBJECTS).tolist()
+    beginning = Beginning.mean(collection.object(names[index]) for index in chosen)
+    beginning.save(path)
+    return beginning
 
 
 def _trained(training: Training, index: int, header: ObjectHeader) -> CollectionObject:

@@ -3,7 +3,7 @@
 One file has two places for every object. What is put back goes to the place that the last checkpoint does not mean, so
 that a process killed at any moment leaves the state of that checkpoint whole; the checkpoint itself holds no more than
 one number for each object, which says what place it means. Objects that no batch had yet take no space: they follow
-from the seed.
+from the seed, or all begin alike.
 
 Of several processes, the first one has the file. It sends the objects of a batch to the others, and each sends back
 those that it moved, so that no other one needs room for them, or the same disk.
@@ -31,6 +31,7 @@ from latentfields.errors import InputError
 from latentfields.fields.triplane import PLANES_SPREAD
 from latentfields.files import naming
 from latentfields.fused_planes.config import FusedPlanesConfig
+from latentfields.fused_planes.objects import Beginning
 from latentfields.igae.scenes import BETAS, EPSILON
 from latentfields.rendering.grid_sampler import GridSampler
 from latentfields.training.distributed import Processes
@@ -82,16 +83,17 @@ class ObjectStore:
         config: FusedPlanesConfig,
         *,
         seed: int,
+        beginning: Beginning | None = None,
         device: torch.device = CPU,
         processes: Processes = Processes(),  # noqa: B008 - a frozen dataclass
     ) -> None:
         """`path` is the file, made here unless it is there; `hulls` (N, G^3) bool are cells that may hold something.
 
-        Objects are fetched to `device`. Of several `processes`, the first one has the file. Raises InputError when it
-        is of other objects.
+        New objects are `beginning`, or random. Objects are fetched to `device`. Of several `processes`, the first one
+        has the file. Raises InputError when it is of other objects.
         """
         self.path, self.hulls, self.config, self.seed, self.device = path, hulls, config, seed, device
-        self.processes = processes
+        self.processes, self.beginning = processes, beginning
         k, grid = config.resolution, config.sampling.grid_resolution
         micro, coefficients = (3, k, k, config.micro_features), (config.base_planes + 1,)
         self._shapes: dict[str, tuple[int, ...]] = {
@@ -186,7 +188,12 @@ class ObjectStore:
         )
 
     def _begin(self, index: int, parts: Mapping[str, Tensor]) -> None:
-        """Make a new object, that of the seed."""
+        """Make a new object, that of the seed where it is not known."""
+        parts["density"].copy_(self._new_density * self.hulls[index])
+        if self.beginning is not None:
+            parts["micro"].copy_(self.beginning.micro)
+            parts["coefficients"].copy_(self.beginning.coefficients)
+            return
         generator = torch.Generator().manual_seed(self.seed)
         # Two draws of one number each: objects have streams of their own, whichever is fetched first.
         generator.manual_seed(int(torch.randint(2**62, (), generator=generator)) ^ (index + 1))
@@ -195,7 +202,6 @@ class ObjectStore:
         parts["coefficients"].normal_(std=WEIGHTS_SPREAD * mean, generator=generator)
         parts["coefficients"][:-1] += mean
         parts["coefficients"][-1] = 0.0
-        parts["density"].copy_(self._new_density * self.hulls[index])
 
     @torch.no_grad()
     def update(
