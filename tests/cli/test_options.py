@@ -17,6 +17,7 @@ from latentfields.cli.main import main, parse
 from latentfields.cli.options import EngineName, cluster
 from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError
+from latentfields.fused_planes.config import PRESETS as COLLECTION_PRESETS
 from latentfields.igae.config import PRESETS as IGAE_PRESETS
 from latentfields.lrf.decoder.config import PRESETS as DECODER_PRESETS
 from latentfields.lrf.encoder.config import PRESETS as ENCODER_PRESETS
@@ -33,6 +34,7 @@ TRAININGS: dict[str, list[str]] = {
     "lrf finetune-encoder": ["--out", "run", "--correspondences", "set"],
     "lrf align-decoder": [SCENE, "--out", "run"],
     "prior train": [SCENE, "--out", "run"],
+    "collection fit": [SCENE, "--out", "run"],
 }
 """Training commands, with the arguments that they need."""
 COMPUTING: dict[str, list[str]] = TRAININGS | {
@@ -54,6 +56,7 @@ HELP = {
     "--settings {None}|PATH": "JSON file of settings that differ from the preset's, as under `training` in a run's "
     "config.json (under `fit` for fits). Options on the command line come last. (default: None)",
     "--checkpoint-seconds FLOAT": "Seconds between checkpoints. (default: ",
+    "--tensorboard, --no-tensorboard": "Write what is logged as TensorBoard's events, too, into folders",
 }
 
 
@@ -110,6 +113,7 @@ def test_presets_and_settings_are_where_options_start(tmp_path: Path) -> None:
         "lrf finetune-encoder": (ENCODER_PRESETS["tiny"], ENCODER_PRESETS["small"]),
         "lrf align-decoder": (DECODER_PRESETS["paper"], DECODER_PRESETS["small"]),
         "prior train": (PRIOR_PRESETS["tiny"], PRIOR_PRESETS["small"]),
+        "collection fit": (COLLECTION_PRESETS["tiny"], COLLECTION_PRESETS["small"]),
         "fit": (preset("tensorf", "paper"), replace(preset(), subpixels=1)),
     }
     choice = {"fit": ["--field", "tensorf", "--preset", "paper"], "lrf align-decoder": ["--preset", "paper"]}
