@@ -25,6 +25,8 @@ _TOLERATED_MISSES = 0.03
 """Share of the views that may be wrong about a voxel."""
 _MIN_SEEN = 0.5
 """Share of the views that must have a voxel in their picture: space that no view tests is not object."""
+_LOOKS_AT_ONCE = 1 << 16
+"""Voxels times views that are looked at in one go."""
 
 
 @dataclass(frozen=True)
@@ -112,29 +114,45 @@ def _carve(masks: _Masks, lower: Tensor, upper: Tensor, *, resolution: int) -> t
 def _survivors(masks: _Masks, grid: Tensor, *, radius: float) -> Tensor:
     """Indices of the voxels with centres (K, 3) that no more views than tolerated see as background."""
     count = len(masks.cameras)
-    kept_indices = torch.arange(len(grid))
-    centers = grid
-    seen, missed = torch.zeros(len(centers)), torch.zeros(len(centers))
-    for view in range(count):
-        hit, miss = _look(masks, view, centers, radius)
-        seen += hit | miss
-        missed += miss
-        kept = missed <= _TOLERATED_MISSES * count
-        centers, seen, missed, kept_indices = centers[kept], seen[kept], missed[kept], kept_indices[kept]
-    return kept_indices[seen >= max(1.0, _MIN_SEEN * count)]
+    most = _TOLERATED_MISSES * count
+    alive = torch.arange(len(grid))
+    seen = missed = torch.zeros(len(grid), dtype=torch.int32)
+    view = 0
+    while view < count and len(alive):
+        # One view while there are many voxels, several once few are left.
+        several = slice(view, view + max(1, _LOOKS_AT_ONCE // len(alive)))
+        found, empty = _look(masks, several, grid[alive], radius)
+        seen, missed = seen + found, missed + empty
+        kept = (missed <= most).nonzero()[:, 0]
+        if len(kept) < len(alive):
+            alive, seen, missed = alive[kept], seen[kept], missed[kept]
+        view = several.stop
+    return alive[seen >= max(1.0, _MIN_SEEN * count)]
 
 
-def _look(masks: _Masks, view: int, centers: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Two masks (K,): a view sees the object in the footprint of a sphere; it sees only background there."""
-    camera = masks.cameras[view : view + 1]
-    positions, depth = (result[0] for result in camera.project(centers))
-    extent = camera.focal[0] * (radius / (depth - radius).clamp(min=1e-6))[:, None]
-    low, high = positions - extent, positions + extent
-    cells = torch.tensor([camera.width, camera.height])
-    left, top = low.floor().clamp(-1, 1e6).long().clamp(min=torch.zeros_like(cells), max=cells).unbind(-1)
-    right, bottom = high.ceil().clamp(-1, 1e6).long().clamp(min=torch.zeros_like(cells), max=cells).unbind(-1)
-    table = masks.tables[view]
-    found = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left] > 0
+def _look(masks: _Masks, views: slice, centers: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Two counts (K,) of views: those that have a sphere whole in their picture or see the object in its footprint; and
+    those that see only background there."""
+    cameras, tables = masks.cameras[views], masks.tables[views]
+    positions, depth = cameras.project(centers)
+    extent = radius / (depth - radius).clamp(min=1e-6) * cameras.focal[:, :1]
     in_front = depth > radius
-    whole = ((low >= 0) & (high <= masks.limit)).all(-1)
-    return in_front & found, in_front & whole & ~found
+    whole, corners = in_front, []
+    # One axis after the other: reductions over a dimension of two are slow.
+    for axis, (cells, limit) in enumerate(zip((cameras.width, cameras.height), masks.limit.tolist(), strict=True)):
+        low, high = positions[..., axis] - extent, positions[..., axis] + extent
+        whole = whole & (low >= 0) & (high <= limit)
+        corners.append([edge.clamp(-1, cells).int().clamp(0, cells) for edge in (low.floor(), high.ceil())])
+    (left, right), (top, bottom) = corners
+    rows, columns = tables.shape[1:]
+    first = torch.arange(len(tables), dtype=torch.int32)[:, None] * (rows * columns)
+    upper, lower = first + top * columns, first + bottom * columns
+    flat = tables.flatten()
+
+    def up_to(row: Tensor, column: Tensor) -> Tensor:
+        return flat.index_select(0, (row + column).flatten())
+
+    inside = up_to(lower, right) - up_to(upper, right) - up_to(lower, left) + up_to(upper, left)
+    found = in_front & (inside.view_as(top) > 0)
+    empty = whole & ~found
+    return (found | empty).sum(0, dtype=torch.int32), empty.sum(0, dtype=torch.int32)
