@@ -27,6 +27,8 @@ _MIN_SEEN = 0.5
 """Share of the views that must have a voxel in their picture: space that no view tests is not object."""
 _LOOKS_AT_ONCE = 1 << 16
 """Voxels times views that are looked at in one go."""
+_WORTH_DROPPING = 0.9
+"""Voxels that are out are dropped once fewer than this share of them are left."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,12 @@ class _Masks:
     """(N, h + 1, w + 1) int32."""
     cameras: Cameras
     """The views on the grid of cells."""
-    limit: Tensor
-    """(2,) width and height of the picture in cells; the last cells may reach past it."""
+    projections: Tensor
+    """(N, 3, 3): times a point, plus `offsets`, column and row, both times the depth, and the depth."""
+    offsets: Tensor
+    """(N, 3)."""
+    limit: tuple[float, float]
+    """Width and height of the picture in cells; the last cells may reach past it."""
 
 
 def visual_hull_box(
@@ -96,8 +102,20 @@ def _pooled(cameras: Cameras, alpha: Tensor, views: Tensor) -> _Masks:
     table = torch.cat(tables)
     height, width = table.shape[1] - 1, table.shape[2] - 1
     whole_cells = cameras[views].cropped(left=0, top=0, width=width * cell, height=height * cell)
-    limit = torch.tensor([cameras.width / cell, cameras.height / cell])
-    return _Masks(tables=table, cameras=whole_cells.resized(width=width, height=height), limit=limit)
+    on_cells = whole_cells.resized(width=width, height=height)
+    intrinsics = torch.zeros(len(views), 3, 3)
+    # Cameras look along -z, rows go down.
+    intrinsics[:, 0, 0], intrinsics[:, 1, 1] = on_cells.focal[:, 0], -on_cells.focal[:, 1]
+    intrinsics[:, 0, 2], intrinsics[:, 1, 2] = -on_cells.principal[:, 0], -on_cells.principal[:, 1]
+    intrinsics[:, 2, 2] = -1
+    projections = intrinsics @ on_cells.camera_to_world[:, :3, :3].mT
+    return _Masks(
+        tables=table,
+        cameras=on_cells,
+        projections=projections,
+        offsets=-(projections @ on_cells.centers[..., None])[..., 0],
+        limit=(cameras.width / cell, cameras.height / cell),
+    )
 
 
 def _carve(masks: _Masks, lower: Tensor, upper: Tensor, *, resolution: int) -> tuple[Tensor, Tensor] | None:
@@ -115,34 +133,42 @@ def _survivors(masks: _Masks, grid: Tensor, *, radius: float) -> Tensor:
     """Indices of the voxels with centres (K, 3) that no more views than tolerated see as background."""
     count = len(masks.cameras)
     most = _TOLERATED_MISSES * count
-    alive = torch.arange(len(grid))
+    alive, centers = torch.arange(len(grid)), grid.T.contiguous()
     seen = missed = torch.zeros(len(grid), dtype=torch.int32)
     view = 0
     while view < count and len(alive):
         # One view while there are many voxels, several once few are left.
-        several = slice(view, view + max(1, _LOOKS_AT_ONCE // len(alive)))
-        found, empty = _look(masks, several, grid[alive], radius)
+        several = slice(view, min(count, view + max(1, _LOOKS_AT_ONCE // len(alive))))
+        found, empty = _look(masks, several, centers, radius)
         seen, missed = seen + found, missed + empty
         kept = (missed <= most).nonzero()[:, 0]
-        if len(kept) < len(alive):
-            alive, seen, missed = alive[kept], seen[kept], missed[kept]
+        if len(kept) < _WORTH_DROPPING * len(alive) or several.stop == count:
+            alive, centers, seen, missed = (
+                values.index_select(-1, kept) for values in (alive, centers, seen, missed)
+            )
         view = several.stop
     return alive[seen >= max(1.0, _MIN_SEEN * count)]
 
 
 def _look(masks: _Masks, views: slice, centers: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Two counts (K,) of views: those that have a sphere whole in their picture or see the object in its footprint; and
-    those that see only background there."""
-    cameras, tables = masks.cameras[views], masks.tables[views]
-    positions, depth = cameras.project(centers)
-    extent = radius / (depth - radius).clamp(min=1e-6) * cameras.focal[:, :1]
+    those that see only background there. Centres are (3, K)."""
+    tables, focal = masks.tables[views], masks.cameras.focal[views]
+    matrices, offsets = masks.projections[views], masks.offsets[views]
+    # One product and one axis after the other: small matrices and reductions over a dimension of two are slow.
+    across, down, depth = (
+        torch.addmm(offsets.view(-1, 1), matrices.reshape(-1, 3), centers).view(len(tables), 3, -1).unbind(1)
+    )
     in_front = depth > radius
+    # What is not in front has some position that is a number.
+    depth = depth.clamp_(min=radius + 1e-6)
+    extent = focal[:, :1] * radius / (depth - radius)
     whole, corners = in_front, []
-    # One axis after the other: reductions over a dimension of two are slow.
-    for axis, (cells, limit) in enumerate(zip((cameras.width, cameras.height), masks.limit.tolist(), strict=True)):
-        low, high = positions[..., axis] - extent, positions[..., axis] + extent
-        whole = whole & (low >= 0) & (high <= limit)
-        corners.append([edge.clamp(-1, cells).int().clamp(0, cells) for edge in (low.floor(), high.ceil())])
+    for axis, cells in ((across, masks.cameras.width), (down, masks.cameras.height)):
+        middle = axis / depth
+        low, high = middle - extent, middle + extent
+        whole = whole & (low >= 0) & (high <= masks.limit[len(corners)])
+        corners.append([edge.clamp_(0, cells).int() for edge in (low.floor_(), high.ceil_())])
     (left, right), (top, bottom) = corners
     rows, columns = tables.shape[1:]
     first = torch.arange(len(tables), dtype=torch.int32)[:, None] * (rows * columns)
