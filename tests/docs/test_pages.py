@@ -73,7 +73,7 @@ SHORTER = {
     "export mesh": ("--resolution", "16", "--threshold", "0.01"),
     "lrf finetune-encoder": ("--preset", "tiny", "--steps", "2"),
     "lrf align-decoder": ("--fit-steps", "3", "--steps", "2"),
-    "autoencoder score base base-f4": ("--objects", "1", "--views", "20", "--size", "96", "--fit-steps", "2"),
+    "autoencoder score base base-f4": ("--scenes", "scored", "--size", "64", "--fit-steps", "2"),
     "autoencoder score sd-vae": ("--objects", "1", "--views", "16", "--size", "64", "--fit-steps", "2"),
     "autoencoder score": ("--scenes", "scored", "--no-packaged"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
