@@ -49,6 +49,19 @@ def test_render_makes_a_scene(tmp_path: Path, mesh: Path, capsys: pytest.Capture
     assert re.search(r"4/4 .*covers \d+% of the frame", said.err)
 
 
+def test_what_is_no_mesh_is_said_before_there_is_a_bar(
+    tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong, problem in (
+        (tmp_path / "gone.glb", "no such file"),
+        (tmp_path, "expected a mesh file ending in"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            parse("render", mesh, wrong, "--out", tmp_path / "out", *SMALL).run()
+    assert capsys.readouterr().err == ""
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_single_scene_is_out_itself(tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, arguments in enumerate((("render", mesh), ("generate", "rocks", "--seed", 3))):
         out = tmp_path / "data" / str(number)
@@ -191,6 +204,7 @@ def test_capture_says_what_was_found_and_what_was_lost(
         assert said == f"{tmp_path / 'scene'}\n"
     assert "c.jpg has no pose: blurred: 9% of the usual sharpness" in caplog.text
     assert "2 of 3 registered, reprojection error 0.50 pixels, 70 points" in caplog.text
+    assert "capture.html, then fit it: latentfields fit " in caplog.text
 
 
 def test_capture_needs_a_thread(tmp_path: Path) -> None:

@@ -44,11 +44,14 @@ class Render:
 
     def run(self) -> None:
         """Render all meshes; raises InputError for the first that cannot be."""
-        from latentfields.scenes.objects.mesh_files import load_mesh
+        from latentfields.scenes.objects.mesh_files import load_mesh, require_mesh_file
         from latentfields.scenes.objects.object_shards import RenderedObject
 
         if not self.meshes:
             raise ArgumentError("meshes", "expected at least one mesh file")
+        # Before anything is rendered, and before there is a bar.
+        for path in self.meshes:
+            require_mesh_file(path)
         names = [path.stem for path in self.meshes]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
@@ -127,6 +130,7 @@ class Capture:
         """Find the poses, write the scene and its page."""
         import dataclasses
         import logging
+        import shlex
 
         from latentfields.cli.command_line import command_line
         from latentfields.cli.reporting import print_result
@@ -147,14 +151,16 @@ class Capture:
         for lost in found.lost:
             logger.warning("%s has no pose: %s", lost.name, lost.reason)
         logger.info(
-            "%d of %d registered, reprojection error %.2f pixels, %d points: %s",
+            "%d of %d registered, reprojection error %.2f pixels, %d points",
             len(found.registered),
             found.photographs,
             found.reprojection_error,
             found.points,
-            self.out / PAGE_FILE,
         )
         print_result(dataclasses.asdict(found), [str(self.out)], json=self.json)
+        logger.info(
+            "Look at %s, then fit it: latentfields fit %s", self.out / PAGE_FILE, shlex.quote(str(self.out))
+        )
 
 
 def scene_folders(out: Path, names: Sequence[str]) -> list[Path]:
