@@ -25,6 +25,7 @@ from latentfields.cli.options import (
     set_up,
     with_settings,
 )
+from latentfields.cli.reporting import next_steps
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
@@ -211,9 +212,8 @@ def closing_lines(run: Run, report: Path) -> list[str]:
     views = "path" if run.frame.bounds == "scene" else "orbit"
     return [
         f"{scores}, after {metrics['training_seconds']:.0f} s of training.",
-        f"Open {report} in a browser, or: latentfields view {run.folder}",
         *capture_advice(run, metrics),
-        f"Take it elsewhere: latentfields render {run.folder} --views {views} --out film.mp4, or latentfields export",
+        *next_steps(run.folder, report, views=views),
         "Not good enough? The same command with --more-steps 1000 trains on.",
     ]
 
