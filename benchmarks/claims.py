@@ -1,9 +1,10 @@
-"""`python -m benchmarks.claims [DOCUMENT ...] [--lines WORD ...]`: runs the fits whose score documents state.
+"""`python -m benchmarks.claims [DOCUMENT ...] [--lines WORD ...] [--folder FOLDER]`: fits whose score documents state.
 
 A claim is a line of a shell block, `latentfields fit ...  # 4 min, 28.3 dB`: how long it takes on one quiet core, and
 the PSNR of the test views. Scores have to be within 1 dB; times are printed beside, not judged, as machines differ. The
 lines before a claim in its block that make its scene are run, too. With `--lines`, only claims whose command has one of
-the words, such as `base` or `runs/splat`. Ends with status 1 where a score is elsewhere.
+the words, such as `base` or `runs/splat`. Runs are kept in `--folder`, and go on there when the same command is given
+again; by default nothing is kept. Ends with status 1 where a score is elsewhere.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.claims", description=__doc__)
     parser.add_argument("documents", nargs="*", default=DOCUMENTS)
     parser.add_argument("--lines", nargs="+", default=(), metavar="WORD")
+    parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     found = [
         claim
@@ -94,10 +96,12 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         for claim in lines:
             started = time.perf_counter()
-            psnr, seconds = measured(claim, Path(folder))
+            psnr, seconds = measured(claim, folder)
             near = abs(psnr - claim.psnr) <= TOLERANCE
             wrong += not near
             verdict = "as stated" if near else "NOT as stated"

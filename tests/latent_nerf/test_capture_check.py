@@ -105,3 +105,6 @@ def test_the_first_line_and_the_page_of_a_capture_have_the_shares(
     page = write_run_report(run).read_text(encoding="utf-8")
     assert "points in fog" in page
     assert f"{run.metrics['capture']['points_outside']:.0%}" in page
+    # A fit of two steps has no curve of its quality.
+    assert "<h3>Quality</h3>" not in page
+    assert "<h3>Loss</h3>" in page

@@ -174,17 +174,12 @@ def _charts(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[
     )
     losses = _series(runs, logs, of_latents="loss", of_colors="colors_loss")
     stages = _stages(logs[0])
-    return (
-        Chart(
-            "Quality",
-            "training seconds",
-            "test PSNR, dB (a few views)",
-            quality,
-            stages=stages,
-            levels=levels,
-        ),
-        Chart("Loss", "training seconds", "mean squared error", losses, stages=stages, scale="log"),
-    )
+    loss = Chart("Loss", "training seconds", "mean squared error", losses, stages=stages, scale="log")
+    # Fits of less than a hundred steps have no curve.
+    if not any(series.x for series in quality):
+        return (loss,)
+    axis = "test PSNR, dB (a few views)"
+    return Chart("Quality", "training seconds", axis, quality, stages=stages, levels=levels), loss
 
 
 def _series(
