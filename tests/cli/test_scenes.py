@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 import torch
+import trimesh
 import tyro
 
 from latentfields.cli.scenes import Capture, Generate, Render
@@ -47,6 +48,21 @@ def test_render_makes_a_scene(tmp_path: Path, mesh: Path, capsys: pytest.Capture
     assert said.out == f"{folder}\n"
     assert "shape: 100%" in said.err
     assert re.search(r"4/4 .*covers \d+% of the frame", said.err)
+
+
+def test_thin_objects_are_named_with_what_helps(
+    tmp_path: Path, mesh: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stick = tmp_path / "stick.glb"
+    trimesh.creation.box(extents=(0.05, 2, 0.05)).export(stick)
+    parse("render", stick, "--out", tmp_path / "stick-scene", *SMALL).run()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(
+        r"stick covers [1-9]% of the frame, as it is thin: .* larger than 32 pixels \(--size\).*", line
+    )
+    caplog.clear()
+    parse("render", mesh, "--out", tmp_path / "scene", *SMALL).run()
+    assert not caplog.records
 
 
 def test_what_is_no_mesh_is_said_before_there_is_a_bar(

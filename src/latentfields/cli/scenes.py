@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,9 @@ from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.structure_from_motion.config import CaptureConfig
+
+THIN = 0.1
+"""Share of the frame below which it is worth a word. Objects fill the frame along their longest side."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +133,6 @@ class Capture:
     def run(self) -> None:
         """Find the poses, write the scene and its page."""
         import dataclasses
-        import logging
         import shlex
 
         from latentfields.cli.command_line import command_line
@@ -191,6 +194,7 @@ def _render_all(
     from latentfields.scenes.objects.object_shards import render_shards
 
     options.check()
+    thin: list[str] = []
     with progress_bar("scenes", total=len(objects) * options.views, unit="view") as bar:
         if shards is not None:
             for path in render_shards(
@@ -204,5 +208,13 @@ def _render_all(
             summary = render_object_scene(
                 mesh, folder, options=options, seed=shown.seed, overwrite=overwrite, on_view=bar.update
             )
-            bar.set_postfix_str(f"covers {summary.coverage:.0%} of the frame", refresh=False)
+            covers = f"covers {summary.coverage:.0%} of the frame"
+            bar.set_postfix_str(covers, refresh=False)
+            thin += [f"{mesh.name} {covers}"] if summary.coverage < THIN else []
             bar.write(str(folder))
+    for object_and_share in thin:
+        logging.getLogger(__name__).warning(
+            "%s, as it is thin: few latents show it; pictures larger than %d pixels (--size) have more",
+            object_and_share,
+            options.size,
+        )
