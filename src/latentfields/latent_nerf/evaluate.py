@@ -75,7 +75,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
 def evaluate_run(
     run: Run | str | Path,
     *,
-    scene: Scene | None = None,
+    scene: Scene | str | Path | None = None,
     scene_folder: str | Path | None = None,
     autoencoder: Autoencoder | str | Path | None = None,
 ) -> dict[str, Any]:
@@ -83,18 +83,19 @@ def evaluate_run(
 
     `["test"][group]` has the "mean" of every measure and its values per view; `["notes"]` says what is missing, and
     `["capture"]`, where there are sparse points, how well cameras, points and rendered depth go together. The scene is
-    read from where it was fitted from; `scene_folder` says where it is now, and `scene` is one in memory, as it was
-    given to `fit`. `autoencoder` is the one that the run was fitted with, or where it is now: where neither it nor the
-    one that the run names can be had, the groups that need it are left out, with a note. Raises InputError when the
-    scene or the autoencoder is not what the run was fitted to and with.
+    read from where it was fitted from; `scene`, or `scene_folder`, says where it is now, and a `scene` in memory is one
+    as it was given to `fit`. `autoencoder` is the one that the run was fitted with, or where it is now: where neither
+    it nor the one that the run names can be had, the groups that need it are left out, with a note. Raises InputError
+    when the scene or the autoencoder is not what the run was fitted to and with.
     """
     run = Run.opened(run)
-    if scene is None:
-        scene = load_run_scene(run, None if scene_folder is None else Path(scene_folder))
-    elif scene_folder is not None:
+    if scene is not None and scene_folder is not None:
         raise ArgumentError("scene", "is given beside `scene_folder`; expected one of both")
-    else:
+    if isinstance(scene, Scene):
         scene = run.check_scene(scene)
+    else:
+        folder = scene_folder if scene is None else scene
+        scene = load_run_scene(run, None if folder is None else Path(folder))
     original, notes = _original(run, autoencoder)
     scores = evaluate_model(run.model, original, scene)
     return {**scores, "notes": [*scores["notes"], *notes]}
