@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -87,7 +86,7 @@ def _turn(run: Run) -> PictureGroup:
     depths = depth_to_pixels(depth[:, 0], near=near, far=far)
     labels = [f"{360 * index // len(images)}°" for index in range(len(images))]
 
-    def row(label: str, pictures: Sequence[Pixels]) -> PictureRow:
+    def row(label: str, pictures: Pixels) -> PictureRow:
         return PictureRow(label, tuple(Picture(*pair) for pair in zip(labels, pictures, strict=True)))
 
     rows = [
