@@ -141,10 +141,8 @@ class FitOptions:
             if head == "alignment" and not rest:
                 changes["alignment_kind"] = values["alignment_kind"]
             elif head in values and head != "space":
-                (leaf,) = rest or [None]
-                changes[head] = (
-                    values[head] if leaf is None else changes.get(head, {}) | {leaf: values[head][leaf]}
-                )
+                below = {name: values[head][name] for name in rest}
+                changes[head] = changes.get(head, {}) | below if rest else values[head]
         named = "space" in settings or ["space"] in paths
         return UsualFit(values["space"] if named else None, changes)
 
