@@ -49,6 +49,7 @@ def test_what_is_usual_is_what_was_measured() -> None:
         assert HABITS["object"].fields[space] == "kplanes"
         assert HABITS["capture"].fields[space] == "gaussians"
     assert {kind: usual_side(kind, device="cpu") for kind in HABITS} == {"object": 1600, "capture": 512}
+    assert {kind: habit.steps for kind, habit in HABITS.items()} == {"object": None, "capture": (200, 800)}
     assert {usual_side(kind, device="cuda") for kind in HABITS} == {SIDE_ON_GPU} == {1600}
 
 
@@ -64,11 +65,13 @@ def test_objects_are_fitted_as_before() -> None:
 
 def test_captures_are_fitted_with_gaussians() -> None:
     usual = UsualFit()
-    assert usual.of("capture", colors=True) == preset("gaussians", space="rgb").in_one_stage()
+    steps = {"supervision": 200, "alignment": 800}
+    rgb = preset("gaussians", space="rgb").with_steps(supervision=1000, alignment=0)
+    assert usual.of("capture", colors=True) == rgb
     found = usual.of("capture", colors=False, factor=4)
-    assert found == replace(preset("gaussians", space="both"), subpixels=1)
+    assert found == replace(preset("gaussians", space="both"), subpixels=1).with_steps(**steps)
     latent = UsualFit("latent").of("capture", colors=False, factor=8)
-    assert latent == preset("gaussians")
+    assert latent == preset("gaussians").with_steps(**steps)
     # A prior judges latents of objects.
     assert usual.of("capture", colors=False, factor=8, prior=True) == preset()
 

@@ -54,9 +54,9 @@ class FitOptions:
     """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space. Where its factor is known
     here and the preset is small, --subpixels is such that rays are four pixels apart."""
     field: FieldName = "kplanes"
-    """Representation of the scene. Where neither it nor a setting of a field or sampler nor a preset is given, the
-    scene decides: captures (photographs without alpha, with sparse points) are fitted with Gaussians, in the space both
-    unless --space says otherwise, and shrunk to 512 pixels on a processor; everything else as said here."""
+    """Representation of the scene. Where neither it nor a preset, nor an option of fields or samplers is given, the
+    scene decides. Captures, photographs without alpha and with sparse points, are fitted with Gaussians in 200 + 800
+    steps, in the space both unless --space says otherwise; everything else with what stands here."""
     preset: PresetName = "small"
     """Settings to start from: `small` for one CPU core, `paper` for IG-AE's Table 16 on a GPU."""
     sampler: SamplerName | None = None
@@ -67,7 +67,8 @@ class FitOptions:
     alignment: AlignmentKind | None = None
     """Another name of --alignment-kind: no RGB Alignment, of the scene alone, or of scene and decoder (full)."""
     size: int | Literal["full"] | None = None
-    """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default, 1600."""
+    """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default 1600; 512 for captures on
+    a processor."""
     masks: Masks = "object"
     """What masks leave out: background (object), of no account in losses and scores (ignore); or do not read them."""
     follow_links: bool = False

@@ -29,6 +29,8 @@ class Habit:
     """The field in every space."""
     side_on_cpu: int
     """Pixels of the longer side that larger pictures are shrunk to, where they are fitted on a processor."""
+    steps: tuple[int, int] | None = None
+    """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
 
 
 HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
@@ -38,10 +40,12 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             fields={"latent": "kplanes", "rgb": "kplanes", "both": "kplanes"},
             side_on_cpu=1600,
         ),
+        # Splatting sees whole pictures: these take some five minutes of a core.
         "capture": Habit(
             space="both",
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
             side_on_cpu=512,
+            steps=(200, 800),
         ),
     }
 )
@@ -78,6 +82,9 @@ class UsualFit(Checked):
         habit = HABITS["object" if prior else kind]
         space = self.space or ("rgb" if colors else habit.space)
         config = preset(habit.fields[space], space=space)
+        if habit.steps is not None:
+            supervision, alignment = habit.steps
+            config = config.with_steps(supervision=supervision, alignment=alignment)
         if space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
