@@ -244,7 +244,7 @@ def test_a_run_that_was_begun_with_another_choice_goes_on(
         return FitRunConfig(
             scene=capture,
             autoencoder=str(autoencoder_folder),
-            size=None,
+            size=64,
             seconds=None,
             fit=fit,
             reading=Reading(),
@@ -253,6 +253,9 @@ def test_a_run_that_was_begun_with_another_choice_goes_on(
     earlier = UsualFit(changes=FEW).of("object", colors=False, factor=4)
     fit_folder(config(earlier), out=tmp_path / "run")
     asked = UsualFit(changes=FEW)
+    # From Python as well.
+    again = fit(capture, autoencoder_folder, out=tmp_path / "run", config=asked)
+    assert again.config.fit == earlier
     assert as_usual(config(earlier), asked, out=tmp_path / "run").fit == earlier
     later = as_usual(config(earlier), asked, out=tmp_path / "other").fit
     assert later == as_usual(config(earlier), asked, out=None).fit

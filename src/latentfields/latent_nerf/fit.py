@@ -98,7 +98,8 @@ def fit(
     if isinstance(autoencoder, str | Path):
         autoencoder = load_autoencoder(autoencoder)
     if own is None and named is None and not isinstance(config, FitConfig):
-        config = _usual(config or UsualFit(), space, scene, autoencoder, prior=prior is not None)
+        where = None if out is None else Path(out)
+        config = _usual(config or UsualFit(), space, scene, autoencoder, prior=prior is not None, out=where)
     elif isinstance(config, UsualFit):
         raise ArgumentError("field", "is given beside a `config` that chooses one; expected one of both")
     chosen = _space(space, config, autoencoder)
@@ -244,7 +245,7 @@ def as_usual(
     InputError as `fit_folder`.
     """
     _checked(config, device)
-    if out is not None and is_claimed(out) and _begun_with(config, out):
+    if _is_begun_with(config.fit, out):
         return config
     fit = asked.of(
         scene_kind(config.scene, config.reading or Reading()),
@@ -255,12 +256,17 @@ def as_usual(
     return replace(config, fit=fit)
 
 
-def _begun_with(config: FitRunConfig, out: Path) -> bool:
-    """True where the run in the folder `out` was begun with the fit that `config` has."""
+def _is_begun_with(fit: FitConfig, out: Path | None) -> bool:
+    """True where `out` holds a run that was begun with that fit."""
+    if out is None or not is_claimed(out):
+        return False
     try:
-        return read_run(FitRunConfig, out).fit == config.fit
+        begun = read_run(FitRunConfig, out).fit
     except InputError:
         return False
+    # Earlier versions divided the one stage of colours.
+    one = begun.space == fit.space == "rgb"
+    return begun == fit or (one and begun.in_one_stage() == fit.in_one_stage())
 
 
 def _usual(
@@ -270,16 +276,23 @@ def _usual(
     autoencoder: Autoencoder | None,
     *,
     prior: bool,
+    out: Path | None,
 ) -> FitConfig:
-    """The fit that is chosen by what a scene is. Raises ArgumentError for spaces that contradict each other."""
+    """The fit that is chosen by what a scene is, or was by earlier versions where they began the run in `out`.
+
+    Raises ArgumentError for spaces that contradict each other.
+    """
     if space is not None and asked.space not in (None, space):
         raise ArgumentError("space", f"is '{space}' beside `config`, whose space is '{asked.space}'")
     asked = replace(asked, space=space or asked.space)
     if asked.space is not None:
         _space(asked.space, None, autoencoder)
+    colors, factor = autoencoder is None, None if autoencoder is None else autoencoder.factor
+    earlier = asked.of("object", colors=colors, factor=factor)
+    if _is_begun_with(earlier, out):
+        return earlier
     kind = scene.kind if isinstance(scene, Scene) else scene_kind(scene, Reading())
-    factor = None if autoencoder is None else autoencoder.factor
-    return asked.of(kind, colors=autoencoder is None, factor=factor, prior=prior)
+    return asked.of(kind, colors=colors, factor=factor, prior=prior)
 
 
 def _space(space: Space | None, config: FitConfig | None, autoencoder: Autoencoder | None) -> Space:
