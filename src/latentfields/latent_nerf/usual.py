@@ -40,7 +40,7 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             fields={"latent": "kplanes", "rgb": "kplanes", "both": "kplanes"},
             side_on_cpu=1600,
         ),
-        # Splatting sees whole pictures: these take some five minutes of a core.
+        # Splatting sees whole pictures: more steps, or larger pictures, are more than minutes of a core.
         "capture": Habit(
             space="both",
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
