@@ -67,7 +67,9 @@ def test_a_collection_is_a_folder_of_small_files(fitted: Path) -> None:
     assert set(metrics["objects"]) == {"mug-0", "mug-1", "mug-2"}
     assert not (fitted / "work").exists()
     assert not list(fitted.rglob("checkpoint.safetensors"))
-    assert "mug-2" in (fitted / "report.html").read_text()
+    page = (fitted / "report.html").read_text()
+    assert "mug-2" in page
+    assert page.count("Held-out views, mug-2: truth") == page.count("Held-out views, mug-2: rendered") > 0
 
 
 def test_a_finished_collection_is_not_trained_again(fitted: Path, data: Path, tmp_path: Path) -> None:

@@ -258,10 +258,11 @@ def test_a_fit_says_what_its_field_covers(
     )
     capture = replace(scene, alpha=None, bounds="scene", points=torch.zeros(5, 3))
     assert bounds_line(capture).endswith(
-        "bounds scene (no alpha; 5 sparse points): the field covers all space, contracted"
+        "bounds scene (no alpha; 5 sparse points, 0% outside of the box; 0% of cameras in it): the field covers all "
+        "space, contracted"
     )
     asked = replace(capture, reading=Reading(bounds="scene"))
-    assert "(as asked for; 5 sparse points)" in bounds_line(asked)
+    assert "(as asked for; 5 sparse points, 0% " in bounds_line(asked)
 
 
 def test_large_photographs_are_shrunk_unless_a_run_was_begun_with_others(

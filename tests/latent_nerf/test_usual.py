@@ -217,7 +217,11 @@ def test_command_python_and_fleet_record_the_same_choice(
     fit(capture, autoencoder_folder, out=tmp_path / "python", config=asked)
     fit(load_scene(capture), autoencoder_folder, out=tmp_path / "memory", config=asked)
     scenes = [capture, scene_folder]
-    fit_fleet(scenes, autoencoder_folder, out=tmp_path / "fleet", config=asked, engine=LocalWorkers(1))
+    fleet = fit_fleet(
+        scenes, autoencoder_folder, out=tmp_path / "fleet", config=asked, engine=LocalWorkers(1)
+    )
+    metrics = json.loads((tmp_path / "fleet" / "corner" / "metrics.json").read_text())["test"]
+    assert fleet.fits[0].psnr == metrics["colors"]["mean"]["psnr"] != metrics["images"]["mean"]["psnr"]
     for run in ("python", "memory", "fleet/corner"):
         assert recorded(tmp_path / run) == chosen
     # Each scene of a fleet has its own.

@@ -26,6 +26,7 @@ from latentfields.cli.options import (
     set_up,
     with_settings,
 )
+from latentfields.cli.reporting import next_steps
 from latentfields.config.typed_json import to_json
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
@@ -226,18 +227,24 @@ class Fit(FitOptions):
 
 def closing_lines(run: Run, report: Path) -> list[str]:
     """How good a finished fit is, how long it took, and what can be done with it."""
+    from latentfields.latent_nerf.report import capture_advice
+
     metrics = run.metrics
     test = {group: scores["mean"] for group, scores in metrics["test"].items()}
     scores = f"PSNR {test['images']['psnr']:.2f} dB on test views"
+    if "colors" in test:
+        scores = f"PSNR {test['colors']['psnr']:.2f} dB of colours, {test['images']['psnr']:.2f} of decoded latents"
     if before := metrics["after_supervision"]:
         scores += f" ({before['test_psnr']:.2f} before alignment"
         scores += (
             f", the autoencoder alone {test['autoencoder']['psnr']:.2f})" if "autoencoder" in test else ")"
         )
+    # Of a place without bounds, an orbit goes through walls.
+    views = "path" if run.frame.bounds == "scene" else "orbit"
     return [
         f"{scores}, after {metrics['training_seconds']:.0f} s of training.",
-        f"Open {report} in a browser, or: latentfields view {run.folder}",
-        f"Take it elsewhere: latentfields render {run.folder} --views orbit --out orbit.mp4, or latentfields export",
+        *capture_advice(run, metrics),
+        *next_steps(run.folder, report, views=views),
         "Not good enough? The same command with --more-steps 1000 trains on.",
     ]
 

@@ -19,6 +19,7 @@ from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.capture_check import share_inside
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.feature_trainer import new_trainer
@@ -402,7 +403,10 @@ def _fit(
 
 def bounds_line(scene: Scene) -> str:
     """What a field of `scene` covers, and by what its place was found, in one line."""
-    known = "no sparse points" if scene.points is None else f"{len(scene.points)} sparse points"
+    known = "no sparse points"
+    if scene.points is not None:
+        outside, inside = 1 - share_inside(scene.points), share_inside(scene.cameras.centers)
+        known = f"{len(scene.points)} sparse points, {outside:.0%} outside of the box; {inside:.0%} of cameras in it"
     if scene.reading.bounds == scene.bounds:
         chosen = "as asked for"
     elif scene.alpha is not None:

@@ -295,7 +295,9 @@ class SceneFit:
     def result(self) -> FleetFit:
         """Scores and costs of the finished run."""
         metrics = read_metrics(self.out)
-        mean = metrics["test"]["images"]["mean"]
+        test = metrics["test"]
+        # Of scenes that have colours beside latents, these are what pictures show.
+        mean = test.get("colors", test["images"])["mean"]
         files = [self.out / MODEL_FILE, *(self.out / DECODER_FOLDER).glob("*")]
         return FleetFit(
             str(self.config.scene),

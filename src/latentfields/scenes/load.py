@@ -12,7 +12,7 @@ from typing import Protocol, get_args
 from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.assemble import assemble, kind_of
-from latentfields.scenes.plain_pictures import is_film, picture_folder
+from latentfields.scenes.plain_pictures import is_film, picture_folder, unread_in
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
@@ -152,7 +152,10 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
     if is_film(folder):
         raise _without_poses(folder, "is a film")
     if not folder.is_dir():
-        raise InputError(folder, "there is no such folder")
+        is_file = folder.is_file()
+        raise InputError(
+            folder, "is a file; expected a scene's folder" if is_file else "there is no such folder"
+        )
     for name, kinds in (("masks", Masks), ("split", Split), ("bounds", ChosenBounds), ("points", Points)):
         if (value := getattr(reading, name)) not in get_args(kinds):
             raise ArgumentError(name, f"is {value!r}; expected {', '.join(get_args(kinds))}")
@@ -240,7 +243,9 @@ def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader]
         raise InputError(folder, f"is a folder of scenes; expected one of them, such as {below[0]}")
     if folder.is_dir() and picture_folder(folder) is not None:
         raise _without_poses(folder, "holds photographs")
-    raise InputError(folder, f"is not a scene; looked for {_looks_for(readers)}")
+    unread = unread_in(folder) if folder.is_dir() else ""
+    convert = f"; {unread}: convert them to JPEG" if unread else ""
+    raise InputError(folder, f"is not a scene; looked for {_looks_for(readers)}{convert}")
 
 
 def _without_poses(source: Path, kind: str) -> InputError:
