@@ -268,13 +268,12 @@ def test_a_fit_says_what_its_field_covers(
 def test_large_photographs_are_shrunk_unless_a_run_was_begun_with_others(
     scene_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fit_module.USUAL_SIDE == 1600
     side = max(load_scene(scene_folder).size)
     config = FitRunConfig(scene=scene_folder, autoencoder=None, size=None, seconds=None, fit=QUICK)
     config = replace(config, fit=replace(QUICK, space="rgb").in_one_stage())
     assert at_usual_size(config, out=tmp_path / "run") == config
     fit_folder(config, out=tmp_path / "run")
-    monkeypatch.setattr(fit_module, "USUAL_SIDE", side - 1)
+    monkeypatch.setattr(fit_module, "usual_side", lambda *_, **__: side - 1)
     with pytest.warns(UserWarning, match=f"are shrunk to {side - 1} along their longer side; the size full"):
         assert at_usual_size(config, out=tmp_path / "other").size == side - 1
     assert at_usual_size(config, out=tmp_path / "run").size is None

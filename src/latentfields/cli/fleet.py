@@ -65,7 +65,7 @@ class Fleet(FitOptions):
             self.scenes,
             None if fit.space == "rgb" else self.autoencoder,
             out=self.out,
-            config=fit,
+            config=self.left_open() or fit,
             size=self.size,
             reading=self.reading(),
             seconds=self.seconds,

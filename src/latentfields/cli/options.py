@@ -84,6 +84,12 @@ def chosen(arguments: Sequence[str], options: Mapping[str, Any]) -> dict[str, An
     return {name: value for name, value in values.items() if value is not None}
 
 
+def given(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Names of the options in `arguments`, as those of fields of dataclasses: seed of --seed, field.kind of
+    --field.kind=a."""
+    return tuple(word[2:].partition("=")[0].replace("-", "_") for word in arguments if word.startswith("--"))
+
+
 def with_settings(config: T, settings: Path | None) -> T:
     """The configuration with what a file changes in it. Raises InputError for a file that does not fit."""
     return config if settings is None else with_changes(config, read_json(settings), source=settings)

@@ -31,12 +31,13 @@ from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
 from latentfields.files import Folders, as_folders, replacing, write_json
 from latentfields.latent_nerf.config import FitConfig, Space
-from latentfields.latent_nerf.fit import at_usual_size, fit_folder, is_fitted
+from latentfields.latent_nerf.fit import as_usual, at_usual_size, fit_folder, is_fitted
 from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.report import REPORT_FILE, write_run_report
 from latentfields.latent_nerf.run import DECODER_FOLDER, MODEL_FILE, FitRunConfig, Run
+from latentfields.latent_nerf.usual import UsualFit
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.pages.report import Headline, Picture, PictureGroup, PictureRow, Report, Table, write_report
 from latentfields.priors.config import FewViewsConfig
@@ -135,7 +136,7 @@ def fit_fleet(
     *,
     out: str | Path,
     field: FieldName | None = None,
-    config: FitConfig | None = None,
+    config: FitConfig | UsualFit | None = None,
     space: Space | None = None,
     size: Size = None,
     reading: Reading | None = None,
@@ -156,16 +157,16 @@ def fit_fleet(
 
     `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `autoencoder` is a name,
     a folder, or one in memory, which `out/autoencoder` then holds for the processes that fit, unless it is the one that
-    it is called after. `field`, `config`,
-    `space`, `seconds`, `clock`, `prior` and `few_views` are as for `fit`, `size` and `reading` say how all scenes are
-    read. `engine` does the fits: by default `LocalWorkers`, a process for every GPU or processor core; or a
-    `RayCluster`. `device` is as for `fit`; auto and cuda are another GPU for each process, and clusters know no other
-    ones but cpu. A fit that fails, or whose process is killed, is resumed `retries` times; then its scene is reported,
-    as are those that cannot be read, while others go on. With `strict`, what files say is read before any scene is
-    fitted, and the first problem is raised. `reports` writes report.html and orbit.mp4 of every run. `command` is shown
-    on the page as what repeats the fleet. Call it again to go on: finished runs are passed over, others resumed. Each
-    run is what `fit` writes on one kind of processor, byte for byte. Raises InputError for unusable settings, and when
-    there is no scene at all.
+    it is called after. `field`, `config`, `space`, `seconds`, `clock`, `prior` and `few_views` are as for `fit`: without
+    `field` and `config` each scene is fitted with what suits it. `size` and `reading` say how all scenes are read.
+    `engine` does the fits: by default `LocalWorkers`, a process for every GPU or processor core; or a `RayCluster`.
+    `device` is as for `fit`; auto and cuda are another GPU for each process, and clusters know no other ones but cpu. A
+    fit that fails, or whose process is killed, is resumed `retries` times; then its scene is reported, as are those that
+    cannot be read, while others go on. With `strict`, what files say is read before any scene is fitted, and the first
+    problem is raised. `reports` writes report.html and orbit.mp4 of every run. `command` is shown on the page as what
+    repeats the fleet. Call it again to go on: finished runs are passed over, others resumed. Each run is what `fit`
+    writes on one kind of processor, byte for byte. Raises InputError for unusable settings, and when there is no scene
+    at all.
     """
     out = Path(out)
     engine = engine or LocalWorkers(usual_processes(device), device=device)
@@ -177,10 +178,16 @@ def fit_fleet(
         )
     rgb = autoencoder is None
     model = None if autoencoder is None else opened(autoencoder)
-    if config is None:
-        config = preset(field or "kplanes", space=space or ("rgb" if rgb else "latent"))
-        if model is not None:
-            config = replace(config, subpixels=rays_per_side(model.factor))
+    factor = None if model is None else model.factor
+    if config is None and field is not None:
+        config = preset(field, space=space or ("rgb" if rgb else "latent"))
+        config = config if factor is None else replace(config, subpixels=rays_per_side(factor))
+    asked = None
+    if not isinstance(config, FitConfig):
+        asked = UsualFit() if config is None else config
+        asked = replace(asked, space=space or asked.space)
+        # Until it is known what each scene is. What does not fit is found here.
+        config = asked.of("object", colors=rgb, factor=factor, prior=prior is not None)
     if (config.space == "rgb") != rgb or (space is not None and space != config.space):
         given = "no `autoencoder`" if rgb else "an `autoencoder`"
         raise ArgumentError(
@@ -208,6 +215,7 @@ def fit_fleet(
             replace(common, scene=scene),
             out=out / scene_name(scene),
             usual_size=size is None,
+            asked=asked,
             device=device,
             report=reports,
             checkpoint_seconds=checkpoint_seconds,
@@ -266,15 +274,23 @@ class SceneFit:
     """Write TensorBoard's events, too."""
     picture: bool = True
     """Write the picture of the first test view."""
+    asked: UsualFit | None = None
+    """All that was asked for of the fit, where the rest is chosen by the scene; None: the configuration is whole."""
 
     @property
     def name(self) -> str:
         """Unique among the scenes."""
         return self.out.name
 
-    def sized(self) -> FitRunConfig:
-        """The configuration with the size of pictures that is meant. Raises InputError for a scene of no use."""
-        return at_usual_size(self.config, out=self.out) if self.usual_size else self.config
+    def chosen(self, *, device: str = "auto") -> FitRunConfig:
+        """The configuration with what is chosen by the scene: the fit, and the size of pictures.
+
+        `device` is that of this machine. Raises InputError for a scene of no use.
+        """
+        config = self.config
+        if self.asked is not None:
+            config = as_usual(config, self.asked, out=self.out, device=device)
+        return at_usual_size(config, out=self.out, device=device) if self.usual_size else config
 
     @property
     def picture_file(self) -> Path:
@@ -283,7 +299,7 @@ class SceneFit:
 
     def is_done(self) -> bool:
         """True when nothing is left to do. Raises InputError when the run's folder holds something else."""
-        if not is_claimed(self.out) or not is_fitted(self.sized(), self.out):
+        if not is_claimed(self.out) or not is_fitted(self.chosen(), self.out):
             return False
         return (not self.report or (self.out / REPORT_FILE).is_file()) and (
             not self.picture or self.picture_file.is_file()
@@ -292,7 +308,9 @@ class SceneFit:
     def result(self) -> FleetFit:
         """Scores and costs of the finished run."""
         metrics = read_metrics(self.out)
-        mean = metrics["test"]["images"]["mean"]
+        test = metrics["test"]
+        # Of scenes that have colours beside latents, these are what pictures show.
+        mean = test.get("colors", test["images"])["mean"]
         files = [self.out / MODEL_FILE, *(self.out / DECODER_FOLDER).glob("*")]
         return FleetFit(
             str(self.config.scene),
@@ -312,7 +330,7 @@ def fit_scene(one: SceneFit) -> FleetFit:
     """Fit a scene, or go on with what was begun, and write its picture and its report where these are wanted."""
     wait_until_free(one.out, seconds=PATIENCE)
     run = fit_folder(
-        one.sized(),
+        one.chosen(device=one.device),
         out=one.out,
         device=one.device,
         checkpoint_seconds=one.checkpoint_seconds,

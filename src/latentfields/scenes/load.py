@@ -11,14 +11,14 @@ from typing import Protocol, get_args
 
 from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
-from latentfields.scenes.assemble import assemble
+from latentfields.scenes.assemble import assemble, kind_of
 from latentfields.scenes.plain_pictures import is_film, picture_folder, unread_in
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.colmap.beside import with_points_beside
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Reading, Split
+from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Reading, SceneKind, Split
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import with_few_views, with_llff_split
 from latentfields.scenes.shards import ShardPath, is_remote, is_shard, located, remote_shards
@@ -129,10 +129,21 @@ def largest_picture(path: str | Path, reading: Reading) -> tuple[int, int]:
 
     Raises InputError as `load_scene`, whose warnings are left to it.
     """
+    views = _captured_quietly(path, reading).views
+    return max(((view.lens.width, view.lens.height) for view in views), key=max)
+
+
+def scene_kind(path: str | Path, reading: Reading) -> SceneKind:
+    """What `Scene.kind` is of the scene that `load_scene` would read. Raises InputError as `largest_picture`."""
+    capture = _captured_quietly(path, reading)
+    return kind_of(capture, ignore=reading.masks == "ignore", bounds=reading.bounds)
+
+
+def _captured_quietly(path: str | Path, reading: Reading) -> Capture:
+    """What the files of a folder say, without pixels, and without the warnings that `load_scene` gives."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        views = _captured(Path(path), reading, READERS).views
-    return max(((view.lens.width, view.lens.height) for view in views), key=max)
+        return _captured(Path(path), reading, READERS)
 
 
 def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capture:
