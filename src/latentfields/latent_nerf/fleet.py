@@ -155,18 +155,18 @@ def fit_fleet(
 ) -> Fleet:
     """Fit each of many scenes in the latent space of `autoencoder`, or in RGB when that is None; `out` holds the runs.
 
-    `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `autoencoder` is a name,
-    a folder, or one in memory, which `out/autoencoder` then holds for the processes that fit, unless it is the one that
-    it is called after. `field`, `config`, `space`, `seconds`, `clock`, `prior` and `few_views` are as for `fit`: without
-    `field` and `config` each scene is fitted with what suits it. `size` and `reading` say how all scenes are read.
-    `engine` does the fits: by default `LocalWorkers`, a process for every GPU or processor core; or a `RayCluster`.
-    `device` is as for `fit`; auto and cuda are another GPU for each process, and clusters know no other ones but cpu. A
-    fit that fails, or whose process is killed, is resumed `retries` times; then its scene is reported, as are those that
-    cannot be read, while others go on. With `strict`, what files say is read before any scene is fitted, and the first
-    problem is raised. `reports` writes report.html and orbit.mp4 of every run. `command` is shown on the page as what
-    repeats the fleet. Call it again to go on: finished runs are passed over, others resumed. Each run is what `fit`
-    writes on one kind of processor, byte for byte. Raises InputError for unusable settings, and when there is no scene
-    at all.
+    `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `autoencoder` is a
+    name, a folder, or one in memory, which `out/autoencoder` then holds for the processes that fit, unless it is the
+    one that it is called after. `field`, `config`, `space`, `seconds`, `clock`, `prior` and `few_views` are as for
+    `fit`: without `field` and `config` each scene is fitted with what suits it. `size` and `reading` say how all
+    scenes are read. `engine` does the fits: by default `LocalWorkers`, a process for every GPU or processor core; or
+    a `RayCluster`. `device` is as for `fit`; auto and cuda are another GPU for each process, and clusters know no
+    other ones but cpu. A fit that fails, or whose process is killed, is resumed `retries` times; then its scene is
+    reported, as are those that cannot be read, while others go on. With `strict`, what files say is read before any
+    scene is fitted, and the first problem is raised. `reports` writes report.html and orbit.mp4 of every run.
+    `command` is shown on the page as what repeats the fleet. Call it again to go on: finished runs are passed over,
+    others resumed. Each run is what `fit` writes on one kind of processor, byte for byte. Raises InputError for
+    unusable settings, and when there is no scene at all.
     """
     out = Path(out)
     engine = engine or LocalWorkers(usual_processes(device), device=device)
