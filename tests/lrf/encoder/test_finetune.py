@@ -246,15 +246,22 @@ def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data: Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["base", "vae"])
-@pytest.mark.parametrize("discriminator", [None, DiscriminatorConfig(start=2, width=4)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"discriminator": DiscriminatorConfig(start=2, width=4)},
+        {"window": 24, "average_decay": 0.5, "weights": replace(CONFIG.weights, exchange=0.5)},
+    ],
+)
 def test_killed_and_resumed_is_uninterrupted(
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
-    discriminator: DiscriminatorConfig | None,
+    change: dict[str, Any],
 ) -> None:
-    config = replace(CONFIG, discriminator=discriminator)
+    config = replace(CONFIG, **change)
     finetune(data, tmp_path / "whole", config, autoencoder=data / name)
     original = EncoderTrainer.step
 
@@ -278,6 +285,9 @@ def test_killed_and_resumed_is_uninterrupted(
     [
         ({"size": 30}, {}, "size: is 30; expected a multiple of the factor 4"),
         ({"size": 12}, {}, "at least 16"),
+        ({"window": 18}, {}, "window: is 18; expected a multiple of the factor 4 from 16 to the size 32"),
+        ({"window": 36}, {}, "window: is 36; expected a multiple of the factor 4 from 16 to the size 32"),
+        ({"average_decay": 1.5}, {}, "average_decay"),
         ({"steps": 0}, {}, "at least 1"),
         ({"learning_rate": 0.0}, {}, "learning_rate"),
         ({"size": 64}, {}, "less than 64 pixels"),

@@ -69,8 +69,9 @@ def finetune_encoder(
         seconds = train(
             trainer, steps=training.steps, folder=out, label="encoder", options=loop or LoopConfig()
         )
-        model.renew_statistics(data.statistics_images())
-        return finish(out, model.cpu(), data.scores(trainer), seconds=seconds, device=target)
+        result = trainer.result
+        result.renew_statistics(data.statistics_images())
+        return finish(out, result.cpu(), data.scores(trainer), seconds=seconds, device=target)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class _Data:
     """The data that a run trains on and is scored on."""
 
     pairs: PairImages
+    whole: PairImages
+    """The same pairs in windows as large as pictures are."""
     held_out: PairImages | None
     photos: TrainingImages | None
     seed: int
@@ -89,9 +92,12 @@ class _Data:
         def read(datasets: Sequence[Path], name: str) -> PairImages:
             return _pair_images(datasets, run.training, factor=factor, name=name)
 
-        photos, size = run.photos, run.training.size
+        photos, size, window = run.photos, run.training.size, run.training.window
+        whole = read(run.correspondences, "correspondences")
+        cut = window is not None and window < size
         return cls(
-            pairs=read(run.correspondences, "correspondences"),
+            pairs=PairImages(whole.scenes, size=size, factor=factor, window=window) if cut else whole,
+            whole=whole,
             held_out=read(run.held_out, "held_out") if run.held_out else None,
             photos=load_training_images(photos, (), size=size) if photos else None,
             seed=run.training.seed,
@@ -99,7 +105,7 @@ class _Data:
 
     def statistics_images(self) -> Tensor:
         """Images (B, 3, S, S) of a number of pairs."""
-        return self.pairs.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=self.seed).images
+        return self.whole.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=self.seed).images
 
     def scores(self, trainer: EncoderTrainer) -> dict[str, Any]:
         """Scores of the views' agreement before and after the training, where there are held-out pairs."""
@@ -107,7 +113,7 @@ class _Data:
             return {}
         return {
             name: asdict(view_consistency(candidate, self.held_out, count=HELD_OUT_PAIRS))
-            for name, candidate in (("before", trainer.original), ("after", trainer.autoencoder))
+            for name, candidate in (("before", trainer.original), ("after", trainer.result))
         }
 
 
