@@ -48,7 +48,8 @@ def exchanged_latents(
     rows = torch.arange(len(latents), device=latents.device)[:, None].expand_as(centred)[centred]
     places = (nearest[..., 1] * width + nearest[..., 0]).long()[centred]
     flat = latents.flatten(2).transpose(1, 2).index_put((rows, places), values[centred].to(latents.dtype))
-    return flat.transpose(1, 2).unflatten(2, (height, width))
+    mixed: Tensor = flat.transpose(1, 2).unflatten(2, (height, width))
+    return mixed
 
 
 SMALLEST_SPREAD = 0.1
