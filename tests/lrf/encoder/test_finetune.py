@@ -235,6 +235,19 @@ def test_no_photographs_in_a_batch_is_as_without_photographs(
     assert weights[0] == weights[1]
 
 
+def test_statistics_are_those_of_pairs_and_photographs_in_proportion(
+    data: Path, pairs: PairImages, photos: Path, tmp_path: Path
+) -> None:
+    result = finetune(data, tmp_path / "run", replace(CONFIG, photos_per_batch=2), photos=[photos])
+    pictures = load_training_images((photos,), (), size=32).batch(
+        photos=128, renders=0, generator=torch.Generator().manual_seed(CONFIG.seed)
+    )
+    images = pairs.batch(0, pairs=128, points=1, seed=CONFIG.seed).images
+    expected = result.measure_statistics(torch.cat([images, pictures]))
+    torch.testing.assert_close(torch.tensor(result.statistics.std), torch.tensor(expected.std))
+    assert expected.std != result.measure_statistics(images).std
+
+
 def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data: Path, tmp_path: Path) -> None:
     finetune(data, tmp_path / "run")
     result, start = load_autoencoder(tmp_path / "run" / "autoencoder"), load_autoencoder(data / "base")

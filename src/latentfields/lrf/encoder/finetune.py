@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
@@ -83,6 +84,8 @@ class _Data:
     """The same pairs in windows as large as pictures are."""
     held_out: PairImages | None
     photos: TrainingImages | None
+    photo_share: float
+    """Photographs in a batch for each image of a pair, 0 without any."""
     seed: int
 
     @classmethod
@@ -100,12 +103,18 @@ class _Data:
             whole=whole,
             held_out=read(run.held_out, "held_out") if run.held_out else None,
             photos=load_training_images(photos, (), size=size) if photos else None,
+            photo_share=run.training.photos_per_batch / (2 * run.training.pairs_per_batch) if photos else 0.0,
             seed=run.training.seed,
         )
 
     def statistics_images(self) -> Tensor:
-        """Images (B, 3, S, S) of a number of pairs."""
-        return self.whole.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=self.seed).images
+        """Images (B, 3, S, S) of a number of pairs, and photographs in proportion, as latents of both are trained."""
+        images = self.whole.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=self.seed).images
+        count = round(self.photo_share * len(images))
+        if self.photos is None or not count:
+            return images
+        generator = torch.Generator().manual_seed(self.seed)
+        return torch.cat([images, self.photos.batch(photos=count, renders=0, generator=generator)])
 
     def scores(self, trainer: EncoderTrainer) -> dict[str, Any]:
         """Scores of the views' agreement before and after the training, where there are held-out pairs."""
