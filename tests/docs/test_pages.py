@@ -26,6 +26,9 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
 from latentfields.latent_nerf import fit, fleet
 from latentfields.latent_nerf.presets import preset
+from latentfields.scenes.objects.config import RenderConfig
+from latentfields.scenes.objects.object_scenes import render_object_scene
+from latentfields.scenes.procedural import generate_object
 
 pytestmark = pytest.mark.slow
 
@@ -70,9 +73,9 @@ SHORTER = {
     "export mesh": ("--resolution", "16", "--threshold", "0.01"),
     "lrf finetune-encoder": ("--preset", "tiny", "--steps", "2"),
     "lrf align-decoder": ("--fit-steps", "3", "--steps", "2"),
-    "autoencoder score base base-f4": ("--objects", "1", "--views", "20", "--size", "96", "--fit-steps", "2"),
+    "autoencoder score base base-f4": ("--scenes", "scored", "--size", "64", "--fit-steps", "2"),
     "autoencoder score sd-vae": ("--objects", "1", "--views", "16", "--size", "64", "--fit-steps", "2"),
-    "autoencoder score": ("--objects", "1", "--views", "20", "--size", "96", "--no-packaged"),
+    "autoencoder score": ("--scenes", "scored", "--no-packaged"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
     "bench fields": ("--families", "vases"),
     "collection fit": ("--preset", "tiny", "--size", "32", *FEW_EPOCHS),
@@ -109,6 +112,9 @@ def belongings(
     for name in ("vases-0000", "chair"):
         shutil.copytree(scene_folder, folder / "data" / name)
     autoencoder.save(folder / "my-vae")
+    # One object is scored, for three families.
+    seen = RenderConfig(views=20, size=96, samples=1, test_fraction=0, val_fraction=0)
+    render_object_scene(generate_object("vases", 9000), folder / "scored", options=seen, seed=9000)
     if importlib.util.find_spec("diffusers") is not None:
         small_kl().save_pretrained(folder / "sd-vae")
     return folder

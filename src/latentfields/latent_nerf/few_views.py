@@ -18,15 +18,18 @@ from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.priors.conditions import camera_directions
-from latentfields.priors.config import FewViewsConfig
+from latentfields.priors.config import RECOGNISED, FewViewsConfig
 from latentfields.priors.distillation import surrogate
 from latentfields.priors.guidance import Distil, Pull, ViewedFrom, ViewsGuidance
 from latentfields.priors.prior import LatentPrior, Rig, load_prior
+from latentfields.priors.recognition import recognised
 from latentfields.scenes.reading import WHITE
 from latentfields.scenes.scene import Scene
 
 _LEAST_OPACITY = 0.05
 """Where less is in front of the background, what it looks like is not known."""
+_SEED = 0
+"""Of the noise by which the object's class is recognised."""
 _AXES_PULL = 1e-3
 """Weight of the origin beside optical axes, where these leave open how far away it is that cameras look at."""
 
@@ -73,10 +76,13 @@ class UnseenViews:
         train, category = scene.indices("train"), config.category
         cameras = scene.cameras[train]
         rig, centre = rig_of(cameras, known=prior.config.rig)
+        known, directions = autoencoder.encode_batches(scene.images(train)), camera_directions(cameras)
+        if category == RECOGNISED:
+            category = recognised(prior, known, directions, generator=torch.Generator().manual_seed(_SEED))
         guidance = ViewsGuidance(
             prior,
-            known=autoencoder.encode_batches(scene.images(train)),
-            known_directions=camera_directions(cameras),
+            known=known,
+            known_directions=directions,
             references=config.references,
             class_index=None
             if category is None

@@ -177,6 +177,10 @@ class DistillationConfig(ScoreConfig):
     that surfaces cannot be made of background."""
 
 
+RECOGNISED = "auto"
+"""In place of a class: that which a prior recognises in the views that there are."""
+
+
 @dataclass(frozen=True)
 class FewViewsConfig(ScoreConfig):
     """How a prior regularises a fit to few views: beside them, it judges views that no photograph was taken of."""
@@ -196,8 +200,9 @@ class FewViewsConfig(ScoreConfig):
     references: Annotated[int, Range(low=1, high=6)] = 1
     """Training views, the nearest ones, that the prior is told in turn for every view: their predictions are meaned,
     nearer ones counting more."""
-    category: str | None = None
-    """Class of the object, one that the prior knows; by default it is not told."""
+    category: str | None = RECOGNISED
+    """Class of the object, one that the prior knows and is told; auto takes the one that it recognises in the training
+    views, if any."""
 
 
 EDITING = DistillationConfig(

@@ -25,6 +25,10 @@ _TOLERATED_MISSES = 0.03
 """Share of the views that may be wrong about a voxel."""
 _MIN_SEEN = 0.5
 """Share of the views that must have a voxel in their picture: space that no view tests is not object."""
+_LOOKS_AT_ONCE = 1 << 16
+"""Voxels times views that are looked at in one go."""
+_WORTH_DROPPING = 0.9
+"""Voxels that are out are dropped once fewer than this share of them are left."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,12 @@ class _Masks:
     """(N, h + 1, w + 1) int32."""
     cameras: Cameras
     """The views on the grid of cells."""
-    limit: Tensor
-    """(2,) width and height of the picture in cells; the last cells may reach past it."""
+    projections: Tensor
+    """(N, 3, 3): times a point, plus `offsets`, column and row, both times the depth, and the depth."""
+    offsets: Tensor
+    """(N, 3)."""
+    limit: tuple[float, float]
+    """Width and height of the picture in cells; the last cells may reach past it."""
 
 
 def visual_hull_box(
@@ -94,8 +102,20 @@ def _pooled(cameras: Cameras, alpha: Tensor, views: Tensor) -> _Masks:
     table = torch.cat(tables)
     height, width = table.shape[1] - 1, table.shape[2] - 1
     whole_cells = cameras[views].cropped(left=0, top=0, width=width * cell, height=height * cell)
-    limit = torch.tensor([cameras.width / cell, cameras.height / cell])
-    return _Masks(tables=table, cameras=whole_cells.resized(width=width, height=height), limit=limit)
+    on_cells = whole_cells.resized(width=width, height=height)
+    intrinsics = torch.zeros(len(views), 3, 3)
+    # Cameras look along -z, rows go down.
+    intrinsics[:, 0, 0], intrinsics[:, 1, 1] = on_cells.focal[:, 0], -on_cells.focal[:, 1]
+    intrinsics[:, 0, 2], intrinsics[:, 1, 2] = -on_cells.principal[:, 0], -on_cells.principal[:, 1]
+    intrinsics[:, 2, 2] = -1
+    projections = intrinsics @ on_cells.camera_to_world[:, :3, :3].mT
+    return _Masks(
+        tables=table,
+        cameras=on_cells,
+        projections=projections,
+        offsets=-(projections @ on_cells.centers[..., None])[..., 0],
+        limit=(cameras.width / cell, cameras.height / cell),
+    )
 
 
 def _carve(masks: _Masks, lower: Tensor, upper: Tensor, *, resolution: int) -> tuple[Tensor, Tensor] | None:
@@ -112,29 +132,53 @@ def _carve(masks: _Masks, lower: Tensor, upper: Tensor, *, resolution: int) -> t
 def _survivors(masks: _Masks, grid: Tensor, *, radius: float) -> Tensor:
     """Indices of the voxels with centres (K, 3) that no more views than tolerated see as background."""
     count = len(masks.cameras)
-    kept_indices = torch.arange(len(grid))
-    centers = grid
-    seen, missed = torch.zeros(len(centers)), torch.zeros(len(centers))
-    for view in range(count):
-        hit, miss = _look(masks, view, centers, radius)
-        seen += hit | miss
-        missed += miss
-        kept = missed <= _TOLERATED_MISSES * count
-        centers, seen, missed, kept_indices = centers[kept], seen[kept], missed[kept], kept_indices[kept]
-    return kept_indices[seen >= max(1.0, _MIN_SEEN * count)]
+    most = _TOLERATED_MISSES * count
+    alive, centers = torch.arange(len(grid)), grid.T.contiguous()
+    seen = missed = torch.zeros(len(grid), dtype=torch.int32)
+    view = 0
+    while view < count and len(alive):
+        # One view while there are many voxels, several once few are left.
+        several = slice(view, min(count, view + max(1, _LOOKS_AT_ONCE // len(alive))))
+        found, empty = _look(masks, several, centers, radius)
+        seen, missed = seen + found, missed + empty
+        kept = (missed <= most).nonzero()[:, 0]
+        if len(kept) < _WORTH_DROPPING * len(alive) or several.stop == count:
+            alive, centers, seen, missed = (
+                values.index_select(-1, kept) for values in (alive, centers, seen, missed)
+            )
+        view = several.stop
+    return alive[seen >= max(1.0, _MIN_SEEN * count)]
 
 
-def _look(masks: _Masks, view: int, centers: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Two masks (K,): a view sees the object in the footprint of a sphere; it sees only background there."""
-    camera = masks.cameras[view : view + 1]
-    positions, depth = (result[0] for result in camera.project(centers))
-    extent = camera.focal[0] * (radius / (depth - radius).clamp(min=1e-6))[:, None]
-    low, high = positions - extent, positions + extent
-    cells = torch.tensor([camera.width, camera.height])
-    left, top = low.floor().clamp(-1, 1e6).long().clamp(min=torch.zeros_like(cells), max=cells).unbind(-1)
-    right, bottom = high.ceil().clamp(-1, 1e6).long().clamp(min=torch.zeros_like(cells), max=cells).unbind(-1)
-    table = masks.tables[view]
-    found = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left] > 0
+def _look(masks: _Masks, views: slice, centers: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Two counts (K,) of views: those that have a sphere whole in their picture or see the object in its footprint; and
+    those that see only background there. Centres are (3, K)."""
+    tables, focal = masks.tables[views], masks.cameras.focal[views]
+    matrices, offsets = masks.projections[views], masks.offsets[views]
+    # One product and one axis after the other: small matrices and reductions over a dimension of two are slow.
+    across, down, depth = (
+        torch.addmm(offsets.view(-1, 1), matrices.reshape(-1, 3), centers).view(len(tables), 3, -1).unbind(1)
+    )
     in_front = depth > radius
-    whole = ((low >= 0) & (high <= masks.limit)).all(-1)
-    return in_front & found, in_front & whole & ~found
+    # What is not in front has some position that is a number.
+    depth = depth.clamp_(min=radius + 1e-6)
+    extent = focal[:, :1] * radius / (depth - radius)
+    whole, corners = in_front, []
+    for axis, cells in ((across, masks.cameras.width), (down, masks.cameras.height)):
+        middle = axis / depth
+        low, high = middle - extent, middle + extent
+        whole = whole & (low >= 0) & (high <= masks.limit[len(corners)])
+        corners.append([edge.clamp_(0, cells).int() for edge in (low.floor_(), high.ceil_())])
+    (left, right), (top, bottom) = corners
+    rows, columns = tables.shape[1:]
+    first = torch.arange(len(tables), dtype=torch.int32)[:, None] * (rows * columns)
+    upper, lower = first + top * columns, first + bottom * columns
+    flat = tables.flatten()
+
+    def up_to(row: Tensor, column: Tensor) -> Tensor:
+        return flat.index_select(0, (row + column).flatten())
+
+    inside = up_to(lower, right) - up_to(upper, right) - up_to(lower, left) + up_to(upper, left)
+    found = in_front & (inside.view_as(top) > 0)
+    empty = whole & ~found
+    return (found | empty).sum(0, dtype=torch.int32), empty.sum(0, dtype=torch.int32)

@@ -328,12 +328,13 @@ def existing_file(
     Raises InputError, naming `source` and the field `where`, for names that `path_inside` refuses, and MissingFile
     when there is no such file.
     """
-    paths = [
-        path_inside(folder, source, where, name + suffix, follow_links=follow_links) for suffix in suffixes
-    ]
-    for path in paths:
+    paths = []
+    # One after the other: following links takes longer than all else about a file that is listed.
+    for suffix in suffixes:
+        path = path_inside(folder, source, where, name + suffix, follow_links=follow_links)
         if is_file(path):
             return path
+        paths.append(path)
     raise MissingFile(source, f"{where}: there is no file {str(paths[0])[-200:]}")
 
 
