@@ -52,9 +52,10 @@ KILLS ?= 100
 kill: $(INSTALLED)-dev
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m kill --count $(KILLS) $(if $(KINDS),--kind $(KINDS))
 
-# The fits whose time and score README states, as they stand there; a quarter of an hour of a core.
+# The fits whose time and score README states, as they stand there; a quarter of an hour of a core. LINES="base runs/splat":
+# only those whose command has one of the words.
 claims: $(INSTALLED)-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.claims
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.claims $(if $(LINES),--lines $(LINES))
 
 # All that only a machine with CUDA can tell, in under ten minutes, as gpu.json; ends with status 2 where there is none.
 gpu: $(INSTALLED)-dev

@@ -1,8 +1,10 @@
-"""`python -m benchmarks.claims [DOCUMENT ...]`: runs the fits whose score a document states, and compares.
+"""`python -m benchmarks.claims [DOCUMENT ...] [--lines WORD ...] [--folder FOLDER]`: fits whose score documents state.
 
 A claim is a line of a shell block, `latentfields fit ...  # 4 min, 28.3 dB`: how long it takes on one quiet core, and
 the PSNR of the test views. Scores have to be within 1 dB; times are printed beside, not judged, as machines differ. The
-lines before a claim in its block that make its scene are run, too. Ends with status 1 where a score is elsewhere.
+lines before a claim in its block that make its scene are run, too. With `--lines`, only claims whose command has one of
+the words, such as `base` or `runs/splat`. Runs are kept in `--folder`, and go on there when the same command is given
+again; by default nothing is kept. Ends with status 1 where a score is elsewhere.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +52,19 @@ def claims(document: str) -> list[Claim]:
     return found
 
 
+def chosen(found: Sequence[Claim], words: Sequence[str]) -> list[Claim]:
+    """The claims whose command has one of the words, or all where there are none.
+
+    Raises:
+        ValueError: a word that no command has.
+    """
+    commands = [set(shlex.split(claim.command)) for claim in found]
+    for word in words:
+        if not any(word in command for command in commands):
+            raise ValueError(f"no line with the word {word!r}; the lines are {[c.command for c in found]}")
+    return [c for c, own in zip(found, commands, strict=True) if not words or own.intersection(words)]
+
+
 def measured(claim: Claim, folder: Path) -> tuple[float, float]:
     """The PSNR of a fit that is run in `folder`, and the seconds that its training took."""
     for scene in claim.scenes:
@@ -67,18 +83,31 @@ def main() -> None:
     """Run all claims and print a line for each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.claims", description=__doc__)
     parser.add_argument("documents", nargs="*", default=DOCUMENTS)
+    parser.add_argument("--lines", nargs="+", default=(), metavar="WORD")
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    found = [
+        claim
+        for document in options.documents
+        for claim in claims((ROOT / document).read_text(encoding="utf-8"))
+    ]
+    try:
+        lines = chosen(found, options.lines)
+    except ValueError as error:
+        parser.error(str(error))
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder:
-        for document in parser.parse_args().documents:
-            for claim in claims((ROOT / document).read_text(encoding="utf-8")):
-                started = time.perf_counter()
-                psnr, seconds = measured(claim, Path(folder))
-                near = abs(psnr - claim.psnr) <= TOLERANCE
-                wrong += not near
-                verdict = "as stated" if near else "NOT as stated"
-                whole = time.perf_counter() - started
-                scores = f"{psnr:.1f} dB for {claim.psnr:.1f}, {verdict}"
-                print(f"{claim.command}: {scores}; {seconds:.0f} s, {whole:.0f} in all")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for claim in lines:
+            started = time.perf_counter()
+            psnr, seconds = measured(claim, folder)
+            near = abs(psnr - claim.psnr) <= TOLERANCE
+            wrong += not near
+            verdict = "as stated" if near else "NOT as stated"
+            whole = time.perf_counter() - started
+            scores = f"{psnr:.1f} dB for {claim.psnr:.1f}, {verdict}"
+            print(f"{claim.command}: {scores}; {seconds:.0f} s, {whole:.0f} in all", flush=True)
     sys.exit(1 if wrong else 0)
 
 

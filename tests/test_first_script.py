@@ -37,6 +37,7 @@ def test_the_script(at_work: Path) -> None:
     assert lf.render_depth(run, cameras).depth.shape == (3, 1, 32, 32)
     assert run.metrics["test"]["images"]["mean"]["psnr"] > 3
     assert lf.evaluate_run("runs/sphere-triplane-latent")["test"] == run.metrics["test"]
+    assert lf.evaluate_run(run, scene="data/sphere")["test"] == run.metrics["test"]
     assert run.render(lf.orbit(scene, frames=2)).shape == (2, 3, 32, 32)
     assert repr(scene) == "<Scene 'sphere': 15 views of 32x32 pixels (12 train, 3 test)>"
     assert repr(run) == "<Run 'runs/sphere-triplane-latent': triplane in latents of base, 32x32 pixels>"
@@ -68,6 +69,13 @@ WRONG: dict[str, Callable[[Any, Any, Any], object]] = {
     "images: are 30x30; expected multiples of the factor 4": lambda scene, ae, run: ae.encode(
         torch.rand(1, 3, 30, 30)
     ),
+    "images: is of the type list": lambda scene, ae, run: ae.encode([1, 2]),
+    "latents: have the shape (1, 3, 8, 8); expected (B, 8, h, w)": lambda scene, ae, run: ae.decode(
+        torch.rand(1, 3, 8, 8)
+    ),
+    "latents: have the shape (4, 8, 8)": lambda scene, ae, run: ae.decode(torch.rand(4, 8, 8)),
+    "latents: is of the type NoneType": lambda scene, ae, run: ae.decode(None),
+    "show: is 'depth'; expected": lambda scene, ae, run: run.render(scene.cameras[0], show="depth"),
     "images: have the shape": lambda scene, ae, run: ae.encode(torch.rand(3, 32, 32)),
     "cameras: is of the type Tensor": lambda scene, ae, run: run.render(scene.cameras.camera_to_world),
     "camera_to_world: has the shape": lambda scene, ae, run: lf.Cameras(

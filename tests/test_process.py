@@ -29,5 +29,13 @@ def test_threads_are_at_least_one(count: int) -> None:
 @pytest.mark.parametrize("name", ["cuda", "gpu", ""])
 def test_devices_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(InputError, match=f"device: is '{name}'; expected auto or one of cpu$"):
+    with pytest.raises(InputError, match=f"device: is '{name}'; expected auto or one of cpu"):
         choose_device(name)
+
+
+def test_who_asks_for_a_gpu_is_told_that_none_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match=r"expected auto or one of cpu: PyTorch sees no GPU here$"):
+        choose_device("cuda:1")
+    with pytest.raises(InputError, match=r"expected auto or one of cpu$"):
+        choose_device("mps")

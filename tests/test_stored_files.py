@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote (`stored/`): they load, and give the pictures and settings that they gave then."""
+"""Files that earlier versions wrote (`stored/`): they load, and give the pictures and settings that they gave then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from latentfields.autoencoders.config import AutoencoderRunConfig
 from latentfields.config.typed_json import to_json
 from latentfields.errors import InputError
 from latentfields.files import read_json
+from latentfields.fused_planes.collection import Collection
+from latentfields.fused_planes.config import CollectionRunConfig
+from latentfields.fused_planes.fit import add_to_collection
 from latentfields.igae.config import IgaeRunConfig
+from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import FitRunConfig
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.decoder.config import DecoderRunConfig
@@ -54,6 +58,7 @@ AUTOENCODERS = (
     "trainings/finetune-3d/autoencoder",
     "trainings/finetune-encoder/autoencoder",
 )
+COLLECTION_PICTURES = Path("collections/pictures.safetensors")
 LATENTS = ":latents"
 RETIRED = {"scenes.pixel_samples": 1}
 """Settings that are gone, with the only value that they ever had in a preset, and that every later version means."""
@@ -240,6 +245,43 @@ def test_correspondences_are_read() -> None:
     assert (len(scene.images), len(scene), len(scene.points)) == (4, 6, 572)
     first = scene.fractions(0)[0]
     torch.testing.assert_close(first, torch.tensor(FIRST_POINT), rtol=0, atol=1e-4)
+
+
+COLLECTIONS = {"collections/mugs": 2, "collections/colours": 0}
+"""Collections, and the features that objects have of their own."""
+
+
+@pytest.mark.parametrize("path", COLLECTIONS)
+def test_the_objects_of_a_collection_render_as_they_did(path: str) -> None:
+    collection = Collection.open(path, device="cpu")
+    expected = {name: tensor.float() for name, tensor in load_tensors(COLLECTION_PICTURES)[0].items()}
+    assert collection.names() == ["mug-0", "mug-1"]
+    for name in collection.names():
+        assert collection.object(name).micro.shape[-1] == COLLECTIONS[path]
+        run = collection.run(name)
+        # Their scenes are found from where the collection is now.
+        scene = load_run_scene(run)
+        check_same(run.render(scene.cameras[scene.indices("test")[:1]]), expected[f"{path}/{name}"])
+    half = collection.between("mug-0", "mug-1", 0.5)
+    check_same(half.render(collection.views().cameras[:1]), expected[f"{path}/between"])
+
+
+@pytest.mark.parametrize("path", COLLECTIONS)
+def test_a_collection_is_gone_on_with(path: str, tmp_path: Path) -> None:
+    """Its settings are kept, and it takes objects of this version."""
+    description = read_run(CollectionRunConfig, Path(path))
+    check_kept(to_json(description), read_json(Path(path) / CONFIG_FILE))
+    collection = Collection.open(shutil.copytree(path, tmp_path / "mugs"), device="cpu")
+    collection.remove("mug-1")
+    first = collection.object("mug-0").weights
+    short = replace(
+        collection.training,
+        latent=replace(collection.training.latent, epochs=0.5),
+        align=replace(collection.training.align, epochs=0.0),
+    )
+    collection = add_to_collection(collection, "scenes/mugs/mug-1", training=short, device="cpu")
+    assert collection.names() == ["mug-0", "mug-1"]
+    assert torch.equal(collection.object("mug-0").weights, first)
 
 
 FIRST_POINT = [[0.04167, 0.05000], [0.05002, 0.06239]]

@@ -16,6 +16,7 @@ CROSS_CUTTING = {
     "examples/test_train_on_ray.py": "an example, not of the package",
     "fields/test_every_representation.py": "what every field has to do",
     "fuzz/test_short_run.py": "damaged files of every kind",
+    "fused_planes/test_two_processes.py": "torchrun, through the whole training",
     "igae/test_two_processes.py": "torchrun, through the whole training",
     "integrations/nerfstudio/test_documented_method.py": "a page's example, in Nerfstudio",
     "integrations/nerfstudio/test_latent_training.py": "Nerfstudio's trainer, through both stages",

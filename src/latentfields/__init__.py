@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from latentfields.latent_nerf.rendered_latents import RenderedLatents
     from latentfields.latent_nerf.report import write_run_report
     from latentfields.latent_nerf.run import Run
+    from latentfields.latent_nerf.usual import UsualFit
     from latentfields.lrf.correspondences.config import CorrespondenceConfig
     from latentfields.lrf.correspondences.make import correspond
     from latentfields.lrf.decoder.align import align_decoder
@@ -121,6 +122,7 @@ __all__ = [
     "RenderedLatents",
     "Run",
     "Scene",
+    "UsualFit",
     "add_to_collection",
     "align_decoder",
     "capture",
@@ -207,6 +209,7 @@ __getattr__ = lazy_attributes(
         "RenderedLatents": "latentfields.latent_nerf.rendered_latents",
         "Run": "latentfields.latent_nerf.run",
         "Scene": "latentfields.scenes.scene",
+        "UsualFit": "latentfields.latent_nerf.usual",
         "add_to_collection": "latentfields.fused_planes.fit",
         "align_decoder": "latentfields.lrf.decoder.align",
         "capture": "latentfields.structure_from_motion.capture",

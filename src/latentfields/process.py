@@ -79,5 +79,7 @@ def choose_device(name: str) -> torch.device:
     available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     available += ["cuda"] if len(available) > 1 else []
     if name not in available:
-        raise ArgumentError("device", f"is '{name}'; expected auto or one of {', '.join(available)}")
+        # Who asks for a GPU has one, and a PyTorch that does not know it.
+        unseen = ": PyTorch sees no GPU here" if name.startswith("cuda") and len(available) == 1 else ""
+        raise ArgumentError("device", f"is '{name}'; expected auto or one of {', '.join(available)}{unseen}")
     return torch.device(name)

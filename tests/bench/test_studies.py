@@ -18,6 +18,7 @@ from latentfields.bench.studies import ALIASES, STUDIES
 from latentfields.bench.study import Work, Workplace
 from latentfields.cli.main import parse
 from latentfields.errors import ArgumentError
+from latentfields.training.workers import Inline
 
 
 def test_ten_commands_and_the_names_that_they_had() -> None:
@@ -97,7 +98,7 @@ RECORDED: dict[str, Work] = {}
 
 def test_trainings_and_fits_take_the_device_that_was_asked_for(tmp_path: Path) -> None:
     RECORDED.clear()
-    place = Recorder(tmp_path, processes=1, device="cuda:3")
+    place = Recorder(tmp_path, Inline(), "cuda:3")
     roles = IgaeStudyConfig(scale="tiny").train(place, tmp_path)
     assert roles == {"base": "base"} | {
         role: f"train-{role}" for role in ("igae", "no-3d", "no-preservation")

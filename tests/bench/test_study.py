@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import torch
 
 from latentfields.bench.rows import Claim, Measured, Pivot, Row, Value, at_least, values
 from latentfields.bench.study import Study, Workplace
 from latentfields.errors import ArgumentError, InputError
+from latentfields.training.workers import Engine, Inline, LocalWorkers, Workers
 
 
 def square(number: int) -> dict[str, Any]:
@@ -117,9 +120,44 @@ def test_folders_of_other_runs_are_left_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_take_cells_side_by_side(tmp_path: Path) -> None:
-    place = Workplace(tmp_path, processes=2, device="cpu")
+    place = Workplace(tmp_path, LocalWorkers(2), "cpu")
     done = place.run({f"power-{n}": partial(power, 2, n) for n in range(3)}, label="powers")
     assert done == {"power-0": {"power": 1}, "power-1": {"power": 2}, "power-2": {"power": 4}}
+
+
+class Counting:
+    """This process, that notes how often it is asked to be there."""
+
+    def __init__(self) -> None:
+        self.opened_times = 0
+        self.devices: list[str] = []
+
+    def require_device(self, name: str) -> None:
+        self.devices.append(name)
+
+    @contextmanager
+    def opened(self) -> Iterator[Workers]:
+        self.opened_times += 1
+        with Inline().opened() as workers:
+            yield workers
+
+
+def test_an_engine_computes_the_cells(tmp_path: Path) -> None:
+    engine = Counting()
+    findings = Squares(numbers=(2, 3, 4)).run(out=tmp_path, engine=engine, device="cpu")
+    assert [fit["square"] for fit in findings.results["fits"]] == [4, 9, 16]
+    # Once for the cells, and once for what machine it was.
+    assert (engine.opened_times, engine.devices) == (2, ["cpu"])
+    assert f"torch {torch.__version__}" in (tmp_path / "page.md").read_text()
+
+
+def test_cells_that_are_timed_run_alone(tmp_path: Path) -> None:
+    engine: Engine = Counting()
+    place = Workplace(tmp_path, engine, "cpu")
+    cells = {f"power-{n}": partial(power, 3, n) for n in range(3)}
+    assert place.run_alone(cells, label="powers")["power-2"] == {"power": 9}
+    assert isinstance(engine, Counting)
+    assert engine.opened_times == 3
 
 
 def power(base: int, exponent: int) -> dict[str, Any]:

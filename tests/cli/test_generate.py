@@ -32,14 +32,19 @@ def test_from_a_prior_to_an_edited_scene(
     assert read_json(prior / "prior" / "config.json")["classes"] == ["ball", "marble"]
     known = ("--prior", str(prior), "--device", "cpu", "--steps", "2", "--json")
     main(["generate", "ball", "--out", str(tmp_path / "ball"), *known])
-    made = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    made = json.loads(said.out)
+    assert f"or: latentfields view {tmp_path / 'ball'}" in said.err
+    assert ">before<" not in Path(made["report"]).read_text()
     assert made["run"] == str(tmp_path / "ball")
     assert Path(made["report"]).is_file()
     assert (tmp_path / "ball" / "orbit.mp4").is_file()
     main(["edit", str(tmp_path / "ball"), "--to", "marble", *known])
     edited = json.loads(capsys.readouterr().out)
     assert edited["run"] == str(tmp_path / "ball-0000-to-marble")
-    assert "ball changed to marble" in Path(edited["report"]).read_text()
+    page = Path(edited["report"]).read_text()
+    assert "ball changed to marble" in page
+    assert ">before<" in page
     main(["render", str(tmp_path / "ball-0000-to-marble"), "--out", str(tmp_path / "pictures")])
     assert len([*(tmp_path / "pictures").glob("turn_*.png")]) == 8
 

@@ -1,4 +1,5 @@
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from latentfields.cli.igae import Finetune3D, Score
 from latentfields.cli.main import Autoencoders, parse
 from latentfields.errors import ArgumentError, InputError
+from latentfields.igae import finetune as igae_training
 from latentfields.igae.config import SMALL, TINY
 
 
@@ -52,6 +54,18 @@ def test_several_folders_can_be_named() -> None:
     command = finetune("--photos", "a", "b", "--device", "cuda")
     assert command.photos == (Path("a"), Path("b"))
     assert command.device == "cuda"
+
+
+def test_the_end_says_how_to_look_at_the_result_and_to_use_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="latentfields")
+    monkeypatch.setattr(igae_training, "finetune_3d", lambda *_, **__: None)
+    finetune("--autoencoder", "sd-vae", "--photos", "photos").run()
+    look, better, use = (record.getMessage() for record in caplog.records)
+    assert look.startswith("Look at run/report.html")
+    assert "latentfields autoencoder score sd-vae run/autoencoder --page leaderboard.html" in better
+    assert use.endswith("latentfields fit SCENE --autoencoder run/autoencoder")
 
 
 SMALL_SCORE = ("--objects", 1, "--views", 16, "--size", 64)

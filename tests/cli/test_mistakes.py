@@ -36,8 +36,32 @@ from latentfields.cli.main import main
         ("evaluate x y", "y: more arguments than latentfields evaluate takes", "latentfields evaluate"),
         (
             "export cameras x --path orbits",
-            "invalid choice 'orbits' for argument '--path'. Expected one of ('capture', 'orbit').",
+            "invalid choice 'orbits' for argument '--path'. Expected one of capture, orbit.",
             "latentfields export cameras",
+        ),
+        # With a value that no option took, and in the place of the scene.
+        (
+            "fit x --steps 100",
+            "--steps: no such option of latentfields fit; the nearest is --more-steps",
+            "latentfields fit",
+        ),
+        (
+            "fit --sene x",
+            "--sene: no such option of latentfields fit; the nearest is --seed",
+            "latentfields fit",
+        ),
+        (
+            "bench field",
+            "field: no such command of latentfields bench; the nearest is fields",
+            "latentfields bench",
+        ),
+        ("fit x --seconds 1m", "--seconds: is '1m'; expected a number", "latentfields fit"),
+        ("fit x --threads=a", "--threads: is 'a'; expected a whole number", "latentfields fit"),
+        ("fit x --size big", "--size: is 'big'; expected a whole number or full", "latentfields fit"),
+        (
+            "render x --views front",
+            "invalid choice 'front' for argument '--views'. Expected one of orbit, path, test.",
+            "latentfields render",
         ),
         ("evaluate", "Missing from latentfields evaluate: PATH", "latentfields evaluate"),
         ("export", "Expected one of {mesh, points, gaussians, cameras, scene}.", "latentfields export"),

@@ -14,12 +14,16 @@ from latentfields import preset
 from latentfields.autoencoders.config import PRESETS as AUTOENCODER_PRESETS
 from latentfields.cli import main as main_module
 from latentfields.cli.main import main, parse
+from latentfields.cli.options import EngineName, cluster
 from latentfields.config.typed_json import to_json
+from latentfields.errors import ArgumentError
+from latentfields.fused_planes.config import PRESETS as COLLECTION_PRESETS
 from latentfields.igae.config import PRESETS as IGAE_PRESETS
 from latentfields.lrf.decoder.config import PRESETS as DECODER_PRESETS
 from latentfields.lrf.encoder.config import PRESETS as ENCODER_PRESETS
 from latentfields.priors.config import PRESETS as PRIOR_PRESETS
 from latentfields.priors.config import TEXT, DistillationConfig
+from latentfields.training.ray_cluster import RayCluster
 
 SCENE = "scene"
 TRAININGS: dict[str, list[str]] = {
@@ -30,6 +34,7 @@ TRAININGS: dict[str, list[str]] = {
     "lrf finetune-encoder": ["--out", "run", "--correspondences", "set"],
     "lrf align-decoder": [SCENE, "--out", "run"],
     "prior train": [SCENE, "--out", "run"],
+    "collection fit": [SCENE, "--out", "run"],
 }
 """Training commands, with the arguments that they need."""
 COMPUTING: dict[str, list[str]] = TRAININGS | {
@@ -51,6 +56,7 @@ HELP = {
     "--settings {None}|PATH": "JSON file of settings that differ from the preset's, as under `training` in a run's "
     "config.json (under `fit` for fits). Options on the command line come last. (default: None)",
     "--checkpoint-seconds FLOAT": "Seconds between checkpoints. (default: ",
+    "--tensorboard, --no-tensorboard": "Write what is logged as TensorBoard's events, too, into folders",
 }
 
 
@@ -107,6 +113,7 @@ def test_presets_and_settings_are_where_options_start(tmp_path: Path) -> None:
         "lrf finetune-encoder": (ENCODER_PRESETS["tiny"], ENCODER_PRESETS["small"]),
         "lrf align-decoder": (DECODER_PRESETS["paper"], DECODER_PRESETS["small"]),
         "prior train": (PRIOR_PRESETS["tiny"], PRIOR_PRESETS["small"]),
+        "collection fit": (COLLECTION_PRESETS["tiny"], COLLECTION_PRESETS["small"]),
         "fit": (preset("tensorf", "paper"), replace(preset(), subpixels=1)),
     }
     choice = {"fit": ["--field", "tensorf", "--preset", "paper"], "lrf align-decoder": ["--preset", "paper"]}
@@ -194,3 +201,43 @@ def test_a_prompt_changes_where_options_start() -> None:
         parsed("generate", "--prompt", "a red mug", "--steps", 7, "--guidance", 20).distillation.guidance
         == 20
     )
+
+
+def test_a_cluster_is_had_where_one_is_asked_for() -> None:
+    def found(engine: EngineName, address: str | None, **options: Any) -> RayCluster | None:
+        return cluster(engine, address, **{"chosen": False, "threads": 1, "device": "auto", **options})
+
+    assert found("local", None) is None
+    assert found("local", None, chosen=True) is None
+    assert found("ray", "auto", threads=2) == RayCluster("auto", threads=2)
+    assert found("ray", None, device="cpu") == RayCluster(gpus=0)
+    with pytest.raises(ArgumentError, match="processes: is for the `engine` local"):
+        found("ray", None, chosen=True)
+    with pytest.raises(ArgumentError, match="address: is that of a cluster"):
+        found("local", "auto")
+
+
+@pytest.mark.parametrize(
+    ("words", "function"),
+    [
+        (["bench", "fields"], "latentfields.bench.study.Study.run"),
+        (["lrf", "align-decoder", "scenes"], "latentfields.lrf.decoder.align.align_decoder"),
+    ],
+    ids=["bench", "align-decoder"],
+)
+def test_studies_and_decoders_take_a_cluster(
+    words: list[str], function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def note(*arguments: Any, **options: Any) -> None:
+        given.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(function, note)
+    engines = []
+    for more in (["--engine", "ray", "--address", "auto", "--device", "cpu"], []):
+        with pytest.raises(KeyboardInterrupt):
+            parse([*words, "--out", "out", *more]).run()
+        engines.append(given["engine"])
+    assert engines == [RayCluster("auto", gpus=0), None]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 import torch
+import trimesh
 import tyro
 
 from latentfields.cli.scenes import Capture, Generate, Render
@@ -47,6 +48,34 @@ def test_render_makes_a_scene(tmp_path: Path, mesh: Path, capsys: pytest.Capture
     assert said.out == f"{folder}\n"
     assert "shape: 100%" in said.err
     assert re.search(r"4/4 .*covers \d+% of the frame", said.err)
+
+
+def test_thin_objects_are_named_with_what_helps(
+    tmp_path: Path, mesh: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stick = tmp_path / "stick.glb"
+    trimesh.creation.box(extents=(0.05, 2, 0.05)).export(stick)
+    parse("render", stick, "--out", tmp_path / "stick-scene", *SMALL).run()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(
+        r"stick covers [1-9]% of the frame, as it is thin: .* larger than 32 pixels \(--size\).*", line
+    )
+    caplog.clear()
+    parse("render", mesh, "--out", tmp_path / "scene", *SMALL).run()
+    assert not caplog.records
+
+
+def test_what_is_no_mesh_is_said_before_there_is_a_bar(
+    tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong, problem in (
+        (tmp_path / "gone.glb", "no such file"),
+        (tmp_path, "expected a mesh file ending in"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            parse("render", mesh, wrong, "--out", tmp_path / "out", *SMALL).run()
+    assert capsys.readouterr().err == ""
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_single_scene_is_out_itself(tmp_path: Path, mesh: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,6 +220,7 @@ def test_capture_says_what_was_found_and_what_was_lost(
         assert said == f"{tmp_path / 'scene'}\n"
     assert "c.jpg has no pose: blurred: 9% of the usual sharpness" in caplog.text
     assert "2 of 3 registered, reprojection error 0.50 pixels, 70 points" in caplog.text
+    assert "capture.html, then fit it: latentfields fit " in caplog.text
 
 
 def test_capture_needs_a_thread(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.claims import Claim, claims
+import pytest
+from benchmarks.claims import Claim, chosen, claims
 
 from latentfields.cli.fit import Fit
 from latentfields.cli.main import parse
@@ -25,6 +26,19 @@ def test_a_claim_has_its_scene_time_and_score() -> None:
         "latentfields fit data/v --out r", 240, 28.3, ("latentfields scenes generate vases --out data/v",)
     )
     assert claims(text) == [expected]
+
+
+def test_single_lines_are_chosen_by_the_words_of_their_command() -> None:
+    found = list(stated("README.md").values())
+    assert chosen(found, ()) == found
+    assert [claim.command for claim in chosen(found, ("base",))] == [
+        "latentfields fit data/vases-0000 --autoencoder base --out runs/fast"
+    ]
+    assert chosen(found, ("rgb", "gaussians")) == [
+        claim for claim in found if "gaussians" in claim.command or "rgb" in claim.command.split()
+    ]
+    with pytest.raises(ValueError, match="no line with the word 'bas'"):
+        chosen(found, ("bas",))
 
 
 def test_readme_states_the_fits_that_it_shows() -> None:

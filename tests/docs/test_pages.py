@@ -24,7 +24,9 @@ from helpers.corner_scene import corner_cameras, write_colmap_scene
 from helpers.photographs import arc_cameras, needs_pycolmap, write_photographs
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cli.main import main
-from latentfields.latent_nerf import fit, fleet
+from latentfields.fields.config import FieldName
+from latentfields.latent_nerf import fit, fleet, usual
+from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.presets import preset
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene
@@ -120,22 +122,19 @@ def belongings(
     return folder
 
 
+def quick_preset(name: FieldName, *, space: Space) -> FitConfig:
+    """`preset`, of few steps of one image each."""
+    return replace(preset(name, space=space).with_steps(supervision=3, alignment=3), batch_images=1)
+
+
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, belongings: Path) -> Path:
     """A folder of a reader's own, with what readers are said to have."""
     shutil.copytree(belongings, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     # `latentfields.fit` and `fit_fleet` in Python have no flags.
-    monkeypatch.setattr(
-        fleet,
-        "preset",
-        lambda name, space: replace(
-            preset(name, space=space).with_steps(supervision=3, alignment=3), batch_images=1
-        ),
-    )
-    monkeypatch.setattr(
-        fit, "preset", lambda name, space: preset(name, space=space).with_steps(supervision=3, alignment=3)
-    )
+    for module in (fit, fleet, usual):
+        monkeypatch.setattr(module, "preset", quick_preset)
     return tmp_path
 
 

@@ -67,7 +67,9 @@ def test_a_collection_is_a_folder_of_small_files(fitted: Path) -> None:
     assert set(metrics["objects"]) == {"mug-0", "mug-1", "mug-2"}
     assert not (fitted / "work").exists()
     assert not list(fitted.rglob("checkpoint.safetensors"))
-    assert "mug-2" in (fitted / "report.html").read_text()
+    page = (fitted / "report.html").read_text()
+    assert "mug-2" in page
+    assert page.count("Held-out views, mug-2: truth") == page.count("Held-out views, mug-2: rendered") > 0
 
 
 def test_a_finished_collection_is_not_trained_again(fitted: Path, data: Path, tmp_path: Path) -> None:
@@ -148,6 +150,28 @@ def test_adding_an_object_changes_no_byte_of_what_was_there(fitted: Path, data: 
     }
     assert torch.equal(collection.run("mug-0").render(cameras), picture)
     assert not (collection.folder / "additions").exists()
+
+
+def test_added_objects_begin_as_the_mean_of_those_that_are_there(
+    fitted: Path, data: Path, tmp_path: Path
+) -> None:
+    collection = copied(fitted, tmp_path)
+    items = [collection.object(name) for name in collection.names()]
+    still = replace(
+        COLLECTION,
+        latent=replace(
+            COLLECTION.latent, epochs=0.4, micro_learning_rate=0.0, coefficients_learning_rate=0.0
+        ),
+        align=replace(COLLECTION.align, epochs=0.0),
+    )
+    added = add_to_collection(collection, scenes(data, 3), training=still, device="cpu").object("mug-3")
+    for name in ("micro", "weights", "bias"):
+        mean = torch.stack([getattr(item, name) for item in items]).mean(dim=0)
+        torch.testing.assert_close(getattr(added, name), mean)
+    collection.remove("mug-3")
+    noise = replace(still, start="noise")
+    added = add_to_collection(collection, scenes(data, 3), training=noise, device="cpu").object("mug-3")
+    assert (added.micro - torch.stack([item.micro for item in items]).mean(dim=0)).abs().mean() > 0.01
 
 
 @pytest.mark.slow

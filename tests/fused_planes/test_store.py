@@ -13,6 +13,7 @@ from torch import Tensor
 from helpers.collections_data import PLANES
 from latentfields.errors import InputError
 from latentfields.fused_planes.config import FusedPlanesConfig
+from latentfields.fused_planes.objects import Beginning
 from latentfields.fused_planes.store import ActiveObject, ObjectStore
 
 RATES = {"micro": 0.1, "coefficients": 0.1}
@@ -27,7 +28,7 @@ def move(store: ObjectStore, index: int, *, by: float = 1.0) -> ActiveObject:
     (item,) = store.fetch([index])
     loss = by * item.coefficients.sum() + (by * item.micro.sum() if item.micro.numel() else 0.0)
     loss.backward()
-    store.update([item], rates=RATES)
+    store.update([item], [index], rates=RATES)
     return item
 
 
@@ -83,6 +84,23 @@ def test_only_objects_of_a_batch_take_memory_and_unseen_ones_no_disk(tmp_path: P
         assert used < 64 * 1024
 
 
+def test_new_objects_begin_as_told(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    micro = torch.randn(3, 8, 8, 2, generator=generator)
+    coefficients = torch.randn(3, generator=generator)
+    store = ObjectStore(
+        tmp_path / "objects.f32", HULLS, PLANES, seed=3, beginning=Beginning(micro, coefficients)
+    )
+    with closing(store):
+        move(store, 1)
+        for item in store.fetch([0, 3]):
+            assert torch.equal(item.micro, micro)
+            assert torch.equal(item.coefficients, coefficients)
+            assert item.visits == 0
+        # What one of them becomes is not what others begin as.
+        assert not torch.equal(store.fetch([1])[0].micro, micro)
+
+
 def test_a_new_phase_forgets_moments_and_counts_anew(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as store:
         move(store, 0)
@@ -99,7 +117,7 @@ def test_rates_of_zero_leave_planes_alone(tmp_path: Path) -> None:
         (item,) = store.fetch([0])
         before = item.micro.detach().clone()
         (item.micro.sum() + item.coefficients.sum()).backward()
-        store.update([item], rates={"micro": 0.0, "coefficients": 0.1})
+        store.update([item], [0], rates={"micro": 0.0, "coefficients": 0.1})
         assert torch.equal(store.fetch([0])[0].micro, before)
 
 

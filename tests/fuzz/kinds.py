@@ -75,6 +75,7 @@ from latentfields.scenes.shards import writing_shard
 from latentfields.training.checkpoint import load_tensors, save_tensors
 from latentfields.training.loop import LoopConfig, read_log, train
 from latentfields.training.runs import read_run
+from latentfields.training.workers import Inline
 
 STORED = Path(__file__).parents[1] / "stored"
 
@@ -308,7 +309,7 @@ def _read_cells(folder: Path) -> None:
     source = folder / "config.json"
     study = from_json(FieldsStudyConfig, read_json(source), source=source)
     check_stored(study, source)
-    study.all_tables(study.rows(study.measure(_Finished(folder, 1, "cpu"))))
+    study.all_tables(study.rows(study.measure(_Finished(folder, Inline(), "cpu"))))
 
 
 def _diffusers(folder: Path) -> None:

@@ -1,16 +1,22 @@
-"""One of two processes that tests start: `finetune-3d` or `prior` (first argument) of DATA, written to OUT."""
+"""One of two processes that tests start: a training (first argument) of DATA, written to OUT."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
 
+from helpers.collections_data import COLLECTION
 from helpers.igae_data import CONFIG
 from helpers.priors import TINY_PRIOR
+from latentfields.fused_planes import fit
+from latentfields.fused_planes.trainer import Training
 from latentfields.igae.finetune import finetune_3d
 from latentfields.priors.train import train_prior
+from latentfields.training.checkpoint import save_tensors
 from latentfields.training.loop import LoopConfig
 
 LOOP = LoopConfig(checkpoint_seconds=3600.0, log_every=1)
@@ -36,6 +42,29 @@ def prior(data: Path, out: Path) -> None:
         train_prior(data / "classes", autoencoder=data / "autoencoder", out=out, training=training, loop=LOOP)
 
 
+def collection(data: Path, out: Path) -> None:
+    """Both phases of a collection of three objects. What objects share in each process is written beside it."""
+    train = fit._train_phases
+
+    def watched(training: Training, *arguments: Any) -> Any:
+        took = train(training, *arguments)
+        assert training.autoencoder is not None
+        shared = training.shared.state_dict() | training.autoencoder.state_dict()
+        save_tensors(out.with_name(f"{out.name}-{os.environ.get('RANK', '0')}.safetensors"), shared, {})
+        return took
+
+    with patch.object(fit, "_train_phases", watched):
+        fit.fit_collection(
+            [data / "scenes" / f"mug-{number}" for number in range(3)],
+            autoencoder=data / "base",
+            out=out,
+            training=COLLECTION,
+            device="cpu",
+            loop=LOOP,
+        )
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    {"finetune-3d": finetune, "prior": prior}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    trainings = {"finetune-3d": finetune, "prior": prior, "collection": collection}
+    trainings[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))

@@ -258,22 +258,22 @@ def test_a_fit_says_what_its_field_covers(
     )
     capture = replace(scene, alpha=None, bounds="scene", points=torch.zeros(5, 3))
     assert bounds_line(capture).endswith(
-        "bounds scene (no alpha; 5 sparse points): the field covers all space, contracted"
+        "bounds scene (no alpha; 5 sparse points, 0% outside of the box; 0% of cameras in it): the field covers all "
+        "space, contracted"
     )
     asked = replace(capture, reading=Reading(bounds="scene"))
-    assert "(as asked for; 5 sparse points)" in bounds_line(asked)
+    assert "(as asked for; 5 sparse points, 0% " in bounds_line(asked)
 
 
 def test_large_photographs_are_shrunk_unless_a_run_was_begun_with_others(
     scene_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fit_module.USUAL_SIDE == 1600
     side = max(load_scene(scene_folder).size)
     config = FitRunConfig(scene=scene_folder, autoencoder=None, size=None, seconds=None, fit=QUICK)
     config = replace(config, fit=replace(QUICK, space="rgb").in_one_stage())
     assert at_usual_size(config, out=tmp_path / "run") == config
     fit_folder(config, out=tmp_path / "run")
-    monkeypatch.setattr(fit_module, "USUAL_SIDE", side - 1)
+    monkeypatch.setattr(fit_module, "usual_side", lambda *_, **__: side - 1)
     with pytest.warns(UserWarning, match=f"are shrunk to {side - 1} along their longer side; the size full"):
         assert at_usual_size(config, out=tmp_path / "other").size == side - 1
     assert at_usual_size(config, out=tmp_path / "run").size is None

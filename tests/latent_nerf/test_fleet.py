@@ -13,11 +13,15 @@ import torch
 
 from helpers.fleets import KILLED_AT, fit_scene_killed_once
 from helpers.tiny import TINY_FIT, write_sphere_scene
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.fingerprint import space_hash
+from latentfields.autoencoders.load import load_autoencoder
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf import fleet as fleet_module
+from latentfields.latent_nerf.fit import fit as fit_alone
 from latentfields.latent_nerf.fit import fit_folder
 from latentfields.latent_nerf.fleet import Fleet, fit_fleet
-from latentfields.latent_nerf.run import FitRunConfig
+from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.scenes.reading import Reading
 from latentfields.training.loop import Interrupted
 from latentfields.training.ray_cluster import RayCluster
@@ -236,3 +240,31 @@ def test_a_cluster_writes_the_same(
     for name in ("first", "second"):
         for file in ("config.json", "model.safetensors"):
             assert (out / name / file).read_bytes() == (done[0] / name / file).read_bytes(), (name, file)
+
+
+def test_an_autoencoder_in_memory_is_kept_for_those_who_fit(
+    scenes: Path, autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    mine = autoencoder.clone()
+    found = fit_fleet(scenes / "first", mine, out=tmp_path, config=CONFIG, engine=Inline())
+    assert space_hash(load_autoencoder(tmp_path / "autoencoder")) == space_hash(mine)
+    run = fit_alone(scenes / "first", mine, out=tmp_path / "alone", config=CONFIG, device="cpu")
+    (one,) = found.fits
+    assert Run.load(one.run).model.state_dict().keys() == run.model.state_dict().keys()
+    for name, tensor in Run.load(one.run).model.state_dict().items():
+        assert torch.equal(tensor, run.model.state_dict()[name]), name
+    with torch.no_grad():
+        next(iter(mine.decoder_parameters())).add_(1.0)
+    with pytest.raises(InputError, match="autoencoder: is another autoencoder than the one in memory"):
+        fit_fleet(scenes / "first", mine, out=tmp_path, config=CONFIG, engine=Inline())
+
+
+def test_an_autoencoder_in_memory_that_has_a_name_goes_by_it(
+    scenes: Path, autoencoder_folder: Path, tmp_path: Path
+) -> None:
+    loaded = load_autoencoder(autoencoder_folder)
+    fit_fleet(scenes / "first", loaded, out=tmp_path, config=CONFIG, engine=Inline())
+    assert not (tmp_path / "autoencoder").exists()
+    assert json.loads((tmp_path / "first" / "config.json").read_text())["autoencoder"] == str(
+        autoencoder_folder.resolve()
+    )

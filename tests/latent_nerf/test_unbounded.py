@@ -152,6 +152,25 @@ def test_steps_of_a_scene_without_bounds_see_a_quarter_of_the_rays() -> None:
     assert config.in_batch(config.batch_images, contracted=True) == 1
 
 
+def test_a_vanilla_nerf_makes_many_small_steps() -> None:
+    config = FitConfig(field=VanillaConfig())
+    counts = {4096: 256, 16_384: 1024, 1024: 256, 512: 128, 4: 1, 1: 1}
+    assert {count: config.in_batch(count, contracted=True) for count in counts} == counts
+    assert config.in_batch(4096, contracted=False) == 4096
+    grid = GridSamplingConfig(samples=16, bins=48, grid_every=16)
+    assert VanillaConfig().unbounded_sampling(grid) == replace(grid, bins=96, grid_every=32)
+    even = EvenSamplingConfig(samples=8)
+    assert VanillaConfig().unbounded_sampling(even) == even.unbounded()
+    assert KPlanesConfig().unbounded_sampling(grid) == grid.unbounded()
+
+
+def test_a_tensorf_without_bounds_learns_faster() -> None:
+    usual = TensorfConfig()
+    fast = usual.unbounded()
+    assert (fast.factors_learning_rate, fast.network_learning_rate) == pytest.approx((0.1, 5e-3))
+    assert (fast.initial_resolution, fast.final_resolution) == (64, 128)
+
+
 def test_the_loss_of_points_is_of_logarithms() -> None:
     known = torch.tensor([1.0, 2.0, 8.0])
     assert float(point_depth_loss(known, known)) == 0

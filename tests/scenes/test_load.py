@@ -187,9 +187,21 @@ def test_formats_are_recognised_in_a_stated_order(tmp_path: Path) -> None:
     assert load_scene(tmp_path, format="nerfstudio").indices("test").tolist() == [0, 8]
 
 
+def test_pictures_of_kinds_that_are_not_read_are_named(tmp_path: Path) -> None:
+    for name in ("b.HEIC", "a.HEIC"):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        InputError, match=r"is not a scene; .*; 2 files such as a\.HEIC are of .*: convert them to JPEG"
+    ):
+        load_scene(tmp_path)
+
+
 def test_what_is_not_a_scene(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere: there is no such folder"):
         load_scene(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"notes\.txt: is a file; expected a scene's folder"):
+        load_scene(tmp_path / "notes.txt")
     with pytest.raises(
         InputError, match=r"looked for transforms_train\.json, transforms_opencv\.json, trans.*sparse/0"
     ):

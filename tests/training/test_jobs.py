@@ -12,7 +12,7 @@ from helpers.jobs import count_up, die_once, fail, fail_once, refuse, stop_other
 from latentfields.errors import InputError
 from latentfields.training.jobs import Cell, Failure, Job, run_cells, run_jobs
 from latentfields.training.loop import checkpoint_path
-from latentfields.training.workers import Inline, LocalWorkers
+from latentfields.training.workers import Engine, Inline, LocalWorkers
 
 
 def cells(folder: Path, count: int) -> list[Cell]:
@@ -20,8 +20,8 @@ def cells(folder: Path, count: int) -> list[Cell]:
 
 
 def test_results_come_in_the_order_of_the_cells_and_are_computed_once(tmp_path: Path) -> None:
-    first = run_cells(cells(tmp_path, 3), tmp_path / "out", processes=1, label="test")
-    again = run_cells(cells(tmp_path, 4), tmp_path / "out", processes=1, label="test")
+    first = run_cells(cells(tmp_path, 3), tmp_path / "out", engine=Inline(), label="test")
+    again = run_cells(cells(tmp_path, 4), tmp_path / "out", engine=Inline(), label="test")
     assert list(again) == ["cell-0", "cell-1", "cell-2", "cell-3"]
     assert [result["calls"] for result in again.values()] == [1, 1, 1, 1]
     assert {name: again[name] for name in first} == first
@@ -29,18 +29,18 @@ def test_results_come_in_the_order_of_the_cells_and_are_computed_once(tmp_path: 
 
 @pytest.mark.slow
 def test_other_processes_do_the_same(tmp_path: Path) -> None:
-    results = run_cells(cells(tmp_path, 3), tmp_path / "out", processes=2, label="test")
+    results = run_cells(cells(tmp_path, 3), tmp_path / "out", engine=LocalWorkers(2), label="test")
     assert [result["calls"] for result in results.values()] == [1, 1, 1]
     assert os.getpid() not in {result["process"] for result in results.values()}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, processes: int) -> None:
+@pytest.mark.parametrize("engine", [Inline(), LocalWorkers(2)], ids=["here", "in others"])
+def test_a_failing_cell_keeps_what_was_finished(tmp_path: Path, engine: Engine) -> None:
     jobs = [*cells(tmp_path, 1), Cell("broken", fail, "no such thing")]
     with pytest.raises(ValueError, match="no such thing"):
-        run_cells(jobs, tmp_path / "out", processes=processes, label="test")
-    results = run_cells(cells(tmp_path, 1), tmp_path / "out", processes=1, label="test")
+        run_cells(jobs, tmp_path / "out", engine=engine, label="test")
+    results = run_cells(cells(tmp_path, 1), tmp_path / "out", engine=Inline(), label="test")
     assert results["cell-0"]["calls"] == 1
 
 
@@ -113,8 +113,9 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from helpers.jobs import beat; "
         "from latentfields.training.jobs import Cell, run_cells;"
+        "from latentfields.training.workers import LocalWorkers;"
         f"run_cells([Cell(name, beat, Path({str(tmp_path)!r}) / name) for name in ('first', 'second')], "
-        f"Path({str(tmp_path / 'out')!r}), processes=2, label='test')"
+        f"Path({str(tmp_path / 'out')!r}), engine=LocalWorkers(2), label='test')"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(
@@ -144,8 +145,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
 )
 def test_results_that_nothing_can_have_measured_are_refused(tmp_path: Path, content: str) -> None:
     (cell,) = cells(tmp_path, 1)
-    run_cells([cell], tmp_path / "out", processes=1, label="")
+    run_cells([cell], tmp_path / "out", engine=Inline(), label="")
     (file,) = (tmp_path / "out").rglob("cell-0.json")
     file.write_text(content)
     with pytest.raises(InputError, match=r"cell-0\.json: is no result of this study; delete it"):
-        run_cells([cell], tmp_path / "out", processes=1, label="")
+        run_cells([cell], tmp_path / "out", engine=Inline(), label="")

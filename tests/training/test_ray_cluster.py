@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from helpers.jobs import die_once, fail, refuse, say, wait_to_go, where
+from helpers.jobs import count_up, die_once, fail, refuse, say, wait_to_go, where
 from latentfields.errors import ArgumentError, InputError
-from latentfields.training.jobs import Job, run_jobs
+from latentfields.training.jobs import Cell, Job, run_cells, run_jobs
 from latentfields.training.ray_cluster import RayCluster
+from latentfields.training.workers import Inline
 
 
 def test_without_ray_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +69,16 @@ def test_jobs_find_what_they_would_find_here(
     assert found["where"] == {"folder": str(tmp_path), "threads": 1, "value": "there"}
     assert {failure.name: failure.attempts for failure in failures} == {"bad": 1, "broken": 2}
     assert (tmp_path / "logs" / "talks.log").read_text() == "hello\nhello again\n"
+
+
+@pytest.mark.slow
+def test_cells_of_studies_are_computed_there_and_kept_here(cluster: Any, tmp_path: Path) -> None:
+    cells = [Cell(f"cell-{number}", count_up, tmp_path / f"calls-{number}") for number in range(2)]
+    engine = RayCluster(cluster.address)
+    results = run_cells(cells, tmp_path / "out", engine=engine, label="test")
+    assert [result["calls"] for result in results.values()] == [1, 1]
+    assert os.getpid() not in {result["process"] for result in results.values()}
+    assert run_cells(cells, tmp_path / "out", engine=Inline(), label="test") == results
 
 
 @pytest.mark.slow

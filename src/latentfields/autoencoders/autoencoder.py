@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.losses import sampled
+from latentfields.config.checks import require_type
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import write_json
 from latentfields.measures.metrics import LATENT_RANGE
@@ -241,6 +242,7 @@ class Autoencoder(nn.Module):
 
     def _check_images(self, images: Tensor) -> None:
         """Raise ArgumentError for what is no batch of images, or of images that are no whole latents."""
+        require_type("images", images, Tensor)
         if images.ndim != 4 or images.shape[1] != 3:
             raise ArgumentError("images", f"have the shape {tuple(images.shape)}; expected (B, 3, H, W)")
         if not images.is_floating_point():
@@ -274,7 +276,14 @@ class Autoencoder(nn.Module):
         return mean if log_variance is None else sampled(mean, log_variance, generator=generator)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Images (B, 3, H, W) of normalised latents (B, C, h, w); nominally in [0, 1], not clamped."""
+        """Images (B, 3, H, W) of normalised latents (B, C, h, w); nominally in [0, 1], not clamped.
+
+        Raises InputError for what are no such latents.
+        """
+        require_type("latents", latents, Tensor)
+        if latents.ndim != 4 or latents.shape[1] != self.channels:
+            shape = tuple(latents.shape)
+            raise ArgumentError("latents", f"have the shape {shape}; expected (B, {self.channels}, h, w)")
         return self.codec.decode(self.raw(latents))
 
     @torch.no_grad()

@@ -20,6 +20,7 @@ from latentfields.training.runs import claim_run, require_claimable
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart
     from latentfields.pages.report import Headline, PictureGroup, Table
+    from latentfields.training.workers import Engine
 
 Labels = Mapping[str, Any]
 """What a cell measured: its field, space, seed and so on, for results.json."""
@@ -31,12 +32,12 @@ Cells = dict[str, tuple[Labels, Work]]
 
 @dataclass(frozen=True)
 class Workplace:
-    """The folder, processes and device with which the cells of a study are computed."""
+    """The folder, engine and device with which the cells of a study are computed."""
 
     out: Path
     """The study's folder."""
-    processes: int
-    """Cells at the same time."""
+    engine: Engine
+    """Computes them."""
     device: str
     """As for `latentfields.fit`."""
 
@@ -45,7 +46,11 @@ class Workplace:
         from latentfields.training.jobs import Cell, run_cells
 
         named = [Cell(name, call_work, work) for name, work in cells.items()]
-        return run_cells(named, self.out, processes=self.processes, label=label, device=self.device)
+        return run_cells(named, self.out, engine=self.engine, label=label)
+
+    def run_alone(self, cells: Mapping[str, Work], *, label: str) -> dict[str, dict[str, Any]]:
+        """As `run`, one cell after the other, whatever the engine has room for: of cells that are timed."""
+        return {name: self.run({name: work}, label=label)[name] for name, work in cells.items()}
 
     def run_group(self, group: str, cells: Mapping[str, Work]) -> dict[str, dict[str, Any]]:
         """Return the results of cells by name, each kept as GROUP-NAME."""
@@ -141,19 +146,27 @@ class Study(Checked):
         return [*judged, *tables_of(self.tables, measured), *self.more_tables(measured)]
 
     def run(
-        self, *, out: str | Path, processes: int = 1, device: str = "auto", command: str = ""
+        self,
+        *,
+        out: str | Path,
+        processes: int = 1,
+        device: str = "auto",
+        engine: Engine | None = None,
+        command: str = "",
     ) -> Findings:
         """Compute what the folder `out` lacks; write results, page and document there, and return them.
 
-        `processes` cells run at the same time, each with one thread. `device` is as for `latentfields.fit`; `command`
-        is the command line, for the pages. Raises InputError for unusable input, before anything is written, and when
-        `out` holds a study with other settings.
+        `processes` cells run at the same time on this machine, each with one thread; an `engine` computes them instead,
+        such as a `RayCluster`. `device` is as for `latentfields.fit`; `command` is the command line, for the pages.
+        Raises InputError for unusable input, before anything is written, and when `out` holds a study with other
+        settings.
         """
-        from latentfields.process import choose_device
+        from latentfields.training.jobs import local_engine
 
-        folder = Path(out)
+        folder, elsewhere = Path(out), engine is not None
         require_at_least("processes", processes, 1)
-        choose_device(device)
+        engine = engine or local_engine(processes, device)
+        engine.require_device(device)
         # Input is read before the folder is claimed: bad input leaves nothing behind.
         self.check()
         self.read_inputs(folder)
@@ -163,13 +176,14 @@ class Study(Checked):
         with locked(folder):
             for claimed, config in settings.items():
                 claim_run(claimed, config)
-            results = self.measure(Workplace(folder, processes, device))
-            return self._write(results, folder, device=device, command=command)
+            results = self.measure(Workplace(folder, engine, device))
+            where = _machine(device, engine if elsewhere else None)
+            return self._write(results, folder, machine=where, command=command)
 
-    def _write(self, results: Any, folder: Path, *, device: str, command: str) -> Findings:
-        """Write results, page and document of what was measured."""
+    def _write(self, results: Any, folder: Path, *, machine: str, command: str) -> Findings:
+        """Write results, page and document of what was measured on a machine."""
         from latentfields.measures.standard import image_measures
-        from latentfields.pages.markdown import machine, write_markdown
+        from latentfields.pages.markdown import write_markdown
         from latentfields.pages.report import Report, write_report
 
         measured = self.rows(results)
@@ -196,5 +210,18 @@ class Study(Checked):
         write_report(page, report)
         # Studies that share a folder have documents of their own names, too.
         document = folder / ("page.md" if self.page == "report" else f"{self.page}.md")
-        write_markdown(document, report, machine=machine(device))
+        write_markdown(document, report, machine=machine)
         return Findings(results, tuple(claims or ()), tables, tuple(notes), page)
+
+
+def _machine(device: str, engine: Engine | None) -> str:
+    """The hardware and the versions of this machine, or of one that the engine computes with."""
+    from latentfields.pages.markdown import machine
+    from latentfields.training.jobs import Job, raise_first, run_jobs
+
+    if engine is None:
+        return machine(device)
+    found: list[str] = []
+    job = Job("machine", machine, device)
+    raise_first(run_jobs([job], engine=engine, label=None, done=lambda job, text: found.append(text)))
+    return found[0]

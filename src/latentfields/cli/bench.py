@@ -17,6 +17,7 @@ import tyro
 from latentfields.bench.studies import ALIASES, STUDIES, Alias
 from latentfields.bench.study import Study
 from latentfields.cli.command_line import command_line
+from latentfields.cli.options import Address, EngineName, cluster
 from latentfields.cli.reporting import print_result
 
 _MARKS: Mapping[str, Mapping[str, Any]] = {
@@ -40,7 +41,9 @@ class StudyCommand:
     """Folder of the study: results, a page with pictures, a Markdown page, and every finished cell. Studies of the same
     fits can share it: scale, seeds, fields, families, meshes, and spaces in the same order."""
     processes: int = 1
-    """Cells that run at the same time, with one thread each. Use 1 where times and memory matter."""
+    """Cells that run at the same time on this machine, with one thread each. Use 1 where times and memory matter."""
+    engine: EngineName = "local"
+    address: Address = None
     device: str = "auto"
     """Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."""
     json: bool = False
@@ -57,7 +60,13 @@ class StudyCommand:
         from latentfields.pages.markdown import markdown
 
         findings = self.settings.run(
-            out=self.out, processes=self.processes, device=self.device, command=command_line()
+            out=self.out,
+            processes=self.processes,
+            device=self.device,
+            engine=cluster(
+                self.engine, self.address, chosen=self.processes != 1, threads=1, device=self.device
+            ),
+            command=command_line(),
         )
         tables = "\n\n".join(map(markdown, findings.tables))
         print_result(findings.results, [tables, f"\nReport: {findings.page.resolve()}"], json=self.json)

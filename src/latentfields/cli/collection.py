@@ -15,6 +15,7 @@ from latentfields.cli.options import (
     CheckpointSeconds,
     Device,
     Settings,
+    TensorBoard,
     Threads,
     chosen,
     set_up,
@@ -23,7 +24,14 @@ from latentfields.cli.options import (
 from latentfields.cli.reporting import print_result
 from latentfields.cli.view import LOCALHOST, require_viser
 from latentfields.config.checks import NonNegative
-from latentfields.fused_planes.config import PRESETS, SMALL, CollectionConfig, CollectionPreset, SharedParts
+from latentfields.fused_planes.config import (
+    PRESETS,
+    SMALL,
+    CollectionConfig,
+    CollectionPreset,
+    SharedParts,
+    Start,
+)
 
 if TYPE_CHECKING:
     from latentfields.fused_planes.collection import Collection
@@ -35,6 +43,7 @@ class Fit:
     """Fit many objects that share base planes, an MLP and an autoencoder; an object is a small file of its own.
 
     Run the same command again to resume a training that was interrupted. Objects that are not in a batch stay on disk.
+    Under torchrun, all processes share the objects of each batch.
     """
 
     scenes: tyro.conf.Positional[tuple[Path, ...]]
@@ -51,6 +60,7 @@ class Fit:
     cache: Path | None = None
     """Folder of decoded images, which runs can share; by default one that is deleted at the end."""
     checkpoint_seconds: CheckpointSeconds = 60.0
+    tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
     training: Annotated[CollectionConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = field(
@@ -78,7 +88,7 @@ class Fit:
             cache=self.cache,
             device=self.device,
             command=command_line(),
-            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds),
+            loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "report.html")
 
@@ -103,6 +113,9 @@ class Add(_OfCollection):
     shared: SharedParts | None = None
     """Train what objects share, too, as the paper does: the objects of before change then. By default as in the
     collection's settings, which freeze it unless they were told otherwise."""
+    start: Start | None = None
+    """Begin with the mean of the objects that the collection has, or with noise; by default as in the collection's
+    settings: with the mean, unless they were told otherwise."""
     latent_epochs: float | None = None
     """Passes over all views while objects are fitted to latents; by default as in the collection's settings."""
     align_epochs: float | None = None
@@ -140,6 +153,8 @@ class Add(_OfCollection):
         training = with_settings(training, self.settings)
         if self.shared is not None:
             training = dataclasses.replace(training, shared=self.shared)
+        if self.start is not None:
+            training = dataclasses.replace(training, start=self.start)
         for name, epochs in (("latent", self.latent_epochs), ("align", self.align_epochs)):
             if epochs is not None:
                 phase = dataclasses.replace(getattr(training, name), epochs=epochs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
+import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import tyro
 from latentfields.cli.command_line import command_line
 from latentfields.cli.generate import results
 from latentfields.cli.options import CheckpointSeconds, Device, Threads, set_up
+from latentfields.cli.reporting import next_steps
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.priors.config import EDITING, DistillationConfig
 
@@ -101,3 +103,5 @@ class Edit:
         )
         report = write_generation_report(result, command=command_line())
         print(json_format.dumps(results(out, report)) if self.json else report)
+        for line in next_steps(out, report):
+            logging.getLogger(__name__).info("%s", line)

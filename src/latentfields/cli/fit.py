@@ -22,19 +22,27 @@ from latentfields.cli.options import (
     TensorBoard,
     Threads,
     chosen,
+    given,
     set_up,
     with_settings,
 )
+from latentfields.cli.reporting import next_steps
+from latentfields.config.typed_json import to_json
 from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
+from latentfields.files import read_json
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
 from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
+from latentfields.latent_nerf.usual import UsualFit
 from latentfields.priors.config import FewViewsConfig
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
 
 if TYPE_CHECKING:
     from latentfields.latent_nerf.run import Run
+
+NAMING_FIELDS = frozenset({"field", "preset", "sampler", "sampling", "densification"})
+"""Options, and beginnings of options, that say what field is fitted: it is not left to the scene then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +55,9 @@ class FitOptions:
     """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space. Where its factor is known
     here and the preset is small, --subpixels is such that rays are four pixels apart."""
     field: FieldName = "kplanes"
-    """Representation of the scene."""
+    """Representation of the scene. Where neither it nor a preset, nor an option of fields or samplers is given, the
+    scene decides. Captures, photographs without alpha and with sparse points, are fitted with Gaussians in 200 + 800
+    steps, in the space both unless --space says otherwise; everything else with what stands here."""
     preset: PresetName = "small"
     """Settings to start from: `small` for one CPU core, `paper` for IG-AE's Table 16 on a GPU."""
     sampler: SamplerName | None = None
@@ -58,7 +68,8 @@ class FitOptions:
     alignment: AlignmentKind | None = None
     """Another name of --alignment-kind: no RGB Alignment, of the scene alone, or of scene and decoder (full)."""
     size: int | Literal["full"] | None = None
-    """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default, 1600."""
+    """Longer side in pixels that larger images are shrunk to, or `full`: none are. By default 1600; 512 for captures on
+    a processor."""
     masks: Masks = "object"
     """What masks leave out: background (object), of no account in losses and scores (ignore); or do not read them."""
     follow_links: bool = False
@@ -82,6 +93,8 @@ class FitOptions:
     tensorboard: TensorBoard = False
     device: Device = "auto"
     threads: Threads = 1
+    given: tyro.conf.Suppress[tyro.conf.Fixed[tuple[str, ...]]] = ()
+    """Names of the options that were given."""
     config: Annotated[FitConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands] = dataclasses.field(
         default_factory=FitConfig
     )
@@ -105,7 +118,7 @@ class FitOptions:
         if config.space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
-        return {"config": with_settings(config, known.get("settings")), **known}
+        return {"config": with_settings(config, known.get("settings")), "given": given(arguments), **known}
 
     def reading(self, *, model: Path | None = None) -> Reading:
         """How scenes are read; `model` is the folder of a COLMAP model."""
@@ -117,6 +130,23 @@ class FitOptions:
             split=self.split,
             train_views=self.train_views,
         )
+
+    def left_open(self) -> UsualFit | None:
+        """What was asked for where the scene decides the rest; None where the field is named, or something of it."""
+        settings = {} if self.settings is None else read_json(self.settings)
+        paths = [name.split(".") for name in self.given]
+        if NAMING_FIELDS & ({head for head, *_ in paths} | {*settings}):
+            return None
+        values = to_json(self.configuration())
+        changes = {name: value for name, value in settings.items() if name != "space"}
+        for head, *rest in paths:
+            if head == "alignment" and not rest:
+                changes["alignment_kind"] = values["alignment_kind"]
+            elif head in values and head != "space":
+                below = {name: values[head][name] for name in rest}
+                changes[head] = changes.get(head, {}) | below if rest else values[head]
+        named = "space" in settings or ["space"] in paths
+        return UsualFit(values["space"] if named else None, changes)
 
     def configuration(self) -> FitConfig:
         """The fit, with the kind of alignment that was asked for by its other name."""
@@ -156,14 +186,13 @@ class Fit(FitOptions):
     def run(self) -> None:
         """Fit, evaluate, and write the report."""
         from latentfields.cli.view import viewer_watch
-        from latentfields.latent_nerf.fit import at_usual_size, default_folder, fit_folder
+        from latentfields.latent_nerf.fit import as_usual, at_usual_size, default_folder, fit_folder
         from latentfields.latent_nerf.report import write_run_report
         from latentfields.latent_nerf.run import FitRunConfig
 
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         fit = self.configuration()
         name = self.scene.resolve().name
-        out = self.out or default_folder(name, fit)
         config = FitRunConfig(
             scene=self.scene,
             autoencoder=None if fit.space == "rgb" else self.autoencoder,
@@ -175,6 +204,9 @@ class Fit(FitOptions):
             prior=self.prior,
             few_views=None if self.prior is None else self.few_views,
         )
+        if (asked := self.left_open()) is not None:
+            config = as_usual(config, asked, out=self.out, device=self.device)
+        out = self.out or default_folder(name, config.fit)
         watch = viewer_watch(out, port=self.viewer_port) if self.viewer else nullcontext
         if self.size is None:
             config = at_usual_size(config, out=out, device=self.device)
@@ -195,18 +227,24 @@ class Fit(FitOptions):
 
 def closing_lines(run: Run, report: Path) -> list[str]:
     """How good a finished fit is, how long it took, and what can be done with it."""
+    from latentfields.latent_nerf.report import capture_advice
+
     metrics = run.metrics
     test = {group: scores["mean"] for group, scores in metrics["test"].items()}
     scores = f"PSNR {test['images']['psnr']:.2f} dB on test views"
+    if "colors" in test:
+        scores = f"PSNR {test['colors']['psnr']:.2f} dB of colours, {test['images']['psnr']:.2f} of decoded latents"
     if before := metrics["after_supervision"]:
         scores += f" ({before['test_psnr']:.2f} before alignment"
         scores += (
             f", the autoencoder alone {test['autoencoder']['psnr']:.2f})" if "autoencoder" in test else ")"
         )
+    # Of a place without bounds, an orbit goes through walls.
+    views = "path" if run.frame.bounds == "scene" else "orbit"
     return [
         f"{scores}, after {metrics['training_seconds']:.0f} s of training.",
-        f"Open {report} in a browser, or: latentfields view {run.folder}",
-        f"Take it elsewhere: latentfields render {run.folder} --views orbit --out orbit.mp4, or latentfields export",
+        *capture_advice(run, metrics),
+        *next_steps(run.folder, report, views=views),
         "Not good enough? The same command with --more-steps 1000 trains on.",
     ]
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from latentfields.cli.command_line import command_line
 from latentfields.cli.fit import FitOptions
-from latentfields.cli.options import set_up
+from latentfields.cli.options import Address, EngineName, cluster, set_up
 from latentfields.cli.reporting import print_result
-from latentfields.errors import ArgumentError
 
 if TYPE_CHECKING:
     from latentfields.training.workers import Engine
@@ -39,12 +38,8 @@ class Fleet(FitOptions):
     """Scenes that are fitted at the same time on this machine, each with --threads threads and on another GPU where
     there are some; by default one for every GPU, or without any for every processor core. A cluster has as many as it
     has room for."""
-    engine: Literal["local", "ray"] = "local"
-    """Who fits: processes of this machine, or a Ray cluster, whose machines share the folders of scenes and runs; it
-    needs pip install 'latentfields[cluster]'."""
-    address: str | None = None
-    """Of the cluster, as in `ray.init`: auto, HOST:PORT, ray://HOST:PORT; by default $RAY_ADDRESS, or a cluster of this
-    machine alone for as long as the command runs."""
+    engine: EngineName = "local"
+    address: Address = None
     retries: Annotated[int, tyro.conf.arg(help="How often a fit that failed, or was killed, is resumed.")] = 1
     strict: bool = False
     """Read what the files of all scenes say before any is fitted, and end with the first scene that cannot be read or
@@ -70,7 +65,7 @@ class Fleet(FitOptions):
             self.scenes,
             None if fit.space == "rgb" else self.autoencoder,
             out=self.out,
-            config=fit,
+            config=self.left_open() or fit,
             size=self.size,
             reading=self.reading(),
             seconds=self.seconds,
@@ -93,17 +88,16 @@ class Fleet(FitOptions):
 
     def _engine(self) -> Engine:
         """Who fits. Raises ArgumentError for options of the other one."""
-        if self.engine == "ray":
-            from latentfields.training.ray_cluster import RayCluster
-
-            if self.processes is not None:
-                raise ArgumentError(
-                    "processes", "is for the `engine` local; a cluster says what it has room for"
-                )
-            return RayCluster(self.address, threads=self.threads, gpus=0 if self.device == "cpu" else None)
         from latentfields.training.workers import LocalWorkers, usual_processes
 
-        if self.address is not None:
-            raise ArgumentError("address", "is that of a cluster; expected the `engine` ray with it")
+        found = cluster(
+            self.engine,
+            self.address,
+            chosen=self.processes is not None,
+            threads=self.threads,
+            device=self.device,
+        )
+        if found is not None:
+            return found
         processes = usual_processes(self.device) if self.processes is None else self.processes
         return LocalWorkers(processes, threads=self.threads, device=self.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import tyro
 
 from latentfields.cli.command_line import command_line
 from latentfields.cli.options import CheckpointSeconds, Device, Threads, chosen, set_up
+from latentfields.cli.reporting import next_steps
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.priors.config import TEXT, DistillationConfig
@@ -102,6 +104,8 @@ class Generate:
         )
         report = write_generation_report(result, command=command_line())
         print(json_format.dumps(results(out, report)) if self.json else report)
+        for line in next_steps(out, report):
+            logging.getLogger(__name__).info("%s", line)
 
 
 def results(out: Path, report: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,7 +87,14 @@ class Finetune3D:
             command=command_line(),
             loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
-        print(self.out / "autoencoder")
+        result = self.out / "autoencoder"
+        print(result)
+        for line in (
+            f"Look at {self.out / 'report.html'}: held-out views before and after.",
+            f"Is it better? latentfields autoencoder score {self.autoencoder} {result} --page leaderboard.html",
+            f"Use it: latentfields fit SCENE --autoencoder {result}",
+        ):
+            logging.getLogger(__name__).info("%s", line)
 
     def configuration(self) -> IgaeConfig:
         """The training with the lengths of its phases that were asked for by their other names."""

@@ -11,12 +11,15 @@ from typing import Annotated
 import tyro
 
 from latentfields.cli.options import (
+    Address,
     CheckpointSeconds,
     Device,
+    EngineName,
     Settings,
     TensorBoard,
     Threads,
     chosen,
+    cluster,
     set_up,
     with_settings,
 )
@@ -57,7 +60,9 @@ class AlignDecoder:
     size: int | None = None
     """Resize images so that their longer side has this many pixels; by default they keep their size."""
     processes: int = 1
-    """Scenes that are fitted at once; of several, each is fitted on another GPU where there are some."""
+    """Scenes that are fitted at once on this machine; of several, each has another GPU where there are some."""
+    engine: EngineName = "local"
+    address: Address = None
     checkpoint_seconds: CheckpointSeconds = 30.0
     tensorboard: TensorBoard = False
     device: Device = "auto"
@@ -97,6 +102,13 @@ class AlignDecoder:
             out=self.out,
             device=self.device,
             processes=self.processes,
+            engine=cluster(
+                self.engine,
+                self.address,
+                chosen=self.processes != 1,
+                threads=self.threads,
+                device=self.device,
+            ),
             loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "autoencoder")

@@ -12,13 +12,17 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 import tyro
 
 from latentfields.config.checks import require_at_least
 from latentfields.config.typed_json import with_changes
+from latentfields.errors import ArgumentError
 from latentfields.files import read_json
+
+if TYPE_CHECKING:
+    from latentfields.training.ray_cluster import RayCluster
 
 T = TypeVar("T")
 
@@ -27,6 +31,20 @@ Device = Annotated[
     tyro.conf.arg(help="Where to compute: cpu, cuda, cuda:1, or auto: the first GPU if there is one."),
 ]
 Threads = Annotated[int, tyro.conf.arg(help="Threads inside tensor operations.")]
+EngineName = Annotated[
+    Literal["local", "ray"],
+    tyro.conf.arg(
+        help="Who computes: processes of this machine, or a Ray cluster, whose machines share the folders that are "
+        "read and written; it needs pip install 'latentfields[cluster]'."
+    ),
+]
+Address = Annotated[
+    str | None,
+    tyro.conf.arg(
+        help="Of the cluster, as in `ray.init`: auto, HOST:PORT, ray://HOST:PORT; by default $RAY_ADDRESS, or a "
+        "cluster of this machine alone for as long as the command runs."
+    ),
+]
 CheckpointSeconds = Annotated[float, tyro.conf.arg(help="Seconds between checkpoints.")]
 TensorBoard = Annotated[
     bool,
@@ -66,6 +84,12 @@ def chosen(arguments: Sequence[str], options: Mapping[str, Any]) -> dict[str, An
     return {name: value for name, value in values.items() if value is not None}
 
 
+def given(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Names of the options in `arguments`, as those of fields of dataclasses: seed of --seed, field.kind of
+    --field.kind=a."""
+    return tuple(word[2:].partition("=")[0].replace("-", "_") for word in arguments if word.startswith("--"))
+
+
 def with_settings(config: T, settings: Path | None) -> T:
     """The configuration with what a file changes in it. Raises InputError for a file that does not fit."""
     return config if settings is None else with_changes(config, read_json(settings), source=settings)
@@ -77,6 +101,24 @@ def set_up(*, threads: int, checkpoint_seconds: float) -> None:
 
     require_at_least("checkpoint_seconds", checkpoint_seconds, 0)
     set_threads(threads)
+
+
+def cluster(
+    engine: EngineName, address: Address, *, chosen: bool, threads: int, device: str
+) -> RayCluster | None:
+    """The cluster that was asked for; None where this machine computes.
+
+    Raises ArgumentError for an address without a cluster, and where a number of `processes` was `chosen` beside one.
+    """
+    if engine == "local":
+        if address is not None:
+            raise ArgumentError("address", "is that of a cluster; expected the `engine` ray with it")
+        return None
+    from latentfields.training.ray_cluster import RayCluster
+
+    if chosen:
+        raise ArgumentError("processes", "is for the `engine` local; a cluster says what it has room for")
+    return RayCluster(address, threads=threads, gpus=0 if device == "cpu" else None)
 
 
 def _value(text: str, hint: Any) -> Any:

@@ -7,11 +7,13 @@ import json as json_format
 import logging
 import os
 import re
+import shlex
 import sys
 import typing
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import tyro
@@ -68,6 +70,15 @@ def print_result(result: Any, lines: Sequence[str], *, json: bool) -> None:
     """Print what a command found: as one line of JSON, or as the lines that say the same."""
     for line in [json_format.dumps(result)] if json else lines:
         print(line)
+
+
+def next_steps(run: Path, report: Path, *, views: str = "orbit") -> list[str]:
+    """What can be done with a run that is finished: looked at, and taken elsewhere. `views` are those of a film."""
+    folder = shlex.quote(str(run))
+    return [
+        f"Open {report} in a browser, or: latentfields view {folder}",
+        f"Take it elsewhere: latentfields render {folder} --views {views} --out film.mp4, or latentfields export",
+    ]
 
 
 def with_flags(error: InputError, command: object = None) -> str:

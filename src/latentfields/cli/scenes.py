@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,9 @@ from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.structure_from_motion.config import CaptureConfig
+
+THIN = 0.1
+"""Share of the frame below which it is worth a word. Objects fill the frame along their longest side."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +48,14 @@ class Render:
 
     def run(self) -> None:
         """Render all meshes; raises InputError for the first that cannot be."""
-        from latentfields.scenes.objects.mesh_files import load_mesh
+        from latentfields.scenes.objects.mesh_files import load_mesh, require_mesh_file
         from latentfields.scenes.objects.object_shards import RenderedObject
 
         if not self.meshes:
             raise ArgumentError("meshes", "expected at least one mesh file")
+        # Before anything is rendered, and before there is a bar.
+        for path in self.meshes:
+            require_mesh_file(path)
         names = [path.stem for path in self.meshes]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
@@ -126,7 +133,7 @@ class Capture:
     def run(self) -> None:
         """Find the poses, write the scene and its page."""
         import dataclasses
-        import logging
+        import shlex
 
         from latentfields.cli.command_line import command_line
         from latentfields.cli.reporting import print_result
@@ -147,14 +154,16 @@ class Capture:
         for lost in found.lost:
             logger.warning("%s has no pose: %s", lost.name, lost.reason)
         logger.info(
-            "%d of %d registered, reprojection error %.2f pixels, %d points: %s",
+            "%d of %d registered, reprojection error %.2f pixels, %d points",
             len(found.registered),
             found.photographs,
             found.reprojection_error,
             found.points,
-            self.out / PAGE_FILE,
         )
         print_result(dataclasses.asdict(found), [str(self.out)], json=self.json)
+        logger.info(
+            "Look at %s, then fit it: latentfields fit %s", self.out / PAGE_FILE, shlex.quote(str(self.out))
+        )
 
 
 def scene_folders(out: Path, names: Sequence[str]) -> list[Path]:
@@ -185,6 +194,7 @@ def _render_all(
     from latentfields.scenes.objects.object_shards import render_shards
 
     options.check()
+    thin: list[str] = []
     with progress_bar("scenes", total=len(objects) * options.views, unit="view") as bar:
         if shards is not None:
             for path in render_shards(
@@ -198,5 +208,13 @@ def _render_all(
             summary = render_object_scene(
                 mesh, folder, options=options, seed=shown.seed, overwrite=overwrite, on_view=bar.update
             )
-            bar.set_postfix_str(f"covers {summary.coverage:.0%} of the frame", refresh=False)
+            covers = f"covers {summary.coverage:.0%} of the frame"
+            bar.set_postfix_str(covers, refresh=False)
+            thin += [f"{mesh.name} {covers}"] if summary.coverage < THIN else []
             bar.write(str(folder))
+    for object_and_share in thin:
+        logging.getLogger(__name__).warning(
+            "%s, as it is thin: few latents show it; pictures larger than %d pixels (--size) have more",
+            object_and_share,
+            options.size,
+        )

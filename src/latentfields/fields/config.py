@@ -57,6 +57,12 @@ class OptimizerConfig(Checked):
     """Steps at the start of a stage over which the learning rates rise from zero."""
 
 
+UNBOUNDED_SHARE = 4
+"""Steps of a scene without bounds see so many times fewer rays than those of an object."""
+FEW_RAYS = 256
+"""Rays of a step that a vanilla NeRF of a scene without bounds makes do with: many small steps get it farther."""
+
+
 @dataclass(frozen=True)
 class _RadianceConfig(Checked):
     """Settings that all radiance fields have."""
@@ -65,6 +71,14 @@ class _RadianceConfig(Checked):
     """Let the output depend on the viewing direction."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """Optimiser and schedule."""
+
+    def unbounded_batch(self, count: int) -> int:
+        """The number of rays or images of a step of a scene without bounds, of `count` for an object: a quarter."""
+        return max(1, count // UNBOUNDED_SHARE)
+
+    def unbounded_sampling(self, sampling: RaySampling) -> RaySampling:
+        """How rays of a scene without bounds are sampled, of which those of an object are sampled as `sampling`."""
+        return sampling.unbounded()
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,10 @@ class KPlanesConfig(_RadianceConfig):
         return replace(self, resolution=BEYOND * self.resolution)
 
 
+UNBOUNDED_HASTE = 2.5
+"""Times a TensoRF's rates in scenes without bounds: 0.9 dB after 40 s of one core (docs/results/captures.md)."""
+
+
 @dataclass(frozen=True)
 class TensorfConfig(_RadianceConfig):
     """Size and optimisation of a TensoRF in vector-matrix form."""
@@ -157,11 +175,13 @@ class TensorfConfig(_RadianceConfig):
     """Weight of the total variation of the appearance's planes, (p, q) = (2, 2)."""
 
     def unbounded(self) -> TensorfConfig:
-        """As `TriPlaneConfig.unbounded`."""
+        """As `TriPlaneConfig.unbounded`, with learning rates that are `UNBOUNDED_HASTE` times as high."""
         return replace(
             self,
             initial_resolution=BEYOND * self.initial_resolution,
             final_resolution=BEYOND * self.final_resolution,
+            factors_learning_rate=UNBOUNDED_HASTE * self.factors_learning_rate,
+            network_learning_rate=UNBOUNDED_HASTE * self.network_learning_rate,
         )
 
     def check(self, path: str = "") -> None:
@@ -204,6 +224,19 @@ class VanillaConfig(_RadianceConfig):
     def unbounded(self) -> VanillaConfig:
         """As `TriPlaneConfig.unbounded`: one octave more."""
         return replace(self, position_octaves=self.position_octaves + 1)
+
+    def unbounded_batch(self, count: int) -> int:
+        """A quarter as for other fields where that is few rays, less of many: down to a sixteenth."""
+        return max(count // UNBOUNDED_SHARE**2, min(super().unbounded_batch(count), FEW_RAYS))
+
+    def unbounded_sampling(self, sampling: RaySampling) -> RaySampling:
+        """As for other fields. Behind a density grid rays keep their number of samples, and it is asked half as often:
+        each sample goes through the whole network, and steps are what the method is short of.
+        """
+        twice = sampling.unbounded()
+        if not isinstance(sampling, GridSamplingConfig) or not isinstance(twice, GridSamplingConfig):
+            return twice
+        return replace(twice, samples=sampling.samples, grid_every=2 * sampling.grid_every)
 
 
 @dataclass(frozen=True)

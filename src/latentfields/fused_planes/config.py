@@ -25,6 +25,10 @@ SharedParts = Literal["frozen", "trained"]
 """What becomes of the shared parts while objects are added: nothing, so that the objects of before stay as they are; or
 they are trained on, as in the paper, and the objects of before change with them."""
 
+Start = Literal["mean", "noise"]
+"""What added objects begin as: the mean of those that a collection has, which is nearer to them; or noise, as in the
+paper."""
+
 Precision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of encoder and decoder."""
 
@@ -174,6 +178,8 @@ class CollectionConfig(Checked):
     """Second phase of `add`: new objects are fitted to images, through the decoder."""
     shared: SharedParts = "frozen"
     """Whether `add` moves what objects share."""
+    start: Start = "mean"
+    """What objects begin as that `add` adds."""
     rays: int = 1024
     """Random pixels of each object in a batch, for collections of colours, which have no autoencoder."""
     precision: Precision = "auto"
@@ -282,6 +288,7 @@ PAPER = CollectionConfig(
         decoder_learning_rate=1e-4,
         final_learning_rate=0.94157**50,
     ),
+    start="noise",
     precision="float32",
 )
 """The paper's sizes and training, for GPUs and hundreds of objects; with `shared` trained, its second stage, too."""

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,13 @@ from latentfields.fused_planes.config import (
     CollectionRunConfig,
     PhaseConfig,
 )
-from latentfields.fused_planes.objects import CollectionObject, ObjectHeader, object_path, write_object
+from latentfields.fused_planes.objects import (
+    Beginning,
+    CollectionObject,
+    ObjectHeader,
+    object_path,
+    write_object,
+)
 from latentfields.fused_planes.page import Pictured, write_page
 from latentfields.fused_planes.shared import SharedModel
 from latentfields.fused_planes.store import ObjectStore
@@ -54,14 +60,18 @@ from latentfields.process import choose_device
 from latentfields.scenes.load import scene_folders
 from latentfields.scenes.reading import WHITE
 from latentfields.scenes.selection import evenly_spread
-from latentfields.training.loop import LoopConfig, log_path, read_log, train
+from latentfields.training.distributed import Processes, joined_processes, local_device
+from latentfields.training.loop import LoopConfig, log_path, read_log
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
 from latentfields.training.runs import is_claimed
 
 WORK_FOLDER, ADDITIONS_FOLDER = "work", "additions"
 STATISTICS_VIEWS = 256
 """Training views that latent statistics are measured on, where the autoencoder has none."""
+MEAN_OBJECTS = 256
+"""Objects of a collection, evenly spread by name, whose mean added ones begin as."""
 _FRAMES_FILE, _LATENTS_FILE, _OBJECTS_FILE = "frames.json", "latents.f16", "objects.f32"
+_BEGINNING_FILE = "beginning.safetensors"
 
 
 @dataclass(frozen=True)
@@ -91,11 +101,12 @@ def fit_collection(
     `fit`. `command` is shown on the page as what repeats the run.
 
     Run again after an interruption, it continues. Objects are on disk while they are trained: memory holds those of one
-    batch. Raises InputError for unusable settings or scenes, and when `out` holds a run with other settings.
+    batch. Started by torchrun, all processes share the objects of each batch; more of them than objects in a batch are
+    of no use. Raises InputError for unusable settings or scenes, and when `out` holds a run with other settings.
     """
     training, out = training or SMALL, Path(out)
     training.check()
-    target = choose_device(device)
+    target = local_device(device)
     given = load_autoencoder(autoencoder) if isinstance(autoencoder, str | Path) else autoencoder
     name = None
     if given is not None:
@@ -103,25 +114,32 @@ def fit_collection(
         name = located(str(autoencoder)) if isinstance(autoencoder, str | Path) else given.name
         _require_size(training, given)
     run = CollectionRunConfig(scenes=as_folders(scenes), autoencoder=name, training=training)
-    with begin(
-        run, out, lambda: None if is_claimed(out) else read_frames(run.scenes, training, out)
-    ) as frames:
-        work = out / WORK_FOLDER
+    work = out / WORK_FOLDER
+    with joined_processes(target) as processes, ExitStack() as begun:
+        if processes.first:
+            frames = begun.enter_context(
+                begin(run, out, lambda: None if is_claimed(out) else read_frames(run.scenes, training, out))
+            )
+            if not (out / METRICS_FILE).is_file():
+                _kept_frames(work, frames, run.scenes, training, out)
+        processes.wait()
         if not (out / METRICS_FILE).is_file():
-            known = _kept_frames(work, frames, run.scenes, training, out)
             _fit(
                 run,
-                known,
+                _kept_frames(work, None, run.scenes, training, out),
                 given,
                 out,
                 cache=Path(cache or work / "cache"),
                 device=target,
+                processes=processes,
                 command=command,
                 loop=loop,
             )
-        for folder in (work, *(out / phase / "state" for phase in ("warmup", "joint"))):
-            shutil.rmtree(folder, ignore_errors=True)
-    return Collection.open(out, device=device)
+        if processes.first:
+            for folder in (work, *(out / phase / "state" for phase in ("warmup", "joint"))):
+                shutil.rmtree(folder, ignore_errors=True)
+        processes.wait()
+        return Collection.open(out, device=str(target))
 
 
 @checked
@@ -245,8 +263,18 @@ def _new_training(
     *,
     seed: int,
     device: torch.device,
+    beginning: Beginning | None = None,
+    processes: Processes = Processes(),  # noqa: B008 - a frozen dataclass
 ) -> Training:
-    store = ObjectStore(work / _OBJECTS_FILE, views.hulls, config.planes, seed=seed, device=device)
+    store = ObjectStore(
+        work / _OBJECTS_FILE,
+        views.hulls,
+        config.planes,
+        seed=seed,
+        beginning=beginning,
+        device=device,
+        processes=processes,
+    )
     return Training(config, views, shared.to(device), store, autoencoder)
 
 
@@ -254,15 +282,19 @@ def _train_phases(
     training: Training, phases: dict[str, PhaseConfig], out: Path, work: Path, loop: LoopConfig
 ) -> dict[str, dict[str, Any]]:
     """Train the phases that have any epochs, one after the other; return what each of them took."""
-    latents = None
+    latents, processes = None, training.processes
     if training.autoencoder is not None:
-        cache_latents(training.autoencoder, training.views, work / _LATENTS_FILE)
+        if processes.first:
+            cache_latents(training.autoencoder, training.views, work / _LATENTS_FILE)
+        processes.wait()
         latents = open_latents(training.autoencoder, training.views, work / _LATENTS_FILE)
     took: dict[str, dict[str, Any]] = {}
     for number, (name, phase) in enumerate(phases.items(), 1):
         if phase.epochs:
             trainer = PhaseTrainer(training, phase, number=number, latents=latents)
-            train(trainer, steps=trainer.total_steps, folder=out / name, label=name, options=loop)
+            processes.train(trainer, steps=trainer.total_steps, folder=out / name, label=name, options=loop)
+            if not processes.first:
+                continue
             last = read_log(out / name)[-1]
             took[name] = {
                 "steps": last["step"],
@@ -280,12 +312,16 @@ def _fit(
     *,
     cache: Path,
     device: torch.device,
+    processes: Processes,
     command: str | None,
     loop: LoopConfig | None,
 ) -> None:
-    """Train both phases, and write the collection."""
+    """Train both phases, and let the first process write the collection."""
     config, work = run.training, out / WORK_FOLDER
-    views = _views(frames, config, cache)
+    for turn in (True, False):  # The first process fills the cache, the others find it filled.
+        if processes.first == turn:
+            views = _views(frames, config, cache)
+        processes.wait()
     decoder = None
     if autoencoder is not None:
         autoencoder.to(device).ensure_statistics(lambda: views.images(_some_views(views)).to(device))
@@ -298,11 +334,15 @@ def _fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         shared = new_shared(config, background, latent=autoencoder is not None)
-    training = _new_training(config, views, shared, autoencoder, work, seed=config.seed, device=device)
+    training = _new_training(
+        config, views, shared, autoencoder, work, seed=config.seed, device=device, processes=processes
+    )
     with closing(training.store):
         phases = _train_phases(
             training, {"warmup": config.warmup, "joint": config.joint}, out, work, loop or LoopConfig()
         )
+        if not processes.first:
+            return
         pictured, scores = _scores(training)
         for index, header in enumerate(frames.objects):
             write_object(out, _trained(training, index, header))
@@ -342,7 +382,10 @@ def _add(
     shared.load_state_dict(collection.shared.state_dict())
     # Objects of several additions do not begin alike.
     seed = config.seed + int(out.name, 16) % 2**31
-    training = _new_training(config, views, shared, autoencoder, work, seed=seed, device=device)
+    beginning = _beginning(collection, work) if config.start == "mean" else None
+    training = _new_training(
+        config, views, shared, autoencoder, work, seed=seed, device=device, beginning=beginning
+    )
     with closing(training.store):
         _train_phases(training, phases, out, work, loop or LoopConfig())
         if not frozen:
@@ -355,6 +398,20 @@ def _add(
             write_shared(collection.folder, training.shared)
         for index, header in enumerate(frames.objects):
             collection.add(_trained(training, index, header))
+
+
+def _beginning(collection: Collection, work: Path) -> Beginning | None:
+    """The mean of a collection's objects as they were when the addition began; None where there were none."""
+    path = work / _BEGINNING_FILE
+    if path.is_file():
+        return Beginning.load(path)
+    names = collection.names()
+    if not names:
+        return None
+    chosen = evenly_spread(torch.arange(len(names)), MEAN_OBJECTS).tolist()
+    beginning = Beginning.mean(collection.object(names[index]) for index in chosen)
+    beginning.save(path)
+    return beginning
 
 
 def _trained(training: Training, index: int, header: ObjectHeader) -> CollectionObject:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,6 +72,36 @@ class CollectionObject:
             bias=torch.lerp(self.bias, other.bias, share),
             hull=self.hull | other.hull,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """What objects are before they are trained, where that is no noise."""
+
+    micro: Tensor
+    """(3, K, K, F_micro)."""
+    coefficients: Tensor
+    """(M + 1,) weights, and the bias."""
+
+    @classmethod
+    def mean(cls, items: Iterable[CollectionObject]) -> Beginning:
+        """Return the mean of objects, of which there is at least one; they are in memory one at a time."""
+        micro, coefficients, count = torch.zeros(()), torch.zeros(()), 0
+        for item in items:
+            micro = micro + item.micro
+            coefficients = coefficients + torch.cat([item.weights, item.bias[None]])
+            count += 1
+        return cls(micro / count, coefficients / count)
+
+    def save(self, path: Path) -> None:
+        """Write it in one step."""
+        save_tensors(path, {"micro": self.micro, "coefficients": self.coefficients}, {})
+
+    @classmethod
+    def load(cls, path: Path) -> Beginning:
+        """Read what `save` wrote. Raises InputError when there is no such file."""
+        tensors, _ = load_tensors(path)
+        return cls(tensors["micro"], tensors["coefficients"])
 
 
 def object_path(collection: Path, name: str) -> Path:

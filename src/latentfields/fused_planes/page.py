@@ -30,16 +30,12 @@ class Pictured:
     decoded: Tensor
     """(B, 3, H, W) in [0, 1], rendered."""
 
-    def group(self) -> PictureGroup:
-        """Truth above rendering."""
-        rows = {"truth": self.truth, "rendered": self.decoded}
-        return PictureGroup(
-            self.name,
-            tuple(
-                PictureRow(label, tuple(Picture("", pixels) for pixels in to_pixels(images[:VIEWS_SHOWN])))
-                for label, images in rows.items()
-            ),
-        )
+    def row(self) -> PictureRow:
+        """Every view beside its rendering, in one row for each object: many fit on a page."""
+        pictures: list[Picture] = []
+        for truth, decoded in zip(to_pixels(self.truth), to_pixels(self.decoded[:VIEWS_SHOWN]), strict=False):
+            pictures += [Picture("truth", truth), Picture("rendered", decoded)]
+        return PictureRow(self.name, tuple(pictures))
 
 
 def write_page(
@@ -67,7 +63,7 @@ def write_page(
             Headline("an object", f"{own / 1000:.1f}", "kB"),
         ),
         charts=tuple(_charts(out, measured["phases"])),
-        groups=tuple(item.group() for item in pictured),
+        groups=(PictureGroup("Held-out views", tuple(item.row() for item in pictured)),) if pictured else (),
         configuration=asdict(run.training),
     )
     write_report(out / "report.html", report)

@@ -3,7 +3,10 @@
 One file has two places for every object. What is put back goes to the place that the last checkpoint does not mean, so
 that a process killed at any moment leaves the state of that checkpoint whole; the checkpoint itself holds no more than
 one number for each object, which says what place it means. Objects that no batch had yet take no space: they follow
-from the seed.
+from the seed, or all begin alike.
+
+Of several processes, the first one has the file. It sends the objects of a batch to the others, and each sends back
+those that it moved, so that no other one needs room for them, or the same disk.
 
 An object takes 12 (3 K^2 F_micro + M + 1) + 4 G^3 + 8 bytes, twice: 1.6 MB for the preset `small`, F_micro = 8, K = 48
 and G = 32. Memory does not grow with their number but for the hulls (G^3 bytes each), which come with the views.
@@ -28,8 +31,10 @@ from latentfields.errors import InputError
 from latentfields.fields.triplane import PLANES_SPREAD
 from latentfields.files import naming
 from latentfields.fused_planes.config import FusedPlanesConfig
+from latentfields.fused_planes.objects import Beginning
 from latentfields.igae.scenes import BETAS, EPSILON
 from latentfields.rendering.grid_sampler import GridSampler
+from latentfields.training.distributed import Processes
 
 WEIGHTS_SPREAD = 0.1
 """Standard deviation of new objects' weights around their mean, in units of it: they begin nearly alike."""
@@ -78,13 +83,17 @@ class ObjectStore:
         config: FusedPlanesConfig,
         *,
         seed: int,
+        beginning: Beginning | None = None,
         device: torch.device = CPU,
+        processes: Processes = Processes(),  # noqa: B008 - a frozen dataclass
     ) -> None:
         """`path` is the file, made here unless it is there; `hulls` (N, G^3) bool are cells that may hold something.
 
-        Objects are fetched to `device`. Raises InputError when the file is of other objects.
+        New objects are `beginning`, or random. Objects are fetched to `device`. Of several `processes`, the first one
+        has the file. Raises InputError when it is of other objects.
         """
         self.path, self.hulls, self.config, self.seed, self.device = path, hulls, config, seed, device
+        self.processes, self.beginning = processes, beginning
         k, grid = config.resolution, config.sampling.grid_resolution
         micro, coefficients = (3, k, k, config.micro_features), (config.base_planes + 1,)
         self._shapes: dict[str, tuple[int, ...]] = {
@@ -96,50 +105,74 @@ class ObjectStore:
             # Of the phase, which is 0 for objects that no batch had yet, and of batches in it.
             "counts": (2,),
         }
-        self._bytes = 4 * sum(map(math.prod, self._shapes.values()))
+        self._numbers = sum(map(math.prod, self._shapes.values()))
+        self._bytes = 4 * self._numbers
         self._new_density = GridSampler(config.sampling).grid.density
         self.phase = 1
         """Number of the phase; an object that was last in an earlier one has new moments when it is fetched."""
         self._slots = torch.zeros(len(hulls), dtype=torch.uint8)
         self._dirty: set[int] = set()
         self._damaged = False
+        self._file: int | None = None
+        if processes.first:
+            self._file = self._opened(path)
+
+    def _opened(self, path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         with naming(path):
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            size, wanted = os.fstat(self._file).st_size, 2 * len(hulls) * self._bytes
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            size, wanted = os.fstat(file).st_size, 2 * len(self.hulls) * self._bytes
             if size not in (0, wanted):
-                os.close(self._file)
+                os.close(file)
                 raise InputError(
                     path, f"has {size} bytes instead of {wanted}; delete the run's folder to start anew"
                 )
-            os.ftruncate(self._file, wanted)
+            os.ftruncate(file, wanted)
+        return file
 
     def __len__(self) -> int:
         return len(self.hulls)
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
 
     def fetch(self, indices: Sequence[int]) -> list[ActiveObject]:
-        """The chosen objects."""
-        return [self._fetch(index) for index in indices]
+        """The chosen objects, in the process that has the file."""
+        return [self._active(index, self._read(index)) for index in indices]
 
-    def _fetch(self, index: int) -> ActiveObject:
+    def fetch_share(self, batch: Sequence[int]) -> list[ActiveObject]:
+        """This process's share of the objects of a batch. All processes ask for the same batch together."""
+        mine = self.processes.share(len(batch))
+        if self.processes.count == 1:
+            return self.fetch(batch)
+        rows = [self._read(index) if self.processes.first else torch.empty(self._numbers) for index in batch]
+        self.processes.send_from_first(rows)
+        return [self._active(index, row) for index, row in zip(batch[mine], rows[mine], strict=True)]
+
+    def _read(self, index: int) -> Tensor:
+        """All numbers of an object, as it goes into the next batch."""
+        assert self._file is not None
         with naming(self.path):
             content = bytearray(
                 os.pread(self._file, self._bytes, self._place(index, int(self._slots[index])))
             )
         row = torch.frombuffer(content, dtype=torch.float32)
         parts = self._split(row)
-        phase, visits = (int(count) for count in parts["counts"])
+        phase = int(parts["counts"][0])
         if phase == 0:
             self._begin(index, parts)
         if phase != self.phase:
-            visits = 0
+            parts["counts"].zero_()
             for moment in _MOMENTS:
                 for name in _TRAINED:
                     parts[f"{moment}_{name}"].zero_()
+        return row
+
+    def _active(self, index: int, row: Tensor) -> ActiveObject:
+        """An object on the device, of its numbers on the host."""
+        visits = int(self._split(row)["counts"][1])
         parts = self._split(upload(row, self.device))
         sampler, hull = GridSampler(self.config.sampling), self.hulls[index]
         sampler.grid.adopt(
@@ -155,7 +188,12 @@ class ObjectStore:
         )
 
     def _begin(self, index: int, parts: Mapping[str, Tensor]) -> None:
-        """Make a new object, that of the seed."""
+        """Make a new object, that of the seed where it is not known."""
+        parts["density"].copy_(self._new_density * self.hulls[index])
+        if self.beginning is not None:
+            parts["micro"].copy_(self.beginning.micro)
+            parts["coefficients"].copy_(self.beginning.coefficients)
+            return
         generator = torch.Generator().manual_seed(self.seed)
         # Two draws of one number each: objects have streams of their own, whichever is fetched first.
         generator.manual_seed(int(torch.randint(2**62, (), generator=generator)) ^ (index + 1))
@@ -164,12 +202,14 @@ class ObjectStore:
         parts["coefficients"].normal_(std=WEIGHTS_SPREAD * mean, generator=generator)
         parts["coefficients"][:-1] += mean
         parts["coefficients"][-1] = 0.0
-        parts["density"].copy_(self._new_density * self.hulls[index])
 
     @torch.no_grad()
-    def update(self, objects: Sequence[ActiveObject], *, rates: Mapping[str, float]) -> None:
+    def update(
+        self, objects: Sequence[ActiveObject], batch: Sequence[int], *, rates: Mapping[str, float]
+    ) -> None:
         """One Adam step for each of the objects, counted from its own first one, and put them back on disk.
 
+        `objects` are this process's share of the `batch` (`fetch_share`), whose other objects come from the others.
         `rates` are the learning rates of "micro" and "coefficients"; what has the rate 0, or no gradient, stays.
         """
         for name in _TRAINED:
@@ -193,19 +233,23 @@ class ObjectStore:
                 eps=EPSILON,
                 lr=rates[name],
             )
-        self._put_back(objects)
+        rows = torch.empty(len(batch), self._numbers)
+        if objects:
+            # One copy from the device for all of them: it has to be waited for.
+            rows[self.processes.share(len(batch))] = torch.stack([self._row(item) for item in objects]).cpu()
+        self.processes.send_from_owners([[row] for row in rows])
+        if self._file is not None:
+            self._put_back(batch, rows, self._file)
 
-    def _put_back(self, objects: Sequence[ActiveObject]) -> None:
+    def _put_back(self, batch: Sequence[int], rows: Tensor, file: int) -> None:
         """Write objects to the places on disk that the last checkpoint does not mean."""
-        # One copy from the device for all of them: it has to be waited for.
-        for item, row in zip(objects, torch.stack([self._row(item) for item in objects]).cpu(), strict=True):
+        for index, row in zip(batch, rows, strict=True):
             self._damaged = self._damaged or not bool(row.sum().isfinite())
-            if item.index not in self._dirty:
-                self._dirty.add(item.index)
-                self._slots[item.index] = 1 - self._slots[item.index]
+            if index not in self._dirty:
+                self._dirty.add(index)
+                self._slots[index] = 1 - self._slots[index]
             with naming(self.path):
-                place = self._place(item.index, int(self._slots[item.index]))
-                os.pwrite(self._file, row.numpy().tobytes(), place)
+                os.pwrite(file, row.numpy().tobytes(), self._place(index, int(self._slots[index])))
 
     def _row(self, item: ActiveObject) -> Tensor:
         """All numbers of an object, on the device."""
@@ -239,8 +283,9 @@ class ObjectStore:
 
         A training that does not save this checkpoint does not go on: later steps write over that before it.
         """
-        with naming(self.path):
-            os.fsync(self._file)
+        if self._file is not None:
+            with naming(self.path):
+                os.fsync(self._file)
         self._dirty.clear()
         health = torch.tensor(float("nan") if self._damaged else 0.0)
         return {"places": self._slots.clone(), "health": health}

@@ -28,6 +28,7 @@ from latentfields.igae.image_cache import CachedViews
 from latentfields.igae.losses import latent_loss, rgb_loss, synthetic_autoencoder_loss
 from latentfields.igae.scenes import BETAS, EPSILON
 from latentfields.rendering.rendering import Rendering, Shot
+from latentfields.training.distributed import Processes
 from latentfields.training.schedules import set_learning_rates, with_peaks
 from latentfields.training.state import Parts, Stateful
 
@@ -42,6 +43,11 @@ class Training:
     store: ObjectStore
     autoencoder: Autoencoder | None
     """None for collections of colours."""
+
+    @property
+    def processes(self) -> Processes:
+        """The processes that train together: each takes its share of the objects of a batch."""
+        return self.store.processes
 
     @property
     def device(self) -> torch.device:
@@ -150,16 +156,21 @@ class PhaseTrainer:
 
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
-        phase, training = self.phase, self.training
+        phase, training, processes = self.phase, self.training, self.training.processes
         plan = self.schedule.plan(index)
+        mine = plan.part(processes.share(len(plan.scenes)), slice(0, 0))
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
-        objects = training.store.fetch(plan.scenes)
-        terms = self.terms(objects, plan)
-        loss = torch.stack([self._weight(name) * term for name, term in terms.items()]).sum()
-        loss.backward()
+        objects = training.store.fetch_share(plan.scenes)
+        values = dict.fromkeys(("loss", *self._terms), 0.0)
+        if objects:
+            terms = self._shares(self.terms(objects, mine), mine, plan)
+            loss = torch.stack([self._weight(name) * term for name, term in terms.items()]).sum()
+            loss.backward()
+            values = read({"loss": loss, **terms})
         decay = phase.decay(progress)
         for name, optimizer in self._optimizers.items():
+            processes.sum_gradients(optimizer.param_groups[0]["params"])
             if name == "renderer" and progress >= phase.mlp_share:
                 continue
             if name in ("encoder", "decoder") and phase.largest_gradient is not None:
@@ -169,12 +180,30 @@ class PhaseTrainer:
             optimizer.step()
         training.store.update(
             objects,
+            plan.scenes,
             rates={
                 "micro": phase.micro_learning_rate * decay,
                 "coefficients": phase.coefficients_learning_rate * decay,
             },
         )
-        return read({"loss": loss, **terms})
+        return processes.sum_values(values)
+
+    @property
+    def _terms(self) -> tuple[str, ...]:
+        """Names of the terms of the loss, in their order: those that `terms` returns."""
+        if self.training.autoencoder is None:
+            return ("rgb", "tv") if self.phase.tv_weight else ("rgb",)
+        weighed = ("latent", "rgb", "autoencoder", "tv")
+        return tuple(name for name in weighed if self._weight(name))
+
+    def _shares(self, terms: Mapping[str, Tensor], mine: BatchPlan, whole: BatchPlan) -> dict[str, Tensor]:
+        """The terms as they count in those of the whole batch, which are means over its views, or its objects."""
+        if self.training.processes.count == 1:
+            return dict(terms)
+        objects = len(mine.scenes) / len(whole.scenes)
+        views = sum(map(len, mine.views)) / sum(map(len, whole.views))
+        of_objects = ("tv",) if self.training.autoencoder is not None else ("tv", "rgb")
+        return {name: (objects if name in of_objects else views) * term for name, term in terms.items()}
 
     def _weight(self, term: str) -> float:
         if self.training.autoencoder is None and term == "rgb":

@@ -293,7 +293,7 @@ def _check_space(source: Run, space: str, prior: LatentPrior) -> None:
         raise InputError(
             source.folder,
             f"is a scene in the latent space of '{fitted_with}'; the prior {prior.name} knows that of "
-            f"'{prior.config.autoencoder}'",
+            f"'{prior.config.autoencoder}'; fit or generate a scene in that",
         )
 
 

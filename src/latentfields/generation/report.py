@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
+from latentfields.errors import InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.latent_nerf.render import orbit, orbit_frames
 from latentfields.latent_nerf.run import Run
 from latentfields.pages.charts import Chart, Series
-from latentfields.pages.pictures import LatentProjection, depth_range, depth_to_pixels, to_pixels
+from latentfields.pages.pictures import LatentProjection, Pixels, depth_range, depth_to_pixels, to_pixels
 from latentfields.pages.report import (
     Film,
     Headline,
@@ -49,9 +50,9 @@ def write_generation_report(run: Run, *, command: str) -> Path:
         command=command,
         status=f"{seconds:.0f} s",
         headlines=(
-            Headline("seconds", f"{seconds:.0f}", "s", "of distillation"),
-            Headline("field", run.config.fit.field.kind),
-            Headline("prior", Path(run.config.prior).name),
+            Headline("Time", f"{seconds:.0f}", "s", "of distillation"),
+            Headline("Field", run.config.fit.field.kind),
+            Headline("Prior", Path(run.config.prior).name),
         ),
         charts=(
             Chart("Pull of the prior", "step", "mean square", (pull,), scale="log"),
@@ -75,23 +76,36 @@ def _asked(config: GenerationRunConfig) -> str:
 
 
 def _turn(run: Run) -> PictureGroup:
-    """Views of a turn: decoded, as latents and as depth."""
+    """Views of a turn: decoded, as latents and as depth; of a scene that was edited also as it was before."""
     assert run.views is not None
-    images, seen = run.model.render(run.views.cameras[run.views.splits["test"]])
+    cameras = run.views.cameras[run.views.splits["test"]]
+    images, seen = run.model.render(cameras)
     depth = torch.where(seen.opacity > OPAQUE, seen.depth, torch.inf)
     near, far = depth_range(depth)
     latents = LatentProjection.fit(seen.features).pixels(seen.features)
     depths = depth_to_pixels(depth[:, 0], near=near, far=far)
     labels = [f"{360 * index // len(images)}°" for index in range(len(images))]
 
-    def row(label: str, pictures: list[Picture]) -> PictureRow:
-        return PictureRow(label, tuple(pictures))
+    def row(label: str, pictures: Pixels) -> PictureRow:
+        return PictureRow(label, tuple(Picture(*pair) for pair in zip(labels, pictures, strict=True)))
 
-    return PictureGroup(
-        "A turn",
-        (
-            row("decoded", [Picture(*pair) for pair in zip(labels, to_pixels(images), strict=True)]),
-            row("latents", [Picture(*pair) for pair in zip(labels, latents, strict=True)]),
-            row("depth", [Picture(*pair) for pair in zip(labels, depths, strict=True)]),
-        ),
-    )
+    rows = [
+        row("decoded", to_pixels(images)),
+        row("latents", latents),
+        row("depth, near in red", depths),
+    ]
+    before = _before(run)
+    if before is not None:
+        rows.insert(0, row("before", to_pixels(before.model.render(cameras)[0])))
+    return PictureGroup("A turn", tuple(rows))
+
+
+def _before(run: Run) -> Run | None:
+    """The run that was edited, where it is still there."""
+    assert isinstance(run.config, GenerationRunConfig)
+    if run.config.origin is None:
+        return None
+    try:
+        return Run.load(run.config.origin, device=str(run.model.device))
+    except InputError:
+        return None

@@ -146,7 +146,7 @@ def build_model(
     assert not isinstance(config.sampling, SplattingConfig)
     shape, sampling = config.field, config.sampling
     if frame.bounds == "scene":
-        shape, sampling = shape.unbounded(), sampling.unbounded()
+        shape, sampling = shape.unbounded(), shape.unbounded_sampling(sampling)
     field = new_field(shape, channels=channels, head=head)
     space = _with_projection(space, config, channels)
     sampler = new_sampler(sampling, shape, channels, head)

@@ -43,9 +43,6 @@ APPROXIMATE_MARGIN = 8
 Exposure = Literal["none", "affine"]
 """What tells training views' colours from the scene's: nothing, or an affine map for each of them."""
 
-UNBOUNDED_SHARE = 4
-"""Steps of a scene without bounds see so many times fewer rays than those of an object."""
-
 DecoderPrecision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of the decoder while it is trained."""
 
@@ -104,7 +101,8 @@ class FitConfig(Checked):
     """Whole latent images per step; along rays of a scene without bounds a quarter of them, at least one."""
     batch_rays: int = 4096
     """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images. In a
-    scene without bounds it is a quarter of them: its rays have no empty part that is skipped."""
+    scene without bounds it is a quarter of them, of a vanilla NeRF a sixteenth: its rays have no empty part that is
+    skipped."""
     geometry_from_latents: float = 0.0
     """Weight of the gradient with which latents move the geometry that they share with colours, in the space both: 0
     leaves it to colours, 1 lets both losses pull alike. Not used in other spaces."""
@@ -150,7 +148,9 @@ class FitConfig(Checked):
 
     def in_batch(self, count: int, *, contracted: bool) -> int:
         """The number of rays or images of a step, of `count` that are configured, of a field that may be contracted."""
-        return max(1, count // UNBOUNDED_SHARE) if contracted else count
+        if not contracted or isinstance(self.field, GaussiansConfig):
+            return count
+        return self.field.unbounded_batch(count)
 
     def with_steps(self, *, supervision: int, alignment: int) -> FitConfig:
         """The same fit with other numbers of steps."""

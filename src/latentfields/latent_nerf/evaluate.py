@@ -13,6 +13,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
+from latentfields.latent_nerf.capture_check import FogCounter, check_capture
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
@@ -34,6 +35,7 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
     - `against_autoencoded`: decoded renders against what the original autoencoder makes of the photographs.
     - `autoencoder`: that reconstruction against the photographs, the ceiling without alignment.
 
+    Of a scene with sparse points, `capture` beside `test` has the shares of a `CaptureCheck`.
     Pixels that the scene ignores do not count. `original` is on the model's device.
     """
     indices = scene.indices("test")
@@ -47,12 +49,15 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
             {name: measure(values, targets) for name, measure in kind.items()}
         )
 
+    fog = None if scene.points is None else FogCounter(scene.points, near=scene.near)
     for chunk in watched(chunks, "test views", total=len(chunks), unit="batch"):
         truth, kept = scene.images(chunk), scene.kept(chunk)
         cells = None if kept is None else whole_cells(kept, model.factor)
         here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)
         images, seen = model.render(scene.cameras[chunk])
         add("images", here, images, truth)
+        if fog is not None:
+            fog.add(scene.cameras[chunk], seen)
         if model.pictures is not model:
             add("colors", here, model.pictures.render(scene.cameras[chunk])[0], truth)
         if original is not None:
@@ -62,32 +67,35 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
             add("against_autoencoded", here, images, autoencoded)
             add("autoencoder", here, autoencoded, truth)
     scores = {group: Scores.gather(names, parts) for group, parts in batches.items()}
-    return {"test": {group: score.to_json() for group, score in scores.items()}, "notes": notes}
+    found = {"test": {group: score.to_json() for group, score in scores.items()}, "notes": notes}
+    return found if fog is None else {**found, "capture": check_capture(scene, fog)}
 
 
 @checked
 def evaluate_run(
     run: Run | str | Path,
     *,
-    scene: Scene | None = None,
+    scene: Scene | str | Path | None = None,
     scene_folder: str | Path | None = None,
     autoencoder: Autoencoder | str | Path | None = None,
 ) -> dict[str, Any]:
     """Scores of a finished run, or of that in a folder or file, on the test views of its scene: `evaluate_model`.
 
-    `["test"][group]` has the "mean" of every measure and its values per view; `["notes"]` says what is missing. The
-    scene is read from where it was fitted from; `scene_folder` says where it is now, and `scene` is one in memory, as
-    it was given to `fit`. `autoencoder` is the one that the run was fitted with, or where it is now: where neither it
-    nor the one that the run names can be had, the groups that need it are left out, with a note. Raises InputError
+    `["test"][group]` has the "mean" of every measure and its values per view; `["notes"]` says what is missing, and
+    `["capture"]`, where there are sparse points, how well cameras, points and rendered depth go together. The scene is
+    read from where it was fitted from; `scene`, or `scene_folder`, says where it is now, and a `scene` in memory is one
+    as it was given to `fit`. `autoencoder` is the one that the run was fitted with, or where it is now: where neither
+    it nor the one that the run names can be had, the groups that need it are left out, with a note. Raises InputError
     when the scene or the autoencoder is not what the run was fitted to and with.
     """
     run = Run.opened(run)
-    if scene is None:
-        scene = load_run_scene(run, None if scene_folder is None else Path(scene_folder))
-    elif scene_folder is not None:
+    if scene is not None and scene_folder is not None:
         raise ArgumentError("scene", "is given beside `scene_folder`; expected one of both")
-    else:
+    if isinstance(scene, Scene):
         scene = run.check_scene(scene)
+    else:
+        folder = scene_folder if scene is None else scene
+        scene = load_run_scene(run, None if folder is None else Path(folder))
     original, notes = _original(run, autoencoder)
     scores = evaluate_model(run.model, original, scene)
     return {**scores, "notes": [*scores["notes"], *notes]}
@@ -127,4 +135,7 @@ def summary_lines(scores: Mapping[str, Any]) -> list[str]:
         f"{group:20s} " + "  ".join(f"{name} {value:.4g}" for name, value in mean.items())
         for group, mean in mean_scores(scores).items()
     ]
+    if "capture" in scores:
+        shares = "  ".join(f"{name} {value:.2g}" for name, value in scores["capture"].items())
+        lines.append(f"{'capture':20s} {shares}")
     return lines + list(scores["notes"])

@@ -8,16 +8,18 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from latentfields.autoencoders.autoencoder import Autoencoder, TrainableCodec
+from latentfields.autoencoders.config import stored_factor
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder, located
 from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName, OwnFieldConfig
 from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.capture_check import share_inside
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.feature_trainer import new_trainer
@@ -27,13 +29,14 @@ from latentfields.latent_nerf.places import ScenePlaces
 from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.latent_nerf.usual import UsualFit, usual_side
 from latentfields.priors.config import FewViewsConfig
 from latentfields.priors.prior import located_prior
 from latentfields.process import choose_device
 from latentfields.rendering.kernels.backend import kernel_backend
-from latentfields.scenes.load import largest_picture, load_scene
-from latentfields.scenes.reading import Reading
-from latentfields.scenes.scene import Scene
+from latentfields.scenes.load import largest_picture, load_scene, scene_kind
+from latentfields.scenes.reading import Reading, SceneKind
+from latentfields.scenes.scene import Scene, scene_name
 from latentfields.training.lock import tidy
 from latentfields.training.loop import Clock, LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
@@ -42,8 +45,6 @@ from latentfields.training.runs import claim_run, is_claimed, read_run, require_
 Watch = Callable[[LatentNerfTrainer], AbstractContextManager[Trainable]]
 """Looks at a trainer for the time of a `with` block, through a `Trainable` that does the trainer's steps."""
 
-USUAL_SIDE = 1600
-"""Pixels; larger photographs are shrunk unless their size is asked for, as those who made 3DGS do, too."""
 SMALLEST_SIDE = 16
 """Pixels; smaller images have too few scales for the perceptual measure."""
 
@@ -55,7 +56,7 @@ def fit(
     *,
     out: str | Path | None = None,
     field: FieldName | OwnFieldConfig | None = None,
-    config: FitConfig | None = None,
+    config: FitConfig | UsualFit | None = None,
     space: Space | None = None,
     prior: str | Path | None = None,
     few_views: FewViewsConfig | None = None,
@@ -68,8 +69,13 @@ def fit(
 
     `space` "both" fits colours and latents at once, of one geometry; a `config` for that space does so as well.
 
+    Without `field` and `config`, what is fitted is chosen by what the scene is, as the command line does
+    (`latent_nerf.usual`): K-Planes to latents of objects, Gaussians to captures, photographs without alpha of which
+    sparse points are known, and to colours and latents of these unless `space` says otherwise. A `UsualFit` is that
+    choice with changes. A folder is read as the command line reads it, large pictures shrunk.
+
     `field` names a representation, fitted with its `small` preset and a ray for every four pixels along a side;
-    `config` sets everything instead, the field included (see `latentfields.preset`). A field of one's own is an
+    a whole `config` sets everything instead, the field included (see `latentfields.preset`). A field of one's own is an
     `OwnFieldConfig`, fitted as `config` says, by default as K-Planes are. `out` is the run's folder, by default
     runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
     `prior`, a packaged name or a folder, regularises fits to 1 to 6 views as `few_views` says: it judges views that
@@ -90,9 +96,13 @@ def fit(
         raise ArgumentError(
             "field", f"is '{named}' beside `config`, which has a field itself; expected one of both"
         )
-    scene = scene if isinstance(scene, Scene) else load_scene(scene)
     if isinstance(autoencoder, str | Path):
         autoencoder = load_autoencoder(autoencoder)
+    if own is None and named is None and not isinstance(config, FitConfig):
+        where = None if out is None else Path(out)
+        config = _usual(config or UsualFit(), space, scene, autoencoder, prior=prior is not None, out=where)
+    elif isinstance(config, UsualFit):
+        raise ArgumentError("field", "is given beside a `config` that chooses one; expected one of both")
     chosen = _space(space, config, autoencoder)
     if config is None:
         config = preset(named or "kplanes", space=chosen)
@@ -101,7 +111,10 @@ def fit(
     config = replace(config, space=chosen)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
-    folder = default_folder(scene.name, config) if out is None else Path(out)
+    name = scene.name if isinstance(scene, Scene) else scene_name(Path(scene))
+    folder = default_folder(name, config) if out is None else Path(out)
+    if not isinstance(scene, Scene):
+        scene = load_scene(scene, max_size=_usual_size(Path(scene), Reading(), out=folder, device=device))
     red, green, blue = map(float, scene.background)
     reading = replace(scene.reading, background=(red, green, blue))
     run_config = FitRunConfig(
@@ -196,21 +209,91 @@ def default_folder(scene: str, config: FitConfig) -> Path:
 def at_usual_size(config: FitRunConfig, *, out: Path, device: str = "auto") -> FitRunConfig:
     """The configuration of a fit whose images have the size that is used where none is asked for.
 
-    That of the run that was begun in `out`, and otherwise the one they are stored in, up to `USUAL_SIDE`: a warning
+    That of the run that was begun in `out`, and otherwise the one they are stored in, up to `usual_side`: a warning
     says where they are shrunk. Raises InputError as `fit_folder`.
     """
     _checked(config, device)
+    size = _usual_size(config.scene, config.reading or Reading(), out=out, device=device)
+    return replace(config, size=size)
+
+
+def _usual_size(scene: Path, reading: Reading, *, out: Path, device: str) -> int | None:
+    """The longer side of the images of a folder in pixels, as `at_usual_size` has it; None keeps them."""
     if is_claimed(out):
-        return replace(config, size=read_run(FitRunConfig, out).size)
-    width, height = largest_picture(config.scene, config.reading or Reading())
-    if max(width, height) <= USUAL_SIDE:
-        return config
+        return read_run(FitRunConfig, out).size
+    width, height = largest_picture(scene, reading)
+    on = choose_device(device).type
+    smallest = min(usual_side(kind, device=on) for kind in get_args(SceneKind))
+    if max(width, height) <= smallest:
+        return None
+    side = usual_side(scene_kind(scene, reading), device=on)
+    if max(width, height) <= side:
+        return None
     warnings.warn(
-        f"{config.scene}: its pictures, of up to {width}x{height} pixels, are shrunk to {USUAL_SIDE} along their "
-        "longer side; the size full keeps them",
-        stacklevel=2,
+        f"{scene}: its pictures, of up to {width}x{height} pixels, are shrunk to {side} along their longer side; the "
+        "size full keeps them, as does any that is large enough",
+        stacklevel=3,
     )
-    return replace(config, size=USUAL_SIDE)
+    return side
+
+
+def as_usual(
+    config: FitRunConfig, asked: UsualFit, *, out: Path | None, device: str = "auto"
+) -> FitRunConfig:
+    """The configuration of a fit of which `asked` is all that was asked for: the rest is chosen by the scene.
+
+    The fit that `config` has stays where a run in `out` was begun with it: earlier versions chose otherwise. Raises
+    InputError as `fit_folder`.
+    """
+    _checked(config, device)
+    if _is_begun_with(config.fit, out):
+        return config
+    fit = asked.of(
+        scene_kind(config.scene, config.reading or Reading()),
+        colors=config.autoencoder is None,
+        factor=None if config.autoencoder is None else stored_factor(config.autoencoder),
+        prior=config.prior is not None,
+    )
+    return replace(config, fit=fit)
+
+
+def _is_begun_with(fit: FitConfig, out: Path | None) -> bool:
+    """True where `out` holds a run that was begun with that fit."""
+    if out is None or not is_claimed(out):
+        return False
+    try:
+        begun = read_run(FitRunConfig, out).fit
+    except InputError:
+        return False
+    # Earlier versions divided the one stage of colours.
+    one = begun.space == fit.space == "rgb"
+    return begun == fit or (one and begun.in_one_stage() == fit.in_one_stage())
+
+
+def _usual(
+    asked: UsualFit,
+    space: Space | None,
+    scene: Scene | str | Path,
+    autoencoder: Autoencoder | None,
+    *,
+    prior: bool,
+    out: Path | None,
+) -> FitConfig:
+    """The fit that is chosen by what a scene is, or was by earlier versions where they began the run in `out`.
+
+    Raises ArgumentError for spaces that contradict each other.
+    """
+    if space is not None and asked.space not in (None, space):
+        raise ArgumentError("space", f"is '{space}' beside `config`, whose space is '{asked.space}'")
+    asked = replace(asked, space=space or asked.space)
+    if asked.space is not None:
+        _space(asked.space, None, autoencoder)
+    colors, factor = autoencoder is None, None if autoencoder is None else autoencoder.factor
+    earlier = asked.of("object", colors=colors, factor=factor)
+    if _is_begun_with(earlier, out):
+        return earlier
+    kind = scene.kind if isinstance(scene, Scene) else scene_kind(scene, Reading())
+    return asked.of(kind, colors=colors, factor=factor, prior=prior)
 
 
 def _space(space: Space | None, config: FitConfig | None, autoencoder: Autoencoder | None) -> Space:
@@ -287,7 +370,8 @@ def _fit(
         if more_steps:
             longer = lengthen(out, more_steps, finished=is_finished(out), begun=config.longer)
             config = replace(config, longer=longer)
-        logging.getLogger(__name__).info("%s", bounds_line(scene))
+        for line in (bounds_line(scene), fit_line(scene.name, config)):
+            logging.getLogger(__name__).info("%s", line)
         # Weights are drawn on the CPU: the same ones for every device.
         model = new_model(scene, autoencoder, config.fit).to(device)
         trainer = new_trainer(model, scene, config.trained(), unseen=unseen)
@@ -319,7 +403,10 @@ def _fit(
 
 def bounds_line(scene: Scene) -> str:
     """What a field of `scene` covers, and by what its place was found, in one line."""
-    known = "no sparse points" if scene.points is None else f"{len(scene.points)} sparse points"
+    known = "no sparse points"
+    if scene.points is not None:
+        outside, inside = 1 - share_inside(scene.points), share_inside(scene.cameras.centers)
+        known = f"{len(scene.points)} sparse points, {outside:.0%} outside of the box; {inside:.0%} of cameras in it"
     if scene.reading.bounds == scene.bounds:
         chosen = "as asked for"
     elif scene.alpha is not None:
@@ -330,6 +417,19 @@ def bounds_line(scene: Scene) -> str:
         )
     covers = "all space, contracted" if scene.bounds == "scene" else "a box"
     return f"{scene.name}: bounds {scene.bounds} ({chosen}; {known}): the field covers {covers}"
+
+
+def fit_line(scene: str, config: FitRunConfig) -> str:
+    """What is fitted to a scene of that name, in one line: field, autoencoder, rays per latent, steps."""
+    fit = config.trained()
+    steps = (
+        f"{fit.supervision.steps} + {fit.alignment.steps} steps" if fit.aligns else f"{fit.total_steps} steps"
+    )
+    if fit.space == "rgb":
+        return f"{scene}: fits {fit.field.kind} to colours, {steps}"
+    what = "colours and latents" if fit.space == "both" else "latents"
+    rays = f"rays per latent: {fit.subpixels**2}"
+    return f"{scene}: fits {fit.field.kind} to {what} of {config.autoencoder}, {rays}; {steps}"
 
 
 def _read(

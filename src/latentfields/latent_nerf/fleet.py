@@ -1,6 +1,7 @@
 """`fit_fleet`: a fit for each of many scenes, by processes of this machine or a cluster's; resumable.
 
 NAME/           the run of the scene of that name, as `fit` writes it
+autoencoder/    an autoencoder that was given in memory, where it has no name or folder of its own
 pictures/       truth and rendering of the first test view of every scene
 logs/           what the process that fitted a scene printed
 fleet.json      scores of all runs, and which scenes could not be fitted
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,19 +22,22 @@ from typing import Any, Literal
 
 import torch
 
-from latentfields.autoencoders.load import load_autoencoder
+from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.fingerprint import space_hash
+from latentfields.autoencoders.load import load_autoencoder, opened
 from latentfields.config.arguments import checked
 from latentfields.config.checks import require_at_least
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
-from latentfields.files import Folders, as_folders, write_json
+from latentfields.files import Folders, as_folders, replacing, write_json
 from latentfields.latent_nerf.config import FitConfig, Space
-from latentfields.latent_nerf.fit import at_usual_size, fit_folder, is_fitted
+from latentfields.latent_nerf.fit import as_usual, at_usual_size, fit_folder, is_fitted
 from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.report import REPORT_FILE, write_run_report
 from latentfields.latent_nerf.run import DECODER_FOLDER, MODEL_FILE, FitRunConfig, Run
+from latentfields.latent_nerf.usual import UsualFit
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.pages.report import Headline, Picture, PictureGroup, PictureRow, Report, Table, write_report
 from latentfields.priors.config import FewViewsConfig
@@ -41,6 +46,7 @@ from latentfields.scenes.reading import Reading
 from latentfields.training.jobs import RETRIES, Failure, Job, in_words, run_jobs
 from latentfields.training.lock import wait_until_free
 from latentfields.training.loop import Clock, LoopConfig
+from latentfields.training.recipe import AUTOENCODER_FOLDER
 from latentfields.training.runs import is_claimed
 from latentfields.training.workers import Engine, LocalWorkers, usual_processes
 
@@ -126,11 +132,11 @@ class Fleet:
 @checked
 def fit_fleet(
     scenes: Folders,
-    autoencoder: str | Path | None,
+    autoencoder: Autoencoder | str | Path | None,
     *,
     out: str | Path,
     field: FieldName | None = None,
-    config: FitConfig | None = None,
+    config: FitConfig | UsualFit | None = None,
     space: Space | None = None,
     size: Size = None,
     reading: Reading | None = None,
@@ -149,16 +155,18 @@ def fit_fleet(
 ) -> Fleet:
     """Fit each of many scenes in the latent space of `autoencoder`, or in RGB when that is None; `out` holds the runs.
 
-    `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `field`, `config`,
-    `space`, `seconds`, `clock`, `prior` and `few_views` are as for `fit`, `size` and `reading` say how all scenes are
-    read. `engine` does the fits: by default `LocalWorkers`, a process for every GPU or processor core; or a
-    `RayCluster`. `device` is as for `fit`; auto and cuda are another GPU for each process, and clusters know no other
-    ones but cpu. A fit that fails, or whose process is killed, is resumed `retries` times; then its scene is reported,
-    as are those that cannot be read, while others go on. With `strict`, what files say is read before any scene is
-    fitted, and the first problem is raised. `reports` writes report.html and orbit.mp4 of every run. `command` is shown
-    on the page as what repeats the fleet. Call it again to go on: finished runs are passed over, others resumed. Each
-    run is what `fit` writes on one kind of processor, byte for byte. Raises InputError for unusable settings, and when
-    there is no scene at all.
+    `scenes` are scenes, folders of them or shards (`scenes.shards`); no two may have one name. `autoencoder` is a name,
+    a folder, or one in memory, which `out/autoencoder` then holds for the processes that fit, unless it is the one that
+    it is called after. `field`, `config`, `space`, `seconds`, `clock`, `prior` and `few_views` are as for `fit`: without
+    `field` and `config` each scene is fitted with what suits it. `size` and `reading` say how all scenes are read.
+    `engine` does the fits: by default `LocalWorkers`, a process for every GPU or processor core; or a `RayCluster`.
+    `device` is as for `fit`; auto and cuda are another GPU for each process, and clusters know no other ones but cpu. A
+    fit that fails, or whose process is killed, is resumed `retries` times; then its scene is reported, as are those that
+    cannot be read, while others go on. With `strict`, what files say is read before any scene is fitted, and the first
+    problem is raised. `reports` writes report.html and orbit.mp4 of every run. `command` is shown on the page as what
+    repeats the fleet. Call it again to go on: finished runs are passed over, others resumed. Each run is what `fit`
+    writes on one kind of processor, byte for byte. Raises InputError for unusable settings, and when there is no scene
+    at all.
     """
     out = Path(out)
     engine = engine or LocalWorkers(usual_processes(device), device=device)
@@ -169,17 +177,25 @@ def fit_fleet(
             "field", f"is '{field}' beside `config`, which has a field itself; expected one of both"
         )
     rgb = autoencoder is None
-    if config is None:
-        config = preset(field or "kplanes", space=space or ("rgb" if rgb else "latent"))
-        if autoencoder is not None:
-            config = replace(config, subpixels=rays_per_side(load_autoencoder(autoencoder).factor))
+    model = None if autoencoder is None else opened(autoencoder)
+    factor = None if model is None else model.factor
+    if config is None and field is not None:
+        config = preset(field, space=space or ("rgb" if rgb else "latent"))
+        config = config if factor is None else replace(config, subpixels=rays_per_side(factor))
+    asked = None
+    if not isinstance(config, FitConfig):
+        asked = UsualFit() if config is None else config
+        asked = replace(asked, space=space or asked.space)
+        # Until it is known what each scene is. What does not fit is found here.
+        config = asked.of("object", colors=rgb, factor=factor, prior=prior is not None)
     if (config.space == "rgb") != rgb or (space is not None and space != config.space):
         given = "no `autoencoder`" if rgb else "an `autoencoder`"
         raise ArgumentError(
             "space", f"is '{space or config.space}' with {given}; expected one for all spaces but rgb"
         )
-    if autoencoder is not None:
-        load_autoencoder(autoencoder)
+    kept = out / AUTOENCODER_FOLDER if isinstance(autoencoder, Autoencoder) else None
+    if isinstance(autoencoder, Autoencoder):
+        autoencoder, kept = (autoencoder.name, None) if _is_named(autoencoder) else (str(kept), kept)
     common = FitRunConfig(
         scene=Path(),
         autoencoder=None if autoencoder is None else str(autoencoder),
@@ -199,6 +215,7 @@ def fit_fleet(
             replace(common, scene=scene),
             out=out / scene_name(scene),
             usual_size=size is None,
+            asked=asked,
             device=device,
             report=reports,
             checkpoint_seconds=checkpoint_seconds,
@@ -210,6 +227,8 @@ def fit_fleet(
     if strict:
         for one in work:
             largest_picture(one.config.scene, common.reading or Reading())
+    if kept is not None and model is not None:
+        _keep(model, kept, work)
     started = time.monotonic()
     results = _fitted(work, engine, bad, retries=retries)
     fleet = Fleet(
@@ -255,15 +274,23 @@ class SceneFit:
     """Write TensorBoard's events, too."""
     picture: bool = True
     """Write the picture of the first test view."""
+    asked: UsualFit | None = None
+    """All that was asked for of the fit, where the rest is chosen by the scene; None: the configuration is whole."""
 
     @property
     def name(self) -> str:
         """Unique among the scenes."""
         return self.out.name
 
-    def sized(self) -> FitRunConfig:
-        """The configuration with the size of pictures that is meant. Raises InputError for a scene of no use."""
-        return at_usual_size(self.config, out=self.out) if self.usual_size else self.config
+    def chosen(self, *, device: str = "auto") -> FitRunConfig:
+        """The configuration with what is chosen by the scene: the fit, and the size of pictures.
+
+        `device` is that of this machine. Raises InputError for a scene of no use.
+        """
+        config = self.config
+        if self.asked is not None:
+            config = as_usual(config, self.asked, out=self.out, device=device)
+        return at_usual_size(config, out=self.out, device=device) if self.usual_size else config
 
     @property
     def picture_file(self) -> Path:
@@ -272,7 +299,7 @@ class SceneFit:
 
     def is_done(self) -> bool:
         """True when nothing is left to do. Raises InputError when the run's folder holds something else."""
-        if not is_claimed(self.out) or not is_fitted(self.sized(), self.out):
+        if not is_claimed(self.out) or not is_fitted(self.chosen(), self.out):
             return False
         return (not self.report or (self.out / REPORT_FILE).is_file()) and (
             not self.picture or self.picture_file.is_file()
@@ -281,7 +308,9 @@ class SceneFit:
     def result(self) -> FleetFit:
         """Scores and costs of the finished run."""
         metrics = read_metrics(self.out)
-        mean = metrics["test"]["images"]["mean"]
+        test = metrics["test"]
+        # Of scenes that have colours beside latents, these are what pictures show.
+        mean = test.get("colors", test["images"])["mean"]
         files = [self.out / MODEL_FILE, *(self.out / DECODER_FOLDER).glob("*")]
         return FleetFit(
             str(self.config.scene),
@@ -301,7 +330,7 @@ def fit_scene(one: SceneFit) -> FleetFit:
     """Fit a scene, or go on with what was begun, and write its picture and its report where these are wanted."""
     wait_until_free(one.out, seconds=PATIENCE)
     run = fit_folder(
-        one.sized(),
+        one.chosen(device=one.device),
         out=one.out,
         device=one.device,
         checkpoint_seconds=one.checkpoint_seconds,
@@ -355,6 +384,34 @@ def _require_names(work: Sequence[SceneFit]) -> None:
         if one.name in (PICTURES_FOLDER, LOGS_FOLDER):
             raise ArgumentError("scenes", f"{one.config.scene} is called like a folder beside the runs")
         names[one.name] = one.config.scene
+
+
+def _is_named(autoencoder: Autoencoder) -> bool:
+    """True for an autoencoder in memory that whoever looks for its name finds. Raises InputError without statistics."""
+    mine = space_hash(autoencoder)
+    with suppress(InputError):
+        return space_hash(load_autoencoder(autoencoder.name)) == mine
+    return False
+
+
+def _keep(autoencoder: Autoencoder, folder: Path, work: Sequence[SceneFit]) -> None:
+    """Write an autoencoder for other processes, unless it is there. Raises InputError where they could not read it."""
+    if any(one.out == folder for one in work):
+        raise ArgumentError(
+            "scenes", f"has a scene that is called like {folder}, where the autoencoder is to be"
+        )
+    if folder.is_dir():
+        if space_hash(load_autoencoder(folder)) != space_hash(autoencoder):
+            raise InputError(folder, "is another autoencoder than the one in memory; choose another folder")
+        return
+    with replacing(folder) as temporary:
+        autoencoder.save(temporary)
+        try:
+            load_autoencoder(temporary)
+        except InputError as error:
+            raise ArgumentError(
+                "autoencoder", f"cannot be read by the processes that fit ({error.problem}); name its folder"
+            ) from None
 
 
 def _fitted(work: Sequence[SceneFit], engine: Engine, bad: _Bad, *, retries: int) -> Mapping[str, FleetFit]:

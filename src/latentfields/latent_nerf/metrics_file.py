@@ -8,6 +8,7 @@ from typing import Any
 
 from latentfields.errors import InputError
 from latentfields.files import read_json
+from latentfields.latent_nerf.capture_check import SHARES
 from latentfields.training.recipe import METRICS_FILE
 
 
@@ -35,6 +36,11 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     supervised: Any = fields.get("after_supervision")
     known = isinstance(supervised, dict) and (not supervised or _is_number(supervised.get("test_psnr")))
     _require(known, path, "after_supervision", "an object, empty or with the number 'test_psnr'")
+    shares: Any = fields.get("capture")
+    known = isinstance(shares, dict) and all(_is_number(shares.get(name)) for name in SHARES)
+    _require(
+        known or "capture" not in fields, path, "capture", f"an object with the numbers {', '.join(SHARES)}"
+    )
     return fields
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentfields.config.arguments import checked
 from latentfields.errors import InputError
+from latentfields.latent_nerf.capture_check import FOG, SHARES, advice
 from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.render import film_cameras, load_run_scene, orbit_frames
 from latentfields.latent_nerf.run import Run
@@ -45,6 +46,12 @@ ORBIT_FRAMES = 48
 ERROR_GAIN = 4.0
 OPAQUE = 0.5
 """Opacity below which the depth picture shows nothing."""
+CAPTURE_TABLE = "Cameras, sparse points and rendered depth"
+CAPTURE_COLUMNS = ("", "cameras in the box", "points outside", "points in fog")
+CAPTURE_NOTE = (
+    "The box is [-1, 1]^3, the middle of a scene without bounds. In fog are points of test views before which the "
+    f"rendered depth ends, at less than {FOG} of theirs."
+)
 
 
 @checked
@@ -80,11 +87,27 @@ def write_run_report(
         groups=_picture_groups(runs, scene),
         films=(*films, *beside),
         tables=_tables(runs, metrics),
-        notes=tuple(dict.fromkeys(note for m in metrics for note in m["notes"])),
+        notes=tuple(dict.fromkeys(_notes(runs, metrics))),
         configuration={run_label(run): run.to_json() for run in runs},
     )
     write_report(path, report)
     return path
+
+
+def capture_advice(run: Run, metrics: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the fit of a capture, as its `metrics.json` has it, and what helps, in sentences."""
+    if "capture" not in metrics:
+        return []
+    return advice(metrics["capture"], field=run.config.fit.field.kind, bounds=run.frame.bounds)
+
+
+def _notes(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    several = len(runs) > 1
+    for run, values in zip(runs, metrics, strict=True):
+        for note in capture_advice(run, values):
+            yield f"{run_label(run)}: {note}" if several else note
+    for values in metrics:
+        yield from values["notes"]
 
 
 def run_label(run: Run) -> str:
@@ -151,17 +174,12 @@ def _charts(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[
     )
     losses = _series(runs, logs, of_latents="loss", of_colors="colors_loss")
     stages = _stages(logs[0])
-    return (
-        Chart(
-            "Quality",
-            "training seconds",
-            "test PSNR, dB (a few views)",
-            quality,
-            stages=stages,
-            levels=levels,
-        ),
-        Chart("Loss", "training seconds", "mean squared error", losses, stages=stages, scale="log"),
-    )
+    loss = Chart("Loss", "training seconds", "mean squared error", losses, stages=stages, scale="log")
+    # Fits of less than a hundred steps have no curve.
+    if not any(series.x for series in quality):
+        return (loss,)
+    axis = "test PSNR, dB (a few views)"
+    return Chart("Quality", "training seconds", axis, quality, stages=stages, levels=levels), loss
 
 
 def _series(
@@ -219,6 +237,13 @@ def _tables(runs: Sequence[Run], metrics: Sequence[Mapping[str, Any]]) -> tuple[
             names = tuple(rows[0][1])
             cells = tuple((label, *(f"{mean[name]:.3f}" for name in names)) for label, mean in rows)
             tables.append(Table(title, ("", *names), cells, note="Means over the test views."))
+    shares = [
+        (run_label(run), *(f"{values['capture'][name]:.0%}" for name in SHARES))
+        for run, values in zip(runs, metrics, strict=True)
+        if "capture" in values
+    ]
+    if shares:
+        tables.append(Table(CAPTURE_TABLE, CAPTURE_COLUMNS, tuple(shares), note=CAPTURE_NOTE))
     return tuple(tables)
 
 

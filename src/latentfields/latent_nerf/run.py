@@ -19,14 +19,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import CLASSES, Loader, load_autoencoder
 from latentfields.cameras import Cameras
-from latentfields.config.checks import Checked, Range, check_stored, require_type
+from latentfields.config.checks import Checked, Range, check_stored, require_choice, require_type
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import OwnFieldConfig
@@ -300,6 +300,8 @@ class Run:
 
         Raises InputError for what the scene does not have.
         """
+        if show is not None:
+            require_choice("show", show, get_args(Show))
         model = self.model.pictures if show != "decoded" else self.model
         if show is not None and (show == "decoded") == (model.autoencoder is None):
             other = "latents" if show == "decoded" else "colours"

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras
-from latentfields.scenes.normalise import normalise, transform_points
+from latentfields.scenes.normalise import found_bounds, normalise, transform_points
 from latentfields.scenes.readers.capture import Capture
-from latentfields.scenes.readers.decoding import PixelPlan, plan_pixels, read_depth_maps
+from latentfields.scenes.readers.decoding import PixelPlan, is_transparent, plan_pixels, read_depth_maps
 from latentfields.scenes.readers.pixel_cache import cached_pixels
-from latentfields.scenes.reading import ChosenBounds
+from latentfields.scenes.reading import ChosenBounds, SceneKind
 from latentfields.scenes.scene import Scene, scene_name
 
 
@@ -64,6 +64,20 @@ def assemble(
         bounds=found.bounds,
         depth=None if depth is None else depth * found.world_to_scene[0, 0].float(),
     )
+
+
+def kind_of(capture: Capture, *, ignore: bool, bounds: ChosenBounds) -> SceneKind:
+    """What `Scene.kind` is of the scene that `assemble` makes, without decoding more pictures than tell."""
+    points, _ = _sparse_points(capture)
+    if points is None:
+        return "object"
+    poses = torch.from_numpy(np.stack([view.pose for view in capture.views]))
+    # Of any lens: where cameras look is all that counts.
+    lens = poses.new_ones(len(poses), 2)
+    cameras = Cameras(poses, focal=lens, principal=lens, width=1, height=1)
+    transparent = bounds == "auto" and is_transparent(capture, ignore=ignore)
+    covered = found_bounds(bounds, cameras, transparent=transparent, points=points)
+    return "capture" if covered == "scene" else "object"
 
 
 def _cameras(capture: Capture, plan: PixelPlan) -> Cameras:

@@ -60,6 +60,17 @@ def image_orientation(path: Path) -> int:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
+def has_alpha_channel(path: Path) -> bool:
+    """True where `read_image` finds an alpha channel, by the header alone. Raises InputError as `image_size`."""
+    with quiet_decoding(), open_picture(path) as image:
+        return _has_alpha_channel(image)
+
+
+def _has_alpha_channel(image: Image.Image) -> bool:
+    deep = image.mode in _DEEP_MODES
+    return not deep and (image.mode in _ALPHA_MODES or "transparency" in image.info)
+
+
 def read_image(path: Path, *, reduction: int = 1, upright: bool = False) -> Pixels:
     """The picture as (H, W, 3) uint8, or as (H, W, 4) with straight alpha when it has an alpha channel.
 
@@ -76,8 +87,7 @@ def read_image(path: Path, *, reduction: int = 1, upright: bool = False) -> Pixe
         reduction //= _draft(image, reduction, whole=upright)
         # Every copy of a large picture that is not made counts.
         turned = ImageOps.exif_transpose(image) if upright and _is_turned(image) else image
-        has_alpha = turned.mode in _ALPHA_MODES or "transparency" in turned.info
-        mode = "RGBA" if has_alpha else "RGB"
+        mode = "RGBA" if _has_alpha_channel(turned) else "RGB"
         return pixel_array(_reduced(turned if turned.mode == mode else turned.convert(mode), reduction))
 
 

@@ -11,14 +11,14 @@ from typing import Protocol, get_args
 
 from latentfields.config.arguments import checked
 from latentfields.errors import ArgumentError, InputError
-from latentfields.scenes.assemble import assemble
-from latentfields.scenes.plain_pictures import is_film, picture_folder
+from latentfields.scenes.assemble import assemble, kind_of
+from latentfields.scenes.plain_pictures import is_film, picture_folder, unread_in
 from latentfields.scenes.readers import blender, igae, nerfstudio
 from latentfields.scenes.readers.capture import Capture
 from latentfields.scenes.readers.colmap import folder as colmap
 from latentfields.scenes.readers.colmap.beside import with_points_beside
 from latentfields.scenes.readers.masks import with_folder_masks, without_masks
-from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Reading, Split
+from latentfields.scenes.reading import WHITE, ChosenBounds, Masks, Points, Reading, SceneKind, Split
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import with_few_views, with_llff_split
 from latentfields.scenes.shards import ShardPath, is_remote, is_shard, located, remote_shards
@@ -129,10 +129,21 @@ def largest_picture(path: str | Path, reading: Reading) -> tuple[int, int]:
 
     Raises InputError as `load_scene`, whose warnings are left to it.
     """
+    views = _captured_quietly(path, reading).views
+    return max(((view.lens.width, view.lens.height) for view in views), key=max)
+
+
+def scene_kind(path: str | Path, reading: Reading) -> SceneKind:
+    """What `Scene.kind` is of the scene that `load_scene` would read. Raises InputError as `largest_picture`."""
+    capture = _captured_quietly(path, reading)
+    return kind_of(capture, ignore=reading.masks == "ignore", bounds=reading.bounds)
+
+
+def _captured_quietly(path: str | Path, reading: Reading) -> Capture:
+    """What the files of a folder say, without pixels, and without the warnings that `load_scene` gives."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        views = _captured(Path(path), reading, READERS).views
-    return max(((view.lens.width, view.lens.height) for view in views), key=max)
+        return _captured(Path(path), reading, READERS)
 
 
 def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capture:
@@ -141,7 +152,10 @@ def _captured(folder: Path, reading: Reading, readers: Sequence[Reader]) -> Capt
     if is_film(folder):
         raise _without_poses(folder, "is a film")
     if not folder.is_dir():
-        raise InputError(folder, "there is no such folder")
+        is_file = folder.is_file()
+        raise InputError(
+            folder, "is a file; expected a scene's folder" if is_file else "there is no such folder"
+        )
     for name, kinds in (("masks", Masks), ("split", Split), ("bounds", ChosenBounds), ("points", Points)):
         if (value := getattr(reading, name)) not in get_args(kinds):
             raise ArgumentError(name, f"is {value!r}; expected {', '.join(get_args(kinds))}")
@@ -229,7 +243,9 @@ def find_reader(folder: Path, *, format: str = "auto", readers: Sequence[Reader]
         raise InputError(folder, f"is a folder of scenes; expected one of them, such as {below[0]}")
     if folder.is_dir() and picture_folder(folder) is not None:
         raise _without_poses(folder, "holds photographs")
-    raise InputError(folder, f"is not a scene; looked for {_looks_for(readers)}")
+    unread = unread_in(folder) if folder.is_dir() else ""
+    convert = f"; {unread}: convert them to JPEG" if unread else ""
+    raise InputError(folder, f"is not a scene; looked for {_looks_for(readers)}{convert}")
 
 
 def _without_poses(source: Path, kind: str) -> InputError:

@@ -90,10 +90,7 @@ def normalise(
                 "its cameras all look the same way, there are no sparse points, and nothing was found that views "
                 "share: the place of the scene is unknown; add points, as COLMAP makes them, or masks",
             )
-    if bounds == "auto":
-        ends = points is not None and axes_are_parallel(cameras) and _is_compact(points)
-        bounds = "object" if alpha is not None or ends else "scene"
-    if bounds == "scene":
+    if found_bounds(bounds, cameras, transparent=alpha is not None, points=points) == "scene":
         return _unbounded(cameras, look, points)
     if alpha is not None:
         similarity = hull_similarity(cameras, alpha, train=train, look=look, source=source)
@@ -108,6 +105,16 @@ def normalise(
     else:
         near, far = cube_range(seen)
     return Normalisation(world_to_scene=similarity, near=near, far=far)
+
+
+def found_bounds(
+    bounds: ChosenBounds, cameras: Cameras, *, transparent: bool, points: Tensor | None
+) -> Bounds:
+    """What fields of a scene cover, as `normalise` says it; `transparent` where there is alpha."""
+    if bounds != "auto":
+        return bounds
+    ends = points is not None and axes_are_parallel(cameras) and _is_compact(points)
+    return "object" if transparent or ends else "scene"
 
 
 def _unbounded(cameras: Cameras, look: Tensor, points: Tensor | None) -> Normalisation:

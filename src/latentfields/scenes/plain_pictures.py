@@ -5,6 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+UNREAD_SUFFIXES = {
+    ".heic",
+    ".heif",
+    ".avif",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".raf",
+    ".orf",
+    ".rw2",
+    ".gif",
+}
+"""Of pictures of kinds that are not read."""
 FILM_SUFFIXES = {
     ".mp4",
     ".mov",
@@ -33,6 +48,12 @@ def picture_folder(folder: Path) -> Path | None:
         if candidate.is_dir() and pictures_in(candidate):
             return candidate
     return None
+
+
+def unread_in(folder: Path) -> str:
+    """Say how many pictures of kinds that are not read lie in a folder itself; nothing where there are none."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in UNREAD_SUFFIXES)
+    return f"{len(names)} files such as {names[0]} are of kinds that are not read" if names else ""
 
 
 def is_film(path: Path) -> bool:

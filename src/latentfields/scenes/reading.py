@@ -12,6 +12,10 @@ Masks = Literal["object", "ignore", "none"]
 Bounds = Literal["object", "scene"]
 """What a field covers: the cube around an object, or all space, of which that cube is the middle."""
 
+SceneKind = Literal["object", "capture"]
+"""What a scene is to fits that nobody described: something in a box, or of unknown place (object); or a place without
+bounds of which sparse points are known, as photographs of a room or a street are (capture)."""
+
 ChosenBounds = Literal["auto", "object", "scene"]
 """The same, or auto: an object where pictures have alpha, or masks for it, and where the points that parallel cameras
 see have an end; otherwise a scene."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from latentfields.cameras import Cameras
 from latentfields.errors import InputError
 from latentfields.scenes.pictures import Pictures
-from latentfields.scenes.reading import Bounds, Reading
+from latentfields.scenes.reading import Bounds, Reading, SceneKind
 from latentfields.scenes.resampling import resize
 
 
@@ -77,6 +77,12 @@ class Scene:
     def size(self) -> tuple[int, int]:
         """(height, width) of the images in pixels."""
         return self.cameras.height, self.cameras.width
+
+    @property
+    def kind(self) -> SceneKind:
+        """What the scene is to fits that nobody described (`assemble.kind_of` says it of a folder)."""
+        known = self.points is not None and len(self.points) > 0
+        return "capture" if known and self.bounds == "scene" else "object"
 
     def indices(self, split: str) -> Tensor:
         """Indices of the views of a split. Raises InputError when the scene has no such view."""

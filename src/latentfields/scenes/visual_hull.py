@@ -163,7 +163,8 @@ def _look(masks: _Masks, views: slice, centers: Tensor, radius: float) -> tuple[
     # What is not in front has some position that is a number.
     depth = depth.clamp_(min=radius + 1e-6)
     extent = focal[:, :1] * radius / (depth - radius)
-    whole, corners = in_front, []
+    whole = in_front
+    corners: list[list[Tensor]] = []
     for axis, cells in ((across, masks.cameras.width), (down, masks.cameras.height)):
         middle = axis / depth
         low, high = middle - extent, middle + extent

@@ -21,13 +21,12 @@ from latentfields.scenes.images import (
     quiet_decoding,
     read_mask,
 )
-from latentfields.scenes.plain_pictures import picture_folder, pictures_in
+from latentfields.scenes.plain_pictures import picture_folder, pictures_in, unread_in
 from latentfields.scenes.readers.masks import FOLDERS
 from latentfields.structure_from_motion.config import CameraSharing
 from latentfields.structure_from_motion.sharpness import MEASURED_SIDE, sharpness
 
 FEWEST = 3
-_UNREAD = {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".gif"}
 _QUALITY = 97
 _DEVICE = (ExifTags.Base.Make, ExifTags.Base.Model)
 _ZOOM = (
@@ -60,14 +59,13 @@ def find_photographs(folder: Path) -> list[Path]:
     """
     place = picture_folder(folder) or folder
     names = pictures_in(place)
-    unread = sorted(path.name for path in place.iterdir() if path.suffix.lower() in _UNREAD)
-    left_out = f"{len(unread)} files such as {unread[0]} are of kinds that are not read" if unread else ""
+    left_out = unread_in(place)
     if len(names) < FEWEST:
-        reason = f"; {left_out}: convert them to JPEG" if unread else ""
+        reason = f"; {left_out}: convert them to JPEG" if left_out else ""
         raise InputError(
             folder, f"has {len(names)} photographs; poses need at least {FEWEST}, better 30{reason}"
         )
-    if unread:
+    if left_out:
         warnings.warn(f"{folder}: {left_out} and are left out", stacklevel=2)
     return [place / name for name in names]
 

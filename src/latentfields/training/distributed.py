@@ -85,6 +85,11 @@ class Processes:
             if tensors:
                 _broadcast(tensors, source=rank)
 
+    def send_from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite host tensors, of the same shapes everywhere, by those of the first process."""
+        if self.count > 1 and tensors:
+            _broadcast(tensors, source=0)
+
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.count > 1:

@@ -134,17 +134,17 @@ def local_engine(processes: int, device: str) -> Engine:
 
 
 def run_cells(
-    cells: Sequence[Cell], folder: Path, *, processes: int, label: str, device: str = "auto"
+    cells: Sequence[Cell], folder: Path, *, engine: Engine, label: str
 ) -> dict[str, dict[str, Any]]:
     """Results by cell name, in the order of `cells`; finished ones are read from `folder`, not computed again.
 
-    Cells run as `run_jobs` and `local_engine` say. The error of the first that failed is raised once the others were
-    tried; what was finished is kept. Run again to go on.
+    Cells run as `run_jobs` says; their results are written here, wherever they were computed. The error of the first
+    that failed is raised once the others were tried; what was finished is kept. Run again to go on.
     """
     missing = [cell for cell in cells if not _path(folder, cell).exists()]
     failures = run_jobs(
         missing,
-        engine=local_engine(processes, device),
+        engine=engine,
         label=label,
         done=lambda cell, result: write_json(_path(folder, cell), result),
         finished=len(cells) - len(missing),

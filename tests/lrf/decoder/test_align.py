@@ -34,6 +34,7 @@ from latentfields.lrf.encoder.config import DiscriminatorConfig
 from latentfields.scenes.scene import Scene
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import LoopConfig
+from latentfields.training.workers import LocalWorkers
 
 FIT = replace(TINY_FIT.with_steps(supervision=100, alignment=0), subpixels=1)
 TRAINING = DecoderTrainingConfig(
@@ -251,10 +252,11 @@ def test_interrupted_anywhere_it_ends_with_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_several_processes_fit_the_same_fields(
-    config: DecoderRunConfig, finished: Path, tmp_path: Path
+@pytest.mark.parametrize("options", [{"processes": 2}, {"engine": LocalWorkers(1, device="cpu")}], ids=str)
+def test_other_processes_fit_the_same_fields(
+    config: DecoderRunConfig, finished: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
-    align(replace(config, training=replace(TRAINING, steps=1)), out=tmp_path / "run", processes=2)
+    align(replace(config, training=replace(TRAINING, steps=1)), out=tmp_path / "run", **options)
     for pairs in (finished / "pairs").iterdir():
         (ours, _), (theirs, _) = (load_tensors(path) for path in (tmp_path / "run/pairs" / pairs.name, pairs))
         assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())

@@ -42,6 +42,7 @@ from latentfields.training.jobs import Job, local_engine, raise_first, run_jobs
 from latentfields.training.loop import LoopConfig, train
 from latentfields.training.recipe import begin, finish
 from latentfields.training.runs import is_claimed
+from latentfields.training.workers import Engine
 
 STATISTICS_VIEWS = 8
 """Training views of every scene that latent statistics are measured on, where the autoencoder has none."""
@@ -59,6 +60,7 @@ def align_decoder(
     out: str | Path,
     device: str = "auto",
     processes: int = 1,
+    engine: Engine | None = None,
     loop: LoopConfig | None = None,
 ) -> Autoencoder:
     """Fit a latent field to every scene, render the pairs, and train the decoder on all of them (Eq. 11).
@@ -66,7 +68,8 @@ def align_decoder(
     `training` is a configuration, or the name of a preset. `scenes` are scenes or folders of them, of scenes in memory
     their folders, whose images are resized to a longer side of `size` pixels if that is given; `fit` says how fields
     are fitted (by default Gaussians, by the preset of the same name), so many `processes` at a time: of several, each
-    uses another GPU where there are some and `device` is auto. `photos` are folders of photographs that the decoder is
+    uses another GPU where there are some and `device` is auto. An `engine` fits them instead, such as a `RayCluster`;
+    the decoder is trained here. `photos` are folders of photographs that the decoder is
     to go on decoding as before.
     Returns the autoencoder, on the CPU, that `out/autoencoder` holds: only its decoder differs from `autoencoder`, one
     in memory, a name or a folder. Training and novel views are defined in `pairs`. Run again after an interruption, it
@@ -85,13 +88,15 @@ def align_decoder(
     run.check()
     require_at_least("processes", processes, 1)
     target = choose_device(device)
+    engine = engine or local_engine(processes, device)
+    engine.require_device(device)
     model = opened(autoencoder)
     if run.training.crop < model.factor:
         raise ArgumentError(
             "training.crop", f"is {run.training.crop}; expected at least the factor {model.factor}"
         )
     with begin(run, out, lambda: _prepared(run, model, first=not is_claimed(out))) as folders:
-        paths = _written_pairs(folders, run, model, out=out, device=device, processes=processes)
+        paths = _written_pairs(folders, run, model, out=out, device=device, engine=engine)
         model = model.to(target)
         pairs = Pairs(paths, factor=model.factor, crop=run.training.crop)
         trainer = DecoderAlignment(
@@ -175,7 +180,7 @@ def _written_pairs(
     *,
     out: Path,
     device: str,
-    processes: int,
+    engine: Engine,
 ) -> list[Path]:
     """Files of the pairs of all scenes, made unless they are there."""
     jobs = []
@@ -187,7 +192,7 @@ def _written_pairs(
     missing = [job for job in jobs if not job.arguments.path.is_file()]
     failures = run_jobs(
         missing,
-        engine=local_engine(processes, device),
+        engine=engine,
         label="latent fields",
         finished=len(jobs) - len(missing),
     )

@@ -34,6 +34,14 @@ MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 Floats = NDArray[np.float64]
 
 
+def require_mesh_file(path: Path) -> None:
+    """Raise InputError for what is no file that is called like a mesh."""
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        raise InputError(path, f"expected a mesh file ending in one of {', '.join(MESH_SUFFIXES)}")
+    if not path.is_file():
+        raise InputError(path, "no such file")
+
+
 @checked
 def load_mesh(path: str | Path, *, up: Literal["y", "z"] = "y") -> Mesh:
     """Read a mesh file with all of its parts, transforms, materials and textures, into a world with z up.
@@ -43,11 +51,8 @@ def load_mesh(path: str | Path, *, up: Literal["y", "z"] = "y") -> Mesh:
     Raises InputError when the file is missing, of another format, compressed, unreadable, or without triangles.
     """
     path = Path(path)
+    require_mesh_file(path)
     suffix = path.suffix.lower()
-    if suffix not in MESH_SUFFIXES:
-        raise InputError(path, f"expected a mesh file ending in one of {', '.join(MESH_SUFFIXES)}")
-    if not path.is_file():
-        raise InputError(path, "no such file")
     to_world, textures = _to_z_up(up), TextureReader(path)
     try:
         if suffix in (".glb", ".gltf"):

@@ -16,7 +16,7 @@ from torch import Tensor
 from latentfields.errors import InputError
 from latentfields.progress import progress_bar
 from latentfields.scenes.depth_files import read_depth
-from latentfields.scenes.images import open_picture, quiet_decoding, read_image, read_mask
+from latentfields.scenes.images import has_alpha_channel, open_picture, quiet_decoding, read_image, read_mask
 from latentfields.scenes.readers.capture import PINHOLE, Capture, DepthFile, Lens, PosedImage
 from latentfields.scenes.readers.undistort import (
     blank_border,
@@ -202,6 +202,21 @@ def decode_views(
             stacklevel=2,
         )
     return _filled(alphas, count, 255), _filled(left_out, count, False)
+
+
+def is_transparent(capture: Capture, *, ignore: bool = False) -> bool:
+    """True where `decode_views` finds alpha; only pictures and masks that might have some are decoded.
+
+    Raises InputError for those that cannot be.
+    """
+    with quiet_decoding():
+        for view in capture.views:
+            if view.mask is not None and not ignore:
+                if read_mask(view.mask).min() < 255:
+                    return True
+            elif has_alpha_channel(view.image) and read_image(view.image)[..., 3].min() < 255:
+                return True
+    return False
 
 
 def _filled(planes: dict[int, Tensor], count: int, elsewhere: int | bool) -> Tensor | None:

@@ -1,0 +1,93 @@
+"""What a fit is where nobody names its field: chosen by what the scene is, as measured (docs/results/captures.md).
+
+This is the one place that says it, for the command line, for Python, and for fleets. Free of heavy imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from latentfields.config.checks import Checked
+from latentfields.config.typed_json import with_changes
+from latentfields.fields.config import FieldName
+from latentfields.latent_nerf.config import FitConfig, Space
+from latentfields.latent_nerf.presets import preset, rays_per_side
+from latentfields.scenes.reading import SceneKind
+
+
+@dataclass(frozen=True)
+class Habit:
+    """What scenes of a kind are fitted with."""
+
+    space: Space
+    """The space, where there is an autoencoder and nobody names one."""
+    fields: Mapping[Space, FieldName]
+    """The field in every space."""
+    side_on_cpu: int
+    """Pixels of the longer side that larger pictures are shrunk to, where they are fitted on a processor."""
+    steps: tuple[int, int] | None = None
+    """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
+
+
+HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
+    {
+        "object": Habit(
+            space="latent",
+            fields={"latent": "kplanes", "rgb": "kplanes", "both": "kplanes"},
+            side_on_cpu=1600,
+        ),
+        # Splatting sees whole pictures: more steps, or larger pictures, are more than minutes of a core.
+        "capture": Habit(
+            space="both",
+            fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
+            side_on_cpu=512,
+            steps=(200, 800),
+        ),
+    }
+)
+SIDE_ON_GPU = 1600
+"""Pixels; larger photographs are shrunk unless their size is asked for, as those who made 3DGS do, too."""
+
+
+def usual_side(kind: SceneKind, *, device: str) -> int:
+    """Pixels of the longer side that larger pictures of a scene are shrunk to where no size is asked for.
+
+    `device` is the type of what computes, such as cpu.
+    """
+    return HABITS[kind].side_on_cpu if device == "cpu" else SIDE_ON_GPU
+
+
+@dataclass(frozen=True)
+class UsualFit(Checked):
+    """A fit that is chosen by what the scene is, with what is asked for on top."""
+
+    space: Space | None = None
+    """What the field is fitted to; None: with an autoencoder as is usual, without one colours."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that differ from what is usual, in the JSON form of a `FitConfig`; those of a field or a sampler are for
+    fits that name theirs."""
+
+    def of(
+        self, kind: SceneKind, *, colors: bool, factor: int | None = None, prior: bool = False
+    ) -> FitConfig:
+        """The fit of a scene of that kind: to `colors` alone, or with latents of `factor` pixels a side, if known.
+
+        With a `prior`, which judges latents of objects, it is that of an object in latents. Raises InputError for
+        changes that do not fit.
+        """
+        habit = HABITS["object" if prior else kind]
+        space = self.space or ("rgb" if colors else habit.space)
+        config = preset(habit.fields[space], space=space)
+        if habit.steps is not None:
+            supervision, alignment = habit.steps
+            config = config.with_steps(supervision=supervision, alignment=alignment)
+        if space == "rgb":
+            # Steps that are asked for are all steps then: there is no alignment that would add its own.
+            config = config.in_one_stage()
+        elif factor is not None:
+            config = replace(config, subpixels=rays_per_side(factor))
+        return with_changes(config, self.changes, source=Path("settings"))
