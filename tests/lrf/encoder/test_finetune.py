@@ -235,6 +235,19 @@ def test_no_photographs_in_a_batch_is_as_without_photographs(
     assert weights[0] == weights[1]
 
 
+def test_statistics_are_those_of_pairs_and_photographs_in_proportion(
+    data: Path, pairs: PairImages, photos: Path, tmp_path: Path
+) -> None:
+    result = finetune(data, tmp_path / "run", replace(CONFIG, photos_per_batch=2), photos=[photos])
+    pictures = load_training_images((photos,), (), size=32).batch(
+        photos=128, renders=0, generator=torch.Generator().manual_seed(CONFIG.seed)
+    )
+    images = pairs.batch(0, pairs=128, points=1, seed=CONFIG.seed).images
+    expected = result.measure_statistics(torch.cat([images, pictures]))
+    torch.testing.assert_close(torch.tensor(result.statistics.std), torch.tensor(expected.std))
+    assert expected.std != result.measure_statistics(images).std
+
+
 def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data: Path, tmp_path: Path) -> None:
     finetune(data, tmp_path / "run")
     result, start = load_autoencoder(tmp_path / "run" / "autoencoder"), load_autoencoder(data / "base")
@@ -246,15 +259,22 @@ def test_the_result_is_of_the_same_class_with_statistics_of_its_own(data: Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["base", "vae"])
-@pytest.mark.parametrize("discriminator", [None, DiscriminatorConfig(start=2, width=4)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"discriminator": DiscriminatorConfig(start=2, width=4)},
+        {"window": 24, "average_decay": 0.5, "weights": replace(CONFIG.weights, exchange=0.5)},
+    ],
+)
 def test_killed_and_resumed_is_uninterrupted(
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
-    discriminator: DiscriminatorConfig | None,
+    change: dict[str, Any],
 ) -> None:
-    config = replace(CONFIG, discriminator=discriminator)
+    config = replace(CONFIG, **change)
     finetune(data, tmp_path / "whole", config, autoencoder=data / name)
     original = EncoderTrainer.step
 
@@ -278,6 +298,9 @@ def test_killed_and_resumed_is_uninterrupted(
     [
         ({"size": 30}, {}, "size: is 30; expected a multiple of the factor 4"),
         ({"size": 12}, {}, "at least 16"),
+        ({"window": 18}, {}, "window: is 18; expected a multiple of the factor 4 from 16 to the size 32"),
+        ({"window": 36}, {}, "window: is 36; expected a multiple of the factor 4 from 16 to the size 32"),
+        ({"average_decay": 1.5}, {}, "average_decay"),
         ({"steps": 0}, {}, "at least 1"),
         ({"learning_rate": 0.0}, {}, "learning_rate"),
         ({"size": 64}, {}, "less than 64 pixels"),

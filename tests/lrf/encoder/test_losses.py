@@ -8,6 +8,7 @@ from latentfields.lrf.encoder.losses import (
     SMALLEST_SPREAD,
     correspondence_loss,
     distance_to_original,
+    exchanged_latents,
     kl_to_original,
     latents_at,
     relative_correspondence_loss,
@@ -90,6 +91,33 @@ def test_lookup_and_loss_have_the_gradient_of_finite_differences() -> None:
         return correspondence_loss(at[0], at[1], torch.ones(2, 5, dtype=torch.bool), weights)
 
     assert torch.autograd.gradcheck(loss, (first, second))
+
+
+def test_latents_at_points_are_exchanged_and_no_others() -> None:
+    """Of two images: at the centre of a latent, nearly so, between latents, hidden, and outside."""
+    latents, values = normal(2, 3, 4, 5), normal(2, 5, 3, seed=1)
+    positions = torch.tensor([[20.0, 4.0], [4.5, 27.5], [16.0, 12.0], [12.0, 12.0], [44.0, 4.0]]).double()
+    shared = torch.tensor([[True, True, True, False, True], [True, False, False, False, False]])
+    mixed = exchanged_latents(latents, values, positions.expand(2, 5, 2), shared, factor=8)
+    expected = latents.clone()
+    expected[0, :, 0, 2], expected[0, :, 3, 0] = values[0, 0], values[0, 1]
+    expected[1, :, 0, 2] = values[1, 0]
+    assert torch.equal(mixed, expected)
+    assert torch.equal(latents, normal(2, 3, 4, 5))
+
+
+def test_gradients_of_exchanged_latents_go_where_they_come_from() -> None:
+    latents, values = normal(1, 2, 3, 3).requires_grad_(), normal(1, 2, 2, seed=1).requires_grad_()
+    positions = torch.tensor([[[4.0, 4.0], [20.0, 12.0]]], dtype=torch.float64)
+    shared = torch.ones(1, 2, dtype=torch.bool)
+
+    def mixed(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return exchanged_latents(a, b, positions, shared, factor=8)
+
+    assert torch.autograd.gradcheck(mixed, (latents, values))
+    mixed(latents, values).sum().backward()
+    assert latents.grad is not None
+    assert latents.grad[0, 0].tolist() == [[0, 1, 1], [1, 1, 0], [1, 1, 1]]
 
 
 def test_kl_is_that_of_torch_and_zero_for_the_original() -> None:

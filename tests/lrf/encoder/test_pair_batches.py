@@ -70,6 +70,30 @@ def test_windows_move_points_with_pixels(scenes: list[SceneCorrespondences], siz
     assert float(agreement) < 0.45 * float(chance)
 
 
+def test_smaller_windows_keep_the_latents_of_first_pictures_and_move_those_of_second_ones(
+    scenes: list[SceneCorrespondences],
+) -> None:
+    """Points by depth are the centres of squares of four pixels in first pictures."""
+    pairs = PairImages(scenes, size=40, factor=FACTOR, window=24)
+    batch = pairs.batch(2, pairs=12, points=100, seed=0)
+    assert batch.images.shape == (24, 3, 24, 24)
+    cells = batch.positions[batch.shared] / FACTOR
+    assert float(cells.min()) >= 0.5
+    assert float(cells.max()) <= 24 / FACTOR - 0.5
+    torch.testing.assert_close(cells[:, 0], cells[:, 0].floor() + 0.5, atol=2e-3, rtol=0)
+    second = batch.positions[:, :, 1][batch.shared]
+    assert len({round(float(value), 2) for value in (second % FACTOR).flatten()}) > 20
+
+
+def test_windows_as_large_as_pictures_are_those_without_any(scenes: list[SceneCorrespondences]) -> None:
+    without, same = (
+        PairImages(scenes, size=32, factor=FACTOR, window=window).batch(3, pairs=4, points=20, seed=0)
+        for window in (None, 32)
+    )
+    assert torch.equal(without.images, same.images)
+    assert torch.equal(without.positions, same.positions)
+
+
 def test_pose_errors_are_those_of_the_pairs(scenes: list[SceneCorrespondences]) -> None:
     batch = PairImages(scenes[:1], size=32, factor=FACTOR).batch(0, pairs=4, points=5, seed=0)
     poses = scenes[0].poses[scenes[0].pairs]

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from helpers.autoencoders import small_autoencoder
-from helpers.correspondence_data import CONFIG, make_dataset
+from helpers.correspondence_data import CONFIG, make_dataset, with_weights
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.image_data import TrainingImages
 from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder.config import DiscriminatorConfig
+from latentfields.lrf.encoder.losses import latents_at
 from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 
@@ -108,6 +109,76 @@ def test_autoencoder_and_discriminator_fall_along_one_cosine(pairs: PairImages, 
             (group,) = optimizer.param_groups
             assert group["lr"] == pytest.approx(expected)
             assert group["betas"] == (0.5, 0.9)
+
+
+def test_the_exchange_decodes_first_images_from_what_second_ones_say(pairs: PairImages) -> None:
+    """By hand, for one pair; and it moves encoder and decoder."""
+    config = with_weights(exchange=2.0)
+    autoencoder = small_autoencoder()
+    centred = PairImages(pairs.scenes, size=40, factor=4, window=24)
+    trainer = EncoderTrainer(autoencoder, centred, config)
+    batch = centred.batch(0, pairs=1, points=60, seed=4)
+    loss, terms, _ = trainer.loss(batch, 0)
+    with torch.no_grad():
+        first, second = autoencoder.encode(batch.images).split(1)
+        for point, position in enumerate(batch.positions[0]):
+            column, row = (position[0] / 4).floor().int().tolist()
+            if batch.shared[0, point]:
+                value = latents_at(second, position[None, None, 1], factor=4)
+                first[0, :, row, column] = value[0, 0]
+        expected = (autoencoder.decode(first) - batch.images[:1]).abs().mean()
+    torch.testing.assert_close(terms["exchange"].detach(), expected)
+    loss.backward()
+    for part in (autoencoder.encoder_parameters(), autoencoder.decoder_parameters()):
+        assert sum(float(p.grad.abs().sum()) for p in part if p.grad is not None) > 0
+    torch.testing.assert_close(loss, terms["reconstruction"] + 2 * terms["exchange"])
+    assert "exchange" not in EncoderTrainer(small_autoencoder(), pairs, CONFIG).loss(batch, 0)[1]
+
+
+def test_the_average_follows_the_weights(pairs: PairImages) -> None:
+    trainer = EncoderTrainer(small_autoencoder(), pairs, replace(CONFIG, average_decay=0.75))
+    expected: list[Tensor] = []
+    for step in range(3):
+        trainer.step(step, step / 3)
+        now = [parameter.detach().clone() for parameter in trainer.autoencoder.parameters()]
+        expected = [0.75 * a + 0.25 * b for a, b in zip(expected or now, now, strict=True)]
+    for found, value in zip(trainer.result.parameters(), expected, strict=True):
+        torch.testing.assert_close(found.detach(), value)
+    last = EncoderTrainer(small_autoencoder(), pairs, CONFIG)
+    assert last.result is last.autoencoder
+
+
+def test_half_precision_is_nearly_the_same(pairs: PairImages) -> None:
+    batch = pairs.batch(0, pairs=2, points=20, seed=0)
+    weights = replace(CONFIG.weights, exchange=1.0)
+    exact, half = (
+        EncoderTrainer(small_autoencoder(), pairs, replace(CONFIG, weights=weights, precision=precision))
+        for precision in ("float32", "bfloat16")
+    )
+    found = [trainer.loss(batch, 0)[0] for trainer in (exact, half)]
+    assert found[1].dtype == torch.float32
+    assert 0 < float((found[1] - found[0]).detach().abs()) < 0.03 * float(found[0].detach())
+
+
+def test_squared_errors_are_measured_where_they_are_asked_for(pairs: PairImages) -> None:
+    trainer = EncoderTrainer(small_autoencoder(), pairs, replace(CONFIG, reconstruction="mse"))
+    batch = pairs.batch(0, pairs=2, points=20, seed=0)
+    _, terms, decoded = trainer.loss(batch, 0)
+    torch.testing.assert_close(terms["reconstruction"], (decoded - batch.images).square().mean())
+
+
+def test_photographs_are_cut_to_windows(pairs: PairImages) -> None:
+    """Somewhere: a picture whose columns say where they are."""
+    ramp = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, :, None], (32, 32, 3))
+    photos = TrainingImages(photos=(ramp,), renders=None, size=32)
+    windows = PairImages(pairs.scenes, size=32, factor=4, window=16)
+    trainer = EncoderTrainer(
+        small_autoencoder(), windows, replace(CONFIG, window=16, photos_per_batch=9), photos=photos
+    )
+    cut = (trainer._batch(0).images[4:, 0] * 255).round()
+    assert cut.shape == (9, 16, 16)
+    assert (cut.diff(dim=2).abs() == 1).all()
+    assert len(cut[:, 0, 0].unique()) > 3
 
 
 def test_photographs_change_from_step_to_step_until_all_were_seen(pairs: PairImages) -> None:

@@ -30,6 +30,8 @@ def test_reconstruction_terms_are_zero_for_equal_images_only() -> None:
     absolute, perceptual = reconstruction_terms(images, others, perceptual=gradient_similarity_loss)
     assert float(absolute) == pytest.approx(float((images - others).abs().mean()))
     assert perceptual > 0
+    squared, _ = reconstruction_terms(images, others, perceptual=gradient_similarity_loss, kind="mse")
+    assert float(squared) == pytest.approx(float((images - others).square().mean()))
 
 
 def test_kl_is_divided_by_the_values_of_an_image() -> None:

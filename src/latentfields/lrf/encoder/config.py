@@ -21,6 +21,12 @@ from latentfields.lrf.correspondences.config import Weighting
 SMALLEST_SIZE, SMALLEST_JUDGED_SIZE = 16, 24
 """Pixels: smaller images have too few scales for the perceptual term, or vanish in the discriminator's layers."""
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Arithmetic of encoder and decoder."""
+
+Reconstruction = Literal["l1", "mse"]
+"""How L_VAE measures reconstructions: by absolute errors, as the paper, or by squared ones, as PSNR does."""
+
 CorrespondenceUnit = Literal["reference", "pair"]
 """Unit of L_corres: the spread of the starting autoencoder's latents, which gives Eq. 6 as it stands; or the spread of
 the current latents at the points of each pair, so that encoders cannot lower the term by losing contrast."""
@@ -28,7 +34,7 @@ the current latents at the points of each pair, so that encoders cannot lower th
 
 @dataclass(frozen=True)
 class EncoderWeightsConfig(Checked):
-    """Weights of the terms of Eq. 7, beside the absolute reconstruction error, which has weight 1.
+    """Weights of the terms of Eq. 7, beside the reconstruction error, which has weight 1.
 
     Those of L_corres and of the distance to the original were chosen by measurement on `base` (docs/results/lrf.md),
     for a reconstruction that loses at most 0.3 dB; those of variational autoencoders were not measured.
@@ -44,6 +50,10 @@ class EncoderWeightsConfig(Checked):
     """Weight of the perceptual term of L_VAE."""
     kl: float = 1e-6
     """Weight of the KL divergence to the standard normal in L_VAE, in nats per pixel value; variational only."""
+    exchange: float = 0.0
+    """Weight of the reconstruction of a pair's first image from latents that are the other image's wherever both show
+    the same point. Not of the paper: decoders learn to bear what views disagree about, encoders to agree about what
+    shows. 0 leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,8 @@ class EncoderTrainingConfig(Checked):
     """Optimiser steps."""
     pairs_per_batch: int = 2
     """Image pairs in a batch."""
+    window: Annotated[int | None, Range(low=SMALLEST_SIZE)] = None
+    """Side in pixels of the random squares that pictures and photographs are cut to; None: as large as pictures."""
     points_per_pair: int = 512
     """At most so many correspondences of each pair."""
     photos_per_batch: NonNegative = 4
@@ -81,6 +93,15 @@ class EncoderTrainingConfig(Checked):
     """Which image pairs weigh more: wide baselines (Eq. 12) or narrow ones (its inverse)."""
     unit: CorrespondenceUnit = "pair"
     """Unit of L_corres: that of Eq. 6 (reference), or the spread of each pair's own latents (pair)."""
+    reconstruction: Reconstruction = "l1"
+    """Reconstruction error of L_VAE: absolute, as in the paper, or squared; weights of the other terms are relative to
+    it, and squared errors are some thirty times smaller."""
+    precision: Precision = "float32"
+    """What encoder and decoder compute in: float32; bfloat16 (weights and losses stay in float32), nearly twice as fast
+    where the processor has instructions for it; or the latter there alone (auto)."""
+    average_decay: Share = 0.0
+    """Decay of the exponential moving average of the weights over the steps, which is the result then; 0: the weights
+    of the last step are."""
     latent_noise: float = 0.0
     """Strongest noise that L_VAE decodes latents of a deterministic autoencoder with: for every image a standard
     deviation from 0 to this, in units of the starting autoencoder's latents. Variational ones have their posterior."""
@@ -99,6 +120,13 @@ class EncoderTrainingConfig(Checked):
         if self.size < smallest or self.size % factor:
             raise ArgumentError(
                 "size", f"is {self.size}; expected a multiple of the factor {factor}, at least {smallest}"
+            )
+        if self.window is not None and not (
+            smallest <= self.window <= self.size and self.window % factor == 0
+        ):
+            raise ArgumentError(
+                "window",
+                f"is {self.window}; expected a multiple of the factor {factor} from {smallest} to the size {self.size}",
             )
 
 

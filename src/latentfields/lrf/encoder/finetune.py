@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
@@ -69,8 +70,9 @@ def finetune_encoder(
         seconds = train(
             trainer, steps=training.steps, folder=out, label="encoder", options=loop or LoopConfig()
         )
-        model.renew_statistics(data.statistics_images())
-        return finish(out, model.cpu(), data.scores(trainer), seconds=seconds, device=target)
+        result = trainer.result
+        result.renew_statistics(data.statistics_images())
+        return finish(out, result.cpu(), data.scores(trainer), seconds=seconds, device=target)
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,12 @@ class _Data:
     """The data that a run trains on and is scored on."""
 
     pairs: PairImages
+    whole: PairImages
+    """The same pairs in windows as large as pictures are."""
     held_out: PairImages | None
     photos: TrainingImages | None
+    photo_share: float
+    """Photographs in a batch for each image of a pair, 0 without any."""
     seed: int
 
     @classmethod
@@ -89,17 +95,26 @@ class _Data:
         def read(datasets: Sequence[Path], name: str) -> PairImages:
             return _pair_images(datasets, run.training, factor=factor, name=name)
 
-        photos, size = run.photos, run.training.size
+        photos, size, window = run.photos, run.training.size, run.training.window
+        whole = read(run.correspondences, "correspondences")
+        cut = window is not None and window < size
         return cls(
-            pairs=read(run.correspondences, "correspondences"),
+            pairs=PairImages(whole.scenes, size=size, factor=factor, window=window) if cut else whole,
+            whole=whole,
             held_out=read(run.held_out, "held_out") if run.held_out else None,
             photos=load_training_images(photos, (), size=size) if photos else None,
+            photo_share=run.training.photos_per_batch / (2 * run.training.pairs_per_batch) if photos else 0.0,
             seed=run.training.seed,
         )
 
     def statistics_images(self) -> Tensor:
-        """Images (B, 3, S, S) of a number of pairs."""
-        return self.pairs.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=self.seed).images
+        """Images (B, 3, S, S) of a number of pairs, and photographs in proportion, as latents of both are trained."""
+        images = self.whole.batch(0, pairs=_STATISTICS_PAIRS, points=1, seed=self.seed).images
+        count = round(self.photo_share * len(images))
+        if self.photos is None or not count:
+            return images
+        generator = torch.Generator().manual_seed(self.seed)
+        return torch.cat([images, self.photos.batch(photos=count, renders=0, generator=generator)])
 
     def scores(self, trainer: EncoderTrainer) -> dict[str, Any]:
         """Scores of the views' agreement before and after the training, where there are held-out pairs."""
@@ -107,7 +122,7 @@ class _Data:
             return {}
         return {
             name: asdict(view_consistency(candidate, self.held_out, count=HELD_OUT_PAIRS))
-            for name, candidate in (("before", trainer.original), ("after", trainer.autoencoder))
+            for name, candidate in (("before", trainer.original), ("after", trainer.result))
         }
 
 

@@ -27,6 +27,31 @@ def latents_at(latents: Tensor, positions: Tensor, *, factor: int) -> Tensor:
     return values[..., 0].transpose(1, 2)
 
 
+OFF_CENTRE = 0.1
+"""Latents between a point and the centre of its latent up to which it counts as lying there."""
+
+
+def exchanged_latents(
+    latents: Tensor, values: Tensor, positions: Tensor, shared: Tensor, *, factor: int
+) -> Tensor:
+    """Latents (B, C, h, w) in which those whose centres are points have the values that the other images give them.
+
+    `values` (B, K, C) are the other images' latents at the points, `positions` (B, K, 2) where these lie in the images
+    of `latents`, in pixels, (column, row), centres at +0.5, and `shared` (B, K) bool says which of the K entries are
+    points. Points between the centres of latents change nothing: their values belong elsewhere.
+    """
+    height, width = latents.shape[2:]
+    cells = positions / factor
+    nearest = cells.floor()
+    centred = shared & ((cells - nearest - 0.5).abs() <= OFF_CENTRE).all(dim=2)
+    centred &= (nearest >= 0).all(dim=2) & (nearest < like([width, height], positions)).all(dim=2)
+    rows = torch.arange(len(latents), device=latents.device)[:, None].expand_as(centred)[centred]
+    places = (nearest[..., 1] * width + nearest[..., 0]).long()[centred]
+    flat = latents.flatten(2).transpose(1, 2).index_put((rows, places), values[centred].to(latents.dtype))
+    mixed: Tensor = flat.transpose(1, 2).unflatten(2, (height, width))
+    return mixed
+
+
 SMALLEST_SPREAD = 0.1
 """Added to a pair's spread, so that plain surfaces do not outweigh all others."""
 

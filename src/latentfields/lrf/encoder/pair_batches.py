@@ -57,13 +57,18 @@ def seeded_generator(*keys: int) -> torch.Generator:
 class PairImages:
     """The image pairs of a data set and their pictures."""
 
-    def __init__(self, scenes: Sequence[SceneCorrespondences], *, size: int, factor: int) -> None:
+    def __init__(
+        self, scenes: Sequence[SceneCorrespondences], *, size: int, factor: int, window: int | None = None
+    ) -> None:
         """Pictures are brought to `size` pixels on their shorter side and composited on white.
 
+        Windows have a side of `window` pixels, by default `size`. Where they are smaller, those of first images begin
+        at whole latents, so that points at the centres of latents stay there, and those of second ones anywhere.
         Only points that are half a latent (`factor` / 2 pixels) or more inside count: further out there is nothing to
         interpolate. Raises InputError when a picture is smaller than `size`.
         """
-        self.scenes, self.size, self.margin = scenes, size, factor / 2
+        self.scenes, self.size, self.factor, self.margin = scenes, size, factor, factor / 2
+        self.window = window or size
         for scene in scenes:
             if int(scene.sizes.min()) < size:
                 raise InputError(
@@ -99,13 +104,14 @@ class PairImages:
         windows = []
         for side, image in enumerate(scene.pairs[pair].tolist()):
             picture = self._picture(chosen, image)
+            step = self.factor if side == 0 and self.window < self.size else 1
             left, top = (
-                _window(float(anchor[side, axis]), length, self.size, self.margin, generator)
+                _window(float(anchor[side, axis]), length, self.window, self.margin, step, generator)
                 for axis, length in enumerate((picture.shape[2], picture.shape[1]))
             )
-            windows.append(picture[:, top : top + self.size, left : left + self.size].float() / 255)
+            windows.append(picture[:, top : top + self.window, left : left + self.window].float() / 255)
             positions[:, side] -= torch.tensor([left, top])
-        inside = ((positions >= self.margin) & (positions <= self.size - self.margin)).flatten(1).all(dim=1)
+        inside = ((positions >= self.margin) & (positions <= self.window - self.margin)).flatten(1).all(dim=1)
         positions = positions[inside]
         positions = positions[torch.randperm(len(positions), generator=generator)[:points]]
         first, second = scene.poses[scene.pairs[pair]].split(1)
@@ -147,8 +153,12 @@ class PairImages:
         return white.round().to(torch.uint8)
 
 
-def _window(anchor: float, length: int, size: int, margin: float, generator: torch.Generator) -> int:
-    """Start of a random window of `size` of `length` pixels in which `anchor` is `margin` or more inside."""
+def _window(
+    anchor: float, length: int, size: int, margin: float, step: int, generator: torch.Generator
+) -> int:
+    """Start, a multiple of `step` where one is possible, of a random window of `size` of `length` pixels in which
+    `anchor` is `margin` or more inside."""
     lowest = max(0, math.ceil(anchor + margin - size))
     highest = min(length - size, math.floor(anchor - margin))
-    return lowest + random_integer(highest - lowest + 1, generator)
+    starts = range(-(-lowest // step) * step, highest + 1, step) or range(lowest, highest + 1)
+    return starts[random_integer(len(starts), generator)]

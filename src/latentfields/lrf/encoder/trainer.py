@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.autoencoders.losses import latent_noise, perceptual_loss, sampled
-from latentfields.devices import read, upload
+from latentfields.autoencoders.image_data import TrainingImages, random_integer
+from latentfields.autoencoders.losses import latent_noise, perceptual_loss, reconstruction_loss, sampled
+from latentfields.devices import read, upload, uses_bfloat16
 from latentfields.lrf.correspondences.pose_error import pair_weights
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.discriminator import Adversary
 from latentfields.lrf.encoder.losses import (
     correspondence_loss,
     distance_to_original,
+    exchanged_latents,
     kl_to_original,
     latents_at,
     relative_correspondence_loss,
@@ -56,7 +58,12 @@ class EncoderTrainer:
         self.photos, self.device = photos, autoencoder.device
         self.original = autoencoder.clone().requires_grad_(False)
         self.perceptual = perceptual_loss(config.perceptual, self.device)
+        self.half = uses_bfloat16(config.precision, self.device)
         self.optimizer = _adam(autoencoder, config)
+        self.average: AveragedModel | None = None
+        if config.average_decay:
+            ema = get_ema_multi_avg_fn(config.average_decay)
+            self.average = AveragedModel(autoencoder, multi_avg_fn=ema)
         self.adversary = (
             None
             if config.discriminator is None
@@ -69,6 +76,11 @@ class EncoderTrainer:
             )
         )
 
+    @property
+    def result(self) -> Autoencoder:
+        """What the training gives: the autoencoder as it is, or its moving average."""
+        return self.autoencoder if self.average is None else cast(Autoencoder, self.average.module)
+
     def step(self, index: int, progress: float) -> dict[str, float]:
         """One batch."""
         config = self.config
@@ -79,6 +91,8 @@ class EncoderTrainer:
         loss, terms, decoded = self.loss(batch, index)
         loss.backward()
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.autoencoder)
         if self.adversary is not None and self.adversary.plays(index):
             terms["discriminator"] = self.adversary.step(batch.images, decoded.detach(), decay)
         return read(terms | {"loss": loss})
@@ -93,7 +107,18 @@ class EncoderTrainer:
             return batch
         generator = seeded_generator(config.seed, index, _PHOTOS)
         photos = self.photos.batch(photos=config.photos_per_batch, renders=0, generator=generator)
+        if config.window is not None and config.window < config.size:
+            photos = torch.stack([_cut(photo, config.window, generator) for photo in photos])
         return replace(batch, images=torch.cat([batch.images, photos]))
+
+    def _posterior(self, autoencoder: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
+            mean, log_variance = autoencoder.posterior(images)
+        return mean.float(), None if log_variance is None else log_variance.float()
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
+            return self.autoencoder.decode(latents).float()
 
     def loss(self, batch: PairBatch, index: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """L_StageI of a batch in step `index`, its terms before they are weighted, and the decoded images.
@@ -101,12 +126,15 @@ class EncoderTrainer:
         The batch may have more images (2 B + P, 3, H, W) than those of its pairs.
         """
         config, autoencoder = self.config, self.autoencoder
-        mean, log_variance = autoencoder.posterior(batch.images)
-        decoded = autoencoder.decode(self._sampled(mean, log_variance, index))
-        absolute, perceptual = reconstruction_terms(decoded, batch.images, perceptual=self.perceptual)
-        terms = {"reconstruction": absolute, "perceptual": perceptual}
+        mean, log_variance = self._posterior(autoencoder, batch.images)
+        decoded = self._decoded(self._sampled(mean, log_variance, index))
+        reconstruction, perceptual = reconstruction_terms(
+            decoded, batch.images, perceptual=self.perceptual, kind=config.reconstruction
+        )
+        terms = {"reconstruction": reconstruction, "perceptual": perceptual}
         kl = adversarial = torch.zeros((), device=self.device)
-        original = self.original.posterior(batch.images)
+        with torch.no_grad():
+            original = self._posterior(self.original, batch.images)
         if log_variance is None or original[1] is None:
             terms["original"] = distance_to_original(mean, original[0])
         else:
@@ -116,10 +144,10 @@ class EncoderTrainer:
             divergence = kl_to_original(mean, log_variance, (original[0], original[1])).mean()
             terms["original"] = divergence / batch.images[0].numel()
         if self.adversary is not None and self.adversary.plays(index):
-            reconstruction = absolute + config.weights.perceptual * perceptual
-            terms["adversarial"] = adversarial = self.adversary.generator_term(reconstruction, decoded)
+            without = reconstruction + config.weights.perceptual * perceptual
+            terms["adversarial"] = adversarial = self.adversary.generator_term(without, decoded)
         terms["correspondence"] = self._correspondence(mean, batch)
-        vae = vae_loss(absolute, perceptual, kl, adversarial, config.weights)
+        vae = vae_loss(reconstruction, perceptual, kl, adversarial, config.weights)
         loss = stage_one_loss(
             vae,
             terms["correspondence"],
@@ -127,7 +155,21 @@ class EncoderTrainer:
             config.weights,
             variational=log_variance is not None,
         )
+        if config.weights.exchange:
+            terms["exchange"] = self._exchange(mean, batch)
+            loss = loss + config.weights.exchange * terms["exchange"]
         return loss, terms, decoded
+
+    def _exchange(self, latents: Tensor, batch: PairBatch) -> Tensor:
+        """Reconstruction error of the pairs' first images, decoded from latents (2 B, C, h, w) that are those of the
+        second images where both show the same point."""
+        count, factor = len(batch.positions), self.autoencoder.factor
+        first, second = latents[: 2 * count].chunk(2)
+        values = latents_at(second, batch.positions[:, :, 1], factor=factor)
+        mixed = exchanged_latents(first, values, batch.positions[:, :, 0], batch.shared, factor=factor)
+        return reconstruction_loss(
+            self._decoded(mixed), batch.images[:count], kind=self.config.reconstruction
+        )
 
     def _sampled(self, mean: Tensor, log_variance: Tensor | None, index: int) -> Tensor:
         """A draw from the posterior, the same for the same seed and step; `latent_noise` where there is no variance."""
@@ -151,6 +193,8 @@ class EncoderTrainer:
 
     def _parts(self) -> Parts:
         modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
+        if self.average is not None:
+            modules["average"] = self.average
         optimizers = {"adam": self.optimizer}
         if self.adversary is not None:
             modules["adversary.network"] = self.adversary.network
@@ -166,6 +210,12 @@ class EncoderTrainer:
         """Continue from `state`."""
         parts = self._parts()
         parts.unpack(tensors, {name: metadata[name.removesuffix(".adam")] for name in parts.optimizers})
+
+
+def _cut(image: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A random square (3, side, side) of an image (3, S, S)."""
+    top, left = (random_integer(length - side + 1, generator) for length in image.shape[1:])
+    return image[:, top : top + side, left : left + side]
 
 
 def _adam(module: nn.Module, config: EncoderTrainingConfig) -> torch.optim.Optimizer:

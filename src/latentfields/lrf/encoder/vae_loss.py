@@ -8,6 +8,7 @@ Shape suffixes: B images, H, W image size, C latent channels, h, w latent size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from torch import Tensor
 
@@ -16,10 +17,14 @@ from latentfields.lrf.encoder.config import EncoderWeightsConfig
 
 
 def reconstruction_terms(
-    decoded: Tensor, images: Tensor, *, perceptual: Callable[[Tensor, Tensor], Tensor]
+    decoded: Tensor,
+    images: Tensor,
+    *,
+    perceptual: Callable[[Tensor, Tensor], Tensor],
+    kind: Literal["l1", "mse"] = "l1",
 ) -> tuple[Tensor, Tensor]:
-    """Mean absolute error and mean perceptual distance, scalars; `decoded` and `images` are (B, 3, H, W) in [0, 1]."""
-    return reconstruction_loss(decoded, images, kind="l1"), perceptual(decoded, images).mean()
+    """Mean absolute, or squared, error and mean perceptual distance, scalars, of images (B, 3, H, W) in [0, 1]."""
+    return reconstruction_loss(decoded, images, kind=kind), perceptual(decoded, images).mean()
 
 
 def kl_per_value(mean: Tensor, log_variance: Tensor, images: Tensor) -> Tensor:
@@ -28,7 +33,11 @@ def kl_per_value(mean: Tensor, log_variance: Tensor, images: Tensor) -> Tensor:
 
 
 def vae_loss(
-    absolute: Tensor, perceptual: Tensor, kl: Tensor, adversarial: Tensor, weights: EncoderWeightsConfig
+    reconstruction: Tensor,
+    perceptual: Tensor,
+    kl: Tensor,
+    adversarial: Tensor,
+    weights: EncoderWeightsConfig,
 ) -> Tensor:
     """L_VAE from its scalar terms; `adversarial` is weighted already. Terms that are not used are zero."""
-    return absolute + weights.perceptual * perceptual + weights.kl * kl + adversarial
+    return reconstruction + weights.perceptual * perceptual + weights.kl * kl + adversarial
