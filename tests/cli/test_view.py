@@ -21,15 +21,20 @@ def test_only_this_machine_can_connect_by_default() -> None:
     assert (fit.viewer, fit.viewer_port) == (True, 0)
 
 
-@pytest.mark.parametrize("arguments", [["view", "x"], ["fit", "x", "--viewer"]])
+@pytest.mark.parametrize("arguments", [["view"], ["fit", "--viewer"]])
 def test_without_viser_the_extra_is_named(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    arguments: list[str],
+    scene_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit) as caught:
-        main(arguments)
+        main([*arguments, str(scene_folder)])
     assert caught.value.code == 2
+    assert not list(tmp_path.iterdir())
     assert (
         capsys.readouterr().err
         == "error: viewer: needs the package viser; pip install 'latentfields[viewer]'\n"

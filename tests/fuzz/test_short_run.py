@@ -11,8 +11,8 @@ from fuzz.driver import READ, REFUSED, Originals, Tally, cases_here, fuzz
 from fuzz.kinds import KINDS
 from fuzz.trees import Tree
 
-CASES = 40
-SLOW_CASES = 8
+CASES = 35
+SLOW_CASES = 5
 """Of kinds that are read by going on with a training."""
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from latentfields.cli.main import main
 
-_PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Processes that have PyTorch imported."""
 # A process that starts from nothing spends most of a small command on imports.
-_PROCESSES.set_forkserver_preload(["latentfields.latent_nerf.fit", "latentfields.latent_nerf.report"])
+PROCESSES.set_forkserver_preload(["latentfields.latent_nerf.fit", "latentfields.latent_nerf.report"])
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def started(folder: Path, *arguments: object) -> Started:
     """Start a command in a process that has PyTorch imported; what it says is kept in a folder."""
     command = tuple(map(str, arguments))
     said = (folder / "stdout", folder / "stderr")
-    process = _PROCESSES.Process(target=_run, args=(command, said, os.getcwd()))
+    process = PROCESSES.Process(target=_run, args=(command, said, os.getcwd()))
     process.start()
     return Started(command, process, said)
 

@@ -64,7 +64,14 @@ def collection(data: Path, out: Path) -> None:
         )
 
 
-if __name__ == "__main__":
+TRAININGS = {"finetune-3d": finetune, "prior": prior, "collection": collection}
+
+
+def run(training: str, data: Path, out: Path) -> None:
+    """Run a training in a process of its own."""
     torch.set_num_threads(1)
-    trainings = {"finetune-3d": finetune, "prior": prior, "collection": collection}
-    trainings[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    TRAININGS[training](data, out)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

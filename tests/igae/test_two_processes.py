@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helpers.distributed_child import finetune
-from helpers.processes import run_two_processes
+from helpers.processes import run_under_torchrun
 from latentfields.training.checkpoint import load_tensors
 from latentfields.training.loop import checkpoint_path, read_log
 
@@ -21,7 +21,7 @@ def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pa
     """Folders of the same training by one process and by two."""
     folder = tmp_path_factory.mktemp("processes")
     finetune(data, folder / "one")
-    run_two_processes("finetune-3d", data, folder / "two")
+    run_under_torchrun("finetune-3d", data, folder / "two")
     return folder / "one", folder / "two"
 
 
