@@ -1,5 +1,6 @@
 """Fixtures that are made once per session and only read by the tests."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -21,6 +22,13 @@ os.environ["LATENTFIELDS_CACHE"] = ""
 # The same examples every time: a run that fails can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, and not among thousands of tests, which stay: that took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
