@@ -27,9 +27,9 @@ def recognised(
 
     Views are latents, normalised per channel, on the CPU, as are the directions, unit vectors towards the cameras.
     """
-    errors = denoising_errors(prior, views, directions, generator=generator)
     if not prior.config.classes:
         return None
+    errors = denoising_errors(prior, views, directions, generator=generator)
     best = int(errors[1:].argmin())
     return prior.config.classes[best] if errors[1 + best] < _CLEARLY * errors[0] else None
 
@@ -40,15 +40,16 @@ def denoising_errors(
 ) -> Tensor:
     """Return the mean squared errors (1 + classes,) of the prior's noise in the views: untold, and told each class."""
     latents = views.to(prior.device)
-    errors = torch.zeros(1 + len(prior.config.classes))
+    asked = [
+        condition(directions, shape=views.shape, class_index=told).to(prior.device)
+        for told in (None, *range(len(prior.config.classes)))
+    ]
+    errors = torch.zeros(len(asked))
     for level in _LEVELS:
         times = torch.full((len(views),), int(level * prior.config.timesteps), device=prior.device)
-        alpha, sigma = prior.schedule.at(times)
         for _ in range(_DRAWS):
             noise = torch.randn(views.shape, generator=generator).to(prior.device)
-            noisy = alpha * latents + sigma * noise
-            for index in range(len(errors)):
-                told = None if index == 0 else index - 1
-                given = condition(directions, shape=views.shape, class_index=told).to(prior.device)
+            noisy = prior.schedule.noised(latents, noise, times)
+            for index, given in enumerate(asked):
                 errors[index] += (prior.noise(noisy, times, given) - noise).square().mean().cpu()
     return errors / (len(_LEVELS) * _DRAWS)
