@@ -19,7 +19,7 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from latentfields.errors import ArgumentError, InputError
 
@@ -80,6 +80,8 @@ Seed = Annotated[int, Range(low=0)]
 """A seed of pseudo-random numbers."""
 Share = Annotated[float, Range(low=0, high=1)]
 """A part of a whole."""
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Arithmetic of encoder and decoder while they are trained."""
 
 
 class Checked:

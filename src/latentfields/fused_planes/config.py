@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
-from latentfields.config.checks import Checked, NonNegative, Range, Seed, Share, joined
+from latentfields.config.checks import Checked, NonNegative, Precision, Range, Seed, Share, joined
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.config import DensityGridConfig, GridSamplingConfig
@@ -28,9 +28,6 @@ they are trained on, as in the paper, and the objects of before change with them
 Start = Literal["mean", "noise"]
 """What added objects begin as: the mean of those that a collection has, which is nearer to them; or noise, as in the
 paper."""
-
-Precision = Literal["auto", "float32", "bfloat16"]
-"""Arithmetic of encoder and decoder."""
 
 
 @dataclass(frozen=True)

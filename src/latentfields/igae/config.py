@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
-from latentfields.config.checks import Checked, NonNegative, Range, Seed, Share, joined
+from latentfields.config.checks import Checked, NonNegative, Precision, Range, Seed, Share, joined
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.rendering.config import DensityGridConfig
@@ -57,9 +57,6 @@ Equivariance = Literal["none", "scale-rotation", "shift", "all"]
 """What L_ae asks of decoders in some steps, beside reconstruction: that changed latents decode to changed images
 (EQ-VAE, arXiv 2502.09509, implicit form). Changes are smaller sizes and quarter turns, as there; shifts by parts of a
 latent; or either of both."""
-
-Precision = Literal["auto", "float32", "bfloat16"]
-"""Arithmetic of encoder and decoder in the joint phase."""
 
 PhotoCrops = Literal["random", "centre"]
 """Part of a photograph that is trained on: a random square, flipped half of the time; or, as in the paper (Sec. 5.1),

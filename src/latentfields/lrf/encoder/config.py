@@ -14,15 +14,12 @@ from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
-from latentfields.config.checks import Checked, NonNegative, Range, Seed, Share
+from latentfields.config.checks import Checked, NonNegative, Precision, Range, Seed, Share
 from latentfields.errors import ArgumentError
 from latentfields.lrf.correspondences.config import Weighting
 
 SMALLEST_SIZE, SMALLEST_JUDGED_SIZE = 16, 24
 """Pixels: smaller images have too few scales for the perceptual term, or vanish in the discriminator's layers."""
-
-Precision = Literal["auto", "float32", "bfloat16"]
-"""Arithmetic of encoder and decoder."""
 
 Reconstruction = Literal["l1", "mse"]
 """How L_VAE measures reconstructions: by absolute errors, as the paper, or by squared ones, as PSNR does."""
