@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields import registry
-from latentfields.fields.config import OptimizerConfig, TriPlaneConfig
+from latentfields.fields.config import OptimizerConfig, TriPlaneConfig, VanillaConfig
 from latentfields.fields.triplane import TriPlane
 from latentfields.latent_nerf.build import new_model
+from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.optimizers import field_optimizer, schedule_factor
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.rendering.config import HierarchicalSamplingConfig, ProposalSamplingConfig
@@ -72,6 +73,34 @@ def test_the_algorithm_and_its_constants_are_those_of_the_field(
     optimizer = field_optimizer(new_model(scene, autoencoder, config), config, config.supervision)
     assert type(optimizer) is {"adam": torch.optim.Adam, "radam": torch.optim.RAdam}[kind]
     assert all(group["betas"] == (0.9, 0.9) and group["eps"] == 1e-7 for group in optimizer.param_groups)
+
+
+def test_muon_moves_the_matrices_between_layers_and_adam_the_rest(
+    scene: Scene, autoencoder: Autoencoder
+) -> None:
+    field = VanillaConfig(layers=2, width=16, branch_width=8, learning_rate=1e-2)
+    config = replace(
+        TINY_FIT, field=replace(field, optimizer=OptimizerConfig(kind="muon", beta2=0.9, eps=1e-7))
+    )
+    stage = replace(config.supervision, learning_rate_factor=0.5)
+    model = new_model(scene, autoencoder, config)
+    optimizer = field_optimizer(model, config, stage)
+    assert isinstance(model, LatentNerf)
+    names = {id(parameter): name for name, parameter in model.field.named_parameters()}
+    moved = {}
+    for group in optimizer.param_groups:
+        own = [names[id(parameter)] for parameter in group["params"] if id(parameter) in names]
+        if "momentum" in group:
+            assert (group["peak"], group["momentum"]) == (pytest.approx(8 * 5e-3), 0.95)
+            moved[False] = own
+        else:
+            assert (group["betas"], group["eps"]) == ((0.9, 0.9), 1e-7)
+            if own:
+                assert group["peak"] == pytest.approx(5e-3)
+                moved[True] = own
+    # Of a branch of 8 units, and of outputs, there is too little to turn.
+    assert moved[False] == ["trunk.0.weight", "trunk.1.weight", "bottleneck.weight"]
+    assert sorted(moved[False] + moved[True]) == sorted(names.values())
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ KINDS: dict[str, FitConfig] = {
         field=VanillaConfig(layers=2, width=8, skip_after=1, optimizer=OptimizerConfig(kind="radam")),
         sampling=HierarchicalSamplingConfig(coarse_samples=6, fine_samples=6),
     ),
+    "by muon": replace(SIX_AND_FOUR, space="rgb", field=VanillaConfig(layers=2, width=16, skip_after=1)),
     "upsampled": replace(SIX_AND_FOUR, field=TINY_TENSORF),
     "gaussians": replace(SIX_AND_FOUR, field=TINY_GAUSSIANS, sampling=SplattingConfig()),
     "gaussians in rgb": replace(SIX_AND_FOUR, field=TINY_GAUSSIANS, sampling=SplattingConfig(), space="rgb"),

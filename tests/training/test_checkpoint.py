@@ -21,7 +21,7 @@ from latentfields.training.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from latentfields.training.muon import Muon
+from latentfields.training.muon import Muon, MuonWithAdam
 
 Optimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -29,6 +29,12 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "fused adam": lambda p: torch.optim.Adam(p, lr=1e-2, fused=True),
     "adamw": lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.1, fused=True),
     "muon": lambda p: Muon([q for q in p if q.dim() > 1], lr=1e-2),
+    "muon with adam": lambda p: MuonWithAdam(
+        [
+            {"params": [q for q in p if q.dim() > 1], "lr": 1e-2, "momentum": 0.9},
+            {"params": [q for q in p if q.dim() == 1], "lr": 1e-3, "betas": (0.9, 0.99), "eps": 1e-15},
+        ]
+    ),
 }
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from latentfields.training.muon import Muon, orthogonalised
+from latentfields.training.muon import Muon, MuonWithAdam, orthogonalised
 
 
 @settings(deadline=None, max_examples=25)
@@ -68,3 +68,28 @@ def test_parameters_without_gradient_stay() -> None:
     optimizer.step()
     assert torch.equal(unused, torch.ones(2, 2))
     assert not torch.equal(used, torch.ones(2, 2))
+
+
+def test_beside_adam_both_are_what_they_are_alone() -> None:
+    def parameters() -> list[nn.Parameter]:
+        torch.manual_seed(0)
+        return [nn.Parameter(torch.randn(shape)) for shape in ((5, 4), (4,), (2,))]
+
+    alone, together = parameters(), parameters()
+    adam = {"lr": 0.02, "betas": (0.8, 0.9), "eps": 1e-3}
+    apart: list[torch.optim.Optimizer] = [
+        Muon(alone[:1], lr=0.1, momentum=0.7),
+        torch.optim.Adam(alone[1:], fused=True, **adam),  # type: ignore[arg-type]
+    ]
+    one = MuonWithAdam(
+        [{"params": together[:1], "lr": 0.1, "momentum": 0.7}, {"params": together[1:], **adam}]
+    )
+    for step in range(4):
+        for matrix, vector, unseen in (alone, together):
+            loss = ((matrix - 1) @ vector).square().sum() + (unseen.square().sum() if step == 2 else 0)
+            loss.backward()
+        for optimizer in (*apart, one):
+            optimizer.step()
+            optimizer.zero_grad()
+    for expected, actual in zip(alone, together, strict=True):
+        assert torch.equal(expected, actual)

@@ -47,11 +47,14 @@ class Vanilla(Field):
     def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Density (P,) and features (P, C) at points (P, 3) seen along unit directions (P, 3)."""
         hidden = self._trunk(points)
-        branch = self.bottleneck(hidden)
+        # Nothing but products lies between the trunk and the branch's activation: one product of points instead of two.
+        weight, toward = self.branch.weight.tensor_split([self.config.width], dim=1)
+        bias = torch.addmv(self.branch.bias, weight, self.bottleneck.bias)
+        branch = torch.nn.functional.linear(hidden, weight @ self.bottleneck.weight, bias)
         if self.config.view_dependent:
             encoded = positional_encoding(directions, octaves=self.config.direction_octaves)
-            branch = torch.cat([branch, encoded], dim=1)
-        features = self.output(torch.relu(self.branch(branch)))
+            branch = torch.addmm(branch, encoded, toward.T)
+        features = self.output(torch.relu(branch))
         return self._density(hidden), apply_head(features, self.head)
 
     def _trunk(self, points: Tensor) -> Tensor:
@@ -60,8 +63,11 @@ class Vanilla(Field):
         hidden = encoded
         for index, layer in enumerate(self.trunk):
             if index > 0 and index == self.config.skip_after:
-                hidden = torch.cat([encoded, hidden], dim=1)
-            hidden = torch.relu(layer(hidden))
+                again, on = layer.weight.tensor_split([encoded.shape[1]], dim=1)
+                hidden = torch.addmm(nn.functional.linear(encoded, again, layer.bias), hidden, on.T)
+            else:
+                hidden = layer(hidden)
+            hidden = hidden.relu_()
         return hidden
 
     def _density(self, hidden: Tensor) -> Tensor:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from latentfields.fields.config import OptimizerConfig
 from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.scene_model import SceneModel
+from latentfields.training.muon import MuonWithAdam
 from latentfields.training.schedules import cosine_decay, with_peaks
+
+MUON_FACTOR = 8.0
+"""Times Adam's learning rate that Muon's is: how far a step moves matrices, in spectral norm."""
+MOMENTUM = 0.95
+"""Of Muon."""
+FEWEST_UNITS = 16
+"""Rows and columns of the matrices that Muon moves, at least."""
 
 
 def field_optimizer(model: SceneModel, config: FitConfig, stage: StageConfig) -> torch.optim.Optimizer:
@@ -27,9 +38,27 @@ def field_optimizer(model: SceneModel, config: FitConfig, stage: StageConfig) ->
     optimizer: torch.optim.Optimizer
     if options.kind == "adam":
         optimizer = torch.optim.Adam(groups, eps=options.eps, betas=(0.9, options.beta2), fused=True)
+    elif options.kind == "muon":
+        optimizer = MuonWithAdam(part for group in groups for part in _matrices_apart(group, options))
     else:
         optimizer = torch.optim.RAdam(groups, eps=options.eps, betas=(0.9, options.beta2))
     return with_peaks(optimizer)
+
+
+def _matrices_apart(group: Mapping[str, Any], options: OptimizerConfig) -> Iterator[dict[str, Any]]:
+    """The group's matrices as one for Muon, and everything else as one for Adam; without those that would be empty."""
+    matrices = [parameter for parameter in group["params"] if is_matrix(parameter)]
+    chosen = {id(parameter) for parameter in matrices}
+    others = [parameter for parameter in group["params"] if id(parameter) not in chosen]
+    if matrices:
+        yield {**group, "params": matrices, "lr": MUON_FACTOR * group["lr"], "momentum": MOMENTUM}
+    if others:
+        yield {**group, "params": others, "betas": (0.9, options.beta2), "eps": options.eps}
+
+
+def is_matrix(parameter: Tensor) -> bool:
+    """True for weights between layers of many units each: what an orthogonal update is made for."""
+    return parameter.dim() == 2 and min(parameter.shape) >= FEWEST_UNITS
 
 
 def decoder_optimizer(model: SceneModel, config: FitConfig) -> torch.optim.Optimizer:
