@@ -83,12 +83,13 @@ class CapturesScale:
         """Return how one field is fitted to colours (factor 1), or to latents of so many pixels per side."""
         config = preset(field, "small", space="rgb" if factor == 1 else "latent")
         config = config.with_steps(supervision=self.steps[0], alignment=self.steps[1])
-        # A latent of a few pixels is seen well enough by one ray.
-        return replace(config, subpixels=1 if factor <= LARGEST_FACTOR_OF_ONE_RAY else 2, seed=seed)
+        # A latent of a few pixels is seen well enough by one ray; splatted pixels cost less, and more are better.
+        one = factor <= LARGEST_FACTOR_OF_ONE_RAY and field != "gaussians"
+        return replace(config, subpixels=1 if one else 2, seed=seed)
 
 
 LARGEST_FACTOR_OF_ONE_RAY = 4
-"""Latents of more pixels a side are seen by four rays."""
+"""Latents of more pixels a side are seen by four rays; where Gaussians are splatted, all are."""
 
 CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = MappingProxyType(
     {

@@ -221,9 +221,11 @@ class VanillaConfig(_RadianceConfig):
     """Density per unit length of a softplus of one. Opaque surfaces need tens, far for small steps of the weights."""
     learning_rate: float = 5e-3
     """Learning rate of all weights."""
-    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(kind="muon"))
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(kind="muon", schedule="cosine", final_learning_rate=0.02)
+    )
     """Optimiser and schedule. All that the method learns is in a few matrices: Muon gets captures as far as Adam does
-    in a third of the time (docs/results/captures.md)."""
+    in a third of the time (docs/results/captures.md). Its steps are as long as the rate says, so it has to fall far."""
 
     def unbounded(self) -> VanillaConfig:
         """As `TriPlaneConfig.unbounded`: one octave more."""
@@ -535,12 +537,15 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
             ),
         },
         "gaussians": {
-            # Splatting many views costs as much as splatting one many times: more, smaller steps get farther. Fitted to
-            # the statistics of all images an autoencoder has seen, Gaussians end 1.5 dB lower.
+            # Splatting many views costs as much as splatting one many times: more, smaller steps get farther, as far as
+            # one view a step (docs/results/captures.md). Fitted to the statistics of all images an autoencoder has
+            # seen, Gaussians end 1.5 dB lower.
             "small": Recipe(
                 GaussiansConfig(),
                 SplattingConfig(),
-                batch_images=2,
+                supervision_steps=800,
+                alignment_steps=3200,
+                batch_images=1,
                 statistics="scene",
             ),
             # As the code released with LRF trains them, with the constants of 3DGS, whose rates are for [0, 1].

@@ -45,7 +45,7 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             space="both",
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
             side_on_cpu=512,
-            steps=(200, 800),
+            steps=(400, 1600),
         ),
     }
 )
