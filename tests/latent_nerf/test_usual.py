@@ -49,7 +49,7 @@ def test_what_is_usual_is_what_was_measured() -> None:
         assert HABITS["object"].fields[space] == "kplanes"
         assert HABITS["capture"].fields[space] == "gaussians"
     assert {kind: usual_side(kind, device="cpu") for kind in HABITS} == {"object": 1600, "capture": 512}
-    assert {kind: habit.steps for kind, habit in HABITS.items()} == {"object": None, "capture": (200, 800)}
+    assert {kind: habit.steps for kind, habit in HABITS.items()} == {"object": None, "capture": (400, 1600)}
     assert {usual_side(kind, device="cuda") for kind in HABITS} == {SIDE_ON_GPU} == {1600}
 
 
@@ -65,8 +65,8 @@ def test_objects_are_fitted_as_before() -> None:
 
 def test_captures_are_fitted_with_gaussians() -> None:
     usual = UsualFit()
-    steps = {"supervision": 200, "alignment": 800}
-    rgb = preset("gaussians", space="rgb").with_steps(supervision=1000, alignment=0)
+    steps = {"supervision": 400, "alignment": 1600}
+    rgb = preset("gaussians", space="rgb").with_steps(supervision=2000, alignment=0)
     assert usual.of("capture", colors=True) == rgb
     found = usual.of("capture", colors=False, factor=4)
     assert found == replace(preset("gaussians", space="both"), subpixels=1).with_steps(**steps)

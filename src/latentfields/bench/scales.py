@@ -16,8 +16,9 @@ from latentfields.fused_planes import config as fused_planes
 from latentfields.fused_planes.config import CollectionConfig
 from latentfields.igae import config as igae
 from latentfields.igae.config import IgaeConfig
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.usual import CAPTURED_GAUSSIANS_ALIGNMENT
 from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.encoder import config as encoder
@@ -82,7 +83,13 @@ class CapturesScale:
     def fit(self, field: FieldName, *, factor: int, seed: int) -> FitConfig:
         """Return how one field is fitted to colours (factor 1), or to latents of so many pixels per side."""
         config = preset(field, "small", space="rgb" if factor == 1 else "latent")
-        config = config.with_steps(supervision=self.steps[0], alignment=self.steps[1])
+        supervision, alignment = self.steps
+        if field == "gaussians":
+            # As captures are fitted with them where nobody says otherwise.
+            half = (supervision + alignment) // 2
+            supervision = alignment = half
+            config = replace(config, alignment=StageConfig(half, CAPTURED_GAUSSIANS_ALIGNMENT))
+        config = config.with_steps(supervision=supervision, alignment=alignment)
         # A latent of a few pixels is seen well enough by one ray; splatted pixels cost less, and more are better.
         one = factor <= LARGEST_FACTOR_OF_ONE_RAY and field != "gaussians"
         return replace(config, subpixels=1 if one else 2, seed=seed)

@@ -221,11 +221,9 @@ class VanillaConfig(_RadianceConfig):
     """Density per unit length of a softplus of one. Opaque surfaces need tens, far for small steps of the weights."""
     learning_rate: float = 5e-3
     """Learning rate of all weights."""
-    optimizer: OptimizerConfig = field(
-        default_factory=lambda: OptimizerConfig(kind="muon", schedule="cosine", final_learning_rate=0.02)
-    )
-    """Optimiser and schedule. All that the method learns is in a few matrices: Muon gets captures as far as Adam does
-    in a third of the time (docs/results/captures.md). Its steps are as long as the rate says, so it has to fall far."""
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(kind="muon"))
+    """Optimiser and schedule. All that the method learns is in a few matrices, which Muon moves farther in the same
+    time (docs/results/captures.md)."""
 
     def unbounded(self) -> VanillaConfig:
         """As `TriPlaneConfig.unbounded`: one octave more."""

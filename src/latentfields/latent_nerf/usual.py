@@ -31,7 +31,12 @@ class Habit:
     """Pixels of the longer side that larger pictures are shrunk to, where they are fitted on a processor."""
     steps: tuple[int, int] | None = None
     """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
+    alignment_factor: float | None = None
+    """Multiplies learning rates during RGB Alignment (xi_align); None takes the preset's."""
 
+
+CAPTURED_GAUSSIANS_ALIGNMENT = 1.0
+"""Times the learning rates of Gaussians of captures during RGB Alignment: twice as fast as those of objects."""
 
 HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
     {
@@ -45,7 +50,8 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             space="both",
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
             side_on_cpu=512,
-            steps=(400, 1600),
+            steps=(1000, 1000),
+            alignment_factor=CAPTURED_GAUSSIANS_ALIGNMENT,
         ),
     }
 )
@@ -85,6 +91,9 @@ class UsualFit(Checked):
         if habit.steps is not None:
             supervision, alignment = habit.steps
             config = config.with_steps(supervision=supervision, alignment=alignment)
+        if habit.alignment_factor is not None:
+            aligned = replace(config.alignment, learning_rate_factor=habit.alignment_factor)
+            config = replace(config, alignment=aligned)
         if space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
