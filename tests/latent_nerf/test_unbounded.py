@@ -11,10 +11,11 @@ from torch import Tensor
 
 from helpers.tiny import TINY_FIT
 from helpers.unbounded_scene import ball_scene, distances
-from latentfields import FitConfig
+from latentfields import FitConfig, preset
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.fields.config import (
     FieldConfig,
+    FieldName,
     GaussiansConfig,
     InstantNgpConfig,
     KPlanesConfig,
@@ -145,18 +146,19 @@ def test_latents_and_colours_of_one_geometry_follow_the_same_curves(autoencoder:
         trainer.step(index, index / 4)
 
 
-def test_steps_of_a_scene_without_bounds_see_a_quarter_of_the_rays() -> None:
-    config = FitConfig(batch_rays=4096, batch_images=2)
-    assert config.in_batch(config.batch_rays, contracted=False) == 4096
-    assert config.in_batch(config.batch_rays, contracted=True) == 1024
-    assert config.in_batch(config.batch_images, contracted=True) == 1
+@pytest.mark.parametrize("field", ["kplanes", "gaussians"])
+def test_steps_of_a_scene_without_bounds_see_a_quarter_of_rays_and_images(field: FieldName) -> None:
+    config = replace(preset(field), batch_rays=4096, batch_images=2)
+    assert config.in_batch(config.batch_rays, bounds="object") == 4096
+    assert config.in_batch(config.batch_rays, bounds="scene") == 1024
+    assert config.in_batch(config.batch_images, bounds="scene") == 1
 
 
 def test_a_vanilla_nerf_makes_many_small_steps() -> None:
     config = FitConfig(field=VanillaConfig())
     counts = {4096: 256, 16_384: 1024, 1024: 256, 512: 128, 4: 1, 1: 1}
-    assert {count: config.in_batch(count, contracted=True) for count in counts} == counts
-    assert config.in_batch(4096, contracted=False) == 4096
+    assert {count: config.in_batch(count, bounds="scene") for count in counts} == counts
+    assert config.in_batch(4096, bounds="object") == 4096
     grid = GridSamplingConfig(samples=16, bins=48, grid_every=16)
     assert VanillaConfig().unbounded_sampling(grid) == replace(grid, bins=96, grid_every=32)
     even = EvenSamplingConfig(samples=8)

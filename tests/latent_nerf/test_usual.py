@@ -20,7 +20,7 @@ from latentfields.cli.fit import Fit
 from latentfields.cli.fleet import Fleet
 from latentfields.cli.main import main, parse
 from latentfields.errors import ArgumentError, InputError
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import FitConfig, StageConfig
 from latentfields.latent_nerf.fit import as_usual, at_usual_size, fit_folder
 from latentfields.latent_nerf.run import FitRunConfig
 from latentfields.latent_nerf.usual import HABITS, SIDE_ON_GPU, usual_side
@@ -49,7 +49,7 @@ def test_what_is_usual_is_what_was_measured() -> None:
         assert HABITS["object"].fields[space] == "kplanes"
         assert HABITS["capture"].fields[space] == "gaussians"
     assert {kind: usual_side(kind, device="cpu") for kind in HABITS} == {"object": 1600, "capture": 512}
-    assert {kind: habit.steps for kind, habit in HABITS.items()} == {"object": None, "capture": (400, 1600)}
+    assert {kind: habit.steps for kind, habit in HABITS.items()} == {"object": None, "capture": (500, 500)}
     assert {usual_side(kind, device="cuda") for kind in HABITS} == {SIDE_ON_GPU} == {1600}
 
 
@@ -65,13 +65,14 @@ def test_objects_are_fitted_as_before() -> None:
 
 def test_captures_are_fitted_with_gaussians() -> None:
     usual = UsualFit()
-    steps = {"supervision": 400, "alignment": 1600}
-    rgb = preset("gaussians", space="rgb").with_steps(supervision=2000, alignment=0)
+    stages = {"supervision": StageConfig(500, 1.0), "alignment": StageConfig(500, 1.0)}
+    rgb = replace(preset("gaussians", space="rgb"), **stages).in_one_stage()
     assert usual.of("capture", colors=True) == rgb
-    found = usual.of("capture", colors=False, factor=4)
-    assert found == replace(preset("gaussians", space="both"), subpixels=1).with_steps(**steps)
-    latent = UsualFit("latent").of("capture", colors=False, factor=8)
-    assert latent == preset("gaussians").with_steps(**steps)
+    both = replace(preset("gaussians", space="both"), subpixels=2, **stages)  # type: ignore[arg-type]
+    assert usual.of("capture", colors=False, factor=4) == both
+    assert UsualFit("latent").of("capture", colors=False, factor=8) == replace(
+        preset("gaussians"), subpixels=2, **stages
+    )
     # A prior judges latents of objects.
     assert usual.of("capture", colors=False, factor=8, prior=True) == preset()
 
@@ -209,8 +210,8 @@ def test_command_python_and_fleet_record_the_same_choice(
     flags = ("--autoencoder", str(autoencoder_folder), *FEW_FLAGS)
     main(["fit", str(capture), "--out", str(tmp_path / "command"), *flags])
     chosen = recorded(tmp_path / "command")
-    assert (chosen["space"], chosen["field"]["kind"], chosen["subpixels"]) == ("both", "gaussians", 1)
-    said = f"corner: fits gaussians to colours and latents of {autoencoder_folder}, rays per latent: 1; 2 + 1 steps"
+    assert (chosen["space"], chosen["field"]["kind"], chosen["subpixels"]) == ("both", "gaussians", 2)
+    said = f"corner: fits gaussians to colours and latents of {autoencoder_folder}, rays per latent: 4; 2 + 1 steps"
     assert said in [record.getMessage() for record in caplog.records]
 
     asked = UsualFit(changes=FEW)

@@ -19,6 +19,7 @@ from latentfields.rendering.config import (
     SamplingConfig,
     SplattingConfig,
 )
+from latentfields.scenes.reading import Bounds
 
 Space = Literal["latent", "rgb", "both"]
 """What a field is fitted to: an autoencoder's latents; pixels as an ordinary NeRF; or both at once, of one geometry."""
@@ -98,7 +99,8 @@ class FitConfig(Checked):
     """What a field is fitted to: means of the posterior, or one draw from it per view, as in the code released with
     IG-AE. Deterministic autoencoders have means alone. Not used in RGB space."""
     batch_images: int = 4
-    """Whole latent images per step; along rays of a scene without bounds a quarter of them, at least one."""
+    """Whole images per step, of latents or of what is splatted; of a scene without bounds a quarter of them, at least
+    one."""
     batch_rays: int = 4096
     """Random pixels per step in RGB space, for fields that are looked at along rays; Gaussians see whole images. In a
     scene without bounds it is a quarter of them, of a vanilla NeRF a sixteenth: its rays have no empty part that is
@@ -146,11 +148,9 @@ class FitConfig(Checked):
         skipped = self.space == "latent" and not self.aligns
         return self.supervision.steps + (0 if skipped else self.alignment.steps)
 
-    def in_batch(self, count: int, *, contracted: bool) -> int:
-        """The number of rays or images of a step, of `count` that are configured, of a field that may be contracted."""
-        if not contracted or isinstance(self.field, GaussiansConfig):
-            return count
-        return self.field.unbounded_batch(count)
+    def in_batch(self, count: int, *, bounds: Bounds) -> int:
+        """The number of rays or images of a step, of `count` that are configured, in a scene with such bounds."""
+        return self.field.unbounded_batch(count) if bounds == "scene" else count
 
     def with_steps(self, *, supervision: int, alignment: int) -> FitConfig:
         """The same fit with other numbers of steps."""

@@ -122,8 +122,6 @@ class LatentNerfTrainer:
                     lr=config.exposure_learning_rate,
                 )
             )
-        shown = model.pictures
-        self._contracted = isinstance(shown, LatentNerf) and shown.contracted
         self._supervision_crops = self._crops(margin=model.space.reach if model.local_supervision else None)
         self._alignment_crops = self._crops(margin=self._decoder_margin() if config.aligns else None)
         self._sightings = self._seen_points() if config.point_depth_weight else None
@@ -182,7 +180,7 @@ class LatentNerfTrainer:
     @property
     def _rays_per_step(self) -> int:
         """Random pixels of such a step."""
-        return self.config.in_batch(self.config.batch_rays, contracted=self._contracted)
+        return self.config.in_batch(self.config.batch_rays, bounds=self.model.bounds)
 
     @property
     def _stage(self) -> StageConfig:
@@ -344,7 +342,7 @@ class LatentNerfTrainer:
 
     def _batch(self) -> Tensor:
         """Training views of one step, without repetition."""
-        count = self.config.in_batch(self.config.batch_images, contracted=self._contracted)
+        count = self.config.in_batch(self.config.batch_images, bounds=self.model.bounds)
         count = min(count, len(self.train_indices))
         chosen = torch.randperm(len(self.train_indices), generator=self.generator)[:count]
         return upload(chosen, self.model.device)

@@ -33,6 +33,8 @@ class Habit:
     """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
     alignment_factor: float | None = None
     """Multiplies learning rates during RGB Alignment (xi_align); None takes the preset's."""
+    subpixels: int = 1
+    """Rays or splatted pixels per latent along one side, at least."""
 
 
 CAPTURED_GAUSSIANS_ALIGNMENT = 1.0
@@ -45,13 +47,14 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             fields={"latent": "kplanes", "rgb": "kplanes", "both": "kplanes"},
             side_on_cpu=1600,
         ),
-        # Splatting sees whole pictures: more steps, or larger pictures, are more than minutes of a core.
+        # Splatting sees whole pictures: more steps, or larger pictures, are more than five minutes of a core.
         "capture": Habit(
             space="both",
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
             side_on_cpu=512,
-            steps=(1000, 1000),
+            steps=(500, 500),
             alignment_factor=CAPTURED_GAUSSIANS_ALIGNMENT,
+            subpixels=2,
         ),
     }
 )
@@ -98,5 +101,5 @@ class UsualFit(Checked):
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
         elif factor is not None:
-            config = replace(config, subpixels=rays_per_side(factor))
+            config = replace(config, subpixels=max(rays_per_side(factor), habit.subpixels))
         return with_changes(config, self.changes, source=Path("settings"))
