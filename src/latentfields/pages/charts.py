@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 _POINTS = 240  # more than a chart has pixels to show; longer series are summarised
 _SIZE = (5.8, 3.0)  # inches of 72 points, the unit of the SVG
-# Shares of the size: room for ticks of six characters, for both labels, and for names of stages above, in two rows where
-# they are many. To let matplotlib measure what they need takes longer than to draw them.
+# Shares of the size: room for ticks of six characters, for both labels, and for names of stages above, in two rows
+# where they are many. To let matplotlib measure what they need takes longer than to draw them.
 _MARGINS = {"left": 0.14, "right": 0.975, "bottom": 0.17}
 _TOP, _TOP_OF_TWO_ROWS = 0.92, 0.875
 
