@@ -20,7 +20,7 @@ from latentfields.cli.fit import Fit
 from latentfields.cli.fleet import Fleet
 from latentfields.cli.main import main, parse
 from latentfields.errors import ArgumentError, InputError
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
 from latentfields.latent_nerf.fit import as_usual, at_usual_size, fit_folder
 from latentfields.latent_nerf.run import FitRunConfig
 from latentfields.latent_nerf.usual import HABITS, SIDE_ON_GPU, usual_side
@@ -65,14 +65,17 @@ def test_objects_are_fitted_as_before() -> None:
 
 def test_captures_are_fitted_with_gaussians() -> None:
     usual = UsualFit()
-    stages = {"supervision": StageConfig(500, 1.0), "alignment": StageConfig(500, 1.0)}
-    rgb = replace(preset("gaussians", space="rgb"), **stages).in_one_stage()
+
+    def captured(space: Space) -> FitConfig:
+        config = preset("gaussians", space=space)
+        return replace(
+            config, subpixels=2, supervision=StageConfig(500, 1.0), alignment=StageConfig(500, 1.0)
+        )
+
+    rgb = replace(captured("rgb"), subpixels=preset("gaussians").subpixels).in_one_stage()
     assert usual.of("capture", colors=True) == rgb
-    both = replace(preset("gaussians", space="both"), subpixels=2, **stages)  # type: ignore[arg-type]
-    assert usual.of("capture", colors=False, factor=4) == both
-    assert UsualFit("latent").of("capture", colors=False, factor=8) == replace(
-        preset("gaussians"), subpixels=2, **stages
-    )
+    assert usual.of("capture", colors=False, factor=4) == captured("both")
+    assert UsualFit("latent").of("capture", colors=False, factor=8) == captured("latent")
     # A prior judges latents of objects.
     assert usual.of("capture", colors=False, factor=8, prior=True) == preset()
 

@@ -62,6 +62,7 @@ class Vanilla(Field):
         encoded = positional_encoding(points, octaves=self.config.position_octaves)
         hidden = encoded
         for index, layer in enumerate(self.trunk):
+            assert isinstance(layer, nn.Linear)
             if index > 0 and index == self.config.skip_after:
                 again, on = layer.weight.tensor_split([encoded.shape[1]], dim=1)
                 hidden = torch.addmm(nn.functional.linear(encoded, again, layer.bias), hidden, on.T)
