@@ -46,7 +46,7 @@ from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.pairs import Pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
-from latentfields.lrf.encoder.pair_batches import PairBatch, PairImages, seeded_generator
+from latentfields.correspondences.pair_batches import PairBatch, PairImages, seeded_generator
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.measures.cost import peak_memory
 from latentfields.pages.markdown import machine
