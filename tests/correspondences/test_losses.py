@@ -8,6 +8,7 @@ from latentfields.correspondences.losses import (
     correspondence_loss,
     exchanged_latents,
     latents_at,
+    matched_latents,
     relative_correspondence_loss,
 )
 
@@ -29,6 +30,13 @@ def test_lookups_beyond_the_outermost_centres_repeat_them() -> None:
     latents = normal(1, 2, 3, 3)
     corner = latents_at(latents, torch.tensor([[[0.0, 0.0]]], dtype=torch.float64), factor=4)
     torch.testing.assert_close(corner[0, 0], latents[0, :, 0, 0])
+
+
+def test_matched_latents_are_those_of_either_image() -> None:
+    latents, positions = normal(6, 2, 4, 4), 32 * torch.rand(3, 5, 2, 2, dtype=torch.float64)
+    first, second = matched_latents(latents, positions, factor=8)
+    assert torch.equal(first, latents_at(latents[:3], positions[:, :, 0], factor=8))
+    assert torch.equal(second, latents_at(latents[3:], positions[:, :, 1], factor=8))
 
 
 @settings(max_examples=10)
