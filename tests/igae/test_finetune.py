@@ -230,7 +230,9 @@ def test_views_are_asked_to_agree_where_there_are_correspondences(
     options = {"correspondences": [data / "correspondences"], "pretrained": finished}
     finetune(data, tmp_path / "run", config, **options)
     record = read_log(tmp_path / "run" / "joint")[0]
-    assert record["pairs"] == pytest.approx(0.3 * record["correspondence"] + 0.5 * record["exchange"], rel=1e-5)
+    assert record["pairs"] == pytest.approx(
+        0.3 * record["correspondence"] + 0.5 * record["exchange"], rel=1e-5
+    )
     assert record["loss"] == pytest.approx(record["3d"] + record["ae"] + record["pairs"], rel=1e-5)
     assert "correspondence" in (tmp_path / "run" / "report.html").read_text()
 
@@ -285,7 +287,10 @@ def test_without_preservation_no_photos_are_needed(data: Path, tmp_path: Path, f
         ({"pretrained": Path("nosuch")}, "nosuch: is not a run; expected a folder with config.json"),
         ({"device": "gpu"}, "device: is 'gpu'; expected auto or one of"),
         ({"config": replace(CONFIG, joint=WITH_PAIRS)}, "correspondences: name at least one folder"),
-        ({"correspondences": [Path("nosuch")]}, "joint.weights.correspondence: is 0; expected a weight above 0"),
+        (
+            {"correspondences": [Path("nosuch")]},
+            "joint.weights.correspondence: is 0; expected a weight above 0",
+        ),
         (
             {"config": replace(CONFIG, joint=WITH_PAIRS), "correspondences": [Path("nosuch")]},
             "nosuch: has no correspondences",
