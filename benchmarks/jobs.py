@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -72,6 +73,8 @@ def clusters() -> Iterator[tuple[int, RayCluster]]:
     if importlib.util.find_spec("ray") is None:
         print("Ray is not installed: pip install 'latentfields[cluster]'")
         return
+    # Ray's own choice is 15: whatever else the machine does would come first.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     cluster = importlib.import_module("ray.cluster_utils").Cluster(
         initialize_head=True, head_node_args={"num_cpus": 1}
     )
