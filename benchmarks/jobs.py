@@ -27,7 +27,7 @@ from latentfields.training.workers import Engine, LocalWorkers
 JOBS = 4
 """Of every worker."""
 STEPS = {"supervision": 160, "alignment": 240}
-"""Of the fits of scenes: half a minute each."""
+"""Of the fits of scenes: less than a minute each."""
 
 
 def pause(seconds: float) -> None:
