@@ -16,6 +16,8 @@ from latentfields.autoencoders.image_data import load_renders
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.scenes import captured_scenes
 from latentfields.cli.main import main
+from latentfields.correspondences import make
+from latentfields.correspondences.config import CorrespondenceConfig
 from latentfields.errors import InputError
 from latentfields.fused_planes.config import TINY as COLLECTION
 from latentfields.fused_planes.fit import read_frames
@@ -25,8 +27,6 @@ from latentfields.igae.image_cache import cache_scenes
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import FitRunConfig
-from latentfields.lrf.correspondences import make
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.priors.config import PriorTrainingConfig
 from latentfields.priors.data import load_data
 from latentfields.scenes.scene import Scene
