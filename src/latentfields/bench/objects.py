@@ -161,10 +161,11 @@ def fit_cell(
     labels: Labels,
     *,
     cpu_seconds: float | None = None,
+    look: int | None = None,
 ) -> tuple[Labels, Work]:
     """Return labels and work of the cell `name`, which fits once; the picture has its name, too.
 
-    `cpu_seconds` limits the training: seconds that its process computes.
+    `cpu_seconds` limits the training: seconds that its process computes. `look` is as for `fits.fit_and_score`.
     """
     from latentfields.bench.fits import fit_and_score
 
@@ -177,6 +178,7 @@ def fit_cell(
         folder=place.out / "fits" / name,
         picture=place.out / picture_of(name),
         cpu_seconds=cpu_seconds,
+        look=look,
     )
     return {**labels, "family": scene.kind, "seed": scene.seed}, work
 

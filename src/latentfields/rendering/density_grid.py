@@ -140,9 +140,8 @@ class DensityGrid(nn.Module):
         step = (leave - enter) / probes
         probe = torch.arange(probes, device=enter.device) + 0.5
         distance = enter[:, None] + step[:, None] * probe
-        points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
-        index = ((points + 1.0) * (self.resolution / SIDE)).long().clamp(0, self.resolution - 1) // BLOCK
-        hit = blocks[index[..., 0], index[..., 1], index[..., 2]]
+        index = self._block_of(rays, distance, count=len(blocks))
+        hit = blocks.flatten().index_select(0, index.flatten()).view(index.shape)
         active = hit.any(dim=1).nonzero()[:, 0]
         hit, step = hit[active].byte(), step[active]
         first, last = hit.argmax(dim=1), probes - 1 - hit.flip(1).argmax(dim=1)
@@ -150,6 +149,18 @@ class DensityGrid(nn.Module):
         nearest, farthest = enter[active], leave[active]
         entering = torch.maximum(nearest, nearest + step * (first - 1))
         return active, entering, torch.minimum(farthest, nearest + step * (last + 2))
+
+    def _block_of(self, rays: Rays, distance: Tensor, *, count: int) -> Tensor:
+        """Indices (R, K) of the blocks, `count` along each side, at distances (R, K) along rays.
+
+        Axis by axis, and in the smaller integers: this is done for many more points than a field is looked at in.
+        """
+        flat = torch.zeros_like(distance, dtype=torch.int32)
+        for origin, direction in zip(rays.origins.unbind(-1), rays.directions.unbind(-1), strict=True):
+            along = (distance * direction[:, None]).add_(origin[:, None]).add_(1.0)
+            cells = along.mul_(self.resolution / SIDE / BLOCK).int().clamp_(0, count - 1)
+            flat.mul_(count).add_(cells)
+        return flat
 
     @torch.no_grad()
     def sampling_weights(self, positions: Tensor, lengths: Tensor) -> Tensor:
