@@ -18,7 +18,7 @@ from latentfields.bench.rows import Record
 from latentfields.bench.scenes import StudyScene
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fit import fit
-from latentfields.latent_nerf.looking import scaled_views, view_times
+from latentfields.latent_nerf.looking import TIMED_VIEWS, scaled_views, view_times
 from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
@@ -75,7 +75,7 @@ def fit_and_score(
             result |= {"cpu_seconds": curve[-1]["cpu_seconds"], "curve": curve}
         result |= _view_times(run, views)
         if look is not None:
-            cameras = scaled_views(run.model, views.cameras[views.indices("test")[:TIMED_SINGLY]], look)
+            cameras = scaled_views(run.model, views.cameras[views.indices("test")[:TIMED_VIEWS]], look)
             result["look_milliseconds"] = view_times(run.model, cameras).frame
         if autoencoder is not None:
             # Without an alignment, Latent Supervision ends where the fit does.

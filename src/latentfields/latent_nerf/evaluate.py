@@ -16,7 +16,7 @@ from latentfields.config.arguments import checked
 from latentfields.config.checks import require
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.capture_check import FogCounter, check_capture
-from latentfields.latent_nerf.looking import scaled_views, view_times
+from latentfields.latent_nerf.looking import TIMED_VIEWS, scaled_views, view_times
 from latentfields.latent_nerf.picture_size import PICTURE_SIDE
 from latentfields.latent_nerf.render import chosen_views, load_run_scene
 from latentfields.latent_nerf.run import Run
@@ -112,7 +112,7 @@ def looking(run: Run, *, look: int, scene_folder: Path | None = None) -> dict[st
     """
     require("look", look, PICTURE_SIDE)
     model, views = run.shown(None), chosen_views(run, "test", scene_folder=scene_folder)
-    return asdict(view_times(model, scaled_views(model, views.cameras[:BATCH], look)))
+    return asdict(view_times(model, scaled_views(model, views.cameras[:TIMED_VIEWS], look)))
 
 
 def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoencoder | None, list[str]]:

@@ -24,6 +24,8 @@ from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.cost import milliseconds
 from latentfields.rendering.rendering import Rendering
 
+TIMED_VIEWS = 3
+"""Views that are enough to time looking: in colours each takes seconds."""
 UNIFORM = 1e-3
 """How much a constant picture's colours may differ from cell to cell where they count as one."""
 
