@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from latentfields.bench.objects import fit_cell, fit_pictures, picture_of
+from latentfields.bench.objects import fit_cell, fit_pictures, lpips_by_family, picture_of
 from latentfields.bench.rows import (
-    LPIPS,
     Claim,
     Measured,
     Pivot,
@@ -53,10 +52,7 @@ class EqualTimeStudy(Study):
     tables = (
         _by_scene("psnr", "Decoded test views: PSNR, dB"),
         _by_scene("ssim", "The same: SSIM", spec=".3f"),
-        *(
-            _by_scene(name, f"The same: {title}", spec=".3f", needs=name, optional=True)
-            for name, title in LPIPS.items()
-        ),
+        *lpips_by_family(_by_scene),
         _by_scene(
             "autoencoder_psnr", "The autoencoder alone: PSNR, dB", needs="autoencoder_psnr", optional=True
         ),

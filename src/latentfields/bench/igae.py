@@ -307,7 +307,7 @@ class IgaeStudyConfig(AblationsStudy):
         """Labels and work of all fits. Regimes and fields are named where there are several."""
         found: Cells = {}
         for regime, field in product(self.regimes, self.fields):
-            named = {"regime": regime} if len(self.regimes) > 1 else {}
+            named: dict[str, str] = {"regime": regime} if len(self.regimes) > 1 else {}
             named |= {"field": field} if len(self.fields) > 1 else {}
             for role, autoencoder in autoencoders.items():
                 for scene in self.scenes(place.out):
