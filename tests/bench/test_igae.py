@@ -238,6 +238,9 @@ def test_regimes_move_what_they_say_and_table_16_is_the_papers() -> None:
     assert [fit.alignment_kind for fit in found.values()] == ["none", "scene", "full", "full"]
     rates = [(fit.alignment.learning_rate_factor, fit.decoder_learning_rate) for fit in found.values()]
     assert rates == [(0.5, 1e-3), (0.5, 1e-3), (0.1, 1e-4), (0.5, 1e-3)]
+    alone = mapped() | {"fits": [fit | {"regime": ""} for fit in mapped()["fits"][:16]]}
+    study = IgaeStudyConfig(regimes=("scene",), trained_families=())
+    assert study.claims(study.rows(alone))[0].required == ">= +2.00 dB"
     slow = IgaeStudyConfig(alignment_factor=0.05, decoder_learning_rate=2e-4).fit("kplanes", seed=1)
     assert (slow.alignment.learning_rate_factor, slow.decoder_learning_rate) == (0.05, 2e-4)
 

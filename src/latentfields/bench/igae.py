@@ -351,8 +351,10 @@ class IgaeStudyConfig(AblationsStudy):
             return []
         regimes = grouped(fits, ("regime", "distribution"))
         gained, mattering, lost = [], [], []
-        for (regime, distribution), rows in regimes.items():
-            where = f"; alignment {regime or 'full'}, {distribution} families" if len(regimes) > 1 else ""
+        only = self.regimes[0] if len(self.regimes) == 1 else "full"
+        for (named, distribution), rows in regimes.items():
+            regime = named or only
+            where = f"; alignment {regime}, {distribution} families" if len(regimes) > 1 else ""
             gained += _gain_claims(rows, regime, where)
             if regime != "none":
                 ours = select(rows, autoencoder="igae")
@@ -362,9 +364,7 @@ class IgaeStudyConfig(AblationsStudy):
             statement = f"Without L_3D, novel views are lost (decoded test PSNR){where}"
             lost += _gain(rows, statement, NVS_GAIN, over="no-3d")
         # The other claims do not depend on the alignment; they are of objects never seen.
-        unseen = [row for row in measured["alone"] if row.labels["distribution"] == UNSEEN] or measured[
-            "alone"
-        ]
+        unseen = select(measured["alone"], distribution=UNSEEN) or measured["alone"]
         photographs = [row for row in measured[PHOTOGRAPHS] if row.labels["autoencoder"] in known]
         consistent = "Latents are 3D-consistent (rendered against encoded)"
         kept = "{} preserved, against training without L_3D"
