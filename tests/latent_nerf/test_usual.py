@@ -73,7 +73,9 @@ def test_captures_are_fitted_with_gaussians() -> None:
     latent = UsualFit("latent").of("capture", colors=False, factor=8)
     assert latent == preset("gaussians").with_steps(**steps)
     # A prior judges latents of objects.
-    assert usual.of("capture", colors=False, factor=8, prior=True) == preset()
+    aligned = preset().alignment.steps
+    few = preset().with_steps(supervision=150, alignment=aligned)
+    assert usual.of("capture", colors=False, factor=8, prior=True) == few
 
 
 def test_changes_are_on_top_and_must_fit() -> None:
