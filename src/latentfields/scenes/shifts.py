@@ -54,16 +54,17 @@ def with_shifts(scene: Scene, count: int, *, factor: int) -> Scene:
             scene.cameras[train].windows(offsets, width=scene.cameras.width, height=scene.cameras.height)
         )
         names += [f"{scene.image_names[index]} {columns:+d} {rows:+d}" for index in train.tolist()]
-    joined = {
-        name: torch.cat([getattr(part, name) for part in cameras])
-        for name in ("camera_to_world", "focal", "principal")
-    }
     shifted = torch.arange(len(scene), len(names))
     return replace(
         scene,
         pixels=torch.cat(pixels),
         alpha=torch.cat(alpha),
-        cameras=replace(scene.cameras, **joined),
+        cameras=replace(
+            scene.cameras,
+            camera_to_world=torch.cat([part.camera_to_world for part in cameras]),
+            focal=torch.cat([part.focal for part in cameras]),
+            principal=torch.cat([part.principal for part in cameras]),
+        ),
         image_names=tuple(names),
         splits={**scene.splits, "train": torch.cat([train, shifted])},
         depth=None,
