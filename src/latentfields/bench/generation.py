@@ -20,7 +20,6 @@ from latentfields.bench.rows import (
     distinct,
     grouped,
     select,
-    values,
 )
 from latentfields.bench.scales import GENERATION_SCALES, GenerationScale
 from latentfields.bench.study import Cells, Work, Workplace
@@ -90,13 +89,6 @@ class GenerationStudyConfig(ScaledStudy):
             SPACE,
             (*MEASURES, Value("diversity", "diversity", ".2f"), Value("cpu_seconds", "CPU s a view")),
             kind="samples",
-        ),
-        Pivot(
-            "The same by CPU seconds of training",
-            {**SPACE, "trained": "CPU s"},
-            MEASURES,
-            kind="ladder",
-            optional=True,
         ),
         Pivot(
             "Generated scenes",
@@ -190,52 +182,27 @@ class GenerationStudyConfig(ScaledStudy):
             "real": [{"pictures": "real renderings", **real}],
             "priors": priors,
             "samples": place.measure(made(scenes=False), label="views"),
-            "ladder": self._ladder(place, train, held_out, judge),
             "scenes": place.measure(made(scenes=True), label="scenes"),
         }
 
     def _train(self, place: Workplace, train: Sequence[StudyScene]) -> list[dict[str, Any]]:
         """A prior for every space, trained for the same CPU time."""
-        cells: Cells = {
-            f"prior-{number}": ({"space": space}, self._training(place, train, space, str(number)))
-            for number, space in enumerate(self.spaces)
-        }
-        return place.measure(cells, label="priors")
-
-    def _training(
-        self, place: Workplace, train: Sequence[StudyScene], space: str, name: str, *, share: float = 1.0
-    ) -> Work:
-        """The training of a prior for a `share` of the CPU time, in the folder `name`."""
         from latentfields.bench.generations import prior_cell
 
-        sizes = self.sizes
-        return partial(
-            prior_cell,
-            autoencoder=str(place.out / PIXELS) if space == PIXELS else space,
-            scenes=train,
-            training=replace(sizes.training, size=sizes.pixels if space == PIXELS else sizes.views.size),
-            seconds=share * sizes.seconds,
-            out=place.out / "priors" / name,
-            device=place.device,
-        )
-
-    def _ladder(
-        self, place: Workplace, train: Sequence[StudyScene], held_out: Sequence[StudyScene], judge: Path
-    ) -> list[dict[str, Any]]:
-        """Views drawn from priors of latents that were trained for less time, and of pixels for more."""
-        if PIXELS not in self.spaces or len(self.spaces) == 1:
-            return []
-        sizes, found = self.sizes, []
+        sizes, cells = self.sizes, Cells()
         for number, space in enumerate(self.spaces):
-            share = sizes.late if space == PIXELS else sizes.early
-            name, labels = f"{number}-{share:g}", {"space": space, "trained": f"{share * sizes.seconds:g}"}
-            work = self._training(place, train, space, name, share=share)
-            (prior,) = place.measure({f"prior-{name}": (labels, work)}, label="priors")
-            made = self._made(
-                place, held_out, judge, {space: prior["prior"]}, scenes=False, prefix=f"{name}-"
+            size = sizes.pixels if space == PIXELS else sizes.views.size
+            work = partial(
+                prior_cell,
+                autoencoder=str(place.out / PIXELS) if space == PIXELS else space,
+                scenes=train,
+                training=replace(sizes.training, size=size),
+                seconds=sizes.seconds,
+                out=place.out / "priors" / str(number),
+                device=place.device,
             )
-            found += [{**labels, **drawn} for drawn in place.measure(made, label="views")]
-        return found
+            cells[f"prior-{number}"] = {"space": space}, work
+        return place.measure(cells, label="priors")
 
     def _made(
         self,
@@ -245,9 +212,8 @@ class GenerationStudyConfig(ScaledStudy):
         priors: dict[str, str],
         *,
         scenes: bool,
-        prefix: str = "",
     ) -> Cells:
-        """The cells that draw views from priors, or that make scenes with them; `prefix` tells their names apart."""
+        """The cells that draw views from priors, or that make scenes with them."""
         from latentfields.bench.generations import samples_cell, scene_cell
 
         sizes, found = self.sizes, Cells()
@@ -262,7 +228,7 @@ class GenerationStudyConfig(ScaledStudy):
                     "device": place.device,
                 }
                 if not scenes:
-                    name = f"samples-{prefix}{number}-{family}"
+                    name = f"samples-{number}-{family}"
                     picture = f"pictures/{name}.png"
                     work = partial(samples_cell, **shared, count=sizes.samples, picture=place.out / picture)
                     found[name] = {"space": space, "family": family, "picture": picture}, work
@@ -285,26 +251,13 @@ class GenerationStudyConfig(ScaledStudy):
         return found
 
     def rows(self, results: Any) -> Measured:
-        """Return the rows of every kind; `ladder` are all drawn views, where there are such of other times."""
-        found = {
+        """Return the rows of every kind."""
+        return {
             kind: [
                 Row.of(record, **({"seed": record["seed"]} if "seed" in record else {})) for record in records
             ]
             for kind, records in results.items()
         }
-        if found.get("ladder"):
-            usual = f"{self.sizes.seconds:g}"
-            drawn = [
-                replace(row, labels={**row.labels, "trained": usual})
-                for row in found["samples"]
-                if row.labels["space"] in self.spaces
-            ]
-            order = {space: number for number, space in enumerate(self.spaces)}
-            found["ladder"] = sorted(
-                [*found["ladder"], *drawn],
-                key=lambda row: (order[row.labels["space"]], float(row.labels["trained"])),
-            )
-        return found
 
     def more_tables(self, measured: Measured) -> Sequence[Table]:
         """Return when so many views of scenes are recognised, and what is asked of latents."""
@@ -320,12 +273,11 @@ class GenerationStudyConfig(ScaledStudy):
             times.append((space, *(end if time is None else f"{time:.1f}" for time in reached)))
         title = "CPU seconds until class and azimuth are recognised in so many views of all scenes"
         soon = Table(title, ("space", *(f"{level:.0%}" for level in levels)), tuple(times))
-        asked = self._asked(measured)
+        asked = self._asked(scenes)
         return [soon, *([claims_table(asked, title="What is asked of latents")] if asked else [])]
 
-    def _asked(self, measured: Measured) -> list[Claim]:
+    def _asked(self, scenes: Sequence[Row]) -> list[Claim]:
         """Whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
-        scenes, ladder = measured["scenes"], measured.get("ladder", ())
         there = distinct(scenes, "space")
         claims = []
         for space in (PLAIN, AWARE):
@@ -335,9 +287,6 @@ class GenerationStudyConfig(ScaledStudy):
                     f"{self.accuracy:.0%} of views of scenes in {space} are recognised so many times sooner"
                 )
                 claims.append(_sooner(statement, courses[0], courses[1], self.accuracy))
-        for space in (PLAIN, AWARE):
-            if rungs := select(ladder, space=space):
-                claims.append(_learnt(space, rungs, select(ladder, space=PIXELS)))
         if PLAIN in there and AWARE in there:
             for measure, what, sign in (
                 ("inconsistency", "more consistent", -1.0),
@@ -407,34 +356,6 @@ def _sooner(
     ratio = (pixels[-1][0] if others is None else others) / taken
     never = f", as pixels are not after {pixels[-1][0]:.0f} s" if others is None else ""
     return Claim(statement, required, f"{'at least ' if never else ''}{ratio:.1f}{never}", ratio >= SPEED_UP)
-
-
-def _learnt(space: str, latents: Sequence[Row], pixels: Sequence[Row]) -> Claim:
-    """The claim that views drawn in latents are recognised more often than pixels' after many times the training.
-
-    By class alone, and by class and azimuth. Times are those for which priors were trained to be compared.
-    """
-    statement, required = (
-        f"So many times less training in {space} is more accurate than pixels",
-        f">= {SPEED_UP:.0f}",
-    )
-
-    def shares(rows: Sequence[Row]) -> dict[float, tuple[float, float]]:
-        """By seconds of training, ascending."""
-        return {
-            float(trained): (
-                fmean(values(group, "right_class")),
-                fmean(values(group, "accuracy")),
-            )
-            for (trained,), group in grouped(rows, ("trained",)).items()
-        }
-
-    last, best = max(shares(pixels).items())
-    for seconds, found in shares(latents).items():
-        if all(mine > theirs for mine, theirs in zip(found, best, strict=True)):
-            text = f"{last / seconds:.1f}: {found[1]:.2f} after {seconds:g} s, {best[1]:.2f} after {last:g} s"
-            return Claim(statement, required, f"at least {text}", last / seconds >= SPEED_UP)
-    return Claim(statement, required, "never is", False)
 
 
 def _ahead(scenes: Sequence[Row], measure: str, statement: str, *, sign: float) -> Claim:

@@ -246,10 +246,6 @@ class GenerationScale:
     """How priors are trained; in all spaces for the same CPU time, whatever number of steps this has."""
     seconds: float = 1680.0
     """That time, in CPU seconds."""
-    early: float = 0.2
-    """Share of that time for which priors of latents are trained once more, and judged by the views drawn from them."""
-    late: float = 2.0
-    """Multiple of that time for which a prior of pixels is, to see whether it gets there."""
     judge_steps: int = 1500
     """Steps of the classifier's training."""
     samples: int = 32
