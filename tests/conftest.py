@@ -2,12 +2,14 @@
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from helpers.autoencoders import scene_autoencoder
+from helpers.commands import few_frames
 from helpers.tiny import fitted_run, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.scenes.load import load_scene
@@ -29,6 +31,12 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_films() -> Iterator[None]:
+    with few_frames():
+        yield
 
 
 @pytest.fixture(scope="session")

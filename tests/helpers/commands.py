@@ -8,11 +8,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from latentfields.cli.main import main
+from latentfields.generation import report as generation_report
+from latentfields.latent_nerf import report
 
 PROCESSES = multiprocessing.get_context("forkserver")
 """Processes that have PyTorch imported."""
@@ -64,12 +69,22 @@ def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
         return started(Path(folder), *arguments).finished()
 
 
+@contextmanager
+def few_frames() -> Iterator[None]:
+    """Let the films of runs be short: 48 frames took half of the time of a small fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (report, generation_report):
+            patch.setattr(module, "ORBIT_FRAMES", 3)
+        yield
+
+
 def _run(command: Sequence[str], said: Sequence[Path], folder: str) -> None:
     for descriptor, file in enumerate(said, start=1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.chdir(folder)
     sys.argv = ["latentfields", *command]
-    main([*command])
+    with few_frames():
+        main([*command])
 
 
 def small_fit(*, supervision: int, alignment: int) -> tuple[str, ...]:

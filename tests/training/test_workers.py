@@ -84,7 +84,13 @@ def test_one_worker_does_what_it_is_told_and_survives_what_it_can(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_call_in_a_process_of_its_own_has_an_environment_of_its_own() -> None:
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_call_in_a_process_of_its_own_has_an_environment_of_its_own(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "_START_METHOD", method)
+    monkeypatch.setenv("SINCE", "a moment")
+    assert call_alone(environment, "SINCE", environment={}) == "a moment"
     assert call_alone(environment, "SHIP", environment={"SHIP": "afloat"}) == "afloat"
     with pytest.raises(ValueError, match="aground"):
         call_alone(fail, "aground", environment={})

@@ -39,6 +39,7 @@ from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
 from latentfields.training.loop import log_path, read_log
+from latentfields.training.recipe import METRICS_FILE
 
 REPORT_FILE = "report.html"
 SHOWN_VIEWS = 4
@@ -63,7 +64,7 @@ def write_run_report(
     folder: Path | None = None,
     beside: Sequence[Film] = (),
 ) -> Path:
-    """Write `report.html` into `folder` (default: the first run's), and a film into every run.
+    """Write `report.html` into `folder` (default: the first run's), and a film into every run that has none.
 
     All runs must show one scene at one size; films of something else come last, `beside` theirs. `title` is by
     default the scene's name; `command` is what repeats the run at a shell. Returns the report's path.
@@ -72,7 +73,7 @@ def write_run_report(
     path = (folder or runs[0].folder) / REPORT_FILE
     scene = load_run_scene(runs[0])
     metrics = [read_metrics(run.folder) for run in runs]
-    films = tuple(Film(run_label(run), _write_orbit(run, scene)) for run in runs)
+    films = tuple(Film(run_label(run), _orbit(run, scene)) for run in runs)
     report = Report(
         title=title or scene.name,
         subtitle=f"{len(scene.indices('train'))} training and {len(scene.indices('test'))} test views "
@@ -121,8 +122,11 @@ def run_label(run: Run) -> str:
     return f"{space} {model} ({', '.join(details)})" if details else f"{space} {model}"
 
 
-def _write_orbit(run: Run, scene: Scene) -> Path:
+def _orbit(run: Run, scene: Scene) -> Path:
+    """The film of a run, which is made unless there is one already that is newer than what the run came to."""
     path = run.folder / "orbit.mp4"
+    if path.is_file() and path.stat().st_mtime_ns > (run.folder / METRICS_FILE).stat().st_mtime_ns:
+        return path
     train = scene.cameras[scene.indices("train")]
     cameras = film_cameras(train, frames=ORBIT_FRAMES, bounds=run.frame.bounds)
     write_mp4(path, orbit_frames(run, cameras), fps=16)

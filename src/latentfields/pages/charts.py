@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 
 _POINTS = 240  # more than a chart has pixels to show; longer series are summarised
 _SIZE = (5.8, 3.0)  # inches of 72 points, the unit of the SVG
+# Shares of the size: room for ticks of six characters, for both labels, and for names of stages above, in two rows
+# where they are many. To let matplotlib measure what they need takes longer than to draw them.
+_MARGINS = {"left": 0.14, "right": 0.975, "bottom": 0.17}
+_TOP, _TOP_OF_TWO_ROWS = 0.92, 0.875
+
+_STAGES_OF_A_ROW = 3
+"""As many stages have their names side by side; of more, every other one is higher."""
 
 # Colours that stand for the page's: matplotlib writes them, `_themed` replaces them.
 _INK, _LINE = "#abcde0", "#abcde1"
@@ -90,7 +97,10 @@ def chart_svg(chart: Chart, colours: Mapping[str, int]) -> str:
                 **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
             }
         )
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=_SIZE)
+        figure.subplots_adjust(
+            **_MARGINS, top=_TOP if len(chart.stages) <= _STAGES_OF_A_ROW else _TOP_OF_TWO_ROWS
+        )
         canvas: Any = FigureCanvasSVG(figure)
         _draw(figure.add_subplot(), chart, colours)
         buffer = io.StringIO()
@@ -155,7 +165,7 @@ def _mark_stages(axes: Any, stages: Sequence[Stage]) -> None:
             stage.name,
             ((start + min(end, right)) / 2, 1),
             xycoords=axes.get_xaxis_transform(),
-            xytext=(0, 3 + 10 * (index % 2 if len(stages) > 3 else 0)),
+            xytext=(0, 3 + 10 * (index % 2 if len(stages) > _STAGES_OF_A_ROW else 0)),
             textcoords="offset points",
             horizontalalignment="center",
             fontsize=8,

@@ -10,11 +10,12 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
@@ -129,24 +130,28 @@ def write_report(path: Path, report: Report) -> None:
 
 def render_report(report: Report) -> str:
     """The HTML text of the page; equal reports give equal text."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    colours = series_colours(report.charts)
-    environment.filters.update(
-        picture_uri=_picture_uri,
-        film_uri=_film_uri,
-        svg=lambda chart: Markup(chart_svg(chart, colours)),
-        numeric=_numeric_columns,
-    )
-    template = files("latentfields.pages").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return _template().render(
         report=report,
-        colours=colours,
+        colours=series_colours(report.charts),
         configuration=json.dumps(dict(report.configuration), indent=2, ensure_ascii=False, default=str),
         pixelated_side=_PIXELATED_SIDE,
         largest_side=_LARGEST_SIDE,
     )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        picture_uri=_picture_uri,
+        film_uri=_film_uri,
+        svg=lambda chart, colours: Markup(chart_svg(chart, colours)),
+        numeric=_numeric_columns,
+    )
+    text = files("latentfields.pages").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text)
 
 
 def _picture_uri(pixels: Pixels) -> str:
