@@ -30,6 +30,7 @@ from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
 from latentfields.cameras import Cameras, look_at
+from latentfields.correspondences.pair_batches import PairBatch, PairImages, seeded_generator
 from latentfields.devices import wait_for
 from latentfields.fields.config import FieldName
 from latentfields.igae.config import PRESETS, IgaeConfig
@@ -46,7 +47,6 @@ from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.pairs import Pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
-from latentfields.lrf.encoder.pair_batches import PairBatch, PairImages, seeded_generator
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.measures.cost import peak_memory
 from latentfields.pages.markdown import machine

@@ -12,10 +12,10 @@ import pytest
 from latentfields.autoencoders import config as autoencoders
 from latentfields.bench import scales
 from latentfields.config.typed_json import to_json
+from latentfields.correspondences.config import CorrespondenceConfig
 from latentfields.fused_planes import config as fused_planes
 from latentfields.igae import config as igae
 from latentfields.latent_nerf.presets import PresetName
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.encoder import config as encoder

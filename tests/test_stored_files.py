@@ -15,6 +15,7 @@ from torch import Tensor
 from latentfields import Run, evaluate_run, load_autoencoder, load_scene
 from latentfields.autoencoders.config import AutoencoderRunConfig
 from latentfields.config.typed_json import to_json
+from latentfields.correspondences.files import open_dataset
 from latentfields.errors import InputError
 from latentfields.files import read_json
 from latentfields.fused_planes.collection import Collection
@@ -23,7 +24,6 @@ from latentfields.fused_planes.fit import add_to_collection
 from latentfields.igae.config import IgaeRunConfig
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import FitRunConfig
-from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.decoder.config import DecoderRunConfig
 from latentfields.lrf.encoder.config import EncoderRunConfig
 from latentfields.scenes.scene import Scene

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from latentfields.bench.studies import run_study
     from latentfields.camera_path import CameraPath, Keyframe, load_path, save_path
     from latentfields.cameras import Cameras
+    from latentfields.correspondences.config import CorrespondenceConfig
+    from latentfields.correspondences.make import correspond
     from latentfields.errors import InputError
     from latentfields.export.cameras import export_cameras
     from latentfields.export.config import MeshConfig, PointsConfig
@@ -57,8 +59,6 @@ if TYPE_CHECKING:
     from latentfields.latent_nerf.report import write_run_report
     from latentfields.latent_nerf.run import Run
     from latentfields.latent_nerf.usual import UsualFit
-    from latentfields.lrf.correspondences.config import CorrespondenceConfig
-    from latentfields.lrf.correspondences.make import correspond
     from latentfields.lrf.decoder.align import align_decoder
     from latentfields.lrf.decoder.config import DecoderTrainingConfig
     from latentfields.lrf.encoder.config import EncoderTrainingConfig
@@ -180,7 +180,7 @@ __getattr__ = lazy_attributes(
         "CollectionConfig": "latentfields.fused_planes.config",
         "CollectionsStudyConfig": "latentfields.bench.collections",
         "ConvergenceStudyConfig": "latentfields.bench.convergence",
-        "CorrespondenceConfig": "latentfields.lrf.correspondences.config",
+        "CorrespondenceConfig": "latentfields.correspondences.config",
         "DecoderTrainingConfig": "latentfields.lrf.decoder.config",
         "DistillationConfig": "latentfields.priors.config",
         "EncoderTrainingConfig": "latentfields.lrf.encoder.config",
@@ -215,7 +215,7 @@ __getattr__ = lazy_attributes(
         "capture": "latentfields.structure_from_motion.capture",
         "chosen_views": "latentfields.latent_nerf.render",
         "compare_with_packaged": "latentfields.autoencoders.score",
-        "correspond": "latentfields.lrf.correspondences.make",
+        "correspond": "latentfields.correspondences.make",
         "edit": "latentfields.generation.edit",
         "evaluate_autoencoder": "latentfields.autoencoders.evaluate",
         "evaluate_run": "latentfields.latent_nerf.evaluate",

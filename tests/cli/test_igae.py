@@ -51,8 +51,9 @@ def test_no_epochs_are_refused(epochs: float) -> None:
 
 
 def test_several_folders_can_be_named() -> None:
-    command = finetune("--photos", "a", "b", "--device", "cuda")
+    command = finetune("--photos", "a", "b", "--correspondences", "c", "d", "--device", "cuda")
     assert command.photos == (Path("a"), Path("b"))
+    assert command.correspondences == (Path("c"), Path("d"))
     assert command.device == "cuda"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from latentfields.cli.lrf import Correspond, FinetuneEncoder
 from latentfields.cli.main import LatentRadianceFields, main, parse
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.encoder.config import PAPER, SMALL
 from latentfields.scenes.objects.config import RenderConfig
 from latentfields.scenes.objects.object_scenes import render_object_scene

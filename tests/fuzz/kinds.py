@@ -42,6 +42,7 @@ from latentfields.bench.study import Work, Workplace
 from latentfields.camera_path import CameraPath, Keyframe, load_path, save_path
 from latentfields.config.checks import check_stored
 from latentfields.config.typed_json import from_json, to_json, with_changes
+from latentfields.correspondences.files import load_correspondences
 from latentfields.errors import InputError
 from latentfields.files import read_json
 from latentfields.fused_planes.collection import Collection
@@ -55,7 +56,6 @@ from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.lrf.correspondences.files import load_correspondences
 from latentfields.lrf.decoder.config import DecoderRunConfig
 from latentfields.lrf.encoder.config import EncoderRunConfig
 from latentfields.priors.config import PriorRunConfig

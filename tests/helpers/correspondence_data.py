@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from helpers.corner_scene import corner_cameras, write_depth_scene
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
-from latentfields.lrf.correspondences.make import correspond
+from latentfields.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.make import correspond
 from latentfields.lrf.encoder.config import EncoderTrainingConfig, EncoderWeightsConfig
 from latentfields.training.loop import LoopConfig
 

@@ -24,6 +24,8 @@ from latentfields.autoencoders.config import AutoencoderTrainingConfig, PatchAut
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.losses import perceptual_loss
 from latentfields.autoencoders.train import AutoencoderTrainer, new_network, starting_images
+from latentfields.correspondences.files import open_dataset
+from latentfields.correspondences.pair_batches import PairImages
 from latentfields.fields.config import (
     GaussiansConfig,
     InstantNgpConfig,
@@ -45,12 +47,10 @@ from latentfields.igae.scene_training import WHITE, SceneTraining
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.feature_trainer import new_trainer
-from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.pairs import Pairs
 from latentfields.lrf.decoder.trainer import DecoderAlignment
 from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
-from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.priors.conditions import direction
 from latentfields.priors.config import DistillationConfig, PriorRunConfig

@@ -219,6 +219,24 @@ def test_killed_in_the_middle_of_a_step_equals_uninterrupted(
         assert torch.equal(tensor, weights(tmp_path / "run")[name])
 
 
+WITH_PAIRS = replace(CONFIG.joint, weights=replace(CONFIG.joint.weights, correspondence=0.3, exchange=0.5))
+
+
+@pytest.mark.slow
+def test_views_are_asked_to_agree_where_there_are_correspondences(
+    data: Path, tmp_path: Path, finished: Path
+) -> None:
+    config = replace(CONFIG, joint=replace(WITH_PAIRS, epochs=0.5))
+    options = {"correspondences": [data / "correspondences"], "pretrained": finished}
+    finetune(data, tmp_path / "run", config, **options)
+    record = read_log(tmp_path / "run" / "joint")[0]
+    assert record["pairs"] == pytest.approx(
+        0.3 * record["correspondence"] + 0.5 * record["exchange"], rel=1e-5
+    )
+    assert record["loss"] == pytest.approx(record["3d"] + record["ae"] + record["pairs"], rel=1e-5)
+    assert "correspondence" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_other_settings_need_another_folder(data: Path, finished: Path) -> None:
     with pytest.raises(InputError, match="other settings"):
         finetune(data, finished, replace(CONFIG, seed=5))
@@ -268,6 +286,15 @@ def test_without_preservation_no_photos_are_needed(data: Path, tmp_path: Path, f
         ({"autoencoder": "igea"}, "igea: no such autoencoder"),
         ({"pretrained": Path("nosuch")}, "nosuch: is not a run; expected a folder with config.json"),
         ({"device": "gpu"}, "device: is 'gpu'; expected auto or one of"),
+        ({"config": replace(CONFIG, joint=WITH_PAIRS)}, "correspondences: name at least one folder"),
+        (
+            {"correspondences": [Path("nosuch")]},
+            "joint.weights.correspondence: is 0; expected a weight above 0",
+        ),
+        (
+            {"config": replace(CONFIG, joint=WITH_PAIRS), "correspondences": [Path("nosuch")]},
+            "nosuch: has no correspondences",
+        ),
     ],
 )
 def test_unusable_requests_leave_nothing_behind(

@@ -16,6 +16,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import centre_square
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
+from latentfields.correspondences.pair_batches import PairImages
 from latentfields.igae.batches import photo_crops
 from latentfields.igae.config import EPOCH_DECAY, Ablation, IgaeConfig, LatentUnit
 from latentfields.igae.image_cache import cache_photos, cache_scenes
@@ -36,6 +37,8 @@ MOVED_BY = {
     "tv_planes": {PLANES},
     "ae_synthetic": {ENCODER, DECODER},
     "ae_real": {ENCODER, DECODER},
+    "correspondence": {ENCODER},
+    "exchange": {ENCODER, DECODER},
 }
 
 
@@ -71,6 +74,15 @@ def trainer_of(data: Path, prepared: Path, validated: Path) -> Iterator[TrainerO
                 perceptual=perceptual_loss(config.perceptual, CPU),
                 processes=Processes(),
                 observer=None,
+                pairs=PairImages.open(
+                    [data / "correspondences"],
+                    size=SIZE,
+                    window=config.window,
+                    factor=autoencoder.factor,
+                    name="correspondences",
+                )
+                if config.has_correspondences
+                else None,
             )
         )
         return trainers[-1]
@@ -475,6 +487,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "held-out": {"held_out_views": 1},
     "bfloat16": {"precision": "bfloat16"},
     "average": {"average_decay": 0.5, "accumulation": 2},
+    "correspondences": {
+        "weights": replace(CONFIG.joint.weights, correspondence=0.1, exchange=1.0),
+        "pairs_per_batch": 3,
+        "accumulation": 2,
+    },
 }
 
 
@@ -499,8 +516,9 @@ def test_a_restored_training_goes_on_byte_for_byte(trainer_of: TrainerOf, option
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(trainer_of: TrainerOf, count: int) -> None:
-    """Two scenes of two views, and three photographs, with noise: of three parts none is like another."""
-    config = with_joint(views_per_scene=2, photos_per_batch=3)
+    """Two scenes of two views, three photographs and four pairs, with noise: of three parts none is like another."""
+    weights = replace(CONFIG.joint.weights, correspondence=0.3, exchange=1.0)
+    config = with_joint(views_per_scene=2, photos_per_batch=3, pairs_per_batch=4, weights=weights)
 
     def gradients(parts: int) -> tuple[list[Tensor], dict[str, float]]:
         trainer = trainer_of(config)
@@ -519,6 +537,29 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(trainer_of: TrainerOf, c
     assert len(whole) == len(added) > 10
     for one, other in zip(whole, added, strict=True):
         torch.testing.assert_close(other, one, atol=1e-5 * float(one.abs().max()) + 1e-9, rtol=1e-3)
+
+
+def test_latents_that_agree_cost_nothing_but_their_reconstruction(trainer_of: TrainerOf) -> None:
+    """A view beside itself: L_corres is 0, and what is exchanged is what was there."""
+    trainer = trainer_of(with_weights(correspondence=1.0, exchange=1.0))
+    batch, _ = trainer.batches.get(0)
+    apart = trainer.loss(batch, [])[1]
+    pairs = batch.pictures.pairs
+    assert pairs is not None
+    same = replace(
+        pairs,
+        images=torch.cat([pairs.images[: len(pairs.shared)]] * 2),
+        positions=torch.stack([pairs.positions[:, :, 0]] * 2, dim=2),
+    )
+    pictures = replace(batch.pictures, pairs=same)
+    together = trainer.loss(replace(batch, pictures=pictures), [])[1]
+    assert 0.01 < apart["correspondence"] < 10
+    assert together["correspondence"] == 0
+    with torch.no_grad():
+        images = same.images[: len(same.shared)]
+        decoded = trainer.autoencoder.decode(trainer.autoencoder.encode(images))
+    assert together["exchange"] == pytest.approx(float((decoded - images).square().mean()), rel=1e-4)
+    assert together["exchange"] < apart["exchange"]
 
 
 def test_a_step_in_parts_logs_and_moves_as_the_whole(trainer_of: TrainerOf) -> None:

@@ -101,6 +101,12 @@ def test_less_contrast_lowers_the_plain_loss_but_not_the_relative_one() -> None:
     assert relative[1] == pytest.approx(relative[0], rel=1e-3)
 
 
+def test_terms_of_correspondences_have_weights_of_their_own() -> None:
+    weights = IgaeWeightsConfig(correspondence=0.5, exchange=3.0)
+    one, ten = torch.tensor(1.0), torch.tensor(10.0)
+    assert float(losses.correspondence_regularisation(one, ten, weights)) == 30.5
+
+
 def test_views_without_an_object_are_background() -> None:
     latents = torch.zeros(1, 2, 3, 3)
     value = losses.relative_latent_loss(latents, latents + 2.0, torch.zeros(1, 1, 3, 3))

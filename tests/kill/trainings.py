@@ -110,7 +110,7 @@ def _two_corners(inputs: Path) -> None:
 
 
 def _correspondences(inputs: Path) -> None:
-    from latentfields.lrf.correspondences.make import correspond
+    from latentfields.correspondences.make import correspond
 
     shutil.copytree(STORED / "scenes" / "corner", inputs / "corner")
     correspond([inputs / "corner"], out=inputs / "set")

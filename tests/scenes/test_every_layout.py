@@ -15,6 +15,8 @@ from latentfields.autoencoders import score
 from latentfields.autoencoders.image_data import load_renders
 from latentfields.bench.scenes import captured_scenes
 from latentfields.cli.main import main
+from latentfields.correspondences import make
+from latentfields.correspondences.config import CorrespondenceConfig
 from latentfields.errors import InputError
 from latentfields.igae.config import PRESETS
 from latentfields.igae.data import require_data
@@ -22,8 +24,6 @@ from latentfields.igae.image_cache import cache_scenes
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import FitRunConfig
-from latentfields.lrf.correspondences import make
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.shards import writing_shard
 

@@ -16,8 +16,8 @@ from latentfields.bench.objects import TrainingStudy
 from latentfields.bench.scales import TINY_VIEWS
 from latentfields.bench.scenes import StudyScene, render
 from latentfields.bench.study import Work, Workplace
+from latentfields.correspondences.make import correspond
 from latentfields.errors import ArgumentError
-from latentfields.lrf.correspondences.make import correspond
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
 from latentfields.scenes.objects.config import RenderConfig

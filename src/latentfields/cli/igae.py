@@ -41,6 +41,8 @@ class Finetune3D:
     """Scenes, or folders of scenes: square views of objects, on white where they have alpha."""
     photos: tuple[Path, ...] = ()
     """Folders of photographs. Only the ablation no-preservation needs none."""
+    correspondences: tuple[Path, ...] = ()
+    """Data sets written by `lrf correspond`, for --joint.weights.correspondence and --joint.weights.exchange."""
     autoencoder: str = "base"
     """Packaged name, folder, or Hub id of a diffusers autoencoder to start from."""
     preset: IgaePreset = "small"
@@ -80,6 +82,7 @@ class Finetune3D:
             autoencoder=self.autoencoder,
             scenes=self.scenes,
             photos=self.photos,
+            correspondences=self.correspondences,
             out=self.out,
             cache=self.cache,
             pretrained=self.pretrained,

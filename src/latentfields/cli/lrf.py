@@ -19,7 +19,7 @@ from latentfields.cli.options import (
     set_up,
     with_settings,
 )
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.config import CorrespondenceConfig
 from latentfields.lrf.encoder.config import PRESETS, EncoderPreset, EncoderTrainingConfig
 
 
@@ -41,7 +41,7 @@ class Correspond:
 
     def run(self) -> None:
         """Find the correspondences of one scene after the other, and print how many there are."""
-        from latentfields.lrf.correspondences.make import correspond_one_by_one
+        from latentfields.correspondences.make import correspond_one_by_one
 
         for scene in correspond_one_by_one(self.scenes, out=self.out, options=self.options):
             print(

@@ -127,6 +127,11 @@ class IgaeWeightsConfig(Checked):
     """lambda_p, inside Eq. 10."""
     tv_latents: float = 1e-4
     """lambda_TV of the latents' total variation, (p, q) = (2, 1), inside Eq. 10."""
+    correspondence: float = 0.0
+    """Weight of L_corres of LRF (Eq. 6 there): latents of two views agree where both show the same point. Not of the
+    paper, as the next one; both ask for data sets of correspondences."""
+    exchange: float = 0.0
+    """Weight of the reconstruction of a view from latents that are another view's wherever both show the same point."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,8 @@ class JointConfig(Checked):
     renderings of new poses by them."""
     photos_per_batch: NonNegative = 3
     """Photographs in a batch."""
+    pairs_per_batch: Annotated[int, Range(low=1)] = 6
+    """Pairs of views with correspondences in a batch, where there are correspondences."""
     encoder_learning_rate: float = 5e-5
     """Adam learning rate of the encoder."""
     decoder_learning_rate: float = 5e-5
@@ -228,6 +235,11 @@ class IgaeConfig(Checked):
     def window(self) -> int:
         """Side in pixels of what encoder and decoder see in the joint phase."""
         return self.joint.window or self.size
+
+    @property
+    def has_correspondences(self) -> bool:
+        """True when latents are asked to agree between views."""
+        return self.joint.weights.correspondence > 0 or self.joint.weights.exchange > 0
 
     @property
     def has_3d(self) -> bool:
@@ -339,3 +351,5 @@ class IgaeRunConfig:
     """Folder of the run whose latent scenes are taken over, or None."""
     training: IgaeConfig
     """How it is trained."""
+    correspondences: tuple[Path, ...] = ()
+    """Data sets of correspondences."""

@@ -10,7 +10,7 @@ from typing import Any
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.igae.config import IgaeConfig
 from latentfields.igae.image_cache import Photos
-from latentfields.igae.objective import TERM_SYNTHETIC, TERMS_3D, TERMS_REAL
+from latentfields.igae.objective import TERM_SYNTHETIC, TERMS_3D, TERMS_PAIRS, TERMS_REAL
 from latentfields.igae.pretrain import Observer
 from latentfields.igae.scene_training import SceneTraining
 from latentfields.igae.watch import scene_scores, watch_photos, watch_scenes
@@ -134,6 +134,7 @@ class Dashboard:
             ),
             chart("Terms of L_3D", "loss", terms(TERMS_3D), losses=True),
             chart("Terms of L_ae", "loss", terms((TERM_SYNTHETIC, *TERMS_REAL)), losses=True),
+            chart("Terms of pairs of views", "loss", terms(TERMS_PAIRS), losses=True),
             chart("Losses", "loss", {"loss": "L_IG-AE", "3d": "L_3D", "ae": "L_ae"}, losses=True),
             chart("Spread of encoded latents on objects", "standard deviation", SPREAD, losses=False),
         )

@@ -11,6 +11,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import called, opened
 from latentfields.autoencoders.losses import PerceptualLoss, perceptual_loss
 from latentfields.config.arguments import checked
+from latentfields.correspondences.pair_batches import PairImages
 from latentfields.errors import ArgumentError, InputError
 from latentfields.files import Folders, as_folders, write_json
 from latentfields.igae.config import PRESETS, IgaeConfig, IgaePreset, IgaeRunConfig
@@ -39,6 +40,7 @@ def finetune_3d(
     autoencoder: Autoencoder | str | Path = "base",
     scenes: Scenes,
     photos: Folders = (),
+    correspondences: Folders = (),
     out: str | Path,
     cache: str | Path | None = None,
     pretrained: str | Path | None = None,
@@ -50,7 +52,8 @@ def finetune_3d(
 
     `training` is a configuration, or the name of a preset. `scenes` are scenes or folders of them, `photos` folders;
     views and photographs are decoded once into `cache` (default `out/cache`), those of a scene in memory from its
-    folder. The autoencoder that is given stays as it is. `pretrained` is the folder of another run whose latent scenes
+    folder. `correspondences` are data sets of `correspond`, of these scenes or others, where `joint.weights` has terms
+    of them. The autoencoder that is given stays as it is. `pretrained` is the folder of another run whose latent scenes
     are taken over instead of fitting them again: its autoencoder, scenes and first phase must be the same. `device` is
     as for `fit`. `command` is shown on the run's page as what repeats the run.
 
@@ -65,8 +68,10 @@ def finetune_3d(
         photos=as_folders(photos),
         pretrained=None if pretrained is None else Path(pretrained),
         training=training,
+        correspondences=as_folders(correspondences),
     )
     training.check()
+    _require_agreement(run)
     target = local_device(device)
     perceptual = perceptual_loss(training.perceptual, target)
     start = opened(autoencoder)
@@ -84,14 +89,15 @@ def finetune_3d(
                 begin(
                     run,
                     out,
-                    lambda: None if is_claimed(out) else require_data(training, run.scenes, run.photos),
+                    lambda: None if is_claimed(out) else _require_data(run, factor=start.factor),
                 )
             )
         processes.wait()
         data = TrainingData.read(
             training, run.scenes, run.photos, cache=Path(cache or out / "cache"), processes=processes
         )
-        phases = _Phases(training, start.to(target), data, out, processes, command)
+        pairs = _pairs(run, factor=start.factor)
+        phases = _Phases(training, start.to(target), data, pairs, out, processes, command)
         if training.has_3d:
             phases.pretrain(run.pretrained, loop or LoopConfig())
         phases.train_jointly(perceptual, loop or LoopConfig())
@@ -106,12 +112,13 @@ class _Phases:
         config: IgaeConfig,
         autoencoder: Autoencoder,
         data: TrainingData,
+        pairs: PairImages | None,
         out: Path,
         processes: Processes,
         command: str | None,
     ) -> None:
         """`autoencoder`, on the device to compute on, is changed in place."""
-        self.config, self.autoencoder, self.data = config, autoencoder, data
+        self.config, self.autoencoder, self.data, self.pairs = config, autoencoder, data, pairs
         self.out, self.processes = out, processes
         if not autoencoder.has_statistics:
             self._renew_statistics()
@@ -154,6 +161,7 @@ class _Phases:
             perceptual=perceptual,
             processes=self.processes,
             observer=self.dashboard.observer("joint") if self.processes.first else None,
+            pairs=self.pairs,
         )
         self.dashboard.autoencoder = trainer.result
         self._train(trainer, JOINT, label="autoencoder and scenes", loop=loop)
@@ -189,6 +197,33 @@ class _Phases:
         seconds = sum(phase["training_seconds"] for phase in phases.values())
         measured = {"held_out": scores, "phases": phases}
         return finish(self.out, autoencoder, measured, seconds=seconds, device=device)
+
+
+def _require_agreement(run: IgaeRunConfig) -> None:
+    """Raise ArgumentError when there are correspondences without a term of them, or the other way round."""
+    asked, given = run.training.has_correspondences, bool(run.correspondences)
+    if asked and not given:
+        raise ArgumentError("correspondences", "name at least one folder written by `lrf correspond`")
+    if given and not asked:
+        raise ArgumentError(
+            "joint.weights.correspondence", "is 0; expected a weight above 0 where there are correspondences"
+        )
+
+
+def _pairs(run: IgaeRunConfig, *, factor: int) -> PairImages | None:
+    """The pairs of all data sets. Raises InputError when there is nothing usable."""
+    if not run.correspondences:
+        return None
+    training, name = run.training, "correspondences"
+    return PairImages.open(
+        run.correspondences, size=training.size, window=training.window, factor=factor, name=name
+    )
+
+
+def _require_data(run: IgaeRunConfig, *, factor: int) -> None:
+    """Raise InputError unless everything that `run` reads is there."""
+    require_data(run.training, run.scenes, run.photos)
+    _pairs(run, factor=factor)
 
 
 def _require_first_phase(folder: Path, run: IgaeRunConfig) -> None:

@@ -19,6 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
+from latentfields.correspondences.pair_batches import PairImages
+from latentfields.correspondences.pose_error import pair_weights
 from latentfields.devices import read
 from latentfields.igae.batches import (
     BatchPlan,
@@ -47,6 +49,9 @@ from latentfields.training.prefetch import Prefetcher
 from latentfields.training.schedules import set_learning_rates, with_peaks
 from latentfields.training.state import Parts
 
+POINTS_PER_PAIR = 512
+"""At most so many correspondences of each pair of views."""
+
 
 @dataclass(frozen=True)
 class JointBatch:
@@ -71,6 +76,11 @@ class JointBatch:
         """This process's share of the photographs."""
         return len(self.mine.photo_seeds) / max(1, len(self.whole.photo_seeds))
 
+    @property
+    def pairs(self) -> int:
+        """Pairs of views with correspondences in this process's part."""
+        return 0 if self.pictures.pair_weights is None else len(self.pictures.pair_weights)
+
     def parts(self, count: int) -> tuple[tuple[slice, JointBatch], ...]:
         """`count` parts of this share, which add up to it, each with the scenes that are in it; empty ones are left
         out."""
@@ -78,15 +88,15 @@ class JointBatch:
             return ((slice(len(self.mine.scenes)), self),)
         found = []
         for number in range(count):
-            scenes, photos = (
-                Processes(number, count).share(len(items))
-                for items in (self.mine.scenes, self.mine.photo_seeds)
+            scenes, photos, pairs = (
+                Processes(number, count).share(items)
+                for items in (len(self.mine.scenes), len(self.mine.photo_seeds), self.pairs)
             )
             mine = self.mine.part(scenes, photos)
-            if mine.scenes or mine.photo_seeds:
+            if mine.scenes or mine.photo_seeds or pairs.stop > pairs.start:
                 start = sum(map(len, self.mine.views[: scenes.start]))
                 views = slice(start, start + sum(map(len, mine.views)))
-                pictures = self.pictures.part(views, photos)
+                pictures = self.pictures.part(views, photos, pairs)
                 part = replace(self, mine=mine, pictures=pictures, corners=self.corners[scenes])
                 found.append((scenes, part))
         return tuple(found)
@@ -105,9 +115,12 @@ class JointTrainer:
         perceptual: PerceptualLoss,
         processes: Processes,
         observer: Observer | None,
+        pairs: PairImages | None = None,
     ) -> None:
-        """`photos` may be None without preservation."""
+        """`photos` may be None without preservation, `pairs` without weights of correspondences."""
         assert photos is not None or not config.has_preservation
+        assert pairs is not None or not config.has_correspondences
+        self.pairs = pairs
         self.autoencoder, self.training, self.photos, self.config = autoencoder, training, photos, config
         self.perceptual, self.processes, self.observer = perceptual, processes, observer
         options = config.joint
@@ -175,8 +188,19 @@ class JointTrainer:
                     side=window // factor,
                 ),
                 draws=self._draws(mine),
+                **self._pairs(step),
             ),
         )
+
+    def _pairs(self, step: int) -> dict[str, Any]:
+        """This process's pairs of the global batch, and their weights."""
+        if self.pairs is None:
+            return {}
+        count = self.config.joint.pairs_per_batch
+        batch = self.pairs.batch(step, pairs=count, points=POINTS_PER_PAIR, seed=self.config.seed)
+        mine = self.processes.share(count)
+        weights = pair_weights(batch.pose_errors, weighting="wide")
+        return {"pairs": batch.part(mine), "pair_weights": weights[mine]}
 
     def _views(self, mine: BatchPlan, corners: Sequence[Tensor]) -> Tensor:
         return self.windows.cut(self.training.views.images(torch.cat(mine.views)), torch.cat([*corners]))
@@ -272,6 +296,11 @@ class JointTrainer:
         if self.config.has_preservation:
             shares[TERM_SYNTHETIC] = batch.scene_share
             shares |= dict.fromkeys(TERMS_REAL, batch.photo_share)
+        weights = self.config.joint.weights
+        if weights.correspondence:
+            shares["correspondence"] = 1.0  # A sum over pairs.
+        if weights.exchange:
+            shares["exchange"] = batch.pairs / self.config.joint.pairs_per_batch
         return shares
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

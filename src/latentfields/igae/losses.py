@@ -78,6 +78,13 @@ def preservation_loss(synthetic: Tensor, real: Tensor, weights: IgaeWeightsConfi
     return weights.ae_synthetic * synthetic + weights.ae_real * real
 
 
+def correspondence_regularisation(
+    correspondence: Tensor, exchange: Tensor, weights: IgaeWeightsConfig
+) -> Tensor:
+    """LRF's terms beside Eq. 12, from L_corres (LRF Eq. 6) and the error of exchanged latents, decoded: scalars."""
+    return weights.correspondence * correspondence + weights.exchange * exchange
+
+
 def igae_loss(regularisation: Tensor, preservation: Tensor) -> Tensor:
     """L_IG-AE(phi, psi, tau), Eq. 12."""
     return regularisation + preservation

@@ -13,6 +13,12 @@ from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.losses import PerceptualLoss
+from latentfields.correspondences.losses import (
+    exchanged_latents,
+    matched_latents,
+    relative_correspondence_loss,
+)
+from latentfields.correspondences.pair_batches import PairBatch
 from latentfields.devices import upload, uses_bfloat16
 from latentfields.igae import losses
 from latentfields.igae.config import IgaeConfig
@@ -26,6 +32,8 @@ TERM_SYNTHETIC = "ae_synthetic"
 """Name of the term of L_ae about scene views (Eq. 9): a mean over the scenes of a batch."""
 TERMS_REAL = ("ae_real", "perceptual", "tv_latents")
 """Names of the terms of Eq. 10: means over the photographs of a batch."""
+TERMS_PAIRS = ("correspondence", "exchange")
+"""Names of LRF's terms: a weighted sum, and a mean, over the pairs of views of a batch."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +50,13 @@ class Pictures:
     """How the latents of both, and the images that L_ae compares with, are changed, for L_ae alone."""
     draws: Tensor | None = None
     """(B + P, C, h, w) normal numbers for draws from the posteriors of both; None: their means."""
+    pairs: PairBatch | None = None
+    """Pairs of views with correspondences."""
+    pair_weights: Tensor | None = None
+    """lambda_ij (LRF Eq. 6) of each of them; those of all pairs of the global batch sum to 1."""
 
-    def part(self, views: slice, photos: slice) -> Pictures:
-        """Some of the scene views, and some of the photographs, with what belongs to them."""
+    def part(self, views: slice, photos: slice, pairs: slice = slice(None)) -> Pictures:
+        """Some of the scene views, of the photographs and of the pairs, with what belongs to them."""
         count = len(self.images)
 
         def both(numbers: Tensor | None) -> Tensor | None:
@@ -56,12 +68,15 @@ class Pictures:
             photos=self.photos[photos],
             noise=both(self.noise),
             draws=both(self.draws),
+            pairs=None if self.pairs is None else self.pairs.part(pairs),
+            pair_weights=None if self.pair_weights is None else self.pair_weights[pairs],
         )
 
     def to(self, device: torch.device) -> Pictures:
         """The same on another device."""
-        noise, draws = (
-            None if numbers is None else upload(numbers, device) for numbers in (self.noise, self.draws)
+        noise, draws, pair_weights = (
+            None if numbers is None else upload(numbers, device)
+            for numbers in (self.noise, self.draws, self.pair_weights)
         )
         return replace(
             self,
@@ -69,6 +84,8 @@ class Pictures:
             photos=upload(self.photos, device),
             noise=noise,
             draws=draws,
+            pairs=None if self.pairs is None else self.pairs.to(device),
+            pair_weights=pair_weights,
         )
 
 
@@ -138,6 +155,20 @@ def loss_terms(
         # Perceptual distances bring images into the units of their networks themselves.
         terms["perceptual"] = perceptual(decoded, preserved_photos).mean()
         terms["tv_latents"] = losses.latent_total_variation(units.varied_latents(photo_latents), config.tv)
+    pairs, weights = pictures.pairs, pictures.pair_weights
+    if pairs is not None and weights is not None and len(weights):
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
+            latents = autoencoder.posterior(pairs.images)[0].float()
+        first, second = matched_latents(latents, pairs.positions, factor=autoencoder.factor)
+        if config.joint.weights.correspondence:
+            terms["correspondence"] = relative_correspondence_loss(first, second, pairs.shared, weights)
+        if config.joint.weights.exchange:
+            count, places = len(weights), pairs.positions[:, :, 0]
+            mixed = exchanged_latents(
+                latents[:count], second, places, pairs.shared, factor=autoencoder.factor
+            )
+            difference = units.images(pairs.images[:count]) - units.images(decode(mixed))
+            terms["exchange"] = difference.square().mean()
     return terms
 
 
@@ -148,7 +179,8 @@ def _latent_term(encoded: Tensor, seen: Rendering, config: IgaeConfig, units: Lo
 
 
 def total_loss(terms: Mapping[str, Tensor], config: IgaeConfig) -> dict[str, Tensor]:
-    """ "3d" (Eq. 8), "ae" (Eq. 11), where the ablation has them, and "loss" (Eq. 12), of all of its terms."""
+    """ "3d" (Eq. 8), "ae" (Eq. 11), where the ablation has them, "pairs" (LRF's terms) where there are correspondences,
+    and "loss" (Eq. 12, and these), of all of its terms."""
     weights = config.joint.weights
     total = {}
     if config.has_3d:
@@ -159,4 +191,9 @@ def total_loss(terms: Mapping[str, Tensor], config: IgaeConfig) -> dict[str, Ten
         )
         total["ae"] = losses.preservation_loss(terms["ae_synthetic"], real, weights)
     zero = next(iter(terms.values())).new_zeros(())
-    return total | {"loss": losses.igae_loss(total.get("3d", zero), total.get("ae", zero))}
+    loss = losses.igae_loss(total.get("3d", zero), total.get("ae", zero))
+    if config.has_correspondences:
+        correspondence, exchange = (terms.get(name, zero) for name in TERMS_PAIRS)
+        total["pairs"] = losses.correspondence_regularisation(correspondence, exchange, weights)
+        loss = loss + total["pairs"]
+    return total | {"loss": loss}

@@ -19,12 +19,12 @@ from latentfields.autoencoders.diffusers_codec import DiffusersCodec
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.correspondences.files import open_dataset
+from latentfields.correspondences.pair_batches import PairImages
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder import trainer as encoder_trainer
 from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTrainingConfig
 from latentfields.lrf.encoder.finetune import finetune_encoder
-from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.lrf.encoder.view_consistency import relative_difference, view_consistency
 from latentfields.measures.perceptual import Unavailable

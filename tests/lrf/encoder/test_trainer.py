@@ -14,10 +14,10 @@ from helpers.autoencoders import small_autoencoder
 from helpers.correspondence_data import CONFIG, make_dataset, with_weights
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.lrf.correspondences.files import open_dataset
+from latentfields.correspondences.files import open_dataset
+from latentfields.correspondences.losses import latents_at
+from latentfields.correspondences.pair_batches import PairImages
 from latentfields.lrf.encoder.config import DiscriminatorConfig
-from latentfields.lrf.encoder.losses import latents_at
-from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 
 

@@ -15,8 +15,8 @@ from typing import Annotated, ClassVar, Literal
 
 from latentfields.autoencoders.config import Perceptual
 from latentfields.config.checks import Checked, NonNegative, Precision, Range, Seed, Share
+from latentfields.correspondences.config import Weighting
 from latentfields.errors import ArgumentError
-from latentfields.lrf.correspondences.config import Weighting
 
 SMALLEST_SIZE, SMALLEST_JUDGED_SIZE = 16, 24
 """Pixels: smaller images have too few scales for the perceptual term, or vanish in the discriminator's layers."""

@@ -14,11 +14,9 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages, load_training_images
 from latentfields.autoencoders.load import called, opened
 from latentfields.config.arguments import checked
-from latentfields.errors import ArgumentError
+from latentfields.correspondences.pair_batches import PairImages
 from latentfields.files import Folders, as_folders
-from latentfields.lrf.correspondences.files import open_dataset
 from latentfields.lrf.encoder.config import PRESETS, EncoderPreset, EncoderRunConfig, EncoderTrainingConfig
-from latentfields.lrf.encoder.pair_batches import PairImages
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.lrf.encoder.view_consistency import view_consistency
 from latentfields.process import choose_device
@@ -93,7 +91,7 @@ class _Data:
         """Read the data of `run`. Raises InputError when there is nothing usable."""
 
         def read(datasets: Sequence[Path], name: str) -> PairImages:
-            return _pair_images(datasets, run.training, factor=factor, name=name)
+            return PairImages.open(datasets, size=run.training.size, factor=factor, name=name)
 
         photos, size, window = run.photos, run.training.size, run.training.window
         whole = read(run.correspondences, "correspondences")
@@ -131,15 +129,3 @@ def _prepared(run: EncoderRunConfig, model: Autoencoder) -> tuple[_Data, Encoder
     data = _Data.of(run, factor=model.factor)
     model.ensure_statistics(data.statistics_images)
     return data, EncoderTrainer(model, data.pairs, run.training, photos=data.photos)
-
-
-def _pair_images(
-    datasets: Sequence[Path], config: EncoderTrainingConfig, *, factor: int, name: str
-) -> PairImages:
-    """The pairs of all data sets together; one batch is drawn to see that there are usable ones."""
-    if not datasets:
-        raise ArgumentError(name, "name at least one folder written by `lrf correspond`")
-    scenes = [scene for folder in datasets for scene in open_dataset(folder)]
-    pairs = PairImages(scenes, size=config.size, factor=factor)
-    pairs.batch(0, pairs=1, points=1, seed=config.seed)
-    return pairs

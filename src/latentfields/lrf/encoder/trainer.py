@@ -16,20 +16,18 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages, random_integer
 from latentfields.autoencoders.losses import latent_noise, perceptual_loss, reconstruction_loss, sampled
+from latentfields.correspondences.losses import (
+    correspondence_loss,
+    exchanged_latents,
+    matched_latents,
+    relative_correspondence_loss,
+)
+from latentfields.correspondences.pair_batches import PairBatch, PairImages, seeded_generator
+from latentfields.correspondences.pose_error import pair_weights
 from latentfields.devices import read, upload, uses_bfloat16
-from latentfields.lrf.correspondences.pose_error import pair_weights
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.discriminator import Adversary
-from latentfields.lrf.encoder.losses import (
-    correspondence_loss,
-    distance_to_original,
-    exchanged_latents,
-    kl_to_original,
-    latents_at,
-    relative_correspondence_loss,
-    stage_one_loss,
-)
-from latentfields.lrf.encoder.pair_batches import PairBatch, PairImages, seeded_generator
+from latentfields.lrf.encoder.losses import distance_to_original, kl_to_original, stage_one_loss
 from latentfields.lrf.encoder.vae_loss import kl_per_value, reconstruction_terms, vae_loss
 from latentfields.training.schedules import cosine_decay, set_learning_rates, with_peaks
 from latentfields.training.state import Parts
@@ -164,9 +162,10 @@ class EncoderTrainer:
         """Reconstruction error of the pairs' first images, decoded from latents (2 B, C, h, w) that are those of the
         second images where both show the same point."""
         count, factor = len(batch.positions), self.autoencoder.factor
-        first, second = latents[: 2 * count].chunk(2)
-        values = latents_at(second, batch.positions[:, :, 1], factor=factor)
-        mixed = exchanged_latents(first, values, batch.positions[:, :, 0], batch.shared, factor=factor)
+        _, values = matched_latents(latents[: 2 * count], batch.positions, factor=factor)
+        mixed = exchanged_latents(
+            latents[:count], values, batch.positions[:, :, 0], batch.shared, factor=factor
+        )
         return reconstruction_loss(
             self._decoded(mixed), batch.images[:count], kind=self.config.reconstruction
         )
@@ -183,10 +182,8 @@ class EncoderTrainer:
 
     def _correspondence(self, latents: Tensor, batch: PairBatch) -> Tensor:
         """L_corres (Eq. 6) of the posterior means (2 B, C, h, w) of the pairs, which radiance fields are fitted to."""
-        first, second = (
-            latents_at(half, batch.positions[:, :, side], factor=self.autoencoder.factor)
-            for side, half in enumerate(latents[: 2 * len(batch.positions)].chunk(2))
-        )
+        own = latents[: 2 * len(batch.positions)]
+        first, second = matched_latents(own, batch.positions, factor=self.autoencoder.factor)
         weights = pair_weights(batch.pose_errors, weighting=self.config.weighting)
         term = relative_correspondence_loss if self.config.unit == "pair" else correspondence_loss
         return term(first, second, batch.shared, weights)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
-from latentfields.lrf.encoder.losses import latents_at
-from latentfields.lrf.encoder.pair_batches import PairImages
+from latentfields.correspondences.losses import latents_at
+from latentfields.correspondences.pair_batches import PairImages
 from latentfields.measures.metrics import psnr
 
 _SEED = 1

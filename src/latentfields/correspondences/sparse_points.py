@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from latentfields.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.files import PointPair, SceneCorrespondences, gathered
+from latentfields.correspondences.pose_error import unit_spread
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
-from latentfields.lrf.correspondences.files import PointPair, SceneCorrespondences, gathered
-from latentfields.lrf.correspondences.pose_error import unit_spread
 from latentfields.scenes.readers.capture import (
     Lens,
     every_eighth,

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from helpers.correspondence_data import make_dataset
+from latentfields.correspondences.files import SceneCorrespondences, open_dataset
+from latentfields.correspondences.pair_batches import PairImages
+from latentfields.correspondences.pose_error import absolute_pose_error
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.files import SceneCorrespondences, open_dataset
-from latentfields.lrf.correspondences.pose_error import absolute_pose_error
-from latentfields.lrf.encoder.pair_batches import PairImages
 
 FACTOR = 4
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from helpers.correspondence_data import make_dataset
-from latentfields.errors import InputError
-from latentfields.lrf.correspondences.files import (
+from latentfields.correspondences.files import (
     PointPair,
     SceneCorrespondences,
     gathered,
@@ -16,6 +15,7 @@ from latentfields.lrf.correspondences.files import (
     save_correspondences,
     scene_file,
 )
+from latentfields.errors import InputError
 
 
 def scene(tmp_path: Path, *, min_points: int = 2) -> SceneCorrespondences:

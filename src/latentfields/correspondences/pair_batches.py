@@ -11,16 +11,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from latentfields.autoencoders.image_data import random_integer
+from latentfields.correspondences.files import SceneCorrespondences, open_dataset
+from latentfields.correspondences.pose_error import absolute_pose_error
 from latentfields.devices import upload
-from latentfields.errors import InputError
-from latentfields.lrf.correspondences.files import SceneCorrespondences
-from latentfields.lrf.correspondences.pose_error import absolute_pose_error
+from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.images import read_image
 from latentfields.scenes.resampling import composited, resize
 
@@ -42,6 +43,16 @@ class PairBatch:
     """(B, K) bool: which entries are points; pairs with fewer than K of them are padded."""
     pose_errors: Tensor
     """(B,) float32 errors of Eq. 12 between the poses of the two images."""
+
+    def part(self, pairs: slice) -> PairBatch:
+        """Some of the pairs."""
+        first, second = self.images.chunk(2)
+        return PairBatch(
+            images=torch.cat([first[pairs], second[pairs]]),
+            positions=self.positions[pairs],
+            shared=self.shared[pairs],
+            pose_errors=self.pose_errors[pairs],
+        )
 
     def to(self, device: torch.device) -> PairBatch:
         """The same batch on another device."""
@@ -76,6 +87,21 @@ class PairImages:
                     f"has pictures of less than {size} pixels; expected at least the training size",
                 )
         self._picture = lru_cache(maxsize=max(64, _CACHE_BYTES // (4 * size * size)))(self._read)
+
+    @classmethod
+    def open(
+        cls, datasets: Sequence[Path], *, size: int, factor: int, window: int | None = None, name: str
+    ) -> PairImages:
+        """The pairs of all `datasets`, folders that `name` gave; one batch is drawn to see that there are usable ones.
+
+        Raises InputError where there are none, and ArgumentError where there is no data set.
+        """
+        if not datasets:
+            raise ArgumentError(name, "name at least one folder written by `lrf correspond`")
+        scenes = [scene for folder in datasets for scene in open_dataset(folder)]
+        pairs = cls(scenes, size=size, factor=factor, window=window)
+        pairs.batch(0, pairs=1, points=1, seed=0)
+        return pairs
 
     def batch(self, number: int, *, pairs: int, points: int, seed: int) -> PairBatch:
         """Batch `number`: `pairs` pairs of random scenes with up to `points` points each, in random windows.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentfields.correspondences.config import Weighting
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import Weighting
 
 _SMALLEST_ERROR = 1e-6
 

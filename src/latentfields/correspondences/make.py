@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from latentfields.config.arguments import checked
-from latentfields.errors import ArgumentError, InputError
-from latentfields.lrf.correspondences.config import CorrespondenceConfig, Source
-from latentfields.lrf.correspondences.depth import depth_correspondences
-from latentfields.lrf.correspondences.files import (
+from latentfields.correspondences.config import CorrespondenceConfig, Source
+from latentfields.correspondences.depth import depth_correspondences
+from latentfields.correspondences.files import (
     SceneCorrespondences,
     load_correspondences,
     save_correspondences,
     scene_file,
 )
-from latentfields.lrf.correspondences.matching import matched_correspondences
-from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
+from latentfields.correspondences.matching import matched_correspondences
+from latentfields.correspondences.sparse_points import colmap_correspondences
+from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.load import (
     Scenes,
     as_scene_folders,

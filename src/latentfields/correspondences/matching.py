@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from latentfields.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.files import SceneCorrespondences
+from latentfields.correspondences.sparse_points import correspondences_of_tracks
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
-from latentfields.lrf.correspondences.files import SceneCorrespondences
-from latentfields.lrf.correspondences.sparse_points import correspondences_of_tracks
 from latentfields.scenes.images import image_size
 from latentfields.scenes.load import find_reader, is_scene
 from latentfields.scenes.plain_pictures import PHOTO_SUFFIXES, picture_folder, pictures_in

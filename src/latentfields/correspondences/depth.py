@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
+from latentfields.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.files import PointPair, SceneCorrespondences, gathered
+from latentfields.correspondences.pose_error import unit_spread
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
-from latentfields.lrf.correspondences.files import PointPair, SceneCorrespondences, gathered
-from latentfields.lrf.correspondences.pose_error import unit_spread
 from latentfields.measures.warping import correspondences, covered_cells, neighbouring_views
 from latentfields.scenes.images import image_size
 from latentfields.scenes.load import load_scene

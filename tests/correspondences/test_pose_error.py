@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latentfields.correspondences.config import Weighting
+from latentfields.correspondences.pose_error import absolute_pose_error, pair_weights, unit_spread
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import Weighting
-from latentfields.lrf.correspondences.pose_error import absolute_pose_error, pair_weights, unit_spread
 
 
 def pose(*, angle: float = 0.0, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> torch.Tensor:

@@ -11,12 +11,12 @@ from PIL import Image
 from helpers.corner_scene import corner_cameras, surface_points, write_colmap_scene, write_pictures
 from helpers.scene_files import sphere_views, write_nerfstudio
 from latentfields.cameras import Cameras
+from latentfields.correspondences import matching
+from latentfields.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.files import SceneCorrespondences
+from latentfields.correspondences.matching import matched_correspondences
+from latentfields.correspondences.sparse_points import colmap_correspondences
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences import matching
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
-from latentfields.lrf.correspondences.files import SceneCorrespondences
-from latentfields.lrf.correspondences.matching import matched_correspondences
-from latentfields.lrf.correspondences.sparse_points import colmap_correspondences
 
 CAMERAS = corner_cameras(6)
 OUTSIDE = "".join(f"{i} 1 0 0 0 0 0 3 1 ../../{i}.png\n1 2 7\n" for i in range(1, 5))

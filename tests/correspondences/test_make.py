@@ -5,11 +5,11 @@ import pytest
 
 from helpers.corner_scene import corner_cameras, write_colmap_scene, write_depth_scene
 from helpers.correspondence_data import TINY_SCENE
+from latentfields.correspondences import make as module
+from latentfields.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.files import SceneCorrespondences
+from latentfields.correspondences.make import correspond
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences import make as module
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
-from latentfields.lrf.correspondences.files import SceneCorrespondences
-from latentfields.lrf.correspondences.make import correspond
 
 CAMERAS = corner_cameras(6, **TINY_SCENE)
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from helpers.corner_scene import corner_cameras, surface_points, write_depth_scene, write_pictures
 from latentfields.cameras import Cameras
+from latentfields.correspondences.config import CorrespondenceConfig
+from latentfields.correspondences.depth import depth_correspondences
+from latentfields.correspondences.files import SceneCorrespondences
 from latentfields.errors import InputError
-from latentfields.lrf.correspondences.config import CorrespondenceConfig
-from latentfields.lrf.correspondences.depth import depth_correspondences
-from latentfields.lrf.correspondences.files import SceneCorrespondences
 
 CAMERAS = corner_cameras(9)
 TRAIN = [1, 2, 3, 4, 5, 6, 7]
