@@ -74,7 +74,7 @@ def test_captures_are_fitted_with_gaussians() -> None:
     assert latent == preset("gaussians").with_steps(**steps)
     # A prior judges latents of objects.
     aligned = preset().alignment.steps
-    few = preset().with_steps(supervision=150, alignment=aligned)
+    few = replace(preset().with_steps(supervision=150, alignment=aligned), alignment_kind="none")
     assert usual.of("capture", colors=False, factor=8, prior=True) == few
 
 
