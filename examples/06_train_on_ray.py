@@ -3,7 +3,7 @@
     ray job submit --working-dir . -- python examples/06_train_on_ray.py data runs/prior --processes 8 --gpus 1
 
 Every process is an actor with a GPU of its own, which has the environment that torchrun would have given it. All of
-them see the same folders. `finetune_3d` is trained in the same way.
+them see the same folders. `finetune_3d` and `fit_collection` are trained in the same way.
 """
 
 from __future__ import annotations

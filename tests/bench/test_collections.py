@@ -56,8 +56,7 @@ def test_the_page_has_claims_totals_and_pictures(folder: Path) -> None:
     for words in (
         "Fused objects against the better single ones (vases, base)",
         "Totals",
-        "N = 1000",
-        "break-even",
+        "| N = 1 | N = 2 | N = 10 | N = 100 | N = 1000 | break-even |",
     ):
         assert words in page
     assert (folder / "pictures" / "fused-0-0" / "vases-0700.png").is_file()

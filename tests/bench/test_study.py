@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from latentfields.bench.rows import Claim, Measured, Pivot, Row, Value, at_least, values
-from latentfields.bench.study import Study, Workplace
+from latentfields.bench.studies import run_study
+from latentfields.bench.study import Findings, Study, Workplace
 from latentfields.errors import ArgumentError, InputError
 from latentfields.training.workers import Engine, Inline, LocalWorkers, Workers
 
@@ -142,9 +143,10 @@ class Counting:
             yield workers
 
 
-def test_an_engine_computes_the_cells(tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", [Study.run, run_study])
+def test_an_engine_computes_the_cells(run: Callable[..., Findings], tmp_path: Path) -> None:
     engine = Counting()
-    findings = Squares(numbers=(2, 3, 4)).run(out=tmp_path, engine=engine, device="cpu")
+    findings = run(Squares(numbers=(2, 3, 4)), out=tmp_path, engine=engine, device="cpu")
     assert [fit["square"] for fit in findings.results["fits"]] == [4, 9, 16]
     # Once for the cells, and once for what machine it was.
     assert (engine.opened_times, engine.devices) == (2, ["cpu"])

@@ -13,17 +13,22 @@ from helpers.analytic_run import analytic_run
 from helpers.layouts import LAYOUTS, SIZE, VIEWS, write_layouts
 from latentfields.autoencoders import score
 from latentfields.autoencoders.image_data import load_renders
+from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.scenes import captured_scenes
 from latentfields.cli.main import main
 from latentfields.correspondences import make
 from latentfields.correspondences.config import CorrespondenceConfig
 from latentfields.errors import InputError
+from latentfields.fused_planes.config import TINY as COLLECTION
+from latentfields.fused_planes.fit import read_frames
 from latentfields.igae.config import PRESETS
 from latentfields.igae.data import require_data
 from latentfields.igae.image_cache import cache_scenes
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import FitRunConfig
+from latentfields.priors.config import PriorTrainingConfig
+from latentfields.priors.data import load_data
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.shards import writing_shard
 
@@ -57,6 +62,20 @@ def finetune_3d(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPat
     return list(views.names)
 
 
+def prior_train(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`prior train`, up to the training; scenes have classes for names, so the count stands for all."""
+    config = PriorTrainingConfig(size=16)
+    data = load_data(roots, load_autoencoder("base"), config, cache=work / "latents.safetensors")
+    count = len(data.train.counts)
+    return [roots[0].name] if count == 1 else NAMES[:count]
+
+
+def collection_fit(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`collection fit` and `add`, up to their cache, which is that of `finetune-3d`."""
+    frames = read_frames(roots, replace(COLLECTION, size=16), work)
+    return [item.name for item in frames.objects]
+
+
 def correspond(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """`lrf correspond`, up to finding points."""
     monkeypatch.setattr(make, "_made", lambda folder, source, **_: folder.name)
@@ -68,7 +87,15 @@ def bench_lrf(roots: Sequence[Path], work: Path, monkeypatch: pytest.MonkeyPatch
     return [scene.kind for scene in captured_scenes(roots, training=(), seeds=(0,), size=SIZE, factor=2)]
 
 
-COMMANDS: list[Command] = [train_or_evaluate, awareness, finetune_3d, correspond, bench_lrf]
+COMMANDS: list[Command] = [
+    train_or_evaluate,
+    awareness,
+    finetune_3d,
+    prior_train,
+    collection_fit,
+    correspond,
+    bench_lrf,
+]
 
 
 @pytest.fixture(scope="module", params=["folders", "shard"])

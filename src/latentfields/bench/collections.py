@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from latentfields.bench.objects import ScaledStudy
@@ -50,7 +51,7 @@ SHARE = 1 / 3
 LOSS = 0.5
 """dB that objects may lose that are added later."""
 TOTALS = (1, 10, 100, 1000)
-"""Numbers of objects of the table of totals."""
+"""Numbers of objects of the table of totals, beside that of the study."""
 RGB = "rgb"
 
 
@@ -365,33 +366,32 @@ class CollectionsStudyConfig(ScaledStudy):
         """Return the totals for several numbers of objects, shared parts included."""
         from latentfields.pages.report import Table
 
+        counts = sorted({*TOTALS, self.seeds})
         rows = []
         for (title, space), part in grouped(measured["fits"], ("set", "space")).items():
-            single = select(part, method=SINGLE if space == RGB else SINGLE_SHARED)[0]
+            alone = fmean(values(part, "bytes", method=SINGLE if space == RGB else SINGLE_SHARED))
             for kind in distinct(part, "method"):
                 if kind == ADDED:
                     continue
-                one = select(part, method=kind)[0].values
-                shared, own = one.get("shared_bytes", 0.0), one["bytes"]
+                found = select(part, method=kind)
+                shared = found[0].values.get("shared_bytes", 0.0)
+                own, seconds = fmean(values(found, "bytes")), fmean(values(found, "cpu_seconds"))
                 cells = []
-                for count in TOTALS:
-                    seconds = count * one["cpu_seconds"]
-                    label = (
-                        ""
-                        if count <= len(select(part, method=kind)) and kind in (SINGLE, SINGLE_SHARED)
-                        else "*"
-                    )
+                for count in counts:
+                    # Single objects are fitted one after the other, those of a collection all together.
+                    is_measured = count == len(found) or (not shared and count < len(found))
+                    star = "" if is_measured else "*"
                     cells.append(
-                        f"{seconds / 60:.1f}{label} min, {(shared + count * own) / 1e6:.2f}{label} MB"
+                        f"{count * seconds / 60:.1f}{star} min, {(shared + count * own) / 1e6:.2f}{star} MB"
                     )
-                even = break_even(shared, own, single.values["bytes"])
+                even = break_even(shared, own, alone)
                 rows.append((title, space, kind, *cells, "-" if even is None else f"{even}"))
         note = (
             "Shared parts are in. *: computed from what the objects of the study took; the processor time of an "
             "object is the same by choice. Break-even: objects from which on a collection takes fewer bytes than as "
             "many single ones through one decoder."
         )
-        heads = ("objects", "space", "method", *(f"N = {count}" for count in TOTALS), "break-even")
+        heads = ("objects", "space", "method", *(f"N = {count}" for count in counts), "break-even")
         return [Table("Totals", heads, tuple(rows), note=note)]
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:

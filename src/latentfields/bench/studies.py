@@ -22,6 +22,7 @@ from latentfields.bench.reconstruction import ReconstructionStudyConfig
 from latentfields.bench.rows import Pivot
 from latentfields.bench.study import Findings, Study
 from latentfields.config.arguments import checked
+from latentfields.training.workers import Engine
 
 STUDIES: Mapping[str, type[Study]] = MappingProxyType(
     {
@@ -41,12 +42,19 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
 
 
 @checked
-def run_study(study: Study, *, out: str | Path, processes: int = 1, device: str = "auto") -> Findings:
+def run_study(
+    study: Study,
+    *,
+    out: str | Path,
+    processes: int = 1,
+    device: str = "auto",
+    engine: Engine | None = None,
+) -> Findings:
     """Run, or go on with, a study with its options: `IgaeStudyConfig(scale="tiny")`, for instance.
 
     See `Study.run`. Raises InputError for unusable input and when `out` holds a study with other settings.
     """
-    return study.run(out=out, processes=processes, device=device)
+    return study.run(out=out, processes=processes, device=device, engine=engine)
 
 
 @dataclass(frozen=True)

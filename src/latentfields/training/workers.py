@@ -1,7 +1,7 @@
 """Where jobs run: in this process, in processes of this machine, or on a cluster (`ray_cluster`).
 
 An engine opens workers, each with one slot for one job at a time; the slot has a device and threads of its own. What
-ends a worker's process is known of the one job that it did: the job is lost, not the others.
+ends a worker's process is known of the one job that it did: the job is lost, not the others. Free of heavy imports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import Any, Protocol
 from latentfields.config.checks import Checked
 from latentfields.errors import ArgumentError
 from latentfields.process import SECONDS_TO_SAVE, choose_device, end_with_parent, set_threads, tune_allocator
-from latentfields.training.loop import Interrupted
 
 _VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 _ONE_EACH = ("auto", "cuda")
@@ -115,6 +114,8 @@ class _Inline:
         self._next = number, call
 
     def wait(self) -> list[Ended]:
+        from latentfields.training.loop import Interrupted
+
         assert self._next is not None
         (number, call), self._next = self._next, None
         try:
@@ -291,6 +292,8 @@ class RemoteTraceback(Exception):
 
 def answer(call: Call) -> bytes:
     """Do a call here, and return what became of it in the form in which it is sent to who wants to know."""
+    from latentfields.training.loop import Interrupted
+
     try:
         with _printing_to(call.log):
             message: tuple[Any, Exception | None, str] = (call.function(call.argument), None, "")
