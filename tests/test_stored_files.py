@@ -67,8 +67,9 @@ LATENT_SCENES = ("trainings/finetune-3d", "trainings/older-finetune-3d")
 
 @pytest.fixture(autouse=True)
 def stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths in the files are relative to their folder."""
+    """Paths in the files are relative to their folder, and the viewer decoded in single precision."""
     monkeypatch.chdir(STORED)
+    monkeypatch.setattr("latentfields.latent_nerf.looking.uses_bfloat16", lambda *_: False)
 
 
 @pytest.fixture(scope="module")

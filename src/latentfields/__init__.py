@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from latentfields.bench.leaderboard import leaderboard, write_leaderboard
     from latentfields.bench.lrf import LrfStudyConfig
     from latentfields.bench.reconstruction import ReconstructionStudyConfig
+    from latentfields.bench.rgb_vs_latent import RgbVsLatentStudyConfig
     from latentfields.bench.studies import run_study
     from latentfields.camera_path import CameraPath, Keyframe, load_path, save_path
     from latentfields.cameras import Cameras
@@ -120,6 +121,7 @@ __all__ = [
     "RenderConfig",
     "RenderedDepth",
     "RenderedLatents",
+    "RgbVsLatentStudyConfig",
     "Run",
     "Scene",
     "UsualFit",
@@ -204,6 +206,7 @@ __getattr__ = lazy_attributes(
         "PriorTrainingConfig": "latentfields.priors.config",
         "RayCluster": "latentfields.training.ray_cluster",
         "ReconstructionStudyConfig": "latentfields.bench.reconstruction",
+        "RgbVsLatentStudyConfig": "latentfields.bench.rgb_vs_latent",
         "RenderConfig": "latentfields.scenes.objects.config",
         "RenderedDepth": "latentfields.export.views",
         "RenderedLatents": "latentfields.latent_nerf.rendered_latents",

@@ -12,11 +12,13 @@ from latentfields.autoencoders.load import packaged_autoencoders
 from latentfields.bench.igae import HEADLINE
 from latentfields.bench.rows import Claim
 from latentfields.cli.main import main
+from latentfields.errors import ArgumentError
 from latentfields.pages.markdown import markdown
 from latentfields.pages.report import Table
 
 IGAE = IgaeStudyConfig()
-COMMAND = ["bench", "igae", "--scale", "tiny", "--seeds", "1", "--families", "vases", "--out"]
+COMMAND = ["bench", "igae", "--scale", "tiny", "--seeds", "1", "--families", "vases", "--trained-families"]
+COMMAND += ["--regimes", "full", "--out"]
 
 
 def command(folder: Path) -> list[str]:
@@ -184,6 +186,71 @@ def test_several_fields_have_rows_each_but_for_the_autoencoder_alone() -> None:
     alone = found["The same views through the autoencoder alone (PSNR, dB)"]
     assert alone.columns == ("autoencoder", "vases", "bags", "all")
     assert len(alone.rows) == 4
+
+
+def mapped() -> dict[str, Any]:
+    """Two regimes in and out of distribution, where the gain is gone after alignment of families never seen."""
+    measured = results()
+    fits = []
+    for regime in ("scene", "full"):
+        for fit in measured["fits"]:
+            family = {"vases": "vases", "bags": "mugs"}[fit["family"]]
+            lost = 2.0 if regime == "full" and family == "vases" and fit["autoencoder"] == "igae" else 0.0
+            kept = {"train_psnr": fit["psnr"] + 1, "spread_ratio": 0.9, "detail_ratio": 0.5, "factor": 8}
+            fits.append(fit | kept | {"regime": regime, "family": family, "psnr": fit["psnr"] - lost})
+    return measured | {"fits": fits}
+
+
+def test_the_map_tells_regimes_and_distributions_apart() -> None:
+    (table,) = (table for table in IGAE.all_tables(IGAE.rows(mapped())) if table.title.startswith("The map"))
+    assert table.columns[:3] == ("alignment", "families", "test, dB")
+    assert [(*row[:3], row[5], row[8]) for row in table.rows] == [
+        ("scene", "unseen", "+2.00 ± 0.00", "0.90 ± 0.00", "0.50 ± 0.00"),
+        ("scene", "trained", "+2.00 ± 0.00", "0.90 ± 0.00", "0.50 ± 0.00"),
+        ("full", "unseen", "+0.00 ± 0.00", "0.90 ± 0.00", "0.50 ± 0.00"),
+        ("full", "trained", "+2.00 ± 0.00", "0.90 ± 0.00", "0.50 ± 0.00"),
+    ]
+
+
+def test_gains_are_claimed_of_every_regime_in_distribution_and_out_of_it() -> None:
+    claims = IGAE.claims(IGAE.rows(mapped()))
+    gains = [claim for claim in claims if claim.statement.startswith(HEADLINE)]
+    assert [(claim.statement.split("; ")[1], claim.required, claim.holds) for claim in gains] == [
+        ("alignment scene, unseen families", ">= +2.00 dB", True),
+        ("alignment scene, trained families", ">= +2.00 dB", True),
+        ("alignment full, unseen families", ">= +1.50 dB", False),
+        ("alignment full, trained families", ">= +1.50 dB", True),
+    ]
+    assert sum("RGB Alignment matters" in claim.statement for claim in claims) == 4
+    # What depends on no alignment is claimed once.
+    assert sum("Latents are 3D-consistent" in claim.statement for claim in claims) == 1
+    assert not any("RGB Alignment matters" in c.statement for c in IGAE.claims(IGAE.rows(unaligned())))
+
+
+def unaligned() -> dict[str, Any]:
+    measured = mapped()
+    return measured | {"fits": [fit | {"regime": "none"} for fit in measured["fits"][:16]]}
+
+
+def test_regimes_move_what_they_say_and_table_16_is_the_papers() -> None:
+    found = {regime: IGAE.fit("tensorf", seed=1, regime=regime) for regime in IGAE.regimes}
+    assert list(found) == ["none", "scene", "table-16", "full"]
+    assert [fit.alignment_kind for fit in found.values()] == ["none", "scene", "full", "full"]
+    rates = [(fit.alignment.learning_rate_factor, fit.decoder_learning_rate) for fit in found.values()]
+    assert rates == [(0.5, 1e-3), (0.5, 1e-3), (0.1, 1e-4), (0.5, 1e-3)]
+    alone = mapped() | {"fits": [fit | {"regime": ""} for fit in mapped()["fits"][:16]]}
+    study = IgaeStudyConfig(regimes=("scene",), trained_families=())
+    assert study.claims(study.rows(alone))[0].required == ">= +2.00 dB"
+    slow = IgaeStudyConfig(alignment_factor=0.05, decoder_learning_rate=2e-4).fit("kplanes", seed=1)
+    assert (slow.alignment.learning_rate_factor, slow.decoder_learning_rate) == (0.05, 2e-4)
+
+
+def test_folders_of_one_regime_go_on_with_it() -> None:
+    earlier = IgaeStudyConfig.from_earlier({"alignment": "scene", "field": "tensorf", "start": "base"})
+    assert earlier == {"regimes": ["scene"], "trained_families": [], "fields": ["tensorf"], "base": "base"}
+    assert IgaeStudyConfig.from_earlier({"regimes": ["none"]}) == {"regimes": ["none"]}
+    with pytest.raises(ArgumentError, match="regimes: name at least one"):
+        IgaeStudyConfig(regimes=()).check()
 
 
 def test_the_headline_is_the_gain_whatever_else_is_claimed() -> None:

@@ -21,7 +21,7 @@ from latentfields.errors import ArgumentError
 from latentfields.training.workers import Inline
 
 
-def test_ten_commands_and_the_names_that_they_had() -> None:
+def test_eleven_commands_and_the_names_that_they_had() -> None:
     names = [
         "fields",
         "igae",
@@ -32,10 +32,11 @@ def test_ten_commands_and_the_names_that_they_had() -> None:
         "generation",
         "few-views",
         "captures",
+        "rgb-vs-latent",
         "collections",
     ]
     assert list(STUDIES) == names
-    former = ["table1", "table4", "latent-nvs", "rgb-vs-latent", "ablations"]
+    former = ["table1", "table4", "latent-nvs", "ablations"]
     assert list(ALIASES) == former
     assert {alias.now for alias in ALIASES.values()} <= set(names)
 
@@ -57,6 +58,7 @@ def test_options_are_the_fields_of_the_configuration() -> None:
     igae = parsed("igae", "--scale", "tiny", "--no-3d", "a", "--field", "tensorf").settings
     assert igae == IgaeStudyConfig(scale="tiny", no_3d="a", fields=("tensorf",))
     assert parsed("igae", "--fields", "tensorf", "kplanes").settings.fields == ("tensorf", "kplanes")
+    assert parsed("igae", "--alignment", "scene").settings == IgaeStudyConfig(regimes=("scene",))
     lrf = parsed("lrf", "--training-scenes", "a", "b", "--subpixels", "2").settings
     assert lrf == LrfStudyConfig(training_scenes=(Path("a"), Path("b")), subpixels=2)
     reconstruction = parsed("reconstruction", "base", "igae", "--size", "64").settings
@@ -71,7 +73,7 @@ def test_options_are_the_fields_of_the_configuration() -> None:
         ("table1", ("base", "igae")),
         ("table4", ("base", "igae")),
         ("latent-nvs", ("base", "igae")),
-        ("rgb-vs-latent", ("rgb", "base")),
+        ("rgb-vs-latent", ("rgb", "base-f4", "igae-f4")),
         ("convergence", ("rgb", "base")),
     ],
 )

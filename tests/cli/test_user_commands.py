@@ -72,6 +72,14 @@ def test_evaluate_prints_what_the_run_stored(run_folder: Path) -> None:
     assert json.loads(done.stdout) == {group: values["mean"] for group, values in stored.items()}
 
 
+def test_evaluate_times_views_of_a_size(run_folder: Path) -> None:
+    done = latentfields("evaluate", run_folder, "--look", "64", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["looking"]["rendering"] > 0
+    done = latentfields("evaluate", run_folder, "--look", "8")
+    assert (done.returncode, done.stderr) == (2, "error: --look: is 8; expected 16 to 8192\n")
+
+
 def test_evaluate_is_told_where_the_autoencoder_is(
     run_folder: Path, autoencoder_folder: Path, tmp_path: Path
 ) -> None:

@@ -30,6 +30,12 @@ IGAE = IgaeConfig(
 )
 
 
+@pytest.fixture(autouse=True)
+def _single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are compared with those of runs; some processors decode in bfloat16 for those who look."""
+    monkeypatch.setattr("latentfields.latent_nerf.looking.uses_bfloat16", lambda *_: False)
+
+
 @pytest.fixture(scope="session")
 def igae_run(autoencoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two latent scenes, trained from an autoencoder without statistics."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.rows import Record
 from latentfields.bench.scenes import StudyScene
-from latentfields.cameras import Cameras
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.fit import fit
+from latentfields.latent_nerf.looking import TIMED_VIEWS, scaled_views, view_times
 from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
@@ -48,12 +47,13 @@ def fit_and_score(
     folder: Path,
     picture: Path,
     cpu_seconds: float | None = None,
+    look: int | None = None,
 ) -> dict[str, Any]:
     """Fit, and score the test views, decoded and as latents, after each stage; time training and views.
 
     `autoencoder` is a name or folder; None fits colours. `folder` is where the fit works, deleted when it is scored;
     `picture` the PNG file for truth and decoded rendering of the first test view, side by side. `cpu_seconds` limits
-    the training to so many that the process computes.
+    the training to so many that the process computes. `look` times views whose longer side has so many pixels, too.
 
     `curve` holds the points that the fit logged on its way, {step, seconds, cpu_seconds, psnr} on a few test views, and
     its end on all. Seconds are those that passed, CPU seconds those of the process, both with the rendering of those
@@ -74,6 +74,9 @@ def fit_and_score(
             curve = quality_curve(records, final_psnr=images["psnr"])
             result |= {"cpu_seconds": curve[-1]["cpu_seconds"], "curve": curve}
         result |= _view_times(run, views)
+        if look is not None:
+            cameras = scaled_views(run.model, views.cameras[views.indices("test")[:TIMED_VIEWS]], look)
+            result["look_milliseconds"] = view_times(run.model, cameras).frame
         if autoencoder is not None:
             # Without an alignment, Latent Supervision ends where the fit does.
             after = metrics["after_supervision"] or {
@@ -229,21 +232,9 @@ def _fitted(
 
 def _view_times(run: Run, scene: Scene) -> dict[str, float]:
     """Medians over test views of rendering what is decoded, and of rendering and decoding."""
-    model = run.model
-    cameras = scene.cropped_to_multiple(model.factor).cameras[scene.indices("test")[:TIMED_SINGLY]]
-    singles = [cameras[index : index + 1] for index in range(len(cameras))]
-
-    def median(render: Callable[[Cameras], object]) -> float:
-        return statistics.median(milliseconds([partial(render, camera) for camera in singles], model.device))
-
-    rendering = median(model.render_features)
-    if model.autoencoder is None:
-        # Colours need no decoding.
-        return {"render_milliseconds": rendering, "frame_milliseconds": rendering}
-    return {
-        "render_milliseconds": rendering,
-        "frame_milliseconds": median(lambda camera: model.decode(model.render_features(camera).features)),
-    }
+    cameras = scene.cropped_to_multiple(run.model.factor).cameras[scene.indices("test")[:TIMED_SINGLY]]
+    times = view_times(run.model, cameras, clock=time.perf_counter)
+    return {"render_milliseconds": times.rendering, "frame_milliseconds": times.frame}
 
 
 def _truth_and_rendering(run: Run, scene: Scene) -> Pixels:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from latentfields.bench.objects import (
     ObjectsStudy,
@@ -34,21 +34,29 @@ from latentfields.bench.rows import (
     at_least,
     distinct,
     gains,
+    grouped,
     select,
     values,
 )
 from latentfields.bench.scales import IGAE_SCALES, FitScale, IgaeScale
 from latentfields.bench.study import Cells, Labels, Workplace
+from latentfields.errors import ArgumentError
 from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import Ablation
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, StageConfig
+from latentfields.latent_nerf.presets import preset
 from latentfields.training.runs import is_claimed
 
 if TYPE_CHECKING:
     from latentfields.pages.report import Headline
 
+Regime = Literal["none", "scene", "table-16", "full"]
+"""What RGB Alignment moves: nothing, the scene alone, or scene and decoder, by the paper's rates or the preset's."""
+
 NVS_GAIN = 1.5
 """dB that latent NeRFs gain in the space of an IG-AE (Table 1's mean)."""
+SCENE_GAIN = 2.0
+"""The same at factor 8 where the scene alone is aligned, so that one decoder serves all: a claim of this package."""
 LATENT_GAIN = 6.0
 """dB between rendered and encoded latents; Table 11 has about 9."""
 PRESERVATION_LOSS = 0.5
@@ -62,6 +70,9 @@ ABLATIONS: Mapping[str, Ablation] = MappingProxyType(
     {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
 )
 """What the trainings of the roles leave out."""
+
+UNSEEN, TRAINED = "unseen", "trained"
+"""Families that no packaged autoencoder was trained on, and those that they were."""
 
 HEADLINE = "Latent NeRFs gain by 3D-consistency (decoded test PSNR)"
 """The claim that the page begins with."""
@@ -141,8 +152,30 @@ class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
         )
 
 
-_LABELS = {"field": "NeRF", "autoencoder": "autoencoder"}
-_by_family = partial(by_family, labels=_LABELS, only_several=("field",))
+_LABELS = {"regime": "alignment", "field": "NeRF", "autoencoder": "autoencoder"}
+_by_family = partial(by_family, labels=_LABELS, only_several=("regime", "field"))
+
+_GAINS = {"psnr": "test, dB", "train_psnr": "training, dB", "supervision_latent_psnr": "latents, dB"}
+_KEPT = {"spread_ratio": "spread", "detail_ratio": "detail"}
+
+MAP = Pivot(
+    "The map: gains of the 3D-aware space over the plain one, and what rendered latents keep of encoded ones",
+    {"regime": "alignment", "field": "NeRF", "distribution": "families"},
+    (
+        *(Value(measure, title, "+.2f") for measure, title in _GAINS.items()),
+        *(
+            Value(f"{role}_{measure}", f"{title}, {role}")
+            for measure, title in _KEPT.items()
+            for role in ("base", "igae")
+        ),
+    ),
+    kind="map",
+    optional=True,
+    only_several=("field",),
+    note="Gains of the PSNR of decoded test and training views, and of rendered against encoded latents after Latent "
+    "Supervision. Spread, and the amplitude of what is finer than half of the Nyquist frequency, are shares of those "
+    "of encoded latents: where detail is low, agreement is blur.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +192,9 @@ class IgaeStudyConfig(AblationsStudy):
     about = "Latent NeRFs of objects that nothing was trained on, by autoencoder."
     first_seed = 500  # None of the score's objects, nor of those in the examples.
     pictured_by = ("family", "seed")
-    told_apart_by = ("field", "autoencoder")
+    told_apart_by = ("regime", "field", "autoencoder")
     tables = (
+        MAP,
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
         # Of several NeRFs, as Table 10 has it.
         _by_family("ssim", "The same: SSIM", kind="several", optional=True),
@@ -193,12 +227,15 @@ class IgaeStudyConfig(AblationsStudy):
         ),
     )
 
+    trained_families: tuple[str, ...] = ("chairs", "lamps", "mugs")
+    """Families that the packaged autoencoders were trained on, of which these objects are others: in distribution."""
     fields: tuple[RayFieldName, ...] = ("kplanes",)
     """The NeRFs that are fitted to every object."""
     subpixels: int = 1
     """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
-    alignment: AlignmentKind = "full"
-    """What RGB Alignment moves: nothing, the scene alone, so that all share the autoencoder's decoder, or both."""
+    regimes: tuple[Regime, ...] = get_args(Regime)
+    """What RGB Alignment moves, a fit for each: nothing, the scene alone, so that all share the autoencoder's decoder,
+    or both, by the rates of the paper's Table 16, or by those of the preset (full)."""
     alignment_factor: float | None = None
     """Multiplies the field's learning rates during RGB Alignment (xi_align), instead of the preset's factor."""
     decoder_learning_rate: float | None = None
@@ -209,26 +246,40 @@ class IgaeStudyConfig(AblationsStudy):
         """How objects are rendered and fitted."""
         return self.sizes.fits
 
-    def fit(self, field: RayFieldName, *, seed: int) -> FitConfig:
+    def fit(self, field: RayFieldName, *, seed: int, regime: Regime = "full") -> FitConfig:
         """Return how a field is fitted to the object with this seed."""
         config = self.fit_scale.fit(field, seed=seed)
-        config = replace(config, subpixels=self.subpixels, alignment_kind=self.alignment)
-        if self.alignment_factor is not None:
-            config = replace(config, alignment=StageConfig(config.alignment.steps, self.alignment_factor))
-        if self.decoder_learning_rate is not None:
-            config = replace(config, decoder_learning_rate=self.decoder_learning_rate)
-        return config
+        kind: AlignmentKind = "full" if regime == "table-16" else regime
+        config = replace(config, subpixels=self.subpixels, alignment_kind=kind)
+        factor, rate = self.alignment_factor, self.decoder_learning_rate
+        if regime == "table-16":
+            paper = preset(field, "paper")
+            factor, rate = paper.alignment.learning_rate_factor, paper.decoder_learning_rate
+        if factor is not None:
+            config = replace(config, alignment=StageConfig(config.alignment.steps, factor))
+        return config if rate is None else replace(config, decoder_learning_rate=rate)
 
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
         super().check(path)
+        if not self.regimes:
+            raise ArgumentError("regimes", "name at least one")
         self.fit(self.fields[0], seed=0).check()
+
+    @property
+    def all_families(self) -> tuple[str, ...]:
+        """As `ObjectsStudy.all_families`."""
+        return (*self.families, *(name for name in self.trained_families if name not in self.families))
 
     @staticmethod
     def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return settings of any version: early ones took a single field, and called the plain autoencoder `start`."""
+        """Return settings of any version: early ones took a single field, regime and distribution."""
         now = {{"start": "base", "field": "fields"}.get(name, name): value for name, value in values.items()}
-        return now | ({"fields": [values["field"]]} if "field" in values else {})
+        if "field" in values:
+            now["fields"] = [values["field"]]
+        if "regimes" not in values:
+            now |= {"regimes": [now.pop("alignment", "full")], "trained_families": []}
+        return now
 
     def measure(self, place: Workplace) -> dict[str, Any]:
         """Return `fits` one by one, `photos` and `score` by role, the autoencoders and notes on what is missing."""
@@ -253,104 +304,146 @@ class IgaeStudyConfig(AblationsStudy):
         }
 
     def _fits(self, place: Workplace, autoencoders: Mapping[str, str]) -> Cells:
-        """Labels and work of all fits. Fields are named where there are several."""
+        """Labels and work of all fits. Regimes and fields are named where there are several."""
         found: Cells = {}
-        for field in self.fields:
-            named = {"field": field} if len(self.fields) > 1 else {}
+        for regime, field in product(self.regimes, self.fields):
+            named: dict[str, str] = {"regime": regime} if len(self.regimes) > 1 else {}
+            named |= {"field": field} if len(self.fields) > 1 else {}
             for role, autoencoder in autoencoders.items():
                 for scene in self.scenes(place.out):
                     labels = {**named, "autoencoder": role}
-                    name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed)
+                    name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed, regime=regime)
                     found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
         return found
 
     def rows(self, results: Any) -> Measured:
-        """Return rows of fits, of the same views through autoencoders alone, of photographs, and of the score."""
+        """Return rows of fits, of the map, of the same views through autoencoders alone, of photographs, and scores."""
         fits = []
         for fit in results["fits"]:
             picture = picture_of(_fit_name(fit, f"{fit['family']}-{fit['seed']:04d}"))
-            fits.append(Row.of({"field": "", **fit}, seed=fit["seed"], picture=picture))
+            trained = fit["family"] in self.trained_families
+            labels = {"seed": fit["seed"], "picture": picture, "distribution": TRAINED if trained else UNSEEN}
+            fits.append(Row.of({"regime": "", "field": "", **fit}, **labels))
         scores = {
             role: {"inconsistency": score["latents"]["inconsistency"], "noise_psnr": score["noise_psnr"]}
             for role, score in results["score"].items()
         }
-        # What an autoencoder does alone depends on no field.
-        alone = select(fits, field=fits[0].labels["field"])
+        # What an autoencoder does alone depends on no field and on no alignment.
+        alone = select(fits, field=fits[0].labels["field"], regime=fits[0].labels["regime"])
+        several = len(distinct(fits, "regime")) > 1 or len(distinct(fits, "distribution")) > 1
         return {
             "fits": fits,
-            "several": fits if len(alone) < len(fits) else [],
+            "map": _map(fits) if several else [],
+            "several": fits if len(distinct(fits, "field")) > 1 else [],
             "alone": alone,
             PHOTOGRAPHS: autoencoder_rows(results["photos"]),
             "score": autoencoder_rows(scores),
         }
 
     def claims(self, measured: Measured) -> list[Claim]:
-        """Return all claims that can be judged by the autoencoders and photographs that were measured."""
+        """Return all claims that can be judged by the autoencoders and photographs that were measured.
+
+        What depends on the alignment is claimed for each regime; in distribution, and out of it.
+        """
         fits = measured["fits"]
         known = distinct(fits, "autoencoder")
         if "igae" not in known:
             return []
-
-        def gained(measure: str, over: str, kind: str = "fits", **labels: str) -> list[float]:
-            ours, theirs = (
-                values(measured[kind], measure, autoencoder=role, **labels) for role in ("igae", over)
-            )
-            return gains(ours, theirs)
-
-        def gain(
-            statement: str, bound: float, measure: str = "psnr", *, over: str = "base", kind: str = "fits"
-        ) -> list[Claim]:
-            """The claim of a gain in the space of the IG-AE, row by row, if there is something to gain over."""
-            judged = over in known and measured[kind]
-            return [at_least(statement, gained(measure, over, kind), bound)] if judged else []
-
-        families = distinct(fits, "family")
-        by_family = {family: Spread.of(gained("psnr", "base", family=family)) for family in families}
-        worst = min(by_family, key=lambda family: by_family[family].mean)
-        everywhere = all(gain.mean > gain.error for gain in by_family.values())
-        worst_gain = f"{by_family[worst].mean:+.2f} dB ({worst})"
-        ours = select(fits, autoencoder="igae")
-        aligned = gains(values(ours, "psnr"), values(ours, "supervision_psnr"))
+        regimes = grouped(fits, ("regime", "distribution"))
+        gained, mattering, lost = [], [], []
+        only = self.regimes[0] if len(self.regimes) == 1 else "full"
+        for (named, distribution), rows in regimes.items():
+            regime = named or only
+            where = f"; alignment {regime}, {distribution} families" if len(regimes) > 1 else ""
+            gained += _gain_claims(rows, regime, where)
+            if regime != "none":
+                ours = select(rows, autoencoder="igae")
+                aligned = gains(values(ours, "psnr"), values(ours, "supervision_psnr"))
+                matters = f"RGB Alignment matters (after it, against before){where}"
+                mattering.append(at_least(matters, aligned, 0.0))
+            statement = f"Without L_3D, novel views are lost (decoded test PSNR){where}"
+            lost += _gain(rows, statement, NVS_GAIN, over="no-3d")
+        # The other claims do not depend on the alignment; they are of objects never seen.
+        unseen = select(measured["alone"], distribution=UNSEEN) or measured["alone"]
+        photographs = [row for row in measured[PHOTOGRAPHS] if row.labels["autoencoder"] in known]
+        consistent = "Latents are 3D-consistent (rendered against encoded)"
+        kept = "{} preserved, against training without L_3D"
+        objects, pictures = kept.format("Objects never seen are"), kept.format("Photographs are")
+        lost_photographs = "Without preservation, photographs are lost"
         return [
-            *gain(HEADLINE, NVS_GAIN),
-            Claim("They gain on every family", "> 0 dB", worst_gain, everywhere),
-            *gain(
-                "Latents are 3D-consistent (rendered against encoded)", LATENT_GAIN, "supervision_latent_psnr"
-            ),
-            at_least("RGB Alignment matters (after it, against before)", aligned, 0.0),
+            *gained,
+            *_gain(fits, consistent, LATENT_GAIN, "supervision_latent_psnr"),
+            *mattering,
             *_score_claims(measured),
-            *gain("Without L_3D, novel views are lost (decoded test PSNR)", NVS_GAIN, over="no-3d"),
-            *gain(
-                "Objects never seen are preserved, against training without L_3D",
-                -PRESERVATION_LOSS,
-                "autoencoder_psnr",
-                over="no-3d",
-            ),
-            *gain(
-                "Photographs are preserved, against training without L_3D",
-                -PRESERVATION_LOSS,
-                over="no-3d",
-                kind=PHOTOGRAPHS,
-            ),
-            *gain(
-                "Without preservation, photographs are lost",
-                SEVERAL,
-                over="no-preservation",
-                kind=PHOTOGRAPHS,
-            ),
+            *lost,
+            *_gain(unseen, objects, -PRESERVATION_LOSS, "autoencoder_psnr", over="no-3d"),
+            *_gain(photographs, pictures, -PRESERVATION_LOSS, over="no-3d"),
+            *_gain(photographs, lost_photographs, SEVERAL, over="no-preservation"),
         ]
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
         """Return the gain by 3D-consistency."""
         from latentfields.pages.report import Headline
 
-        shown = (claim for claim in claims if claim.statement == HEADLINE)
+        shown = (claim for claim in claims if claim.statement.startswith(HEADLINE))
         return [Headline(claim.statement, claim.measured.split()[0], "dB") for claim in shown]
 
 
 def _fit_name(labels: Labels, scene: str) -> str:
     """The name of a fit's cell and picture."""
-    return "-".join(["fit", *filter(None, (labels.get("field"), labels["autoencoder"])), scene])
+    named = (labels.get("regime"), labels.get("field"), labels["autoencoder"])
+    return "-".join(["fit", *filter(None, named), scene])
+
+
+def _pairs(rows: Sequence[Row], over: str) -> list[tuple[Row, Row]]:
+    """The rows in the space of the IG-AE, each with that of another one which is the same otherwise."""
+    ours, theirs = select(rows, autoencoder="igae"), select(rows, autoencoder=over)
+    return list(zip(ours, theirs, strict=True))
+
+
+def _gained(rows: Sequence[Row], measure: str, over: str = "base") -> list[float]:
+    """The differences of a measure in the space of the IG-AE and of another one, row by row."""
+    return [ours.values[measure] - theirs.values[measure] for ours, theirs in _pairs(rows, over)]
+
+
+def _gain(
+    rows: Sequence[Row], statement: str, bound: float, measure: str = "psnr", *, over: str = "base"
+) -> list[Claim]:
+    """The claim of a gain in the space of the IG-AE, row by row, if there is something to gain over."""
+    judged = over in distinct(rows, "autoencoder")
+    return [at_least(statement, _gained(rows, measure, over), bound)] if judged else []
+
+
+def _gain_claims(rows: Sequence[Row], regime: str, where: str) -> list[Claim]:
+    """What fits that were aligned in one way gain in the space of the IG-AE: on the mean, and on every family."""
+    if "base" not in distinct(rows, "autoencoder"):
+        return []
+    families = distinct(rows, "family")
+    by_family = {family: Spread.of(_gained(select(rows, family=family), "psnr")) for family in families}
+    worst = min(by_family, key=lambda family: by_family[family].mean)
+    everywhere = all(gain.mean > gain.error for gain in by_family.values())
+    worst_gain = f"{by_family[worst].mean:+.2f} dB ({worst})"
+    shared = regime == "scene" and {row.values.get("factor") for row in rows} == {8}
+    return [
+        *_gain(rows, HEADLINE + where, SCENE_GAIN if shared else NVS_GAIN),
+        Claim(f"They gain on every family{where}", "> 0 dB", worst_gain, everywhere),
+    ]
+
+
+def _map(fits: Sequence[Row]) -> list[Row]:
+    """Rows of the map, one for each pair of fits in the plain and the 3D-aware space that have all of its measures."""
+    found = []
+    for ours, theirs in _pairs(fits, "base") if "igae" in distinct(fits, "autoencoder") else []:
+        if not all(measure in row.values for row in (ours, theirs) for measure in (*_GAINS, *_KEPT)):
+            continue
+        gained = {measure: ours.values[measure] - theirs.values[measure] for measure in _GAINS}
+        kept = {
+            f"{role}_{measure}": row.values[measure]
+            for role, row in (("base", theirs), ("igae", ours))
+            for measure in _KEPT
+        }
+        found.append(replace(ours, values={**gained, **kept}))
+    return found
 
 
 def _score_claims(measured: Measured) -> list[Claim]:

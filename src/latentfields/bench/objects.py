@@ -72,6 +72,11 @@ class ObjectsStudy(ScaledStudy):
         """How objects are rendered and fitted."""
         return FIELDS_SCALES[self.scale]
 
+    @property
+    def all_families(self) -> tuple[str, ...]:
+        """Every family of generated objects that is fitted."""
+        return self.families
+
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
         super().check(path)
@@ -85,7 +90,7 @@ class ObjectsStudy(ScaledStudy):
         from latentfields.bench.scenes import rendered_scenes
 
         seeds = range(self.first_seed, self.first_seed + self.seeds)
-        return rendered_scenes(out / "objects", families=self.families, meshes=self.meshes, seeds=seeds)
+        return rendered_scenes(out / "objects", families=self.all_families, meshes=self.meshes, seeds=seeds)
 
     def render(self, place: Workplace) -> None:
         """Render the scenes of the objects that are not there yet."""
@@ -99,7 +104,7 @@ class ObjectsStudy(ScaledStudy):
         from latentfields.bench.scenes import require_objects
 
         require_autoencoders(autoencoders, size=self.fit_scale.views.size)
-        require_objects(self.families, self.meshes)
+        require_objects(self.all_families, self.meshes)
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
         """Return truth and rendering of the first test view of fits; of one object of each family unless all are."""
@@ -161,10 +166,11 @@ def fit_cell(
     labels: Labels,
     *,
     cpu_seconds: float | None = None,
+    look: int | None = None,
 ) -> tuple[Labels, Work]:
     """Return labels and work of the cell `name`, which fits once; the picture has its name, too.
 
-    `cpu_seconds` limits the training: seconds that its process computes.
+    `cpu_seconds` limits the training: seconds that its process computes. `look` is as for `fits.fit_and_score`.
     """
     from latentfields.bench.fits import fit_and_score
 
@@ -177,6 +183,7 @@ def fit_cell(
         folder=place.out / "fits" / name,
         picture=place.out / picture_of(name),
         cpu_seconds=cpu_seconds,
+        look=look,
     )
     return {**labels, "family": scene.kind, "seed": scene.seed}, work
 

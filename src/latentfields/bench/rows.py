@@ -130,7 +130,11 @@ class Value:
         if not measured or len(measured) < len(rows):
             return "-"
         spread = Spread.of(measured)
-        return spread.text(self.spec) if self.spread else format(spread.mean, self.spec)
+        if not self.spread:
+            return format(spread.mean, self.spec)
+        # Deviations have no sign.
+        spec = self.spec.removeprefix("+")
+        return spread.text(spec, sign=self.spec[: len(self.spec) - len(spec)])
 
 
 LPIPS: Mapping[str, str] = MappingProxyType({"lpips": "LPIPS (alex)", "lpips_vgg": "LPIPS (VGG)"})

@@ -11,13 +11,13 @@ from types import MappingProxyType
 from typing import Literal
 
 from latentfields.autoencoders.config import AutoencoderTrainingConfig
-from latentfields.fields.config import FieldName
+from latentfields.fields.config import FieldName, GaussiansConfig
 from latentfields.fused_planes import config as fused_planes
 from latentfields.fused_planes.config import CollectionConfig
 from latentfields.igae import config as igae
 from latentfields.igae.config import IgaeConfig
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
 from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.encoder import config as encoder
@@ -69,8 +69,8 @@ FIELDS_SCALES: Mapping[Scale, FitScale] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class CapturesScale:
-    """The scale of fits to captured scenes."""
+class EqualTimeScale:
+    """The scale of fits in colours and in latents that take the same CPU time."""
 
     sizes: tuple[int, ...]
     """Longer sides of the pictures."""
@@ -78,25 +78,45 @@ class CapturesScale:
     """Times of training."""
     steps: tuple[int, int]
     """Steps of Latent Supervision and RGB Alignment at most: time ends the fits before, in proportion to these."""
+    batch_images: int = 4
+    """Whole latent images per step."""
+    views: RenderConfig = field(default_factory=RenderConfig)
+    """How objects are rendered, where the scenes are no captures."""
 
-    def fit(self, field: FieldName, *, factor: int, seed: int) -> FitConfig:
+    def rays(self, factor: int) -> int:
+        """Return the rays along one side of a latent of so many pixels, as `latentfields fit` has them."""
+        return rays_per_side(factor)
+
+    def fit(self, field: FieldName, *, factor: int, seed: int, rays: int | None = None) -> FitConfig:
         """Return how one field is fitted to colours (factor 1), or to latents of so many pixels per side."""
         config = preset(field, "small", space="rgb" if factor == 1 else "latent")
         config = config.with_steps(supervision=self.steps[0], alignment=self.steps[1])
-        # A latent of a few pixels is seen well enough by one ray.
-        return replace(config, subpixels=1 if factor <= LARGEST_FACTOR_OF_ONE_RAY else 2, seed=seed)
+        if factor > 1 and not isinstance(config.field, GaussiansConfig):
+            config = replace(config, batch_images=self.batch_images)
+        return replace(config, subpixels=self.rays(factor) if rays is None else rays, seed=seed)
 
 
-LARGEST_FACTOR_OF_ONE_RAY = 4
-"""Latents of more pixels a side are seen by four rays."""
-
-CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = MappingProxyType(
+CAPTURES_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = MappingProxyType(
     {
-        "tiny": CapturesScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4)),
-        "small": CapturesScale(sizes=(256, 512), cpu_seconds=(60.0, 180.0, 600.0), steps=(20_000, 80_000)),
+        "tiny": EqualTimeScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4)),
+        "small": EqualTimeScale(sizes=(256, 512), cpu_seconds=(60.0, 180.0, 600.0), steps=(20_000, 80_000)),
     }
 )
 """Captures: `tiny` ends by its steps."""
+
+RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = MappingProxyType(
+    {
+        "tiny": EqualTimeScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4), views=TINY_VIEWS),
+        "small": EqualTimeScale(
+            sizes=(128,),
+            cpu_seconds=(75.0, 300.0),
+            steps=(20_000, 80_000),
+            batch_images=2,
+            views=RenderConfig(views=120),
+        ),
+    }
+)
+"""Objects, fitted as the demo does it: `tiny` ends by its steps."""
 
 AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = MappingProxyType(
     {

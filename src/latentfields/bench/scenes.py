@@ -61,6 +61,18 @@ def rendered_scenes(
     return found
 
 
+def rendered_objects(
+    folder: Path, *, families: Sequence[str], meshes: Sequence[Path], seeds: Sequence[int]
+) -> list[StudyScene]:
+    """Return a scene per seed for every family and every mesh, each of which is a family of its own."""
+    found = rendered_scenes(folder, families=families, seeds=seeds)
+    return found + [
+        StudyScene(mesh.stem, seed, folder / f"{mesh.stem}-{seed:04d}", mesh=mesh)
+        for mesh in meshes
+        for seed in seeds
+    ]
+
+
 def rendering(scenes: Sequence[StudyScene], options: RenderConfig) -> dict[str, Work]:
     """Return the cells that render these scenes."""
     return {f"render-{scene.name}": partial(render, scene, options) for scene in scenes}

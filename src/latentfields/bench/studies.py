@@ -14,11 +14,12 @@ from latentfields.bench.captures import CapturesStudyConfig
 from latentfields.bench.collections import CollectionsStudyConfig
 from latentfields.bench.convergence import ConvergenceStudyConfig
 from latentfields.bench.few_views import FewViewsStudyConfig
-from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, TIMES, FieldsStudyConfig
+from latentfields.bench.fields import LATENT_NOVEL_VIEWS, NOVEL_VIEWS, STAGES, FieldsStudyConfig
 from latentfields.bench.generation import GenerationStudyConfig
 from latentfields.bench.igae import IgaeStudyConfig
 from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.bench.reconstruction import ReconstructionStudyConfig
+from latentfields.bench.rgb_vs_latent import RgbVsLatentStudyConfig
 from latentfields.bench.rows import Pivot
 from latentfields.bench.study import Findings, Study
 from latentfields.config.arguments import checked
@@ -35,6 +36,7 @@ STUDIES: Mapping[str, type[Study]] = MappingProxyType(
         "generation": GenerationStudyConfig,
         "few-views": FewViewsStudyConfig,
         "captures": CapturesStudyConfig,
+        "rgb-vs-latent": RgbVsLatentStudyConfig,
         "collections": CollectionsStudyConfig,
     }
 )
@@ -71,10 +73,10 @@ class Alias:
     """Former defaults, where today's differ."""
 
 
-def _part(name: str, about: str, *tables: Pivot, spaces: tuple[str, ...] = ("base", "igae")) -> Alias:
+def _part(name: str, about: str, *tables: Pivot) -> Alias:
     """`bench fields` with some of its tables, on a page of its own."""
     study = type(FieldsStudyConfig.__name__, (FieldsStudyConfig,), {"page": name, "tables": tables})
-    return Alias(study, "fields", about, {"spaces": spaces})
+    return Alias(study, "fields", about, {"spaces": ("base", "igae")})
 
 
 ALIASES: Mapping[str, Alias] = MappingProxyType(
@@ -83,12 +85,6 @@ ALIASES: Mapping[str, Alias] = MappingProxyType(
         "table4": _part("table4", "decoded novel views after each stage (IG-AE Table 4)", STAGES),
         "latent-nvs": _part(
             "latent-nvs", "rendered against encoded latents (IG-AE Table 11)", LATENT_NOVEL_VIEWS
-        ),
-        "rgb-vs-latent": _part(
-            "rgb-vs-latent",
-            "time and quality in latent and RGB space (IG-AE Table 13)",
-            TIMES,
-            spaces=("rgb", "base"),
         ),
         "ablations": Alias(
             AblationsStudyConfig,

@@ -22,8 +22,11 @@ from latentfields.cli.reporting import print_result
 
 _MARKS: Mapping[str, Mapping[str, Any]] = {
     "reconstruction": {"autoencoders": tyro.conf.Positional},
-    # Its name when only one could be given.
-    "igae": {"fields": tyro.conf.arg(aliases=("--field",))},
+    # Their names when only one could be given.
+    "igae": {
+        "fields": tyro.conf.arg(aliases=("--field",)),
+        "regimes": tyro.conf.arg(aliases=("--alignment",)),
+    },
 }
 """How the command line shows some options otherwise than as a flag of their name, by study."""
 

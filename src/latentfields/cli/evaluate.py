@@ -21,16 +21,26 @@ class Evaluate:
     """Where the scene is now; by default where it was fitted from."""
     autoencoder: str | None = None
     """Where the autoencoder is now that the scene was fitted with; by default where it was then."""
+    look: int | None = None
+    """Time views of so many pixels along the longer side, too, as someone sees them who moves around: what each takes
+    to render, and to render and decode, in milliseconds that the process computes."""
     device: Device = "auto"
     json: bool = False
     """Print the averages as JSON."""
 
     def run(self) -> None:
         """Evaluate and print."""
-        from latentfields.latent_nerf.evaluate import evaluate_run, mean_scores, summary_lines
+        from latentfields.latent_nerf.evaluate import evaluate_run, looking, mean_scores, summary_lines
         from latentfields.latent_nerf.run import Run
 
         run = Run.load(self.run_folder, device=self.device)
+        times = None if self.look is None else looking(run, look=self.look, scene_folder=self.scene)
         scores = evaluate_run(run, scene_folder=self.scene, autoencoder=self.autoencoder)
+        means = mean_scores(scores)
         lines = [flags_in(line, self) for line in summary_lines(scores)]
-        print_result(mean_scores(scores), lines, json=self.json)
+        if times is not None:
+            means["looking"] = times
+            lines.append(
+                f"{'looking':20s} " + "  ".join(f"{name} {value:.4g} ms" for name, value in times.items())
+            )
+        print_result(means, lines, json=self.json)

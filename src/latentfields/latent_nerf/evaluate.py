@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from torch import Tensor
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.config.arguments import checked
+from latentfields.config.checks import require
 from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.capture_check import FogCounter, check_capture
-from latentfields.latent_nerf.render import load_run_scene
+from latentfields.latent_nerf.looking import TIMED_VIEWS, scaled_views, view_times
+from latentfields.latent_nerf.picture_size import PICTURE_SIDE
+from latentfields.latent_nerf.render import chosen_views, load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.metrics import Scores, whole_cells
@@ -99,6 +103,16 @@ def evaluate_run(
     original, notes = _original(run, autoencoder)
     scores = evaluate_model(run.model, original, scene)
     return {**scores, "notes": [*scores["notes"], *notes]}
+
+
+def looking(run: Run, *, look: int, scene_folder: Path | None = None) -> dict[str, float]:
+    """Return the milliseconds of `rendering` a view and of the whole `frame` (`ViewTimes`), of some test views.
+
+    Their longer side has `look` pixels, or the next whole latents. `scene_folder` says where the scene is now.
+    """
+    require("look", look, PICTURE_SIDE)
+    model, views = run.shown(None), chosen_views(run, "test", scene_folder=scene_folder)
+    return asdict(view_times(model, scaled_views(model, views.cameras[:TIMED_VIEWS], look)))
 
 
 def _original(run: Run, given: Autoencoder | str | Path | None) -> tuple[Autoencoder | None, list[str]]:

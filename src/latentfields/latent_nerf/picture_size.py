@@ -16,6 +16,8 @@ from latentfields.pages.pictures import Pixels
 FILM_SIZE = 512
 """Longer side of films, in pixels, where none is asked for and the run's pictures are smaller."""
 LARGEST = 8192
+PICTURE_SIDE = Range(low=16, high=LARGEST)
+"""Longer sides of pictures that can be asked for, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class PictureSize:
         ArgumentError for sizes of less than 16 or more than `LARGEST` pixels.
         """
         if size is not None:
-            require("size", size, Range(low=16, high=LARGEST))
+            require("size", size, PICTURE_SIDE)
         longer = max(cameras.width, cameras.height)
         wanted = size or (max(longer, FILM_SIZE) if film else longer)
         scale = wanted / longer

@@ -19,8 +19,13 @@ _MIB = 2**20
 
 
 @torch.no_grad()
-def milliseconds(calls: Sequence[Callable[[], object]], device: torch.device) -> list[float]:
-    """Return the time of each call, until its results are on `device`.
+def milliseconds(
+    calls: Sequence[Callable[[], object]],
+    device: torch.device,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[float]:
+    """Return the time of each call, until its results are on `device`, by a `clock` in seconds.
 
     The first is called once before that, as first calls allocate and compile.
     """
@@ -28,10 +33,10 @@ def milliseconds(calls: Sequence[Callable[[], object]], device: torch.device) ->
     times = []
     for call in calls:
         wait_for(device)
-        start = time.perf_counter()
+        start = clock()
         call()
         wait_for(device)
-        times.append(1e3 * (time.perf_counter() - start))
+        times.append(1e3 * (clock() - start))
     return times
 
 

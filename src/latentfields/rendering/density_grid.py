@@ -63,6 +63,7 @@ class DensityGrid(nn.Module):
         # Both are asked for several times in every render, and mean waiting for the device.
         self._cells: Kept[Tensor] = Kept()
         self._threshold: Kept[Tensor] = Kept()
+        self._blocks: Kept[Tensor] = Kept()
 
     @property
     def cells(self) -> Tensor:
@@ -77,6 +78,19 @@ class DensityGrid(nn.Module):
             self.density,
             self.candidates,
         )
+
+    @property
+    def blocks(self) -> Tensor:
+        """Mask (B, B, B) of the blocks of cells that are not all nearly empty, with their margins."""
+        return self._blocks.get(self._occupied_blocks, self.density, self.candidates)
+
+    def _occupied_blocks(self) -> Tensor:
+        # Blocks instead of cells: a ray meets few of them, so few probes find all. The pooling's window is a block and
+        # its margin, which lets probes fall beside a cell that the ray only touches.
+        cube = (self.resolution,) * 3
+        occupied = (self.density > self.threshold).float().view(1, 1, *cube)
+        pool = torch.nn.functional.max_pool3d(occupied, BLOCK + 2, stride=BLOCK, padding=1, ceil_mode=True)
+        return pool[0, 0] > 0
 
     def adopt(self, density: Tensor, candidates: Tensor, cells: Tensor) -> None:
         """Take over tensors of one device, shared with whoever else has them: both buffers, and `cells` (M,)."""
@@ -115,9 +129,11 @@ class DensityGrid(nn.Module):
     @torch.no_grad()
     def at(self, points: Tensor) -> Tensor:
         """Cached density (...) at points (..., 3)."""
-        index = ((points + 1.0) * (self.resolution / SIDE)).long().clamp(0, self.resolution - 1)
-        flat = (index[..., 0] * self.resolution + index[..., 1]) * self.resolution + index[..., 2]
-        return self.density[flat]
+        flat = torch.zeros(points.shape[:-1], dtype=torch.int32, device=points.device)
+        for along in points.unbind(-1):
+            cells = (along + 1.0).mul_(self.resolution / SIDE).int().clamp_(0, self.resolution - 1)
+            flat.mul_(self.resolution).add_(cells)
+        return self.density.index_select(0, flat.flatten()).view(flat.shape)
 
     def occupied(self, points: Tensor) -> Tensor:
         """Mask of the points (..., 3) that lie in cells that are not nearly empty."""
@@ -129,20 +145,14 @@ class DensityGrid(nn.Module):
 
         Returns the indices (A,) of the rays that meet a block at all, and where they enter and leave, (A,) each.
         """
-        # Blocks instead of cells: a ray meets few of them, so few probes find all. The pooling's window is a block and
-        # its margin, which lets probes fall beside a cell that the ray only touches.
-        cube = (self.resolution,) * 3
-        occupied = (self.density > self.threshold).float().view(1, 1, *cube)
-        pool = torch.nn.functional.max_pool3d(occupied, BLOCK + 2, stride=BLOCK, padding=1, ceil_mode=True)
-        blocks = pool[0, 0] > 0
+        blocks = self.blocks
         # As many probes as the box's diagonal needs.
         probes = math.ceil(self.resolution * 3**0.5 / CELLS_PER_PROBE)
         step = (leave - enter) / probes
         probe = torch.arange(probes, device=enter.device) + 0.5
         distance = enter[:, None] + step[:, None] * probe
-        points = rays.origins[:, None] + rays.directions[:, None] * distance[..., None]
-        index = ((points + 1.0) * (self.resolution / SIDE)).long().clamp(0, self.resolution - 1) // BLOCK
-        hit = blocks[index[..., 0], index[..., 1], index[..., 2]]
+        index = self._block_of(rays, distance, count=len(blocks))
+        hit = blocks.flatten().index_select(0, index.flatten()).view(index.shape)
         active = hit.any(dim=1).nonzero()[:, 0]
         hit, step = hit[active].byte(), step[active]
         first, last = hit.argmax(dim=1), probes - 1 - hit.flip(1).argmax(dim=1)
@@ -150,6 +160,18 @@ class DensityGrid(nn.Module):
         nearest, farthest = enter[active], leave[active]
         entering = torch.maximum(nearest, nearest + step * (first - 1))
         return active, entering, torch.minimum(farthest, nearest + step * (last + 2))
+
+    def _block_of(self, rays: Rays, distance: Tensor, *, count: int) -> Tensor:
+        """Indices (R, K) of the blocks, `count` along each side, at distances (R, K) along rays.
+
+        Axis by axis, and in the smaller integers: this is done for many more points than a field is looked at in.
+        """
+        flat = torch.zeros_like(distance, dtype=torch.int32)
+        for origin, direction in zip(rays.origins.unbind(-1), rays.directions.unbind(-1), strict=True):
+            along = (distance * direction[:, None]).add_(origin[:, None]).add_(1.0)
+            cells = along.mul_(self.resolution / SIDE / BLOCK).int().clamp_(0, count - 1)
+            flat.mul_(count).add_(cells)
+        return flat
 
     @torch.no_grad()
     def sampling_weights(self, positions: Tensor, lengths: Tensor) -> Tensor:

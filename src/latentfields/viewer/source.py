@@ -22,6 +22,7 @@ from latentfields.igae.config import IgaeRunConfig
 from latentfields.igae.data import cached_views
 from latentfields.igae.finetune import JOINT, PRETRAINING, START_STATISTICS_FILE
 from latentfields.igae.scene_training import SceneTraining
+from latentfields.latent_nerf.looking import Look
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
@@ -66,6 +67,7 @@ class FittedScene:
     def __init__(self, model: SceneModel, views: SceneCameras, *, name: str, scene: Scene | None) -> None:
         """`views` are those of `scene`, whose sides are multiples of the model's factor; None: pictures are missing."""
         self.model, self.scene, self.name = model, scene, name
+        self._look = Look(model)
         self.factor, self.bounds = model.factor, model.bounds
         self.channels = None if model.autoencoder is None else model.autoencoder.channels
         self._train = views.splits["train"]
@@ -88,8 +90,8 @@ class FittedScene:
         return self.scene.images(self._train[indices])
 
     def render(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
-        """As `SceneModel.render`."""
-        return self.model.render(cameras)
+        """As `Look`."""
+        return self._look(cameras)
 
     @property
     def has_colors(self) -> bool:

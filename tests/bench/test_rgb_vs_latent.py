@@ -1,0 +1,108 @@
+"""Latents against RGB: what is claimed at equal time and of looking, and the study itself on a small object."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latentfields.bench.rgb_vs_latent import RgbVsLatentStudyConfig
+from latentfields.bench.scales import RGB_VS_LATENT_SCALES
+from latentfields.cli.main import main
+from latentfields.errors import ArgumentError
+
+STUDY = RgbVsLatentStudyConfig(meshes=(Path("cup.glb"), Path("drill.glb")))
+
+
+def record(
+    space: str, scene: str, psnr: float, *, limit: float, look: float, rays: int = 1
+) -> dict[str, Any]:
+    factor = {} if space == "rgb" else {"factor": 4}
+    about = {"field": "kplanes", "space": space, "family": scene, "seed": 3, "size": 128, "rays": rays}
+    return {**about, **factor, "limit": limit, "psnr": psnr, "ssim": 0.9, "look_milliseconds": look}
+
+
+FITS = [
+    record("rgb", "vases", 33.0, limit=300, look=2000),
+    record("rgb", "cup", 36.0, limit=300, look=2400),
+    record("rgb", "drill", 35.0, limit=300, look=2400),
+    record("rgb", "cup", 34.0, limit=75, look=2400),
+    record("base-f4", "vases", 32.5, limit=300, look=200),
+    record("base-f4", "cup", 34.5, limit=300, look=200),
+    record("base-f4", "drill", 32.0, limit=300, look=200),
+    record("base-f4", "cup", 31.5, limit=75, look=600, rays=4),
+]
+
+
+def test_claims_are_of_meshes_of_the_vase_and_of_looking() -> None:
+    claims = STUDY.claims(STUDY.rows({"fits": FITS}))
+    found = {claim.statement: (claim.required, claim.measured, claim.holds) for claim in claims}
+    one, four = "base-f4, kplanes, 1 ray a latent, 300 CPU s", "base-f4, kplanes, 4 rays a latent, 75 CPU s"
+    assert found == {
+        f"{one}: mean over meshes against RGB": (">= -2.00 dB", "-2.25 ± 1.06 dB", False),
+        f"{one}: the vase against RGB": (">= -1.00 dB", "-0.50 dB", True),
+        f"{one}: a view of 512 pixels, CPU ms": ("<= 250.00", "200.00 ± 0.00", True),
+        f"{one}: times faster to look at than RGB": (">= 10", "11.3 ± 1.2", True),
+        f"{four}: mean over meshes against RGB": (">= -3.00 dB", "-2.50 dB", True),
+        f"{four}: a view of 512 pixels, CPU ms": ("<= 250.00", "600.00", False),
+        f"{four}: times faster to look at than RGB": (">= 10", "4.0", False),
+    }
+
+
+def test_without_colours_nothing_is_claimed() -> None:
+    assert STUDY.claims(STUDY.rows({"fits": FITS[4:]})) == []
+
+
+def test_fits_are_the_demos_and_colours_have_one_ray_a_pixel() -> None:
+    small = RGB_VS_LATENT_SCALES["small"]
+    fit = small.fit("kplanes", factor=4, rays=2, seed=3)
+    assert (fit.batch_images, fit.subpixels, fit.total_steps, small.views.views) == (2, 2, 100_000, 120)
+    study = RgbVsLatentStudyConfig(subpixels=(1, 2))
+    assert [study.rays(factor) for factor in (1, 4, 8)] == [(1,), (1, 2), (1, 2)]
+    assert [STUDY.rays(factor) for factor in (1, 4, 8)] == [(1,), (1,), (2,)]
+    assert small.fit("gaussians", factor=4, seed=3).batch_images == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"subpixels": (3,)}, "subpixels: is 3; expected 1 or an even number"),
+        ({"meshes": (Path("a/x.glb"), Path("b/x.obj"))}, "meshes: has two files of the name x"),
+        ({"families": ()}, "families: name at least one family, or meshes"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        RgbVsLatentStudyConfig(**changes).check()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rgb-vs-latent") / "out"
+    options = [
+        "--fields",
+        "triplane",
+        "--spaces",
+        "rgb",
+        "base-f4",
+        "--subpixels",
+        "1",
+        "2",
+        "--scale",
+        "tiny",
+    ]
+    main(["bench", "rgb-vs-latent", "--out", str(folder), *options])
+    return folder
+
+
+def test_every_number_of_rays_is_fitted_in_latents_and_looked_at(finished: Path) -> None:
+    fits = json.loads((finished / "results.json").read_text())["fits"]
+    assert [(fit["space"], fit["rays"], fit["family"]) for fit in fits] == [
+        ("rgb", 1, "vases"),
+        ("base-f4", 1, "vases"),
+        ("base-f4", 4, "vases"),
+    ]
+    assert all(fit["look_milliseconds"] > fit["frame_milliseconds"] > 0 for fit in fits)
+    assert len(json.loads((finished / "results.json").read_text())["claims"]) == 4
