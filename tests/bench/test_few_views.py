@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latentfields.bench.few_views import IMAGES, LATENTS, UNTOLD, WITH_PRIOR, FewViewsStudyConfig
+from latentfields.bench.few_views import IMAGES, LATENTS, SHIFTED, UNTOLD, WITH_PRIOR, FewViewsStudyConfig
 from latentfields.cli.main import main
 
 STUDY = FewViewsStudyConfig(scale="tiny", seeds=1, families=("mugs",))
@@ -47,8 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_whole_study_at_its_smallest_scale(folder: Path) -> None:
     found = json.loads((folder / "results.json").read_text())
-    assert [fit["method"] for fit in found] == [LATENTS, WITH_PRIOR, IMAGES, UNTOLD]
-    assert len({fit["psnr"] for fit in found}) == 4
+    assert [fit["method"] for fit in found] == [LATENTS, WITH_PRIOR, IMAGES, UNTOLD, SHIFTED]
+    assert len({fit["psnr"] for fit in found}) == 5
     assert all(5 < fit["psnr"] < 30 for fit in found)
     for fit in found:
         assert (folder / fit["picture"]).is_file()

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from helpers.priors import TINY_GENERATION
+from helpers.priors import TINY_GENERATION, TINY_PRIOR, write_classes
+from latentfields.bench.generations import real_pictures, turn_of
+from latentfields.bench.judge import judged, train_judge
+from latentfields.bench.scenes import StudyScene
 from latentfields.errors import ArgumentError, InputError
 from latentfields.export.scene_file import export_scene
 from latentfields.fields.config import FieldName, GaussiansConfig
@@ -21,6 +25,7 @@ from latentfields.latent_nerf.run import Run
 from latentfields.pages.pictures import save_png, to_pixels
 from latentfields.priors.conditions import direction
 from latentfields.priors.prior import load_prior
+from latentfields.priors.train import train_prior
 from latentfields.scenes.images import image_size
 from latentfields.training.loop import Interrupted
 from latentfields.viewer.source import open_source
@@ -182,3 +187,32 @@ def test_bad_settings_leave_nothing_behind(prior_run: Path, tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"gone.png: there is no such file"):
         generate("ball", image=tmp_path / "gone.png", prior=prior_run, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def write_dark_and_light(folder: Path) -> Path:
+    """The class "coal" beside "ball" and in the place of "marble": the same sphere, almost black."""
+    write_classes(folder)
+    (folder / "marble-0000").rename(folder / "coal-0000")
+    for path in (folder / "coal-0000").glob("*/*.png"):
+        *colors, alpha = Image.open(path).split()
+        Image.merge("RGBA", (*(color.point(lambda value: value // 5) for color in colors), alpha)).save(path)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_classifier_recognises_what_a_prior_of_seconds_makes(
+    autoencoder_folder: Path, tmp_path: Path
+) -> None:
+    """From training to picture: of either class, most views of a turn look like that class and not like the other."""
+    classes, names = write_dark_and_light(tmp_path / "classes"), ("ball", "coal")
+    training = replace(
+        TINY_PRIOR, steps=100, batch=16, learning_rate=3e-3, warmup_steps=10, average_decay=0.95
+    )
+    prior = train_prior(classes, autoencoder=autoencoder_folder, out=tmp_path / "prior", training=training)
+    scenes = [StudyScene(name, 0, classes / f"{name}-0000") for name in names]
+    judge = train_judge(real_pictures(scenes, names), classes=2, steps=60)
+    for index, name in enumerate(names):
+        config = TINY_GENERATION.with_steps(supervision=100, alignment=0)
+        run = generate(name, prior=tmp_path / "prior", out=tmp_path / name, config=config, device="cpu")
+        turn = turn_of(run.model, prior.config.rig, size=32, class_index=index)
+        assert judged(judge, turn).right_class >= 0.75

@@ -14,7 +14,7 @@ from helpers.tiny import TINY_FIT
 from latentfields import fit
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Rays
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import TriPlaneConfig
 from latentfields.fields.triplane import TriPlane
 from latentfields.files import read_json
@@ -343,3 +343,41 @@ def test_points_of_the_curve_are_of_a_grid_where_pictures_cost_much(
     assert sum(looked_at) == seen[:, 0].numel() <= max(16 * rays, 1)
     latents = trained(scene, None, 3, 0, space="rgb", batch_rays=4096)
     assert latents.curve_psnr() == latents.test_psnr(4)
+
+
+def test_shifts_are_encodings_of_moved_pictures(scene: Scene, autoencoder: Autoencoder) -> None:
+    """Sixteen pictures of every training view are encoded; the trainer's scene, which it is scored on, stays."""
+    config = replace(TINY_FIT.with_steps(supervision=2, alignment=1), shifts=4, exposure="affine")
+    trainer = LatentNerfTrainer(new_model(scene, autoencoder, config), scene, config)
+    assert trainer.scene is scene
+    assert trainer.latents is not None
+    photographs = len(scene.indices("train"))
+    assert len(trainer.latents) == len(trainer.pictures) == 16 * photographs
+    # Their exposure is that of the photograph: as many maps as there are of these.
+    tensors, _ = trainer.state()
+    assert {len(t) for name, t in tensors.items() if name.startswith("exposure_")} == {photographs}
+    for index in range(trainer.total_steps):
+        trainer.step(index, index / trainer.total_steps)
+
+
+def test_how_many_shifts_there_are() -> None:
+    assert TINY_FIT.shifts is None
+    assert [TINY_FIT.shifts_of(factor, few_views=True) for factor in (1, 2, 4, 8)] == [1, 2, 4, 4]
+    assert TINY_FIT.shifts_of(8, few_views=False) == 1
+    assert replace(TINY_FIT, shifts=2).shifts_of(8, few_views=True) == 2
+
+
+def test_views_that_cannot_be_shifted_are_refused_before_anything_is_written(
+    scene: Scene, autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="has no alpha; `shifts` 2 moves objects with alpha or masks alone"):
+        fit(
+            replace(scene, alpha=None),
+            autoencoder,
+            config=replace(TINY_FIT, shifts=2),
+            out=tmp_path / "run",
+            device="cpu",
+        )
+    with pytest.raises(ArgumentError, match="is 3; expected a divisor of the autoencoder's factor"):
+        fit(scene, autoencoder, config=replace(TINY_FIT, shifts=3), out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()

@@ -24,6 +24,7 @@ from latentfields.bench.scales import FEW_VIEWS_SCALES, FewViewsScale, FitScale
 from latentfields.bench.study import Cells, Work, Workplace
 from latentfields.config.checks import Range
 from latentfields.fields.config import FieldName
+from latentfields.latent_nerf.config import FEW_VIEWS_SHIFTS, FitConfig
 from latentfields.priors.config import FewViewsConfig
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from latentfields.pages.report import PictureGroup, Table
 
 LATENTS, WITH_PRIOR, IMAGES = "latents alone", "latents with the prior", "images of the latents' resolution"
-UNTOLD = "latents with the prior, untold"
-"""The methods; the prior recognises the class of an object, but for the last one, which shows what that is worth."""
+UNTOLD, SHIFTED = "latents with the prior, untold", "latents alone, shifted"
+"""The methods. The last two show what parts of the second one are worth: its prior recognises the class of an object,
+and views are shifted by parts of a latent (`FitConfig.shifts`)."""
 LEAST_GAIN = 1.0
 """dB that the prior is to win over both others."""
 
@@ -148,17 +150,22 @@ class FewViewsStudyConfig(ObjectsStudy):
                 few_views=options,
             )
 
-        alone = partial(decoded, folder=work / f"{scene.name}-alone", decoders=((LATENTS, self.autoencoder),))
+        def alone(method: str, folder: str, config: FitConfig) -> tuple[str, Work]:
+            decoders = ((method, self.autoencoder),)
+            place = work / f"{scene.name}-{folder}"
+            return method, partial(decoded, config=config, folder=place, decoders=decoders)
+
         pictured = partial(
             shared, autoencoder=None, config=images, folder=work / f"{scene.name}-images", divisor=factor
         )
         works: dict[str, tuple[str, Work]] = {
-            LATENTS: (LATENTS, alone),
+            LATENTS: alone(LATENTS, "alone", latents),
             WITH_PRIOR: regularised(WITH_PRIOR, "prior", FewViewsConfig()),
             IMAGES: (f"image/{factor} upsampled", pictured),
         }
         if scene.kind in classes:
             works[UNTOLD] = regularised(UNTOLD, "untold", FewViewsConfig(category=None))
+        works[SHIFTED] = alone(SHIFTED, "shifted", replace(latents, shifts=FEW_VIEWS_SHIFTS))
         return works
 
     def rows(self, results: Any) -> Measured:

@@ -242,7 +242,7 @@ PRIOR_VIEWS = RenderConfig(
 class FewViewsScale:
     """The scale of fits to a few views."""
 
-    fits: FitScale = field(default_factory=lambda: FitScale(PRIOR_VIEWS, steps=(400, 0), batch_images=4))
+    fits: FitScale = field(default_factory=lambda: FitScale(PRIOR_VIEWS, steps=(150, 0), batch_images=4))
     """How objects are rendered, and latents fitted."""
     image_steps: int = 800
     """Steps of fits to images."""

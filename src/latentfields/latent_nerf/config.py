@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +41,9 @@ CropMargin = Literal["exact", "approximate"]
 
 APPROXIMATE_MARGIN = 8
 """Latents on each side of a part whose margin is approximate, at most."""
+
+FEW_VIEWS_SHIFTS = 4
+"""Shifts along each side of views that a prior helps, unless others are asked for (docs/results/generation.md)."""
 
 Exposure = Literal["none", "affine"]
 """What tells training views' colours from the scene's: nothing, or an affine map for each of them."""
@@ -122,6 +126,11 @@ class FitConfig(Checked):
     """Hidden channels of that projection."""
     subpixel_learning_rate: float = 3e-3
     """Adam learning rate of that projection and of the background before it."""
+    shifts: int | None = None
+    """Encodings of every training view along each side, of the picture moved by parts of a latent, so that rays go
+    between the centres of its latents, too. They divide the autoencoder's factor, and more than one need alpha. By
+    default 1, the picture as it is, as in the papers; 4 where a prior regularises a fit to few views. Not used in RGB
+    space."""
     exposure: Exposure = "none"
     """Whether every training view has an affine map of colours of its own, fitted with the scene, for what exposure and
     white balance differ between photographs; test views are rendered without, which is the maps' mean."""
@@ -151,6 +160,10 @@ class FitConfig(Checked):
     def in_batch(self, count: int, *, bounds: Bounds) -> int:
         """The number of rays or images of a step, of `count` that are configured, in a scene with such bounds."""
         return self.field.unbounded_batch(count) if bounds == "scene" else count
+
+    def shifts_of(self, factor: int, *, few_views: bool) -> int:
+        """Encodings of a view along each side, of latents of `factor` pixels; with a prior, `few_views` is true."""
+        return self.shifts or (math.gcd(FEW_VIEWS_SHIFTS, factor) if few_views else 1)
 
     def with_steps(self, *, supervision: int, alignment: int) -> FitConfig:
         """The same fit with other numbers of steps."""

@@ -37,6 +37,7 @@ from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.load import largest_picture, load_scene, scene_kind
 from latentfields.scenes.reading import Reading, SceneKind
 from latentfields.scenes.scene import Scene, scene_name
+from latentfields.scenes.shifts import require_shiftable
 from latentfields.training.lock import tidy
 from latentfields.training.loop import Clock, LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
@@ -435,13 +436,20 @@ def fit_line(scene: str, config: FitRunConfig) -> str:
 def _read(
     given: Scene, space: Autoencoder | None, run: FitRunConfig, device: torch.device
 ) -> tuple[Scene, Autoencoder | None, UnseenViews | None]:
-    """What `_prepared` makes of scene and autoencoder, and the views that a prior judges. Raises InputError as both."""
+    """What `_prepared` makes of scene and autoencoder, and the views that a prior judges.
+
+    Raises InputError as both, and for views that cannot be shifted as they are to be.
+    """
     prior = None if run.prior is None else require_prior(run.prior, space=run.fit.space).to(device)
     scene, autoencoder = _prepared(given, space, run.fit, device)
-    if prior is None or space is None or run.few_views is None:
-        return scene, autoencoder, None
-    # By the autoencoder as it came: that is what the prior knows.
-    return scene, autoencoder, UnseenViews.of(prior, scene, space, run.few_views)
+    unseen = None
+    if prior is not None and space is not None and run.few_views is not None:
+        # By the autoencoder as it came: that is what the prior knows.
+        unseen = UnseenViews.of(prior, scene, space, run.few_views)
+    if space is not None:
+        shifts = run.fit.shifts_of(space.factor, few_views=unseen is not None)
+        require_shiftable(scene, shifts, factor=space.factor)
+    return scene, autoencoder, unseen
 
 
 def _prepared(

@@ -35,6 +35,7 @@ from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.pictures import BATCH
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
+from latentfields.scenes.shifts import with_shifts
 from latentfields.scenes.sightings import Sightings, sightings
 from latentfields.training.checkpoint import with_prefix, without_prefix
 from latentfields.training.schedules import set_learning_rates, with_peaks
@@ -89,6 +90,10 @@ class LatentNerfTrainer:
         `unseen` are the views that a prior judges beside those of the scene, if one does.
         """
         self.model, self.scene, self.config, self.unseen = model, scene, config, unseen
+        photographs = len(scene.indices("train"))
+        if config.space != "rgb":
+            shifts = config.shifts_of(model.factor, few_views=unseen is not None)
+            scene = with_shifts(scene, shifts, factor=model.factor)
         self.train_indices = scene.indices("train")
         self.pictures = scene.pictures(self.train_indices).to(model.device)
         kept = scene.kept(self.train_indices)
@@ -110,6 +115,7 @@ class LatentNerfTrainer:
         self.decoder_optimizer: torch.optim.Optimizer | None = None
         self._half_decoder = uses_bfloat16(config.decoder_precision, model.device)
         self._cameras = scene.cameras[self.train_indices].to(model.device)
+        self._photographs = photographs
         self._exposure: dict[str, ExposureMaps] = {}
         self._exposure_optimizer: torch.optim.Optimizer | None = None
         if config.exposure == "affine":
@@ -124,7 +130,7 @@ class LatentNerfTrainer:
             )
         self._supervision_crops = self._crops(margin=model.space.reach if model.local_supervision else None)
         self._alignment_crops = self._crops(margin=self._decoder_margin() if config.aligns else None)
-        self._sightings = self._seen_points() if config.point_depth_weight else None
+        self._sightings = self._seen_points(scene) if config.point_depth_weight else None
 
     @property
     def total_steps(self) -> int:
@@ -217,22 +223,23 @@ class LatentNerfTrainer:
         return reach + self.model.space.reach
 
     def _add_exposure(self, of: str, channels: int) -> None:
-        self._exposure[of] = ExposureMaps(len(self.train_indices), channels).to(self.model.device)
+        self._exposure[of] = ExposureMaps(self._photographs, channels).to(self.model.device)
 
     def _exposed(self, values: Tensor, views: Tensor, *, of: str) -> Tensor:
         """The `values` (N, C, ...) as the photographs of training views (N,) would show them."""
-        return self._exposure[of](values, views) if self._exposure else values
+        # Shifts of a photograph are as bright as it is.
+        return self._exposure[of](values, views % self._photographs) if self._exposure else values
 
     def _as_photographed(self, seen: Rendering, views: Tensor) -> Rendering:
         """What was `seen`, as the photographs of training views (B,), or one of each of the rays, would show it."""
         coarse = None if seen.coarse is None else self._exposed(seen.coarse, views, of="features")
         return replace(seen, features=self._exposed(seen.features, views, of="features"), coarse=coarse)
 
-    def _seen_points(self) -> Sightings | None:
-        """The sparse points that training views see, on the CPU."""
-        if self.scene.points is None:
+    def _seen_points(self, scene: Scene) -> Sightings | None:
+        """The sparse points that training views of `scene` see, on the CPU."""
+        if scene.points is None:
             return None
-        found = sightings(self.scene.cameras[self.train_indices], self.scene.points, near=self.scene.near)
+        found = sightings(scene.cameras[self.train_indices], scene.points, near=scene.near)
         return found if len(found.views) else None
 
     def _point_depth_loss(

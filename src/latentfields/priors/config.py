@@ -191,7 +191,7 @@ class FewViewsConfig(ScoreConfig):
     """Lower end of the interval in the first step."""
     lowest_at_end: Share = 0.6
     """Lower end in the last step."""
-    weight: float = 0.3
+    weight: float = 0.6
     """Weight of the views that the prior judges beside the training views."""
     appearance: Share = 0.5
     """Share of the prior's pull that reaches what surfaces look like; all of it moves where surfaces are."""
