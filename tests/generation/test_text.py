@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.pipelines import TOKENS, WIDTH, write_pipeline
+from helpers.pipelines import KINDS, TOKENS, WIDTH, write_pipeline
 from helpers.priors import TINY_GENERATION
 from latentfields.errors import ArgumentError, InputError
 from latentfields.generation.edit import edit
@@ -41,22 +41,25 @@ def test_prompts_say_the_view() -> None:
 
 
 @pytest.mark.slow
-def test_a_text_becomes_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_becomes_a_scene(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real network, scheduler and autoencoder with random weights; the embeddings stand for a text encoder's."""
     seen: list[str] = []
 
     def encoded(name: str, texts: list[str]) -> TextCondition:
         seen.extend(texts)
         generator = torch.Generator().manual_seed(0)
-        return TextCondition(torch.randn(len(texts), TOKENS, WIDTH, generator=generator))
+        embeddings = torch.randn(len(texts), TOKENS, WIDTH, generator=generator)
+        return TextCondition(embeddings, torch.randn(len(texts), 16, generator=generator))
 
     monkeypatch.setattr(pipelines, "encode_texts", encoded)
-    folder = write_pipeline(tmp_path / "pipeline")
+    folder = write_pipeline(tmp_path / "pipeline", kind)
     out = tmp_path / "run"
     run = generate(
         prior=folder,
         prompt="A red vase!",
         negative_prompt="blurry",
+        size=32,
         out=out,
         config=TINY_GENERATION,
         device="cpu",
@@ -74,6 +77,9 @@ def test_wishes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         generate(prior=folder, out=tmp_path / "run")
     with pytest.raises(ArgumentError, match="size: is 30; expected a multiple of 4"):
         generate(prior=folder, prompt="a vase", size=30, out=tmp_path / "run")
+    flux = write_pipeline(tmp_path / "flux", "FluxPipeline")
+    with pytest.raises(ArgumentError, match="size: is 36; expected a multiple of 8"):
+        generate(prior=flux, prompt="a vase", size=36, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -54,5 +54,5 @@ def test_what_does_not_fit_is_refused(pipeline: Path, autoencoder_folder: Path, 
         unet_disturbance(autoencoder_folder, str(pipeline), photos=photos)
     with pytest.raises(InputError, match="photos: is empty"):
         unet_disturbance(autoencoder_folder, str(pipeline), photos=())
-    with pytest.raises(InputError, match="size: is 30; expected a multiple of the factor 4"):
+    with pytest.raises(InputError, match="size: is 30; expected a multiple of 4"):
         unet_disturbance(pipeline / "vae", str(pipeline), photos=photos, size=30)

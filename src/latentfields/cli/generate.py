@@ -39,7 +39,8 @@ class Generate:
     prior: str = "objects"
     """Packaged name of a prior, the folder that `prior train` wrote, or folder or Hub id of a pipeline of diffusers."""
     prompt: str | None = None
-    """Text that describes the object, for a pipeline: Stable Diffusion 1.5, 2.1, XL or 3. On a GPU; not measured."""
+    """Text that describes the object, for a pipeline: Stable Diffusion 1.5, 2.1, XL or 3, or FLUX.1. On a GPU; not
+    measured."""
     negative_prompt: str = ""
     """Text that guidance leads away from."""
     size: int | None = None

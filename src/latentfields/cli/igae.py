@@ -144,7 +144,7 @@ class Score:
     packaged: bool = True
     """Score the packaged autoencoders on the same objects, for a verdict in words about a single one."""
     unet: str | None = None
-    """Folder or Hub id of a Stable Diffusion pipeline, whose errors of noise are compared between its own
+    """Folder or Hub id of a pipeline of Stable Diffusion or FLUX.1, whose errors of noise are compared between its own
     autoencoder's latents and these, on --photos. Needs the extra `diffusion`; not measured."""
     photos: tuple[Path, ...] = ()
     """Folders of photographs for --unet; the central squares of the first 32 are taken."""

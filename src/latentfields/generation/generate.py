@@ -193,8 +193,8 @@ def _text_run(
         raise ArgumentError("prompt", f"is missing; expected what {prior} is to make")
     known = load_text_prior(prior, device=torch.device("cpu"))
     side = size or known.side * known.autoencoder.factor
-    if side % known.autoencoder.factor:
-        raise ArgumentError("size", f"is {side}; expected a multiple of {known.autoencoder.factor}")
+    if side % known.step:
+        raise ArgumentError("size", f"is {side}; expected a multiple of {known.step}")
     pipeline = str(Path(prior).resolve()) if Path(prior).exists() else prior
     return GenerationRunConfig(
         name=f"{in_name(prompt)}-{fit.seed:04d}",

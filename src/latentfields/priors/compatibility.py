@@ -74,8 +74,8 @@ def unet_disturbance(
             f"factor {other.factor}",
         )
     side = size or prior.side * own.factor
-    if side % own.factor:
-        raise ArgumentError("size", f"is {side}; expected a multiple of the factor {own.factor}")
+    if side % prior.step:
+        raise ArgumentError("size", f"is {side}; expected a multiple of {prior.step}")
     other.set_statistics(own.statistics)
     images = [centre_square(read_photo(path), size=side) for path in photo_paths(roots)[:limit]]
     text = prior.encoded([""]).to(target)

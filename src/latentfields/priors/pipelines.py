@@ -1,13 +1,15 @@
-"""Text-conditioned priors: pipelines of diffusers such as Stable Diffusion 1.5, 2.1, XL and 3, by Hub id or folder.
+"""Text-conditioned priors: pipelines of diffusers, Stable Diffusion 1.5, 2.1, XL and 3 and FLUX.1, by Hub id or folder.
 
 Their latents are the autoencoder's raw ones, shifted and scaled: as normalised latents they are what the network
-denoises. Shape suffixes: B views, L tokens, D channels of an embedding, C latent channels, h, w latent size, T levels.
+denoises. Shape suffixes: B views, L tokens, D and P channels of embeddings, C latent channels, h, w latent size,
+S = h/2 w/2 patches of latents, T levels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,14 +25,6 @@ from latentfields.priors.config import Parameterisation
 from latentfields.priors.network import require_diffusers
 from latentfields.priors.schedule import NoiseSchedule, predicted_noise
 
-NETWORKS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "StableDiffusionPipeline": ("unet", "UNet2DConditionModel"),
-        "StableDiffusionXLPipeline": ("unet", "UNet2DConditionModel"),
-        "StableDiffusion3Pipeline": ("transformer", "SD3Transformer2DModel"),
-    }
-)
-"""Part and class of the denoising network of every kind of pipeline that is known."""
 INDEX_FILE = "model_index.json"
 
 
@@ -41,64 +35,156 @@ class TextCondition:
     embeddings: Tensor
     """(B, L, D) of the tokens."""
     pooled: Tensor | None = None
-    """(B, P) of the whole text, where the network wants it (XL, 3)."""
+    """(B, P) of the whole text, where the network wants it (XL, 3, FLUX)."""
 
     def __getitem__(self, index: Tensor | slice) -> TextCondition:
         """The texts of the selected views."""
         return TextCondition(self.embeddings[index], None if self.pooled is None else self.pooled[index])
 
-    def to(self, device: torch.device) -> TextCondition:
-        """The same on another device."""
-        return TextCondition(*(None if part is None else part.to(device) for part in self._parts()))  # type: ignore[arg-type]
+    def to(self, where: torch.device | torch.dtype) -> TextCondition:
+        """The same on another device, or in another precision."""
+        return TextCondition(*(None if part is None else part.to(where) for part in self._parts()))  # type: ignore[arg-type]
 
     def _parts(self) -> tuple[Tensor | None, ...]:
         return tuple(getattr(self, entry.name) for entry in fields(self))
+
+
+def _asked_unet(network: Any, noisy: Tensor, told: Tensor, given: TextCondition) -> Tensor:
+    """As `Network.ask`, of Stable Diffusion 1.5, 2.1 and XL."""
+    added = None
+    if getattr(network.config, "addition_embed_type", None) == "text_time":
+        # XL is told sizes beside the text: pictures of its own size, not cropped.
+        height, width = (8 * side for side in noisy.shape[2:])
+        sizes = torch.tensor([height, width, 0, 0, height, width], device=noisy.device, dtype=torch.float32)
+        added = {"text_embeds": _pooled(given), "time_ids": sizes.expand(len(noisy), 6)}
+    out = network(noisy, told, encoder_hidden_states=given.embeddings, added_cond_kwargs=added)
+    return torch.as_tensor(out.sample)
+
+
+def _asked_sd3(network: Any, noisy: Tensor, told: Tensor, given: TextCondition) -> Tensor:
+    """As `Network.ask`, of Stable Diffusion 3."""
+    out = network(
+        noisy, timestep=told, encoder_hidden_states=given.embeddings, pooled_projections=_pooled(given)
+    )
+    return torch.as_tensor(out.sample)
+
+
+def _asked_flux(network: Any, noisy: Tensor, told: Tensor, given: TextCondition) -> Tensor:
+    """As `Network.ask`, of FLUX.1, which sees packed latents and where each of them is, and times as shares of 1.
+
+    Where guidance was distilled into the network (FLUX.1-dev), it is told the scale 1, with which none is added: the
+    scale of our own guidance keeps its one meaning.
+    """
+    height, width = (side // 2 for side in noisy.shape[2:])
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places = torch.stack([torch.zeros_like(rows), rows, columns], dim=-1).view(-1, 3)
+    out = network(
+        packed(noisy),
+        timestep=told / 1000,
+        guidance=torch.ones_like(told) if network.config.guidance_embeds else None,
+        encoder_hidden_states=given.embeddings,
+        pooled_projections=_pooled(given),
+        txt_ids=torch.zeros(given.embeddings.shape[1], 3, device=noisy.device),
+        img_ids=places.to(noisy.device, torch.float32),
+    )
+    return unpacked(torch.as_tensor(out.sample), height=2 * height, width=2 * width)
+
+
+def _pooled(given: TextCondition) -> Tensor:
+    assert given.pooled is not None
+    return given.pooled
+
+
+def packed(latents: Tensor) -> Tensor:
+    """Return the 2x2 patches, (B, S, 4C), of latents (B, C, h, w) of even sides, row by row."""
+    return nn.functional.pixel_unshuffle(latents, 2).flatten(2).mT
+
+
+def unpacked(patches: Tensor, *, height: int, width: int) -> Tensor:
+    """Return the latents, (B, C, height, width), of patches (B, S, 4C): the inverse of `packed`."""
+    return nn.functional.pixel_shuffle(patches.mT.unflatten(2, (height // 2, width // 2)), 2)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The denoising network of a kind of pipeline."""
+
+    part: str
+    """Its folder."""
+    class_name: str
+    ask: Callable[[Any, Tensor, Tensor, TextCondition], Tensor]
+    """What it predicts, (B, C, h, w): of itself, noisy latents (B, C, h, w), what it is told of their levels (B,), and
+    texts; floating point numbers are of its own precision."""
+    packing: int = 1
+    """Latents along each side of the patches whose latents go in as channels."""
+    half: torch.dtype = torch.float16
+    """Its precision on a GPU."""
+    text_options: Mapping[str, Any] = field(default_factory=lambda: _UNGUIDED)
+    """What the pipeline's `encode_prompt` is told beside the texts."""
+
+
+_UNGUIDED: Mapping[str, Any] = MappingProxyType({"do_classifier_free_guidance": False})
+_UNET = Network("unet", "UNet2DConditionModel", _asked_unet)
+NETWORKS: Mapping[str, Network] = MappingProxyType(
+    {
+        "StableDiffusionPipeline": _UNET,
+        "StableDiffusionXLPipeline": _UNET,
+        "StableDiffusion3Pipeline": Network(
+            "transformer",
+            "SD3Transformer2DModel",
+            _asked_sd3,
+            text_options={**_UNGUIDED, "prompt_2": None, "prompt_3": None},
+        ),
+        # Published in bfloat16: its activations can leave the range of float16.
+        "FluxPipeline": Network(
+            "transformer",
+            "FluxTransformer2DModel",
+            _asked_flux,
+            packing=2,
+            half=torch.bfloat16,
+            text_options={"prompt_2": None},
+        ),
+    }
+)
+"""The network of every kind of pipeline that is known."""
+DEFAULT_SIDE = 128
+"""Latents along each side of training pictures where the network does not say it: those of FLUX."""
 
 
 class PipelineDenoiser:
     """The network of a pipeline and its levels of noise; a `Denoiser` of normalised latents."""
 
     def __init__(self, network: nn.Module, scheduler: Mapping[str, Any], *, source: str) -> None:
-        """`scheduler` is the configuration of its scheduler, whose class is under "_class_name".
+        """`network` is of a class in `NETWORKS`; `scheduler` is the configuration of its scheduler, with "_class_name".
 
         Raises InputError, about `source`, for predictions that are not known.
         """
         self.network = network.requires_grad_(False).eval()
         self.kind, self.schedule, self.times = levels(scheduler, source=source)
+        name = type(network).__name__
+        known = next(known for known in NETWORKS.values() if known.class_name == name)
         config: Any = network.config
-        self._wants_sizes = getattr(config, "addition_embed_type", None) == "text_time"
+        self._ask = known.ask
+        self.patch = known.packing * int(config.get("patch_size") or 1)
+        """Sides of latents have to be multiples of it."""
 
     @torch.no_grad()
     def noise(self, noisy: Tensor, times: Tensor, given: TextCondition) -> Tensor:
-        """The noise, (B, C, h, w), in noisy latents (B, C, h, w) at levels (B,) int64. No gradient flows through."""
-        alpha, sigma = self.schedule.to(noisy.device).at(times)
-        dtype = next(self.network.parameters()).dtype
-        told = self.times.to(noisy.device)[times]
-        embeddings = given.embeddings.to(dtype)
-        if self.kind == "flow":
-            pooled = None if given.pooled is None else given.pooled.to(dtype)
-            out = self.network(
-                noisy.to(dtype), timestep=told, encoder_hidden_states=embeddings, pooled_projections=pooled
-            )
-        else:
-            added = self._sizes(noisy, given) if self._wants_sizes else None
-            out = self.network(
-                noisy.to(dtype), told, encoder_hidden_states=embeddings, added_cond_kwargs=added
-            )
-        prediction = out.sample.float()
-        return predicted_noise(self.kind, prediction, noisy, alpha=alpha, sigma=sigma)
+        """The noise, (B, C, h, w), in noisy latents (B, C, h, w) at levels (B,) int64. No gradient flows through.
 
-    def _sizes(self, noisy: Tensor, given: TextCondition) -> dict[str, Tensor]:
-        """What XL is told beside the text: pictures of its own size, not cropped."""
-        assert given.pooled is not None
-        config: Any = self.network.config
-        height, width = (8 * side for side in noisy.shape[2:])
-        sizes = torch.tensor([height, width, 0, 0, height, width], device=noisy.device, dtype=torch.float32)
-        assert config.addition_embed_type == "text_time"
-        return {
-            "text_embeds": given.pooled.to(next(self.network.parameters()).dtype),
-            "time_ids": sizes.expand(len(noisy), 6),
-        }
+        Raises ArgumentError for sides that are no multiples of `patch`.
+        """
+        height, width = noisy.shape[2:]
+        if height % self.patch or width % self.patch:
+            raise ArgumentError(
+                "noisy",
+                f"has {height}x{width} latents; expected multiples of {self.patch}, the network's patches",
+            )
+        alpha, sigma = self.schedule.to(noisy.device).at(times)
+        told = self.times.to(noisy.device)[times]
+        dtype = next(self.network.parameters()).dtype
+        prediction = self._ask(self.network, noisy.to(dtype), told, given.to(dtype)).float()
+        return predicted_noise(self.kind, prediction, noisy, alpha=alpha, sigma=sigma)
 
 
 def levels(config: Mapping[str, Any], *, source: str) -> tuple[Parameterisation, NoiseSchedule, Tensor]:
@@ -111,7 +197,7 @@ def levels(config: Mapping[str, Any], *, source: str) -> tuple[Parameterisation,
 
     count = int(config.get("num_train_timesteps", 1000))
     if str(config.get("_class_name", "")).startswith("FlowMatch"):
-        shift = float(config.get("shift", 1.0))
+        shift = _shift(config)
         even = torch.arange(1, count + 1, dtype=torch.float64) / count
         sigmas = shift * even / (1 + (shift - 1) * even)
         # At pure noise nothing is left to divide by.
@@ -126,6 +212,17 @@ def levels(config: Mapping[str, Any], *, source: str) -> tuple[Parameterisation,
     return kinds[stated], schedule, torch.arange(len(schedule))
 
 
+def _shift(config: Mapping[str, Any]) -> float:
+    """How many times greater sigma/alpha is than at even levels, by the configuration of a flow's scheduler.
+
+    Where it depends on the size of pictures (FLUX.1-dev), it is that of the largest, which networks were trained on.
+    """
+    if not config.get("use_dynamic_shifting", False):
+        return float(config.get("shift", 1.0))
+    shift = float(config.get("max_shift", 1.15))
+    return shift if config.get("time_shift_type") == "linear" else math.exp(shift)
+
+
 @dataclass(frozen=True, eq=False)
 class TextPrior:
     """A pipeline's network, its autoencoder, and what encodes texts."""
@@ -136,6 +233,11 @@ class TextPrior:
     """On the CPU; its normalised latents are those that the network denoises."""
     side: int
     """Latents along each side of the pictures that it was trained on."""
+
+    @property
+    def step(self) -> int:
+        """Sides of pictures have to be multiples of it, in pixels."""
+        return self.autoencoder.factor * self.denoiser.patch
 
     def encoded(self, texts: Sequence[str]) -> TextCondition:
         """Texts (B) as the network wants them, on the CPU; the text encoders are loaded, used and dropped.
@@ -165,11 +267,11 @@ def load_text_prior(name: str, *, device: torch.device) -> TextPrior:
     kind = str(index.get("_class_name"))
     if kind not in NETWORKS:
         raise InputError(name, f"field '_class_name' is '{kind}'; expected one of {', '.join(NETWORKS)}")
-    part, class_name = NETWORKS[kind]
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    known = NETWORKS[kind]
+    dtype = known.half if device.type == "cuda" else torch.float32
     try:
-        network = getattr(diffusers, class_name).from_pretrained(
-            name, subfolder=part, torch_dtype=dtype, use_safetensors=True, low_cpu_mem_usage=False
+        network = getattr(diffusers, known.class_name).from_pretrained(
+            name, subfolder=known.part, torch_dtype=dtype, use_safetensors=True, low_cpu_mem_usage=False
         )
         scheduler_class: Any = diffusers.DDPMScheduler
         scheduler = scheduler_class.load_config(name, subfolder="scheduler")
@@ -178,7 +280,7 @@ def load_text_prior(name: str, *, device: torch.device) -> TextPrior:
         raise InputError(name, f"cannot be loaded as a pipeline of diffusers ({reason})") from None
     denoiser = PipelineDenoiser(network.to(device), dict(scheduler), source=name)
     autoencoder = load_autoencoder(name)
-    channels = int(network.config.in_channels)
+    channels = int(network.config.in_channels) // known.packing**2
     if channels != autoencoder.channels:
         raise InputError(
             name,
@@ -186,7 +288,7 @@ def load_text_prior(name: str, *, device: torch.device) -> TextPrior:
             "expected as many",
         )
     autoencoder.set_statistics(_scaling(autoencoder))
-    return TextPrior(name, denoiser, autoencoder, int(network.config.sample_size))
+    return TextPrior(name, denoiser, autoencoder, int(network.config.get("sample_size", DEFAULT_SIDE)))
 
 
 def _scaling(autoencoder: Autoencoder) -> LatentStatistics:
@@ -224,18 +326,12 @@ def encode_texts(name: str, texts: Sequence[str]) -> TextCondition:
         raise ArgumentError(
             "prompt", "needs the package transformers; pip install 'latentfields[diffusion]'"
         ) from None
-    part = NETWORKS[str(index["_class_name"])][0]
+    kind = str(index["_class_name"])
     pipeline: Any = diffusers.DiffusionPipeline
-    loaded = pipeline.from_pretrained(name, **{part: None, "vae": None})
-    wanted = {
-        "prompt": [*texts],
-        "device": "cpu",
-        "num_images_per_prompt": 1,
-        "do_classifier_free_guidance": False,
-    }
-    if index["_class_name"] == "StableDiffusion3Pipeline":
-        wanted |= {"prompt_2": None, "prompt_3": None}
+    loaded = pipeline.from_pretrained(name, **{NETWORKS[kind].part: None, "vae": None})
+    options = NETWORKS[kind].text_options
     with torch.no_grad():
-        found = loaded.encode_prompt(**wanted)
-    pooled = found[2] if len(found) == 4 else None
-    return TextCondition(found[0].float(), None if pooled is None else pooled.float())
+        found = loaded.encode_prompt(prompt=[*texts], device="cpu", num_images_per_prompt=1, **options)
+    # Embeddings and pooled ones, with those of no text between them; FLUX knows none, and adds tokens' places.
+    pooled = {2: None, 3: 1, 4: 2}[len(found)]
+    return TextCondition(found[0].float(), None if pooled is None else found[pooled].float())
