@@ -38,9 +38,11 @@ class BorderedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H, W)."""
-        if self.padding_mode == "zeros" or torch.is_grad_enabled():
+        kind = x.device.type
+        under_autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        if self.padding_mode == "zeros" or torch.is_grad_enabled() or not under_autocast:
             return super().forward(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(kind, enabled=False):
             padded = torch.nn.functional.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode)
         return torch.nn.functional.conv2d(padded, self.weight, self.bias)
 
