@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from latentfields.autoencoders.score import generated_scenes, score_autoencoder
 from latentfields.bench.scenes import StudyScene
 from latentfields.errors import InputError
 from latentfields.process import choose_device
+from latentfields.scenes.scene import Scene
 
 VIEWS = 24
 """Views of every generated object."""
@@ -39,7 +40,7 @@ def photographs(folders: tuple[Path, ...], *, pattern: str, limit: int, size: in
 
 def object_views(*, objects: int, size: int) -> Tensor:
     """Return views of so many generated objects of each family on white: (N, 3, size, size)."""
-    scenes = generated_scenes(objects=objects, views=VIEWS, size=size)
+    scenes = _objects(objects, size)
     return torch.cat([scene.images(torch.arange(len(scene))) for scene in scenes])
 
 
@@ -63,4 +64,10 @@ def reconstruct_test_views(autoencoder: str, *, scenes: Sequence[StudyScene], de
 
 def score(autoencoder: str, *, objects: int, size: int, device: str) -> dict[str, Any]:
     """Return the 3D-awareness score (`autoencoders.awareness`) on so many generated objects per family."""
-    return score_autoencoder(autoencoder, objects=objects, views=VIEWS, size=size, device=device).to_json()
+    return score_autoencoder(autoencoder, scenes=_objects(objects, size), device=device).to_json()
+
+
+@lru_cache(maxsize=1)
+def _objects(objects: int, size: int) -> tuple[Scene, ...]:
+    """So many generated objects of each family; autoencoders that are scored one after the other share them."""
+    return generated_scenes(objects=objects, views=VIEWS, size=size)
