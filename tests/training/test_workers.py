@@ -96,6 +96,14 @@ def test_a_call_in_a_process_of_its_own_has_an_environment_of_its_own(
         call_alone(fail, "aground", environment={})
 
 
+@pytest.mark.slow
+def test_processes_start_where_the_path_of_a_socket_would_be_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("long" * 30)))
+    assert call_alone(environment, "SHIP", environment={"SHIP": "afloat"}) == "afloat"
+
+
 def test_a_training_that_was_told_to_stop_is_lost_not_wrong() -> None:
     ended = received(7, answer(Call(_interrupt, Path("runs/a"))))
     assert ended.number == 7

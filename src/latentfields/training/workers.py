@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -30,6 +31,8 @@ _ONE_EACH = ("auto", "cuda")
 _START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How processes begin. Forked children would share the state of this process's threads: they are those of one that has
 done nothing but import PyTorch, which takes a second that way only once; elsewhere each starts from nothing."""
+_LONGEST_FOLDER = 60
+"""Characters of the folder of temporary files, at most, where that one's socket has a path that the system takes."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +182,9 @@ class _Process:
     """One worker, and the call that it does."""
 
     def __init__(self, slot: _Slot) -> None:
-        context: Any = multiprocessing.get_context(_START_METHOD)
-        if _START_METHOD == "forkserver":
+        method = _START_METHOD if len(tempfile.gettempdir()) <= _LONGEST_FOLDER else "spawn"
+        context: Any = multiprocessing.get_context(method)
+        if method == "forkserver":
             context.set_forkserver_preload(["torch"])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, slot))
