@@ -9,7 +9,7 @@ import torch
 
 from latentfields.errors import ArgumentError, InputError
 from latentfields.scenes.scene import Scene
-from latentfields.scenes.shifts import require_shiftable, shift_offsets, with_shifts
+from latentfields.scenes.shifts import is_shiftable, require_shiftable, shift_offsets, with_shifts
 
 
 def test_shifts_divide_a_cell_evenly_and_begin_with_none() -> None:
@@ -51,8 +51,11 @@ def test_no_shift_is_the_scene_itself(scene: Scene) -> None:
 
 
 def test_what_comes_into_a_picture_has_to_be_known(scene: Scene) -> None:
+    assert is_shiftable(scene)
+    assert not is_shiftable(replace(scene, alpha=None))
     with pytest.raises(InputError, match="has no alpha; `shifts` 2 moves objects with alpha or masks alone"):
         require_shiftable(replace(scene, alpha=None), 2, factor=4)
     ignored = torch.zeros_like(scene.pixels[:, :1], dtype=torch.bool)
     with pytest.raises(InputError, match="has ignored pixels"):
         require_shiftable(replace(scene, ignored=ignored), 2, factor=4)
+    assert not is_shiftable(replace(scene, ignored=ignored))

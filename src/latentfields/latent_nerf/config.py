@@ -129,8 +129,8 @@ class FitConfig(Checked):
     shifts: int | None = None
     """Encodings of every training view along each side, of the picture moved by parts of a latent, so that rays go
     between the centres of its latents, too. They divide the autoencoder's factor, and more than one need alpha. By
-    default 1, the picture as it is, as in the papers; 4 where a prior regularises a fit to few views. Not used in RGB
-    space."""
+    default 1, the picture as it is, as in the papers; 4 where a prior regularises a fit to few views of which no pixels
+    are left out. Not used in RGB space."""
     exposure: Exposure = "none"
     """Whether every training view has an affine map of colours of its own, fitted with the scene, for what exposure and
     white balance differ between photographs; test views are rendered without, which is the maps' mean."""

@@ -37,7 +37,7 @@ from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.scenes.load import largest_picture, load_scene, scene_kind
 from latentfields.scenes.reading import Reading, SceneKind
 from latentfields.scenes.scene import Scene, scene_name
-from latentfields.scenes.shifts import require_shiftable
+from latentfields.scenes.shifts import is_shiftable, require_shiftable
 from latentfields.training.lock import tidy
 from latentfields.training.loop import Clock, LoopConfig, Trainable, train
 from latentfields.training.recipe import METRICS_FILE, begin, write_metrics
@@ -447,7 +447,7 @@ def _read(
         # By the autoencoder as it came: that is what the prior knows.
         unseen = UnseenViews.of(prior, scene, space, run.few_views)
     if space is not None:
-        shifts = run.fit.shifts_of(space.factor, few_views=unseen is not None)
+        shifts = run.fit.shifts_of(space.factor, few_views=unseen is not None and is_shiftable(scene))
         require_shiftable(scene, shifts, factor=space.factor)
     return scene, autoencoder, unseen
 

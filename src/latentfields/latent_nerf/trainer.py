@@ -35,7 +35,7 @@ from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.pictures import BATCH
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
-from latentfields.scenes.shifts import with_shifts
+from latentfields.scenes.shifts import is_shiftable, with_shifts
 from latentfields.scenes.sightings import Sightings, sightings
 from latentfields.training.checkpoint import with_prefix, without_prefix
 from latentfields.training.schedules import set_learning_rates, with_peaks
@@ -92,7 +92,7 @@ class LatentNerfTrainer:
         self.model, self.scene, self.config, self.unseen = model, scene, config, unseen
         photographs = len(scene.indices("train"))
         if config.space != "rgb":
-            shifts = config.shifts_of(model.factor, few_views=unseen is not None)
+            shifts = config.shifts_of(model.factor, few_views=unseen is not None and is_shiftable(scene))
             scene = with_shifts(scene, shifts, factor=model.factor)
         self.train_indices = scene.indices("train")
         self.pictures = scene.pictures(self.train_indices).to(model.device)

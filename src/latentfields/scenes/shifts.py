@@ -23,12 +23,17 @@ def shift_offsets(count: int, *, factor: int) -> list[tuple[int, int]]:
     return sorted(product(along, along), key=lambda offset: offset != (0, 0))
 
 
+def is_shiftable(scene: Scene) -> bool:
+    """Return whether it is known what comes into the pictures of `scene` where they are moved."""
+    return scene.alpha is not None and scene.ignored is None
+
+
 def require_shiftable(scene: Scene, count: int, *, factor: int) -> None:
     """Raise InputError where the views of `scene` cannot be shifted: what comes into a picture has to be known."""
     if count == 1:
         return
     shift_offsets(count, factor=factor)
-    if scene.alpha is None or scene.ignored is not None:
+    if not is_shiftable(scene):
         why = "no alpha" if scene.alpha is None else "ignored pixels"
         raise InputError(scene.source, f"has {why}; `shifts` {count} moves objects with alpha or masks alone")
 
