@@ -105,7 +105,10 @@ def test_fits_end_by_time_and_see_factor_4_by_one_ray() -> None:
     assert [fit.subpixels for fit in fits.values()] == [1, 1, 2]
     assert {fit.total_steps for fit in fits.values()} == {100_000}
     # Splatted pixels cost little.
-    assert [small.fit("gaussians", factor=factor, seed=3).subpixels for factor in (4, 8)] == [2, 2]
+    splatted = [small.fit("gaussians", factor=factor, seed=3) for factor in (4, 8)]
+    assert [fit.subpixels for fit in splatted] == [2, 2]
+    assert [fit.alignment_grid for fit in splatted] == ["shifted", "shifted"]
+    assert fits[4].alignment_grid == "fixed"
 
 
 @pytest.fixture(scope="module")

@@ -247,6 +247,82 @@ def test_points_count_where_the_part_shows_them() -> None:
     assert total / count == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["along rays", "gaussians"])
+@pytest.mark.parametrize("crop", [0, 40])
+def test_a_moved_grid_is_compared_with_the_pixels_that_it_lies_on(
+    kind: str, crop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cameras see along the rays of these pixels, and what decodes to these pixels has no loss."""
+    config = replace(KINDS[kind], crop=crop, alignment_grid="shifted", batch_images=1)
+    scene, trainer = disturbed(config, space=small_autoencoder())
+    train = trainer.train_indices[3]
+    monkeypatch.setattr(trainer, "_batch", lambda: torch.tensor([3]))
+    picture = trainer.pictures.images(torch.tensor([3]))
+    rays = scene.cameras[train : train + 1].rays().directions
+    model, seen = trainer.model, trainer.model.render_features
+    corners, counted = set(), torch.zeros(96, 160)
+
+    def rendered(cameras: Any, *, generator: torch.Generator, window: Window | None) -> Any:
+        left, top = (scene.cameras.principal[train] - cameras.principal[0]).round().int().tolist()
+        assert cameras.width == 160 - FACTOR * bool(left)
+        assert cameras.height == 96 - FACTOR * bool(top)
+        inside = rays[:, top : top + cameras.height, left : left + cameras.width]
+        torch.testing.assert_close(cameras.rays().directions, inside)
+        shown.append(((left, top), window or Window(0, 0, cameras.width // FACTOR, cameras.height // FACTOR)))
+        corners.add((left, top))
+        return seen(cameras, generator=generator, window=window)
+
+    def decoded(features: Tensor) -> Tensor:
+        (left, top), window = shown[-1]
+        pixels = window.times(FACTOR).moved(left, top)
+        counted[pixels.rows, pixels.columns] += 1
+        # What is looked at hangs on the features, of which gradients are taken.
+        return picture[..., pixels.rows, pixels.columns] + 0 * features.mean()
+
+    shown: list[tuple[tuple[int, int], Window]] = []
+    monkeypatch.setattr(model, "render_features", rendered)
+    monkeypatch.setattr(trainer, "_decode", decoded)
+    for _ in range(60):
+        assert float(trainer._align()[1]) == 0
+    assert len(corners) > 12
+    assert corners <= {(left, top) for left in range(FACTOR) for top in range(FACTOR)}
+    # But for the outermost, which few grids reach, every pixel is looked at.
+    assert (counted[FACTOR:-FACTOR, FACTOR:-FACTOR] > 0).all()
+
+
+def test_a_grid_that_stays_draws_nothing_and_one_latent_is_not_moved() -> None:
+    """Trainings with the papers' grid are those of earlier versions."""
+    _, trainer = disturbed(TINY_FIT, space=small_autoencoder())
+    before = trainer.generator.get_state()
+    assert trainer._grid_corner() == (0, 0)
+    assert torch.equal(trainer.generator.get_state(), before)
+    scene = large_scene(width=FACTOR, height=96)
+    config = replace(TINY_FIT, alignment_grid="shifted")
+    trainer = new_trainer(new_model(scene, small_autoencoder(), config), scene, config)
+    corners = [trainer._grid_corner() for _ in range(30)]
+    assert {left for left, _ in corners} == {0}
+    assert {top for _, top in corners} == {0, 1, 2, 3}
+
+
+def test_points_are_looked_at_where_a_moved_grid_shows_them() -> None:
+    config = replace(TINY_FIT, point_depth_weight=1.0, subpixels=1)
+    scene, trainer = disturbed(config, space=small_autoencoder())
+    known, chosen = trainer._sightings, torch.tensor([0])
+    assert known is not None
+    with torch.no_grad():
+        seen = trainer.model.render_features(scene.cameras[trainer.train_indices[chosen]])
+    for left, top in ((0, 0), (3, 0), (1, 2)):
+        depth = 1 + torch.rand(24 - bool(top), 40 - bool(left), generator=torch.Generator().manual_seed(left))
+        errors = []
+        for position, distance, view in zip(known.positions, known.distances, known.views, strict=True):
+            column, row = (position[0] - left) // FACTOR, (position[1] - top) // FACTOR
+            if view == 0 and 0 <= column < depth.shape[1] and 0 <= row < depth.shape[0]:
+                errors.append(float((depth[int(row), int(column)] / distance).log().abs()))
+        assert errors
+        found = trainer._point_depth_loss(replace(seen, depth=depth[None, None]), chosen, corner=(left, top))
+        assert float(found) == pytest.approx(sum(errors) / len(errors), rel=1e-5)
+
+
 def test_pictures_of_the_papers_are_not_cut() -> None:
     assert preset("kplanes", "paper").crop == 0
     assert preset("gaussians", "paper").crop == 0

@@ -69,7 +69,11 @@ def test_captures_are_fitted_with_gaussians() -> None:
     def captured(space: Space) -> FitConfig:
         config = preset("gaussians", space=space)
         return replace(
-            config, subpixels=2, supervision=StageConfig(500, 1.0), alignment=StageConfig(500, 1.0)
+            config,
+            subpixels=2,
+            supervision=StageConfig(500, 1.0),
+            alignment=StageConfig(500, 1.0),
+            alignment_grid="shifted",
         )
 
     rgb = replace(captured("rgb"), subpixels=preset("gaussians").subpixels).in_one_stage()

@@ -111,7 +111,9 @@ class CapturesScale(EqualTimeScale):
         config = config.with_steps(supervision=half, alignment=half)
         if factor == 1:
             return config
-        return replace(config, subpixels=max(config.subpixels, HABITS["capture"].subpixels))
+        habit = HABITS["capture"]
+        subpixels = max(config.subpixels, habit.subpixels)
+        return replace(config, subpixels=subpixels, alignment_grid=habit.alignment_grid)
 
 
 CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = MappingProxyType(

@@ -36,6 +36,10 @@ AlignmentObjective = Literal["regularised", "rgb"]
 """Objective of RGB Alignment: the error of decoded images and, as in Latent Supervision, the losses that field and
 sampler have of their own; or the error of decoded images alone, which is Eq. 3."""
 
+AlignmentGrid = Literal["fixed", "shifted"]
+"""Where the grid of latents lies on the pictures of RGB Alignment: as the autoencoder has it, or a part of a latent off
+it."""
+
 CropMargin = Literal["exact", "approximate"]
 """Latents around a part of a picture that are rendered with it: all that it is decoded from, or a few."""
 
@@ -83,6 +87,10 @@ class FitConfig(Checked):
     space."""
     alignment_objective: AlignmentObjective = "regularised"
     """Whether RGB Alignment keeps the losses that field and sampler have of their own (Eq. 3 has none)."""
+    alignment_grid: AlignmentGrid = "fixed"
+    """Where the grid of latents lies on a picture in a step of RGB Alignment: as the autoencoder has it, which is the
+    papers' (fixed), or moved by a part of a latent that is drawn anew in every step (shifted). Scene and decoder learn
+    less of the training views by heart then: each of them is seen on as many grids as a latent has pixels."""
     optimizer_at_alignment: Literal["keep", "reset"] = "reset"
     """Whether the field's optimiser keeps its moments when alignment starts."""
     decoder_learning_rate: float = 1e-3

@@ -41,11 +41,13 @@ class Window:
         """The same rectangle where everything is divided into `count` along each side: in pixels, of latents."""
         return Window(count * self.left, count * self.top, count * self.right, count * self.bottom)
 
+    def moved(self, left: int, top: int) -> Window:
+        """The same rectangle so much further to the right and down."""
+        return Window(self.left + left, self.top + top, self.right + left, self.bottom + top)
+
     def within(self, other: Window) -> Window:
         """The same rectangle in columns and rows of another one that contains it."""
-        return Window(
-            self.left - other.left, self.top - other.top, self.right - other.left, self.bottom - other.top
-        )
+        return self.moved(-other.left, -other.top)
 
     def grown(self, margin: int, *, width: int, height: int) -> Window:
         """The rectangle with `margin` more on each side, as far as there is something, of `width` by `height`."""

@@ -243,11 +243,16 @@ class LatentNerfTrainer:
         return found if len(found.views) else None
 
     def _point_depth_loss(
-        self, seen: Rendering, chosen: Tensor | None, window: Window | None = None
+        self,
+        seen: Rendering,
+        chosen: Tensor | None,
+        window: Window | None = None,
+        *,
+        corner: tuple[int, int] = (0, 0),
     ) -> Tensor:
         """The weighted loss of points' depths: in images of the views `chosen`, or along rays of their own.
 
-        Images are whole, or the `window` of latents.
+        Images are whole, or the `window` of latents, of a grid that begins at the `corner`, (column, row) in pixels.
         """
         known = self._sightings
         assert known is not None
@@ -261,16 +266,14 @@ class LatentNerfTrainer:
             return self.config.point_depth_weight * point_depth_loss(depth, known.distances[drawn].to(device))
         batch = chosen.cpu()
         which, image = (known.views[:, None] == batch).nonzero(as_tuple=True)
-        if not len(which):
-            return seen.depth.new_zeros(())
-        position = (known.positions[which] / self.model.factor).long()
+        position = ((known.positions[which] - torch.tensor(corner)) / self.model.factor).floor().long()
         if window is not None:
             position = position - torch.tensor([window.left, window.top])
-            size = torch.tensor([seen.depth.shape[-1], seen.depth.shape[-2]])
-            inside = ((position >= 0) & (position < size)).all(dim=-1)
-            if not inside.any():
-                return seen.depth.new_zeros(())
-            which, image, position = which[inside], image[inside], position[inside]
+        size = torch.tensor([seen.depth.shape[-1], seen.depth.shape[-2]])
+        inside = ((position >= 0) & (position < size)).all(dim=-1)
+        if not inside.any():
+            return seen.depth.new_zeros(())
+        which, image, position = which[inside], image[inside], position[inside]
         column, row = position.unbind(-1)
         depth = seen.depth[image.to(device), 0, row.to(device), column.to(device)]
         return self.config.point_depth_weight * point_depth_loss(depth, known.distances[which].to(device))
@@ -310,13 +313,18 @@ class LatentNerfTrainer:
 
     def _align(self) -> tuple[Rendering, Tensor]:
         """What was seen, and the loss of RGB Alignment."""
-        chosen = self._batch()
-        crop = self._alignment_crops.draw(self.generator)
-        window, pixels = crop.rendered, crop.kept.times(self.model.factor)
-        seen = self.model.render_features(self._cameras[chosen], generator=self.generator, window=window)
+        chosen, factor = self._batch(), self.model.factor
+        left, top = self._grid_corner()
+        cameras, crops = self._cameras[chosen], self._alignment_crops
+        if left or top:
+            crops = replace(crops, width=crops.width - bool(left), height=crops.height - bool(top))
+            cameras = Window(0, 0, crops.width, crops.height).times(factor).moved(left, top).of(cameras)
+        crop = crops.draw(self.generator)
+        window, pixels = crop.rendered, crop.kept.times(factor).moved(left, top)
+        seen = self.model.render_features(cameras, generator=self.generator, window=window)
         decoded = self._decode(seen.features)
         if window is not None:
-            decoded = _part(decoded, crop.kept.within(window).times(self.model.factor))
+            decoded = _part(decoded, crop.kept.within(window).times(factor))
         decoded = self._exposed(decoded, chosen, of="images")
         images = self.pictures.images(chosen, rows=pixels.rows, columns=pixels.columns)
         if self._kept_pixels is not None:
@@ -326,11 +334,19 @@ class LatentNerfTrainer:
         if self.config.alignment_objective == "regularised":
             total = total + self._own_losses(seen)
             if self._sightings is not None:
-                total = total + self._point_depth_loss(seen, chosen, window)
+                total = total + self._point_depth_loss(seen, chosen, window, corner=(left, top))
         if self.unseen is not None:
             total = total + self.unseen.loss(self.model, progress=1.0, generator=self.generator)
         total.backward()
         return seen, loss.detach()
+
+    def _grid_corner(self) -> tuple[int, int]:
+        """Column and row of the pixel where the grid of latents begins, in a step of RGB Alignment."""
+        if self.config.alignment_grid == "fixed":
+            return 0, 0
+        left, top = torch.randint(self.model.factor, (2,), generator=self.generator).tolist()
+        # A picture of one latent has no room to move it.
+        return left * (self._alignment_crops.width > 1), top * (self._alignment_crops.height > 1)
 
     def _decode(self, features: Tensor) -> Tensor:
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self._half_decoder):

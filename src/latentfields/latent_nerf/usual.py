@@ -14,7 +14,7 @@ from typing import Any
 from latentfields.config.checks import Checked
 from latentfields.config.typed_json import with_changes
 from latentfields.fields.config import FieldName
-from latentfields.latent_nerf.config import FitConfig, Space
+from latentfields.latent_nerf.config import AlignmentGrid, FitConfig, Space
 from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.scenes.reading import SceneKind
 
@@ -35,6 +35,8 @@ class Habit:
     """Multiplies learning rates during RGB Alignment (xi_align); None takes the preset's."""
     subpixels: int = 1
     """Rays or splatted pixels per latent along one side, at least."""
+    alignment_grid: AlignmentGrid = "fixed"
+    """Where the grid of latents lies in steps of RGB Alignment."""
 
 
 CAPTURED_GAUSSIANS_ALIGNMENT = 1.0
@@ -55,6 +57,7 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             steps=(500, 500),
             alignment_factor=CAPTURED_GAUSSIANS_ALIGNMENT,
             subpixels=2,
+            alignment_grid="shifted",
         ),
     }
 )
@@ -103,6 +106,7 @@ class UsualFit(Checked):
         if habit.alignment_factor is not None:
             aligned = replace(config.alignment, learning_rate_factor=habit.alignment_factor)
             config = replace(config, alignment=aligned)
+        config = replace(config, alignment_grid=habit.alignment_grid)
         if space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
