@@ -107,7 +107,12 @@ def test_fits_end_by_time_and_see_factor_4_by_one_ray() -> None:
     # Splatted pixels cost little.
     splatted = [small.fit("gaussians", factor=factor, seed=3) for factor in (4, 8)]
     assert [fit.subpixels for fit in splatted] == [2, 2]
-    assert [fit.alignment_grid for fit in splatted] == ["shifted", "shifted"]
+    assert {fit.alignment_grid for fit in splatted} == {"shifted"}
+    assert {fit.alignment.learning_rate_factor for fit in splatted} == {0.3}
+    assert {fit.decoder_learning_rate for fit in splatted} == {4e-4}
+    assert (
+        {fit.supervision.steps for fit in splatted} == {fit.alignment.steps for fit in splatted} == {50_000}
+    )
     assert fits[4].alignment_grid == "fixed"
 
 

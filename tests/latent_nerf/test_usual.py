@@ -72,7 +72,8 @@ def test_captures_are_fitted_with_gaussians() -> None:
             config,
             subpixels=2,
             supervision=StageConfig(500, 1.0),
-            alignment=StageConfig(500, 1.0),
+            alignment=StageConfig(500, 0.3),
+            decoder_learning_rate=4e-4,
             alignment_grid="shifted",
         )
 

@@ -16,9 +16,9 @@ from latentfields.fused_planes import config as fused_planes
 from latentfields.fused_planes.config import CollectionConfig
 from latentfields.igae import config as igae
 from latentfields.igae.config import IgaeConfig
-from latentfields.latent_nerf.config import FitConfig, StageConfig
+from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
-from latentfields.latent_nerf.usual import CAPTURED_GAUSSIANS_ALIGNMENT, HABITS
+from latentfields.latent_nerf.usual import HABITS
 from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
 from latentfields.lrf.encoder import config as encoder
@@ -106,14 +106,9 @@ class CapturesScale(EqualTimeScale):
         config = super().fit(field, factor=factor, seed=seed, rays=rays)
         if field != "gaussians":
             return config
-        half = config.total_steps // 2
-        config = replace(config, alignment=StageConfig(half, CAPTURED_GAUSSIANS_ALIGNMENT))
-        config = config.with_steps(supervision=half, alignment=half)
-        if factor == 1:
-            return config
-        habit = HABITS["capture"]
-        subpixels = max(config.subpixels, habit.subpixels)
-        return replace(config, subpixels=subpixels, alignment_grid=habit.alignment_grid)
+        half, habit = config.total_steps // 2, HABITS["capture"]
+        config = habit.aligned(config.with_steps(supervision=half, alignment=half))
+        return config if factor == 1 else replace(config, subpixels=max(config.subpixels, habit.subpixels))
 
 
 CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = MappingProxyType(

@@ -33,14 +33,22 @@ class Habit:
     """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
     alignment_factor: float | None = None
     """Multiplies learning rates during RGB Alignment (xi_align); None takes the preset's."""
+    decoder_learning_rate: float | None = None
+    """Learning rate of the decoder during RGB Alignment; None takes the preset's."""
     subpixels: int = 1
     """Rays or splatted pixels per latent along one side, at least."""
     alignment_grid: AlignmentGrid = "fixed"
     """Where the grid of latents lies in steps of RGB Alignment."""
 
+    def aligned(self, config: FitConfig) -> FitConfig:
+        """Return `config` with the rates and the grid that RGB Alignment has for scenes of this kind."""
+        factor, rate = self.alignment_factor, self.decoder_learning_rate
+        if factor is not None:
+            config = replace(config, alignment=replace(config.alignment, learning_rate_factor=factor))
+        if rate is not None:
+            config = replace(config, decoder_learning_rate=rate)
+        return replace(config, alignment_grid=self.alignment_grid)
 
-CAPTURED_GAUSSIANS_ALIGNMENT = 1.0
-"""Times the learning rates of Gaussians of captures during RGB Alignment: twice as fast as those of objects."""
 
 HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
     {
@@ -55,7 +63,9 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
             side_on_cpu=512,
             steps=(500, 500),
-            alignment_factor=CAPTURED_GAUSSIANS_ALIGNMENT,
+            # Rates that jump at the start of RGB Alignment undo what was learnt before.
+            alignment_factor=0.3,
+            decoder_learning_rate=4e-4,
             subpixels=2,
             alignment_grid="shifted",
         ),
@@ -103,10 +113,7 @@ class UsualFit(Checked):
         if habit.steps is not None:
             supervision, alignment = habit.steps
             config = config.with_steps(supervision=supervision, alignment=alignment)
-        if habit.alignment_factor is not None:
-            aligned = replace(config.alignment, learning_rate_factor=habit.alignment_factor)
-            config = replace(config, alignment=aligned)
-        config = replace(config, alignment_grid=habit.alignment_grid)
+        config = habit.aligned(config)
         if space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
