@@ -78,6 +78,7 @@ def test_captures_are_fitted_with_gaussians() -> None:
         )
 
     rgb = replace(captured("rgb"), subpixels=preset("gaussians").subpixels).in_one_stage()
+    rgb = replace(rgb, supervision=StageConfig(1000, 0.4))
     assert usual.of("capture", colors=True) == rgb
     assert usual.of("capture", colors=False, factor=4) == captured("both")
     assert UsualFit("latent").of("capture", colors=False, factor=8) == captured("latent")

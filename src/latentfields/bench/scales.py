@@ -107,7 +107,7 @@ class CapturesScale(EqualTimeScale):
         if field != "gaussians":
             return config
         half, habit = config.total_steps // 2, HABITS["capture"]
-        config = habit.aligned(config.with_steps(supervision=half, alignment=half))
+        config = habit.tuned(config.with_steps(supervision=half, alignment=half))
         return config if factor == 1 else replace(config, subpixels=max(config.subpixels, habit.subpixels))
 
 

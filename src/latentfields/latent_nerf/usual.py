@@ -31,6 +31,8 @@ class Habit:
     """Pixels of the longer side that larger pictures are shrunk to, where they are fitted on a processor."""
     steps: tuple[int, int] | None = None
     """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
+    colors_factor: float | None = None
+    """Multiplies learning rates where colours alone are fitted; None takes the preset's."""
     alignment_factor: float | None = None
     """Multiplies learning rates during RGB Alignment (xi_align); None takes the preset's."""
     decoder_learning_rate: float | None = None
@@ -40,8 +42,11 @@ class Habit:
     alignment_grid: AlignmentGrid = "fixed"
     """Where the grid of latents lies in steps of RGB Alignment."""
 
-    def aligned(self, config: FitConfig) -> FitConfig:
-        """Return `config` with the rates and the grid that RGB Alignment has for scenes of this kind."""
+    def tuned(self, config: FitConfig) -> FitConfig:
+        """Return `config` with the learning rates, and the grid of RGB Alignment, of scenes of this kind."""
+        if config.space == "rgb" and self.colors_factor is not None:
+            stage = replace(config.supervision, learning_rate_factor=self.colors_factor)
+            config = replace(config, supervision=stage)
         factor, rate = self.alignment_factor, self.decoder_learning_rate
         if factor is not None:
             config = replace(config, alignment=replace(config.alignment, learning_rate_factor=factor))
@@ -63,7 +68,8 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
             side_on_cpu=512,
             steps=(500, 500),
-            # Rates that jump at the start of RGB Alignment undo what was learnt before.
+            # One view a step is noisy, and rates that jump at the start of RGB Alignment undo what was learnt before.
+            colors_factor=0.4,
             alignment_factor=0.3,
             decoder_learning_rate=4e-4,
             subpixels=2,
@@ -113,7 +119,7 @@ class UsualFit(Checked):
         if habit.steps is not None:
             supervision, alignment = habit.steps
             config = config.with_steps(supervision=supervision, alignment=alignment)
-        config = habit.aligned(config)
+        config = habit.tuned(config)
         if space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
