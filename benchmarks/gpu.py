@@ -75,8 +75,9 @@ from latentfields.training.loop import LoopConfig, Trainable, read_log, train
 CPU = torch.device("cpu")
 CHECKED_STEPS = 2
 """Steps that are compared: more of them magnify rounding, which Adam's first steps turn into whole steps."""
-LOSS_TOLERANCE, PICTURE_TOLERANCE, KERNEL_TOLERANCE = 0.02, 0.05, 1e-3
-"""Largest relative difference of losses, difference of pictures in [0, 1], and relative difference of kernels."""
+LOSS_TOLERANCE, PICTURE_TOLERANCE, KERNEL_TOLERANCE = 0.02, 0.02, 1e-3
+"""Largest relative difference of losses, root mean square difference of pictures in [0, 1], and relative difference of
+kernels. Single pixels of pictures differ by more: which Gaussian is cut off is a decision that rounding takes."""
 
 FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -228,7 +229,7 @@ def _fit_check(materials: Materials, device: torch.device, field: FieldName, spa
         trainer = _fit(materials, config, place, steps=(CHECKED_STEPS, 0))
         losses.append(_losses(trainer))
         pictures.append(trainer.model.render(trainer.scene.cameras[:1])[0])
-    error = float((pictures[0] - pictures[1]).abs().max())
+    error = float((pictures[0] - pictures[1]).square().mean().sqrt())
     difference, name = _largest_difference(*losses)
     return {
         "loss": difference,
