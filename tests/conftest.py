@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from helpers.autoencoders import scene_autoencoder
-from helpers.commands import few_frames
+from helpers.commands import short_pages
 from helpers.tiny import fitted_run, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.scenes.load import load_scene
@@ -34,8 +34,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def short_films() -> Iterator[None]:
-    with few_frames():
+def shorter_pages() -> Iterator[None]:
+    with short_pages():
         yield
 
 

@@ -18,6 +18,7 @@ import pytest
 from latentfields.cli.main import main
 from latentfields.generation import report as generation_report
 from latentfields.latent_nerf import report
+from latentfields.priors import draw
 
 PROCESSES = multiprocessing.get_context("forkserver")
 """Processes that have imported what commands need, most of it late."""
@@ -76,11 +77,12 @@ def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def few_frames() -> Iterator[None]:
-    """Let the films of runs be short: 48 frames took half of the time of a small fit."""
+def short_pages() -> Iterator[None]:
+    """Let the films of runs be short, and samples on pages rough: they took half of the time of a small training."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (report, generation_report):
             patch.setattr(module, "ORBIT_FRAMES", 3)
+        patch.setattr(draw, "STEPS", 4)
         yield
 
 
@@ -89,7 +91,7 @@ def _run(command: Sequence[str], said: Sequence[Path], folder: str) -> None:
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.chdir(folder)
     sys.argv = ["latentfields", *command]
-    with few_frames():
+    with short_pages():
         main([*command])
 
 
