@@ -20,16 +20,15 @@ from latentfields.generation import report as generation_report
 from latentfields.latent_nerf import report
 from latentfields.priors import draw
 
-PROCESSES = multiprocessing.get_context("forkserver")
-"""Processes that have imported what commands need, most of it late."""
-# A process that starts from nothing spends most of a small command on imports; an optimizer alone imports torch._dynamo.
-PROCESSES.set_forkserver_preload(
-    [
-        *("torch._dynamo", "warp", "matplotlib.figure"),
-        *("latentfields.cli.main", "latentfields.latent_nerf.fit", "latentfields.latent_nerf.report"),
-        *("latentfields.fused_planes.fit", "latentfields.igae.finetune", "latentfields.priors.train"),
-    ]
+IMPORTED = (
+    *("torch._dynamo", "warp", "matplotlib.figure"),
+    *("latentfields.cli.main", "latentfields.latent_nerf.fit", "latentfields.latent_nerf.report"),
+    *("latentfields.fused_planes.fit", "latentfields.igae.finetune", "latentfields.priors.train"),
 )
+"""What commands import, most of it late: a process that starts from nothing spends most of a small command on that."""
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Processes that have imported it."""
+PROCESSES.set_forkserver_preload([*IMPORTED])
 
 
 @dataclass(frozen=True)
