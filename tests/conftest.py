@@ -9,12 +9,11 @@ import pytest
 from hypothesis import settings
 
 from helpers.autoencoders import scene_autoencoder
-from helpers.commands import IMPORTED, short_pages
+from helpers.commands import less_to_wait_for
 from helpers.tiny import fitted_run, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.scenes.load import load_scene
 from latentfields.scenes.scene import Scene
-from latentfields.training import workers
 
 # Processes that tests start find the package of this checkout, too, whichever one is installed.
 SOURCES = str(Path(__file__).parents[1] / "src")
@@ -70,10 +69,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def less_to_wait_for() -> Iterator[None]:
-    """Short pages; and all processes are forked from one, whoever needs the first one."""
-    with short_pages(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "_IMPORTED", IMPORTED)
+def small_things_take_little() -> Iterator[None]:
+    with less_to_wait_for():
         yield
 
 

@@ -19,6 +19,7 @@ from latentfields.cli.main import main
 from latentfields.generation import report as generation_report
 from latentfields.latent_nerf import report
 from latentfields.priors import draw
+from latentfields.training import workers
 
 IMPORTED = (
     *("torch._dynamo", "warp", "matplotlib.figure"),
@@ -76,12 +77,16 @@ def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def short_pages() -> Iterator[None]:
-    """Let the films of runs be short, and samples on pages rough: they took half of the time of a small training."""
+def less_to_wait_for() -> Iterator[None]:
+    """Let films of runs be short, samples on pages rough, and processes be forked from what has imported everything.
+
+    These took more time than small trainings.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for module in (report, generation_report):
             patch.setattr(module, "ORBIT_FRAMES", 3)
         patch.setattr(draw, "STEPS", 4)
+        patch.setattr(workers, "_IMPORTED", IMPORTED)
         yield
 
 
@@ -90,7 +95,7 @@ def _run(command: Sequence[str], said: Sequence[Path], folder: str) -> None:
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.chdir(folder)
     sys.argv = ["latentfields", *command]
-    with short_pages():
+    with less_to_wait_for():
         main([*command])
 
 
