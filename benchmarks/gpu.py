@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -60,6 +61,7 @@ from latentfields.rendering.kernels.hash_encoding import (
 )
 from latentfields.rendering.kernels.plane_lookup import plane_lookup, plane_lookup_reference
 from latentfields.rendering.splatting.compositing import composite, composite_reference
+from latentfields.rendering.splatting.compositing_gsplat import composite_gsplat
 from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.rendering.splatting.projection import project, project_reference
 from latentfields.scenes.load import load_scene
@@ -73,8 +75,9 @@ from latentfields.training.loop import LoopConfig, Trainable, read_log, train
 CPU = torch.device("cpu")
 CHECKED_STEPS = 2
 """Steps that are compared: more of them magnify rounding, which Adam's first steps turn into whole steps."""
-LOSS_TOLERANCE, PICTURE_TOLERANCE, KERNEL_TOLERANCE = 0.02, 0.05, 1e-3
-"""Largest relative difference of losses, difference of pictures in [0, 1], and relative difference of kernels."""
+LOSS_TOLERANCE, PICTURE_TOLERANCE, KERNEL_TOLERANCE = 0.02, 0.02, 1e-3
+"""Largest relative difference of losses, root mean square difference of pictures in [0, 1], and relative difference of
+kernels. Single pixels of pictures differ by more: which Gaussian is cut off is a decision that rounding takes."""
 
 FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -99,7 +102,7 @@ class Size:
 
 
 FULL = Size(
-    views=24, scenes=12, pixels=128, frames=(128, 512), steps=20, preset="paper", points=200_000, seconds=20.0
+    views=24, scenes=12, pixels=128, frames=(128, 512), steps=20, preset="paper", points=200_000, seconds=10.0
 )
 QUICK = Size(views=5, scenes=2, pixels=32, frames=(32,), steps=1, preset="small", points=500, seconds=0.5)
 """For a look at whether all of this works."""
@@ -168,7 +171,7 @@ def measured(materials: Materials, device: torch.device) -> dict[str, Any]:
             result = {"passed": False, "error": f"{type(error).__name__}: {error}"[:500]}
             traceback.print_exc()
         results[name] = result | {"seconds": round(time.perf_counter() - start, 2)}
-        print(f"{name:<44}{json.dumps(results[name])[:160]}", flush=True)
+        print(f"{name:<44} {json.dumps(results[name])[:160]}", flush=True)
     failed = [name for name, result in results.items() if result.get("passed") is False]
     return {
         "machine": machine(str(device)),
@@ -183,7 +186,7 @@ def measured(materials: Materials, device: torch.device) -> dict[str, Any]:
 def _cases(materials: Materials, device: torch.device) -> dict[str, Callable[[], dict[str, Any]]]:
     cases: dict[str, Callable[[], dict[str, Any]]] = {}
     fits = [(field, space) for field in FIELDS for space in SPACES]
-    for name, kernel in _kernels(materials.size.points).items():
+    for name, kernel in _kernels(materials.size.points, device).items():
         cases[f"kernel against twin: {name}"] = partial(_kernel_check, kernel, device)
     for field, space in fits:
         cases[f"as on the CPU: {field}, {space}"] = partial(_fit_check, materials, device, field, space)
@@ -226,27 +229,34 @@ def _fit_check(materials: Materials, device: torch.device, field: FieldName, spa
         trainer = _fit(materials, config, place, steps=(CHECKED_STEPS, 0))
         losses.append(_losses(trainer))
         pictures.append(trainer.model.render(trainer.scene.cameras[:1])[0])
-    error = float((pictures[0] - pictures[1]).abs().max())
-    difference = _largest_difference(*losses)
+    error = float((pictures[0] - pictures[1]).square().mean().sqrt())
+    difference, name = _largest_difference(*losses)
     return {
         "loss": difference,
+        "of": name,
         "picture": error,
         "passed": difference < LOSS_TOLERANCE and error < PICTURE_TOLERANCE,
     }
 
 
 def _losses(trainable: Trainable) -> list[dict[str, float]]:
-    """The logged numbers of `CHECKED_STEPS` steps."""
+    """The logged numbers of `CHECKED_STEPS` steps, in float32 as a CPU has it."""
     records = []
-    for index in range(CHECKED_STEPS):
-        values = trainable.step(index, index / (2 * CHECKED_STEPS))
-        records.append({k: v for k, v in values.items() if isinstance(v, float) and "seconds" not in k})
+    # Convolutions of CUDA have ten bits of mantissa unless they are told.
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        for index in range(CHECKED_STEPS):
+            values = trainable.step(index, index / (2 * CHECKED_STEPS))
+            records.append({k: v for k, v in values.items() if isinstance(v, float) and "seconds" not in k})
     return records
 
 
-def _largest_difference(first: list[dict[str, float]], second: list[dict[str, float]]) -> float:
-    pairs = [(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a]
-    return max(abs(x - y) / max(abs(x), 1e-4) for x, y in pairs)
+def _largest_difference(first: list[dict[str, float]], second: list[dict[str, float]]) -> tuple[float, str]:
+    """The largest relative difference, and the name of the number that has it."""
+    return max(
+        (abs(a[name] - b[name]) / max(abs(a[name]), 1e-4), name)
+        for a, b in zip(first, second, strict=True)
+        for name in a
+    )
 
 
 Making = Callable[[torch.device], Any]
@@ -258,8 +268,8 @@ def _training_check(make: Making, device: torch.device) -> dict[str, Any]:
     for place in (CPU, device):
         with make(place) as trainable:
             losses.append(_losses(trainable))
-    difference = _largest_difference(*losses)
-    return {"loss": difference, "passed": difference < LOSS_TOLERANCE}
+    difference, name = _largest_difference(*losses)
+    return {"loss": difference, "of": name, "passed": difference < LOSS_TOLERANCE}
 
 
 def _trainings(materials: Materials) -> Mapping[str, Making]:
@@ -327,6 +337,7 @@ def _stage_one(materials: Materials, device: torch.device) -> Iterator[EncoderTr
         pairs_per_batch=2,
         points_per_pair=64,
         size=materials.size.pixels,
+        precision="float32",
         discriminator=DiscriminatorConfig(start=1, width=16),
     )
     images = materials.scene.images(materials.scene.indices("train"))
@@ -377,7 +388,7 @@ def _with_gradients(function: Callable[[], Tensor], leaves: list[Tensor]) -> lis
     return [out.detach(), *gradients]
 
 
-def _kernels(points: int) -> Mapping[str, Kernel]:
+def _kernels(points: int, device: torch.device) -> Mapping[str, Kernel]:
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
 
@@ -398,14 +409,20 @@ def _kernels(points: int) -> Mapping[str, Kernel]:
             _with_gradients(lambda: plane_lookup_reference(table, where), [table]),
         )
 
-    def splats(device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-        return _splats(points, device)
+    kernels: dict[str, Kernel] = {
+        "hash encoding": hashes,
+        "plane lookup, row scatter": planes,
+        "splatting": partial(_splats, points, composite),
+    }
+    if device.type == "cuda" and find_spec("gsplat"):
+        kernels["splatting by gsplat"] = partial(_splats, points, composite_gsplat)
+    return kernels
 
-    return {"hash encoding": hashes, "plane lookup, row scatter": planes, "splatting": splats}
 
-
-def _splats(points: int, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-    """Projection and compositing by the kernels, and by their twins."""
+def _splats(
+    points: int, compositing: Callable[..., Any], device: torch.device
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Projection by the kernels and compositing, and both by their twins."""
     count, generator = max(points // 100, 50), torch.Generator().manual_seed(0)
     means = (1.2 * torch.rand(count, 3, generator=generator) - 0.6).to(device).requires_grad_()
     scales = torch.full((count, 3), 0.05, device=device)
@@ -423,7 +440,7 @@ def _splats(points: int, device: torch.device) -> tuple[list[Tensor], list[Tenso
 
     leaves = [means, values]
     return (
-        _with_gradients(lambda: picture(project, composite), leaves),
+        _with_gradients(lambda: picture(project, compositing), leaves),
         _with_gradients(lambda: picture(project_reference, composite_reference), leaves),
     )
 
@@ -459,7 +476,7 @@ def _frames_per_second(trainer: LatentNerfTrainer, device: torch.device, width: 
     trainer.model.render(cameras)
     wait_for(device)
     frames, start = 0, time.perf_counter()
-    while frames < trainer.total_steps and time.perf_counter() - start < 3:
+    while frames < trainer.total_steps and time.perf_counter() - start < 1:
         trainer.model.render(cameras)
         frames += 1
     return round(frames / (time.perf_counter() - start), 2)
