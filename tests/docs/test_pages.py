@@ -82,7 +82,7 @@ SHORTER = {
     "autoencoder score sd-vae": ("--scenes", "scored", "--size", "64", "--fit-steps", "2"),
     "autoencoder score": ("--scenes", "scored", "--no-packaged"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
-    "bench fields": ("--families", "vases"),
+    "bench fields": ("--families", "vases", "--fields", "triplane"),
     "collection fit": ("--preset", "tiny", "--size", "32", *FEW_EPOCHS),
     "collection render": ("--frames", "2"),
     "prior train": ("--preset", "tiny", "--size", "128", "--steps", "3"),

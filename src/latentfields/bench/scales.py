@@ -161,8 +161,8 @@ class IgaeScale:
 
 _TINY_TRAINING = replace(
     igae.TINY,
-    pretraining=replace(igae.TINY.pretraining, epochs=1.0),
-    joint=replace(igae.TINY.joint, epochs=1.0),
+    pretraining=replace(igae.TINY.pretraining, epochs=0.5),
+    joint=replace(igae.TINY.joint, epochs=0.5),
 )
 
 IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
