@@ -13,11 +13,12 @@ demo: $(INSTALLED)
 # One thread a process: two that wait for each other on a busy machine can take ten times as long as one. Of all
 # tests one process more than cores, up to four: slow ones wait for processes that they start.
 # `worksteal` splits few files between processes, so that what the tests of a file share is made about once.
-# Their thousands of small files are written to memory, where that has room for them (1.5 GB).
+# Their thousands of small files are written to memory, where that has room for them (1.5 GB). Bytecode is kept whatever the
+# user prefers: dozens of processes would compile all modules again.
 SHARED_MEMORY := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 4000000 2>/dev/null && echo /dev/shm)
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 WORKERS ?= $(shell echo $$(( $(CORES) < 4 ? $(CORES) + 1 : 4 )))
-PYTEST := $(if $(SHARED_MEMORY),TMPDIR=$(SHARED_MEMORY)) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist worksteal
+PYTEST := $(if $(SHARED_MEMORY),TMPDIR=$(SHARED_MEMORY)) PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist worksteal
 
 test: $(INSTALLED)-dev
 	$(PYTEST) -n $(WORKERS)

@@ -104,7 +104,7 @@ class Size:
 FULL = Size(
     views=24, scenes=12, pixels=128, frames=(128, 512), steps=20, preset="paper", points=200_000, seconds=10.0
 )
-QUICK = Size(views=5, scenes=2, pixels=32, frames=(32,), steps=1, preset="small", points=500, seconds=0.5)
+QUICK = Size(views=5, scenes=2, pixels=32, frames=(32,), steps=1, preset="small", points=500, seconds=0.2)
 """For a look at whether all of this works."""
 
 

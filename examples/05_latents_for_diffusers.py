@@ -50,7 +50,7 @@ def main(out: Path) -> Outcome:
         render_object_scene(generate_object("mugs", 0), out / "mug", options=RenderConfig(views=24, size=64))
     scene = latentfields.load_scene(out / "mug")
     autoencoder = latentfields.load_autoencoder("base-f4")
-    config = replace(latentfields.preset("kplanes"), subpixels=1).with_steps(supervision=100, alignment=0)
+    config = replace(latentfields.preset("kplanes"), subpixels=1).with_steps(supervision=60, alignment=0)
     run = latentfields.fit(scene, autoencoder, out=out / "run-for-diffusers", config=config)
 
     library: Any = diffusers  # Without types.
@@ -99,7 +99,7 @@ def main(out: Path) -> Outcome:
     return outcome
 
 
-def train(network: Any, scheduler: Any, latents: Tensor, *, steps: int = 150) -> None:
+def train(network: Any, scheduler: Any, latents: Tensor, *, steps: int = 100) -> None:
     """Let the network learn to find latents (N, C, h, w) again under noise of every strength up to `NOISE_STEP`."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     for _ in range(steps):

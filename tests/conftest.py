@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from helpers.autoencoders import scene_autoencoder
-from helpers.commands import few_frames
+from helpers.commands import less_to_wait_for
 from helpers.tiny import fitted_run, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.scenes.load import load_scene
@@ -26,6 +26,41 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
+FIRST = (
+    *("docs/test_pages.py", "training/test_ray_cluster.py", "kill/test_kill_and_resume.py"),
+    *("examples/test_own_parts.py", "cli/test_demo.py", "test_simulated_device.py"),
+    *("bench/test_igae.py", "examples/test_train_on_ray.py", "structure_from_motion/test_capture.py"),
+    *("test_packaged_weights.py", "latent_nerf/test_fleet.py", "bench/test_collections.py"),
+)
+"""Files that take longest or wait for other processes, such that every third one begins one of three processes."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal files with slow tests to the processes of pytest-xdist, which take a part of the list each, in order.
+
+    Each begins with slow tests and ends with quick ones, of which any that has nothing left can take some: no process
+    is alone with a long test at the end.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes == 1:
+        return
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    first = {Path(__file__).parent / name: number for number, name in enumerate(FIRST)}
+    slow = [file for file, tests in files.items() if any(test.get_closest_marker("slow") for test in tests)]
+    slow.sort(key=lambda file: first.get(file, len(first)))
+    parts = [[test for file in slow[part::processes] for test in files[file]] for part in range(processes)]
+    quick = [test for file, tests in files.items() if file not in slow for test in tests]
+    dealt: list[pytest.Item] = []
+    for number, part in enumerate(parts, start=1):
+        wanted = max(0, len(items) * number // processes - len(dealt) - len(part))
+        dealt += [*part, *quick[:wanted]]
+        quick = quick[wanted:]
+    items[:] = [*dealt, *quick]
+
+
 def pytest_collection_finish() -> None:
     """Look for garbage seldom, and not among thousands of tests, which stay: that took a tenth of the time."""
     gc.collect()
@@ -34,8 +69,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def short_films() -> Iterator[None]:
-    with few_frames():
+def small_things_take_little() -> Iterator[None]:
+    with less_to_wait_for():
         yield
 
 

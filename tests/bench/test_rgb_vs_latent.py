@@ -93,7 +93,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--scale",
         "tiny",
     ]
-    main(["bench", "rgb-vs-latent", "--out", str(folder), *options])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RgbVsLatentStudyConfig, "look", 128)  # Pixels of the views that are looked at.
+        main(["bench", "rgb-vs-latent", "--out", str(folder), *options])
     return folder
 
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from helpers.commands import latentfields
 from latentfields.latent_nerf.presets import rays_per_side
 
 
 def demo(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "latentfields", "demo", "--out", str(out), "--views", "10"]
-    command += ["--generated", "None"]
-    return subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=180, check=False
-    )
+    return latentfields("demo", "--out", out, "--views", "10", "--generated", "None", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,7 @@ FEW_EPOCHS = (
     "--align.epochs",
     "0.5",
 )
+COARSE = ("--resolution", "16", "--threshold", "0.01")
 SHORTER = {
     "scenes generate all": (*FEW_VIEWS, "--count", "1"),
     # As large as the packaged prior knows pictures.
@@ -63,23 +64,25 @@ SHORTER = {
         "--space",
         "rgb",
         "--supervision.steps",
-        "50",
+        "15",
         "--alignment.steps",
-        "10",
+        "5",
         "--batch-rays",
-        "1024",
+        "512",
     ),
+    "fit capture": (*FEW_STEPS, "--size", "96"),
     "fit": FEW_STEPS,
     "fleet": (*FEW_STEPS, "--processes", "1"),
     "render": ("--frames", "2"),
-    "export mesh": ("--resolution", "16", "--threshold", "0.01"),
+    "export mesh runs/vase --resolution 96 --texture 1024": (*COARSE, "--texture", "128"),
+    "export mesh": COARSE,
     "lrf finetune-encoder": ("--preset", "tiny", "--steps", "2"),
     "lrf align-decoder": ("--fit-steps", "3", "--steps", "2"),
     "autoencoder score base base-f4": ("--scenes", "scored", "--size", "64", "--fit-steps", "2"),
     "autoencoder score sd-vae": ("--scenes", "scored", "--size", "64", "--fit-steps", "2"),
     "autoencoder score": ("--scenes", "scored", "--no-packaged"),
     "autoencoder finetune-3d": ("--preset", "tiny", "--pretraining-epochs", "0.1", "--joint-epochs", "0.05"),
-    "bench fields": ("--families", "vases"),
+    "bench fields": ("--families", "vases", "--fields", "triplane"),
     "collection fit": ("--preset", "tiny", "--size", "32", *FEW_EPOCHS),
     "collection render": ("--frames", "2"),
     "prior train": ("--preset", "tiny", "--size", "128", "--steps", "3"),
@@ -115,7 +118,7 @@ def belongings(
         shutil.copytree(scene_folder, folder / "data" / name)
     autoencoder.save(folder / "my-vae")
     # One object is scored, for three families.
-    seen = RenderConfig(views=20, size=96, samples=1, test_fraction=0, val_fraction=0)
+    seen = RenderConfig(views=20, size=64, samples=1, test_fraction=0, val_fraction=0)
     render_object_scene(generate_object("vases", 9000), folder / "scored", options=seen, seed=9000)
     if importlib.util.find_spec("diffusers") is not None:
         small_kl().save_pretrained(folder / "sd-vae")

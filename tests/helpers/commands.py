@@ -18,11 +18,18 @@ import pytest
 from latentfields.cli.main import main
 from latentfields.generation import report as generation_report
 from latentfields.latent_nerf import report
+from latentfields.priors import draw
+from latentfields.training import workers
 
+IMPORTED = (
+    *("torch._dynamo", "warp", "matplotlib.figure"),
+    *("latentfields.cli.main", "latentfields.latent_nerf.fit", "latentfields.latent_nerf.report"),
+    *("latentfields.fused_planes.fit", "latentfields.igae.finetune", "latentfields.priors.train"),
+)
+"""What commands import, most of it late: a process that starts from nothing spends most of a small command on that."""
 PROCESSES = multiprocessing.get_context("forkserver")
-"""Processes that have PyTorch imported."""
-# A process that starts from nothing spends most of a small command on imports.
-PROCESSES.set_forkserver_preload(["latentfields.latent_nerf.fit", "latentfields.latent_nerf.report"])
+"""Processes that have imported it."""
+PROCESSES.set_forkserver_preload([*IMPORTED])
 
 
 @dataclass(frozen=True)
@@ -70,11 +77,16 @@ def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def few_frames() -> Iterator[None]:
-    """Let the films of runs be short: 48 frames took half of the time of a small fit."""
+def less_to_wait_for() -> Iterator[None]:
+    """Let films of runs be short, samples on pages rough, and processes be forked from what has imported everything.
+
+    These took more time than small trainings.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for module in (report, generation_report):
             patch.setattr(module, "ORBIT_FRAMES", 3)
+        patch.setattr(draw, "STEPS", 4)
+        patch.setattr(workers, "_IMPORTED", IMPORTED)
         yield
 
 
@@ -83,7 +95,7 @@ def _run(command: Sequence[str], said: Sequence[Path], folder: str) -> None:
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.chdir(folder)
     sys.argv = ["latentfields", *command]
-    with few_frames():
+    with less_to_wait_for():
         main([*command])
 
 

@@ -15,13 +15,12 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
@@ -219,7 +218,7 @@ def _is_scalar(tensor: Tensor) -> bool:
 
 
 def _dispatch(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    leaves = pytree.tree_leaves((arguments, options))
+    leaves = [*_leaves(arguments), *_leaves(options.values())]
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
     here = [tensor for tensor in tensors if isinstance(tensor, SimulatedTensor)]
     wanted = options.get("device")
@@ -309,17 +308,35 @@ def _copied(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) 
     return SimulatedTensor(_aten._to_copy.default(source, **rest))
 
 
+def _leaves(values: Iterable[Any]) -> Iterator[Any]:
+    """What sequences in sequences hold, as operations are called with. PyTorch's trees take as long as all the rest."""
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _leaves(value)
+        else:
+            yield value
+
+
+def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same with every leaf changed."""
+    if isinstance(value, list | tuple):
+        return type(value)([_changed(item, change) for item in value])
+    return change(value)
+
+
+def _to_host(value: Any) -> Any:
+    if isinstance(value, SimulatedTensor):
+        return value.on_host
+    if isinstance(value, torch.device) and value.type == DEVICE.type:
+        return torch.device("cpu")
+    return value
+
+
+def _to_device(value: Any) -> Any:
+    return SimulatedTensor(value) if isinstance(value, Tensor) else value
+
+
 def _computed(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    def inner(value: Any) -> Any:
-        if isinstance(value, SimulatedTensor):
-            return value.on_host
-        if isinstance(value, torch.device) and value.type == DEVICE.type:
-            return torch.device("cpu")
-        return value
-
-    def outer(value: Any) -> Any:
-        return SimulatedTensor(value) if isinstance(value, Tensor) else value
-
-    plain, plain_options = pytree.tree_map(inner, (arguments, options))
-    out = pytree.tree_map(outer, function(*plain, **plain_options))
+    plain = {name: _changed(value, _to_host) for name, value in options.items()}
+    out = _changed(function(*_changed(arguments, _to_host), **plain), _to_device)
     return return_and_correct_aliasing(function, arguments, options, out)

@@ -305,7 +305,7 @@ def test_every_command_knows_both(
     assert "colors " in printed
     assert "latents " in printed
     for kind in ("scene", "cameras", *(("gaussians",) if gaussians else ("mesh", "points"))):
-        main(["export", kind, str(out)])
+        main(["export", kind, str(out), *(("--resolution", "48") if kind == "mesh" else ())])
     pictures = {}
     for source in (out, out / "exports" / "scene.safetensors"):
         for show in ("colors", "decoded"):

@@ -80,7 +80,7 @@ def trained(config: FitConfig, *, bounds: str, steps: int) -> LatentNerfTrainer:
 
 
 def rays(field: FieldConfig, **changes: object) -> FitConfig:
-    return replace(TINY_FIT, field=field, batch_rays=1024, **changes)  # type: ignore[arg-type]
+    return replace(TINY_FIT, field=field, batch_rays=512, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -208,6 +208,7 @@ def test_settings_of_a_field_leave_nothing_open(tmp_path: Path) -> None:
     assert left_open("--settings", str(settings)) is None
 
 
+@pytest.mark.slow
 def test_command_python_and_fleet_record_the_same_choice(
     capture: Path,
     scene_folder: Path,

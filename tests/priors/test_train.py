@@ -12,6 +12,7 @@ from helpers.priors import TINY_PRIOR
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.errors import InputError
 from latentfields.files import read_json
+from latentfields.priors import draw
 from latentfields.priors.conditions import UNKNOWN, condition, direction
 from latentfields.priors.config import PriorRunConfig, PriorTrainingConfig
 from latentfields.priors.data import PriorData, load_data
@@ -76,7 +77,9 @@ def test_what_is_withheld_is_as_often_as_configured() -> None:
 
 
 @pytest.mark.slow
-def test_training_learns(classes: Path, autoencoder: Autoencoder, tmp_path: Path) -> None:
+def test_training_learns(
+    classes: Path, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Less than half of the loss is left, and what is drawn looks like views of the sphere and not like noise."""
     training = replace(
         TINY_PRIOR, steps=200, batch=16, learning_rate=3e-3, warmup_steps=10, average_decay=0.95
@@ -89,6 +92,7 @@ def test_training_learns(classes: Path, autoencoder: Autoencoder, tmp_path: Path
     for index in range(training.steps):
         trainer.step(index, index / training.steps)
     assert trainer.held_out_loss() < 0.5 * before
+    monkeypatch.setattr(draw, "STEPS", 20)  # As nobody but tests has it otherwise.
     drawn = draw_class(trainer.average.refresh(), 0, count=2, seed=0)
     noise = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0))
     assert (to_nearest(drawn, data) < 0.5 * to_nearest(noise, data)).all()

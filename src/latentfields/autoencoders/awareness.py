@@ -60,8 +60,8 @@ SHIFTS = (0.25, 0.5)
 """Tested shifts, in cells."""
 SCALE = 0.75
 """Tested change of size."""
-PASSES = 2 + len(SHIFTS)
-"""Passes over all objects that the consistency of one kind of maps takes: as they are, shifted and scaled."""
+PASSES = 4
+"""Passes over all objects: the latents of their views as they are, shifted, scaled, and decoded with noise."""
 NOISE = 0.1
 """Standard deviation of the noise on normalised latents."""
 BANDS = ((0.0, 0.125), (0.125, 0.25), (0.25, 0.375), (0.375, 0.7072))
@@ -131,11 +131,14 @@ def score_awareness(autoencoder: Autoencoder, scenes: Sequence[Scene]) -> Awaren
     factor = autoencoder.factor
     objects = [_object(scene.cropped_to_multiple(factor), factor) for scene in scenes]
     autoencoder.ensure_statistics(lambda: torch.cat([item.images for item in objects]))
-    encoded, total = partial(_encoded, autoencoder), (PASSES + 1) * len(objects)
+    encoded, total = partial(_encoded, autoencoder), PASSES * len(objects)
+    pooled = partial(avg_pool2d, kernel_size=factor)
     with progress_bar(f"{autoencoder.name}", total=total, unit="pass", delay=SILENT_SECONDS) as bar:
-        latents = _consistency(encoded, objects, factor, done=bar.update)
-        pixels = _consistency(lambda images: avg_pool2d(images, factor), objects, factor, done=lambda: None)
-        noise = _mean(_each(objects, lambda item: _noise_psnr(autoencoder, item.images), bar.update))
+        codes = _each(objects, lambda item: encoded(item.images), bar.update)
+        means = [pooled(item.images) for item in objects]
+        latents = _consistency(encoded, codes, objects, factor, done=bar.update)
+        pixels = _consistency(pooled, means, objects, factor, done=lambda: None)
+        noise = _mean(_each(codes, partial(_noise_psnr, autoencoder), bar.update))
     return AwarenessScore(
         autoencoder=autoencoder.name,
         latents=latents,
@@ -180,20 +183,23 @@ def _object(scene: Scene, factor: int) -> _Object:
 
 
 def _consistency(
-    code: Code, objects: Sequence[_Object], factor: int, *, done: Callable[[], object]
+    code: Code,
+    maps: Sequence[Tensor],
+    objects: Sequence[_Object],
+    factor: int,
+    *,
+    done: Callable[[], object],
 ) -> Consistency:
-    maps = _each(objects, lambda item: code(item.images), done)
+    """The consistency of a code whose `maps` of the objects' views are known."""
     between = [between_views(m, item.pairs) for m, item in zip(maps, objects, strict=True)]
-    images = [item.images for item in objects]
+    shifts = _each([item.images for item in objects], partial(_shift_errors, code, factor=factor), done)
+    seen = [(item.images, m) for item, m in zip(objects, maps, strict=True)]
     return Consistency(
         inconsistency=_mean([ratio for ratio, _ in between]),
         rmse=_mean([square for _, square in between]) ** 0.5,
         spectrum=_spectrum(maps, objects),
-        shift_errors=tuple(
-            _mean(_each(images, partial(_shift_error, code, factor=factor, shift=shift), done))
-            for shift in SHIFTS
-        ),
-        scale_error=_mean(_each(images, partial(_scale_error, code, factor=factor), done)),
+        shift_errors=tuple(map(_mean, zip(*shifts, strict=True))),
+        scale_error=_mean(_each(seen, lambda item: _scale_error(code, *item, factor=factor), done)),
     )
 
 
@@ -228,25 +234,22 @@ def _power(values: Tensor, pair: Correspondence, maps: Tensor) -> Tensor:
     return torch.stack([power[(frequency >= low) & (frequency < high)].sum() for low, high in BANDS])
 
 
-def _shift_error(code: Code, images: Tensor, *, factor: int, shift: float) -> float:
-    """Error of the code of images shifted by `shift` cells against interpolated codes, rows and columns."""
-    errors = []
+def _shift_errors(code: Code, images: Tensor, *, factor: int) -> tuple[float, ...]:
+    """Errors of the codes of images shifted by each of `SHIFTS` against interpolated codes, over rows and columns."""
+    errors: list[list[float]] = [[] for _ in SHIFTS]
     for dimension in (2, 3):
         length = images.shape[dimension] - factor
-        start, whole = (
-            code(images.narrow(dimension, 0, length)),
-            code(images.narrow(dimension, factor, length)),
-        )
-        pixels = round(shift * factor)
-        between = code(images.narrow(dimension, pixels, length))
-        expected = torch.lerp(start, whole, pixels / factor)
-        errors.append(_relative(between - expected, start))
-    return _mean(errors)
+        start, whole = (code(images.narrow(dimension, begin, length)) for begin in (0, factor))
+        for shift, found in zip(SHIFTS, errors, strict=True):
+            pixels = round(shift * factor)
+            between = code(images.narrow(dimension, pixels, length))
+            expected = torch.lerp(start, whole, pixels / factor)
+            found.append(_relative(between - expected, start))
+    return tuple(map(_mean, errors))
 
 
-def _scale_error(code: Code, images: Tensor, *, factor: int) -> float:
-    """Error of the code of smaller images against the smaller code."""
-    original = code(images)
+def _scale_error(code: Code, images: Tensor, original: Tensor, *, factor: int) -> float:
+    """Error of the code of smaller images against the smaller code; `original` is that of the images."""
     height, width = (max(1, round(SCALE * side)) for side in original.shape[2:])
 
     def shrunk(maps: Tensor, unit: int) -> Tensor:
@@ -261,8 +264,7 @@ def _encoded(autoencoder: Autoencoder, images: Tensor) -> Tensor:
     return autoencoder.encode_batches(images.to(autoencoder.latent_mean.device)).cpu()
 
 
-def _noise_psnr(autoencoder: Autoencoder, images: Tensor) -> float:
-    latents = _encoded(autoencoder, images)
+def _noise_psnr(autoencoder: Autoencoder, latents: Tensor) -> float:
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
     clean, noisy = (
         autoencoder.decode_batches(values.to(autoencoder.latent_mean.device)).cpu()

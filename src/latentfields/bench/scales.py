@@ -135,7 +135,7 @@ RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = Mappin
 
 AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = MappingProxyType(
     {
-        "tiny": AutoencoderTrainingConfig(steps=10, photos_per_batch=2, renders_per_batch=2, size=32),
+        "tiny": AutoencoderTrainingConfig(steps=6, photos_per_batch=2, renders_per_batch=2, size=32),
         "small": AutoencoderTrainingConfig(steps=3000),
         "paper": AutoencoderTrainingConfig(),
     }
@@ -158,13 +158,13 @@ class IgaeScale:
 
 _TINY_TRAINING = replace(
     igae.TINY,
-    pretraining=replace(igae.TINY.pretraining, epochs=1.0),
-    joint=replace(igae.TINY.joint, epochs=1.0),
+    pretraining=replace(igae.TINY.pretraining, epochs=0.5),
+    joint=replace(igae.TINY.joint, epochs=0.5),
 )
 
 IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
     {
-        "tiny": IgaeScale(_TINY_TRAINING, FitScale(TINY_VIEWS, steps=(20, 20)), score_objects=1, photos=16),
+        "tiny": IgaeScale(_TINY_TRAINING, FitScale(TINY_VIEWS, steps=(10, 10)), score_objects=1, photos=16),
         "small": IgaeScale(igae.SMALL, FitScale(steps=(400, 600)), score_objects=2, photos=100),
         "paper": IgaeScale(
             igae.PAPER,
@@ -208,11 +208,13 @@ LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
     {
         "tiny": LrfScale(
             training_objects=1,
-            encoder=replace(encoder.TINY, steps=6),
-            decoder=DecoderTrainingConfig(steps=6),
+            encoder=replace(encoder.TINY, steps=4),
+            decoder=DecoderTrainingConfig(
+                steps=4, training_views=2, novel_views=2, crop=64, photos_per_batch=2
+            ),
             views=replace(TINY_VIEWS, views=10, size=128, samples=1, test_fraction=0.2),
             families=FAMILIES[:1],
-            fit_steps=10,
+            fit_steps=6,
             divisors=(1,),
         ),
         "small": LrfScale(training_objects=8, encoder=encoder.SMALL),
@@ -362,7 +364,7 @@ COLLECTION_SCALES: Mapping[Scale, CollectionScale] = MappingProxyType(
         "tiny": CollectionScale(
             fused_planes.TINY,
             RenderConfig(views=8, size=64, samples=1, test_fraction=0.25, val_fraction=0.0),
-            cpu_seconds=0.5,
+            cpu_seconds=0.25,
             pace_steps=1,
         ),
         "small": CollectionScale(

@@ -27,7 +27,7 @@ from latentfields.training.loop import LoopConfig
 
 LOOP = LoopConfig(checkpoint_seconds=120.0)
 
-GENERATED_PICTURES, GENERATED_OBJECTS = 24, 4
+GENERATED_PICTURES, GENERATED_OBJECTS = 12, 4
 """What `training_data` makes: enough to exercise a training, not to judge it."""
 
 

@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -30,7 +30,9 @@ _ONE_EACH = ("auto", "cuda")
 """Devices without a number: of several processes, each has another one."""
 _START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How processes begin. Forked children would share the state of this process's threads: they are those of one that has
-done nothing but import PyTorch, which takes a second that way only once; elsewhere each starts from nothing."""
+done nothing but import PyTorch, which takes seconds that way only once; elsewhere each starts from nothing."""
+_IMPORTED: Sequence[str] = ("torch", "torch._dynamo")
+"""Modules that it has imported: PyTorch, and what any optimizer imports."""
 _LONGEST_FOLDER = 60
 """Characters of the folder of temporary files, at most, where that one's socket has a path that the system takes."""
 
@@ -185,7 +187,7 @@ class _Process:
         method = _START_METHOD if len(tempfile.gettempdir()) <= _LONGEST_FOLDER else "spawn"
         context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
-            context.set_forkserver_preload(["torch"])
+            context.set_forkserver_preload([*_IMPORTED])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, slot))
         self.process.start()

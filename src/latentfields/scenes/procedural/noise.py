@@ -11,12 +11,12 @@ Array = NDArray[np.float64]
 def fractal_noise(
     random: np.random.Generator, u: Array, v: Array, *, cells: tuple[int, int], octaves: int = 4
 ) -> Array:
-    """Noise of unit variance, roughly, at coordinates in [0, 1], periodic in u and v.
+    """(H, W) noise of unit variance, roughly, where columns u (W,) and rows v (H,) in [0, 1] cross; periodic in both.
 
     `cells` counts features along u and v in the coarsest octave; each further octave halves their size and
     strength.
     """
-    total, power = np.zeros(np.broadcast(u, v).shape), 0.0
+    total, power = np.zeros((len(v), len(u))), 0.0
     for octave in range(octaves):
         columns, rows = cells[0] * 2**octave, cells[1] * 2**octave
         lattice = random.standard_normal((rows, columns))
@@ -42,14 +42,12 @@ def _fade(t: Array) -> Array:
 
 
 def _interpolate(lattice: Array, x: Array, y: Array) -> Array:
+    """Where columns x (W,) and rows y (H,) cross: first along the few rows of the lattice, then between them."""
     rows, columns = lattice.shape
-    x, y = np.broadcast_arrays(x, y)
     x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
-    fx, fy = _fade(x - x0), _fade(y - y0)
-    x0, x1, y0, y1 = x0 % columns, (x0 + 1) % columns, y0 % rows, (y0 + 1) % rows
-    lower = lattice[y0, x0] * (1 - fx) + lattice[y0, x1] * fx
-    upper = lattice[y1, x0] * (1 - fx) + lattice[y1, x1] * fx
-    result: Array = lower * (1 - fy) + upper * fy
+    fx, fy = _fade(x - x0), _fade(y - y0)[:, None]
+    along = lattice[:, x0 % columns] * (1 - fx) + lattice[:, (x0 + 1) % columns] * fx
+    result: Array = along[y0 % rows] * (1 - fy) + along[(y0 + 1) % rows] * fy
     return result
 
 
