@@ -10,7 +10,7 @@ from torch import Tensor
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.linear_codec import linear_reconstruction, principal_components
 from latentfields.autoencoders.patch import CONFIG_FILE, WEIGHTS_FILE, PatchAutoencoder
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 
 SMALL = PatchAutoencoderConfig(channels=6, patch=2, widths=(8, 12), blocks=(1, 1))
 CONFIGS = [
@@ -115,6 +115,37 @@ def test_a_variational_encoder_starts_certain_and_its_mean_is_the_linear_code() 
     torch.testing.assert_close(codes, plain.encode(data)[0])
     assert log_variance is not None
     torch.testing.assert_close(log_variance, torch.full_like(codes, -6.0))
+
+
+@pytest.mark.parametrize("more", [(0, 0), (1, 0), (0, 2), (3, 1)])
+def test_a_deepened_network_is_the_same_function_and_learns_everywhere(more: tuple[int, int]) -> None:
+    model, data = shaken(network()), images()
+    blocks = (1 + more[0], 1 + more[1])
+    deeper = model.deepened(blocks)
+    assert deeper.config == replace(SMALL, blocks=blocks)
+    latents = model.encode(data)[0]
+    assert torch.equal(deeper.encode(data)[0], latents)
+    assert torch.equal(deeper.decode(latents), model.decode(latents))
+    optimizer = torch.optim.SGD(deeper.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (deeper.decode(deeper.encode(data)[0]) - data).square().mean().backward()
+        optimizer.step()
+    assert all(p.grad is not None and p.grad.any() for p in deeper.parameters())
+
+
+def test_new_blocks_are_the_same_every_time() -> None:
+    model = network()
+    first, second = (model.deepened((2, 2)).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("blocks", [(0, 1), (1,), (1, 1, 1)])
+def test_no_block_and_no_level_can_be_taken_away(blocks: tuple[int, ...]) -> None:
+    with pytest.raises(
+        ArgumentError, match=r"blocks: are .*; expected one number per level, at least \(1, 1\)"
+    ):
+        network().deepened(blocks)
 
 
 @pytest.mark.parametrize("config", [*CONFIGS, replace(SMALL, variational=True)])

@@ -40,7 +40,7 @@ def test_it_is_what_the_layers_add_up_to(
     assert reach_of(PatchAutoencoder(config).decode, factor=config.factor) == expected
 
 
-@pytest.mark.parametrize(("name", "expected"), [("base", 8), ("igae-f4", 10)])
+@pytest.mark.parametrize(("name", "expected"), [("base", 8), ("igae-f4", 14)])
 def test_of_packaged_decoders(name: str, expected: int) -> None:
     autoencoder = load_autoencoder(name)
     found = receptive_field(

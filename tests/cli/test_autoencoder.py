@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from latentfields.autoencoders.load import load_autoencoder
 from latentfields.cli.main import parse
 from latentfields.errors import InputError
 
@@ -84,3 +86,34 @@ def test_train_says_that_an_architecture_beside_a_start_has_no_effect(photos: Pa
     # Options at their defaults count as not given.
     parse([*train, "--architecture.patch", "4", "--size", "32", "--steps", "1"]).run()
     assert (tmp_path / "run" / "autoencoder").is_dir()
+
+
+def test_deepen_writes_the_same_function_with_more_blocks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "deep"
+    line = ["autoencoder", "deepen", "igae-f4", "--blocks", "9", "--out", str(out)]
+    parse(line).run()
+    assert capsys.readouterr().out.strip() == str(out)
+    before, after = load_autoencoder("igae-f4"), load_autoencoder(out)
+    assert after.statistics == before.statistics
+    assert json.loads((out / "config.json").read_text())["blocks"] == [9]
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        latents = before.encode(images)
+        assert torch.equal(after.encode(images), latents)
+        assert torch.equal(after.decode(latents), before.decode(latents))
+    with pytest.raises(InputError, match="exists already; choose another folder"):
+        parse(line).run()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "problem"),
+    [(["1"], "at least"), (["9", "9"], "one number per level")],
+    ids=["fewer", "levels"],
+)
+def test_deepen_refuses_what_is_not_deeper(blocks: list[str], problem: str, tmp_path: Path) -> None:
+    out = tmp_path / "deep"
+    with pytest.raises(InputError, match=f"blocks: are .*{problem}"):
+        parse(["autoencoder", "deepen", "igae-f4", "--blocks", *blocks, "--out", str(out)]).run()
+    assert not out.exists()

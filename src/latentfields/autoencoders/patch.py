@@ -10,7 +10,7 @@ Shape suffixes: B batch, C latent channels, H height, W width, h = H / factor, w
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.autoencoders.linear_codec import balanced_rotation, principal_components
 from latentfields.config.checks import check_stored
 from latentfields.config.typed_json import from_json
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json, write_json
 from latentfields.training.checkpoint import bounded_by, byte_count, load_tensors, save_tensors
 
@@ -195,6 +195,29 @@ class PatchAutoencoder(TrainableCodec):
     def decoder_module(self) -> nn.Module:
         """The decoder."""
         return self.decoder
+
+    def deepened(self, blocks: tuple[int, ...]) -> PatchAutoencoder:
+        """Return the same function with `blocks` residual blocks per level, to be trained on.
+
+        New blocks come after those of their level and add nothing yet. Raises ArgumentError for other levels than this
+        network's, and for fewer blocks.
+        """
+        mine = self.config.blocks
+        if len(blocks) != len(mine) or any(new < old for new, old in zip(blocks, mine, strict=False)):
+            raise ArgumentError("blocks", f"are {blocks}; expected one number per level, at least {mine}")
+        config = replace(self.config, blocks=blocks)
+        config.check()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            deeper = PatchAutoencoder(config)
+        for old, new in ((self.encoder, deeper.encoder), (self.decoder, deeper.decoder)):
+            new.linear.load_state_dict(old.linear.state_dict())
+            known = list(old.layers)
+            for layer in new.layers:
+                if isinstance(layer, ResidualBlock) and not isinstance(known[0], ResidualBlock):
+                    continue  # A new one.
+                layer.load_state_dict(known.pop(0).state_dict())
+        return deeper
 
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors` into `folder`."""

@@ -26,6 +26,7 @@ from latentfields.cli.options import (
     with_settings,
 )
 from latentfields.cli.reporting import print_result
+from latentfields.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,31 @@ class Train:
             loop=LoopConfig(checkpoint_seconds=self.checkpoint_seconds, tensorboard=self.tensorboard),
         )
         print(self.out / "autoencoder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deepen:
+    """Give an autoencoder more residual blocks, which change nothing until it is trained on.
+
+    What follows, such as `finetune-3d` or `lrf finetune-encoder`, starts where the autoencoder is and has more to learn
+    with.
+    """
+
+    name: tyro.conf.Positional[str]
+    """Packaged name or folder of an autoencoder of this package."""
+    blocks: tuple[int, ...]
+    """Residual blocks per level, in the encoder and again in the decoder: as many as there are, or more."""
+    out: Path
+    """Folder of the result. It must not exist."""
+
+    def run(self) -> None:
+        """Write the deeper autoencoder and say where it is."""
+        from latentfields.autoencoders.load import load_autoencoder
+
+        if self.out.exists():
+            raise InputError(self.out, "exists already; choose another folder")
+        load_autoencoder(self.name).deepened(self.blocks, name=str(self.out)).save(self.out)
+        print(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
