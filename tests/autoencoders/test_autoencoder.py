@@ -167,3 +167,11 @@ def test_save_and_load_give_the_same_latents_images_and_bytes(made: Autoencoder,
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
     stored = json.loads((tmp_path / "a" / STATISTICS_FILE).read_text())
     assert stored["mean"] == pytest.approx(list(made.statistics.mean))
+
+
+def test_what_has_no_residual_blocks_cannot_be_deepened(made: Autoencoder) -> None:
+    class Plain(torch.nn.Module):
+        channels, factor, variational = 6, 4, False
+
+    with pytest.raises(InputError, match="autoencoder: is a Plain; expected one with residual blocks"):
+        Autoencoder(Plain(), made.statistics, name="plain").deepened((2,), name="deep")  # type: ignore[arg-type]

@@ -108,13 +108,6 @@ class TrainableCodec(nn.Module, abc.ABC):
     def decoder_module(self) -> nn.Module:
         """The part with the decoder's parameters."""
 
-    def deepened(self, blocks: tuple[int, ...]) -> TrainableCodec:
-        """Return the same function with `blocks` residual blocks per level, for architectures that have some.
-
-        Raises ArgumentError for the others.
-        """
-        raise ArgumentError("autoencoder", f"is a {type(self).__name__}; expected one with residual blocks")
-
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
         """Write the network in its own format."""
@@ -333,11 +326,11 @@ class Autoencoder(nn.Module):
 
         Raises ArgumentError for architectures without such blocks, for other levels, and for fewer blocks than now.
         """
-        if not isinstance(self.codec, TrainableCodec):
+        deepened = getattr(self.codec, "deepened", None)
+        if deepened is None:
             kind = type(self.codec).__name__
             raise ArgumentError("autoencoder", f"is a {kind}; expected one with residual blocks")
-        statistics = self.statistics if self.has_statistics else None
-        return Autoencoder(self.codec.deepened(blocks), statistics, name=name)
+        return Autoencoder(deepened(blocks), self.statistics if self.has_statistics else None, name=name)
 
     def save(self, folder: Path) -> None:
         """Write the network in its own format, and the latent statistics beside it."""
