@@ -280,9 +280,8 @@ def test_table_1s_other_baselines_are_rows_and_enter_no_claim() -> None:
 def test_gaussians_alone_are_filtered() -> None:
     def baselines(**options: Any) -> dict[str, Any]:
         study = LrfStudyConfig(**{"baselines": ("feature-3dgs", "mip-splatting"), **options})
-        calls: dict[str, Any] = {"base": "base"}
-        found = study._baselines(dict, study.fit(0), 8, calls)
-        return {name: work() for name, (_, work) in found.items()}
+        found = study.comparisons(0, 3, 8, dict.fromkeys(study.roles, "base"))
+        return {name: options for name, (labels, options) in found.items() if "baseline" in labels}
 
     gaussians = baselines()
     assert list(gaussians) == ["colors-and-latents", "filtered-8"]

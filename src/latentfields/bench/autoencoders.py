@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.bench.fields import COSTS, FieldsStudyConfig
-from latentfields.bench.objects import NERF_AND_SPACE, ObjectsStudy, TrainingStudy
-from latentfields.bench.rows import Measured, Pivot, Value, lpips
+from latentfields.bench.objects import NERF_AND_SPACE, TrainingStudy
+from latentfields.bench.rows import Pivot, Value, lpips
 from latentfields.bench.scales import AUTOENCODER_TRAININGS
 from latentfields.bench.study import Workplace
 from latentfields.config.typed_json import to_json
@@ -48,6 +48,7 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
     )
     results_file = "autoencoders.json"
     page = "autoencoders"
+    numbered = ("seed", *SIZES)
     tables = (
         Pivot(
             "Decoded novel views (PSNR) and times, by autoencoder",
@@ -67,7 +68,7 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
 
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
-        ObjectsStudy.check(self, path)
+        super().check(path)
         if "rgb" in self.spaces:
             raise ArgumentError("spaces", "has rgb, which is no autoencoder; see bench fields")
         if not self.spaces and not self.can_train:
@@ -118,7 +119,3 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
         )
         trainings = {name: partial(train, architecture=kind) for name, kind in ARCHITECTURES.items()}
         train_missing(place, folder, trainings, label="autoencoders")
-
-    def rows(self, results: Any) -> Measured:
-        """Return the rows of fits; sizes are labels, though they are numbers."""
-        return super().rows({**record, **{size: str(record[size]) for size in SIZES}} for record in results)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, get_args
 from latentfields.bench.equal_time import EqualTimeStudy, behind_colors, best_field
 from latentfields.bench.rows import Claim, Measured, Row, Spread, at_least, distinct, grouped, select, values
 from latentfields.bench.scales import CAPTURES_SCALES, EqualTimeScale
-from latentfields.config.checks import Range
+from latentfields.config.checks import Filled, Range
 from latentfields.fields.config import FieldName
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
 
+FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 JUDGED: dict[str, str] = {"size": "256", "limit": "180"}
 """Which fits the claims are about."""
 EVERY_FIELD, BEST_FIELD, BEHIND = 24.0, 28.0, 3.0
@@ -33,9 +34,9 @@ class CapturesStudyConfig(EqualTimeStudy):
     title = "Captured scenes"
     about = "Radiance fields of photographs: quality by field, space, size and CPU time of training."
 
-    scenes: tuple[Path, ...] = ()
+    scenes: Filled[Path] = ()
     """Captured scenes, or folders of them: photographs with poses. Of `scenes capture`, for instance."""
-    fields: tuple[FieldName, ...] = get_args(FieldName)
+    fields: Filled[FieldName] = FIELDS
     """Representations."""
     sizes: Annotated[tuple[int, ...], Range(low=16)] = ()
     """Longer sides of the pictures, in pixels; by default those of the scale."""

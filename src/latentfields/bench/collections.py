@@ -13,17 +13,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from latentfields.bench.objects import ScaledStudy
+from latentfields.bench.objects import ScaledStudy, require_usable
 from latentfields.bench.rows import (
     Claim,
     Measured,
     Pivot,
-    Row,
     Value,
     above_zero,
     at_least,
     at_most,
     distinct,
+    gain,
     gains,
     grouped,
     select,
@@ -31,13 +31,13 @@ from latentfields.bench.rows import (
 )
 from latentfields.bench.scales import COLLECTION_SCALES, CollectionScale
 from latentfields.bench.study import Work, Workplace
-from latentfields.config.checks import Range
+from latentfields.config.checks import Filled, Range
 from latentfields.errors import ArgumentError
 from latentfields.fused_planes.config import CollectionConfig, PhaseConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import Headline, PictureGroup, Table
+    from latentfields.pages.report import PictureGroup, Table
 
 SINGLE, SINGLE_SHARED = "single", "single, shared decoder"
 """A Tri-Plane of its own, its decoder aligned to it; or through the decoder of all."""
@@ -66,6 +66,9 @@ class CollectionsStudyConfig(ScaledStudy):
 
     kind: ClassVar[str] = "bench collections"
     title = "Collections: what sharing is worth"
+    headline = "Fused objects against"
+    pictured_by = ("set", "space", "object")
+    told_apart_by = ("method",)
     about = (
         "Generated objects, fitted alone, together, by their weights alone, and added later, at equal time."
     )
@@ -93,7 +96,7 @@ class CollectionsStudyConfig(ScaledStudy):
     """Families of the objects of several, as many of each; none leaves them out."""
     added: int = 6
     """Objects of each set that are added later to a collection of the others, too."""
-    spaces: tuple[str, ...] = ("base", "igae", RGB)
+    spaces: Filled[str] = ("base", "igae", RGB)
     """Names or folders of autoencoders; rgb fits colours."""
     cpu_seconds: Annotated[float | None, Range(above=0)] = None
     """Processor time of every object, in seconds; by default that of the scale."""
@@ -109,8 +112,6 @@ class CollectionsStudyConfig(ScaledStudy):
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
         super().check(path)
-        if not self.spaces:
-            raise ArgumentError("spaces", "name at least one")
         if self.added >= self.seeds:
             raise ArgumentError(
                 "added", f"is {self.added}; expected less than `seeds`, which is {self.seeds}"
@@ -118,12 +119,7 @@ class CollectionsStudyConfig(ScaledStudy):
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for families and autoencoders that cannot be used."""
-        from latentfields.bench.images import require_autoencoders
-        from latentfields.bench.scenes import require_objects
-
-        require_objects((self.family, *self.mixed), ())
-        named = [space for space in self.spaces if space != RGB]
-        require_autoencoders(named, size=self.sizes.training.size)
+        require_usable(self.spaces, (self.family, *self.mixed), size=self.sizes.training.size)
 
     def sets(self, out: Path) -> dict[str, list[StudyScene]]:
         """Return the objects of every set, by its name. Those at the end are added later, too."""
@@ -320,7 +316,7 @@ class CollectionsStudyConfig(ScaledStudy):
 
     def rows(self, results: Any) -> Measured:
         """Return the rows of objects."""
-        return {"fits": [Row.of(record) for record in results["objects"]]}
+        return {"fits": self.rows_of(results["objects"])}
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return what sharing has to be worth, by set, in every latent space; and whether a 3D-aware one wins."""
@@ -352,14 +348,9 @@ class CollectionsStudyConfig(ScaledStudy):
             )
         if {"base", "igae"} <= set(distinct(fits, "space")):
             for title in distinct(fits, "set"):
-                pair = [
-                    values(fits, "psnr", set=title, method=FUSED, space=space) for space in ("igae", "base")
-                ]
-                found.append(
-                    above_zero(
-                        f"Fused objects in the 3D-aware space igae against base ({title})", gains(*pair)
-                    )
-                )
+                better = gain(select(fits, set=title, method=FUSED), "space", "igae", "base")
+                statement = f"Fused objects in the 3D-aware space igae against base ({title})"
+                found.append(above_zero(statement, better))
         return found
 
     def more_tables(self, measured: Measured) -> Sequence[Table]:
@@ -394,31 +385,11 @@ class CollectionsStudyConfig(ScaledStudy):
         heads = ("objects", "space", "method", *(f"N = {count}" for count in counts), "break-even")
         return [Table("Totals", heads, tuple(rows), note=note)]
 
-    def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
-        """Return what fused objects gain."""
-        from latentfields.pages.report import Headline
-
-        found = []
-        for claim in claims:
-            if claim.statement.startswith("Fused objects against"):
-                found.append(Headline(claim.statement, claim.measured, "", claim.required))
-        return found
-
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return truth and rendering of the first test view of a few objects of every set."""
-        from latentfields.pages.report import Picture, PictureGroup, PictureRow
-
-        found: dict[str, list[PictureRow]] = {}
-        for row in measured["fits"]:
-            first = select(measured["fits"], set=row.labels["set"])[0].labels["object"]
-            if row.labels["object"] != first or "picture" not in row.labels:
-                continue
-            if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
-                width = pair.pixels.shape[1] // 2
-                shown = Picture("truth", pair.pixels[:, :width]), Picture("rendered", pair.pixels[:, width:])
-                title = f"{row.labels['set']}, {row.labels['space']}: {first}"
-                found.setdefault(title, []).append(PictureRow(row.labels["method"], shown))
-        return [PictureGroup(title, tuple(rows)) for title, rows in found.items()]
+        """Return truth and rendering of the first test view of one object of every set."""
+        sets = grouped(measured["fits"], ("set",)).values()
+        fits = [row for rows in sets for row in select(rows, object=rows[0].labels["object"])]
+        return super().pictures({"fits": fits}, folder)
 
 
 _NAMES: Mapping[str, str] = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from latentfields.bench.objects import fit_cell, fit_pictures, lpips_by_family, picture_of
+from latentfields.bench.objects import fit_cell, lpips_by_family, picture_of
 from latentfields.bench.rows import (
     Claim,
     Measured,
@@ -22,8 +22,7 @@ from latentfields.bench.rows import (
 )
 from latentfields.bench.scales import EqualTimeScale
 from latentfields.bench.study import Cells, Study, Workplace
-from latentfields.config.checks import Range
-from latentfields.errors import ArgumentError
+from latentfields.config.checks import Filled, Range
 from latentfields.fields.config import FieldName
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from latentfields.bench.scenes import StudyScene
     from latentfields.pages.charts import Chart
-    from latentfields.pages.report import Headline, PictureGroup
+    from latentfields.pages.report import Headline
 
 FIT: dict[str, str] = {"field": "field", "space": "space", "rays": "rays", "size": "pixels", "limit": "CPU s"}
 """Labels of a fit beside its scene and seed, and the titles of their columns."""
@@ -47,6 +46,9 @@ class EqualTimeStudy(Study):
     """A study of fields in colours and in latents, which are trained for the same CPU time."""
 
     claims_title = "Claims of this package"
+    numbered = ("seed", "size", "limit", "rays")
+    pictured_by = ("family", "size")
+    told_apart_by = ("field", "space", "limit")
     look: ClassVar[int | None] = None
     """Longer side of the pictures that looking is timed at, beside the test views."""
     tables = (
@@ -72,9 +74,9 @@ class EqualTimeStudy(Study):
 
     scale: Literal["tiny", "small"] = "small"
     """Sizes and times: seconds, to see that it works; or minutes for every fit."""
-    fields: tuple[FieldName, ...] = ("kplanes",)
+    fields: Filled[FieldName] = ("kplanes",)
     """Representations."""
-    spaces: tuple[str, ...] = ("rgb", "base-f4", "base")
+    spaces: Filled[str] = ("rgb", "base-f4", "base")
     """Names or folders of autoencoders; rgb fits colours."""
     cpu_seconds: Annotated[tuple[float, ...], Range(above=0)] = ()
     """Times of training, in seconds that its process computes; by default those of the scale."""
@@ -103,13 +105,6 @@ class EqualTimeStudy(Study):
     def scenes_of(self, out: Path, size: int) -> list[StudyScene]:
         """Return all scenes with all seeds, in pictures of a size; `out` is the folder of the study."""
         raise NotImplementedError
-
-    def check(self, path: str = "") -> None:
-        """Raise ArgumentError, naming the argument, when a value is out of range."""
-        super().check(path)
-        for name in ("scenes", "fields", "spaces"):
-            if not getattr(self, name, True):
-                raise ArgumentError(name, "name at least one")
 
     def factors(self) -> dict[str, int]:
         """Return the pixels per latent and side by space. Raises InputError for autoencoders that cannot be used."""
@@ -150,22 +145,19 @@ class EqualTimeStudy(Study):
                                 "limit": limit,
                                 "picture": picture_of(name),
                             }
-                            autoencoder = None if space == "rgb" else space
-                            found[name] = fit_cell(
-                                place,
-                                name,
-                                scene,
-                                autoencoder,
-                                fit,
-                                labels,
-                                cpu_seconds=limit,
-                                look=self.look,
-                            )
+                            more_options = {"cpu_seconds": limit, "look": self.look}
+                            found[name] = fit_cell(place, name, scene, space, fit, labels, **more_options)
         return found
 
     def rows(self, results: Any) -> Measured:
         """Return the rows of fits."""
-        return {"fits": [_row(record) for record in results["fits"]]}
+        fits = self.rows_of(results["fits"])
+        steps = [{"steps": row.curve[-1]["step"]} if row.curve else {} for row in fits]
+        return {
+            "fits": [
+                replace(row, values={**row.values, **more}) for row, more in zip(fits, steps, strict=True)
+            ]
+        }
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
         """Return the mean PSNR of the best field in every space, at the last size and time."""
@@ -198,20 +190,6 @@ class EqualTimeStudy(Study):
             title = f"{space}, {size} pixels"
             charts.append(Chart(title, "CPU seconds of training", "PSNR of test views, dB", tuple(curves)))
         return charts
-
-    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return truth and rendering of the first test view of every kind of fit, with the first seed."""
-        first = min(distinct(measured["fits"], "seed"), key=int)
-        fits = select(measured["fits"], seed=first)
-        return fit_pictures(fits, folder, together=("family", "size"), told_apart=("field", "space", "limit"))
-
-
-def _row(record: Any) -> Row:
-    labels = {name: f"{record[name]:g}" for name in ("size", "limit", "rays") if name in record}
-    # Cells of earlier versions do not say along how many rays.
-    row = Row.of(record, seed=record["seed"], **{"rays": "", **labels})
-    steps = {"steps": row.curve[-1]["step"]} if row.curve else {}
-    return replace(row, values={**row.values, **steps})
 
 
 def best_field(rows: Sequence[Row]) -> tuple[str, float]:

@@ -12,13 +12,11 @@ from latentfields.bench.objects import ObjectsStudy
 from latentfields.bench.rows import (
     Measured,
     Pivot,
-    Row,
     Value,
     at_least,
     claims_table,
-    gains,
+    gain,
     grouped,
-    values,
 )
 from latentfields.bench.scales import FEW_VIEWS_SCALES, FewViewsScale, FitScale
 from latentfields.bench.study import Cells, Work, Workplace
@@ -168,16 +166,12 @@ class FewViewsStudyConfig(ObjectsStudy):
         works[SHIFTED] = alone(SHIFTED, "shifted", replace(latents, shifts=FEW_VIEWS_SHIFTS))
         return works
 
-    def rows(self, results: Any) -> Measured:
-        """Return the rows of fits."""
-        return {"fits": [Row.of(record, seed=record["seed"]) for record in results]}
-
     def more_tables(self, measured: Measured) -> Sequence[Table]:
         """Return what is asked of the prior."""
         fits = measured["fits"]
         claims = []
         for other in (LATENTS, IMAGES):
-            better = gains(values(fits, "psnr", method=WITH_PRIOR), values(fits, "psnr", method=other))
+            better = gain(fits, "method", WITH_PRIOR, other)
             claims.append(at_least(f"{WITH_PRIOR}: better than {other}", better, LEAST_GAIN))
         return [claims_table(claims, title="What is asked of the prior")]
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.objects import ScaledStudy
+from latentfields.bench.objects import ScaledStudy, require_usable
 from latentfields.bench.rows import (
     Claim,
     Measured,
@@ -19,11 +18,12 @@ from latentfields.bench.rows import (
     claims_table,
     distinct,
     grouped,
+    mean_curve,
     select,
 )
 from latentfields.bench.scales import GENERATION_SCALES, GenerationScale
 from latentfields.bench.study import Cells, Work, Workplace
-from latentfields.config.checks import Share
+from latentfields.config.checks import Filled, Share
 from latentfields.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class GenerationStudyConfig(ScaledStudy):
     """Names or folders of autoencoders, in whose latents priors are trained; pixels has none."""
     priors: tuple[str, ...] = ()
     """Packaged names or folders of priors that are judged as they are, beside those that are trained."""
-    families: tuple[str, ...] = ("mugs", "teapots", "chairs", "lamps")
+    families: Filled[str] = ("mugs", "teapots", "chairs", "lamps")
     """Families of generated objects: priors are trained on some, and make others."""
     accuracy: Share = 0.15
     """Share of the views of all scenes of a space whose class and azimuth are to be recognised; how long that takes is
@@ -133,19 +133,14 @@ class GenerationStudyConfig(ScaledStudy):
         super().check(path)
         if not self.spaces and not self.priors:
             raise ArgumentError("spaces", "is empty, and so is `priors`; expected at least one of them")
-        if not self.families:
-            raise ArgumentError("families", "is empty; expected at least one")
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for families and autoencoders that cannot be used."""
-        from latentfields.bench.images import require_autoencoders
-        from latentfields.bench.scenes import require_objects
         from latentfields.priors.network import require_diffusers
         from latentfields.priors.prior import load_prior
 
         require_diffusers()
-        require_autoencoders((space for space in self.spaces if space != PIXELS), size=self.sizes.views.size)
-        require_objects(self.families, ())
+        require_usable(self.spaces, self.families, size=self.sizes.views.size)
         for name in self.priors:
             prior = load_prior(name)
             for family in self.families:
@@ -250,15 +245,6 @@ class GenerationStudyConfig(ScaledStudy):
                     found[name] = labels, work
         return found
 
-    def rows(self, results: Any) -> Measured:
-        """Return the rows of every kind."""
-        return {
-            kind: [
-                Row.of(record, **({"seed": record["seed"]} if "seed" in record else {})) for record in records
-            ]
-            for kind, records in results.items()
-        }
-
     def more_tables(self, measured: Measured) -> Sequence[Table]:
         """Return when so many views of scenes are recognised, and what is asked of latents."""
         from latentfields.pages.report import Table
@@ -330,11 +316,7 @@ class GenerationStudyConfig(ScaledStudy):
 
 def mean_course(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """Return CPU seconds and the share of views that are recognised, meaned over scenes that are looked at alike."""
-    points = zip(*(row.curve for row in rows), strict=False)
-    return [
-        (fmean(point["cpu_seconds"] for point in column), fmean(point["accuracy"] for point in column))
-        for column in points
-    ]
+    return list(zip(*mean_curve(rows, "cpu_seconds", "accuracy"), strict=True))
 
 
 def time_until(course: Sequence[tuple[float, float]], accuracy: float) -> float | None:

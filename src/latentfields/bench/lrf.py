@@ -8,7 +8,7 @@ Mip-Splatting, and to colours and latents of one geometry, as Feature 3DGS fits 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -27,6 +27,7 @@ from latentfields.bench.rows import (
     above_zero,
     at_least,
     at_most,
+    gain,
     gains,
     grouped,
     lpips,
@@ -76,8 +77,8 @@ STORAGE = 0.1
 """Share of the storage of an image-space field of the same quality."""
 
 
-Comparisons = dict[str, tuple[Labels, Callable[..., dict[str, Any]]]]
-"""Fits that are compared, by name, with their labels: functions of the folder where they work."""
+Comparisons = dict[str, tuple[Labels, dict[str, Any]]]
+"""Fits that are compared, by name: their labels, and what `fits.fit_and_compare` is told of each."""
 
 Baseline = Literal["feature-3dgs", "mip-splatting"]
 """Baselines of LRF's Table 1 beside images: colours and latents fitted at once, latents decoded; and images of the
@@ -126,9 +127,8 @@ class LrfStudyConfig(RolesStudy):
         Pivot(
             "Decoded novel views by scene (PSNR, dB)",
             {"title": "method"},
-            _QUALITY[:1],
+            (Value("psnr", ""),),
             columns="scene",
-            total=False,
             kind="all views",
         ),
         replace(_NOVEL_VIEWS, title=f"Decoded novel views of fits to {FEW} views", kind="few views"),
@@ -158,8 +158,6 @@ class LrfStudyConfig(RolesStudy):
     subpixels: int = 1
     """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection.
     Decoders that are given should have been aligned to renderings of the same kind."""
-    base: str = "base"
-    """The plain autoencoder."""
     encoder: str | None = None
     """The result of `lrf finetune-encoder` on it; trained here if not given."""
     decoder: str | None = None
@@ -257,131 +255,126 @@ class LrfStudyConfig(RolesStudy):
         place.run(rendering(objects, sizes.views), label="objects")
         scenes = [*objects, *self.captured(factor)]
         take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
-        alone = {role: partial(take, name) for role, name in autoencoders.items()}
+        fits = place.measure(self._fits(place, scenes, factor, autoencoders), label="fits")
+        alone = place.run_group("reconstruction", take, autoencoders)
         return {
             "field": self.field,
             "factor": factor,
             "autoencoders": autoencoders,
-            "fits": place.measure(self._fits(place, scenes, factor, autoencoders), label="fits"),
-            "reconstruction": {
-                role: done["scenes"] for role, done in place.run_group("reconstruction", alone).items()
-            },
+            "fits": fits,
+            "reconstruction": {role: done["scenes"] for role, done in alone.items()},
             "notes": image_measures()[1],
         }
 
     def _fits(
         self, place: Workplace, scenes: Sequence[StudyScene], factor: int, autoencoders: Mapping[str, str]
     ) -> Cells:
-        """For every scene, a fit in every latent space, decoded by all that belong to it, and baselines in image space.
-
-        With few views there is one baseline of images, at the latents' resolution; with all, also those of higher ones.
-        """
+        """The fits that are compared, to all views and to few of every scene."""
         from latentfields.bench.fits import fit_and_compare
 
         found: Cells = {}
         for scene, views in product(scenes, KINDS):
-            ending, fit = _ending(scene.name, views), self.fit(scene.seed)
-            compare = partial(
-                fit_and_compare,
-                scene=scene,
-                factor=factor,
-                training_views=views,
-                device=place.device,
-                pictures=place.out / "pictures" / ending,
-            )
-            fits: Comparisons = {}
-            for encoder in dict.fromkeys(ENCODER_OF.values()):
-                own = [(role, autoencoders[role]) for role in self.roles if ENCODER_OF[role] == encoder]
-                # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
-                decode = partial(compare, config=replace(fit, statistics="scene"), decoders=own)
-                work = partial(decode, autoencoder=autoencoders[encoder])
-                fits[f"latents-{encoder}"] = {"encoder": encoder}, work
-            for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
-                work = partial(compare, config=fit, autoencoder=None, divisor=divisor)
-                fits[f"images-{divisor}"] = {"divisor": divisor}, work
-            fits |= self._baselines(compare, fit, factor, autoencoders)
-            shared = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
-            for name, (labels, compute) in fits.items():
+            ending, shared = _ending(scene.name, views), {"scene": scene.kind, "seed": scene.seed}
+            for name, (labels, options) in self.comparisons(scene.seed, views, factor, autoencoders).items():
                 cell = f"{name}-{ending}"
-                found[cell] = {**shared, **labels}, partial(compute, folder=place.out / "fits" / cell)
+                found[cell] = (
+                    {**shared, "training_views": views, **labels},
+                    partial(
+                        fit_and_compare,
+                        scene=scene,
+                        factor=factor,
+                        training_views=views,
+                        device=place.device,
+                        pictures=place.out / "pictures" / ending,
+                        folder=place.out / "fits" / cell,
+                        **options,
+                    ),
+                )
         return found
 
-    def _baselines(
-        self,
-        compare: Callable[..., dict[str, Any]],
-        fit: FitConfig,
-        factor: int,
-        autoencoders: Mapping[str, str],
+    def comparisons(
+        self, seed: int, views: int | None, factor: int, autoencoders: Mapping[str, str]
     ) -> Comparisons:
-        """The baselines of Table 1 beside images, those that are wanted and that the field can have."""
+        """Return the fits to so many views of a scene: to every latent space, decoded by all, and to images.
+
+        With few views there is one baseline of images, at the latents' resolution; with all, also those of higher ones.
+        """
+        fit, base = self.fit(seed), autoencoders["base"]
+        # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
+        latents = replace(fit, statistics="scene")
         found: Comparisons = {}
+        for encoder in dict.fromkeys(ENCODER_OF.values()):
+            own = [(role, autoencoders[role]) for role in self.roles if ENCODER_OF[role] == encoder]
+            options = {"config": latents, "autoencoder": autoencoders[encoder], "decoders": own}
+            found[f"latents-{encoder}"] = {"encoder": encoder}, options
+        images = {"config": fit, "autoencoder": None}
+        for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
+            found[f"images-{divisor}"] = {"divisor": divisor}, {**images, "divisor": divisor}
         # Seen on pixels and on latents, or on coarse pixels and fine ones: at two resolutions, as the filters allow it.
-        filtered = replace(fit, sampling=MipSplattingConfig()) if self.field == "gaussians" else fit
+        filters: dict[str, Any] = {"sampling": MipSplattingConfig()} if self.field == "gaussians" else {}
         if FEATURE_3DGS in self.baselines:
             # Both losses move the geometry, as in Feature 3DGS.
-            both = replace(filtered, space="both", statistics="scene", geometry_from_latents=1.0)
-            decoders = [(FEATURE_3DGS, autoencoders["base"])]
-            work = partial(compare, config=both, autoencoder=autoencoders["base"], decoders=decoders)
-            found["colors-and-latents"] = {"encoder": "base", "baseline": FEATURE_3DGS}, work
-        if MIP_SPLATTING in self.baselines and filtered is not fit:
-            work = partial(compare, config=filtered, autoencoder=None, divisor=factor, name="Mip-Splatting")
-            found[f"filtered-{factor}"] = {"divisor": factor, "baseline": MIP_SPLATTING}, work
+            both = replace(latents, space="both", geometry_from_latents=1.0, **filters)
+            options = {"config": both, "autoencoder": base, "decoders": [(FEATURE_3DGS, base)]}
+            found["colors-and-latents"] = {"encoder": "base", "baseline": FEATURE_3DGS}, options
+        if MIP_SPLATTING in self.baselines and filters:
+            options = {
+                **images,
+                "config": replace(fit, **filters),
+                "divisor": factor,
+                "name": "Mip-Splatting",
+            }
+            found[f"filtered-{factor}"] = {"divisor": factor, "baseline": MIP_SPLATTING}, options
         return found
 
     def rows(self, results: Any) -> Measured:
         """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
-        found: dict[str, list[Row]] = {kind: [] for kind in (*KINDS.values(), "fits", "reconstruction")}
+        found: dict[str, list[Row]] = {kind: [] for kind in (*KINDS.values(), "fits")}
         for fit in results["fits"]:
             kind, methods = KINDS[fit["training_views"]], fit["methods"]
             scene = {"scene": fit["scene"], "seed": fit["seed"]}
             plain = fit.get("divisor") == results["factor"] and "baseline" not in fit
-            baseline = "yes" if plain else "no"
             found[kind] += [
-                Row.of(scores, method=method, title=TITLES.get(method, method), baseline=baseline, **scene)
+                Row.of(scores, method=method, title=TITLES.get(method, method), plain=plain, **scene)
                 for method, scores in methods.items()
             ]
             if fit["training_views"] is None:
                 psnr = {method: scores["psnr"] for method, scores in methods.items()}
                 quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
-                found["fits"].append(Row.of({**fit, **quality}, fitted=_fitted_to(fit), **scene))
-        for role, scenes in results["reconstruction"].items():
-            rows = [Row.of(scores, method=role, title=STAGES[role]) for scores in scenes]
-            found["reconstruction"] += rows
+                found["fits"].append(Row.of({**fit, **quality}, fitted=_fitted_to(fit)))
         # Image space first, then the stages in their order.
         places = {role: place for place, role in enumerate(STAGES, start=1)}
         for kind in KINDS.values():
             found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
-        return found
+        scores = results["reconstruction"].items()
+        alone = [Row.of(score, method=role, title=STAGES[role]) for role, found in scores for score in found]
+        return {**found, "reconstruction": alone}
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
         fits, few = measured["all views"], measured["few views"]
-        base, encoder, decoder, both = (values(fits, "psnr", method=role) for role in STAGES)
+        encoder, decoder, both = (
+            values(fits, "psnr", method=role) for role in ("encoder", "decoder", "both")
+        )
         alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
-        before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
+        kept = gain(measured["reconstruction"], "method", "both", "base")
         share = [ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])]
-        small = "A scene is small (share of an image-space field of the same PSNR)"
-        kept = "Reconstruction is kept (test views, against the plain VAE)"
+        lower: dict[str, Any] = {"unit": "", "spec": ".4f"}
         return [
-            above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
-            above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
-            above_zero("Both together help most (against the better one alone)", gains(both, alone)),
-            *(
-                above_zero(f"LRF is better than {other} (PSNR)", gain)
-                for other, gain in _gains(fits, "psnr").items()
-            ),
             *(
                 above_zero(
-                    f"LRF is better than {other} (MS-GMSD, lower is better)", gain, unit="", spec=".4f"
+                    f"{stage} helps ({role} only, against the plain VAE)", gain(fits, "method", role, "base")
                 )
-                for other, gain in _gains(fits, "ms_gmsd").items()
+                for stage, role in (("Stage I", "encoder"), ("Stage III", "decoder"))
             ),
-            *(
-                above_zero(f"With {FEW} views, LRF is better than {other} (PSNR)", gain)
-                for other, gain in _gains(few, "psnr").items()
+            above_zero("Both together help most (against the better one alone)", gains(both, alone)),
+            *_better(fits, "psnr", "LRF is better than {} (PSNR)"),
+            *_better(fits, "ms_gmsd", "LRF is better than {} (MS-GMSD, lower is better)", **lower),
+            *_better(few, "psnr", f"With {FEW} views, LRF is better than {{}} (PSNR)"),
+            at_least(
+                "Reconstruction is kept (test views, against the plain VAE)", kept, -RECONSTRUCTION_LOSS
             ),
-            at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
-            at_most(small, share, STORAGE),
+            at_most("A scene is small (share of an image-space field of the same PSNR)", share, STORAGE),
         ]
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
@@ -429,17 +422,18 @@ def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
     return {PLAIN_LATENTS: plain, LOW_IMAGES: image_baseline(fits, measure)}
 
 
-def _gains(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
-    """What LRF gains over both baselines, fit by fit."""
+def _better(fits: Sequence[Row], measure: str, statement: str, **shown: str) -> list[Claim]:
+    """The claims that LRF is better than both baselines, fit by fit."""
     ours, others = values(fits, measure, method="both"), _others(fits, measure)
     lower = measure == "ms_gmsd"
-    return {name: gains(theirs, ours) if lower else gains(ours, theirs) for name, theirs in others.items()}
+    better = {name: gains(theirs, ours) if lower else gains(ours, theirs) for name, theirs in others.items()}
+    return [above_zero(statement.format(name), gained, **shown) for name, gained in better.items()]
 
 
 def image_baseline(fits: Sequence[Row], measure: str) -> list[float]:
     """Return the baseline at the latents' resolution, fit by fit: the better of rendering large and interpolating."""
     best = max if measure in ("psnr", "ssim") else min
-    pairs = grouped(select(fits, baseline="yes"), ("scene", "seed")).values()
+    pairs = grouped(select(fits, plain="True"), ("scene", "seed")).values()
     return [best(values(pair, measure)) for pair in pairs]
 
 

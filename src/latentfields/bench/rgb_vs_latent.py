@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from latentfields.bench.equal_time import EqualTimeStudy, behind_colors
+from latentfields.bench.objects import require_usable
 from latentfields.bench.rows import Claim, Measured, Row, Spread, at_least, at_most, grouped, select, values
 from latentfields.bench.scales import RGB_VS_LATENT_SCALES, EqualTimeScale
 from latentfields.bench.study import Workplace
-from latentfields.config.checks import Range
+from latentfields.config.checks import Filled, Range
 from latentfields.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
     """Families of generated objects; the first vase is the demo's."""
     meshes: tuple[Path, ...] = ()
     """Mesh files that nothing was trained on, such as scans with textures."""
-    spaces: tuple[str, ...] = ("rgb", "base-f4", "igae-f4")
+    spaces: Filled[str] = ("rgb", "base-f4", "igae-f4")
     """Names or folders of autoencoders; rgb fits colours."""
     subpixels: Annotated[tuple[int, ...], Range(low=1)] = ()
     """Rays per latent along one side, one fit for each: 1, or even numbers; by default as `latentfields fit` has it."""
@@ -76,12 +77,8 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for meshes and autoencoders that cannot be used."""
-        from latentfields.bench.images import require_autoencoders
-        from latentfields.bench.scenes import require_objects
-
         (size,) = self.chosen_sizes
-        require_autoencoders((space for space in self.spaces if space != "rgb"), size=size)
-        require_objects(self.families, self.meshes)
+        require_usable(self.spaces, self.families, self.meshes, size=size)
 
     def scenes_of(self, out: Path, size: int) -> list[StudyScene]:
         """As `EqualTimeStudy.scenes_of`."""

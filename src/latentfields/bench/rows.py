@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,6 @@ Record = Mapping[str, Any]
 """A JSON object: the result of a cell, or a part of results.json."""
 Curve = Sequence[Mapping[str, float]]
 """Points {step, seconds, cpu_seconds, psnr} of a training, oldest first."""
-
-ALL = "all"
-"""Title of the column that takes all rows together."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,11 @@ class Row:
     """Quality while training, where that was followed."""
 
     @classmethod
-    def of(cls, record: Record, **labels: object) -> Row:
-        """Return the row of a JSON object: its texts and `labels` are labels, its numbers values."""
+    def of(cls, record: Record, *, numbered: Sequence[str] = ("seed",), **labels: object) -> Row:
+        """Return the row of a JSON object: its numbers are values; `labels`, texts and `numbered` numbers labels."""
         texts = {name: value for name, value in record.items() if isinstance(value, str)}
         numbers = {name: value for name, value in record.items() if isinstance(value, int | float)}
+        texts |= {name: f"{numbers[name]:g}" for name in numbered if name in numbers}
         texts |= {name: str(value) for name, value in labels.items()}
         return cls(texts, numbers, record.get("curve", ()))
 
@@ -63,11 +62,18 @@ def distinct(rows: Sequence[Row], label: str) -> list[str]:
 
 
 def grouped(rows: Sequence[Row], labels: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
-    """Return the rows by their values of these labels, in the order of their first rows."""
+    """Return the rows by their values of these labels, "" where they have none, in the order of their first rows."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(row.labels[label] for label in labels), []).append(row)
+        groups.setdefault(tuple(row.labels.get(label, "") for label in labels), []).append(row)
     return groups
+
+
+def mean_curve(rows: Sequence[Row], x: str, y: str) -> tuple[list[float], list[float]]:
+    """Return two measures of curves, meaned point by point: all have theirs after the same steps."""
+    points = list(zip(*(row.curve for row in rows), strict=False))
+    first, second = ([fmean(point[name] for point in column) for column in points] for name in (x, y))
+    return first, second
 
 
 @dataclass(frozen=True)
@@ -82,11 +88,7 @@ class Spread:
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Spread:
         """Return the mean and spread of at least one number."""
-        mean = math.fsum(numbers) / len(numbers)
-        if len(numbers) == 1:
-            return cls(mean, 0.0, 1)
-        variance = math.fsum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)
-        return cls(mean, math.sqrt(variance), len(numbers))
+        return cls(fmean(numbers), stdev(numbers) if len(numbers) > 1 else 0.0, len(numbers))
 
     @property
     def error(self) -> float:
@@ -108,13 +110,18 @@ def gains(numbers: Sequence[float], reference: Sequence[float]) -> list[float]:
     return [a - b for a, b in zip(numbers, reference, strict=True)]
 
 
+def gain(rows: Sequence[Row], label: str, ours: str, theirs: str, measure: str = "psnr") -> list[float]:
+    """Return what rows with `ours` for a label have more of a measure than those with `theirs`, pair by pair."""
+    return gains(values(rows, measure, **{label: ours}), values(rows, measure, **{label: theirs}))
+
+
 @dataclass(frozen=True)
 class Value:
     """Presentation of a measure in a column."""
 
     name: str
     title: str
-    """Of the column."""
+    """Of the column; where a table has columns by a label, of one over all of them, "" of none."""
     spec: str = ".2f"
     """Format of a number."""
     spread: bool = True
@@ -156,9 +163,7 @@ class Pivot:
     """The labels that rows of the table share, and the titles of their columns."""
     values: tuple[Value, ...]
     columns: str = ""
-    """A label: the one value has a column for each of its values, rather than a column of its own."""
-    total: bool = True
-    """Add a column over all of `columns`."""
+    """A label: the one value has a column for each of its values."""
     kind: str = "fits"
     """Which rows of the study the table is made of; those without the measure `needs` are left out."""
     needs: str = ""
@@ -177,24 +182,21 @@ class Pivot:
         from latentfields.pages.report import Table
 
         rows = self.taken(measured)
-        shown = [v for v in self.values if not v.optional or any(v.name in row.values for row in rows)]
-        titles = [value.title for value in shown]
+        known = {name for row in rows for name in row.values}
+        shown = [
+            value for value in self.values if value.title and (value.name in known or not value.optional)
+        ]
         labels = [
             label for label in self.rows if label not in self.only_several or len(distinct(rows, label)) > 1
         ]
-        parts: list[str] = []
-        if self.columns:
-            parts = distinct(rows, self.columns)
-            titles = [*parts, ALL] if self.total else parts
+        parts = distinct(rows, self.columns) if self.columns else []
         found = []
         for names, group in grouped(rows, labels).items():
-            cells = [shown[0].text(select(group, **{self.columns: part})) for part in parts]
-            if not self.columns or self.total:
-                cells += [value.text(group) for value in shown]
-            found.append((*names, *cells))
-        heads = [self.rows[label] for label in labels]
+            cells = [self.values[0].text(select(group, **{self.columns: part})) for part in parts]
+            found.append((*names, *cells, *(value.text(group) for value in shown)))
+        heads = [*(self.rows[label] for label in labels), *parts, *(value.title for value in shown)]
         title = self.title.format_map(rows[0].values if rows else {})
-        return Table(title, (*heads, *titles), tuple(found), note=self.note)
+        return Table(title, tuple(heads), tuple(found), note=self.note)
 
 
 def tables_of(pivots: Iterable[Pivot], measured: Measured) -> list[Table]:
@@ -216,8 +218,8 @@ class Claim:
 def at_least(statement: str, measured: Sequence[float], bound: float) -> Claim:
     """Return the claim that measurements, in dB, are not below a bound: their mean less its standard error is not."""
     spread = Spread.of(measured)
-    holds = spread.mean - spread.error >= bound
-    return Claim(statement, f">= {bound:+.2f} dB", f"{spread.text(sign='+')} dB", holds)
+    shown = f"{spread.text(sign='+')} dB"
+    return Claim(statement, f">= {bound:+.2f} dB", shown, spread.mean - spread.error >= bound)
 
 
 def at_most(statement: str, measured: Sequence[float], bound: float) -> Claim:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,7 @@ def render(scene: StudyScene, options: RenderConfig) -> dict[str, Any]:
     return {"scene": str(scene.folder), "mesh": scene.mesh.stem if scene.mesh else scene.kind}
 
 
-def require_objects(families: Sequence[str], meshes: Sequence[Path]) -> None:
+def require_objects(families: Iterable[str], meshes: Iterable[Path]) -> None:
     """Raise InputError for families that do not exist and meshes that cannot be read."""
     for family in families:
         if family not in FAMILIES:

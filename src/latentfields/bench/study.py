@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import Claim, Measured, Pivot, Row, claims_table, tables_of
+from latentfields.bench.rows import (
+    Claim,
+    Measured,
+    Pivot,
+    Record,
+    Row,
+    claims_table,
+    distinct,
+    select,
+    tables_of,
+)
 from latentfields.config.checks import Checked, require_at_least
 from latentfields.files import write_json
 from latentfields.training.lock import locked
@@ -52,10 +63,12 @@ class Workplace:
         """As `run`, one cell after the other, whatever the engine has room for: of cells that are timed."""
         return {name: self.run({name: work}, label=label)[name] for name, work in cells.items()}
 
-    def run_group(self, group: str, cells: Mapping[str, Work]) -> dict[str, dict[str, Any]]:
-        """Return the results of cells by name, each kept as GROUP-NAME."""
-        done = self.run({f"{group}-{name}": work for name, work in cells.items()}, label=group)
-        return {name: done[f"{group}-{name}"] for name in cells}
+    def run_group(
+        self, group: str, compute: Callable[[str], dict[str, Any]], names: Mapping[str, str]
+    ) -> dict[str, dict[str, Any]]:
+        """Return what is computed of each autoencoder, by its role; that of a role is the cell GROUP-ROLE."""
+        cells = {f"{group}-{role}": partial(compute, name) for role, name in names.items()}
+        return dict(zip(names, self.run(cells, label=group).values(), strict=True))
 
     def measure(self, cells: Mapping[str, tuple[Labels, Work]], *, label: str) -> list[dict[str, Any]]:
         """Return the labels of each cell together with its result."""
@@ -100,6 +113,14 @@ class Study(Checked):
     of_images: ClassVar[bool] = True
     """Tables show measures of images: pages say which of them cannot be had on this machine."""
     claims_title: ClassVar[str] = "Claims of the paper"
+    headline: ClassVar[str] = ""
+    """Of claims that begin so, what was measured is what the page begins with."""
+    numbered: ClassVar[tuple[str, ...]] = ("seed",)
+    """Numbers in the results that are labels."""
+    pictured_by: ClassVar[tuple[str, ...]] = ()
+    """Labels of the fits whose pictures are shown together. Without "seed", those of the first seed are."""
+    told_apart_by: ClassVar[tuple[str, ...]] = ("field", "space", "path")
+    """Labels, where fits have them, of those that are shown together."""
     results_file: ClassVar[str] = "results.json"
     page: ClassVar[str] = "report"
     """Name of the HTML page. Studies that can share a folder have pages of their own names."""
@@ -116,8 +137,20 @@ class Study(Checked):
         raise NotImplementedError
 
     def rows(self, results: Any) -> Measured:
-        """Return the rows of such results, by kind; those of a plain list of JSON objects are of one kind."""
-        return {"fits": [Row.of(record) for record in results]}
+        """Return the rows of such results: a list of JSON objects for each kind, or objects by autoencoder.
+
+        What is a list itself is of the kind "fits".
+        """
+        kinds = {"fits": results} if isinstance(results, list) else results
+        return {kind: self.rows_of(kinds[kind]) for kind in kinds if kind not in ("notes", "claims")}
+
+    def rows_of(self, records: Sequence[Record] | Mapping[str, Record]) -> list[Row]:
+        """Return the rows of JSON objects, which may be those of autoencoders by name."""
+        if isinstance(records, Mapping):
+            return [
+                Row.of(record, numbered=self.numbered, autoencoder=name) for name, record in records.items()
+            ]
+        return [Row.of(record, numbered=self.numbered) for record in records]
 
     def claims(self, measured: Measured) -> list[Claim] | None:
         """Return what the paper claims, judged by the rows; None for a study of no claims."""
@@ -129,15 +162,38 @@ class Study(Checked):
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
         """Return the numbers that the page begins with."""
-        return []
+        from latentfields.pages.report import Headline
+
+        found = []
+        for claim in claims:
+            if self.headline and claim.statement.startswith(self.headline):
+                value, *_, unit = claim.measured.split()
+                found.append(Headline(claim.statement, value, unit, claim.required))
+        return found
 
     def charts(self, measured: Measured) -> list[Chart]:
         """Return the charts of the page."""
         return []
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return the pictures of the page, from files in the study's folder."""
-        return []
+        """Return the pictures of the page, from files in the study's folder: a test view of fits and its truth."""
+        from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+        fits = measured["fits"] if self.pictured_by else ()
+        seeds = () if "seed" in self.pictured_by else distinct(fits, "seed")
+        if seeds:
+            fits = select(fits, seed=min(seeds, key=int))
+        found: dict[str, list[PictureRow]] = {}
+        for row in fits:
+            if (pair := Picture.read("", folder / row.labels.get("picture", ""))) is not None:
+                width = pair.pixels.shape[1] // 2
+                shown = Picture("truth", pair.pixels[:, :width]), Picture("decoded", pair.pixels[:, width:])
+                title, method = (
+                    ", ".join(row.labels[name] for name in names if row.labels.get(name))
+                    for names in (self.pictured_by, self.told_apart_by)
+                )
+                found.setdefault(title, []).append(PictureRow(method, shown))
+        return [PictureGroup(title, tuple(group)) for title, group in found.items()]
 
     def all_tables(self, measured: Measured) -> list[Table]:
         """Return the claims, if the study has any, and all tables of what was measured."""
