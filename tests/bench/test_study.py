@@ -36,7 +36,7 @@ class Squares(Study):
     of_images = False
     tables = (
         Pivot("By number", {"number": "number"}, (Value("square", "square", ".0f"),)),
-        Pivot("Cubes", {"number": "number"}, (Value("cube", "cube"),), needs="cube", optional=True),
+        Pivot("Cubes", {"number": "number"}, (Value("cube", "cube"),), needs="cube"),
     )
 
     numbers: tuple[int, ...] = (2, 3)

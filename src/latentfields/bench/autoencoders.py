@@ -110,12 +110,9 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
 
     def _train(self, place: Workplace) -> None:
         from latentfields.autoencoders.train import train_autoencoder
-        from latentfields.bench.trainings import LOOP, train_missing, training_data
+        from latentfields.bench.trainings import train_missing, training_options
 
         folder, training = place.out / FOLDER, AUTOENCODER_TRAININGS[self.scale]
-        scenes, photos = training_data(self, place, folder)
-        train = partial(
-            train_autoencoder, training, photos=photos, scenes=scenes, device=place.device, loop=LOOP
-        )
+        train = partial(train_autoencoder, training, **training_options(self, place, folder))
         trainings = {name: partial(train, architecture=kind) for name, kind in ARCHITECTURES.items()}
         train_missing(place, folder, trainings, label="autoencoders")

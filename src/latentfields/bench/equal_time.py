@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from latentfields.bench.objects import fit_cell, lpips_by_family, picture_of
+from latentfields.bench.objects import by_family, fit_cell, lpips_by_family, picture_of
 from latentfields.bench.rows import (
     Claim,
     Measured,
@@ -36,9 +37,8 @@ FIT: dict[str, str] = {"field": "field", "space": "space", "rays": "rays", "size
 """Labels of a fit beside its scene and seed, and the titles of their columns."""
 
 
-def _by_scene(measure: str, title: str, *, spec: str = ".2f", **more: Any) -> Pivot:
-    """A table with a row for every kind of fit and a column for every scene."""
-    return Pivot(title, FIT, (Value(measure, "all", spec),), columns="family", only_several=("rays",), **more)
+_by_scene = partial(by_family, labels=FIT, only_several=("rays",))
+"""A table with a row for every kind of fit and a column for every scene."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +55,7 @@ class EqualTimeStudy(Study):
         _by_scene("psnr", "Decoded test views: PSNR, dB"),
         _by_scene("ssim", "The same: SSIM", spec=".3f"),
         *lpips_by_family(_by_scene),
-        _by_scene(
-            "autoencoder_psnr", "The autoencoder alone: PSNR, dB", needs="autoencoder_psnr", optional=True
-        ),
+        _by_scene("autoencoder_psnr", "The autoencoder alone: PSNR, dB"),
         Pivot(
             "Cost",
             FIT,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from latentfields.bench.objects import ObjectsStudy
 from latentfields.bench.rows import (
+    QUALITY,
     Measured,
     Pivot,
     Value,
@@ -54,12 +55,7 @@ class FewViewsStudyConfig(ObjectsStudy):
         Pivot(
             "Decoded novel views",
             {"method": "method"},
-            (
-                Value("psnr", "PSNR, dB"),
-                Value("ssim", "SSIM", ".3f"),
-                Value("ms_gmsd", "MS-GMSD", ".4f"),
-                Value("seconds", "training, s", ".0f"),
-            ),
+            (*QUALITY, Value("seconds", "training, s", ".0f")),
         ),
         Pivot(
             "The same by object: PSNR, dB", {"method": "method"}, (Value("psnr", "all"),), columns="family"

@@ -40,11 +40,7 @@ STAGES = Pivot(
 )
 """Table 4."""
 
-LATENT_NOVEL_VIEWS = by_family(
-    "supervision_latent_psnr",
-    "Rendered against encoded latents: PSNR, dB",
-    needs="supervision_latent_psnr",
-)
+LATENT_NOVEL_VIEWS = by_family("supervision_latent_psnr", "Rendered against encoded latents: PSNR, dB")
 """Table 11: the test views, after Latent Supervision."""
 
 COSTS = (

@@ -82,7 +82,6 @@ class GenerationStudyConfig(ScaledStudy):
             ),
             kind="priors",
             needs="steps",
-            optional=True,
         ),
         Pivot(
             "Views drawn from the priors",

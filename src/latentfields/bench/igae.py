@@ -115,26 +115,15 @@ class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
 
     def train(self, place: Workplace, folder: Path) -> dict[str, str]:
         """Return names or folders of the autoencoders by role, those not given trained in `folder`, if they can be."""
-        from latentfields.bench.trainings import LOOP, train_missing, training_data
+        from latentfields.bench.trainings import train_missing, training_options
         from latentfields.igae.finetune import finetune_3d
 
         if not (self.missing and self.can_train):
             return self.given
-        scenes, photos = training_data(self, place, folder)
-        trainings = {
-            role: partial(
-                finetune_3d,
-                replace(self.sizes.training, ablation=ABLATIONS[role]),
-                autoencoder=self.base,
-                scenes=scenes,
-                photos=photos,
-                cache=folder / "cache",
-                device=place.device,
-                command=f"latentfields {self.kind}",
-                loop=LOOP,
-            )
-            for role in self.missing
-        }
+        shared = {"autoencoder": self.base, "cache": folder / "cache", "command": f"latentfields {self.kind}"}
+        train = partial(finetune_3d, **shared, **training_options(self, place, folder))
+        settings = {role: replace(self.sizes.training, ablation=ABLATIONS[role]) for role in self.missing}
+        trainings = {role: partial(train, config) for role, config in settings.items()}
         names = self.given | train_missing(place, folder, trainings, label="autoencoders")
         return {role: names[role] for role in self.roles}
 
@@ -167,7 +156,6 @@ MAP = Pivot(
         ),
     ),
     kind="map",
-    optional=True,
     only_several=("field",),
     note="Gains of the PSNR of decoded test and training views, and of rendered against encoded latents after Latent "
     "Supervision. Spread, and the amplitude of what is finer than half of the Nyquist frequency, are shares of those "
@@ -195,21 +183,16 @@ class IgaeStudyConfig(AblationsStudy):
         MAP,
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
         # Of several NeRFs, as Table 10 has it.
-        _by_family("ssim", "The same: SSIM", kind="several", optional=True),
+        _by_family("ssim", "The same: SSIM", kind="several"),
         *lpips_by_family(_by_family),
         _by_family("supervision_psnr", "Decoded novel views after Latent Supervision (PSNR, dB)"),
         _by_family(
             "supervision_latent_psnr", "Rendered against encoded latents after Latent Supervision (PSNR, dB)"
         ),
         # Between training and test lies what fields memorised; blurred latents agree, too.
-        *(
-            _by_family(measure, title, needs=measure, optional=True)
-            for measure, title in (
-                ("train_psnr", "Decoded training views (PSNR, dB)"),
-                ("spread_ratio", "Spread of rendered latents over that of encoded ones"),
-                ("detail_ratio", "The same of what is finer than half of the Nyquist frequency"),
-            )
-        ),
+        _by_family("train_psnr", "Decoded training views (PSNR, dB)"),
+        _by_family("spread_ratio", "Spread of rendered latents over that of encoded ones"),
+        _by_family("detail_ratio", "The same of what is finer than half of the Nyquist frequency"),
         _by_family(
             "autoencoder_psnr", "The same views through the autoencoder alone (PSNR, dB)", kind="alone"
         ),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from latentfields.bench.objects import RolesStudy
 from latentfields.bench.rows import (
+    QUALITY,
     Claim,
     Measured,
     Pivot,
@@ -30,7 +31,6 @@ from latentfields.bench.rows import (
     gain,
     gains,
     grouped,
-    lpips,
     select,
     values,
 )
@@ -91,16 +91,10 @@ TITLES: Mapping[str, str] = MappingProxyType(
 """Titles of the methods that are not called by them."""
 
 
-_QUALITY = (
-    Value("psnr", "PSNR, dB"),
-    Value("ssim", "SSIM", ".3f", optional=True),
-    Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
-    *lpips(),
-)
 _NOVEL_VIEWS = Pivot(
     "Decoded novel views",
     {"title": "method"},
-    _QUALITY,
+    QUALITY,
     kind="all views",
     note="image/N: a field fitted to images of 1/N of the resolution. Upsampled: rendered there, interpolated; "
     "enlarged: rendered at the full resolution.",
@@ -135,7 +129,7 @@ class LrfStudyConfig(RolesStudy):
         Pivot(
             "Test views through the autoencoder alone",
             {"title": "autoencoder"},
-            _QUALITY,
+            QUALITY,
             kind="reconstruction",
         ),
         Pivot(

@@ -170,13 +170,13 @@ NERF_AND_SPACE: Mapping[str, str] = {"field": "NeRF", "space": "space"}
 def by_family(
     measure: str, title: str, *, labels: Mapping[str, str] = NERF_AND_SPACE, spec: str = ".2f", **more: Any
 ) -> Pivot:
-    """Return a table with a row for every NeRF and space, a column for every family, and one for all."""
-    return Pivot(title, labels, (Value(measure, "all", spec),), columns="family", **more)
+    """Return a table with a row for every NeRF and space, a column for every family, and one for all.
+
+    It is made of the fits of which the measure was taken.
+    """
+    return Pivot(title, labels, (Value(measure, "all", spec),), columns="family", needs=measure, **more)
 
 
 def lpips_by_family(table: Callable[..., Pivot] = by_family) -> tuple[Pivot, ...]:
     """Return such tables of LPIPS, for where it could be measured."""
-    return tuple(
-        table(name, f"The same: {title}", spec=".3f", needs=name, optional=True)
-        for name, title in LPIPS.items()
-    )
+    return tuple(table(name, f"The same: {title}", spec=".3f") for name, title in LPIPS.items())

@@ -24,7 +24,7 @@ def reconstruction_table(kind: str, title: str = "") -> Pivot:
     measures = {"psnr": "PSNR", "ssim": "SSIM", "ms_gmsd": "MS-GMSD"}
     columns = (*(Value(name, shown, ".4g") for name, shown in measures.items()), *lpips(".4g"))
     heading = f"{title or kind}: {{images:.0f}} images"
-    return Pivot(heading, {"autoencoder": "autoencoder"}, columns, kind=kind, optional=True)
+    return Pivot(heading, {"autoencoder": "autoencoder"}, columns, kind=kind)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,6 +153,15 @@ def lpips(spec: str = ".3f") -> tuple[Value, ...]:
     return tuple(Value(name, title, spec, optional=True) for name, title in LPIPS.items())
 
 
+QUALITY = (
+    Value("psnr", "PSNR, dB"),
+    Value("ssim", "SSIM", ".3f", optional=True),
+    Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
+    *lpips(),
+)
+"""All measures of images."""
+
+
 @dataclass(frozen=True)
 class Pivot:
     """A table of rows that share labels, with means and spreads of what was measured."""
@@ -167,8 +176,6 @@ class Pivot:
     kind: str = "fits"
     """Which rows of the study the table is made of; those without the measure `needs` are left out."""
     needs: str = ""
-    optional: bool = False
-    """Leave out the table where no row is left."""
     only_several: tuple[str, ...] = ()
     """Labels of `rows` that are left out where they are the same everywhere."""
     note: str = ""
@@ -200,8 +207,8 @@ class Pivot:
 
 
 def tables_of(pivots: Iterable[Pivot], measured: Measured) -> list[Table]:
-    """Return the tables, without those that are optional and have no rows."""
-    return [pivot.table(measured) for pivot in pivots if not pivot.optional or pivot.taken(measured)]
+    """Return the tables of which there are rows."""
+    return [pivot.table(measured) for pivot in pivots if pivot.taken(measured)]
 
 
 @dataclass(frozen=True)
