@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from latentfields.bench.objects import by_family, fit_cell, lpips_by_family, picture_of
@@ -127,24 +128,22 @@ class EqualTimeStudy(Study):
             for rays in self.rays(factor)
         ]
         for size in self.chosen_sizes:
-            scenes = self.scenes_of(place.out, size)
-            for limit in self.limits:
-                for field in self.fields:
-                    for number, space, factor, rays in spaces:
-                        for scene in scenes:
-                            more = "" if rays == scale.rays(factor) else f"-{rays}"
-                            name = f"fit-{size}-{limit:g}-{field}-{number}{more}-{scene.name}"
-                            fit = scale.fit(field, factor=factor, rays=rays, seed=scene.seed)
-                            labels = {
-                                "field": field,
-                                "space": space,
-                                "rays": fit.subpixels**2,
-                                "size": size,
-                                "limit": limit,
-                                "picture": picture_of(name),
-                            }
-                            more_options = {"cpu_seconds": limit, "look": self.look}
-                            found[name] = fit_cell(place, name, scene, space, fit, labels, **more_options)
+            kinds = product(self.limits, self.fields, spaces, self.scenes_of(place.out, size))
+            for limit, field, (number, space, factor, rays), scene in kinds:
+                more = "" if rays == scale.rays(factor) else f"-{rays}"
+                name = f"fit-{size}-{limit:g}-{field}-{number}{more}-{scene.name}"
+                fit = scale.fit(field, factor=factor, rays=rays, seed=scene.seed)
+                labels = {
+                    "field": field,
+                    "space": space,
+                    "rays": fit.subpixels**2,
+                    "size": size,
+                    "limit": limit,
+                    "picture": picture_of(name),
+                }
+                found[name] = fit_cell(
+                    place, name, scene, space, fit, labels, cpu_seconds=limit, look=self.look
+                )
         return found
 
     def rows(self, results: Any) -> Measured:

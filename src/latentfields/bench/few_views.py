@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from latentfields.bench.objects import ObjectsStudy
 from latentfields.bench.rows import (
     QUALITY,
+    Claim,
     Measured,
     Pivot,
     Value,
     at_least,
-    claims_table,
     gain,
-    grouped,
 )
 from latentfields.bench.scales import FEW_VIEWS_SCALES, FewViewsScale, FitScale
 from latentfields.bench.study import Cells, Work, Workplace
@@ -28,7 +27,6 @@ from latentfields.priors.config import FewViewsConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import PictureGroup, Table
 
 LATENTS, WITH_PRIOR, IMAGES = "latents alone", "latents with the prior", "images of the latents' resolution"
 UNTOLD, SHIFTED = "latents with the prior, untold", "latents alone, shifted"
@@ -62,6 +60,10 @@ class FewViewsStudyConfig(ObjectsStudy):
         ),
     )
     first_seed: ClassVar[int] = 900
+    claims_title = "What is asked of the prior"
+    pictured_by = ("family", "seed")
+    told_apart_by = ()
+    side_by_side = "method"
 
     families: tuple[str, ...] = ("mugs", "teapots", "chairs", "houses", "vases")
     """Families of generated objects."""
@@ -162,23 +164,10 @@ class FewViewsStudyConfig(ObjectsStudy):
         works[SHIFTED] = alone(SHIFTED, "shifted", replace(latents, shifts=FEW_VIEWS_SHIFTS))
         return works
 
-    def more_tables(self, measured: Measured) -> Sequence[Table]:
+    def claims(self, measured: Measured) -> list[Claim]:
         """Return what is asked of the prior."""
-        fits = measured["fits"]
-        claims = []
-        for other in (LATENTS, IMAGES):
-            better = gain(fits, "method", WITH_PRIOR, other)
-            claims.append(at_least(f"{WITH_PRIOR}: better than {other}", better, LEAST_GAIN))
-        return [claims_table(claims, title="What is asked of the prior")]
-
-    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return the first test view of every object, by method."""
-        from latentfields.pages.report import Picture, PictureGroup, PictureRow
-
-        groups = []
-        for (family, seed), rows in grouped(measured["fits"], ("family", "seed")).items():
-            files = {row.labels["method"]: folder / row.labels["picture"] for row in rows}
-            files["truth"] = folder / Path(rows[0].labels["picture"]).with_name("truth.png")
-            shown = tuple(Picture.read(title, file) for title, file in files.items())
-            groups.append(PictureGroup(f"{family} {seed}", (PictureRow("a test view", shown),)))
-        return groups
+        better = {other: gain(measured["fits"], "method", WITH_PRIOR, other) for other in (LATENTS, IMAGES)}
+        return [
+            at_least(f"{WITH_PRIOR}: better than {other}", found, LEAST_GAIN)
+            for other, found in better.items()
+        ]

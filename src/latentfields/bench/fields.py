@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -106,11 +107,10 @@ class FieldsStudyConfig(ObjectsStudy):
         Names of cells number the spaces, which may be folders. `prefix` names those with a `change` to their settings.
         """
         found: Cells = {}
-        for field in self.fields:
-            for number, space in enumerate(self.spaces):
-                for scene in self.scenes(place.out):
-                    name = f"{prefix}fit-{field}-{number}-{scene.name}"
-                    fit = change(self.fit_scale.fit(field, space=space, seed=scene.seed))
-                    labels = {"field": field, "space": space, "picture": picture_of(name)}
-                    found[name] = fit_cell(place, name, scene, space, fit, labels)
+        kinds = product(self.fields, enumerate(self.spaces), self.scenes(place.out))
+        for field, (number, space), scene in kinds:
+            name = f"{prefix}fit-{field}-{number}-{scene.name}"
+            fit = change(self.fit_scale.fit(field, space=space, seed=scene.seed))
+            labels = {"field": field, "space": space, "picture": picture_of(name)}
+            found[name] = fit_cell(place, name, scene, space, fit, labels)
         return found

@@ -15,7 +15,6 @@ from latentfields.bench.rows import (
     Pivot,
     Row,
     Value,
-    claims_table,
     distinct,
     grouped,
     mean_curve,
@@ -61,6 +60,7 @@ class GenerationStudyConfig(ScaledStudy):
 
     kind: ClassVar[str] = "bench generation"
     title = "Generation in latents and in pixels"
+    claims_title = "What is asked of latents"
     about = (
         "The same denoiser, trained for the same CPU time in several spaces, and objects distilled from it, judged by "
         "a small classifier of class and camera azimuth that was trained on real renderings."
@@ -245,7 +245,7 @@ class GenerationStudyConfig(ScaledStudy):
         return found
 
     def more_tables(self, measured: Measured) -> Sequence[Table]:
-        """Return when so many views of scenes are recognised, and what is asked of latents."""
+        """Return when so many views of scenes are recognised."""
         from latentfields.pages.report import Table
 
         scenes = measured["scenes"]
@@ -257,12 +257,11 @@ class GenerationStudyConfig(ScaledStudy):
             end = f"> {course[-1][0]:.1f}"
             times.append((space, *(end if time is None else f"{time:.1f}" for time in reached)))
         title = "CPU seconds until class and azimuth are recognised in so many views of all scenes"
-        soon = Table(title, ("space", *(f"{level:.0%}" for level in levels)), tuple(times))
-        asked = self._asked(scenes)
-        return [soon, *([claims_table(asked, title="What is asked of latents")] if asked else [])]
+        return [Table(title, ("space", *(f"{level:.0%}" for level in levels)), tuple(times))]
 
-    def _asked(self, scenes: Sequence[Row]) -> list[Claim]:
-        """Whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
+    def claims(self, measured: Measured) -> list[Claim]:
+        """Return whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
+        scenes = measured["scenes"]
         there = distinct(scenes, "space")
         claims = []
         for space in (PLAIN, AWARE):

@@ -282,14 +282,13 @@ class IgaeStudyConfig(AblationsStudy):
     def _fits(self, place: Workplace, autoencoders: Mapping[str, str]) -> Cells:
         """Labels and work of all fits. Regimes and fields are named where there are several."""
         found: Cells = {}
-        for regime, field in product(self.regimes, self.fields):
-            named: dict[str, str] = {"regime": regime} if len(self.regimes) > 1 else {}
-            named |= {"field": field} if len(self.fields) > 1 else {}
-            for role, autoencoder in autoencoders.items():
-                for scene in self.scenes(place.out):
-                    labels = {**named, "autoencoder": role}
-                    name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed, regime=regime)
-                    found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
+        kinds = product(self.regimes, self.fields, autoencoders.items(), self.scenes(place.out))
+        for regime, field, (role, autoencoder), scene in kinds:
+            labels = {"regime": regime} if len(self.regimes) > 1 else {}
+            labels |= {"field": field} if len(self.fields) > 1 else {}
+            labels |= {"autoencoder": role}
+            name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed, regime=regime)
+            found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
         return found
 
     def rows(self, results: Any) -> Measured:

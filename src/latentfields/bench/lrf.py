@@ -115,6 +115,9 @@ class LrfStudyConfig(RolesStudy):
     roles = tuple(STAGES)
     title = "LRF: does the evidence show?"
     about = "Latent radiance fields of scenes that nothing was trained on."
+    pictured_by = ("scene", "seed")
+    told_apart_by = ("views",)
+    side_by_side = "title"
     tables = (
         # Tables 1 and 3; 2; 4; 5.
         _NOVEL_VIEWS,
@@ -268,7 +271,7 @@ class LrfStudyConfig(RolesStudy):
 
         found: Cells = {}
         for scene, views in product(scenes, KINDS):
-            ending, shared = _ending(scene.name, views), {"scene": scene.kind, "seed": scene.seed}
+            ending, shared = _ending(scene.kind, scene.seed, views), {"scene": scene.kind, "seed": scene.seed}
             for name, (labels, options) in self.comparisons(scene.seed, views, factor, autoencoders).items():
                 cell = f"{name}-{ending}"
                 found[cell] = (
@@ -326,12 +329,13 @@ class LrfStudyConfig(RolesStudy):
         found: dict[str, list[Row]] = {kind: [] for kind in (*KINDS.values(), "fits")}
         for fit in results["fits"]:
             kind, methods = KINDS[fit["training_views"]], fit["methods"]
-            scene = {"scene": fit["scene"], "seed": fit["seed"]}
             plain = fit.get("divisor") == results["factor"] and "baseline" not in fit
-            found[kind] += [
-                Row.of(scores, method=method, title=TITLES.get(method, method), plain=plain, **scene)
-                for method, scores in methods.items()
-            ]
+            labels = {"scene": fit["scene"], "seed": fit["seed"], "plain": plain, "views": kind}
+            ending = _ending(fit["scene"], fit["seed"], fit["training_views"])
+            for method, scores in methods.items():
+                picture = f"pictures/{ending}/{method.replace('/', '-')}.png"
+                title = TITLES.get(method, method)
+                found[kind].append(Row.of(scores, method=method, title=title, picture=picture, **labels))
             if fit["training_views"] is None:
                 psnr = {method: scores["psnr"] for method, scores in methods.items()}
                 quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
@@ -382,25 +386,12 @@ class LrfStudyConfig(RolesStudy):
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
         """Return the first test view of every scene by every method."""
-        from latentfields.pages.report import Picture, PictureGroup, PictureRow
-
-        groups = []
-        for scene, seed in grouped(measured["fits"], ("scene", "seed")):
-            shown = []
-            for views, kind in KINDS.items():
-                place = folder / "pictures" / _ending(f"{scene}-{int(seed):04d}", views)
-                methods = {row.labels["method"]: row.labels["title"] for row in measured[kind]}
-                files = {f"{method.replace('/', '-')}.png": title for method, title in methods.items()}
-                pictures = [Picture.read(title, place / file) for file, title in files.items()]
-                label = kind if views is None else f"{views} views"
-                shown.append(PictureRow(label, (Picture.read("truth", place / "truth.png"), *pictures)))
-            groups.append(PictureGroup(f"{scene}, seed {seed}", tuple(shown)))
-        return groups
+        return super().pictures({"fits": [row for kind in KINDS.values() for row in measured[kind]]}, folder)
 
 
-def _ending(scene: str, views: int | None) -> str:
+def _ending(scene: str, seed: int, views: int | None) -> str:
     """The end of names of fits to so many training views of a scene; None stands for all views."""
-    return scene if views is None else f"{views}-views-{scene}"
+    return ("" if views is None else f"{views}-views-") + f"{scene}-{seed:04d}"
 
 
 def _fitted_to(fit: Mapping[str, Any]) -> str:

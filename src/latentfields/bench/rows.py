@@ -6,7 +6,7 @@ Free of heavy imports, for the command line.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from types import MappingProxyType
@@ -204,11 +204,6 @@ class Pivot:
         heads = [*(self.rows[label] for label in labels), *parts, *(value.title for value in shown)]
         title = self.title.format_map(rows[0].values if rows else {})
         return Table(title, tuple(heads), tuple(found), note=self.note)
-
-
-def tables_of(pivots: Iterable[Pivot], measured: Measured) -> list[Table]:
-    """Return the tables of which there are rows."""
-    return [pivot.table(measured) for pivot in pivots if pivot.taken(measured)]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ claimed, cells are computed that the folder does not have yet, their results bec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,8 @@ from latentfields.bench.rows import (
     Row,
     claims_table,
     distinct,
+    grouped,
     select,
-    tables_of,
 )
 from latentfields.config.checks import Checked, require_at_least
 from latentfields.files import write_json
@@ -30,7 +30,7 @@ from latentfields.training.runs import claim_run, require_claimable
 
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart
-    from latentfields.pages.report import Headline, PictureGroup, Table
+    from latentfields.pages.report import Headline, Picture, PictureGroup, Table
     from latentfields.training.workers import Engine
 
 Labels = Mapping[str, Any]
@@ -121,6 +121,8 @@ class Study(Checked):
     """Labels of the fits whose pictures are shown together. Without "seed", those of the first seed are."""
     told_apart_by: ClassVar[tuple[str, ...]] = ("field", "space", "path")
     """Labels, where fits have them, of those that are shown together."""
+    side_by_side: ClassVar[str] = ""
+    """Label of methods whose pictures are files of their own, beside the truth's; "" of halves of one: truth, fit."""
     results_file: ClassVar[str] = "results.json"
     page: ClassVar[str] = "report"
     """Name of the HTML page. Studies that can share a folder have pages of their own names."""
@@ -183,23 +185,33 @@ class Study(Checked):
         seeds = () if "seed" in self.pictured_by else distinct(fits, "seed")
         if seeds:
             fits = select(fits, seed=min(seeds, key=int))
-        found: dict[str, list[PictureRow]] = {}
-        for row in fits:
-            if (pair := Picture.read("", folder / row.labels.get("picture", ""))) is not None:
+
+        def shown(rows: Sequence[Row]) -> Iterator[Picture | None]:
+            files = [folder / row.labels.get("picture", "") for row in rows]
+            if self.side_by_side:
+                yield Picture.read("truth", files[0].with_name("truth.png"))
+                titles = [row.labels[self.side_by_side] for row in rows]
+                yield from map(Picture.read, titles, files)
+                return
+            for pair in filter(None, map(partial(Picture.read, ""), files)):
                 width = pair.pixels.shape[1] // 2
-                shown = Picture("truth", pair.pixels[:, :width]), Picture("decoded", pair.pixels[:, width:])
-                title, method = (
-                    ", ".join(row.labels[name] for name in names if row.labels.get(name))
-                    for names in (self.pictured_by, self.told_apart_by)
-                )
-                found.setdefault(title, []).append(PictureRow(method, shown))
-        return [PictureGroup(title, tuple(group)) for title, group in found.items()]
+                yield Picture("truth", pair.pixels[:, :width])
+                yield Picture("decoded", pair.pixels[:, width:])
+
+        groups = []
+        for title, group in grouped(fits, self.pictured_by).items():
+            kinds = grouped(group, self.told_apart_by).items()
+            found = [PictureRow(", ".join(filter(None, kind)), tuple(shown(rows))) for kind, rows in kinds]
+            if seen := tuple(row for row in found if any(row.pictures)):
+                groups.append(PictureGroup(", ".join(filter(None, title)), seen))
+        return groups
 
     def all_tables(self, measured: Measured) -> list[Table]:
         """Return the claims, if the study has any, and all tables of what was measured."""
         claims = self.claims(measured)
         judged = [claims_table(claims, title=self.claims_title)] if claims else []
-        return [*judged, *tables_of(self.tables, measured), *self.more_tables(measured)]
+        tables = [pivot.table(measured) for pivot in self.tables if pivot.taken(measured)]
+        return [*judged, *tables, *self.more_tables(measured)]
 
     def run(
         self,
@@ -248,7 +260,7 @@ class Study(Checked):
         if self.of_images:
             notes += image_measures()[1]
         notes = list(dict.fromkeys(notes))
-        if claims is not None:
+        if claims is not None and isinstance(results, dict):
             results["claims"] = [asdict(claim) for claim in claims]
         write_json(folder / self.results_file, results)
         tables = tuple(self.all_tables(measured))

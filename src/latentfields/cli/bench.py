@@ -79,14 +79,13 @@ class StudyCommand:
 
 
 def _command(name: str, study: type[Study], alias: Alias | None = None) -> Any:
-    """The subcommand of a study: its options, and those of all studies; under a former name, with former defaults."""
+    """The subcommand of a study: its options, and those of all studies."""
     about = study.__doc__ if alias is None else f"Former name of `bench {alias.now}`: {alias.about}."
     hints, marks = typing.get_type_hints(study), _MARKS.get(name, {})
-    defaults = {entry.name: entry.default for entry in dataclasses.fields(study)}
-    former = {} if alias is None else dict(alias.defaults)
     changed = [
-        (option, Annotated[hints[option], marks.get(option)], field(default=(defaults | former)[option]))
-        for option in {**marks, **former}
+        (entry.name, Annotated[hints[entry.name], marks[entry.name]], field(default=entry.default))
+        for entry in dataclasses.fields(study)
+        if entry.name in marks
     ]
     namespace = {"study": study, "name": name, "now": "" if alias is None else alias.now, "__doc__": about}
     bases = (StudyCommand, study)
