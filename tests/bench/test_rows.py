@@ -8,6 +8,7 @@ from latentfields.bench.rows import (
     Claim,
     Pivot,
     Row,
+    Rows,
     Spread,
     Value,
     above_zero,
@@ -15,9 +16,6 @@ from latentfields.bench.rows import (
     at_most,
     claims_table,
     gains,
-    grouped,
-    select,
-    values,
 )
 
 
@@ -40,7 +38,7 @@ def test_gains_are_paired() -> None:
         gains([1.0], [1.0, 2.0])
 
 
-def rows() -> list[Row]:
+def rows() -> Rows:
     """Two methods on two objects of two families; one was not timed on all."""
     records = [
         {"method": method, "family": family, "psnr": psnr + seed}
@@ -49,7 +47,7 @@ def rows() -> list[Row]:
         for family in ("vases", "hats")
         for seed in (0, 1)
     ]
-    return [Row.of(record, seed=number % 2) for number, record in enumerate(records)]
+    return Rows(Row.of(record, seed=number % 2) for number, record in enumerate(records))
 
 
 def test_texts_are_labels_and_numbers_values() -> None:
@@ -61,9 +59,9 @@ def test_texts_are_labels_and_numbers_values() -> None:
 
 
 def test_rows_are_chosen_by_their_labels() -> None:
-    assert values(rows(), "psnr", method="b", family="hats") == [30.0, 31.0]
-    assert [row.labels["seed"] for row in select(rows(), method="a")] == ["0", "1", "0", "1"]
-    groups = grouped(rows(), ("family", "method"))
+    assert rows().values("psnr", method="b", family="hats") == [30.0, 31.0]
+    assert [row.labels["seed"] for row in rows().select(method="a")] == ["0", "1", "0", "1"]
+    groups = rows().grouped("family", "method")
     assert list(groups) == [("vases", "a"), ("hats", "a"), ("vases", "b"), ("hats", "b")]
 
 
@@ -99,7 +97,7 @@ def test_rows_without_what_a_table_needs_and_labels_that_are_all_equal_are_left_
         "PSNR", labels, (Value("psnr", "PSNR"),), needs="seconds", only_several=("family", "method")
     )
     assert pivot.table({"fits": rows()}).columns == ("family", "NeRF", "PSNR")
-    one = pivot.table({"fits": select(rows(), method="b")})
+    one = pivot.table({"fits": rows().select(method="b")})
     assert one.columns == ("family", "PSNR")
     assert one.rows == (("vases", "30.00"), ("hats", "30.00"))
 
@@ -138,7 +136,7 @@ def test_the_rows_of_a_table_are_those_with_what_it_needs() -> None:
         Row({"space": "rgb"}, {"psnr": 30.0}),
         Row({"space": "rgb"}, {"lpips": 0.25, "images": 4}),
     )
-    assert table.taken({"x": [without]}) == table.taken({}) == []
-    assert table.taken({"x": [without, measured]}) == [measured]
-    found = table.table({"x": [without, measured]})
+    assert table.taken({"x": Rows([without])}) == table.taken({}) == ()
+    assert table.taken({"x": Rows([without, measured])}) == (measured,)
+    found = table.table({"x": Rows([without, measured])})
     assert (found.title, found.rows) == ("LPIPS of 4", (("rgb", "0.250"),))

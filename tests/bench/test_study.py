@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from latentfields.bench.rows import Claim, Measured, Pivot, Row, Value, at_least, values
+from latentfields.bench.rows import Claim, Measured, Pivot, Row, Rows, Value, at_least
 from latentfields.bench.studies import run_study
 from latentfields.bench.study import Findings, Study, Workplace
 from latentfields.errors import ArgumentError, InputError
@@ -55,10 +55,10 @@ class Squares(Study):
         return {"fits": place.measure(cells, label="squares"), "notes": ["Numbers are whole."]}
 
     def rows(self, results: Any) -> Measured:
-        return {"fits": [Row.of(fit, number=fit["number"]) for fit in results["fits"]]}
+        return {"fits": Rows(Row.of(fit, number=fit["number"]) for fit in results["fits"])}
 
     def claims(self, measured: Measured) -> list[Claim]:
-        return [at_least("Squares are large", values(measured["fits"], "square"), 7.0)]
+        return [at_least("Squares are large", measured["fits"].values("square"), 7.0)]
 
 
 def test_cells_become_results_tables_and_pages(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from latentfields.bench.fields import NOVEL_VIEWS, PAPER_FIELDS, FieldsStudyConf
 from latentfields.bench.igae import AblationsStudy
 from latentfields.bench.objects import by_family
 from latentfields.bench.reconstruction import PHOTOGRAPHS, reconstruction_table
-from latentfields.bench.rows import Measured, grouped
+from latentfields.bench.rows import Measured
 from latentfields.bench.study import Workplace
 from latentfields.config.checks import Filled
 from latentfields.config.typed_json import to_json
@@ -84,5 +84,5 @@ class AblationsStudyConfig(AblationsStudy):
     def rows(self, results: Any) -> Measured:
         """Return the usual rows, and those of one field: of the same views through autoencoders alone."""
         measured = super().rows(results)
-        alone, *_ = grouped(measured["fits"], ("field",)).values()
+        alone, *_ = measured["fits"].grouped("field").values()
         return {**measured, "alone": alone}

@@ -14,21 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from latentfields.bench.objects import ScaledStudy, require_usable
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Value,
-    above_zero,
-    at_least,
-    at_most,
-    distinct,
-    gain,
-    gains,
-    grouped,
-    select,
-    values,
-)
+from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Value, above_zero, at_least, at_most, gains
 from latentfields.bench.scales import COLLECTION_SCALES, CollectionScale
 from latentfields.bench.study import Work, Workplace
 from latentfields.config.checks import Filled, Range
@@ -321,22 +307,22 @@ class CollectionsStudyConfig(ScaledStudy):
     def claims(self, measured: Measured) -> list[Claim]:
         """Return what sharing has to be worth, by set, in every latent space; and whether a 3D-aware one wins."""
         fits, found = measured["fits"], []
-        for (title, space), rows in grouped(fits, ("set", "space")).items():
+        for (title, space), rows in fits.grouped("set", "space").items():
             about = f"{title}, {space}"
-            fused = values(rows, "psnr", method=FUSED)
+            fused = rows.values("psnr", method=FUSED)
             if space != RGB:
-                kinds = [values(rows, "psnr", method=kind) for kind in (SINGLE, SINGLE_SHARED)]
+                kinds = [rows.values("psnr", method=kind) for kind in (SINGLE, SINGLE_SHARED)]
                 single = max(kinds, key=sum)
                 found.append(
                     at_least(
                         f"Fused objects against the better single ones ({about})", gains(fused, single), GAIN
                     )
                 )
-                shares = values(rows, "bytes", method=FUSED), values(rows, "bytes", method=SINGLE_SHARED)
+                shares = rows.values("bytes", method=FUSED), rows.values("bytes", method=SINGLE_SHARED)
                 share = [a / b for a, b in zip(*shares, strict=True)]
                 found.append(at_most(f"Their share of the bytes of single ones ({about})", share, SHARE))
-            later = select(rows, method=ADDED)
-            joint = {row.labels["object"]: row.values["psnr"] for row in select(rows, method=FUSED)}
+            later = rows.select(method=ADDED)
+            joint = {row.labels["object"]: row.values["psnr"] for row in rows.select(method=FUSED)}
             added = [row.values["psnr"] for row in later]
             together = [joint[row.labels["object"]] for row in later]
             found.append(
@@ -346,9 +332,9 @@ class CollectionsStudyConfig(ScaledStudy):
                     -LOSS,
                 )
             )
-        if {"base", "igae"} <= set(distinct(fits, "space")):
-            for title in distinct(fits, "set"):
-                better = gain(select(fits, set=title, method=FUSED), "space", "igae", "base")
+        if {"base", "igae"} <= set(fits.distinct("space")):
+            for title in fits.distinct("set"):
+                better = fits.select(set=title, method=FUSED).gain("space", "igae", "base")
                 statement = f"Fused objects in the 3D-aware space igae against base ({title})"
                 found.append(above_zero(statement, better))
         return found
@@ -359,14 +345,14 @@ class CollectionsStudyConfig(ScaledStudy):
 
         counts = sorted({*TOTALS, self.seeds})
         rows = []
-        for (title, space), part in grouped(measured["fits"], ("set", "space")).items():
-            alone = fmean(values(part, "bytes", method=SINGLE if space == RGB else SINGLE_SHARED))
-            for kind in distinct(part, "method"):
+        for (title, space), part in measured["fits"].grouped("set", "space").items():
+            alone = fmean(part.values("bytes", method=SINGLE if space == RGB else SINGLE_SHARED))
+            for kind in part.distinct("method"):
                 if kind == ADDED:
                     continue
-                found = select(part, method=kind)
+                found = part.select(method=kind)
                 shared = found[0].values.get("shared_bytes", 0.0)
-                own, seconds = fmean(values(found, "bytes")), fmean(values(found, "cpu_seconds"))
+                own, seconds = fmean(found.values("bytes")), fmean(found.values("cpu_seconds"))
                 cells = []
                 for count in counts:
                     # Single objects are fitted one after the other, those of a collection all together.
@@ -387,9 +373,9 @@ class CollectionsStudyConfig(ScaledStudy):
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
         """Return truth and rendering of the first test view of one object of every set."""
-        sets = grouped(measured["fits"], ("set",)).values()
-        fits = [row for rows in sets for row in select(rows, object=rows[0].labels["object"])]
-        return super().pictures({"fits": fits}, folder)
+        sets = measured["fits"].grouped("set").values()
+        fits = [row for rows in sets for row in rows.select(object=rows[0].labels["object"])]
+        return super().pictures({"fits": Rows(fits)}, folder)
 
 
 _NAMES: Mapping[str, str] = {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentfields.bench.fields import FieldsStudyConfig
 from latentfields.bench.objects import NERF_AND_SPACE
-from latentfields.bench.rows import Curve, Measured, Pivot, Row, Spread, Value, grouped, mean_curve, select
+from latentfields.bench.rows import Curve, Measured, Pivot, Rows, Spread, Value
 from latentfields.bench.study import Cells, Work, Workplace, call_work
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.rendering.config import EvenSamplingConfig
@@ -71,9 +70,8 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
         for fit in fits:
             if fit.curve:
                 times = {f"to_{name}": time_to(fit.curve, self.quality, measure=name) for name in MEASURES}
-                found = {name: time for name, time in times.items() if time is not None}
-                timed.append(replace(fit, values={**fit.values, **found}))
-        return {"fits": fits, "timed": timed}
+                timed.append(fit.plus({name: time for name, time in times.items() if time is not None}))
+        return {"fits": fits, "timed": Rows(timed)}
 
     def more_tables(self, measured: Measured) -> list[Table]:
         """Return the times at which fits reach the quality, and where they end; and the share of the plain path's."""
@@ -87,15 +85,14 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
         times = Pivot(title, labels, (*columns, *end), kind="timed", note=note)
         return [times.table(measured), *self._shares(measured["timed"])]
 
-    def _shares(self, fits: Sequence[Row]) -> list[Table]:
+    def _shares(self, fits: Rows) -> list[Table]:
         """CPU time of the usual path as a share of the plain one's, object by object; none without plain fits."""
         from latentfields.pages.report import Table
 
         rows = []
-        for names, part in grouped(fits, ("field", "space")).items():
+        for names, part in fits.grouped("field", "space").items():
             fast, plain = (
-                [row.values.get("to_cpu_seconds") for row in select(part, path=path)]
-                for path in (FAST, PLAIN)
+                [row.values.get("to_cpu_seconds") for row in part.select(path=path)] for path in (FAST, PLAIN)
             )
             if plain and len(fast) == len(plain):
                 shares = [a / b for a, b in zip(fast, plain, strict=True) if a is not None and b is not None]
@@ -110,11 +107,11 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
         from latentfields.pages.charts import Chart, Level, Series
 
         charts, levels = [], (Level(f"{self.quality:g} dB", self.quality),)
-        for (field,), part in grouped(measured["timed"], ("field",)).items():
-            paths = grouped(part, ("space", "path")).items()
+        for (field,), part in measured["timed"].grouped("field").items():
+            paths = part.grouped("space", "path").items()
             for measure, label in X_LABELS.items():
                 curves = [
-                    Series(", ".join(names), *mean_curve(fits, measure, "psnr")) for names, fits in paths
+                    Series(", ".join(names), *fits.mean_curve(measure, "psnr")) for names, fits in paths
                 ]
                 charts.append(Chart(field, label, "PSNR of test views, dB", tuple(curves), levels=levels))
         return charts

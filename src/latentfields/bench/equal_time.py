@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from latentfields.bench.objects import by_family, fit_cell, lpips_by_family, picture_of
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Row,
-    Spread,
-    Value,
-    distinct,
-    gains,
-    grouped,
-    select,
-    values,
-)
+from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Spread, Value
 from latentfields.bench.scales import EqualTimeScale
 from latentfields.bench.study import Cells, Study, Workplace
 from latentfields.config.checks import Filled, Range
@@ -149,21 +137,16 @@ class EqualTimeStudy(Study):
     def rows(self, results: Any) -> Measured:
         """Return the rows of fits."""
         fits = self.rows_of(results["fits"])
-        steps = [{"steps": row.curve[-1]["step"]} if row.curve else {} for row in fits]
-        return {
-            "fits": [
-                replace(row, values={**row.values, **more}) for row, more in zip(fits, steps, strict=True)
-            ]
-        }
+        return {"fits": Rows(row.plus({"steps": row.curve[-1]["step"]} if row.curve else {}) for row in fits)}
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
         """Return the mean PSNR of the best field in every space, at the last size and time."""
         from latentfields.pages.report import Headline
 
-        *_, last = grouped(measured["fits"], ("size", "limit")).items()
+        *_, last = measured["fits"].grouped("size", "limit").items()
         (size, limit), rows = last
         found = []
-        for (space,), part in grouped(rows, ("space",)).items():
+        for (space,), part in rows.grouped("space").items():
             field, best = best_field(part)
             detail = f"{field}, {size} pixels, {limit} CPU s"
             found.append(Headline(f"best in {space}", f"{best:.2f}", "dB", detail))
@@ -174,14 +157,12 @@ class EqualTimeStudy(Study):
         from latentfields.pages.charts import Chart, Series
 
         charts = []
-        for (size, space), part in grouped(measured["fits"], ("size", "space")).items():
+        for (size, space), part in measured["fits"].grouped("size", "space").items():
             curves = []
-            for (field, rays), rows in grouped(part, ("field", "rays")).items():
-                points = sorted(
-                    (float(limit), group) for (limit,), group in grouped(rows, ("limit",)).items()
-                )
-                y = [Spread.of(values(group, "psnr")).mean for _, group in points]
-                several = len(distinct(part, "rays")) > 1
+            for (field, rays), rows in part.grouped("field", "rays").items():
+                points = sorted((float(limit), group) for (limit,), group in rows.grouped("limit").items())
+                y = [Spread.of(group.values("psnr")).mean for _, group in points]
+                several = len(part.distinct("rays")) > 1
                 label = f"{field}, {rays} rays" if several else field
                 curves.append(Series(label, [limit for limit, _ in points], y))
             title = f"{space}, {size} pixels"
@@ -189,16 +170,16 @@ class EqualTimeStudy(Study):
         return charts
 
 
-def best_field(rows: Sequence[Row]) -> tuple[str, float]:
+def best_field(rows: Rows) -> tuple[str, float]:
     """Return the field whose mean PSNR is highest, and that."""
-    means = {field: Spread.of(values(rows, "psnr", field=field)).mean for field in distinct(rows, "field")}
+    means = {field: Spread.of(rows.values("psnr", field=field)).mean for field in rows.distinct("field")}
     return max(means.items(), key=lambda item: item[1])
 
 
-def behind_colors(rows: Iterable[Row], colors: Sequence[Row], measure: str = "psnr") -> list[Row]:
+def behind_colors(rows: Rows, colors: Rows, measure: str = "psnr") -> Rows:
     """Return rows with the `gain` of a measure over those of `colors` that are of the same scenes and seeds."""
     found = []
     for row in rows:
-        (other,) = select(colors, family=row.labels["family"], seed=row.labels["seed"])
-        found.append(replace(row, values={"gain": gains([row.values[measure]], [other.values[measure]])[0]}))
-    return found
+        (other,) = colors.values(measure, family=row.labels["family"], seed=row.labels["seed"])
+        found.append(row.plus({"gain": row.values[measure] - other}))
+    return Rows(found)

@@ -9,15 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from latentfields.bench.objects import ObjectsStudy
-from latentfields.bench.rows import (
-    QUALITY,
-    Claim,
-    Measured,
-    Pivot,
-    Value,
-    at_least,
-    gain,
-)
+from latentfields.bench.rows import QUALITY, Claim, Measured, Pivot, Value, at_least
 from latentfields.bench.scales import FEW_VIEWS_SCALES, FewViewsScale, FitScale
 from latentfields.bench.study import Cells, Work, Workplace
 from latentfields.config.checks import Range
@@ -166,7 +158,7 @@ class FewViewsStudyConfig(ObjectsStudy):
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return what is asked of the prior."""
-        better = {other: gain(measured["fits"], "method", WITH_PRIOR, other) for other in (LATENTS, IMAGES)}
+        better = {other: measured["fits"].gain("method", WITH_PRIOR, other) for other in (LATENTS, IMAGES)}
         return [
             at_least(f"{WITH_PRIOR}: better than {other}", found, LEAST_GAIN)
             for other, found in better.items()

@@ -209,4 +209,5 @@ def _truth_and_rendering(run: Run, scene: Scene) -> Pixels:
     """(H, 2 W, 3) uint8: the first test view beside its rendering."""
     scene = scene.cropped_to_multiple(run.model.factor)
     index = scene.indices("test")[:1]
-    return to_pixels(torch.cat([scene.images(index), run.render(scene.cameras[index])], dim=-1))[0]
+    pair: Pixels = to_pixels(torch.cat([scene.images(index), run.render(scene.cameras[index])], dim=-1))[0]
+    return pair

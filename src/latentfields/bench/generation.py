@@ -9,17 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentfields.bench.objects import ScaledStudy, require_usable
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Row,
-    Value,
-    distinct,
-    grouped,
-    mean_curve,
-    select,
-)
+from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Value
 from latentfields.bench.scales import GENERATION_SCALES, GenerationScale
 from latentfields.bench.study import Cells, Work, Workplace
 from latentfields.config.checks import Filled, Share
@@ -251,7 +241,7 @@ class GenerationStudyConfig(ScaledStudy):
         scenes = measured["scenes"]
         levels = sorted({*LEVELS, self.accuracy})
         times = []
-        for (space,), rows in grouped(scenes, ("space",)).items():
+        for (space,), rows in scenes.grouped("space").items():
             course = mean_course(rows)
             reached = [time_until(course, level) for level in levels]
             end = f"> {course[-1][0]:.1f}"
@@ -262,11 +252,11 @@ class GenerationStudyConfig(ScaledStudy):
     def claims(self, measured: Measured) -> list[Claim]:
         """Return whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
         scenes = measured["scenes"]
-        there = distinct(scenes, "space")
+        there = scenes.distinct("space")
         claims = []
         for space in (PLAIN, AWARE):
             if space in there and PIXELS in there:
-                courses = [mean_course(select(scenes, space=each)) for each in (space, PIXELS)]
+                courses = [mean_course(scenes.select(space=each)) for each in (space, PIXELS)]
                 statement = (
                     f"{self.accuracy:.0%} of views of scenes in {space} are recognised so many times sooner"
                 )
@@ -286,7 +276,7 @@ class GenerationStudyConfig(ScaledStudy):
         from latentfields.pages.charts import Chart, Level, Series
 
         series = []
-        for (space,), rows in grouped(measured["scenes"], ("space",)).items():
+        for (space,), rows in measured["scenes"].grouped("space").items():
             x, y = zip(*mean_course(rows), strict=True)
             series.append(Series(space, x, y))
         level = Level(f"{self.accuracy:.0%}", self.accuracy)
@@ -298,10 +288,10 @@ class GenerationStudyConfig(ScaledStudy):
         from latentfields.pages.report import Picture, PictureGroup, PictureRow
 
         groups = []
-        for family in distinct(measured["scenes"], "family"):
+        for family in measured["scenes"].distinct("family"):
             rows = []
             for kind, name in (("scenes", "a scene"), ("samples", "drawn")):
-                for row in select(measured[kind], family=family):
+                for row in measured[kind].select(family=family):
                     if row.labels.get("seed", "0") != "0":
                         continue
                     if (picture := Picture.read("", folder / row.labels["picture"])) is not None:
@@ -312,9 +302,9 @@ class GenerationStudyConfig(ScaledStudy):
         return groups
 
 
-def mean_course(rows: Sequence[Row]) -> list[tuple[float, float]]:
+def mean_course(rows: Rows) -> list[tuple[float, float]]:
     """Return CPU seconds and the share of views that are recognised, meaned over scenes that are looked at alike."""
-    return list(zip(*mean_curve(rows, "cpu_seconds", "accuracy"), strict=True))
+    return list(zip(*rows.mean_curve("cpu_seconds", "accuracy"), strict=True))
 
 
 def time_until(course: Sequence[tuple[float, float]], accuracy: float) -> float | None:
@@ -338,15 +328,15 @@ def _sooner(
     return Claim(statement, required, f"{'at least ' if never else ''}{ratio:.1f}{never}", ratio >= SPEED_UP)
 
 
-def _ahead(scenes: Sequence[Row], measure: str, statement: str, *, sign: float) -> Claim:
+def _ahead(scenes: Rows, measure: str, statement: str, *, sign: float) -> Claim:
     """The claim that the 3D-aware space is ahead of the plain one in a measure, on more than half of the families."""
-    ahead, families = 0, distinct(scenes, "family")
+    ahead, families = 0, scenes.distinct("family")
     for family in families:
         means = []
         for space in (AWARE, PLAIN):
             found = [
                 row.values[measure]
-                for row in select(scenes, space=space, family=family)
+                for row in scenes.select(space=space, family=family)
                 if measure in row.values
             ]
             means.append(sum(found) / len(found) if found else None)

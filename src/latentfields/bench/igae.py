@@ -6,7 +6,7 @@ plain autoencoder, of its 3D-aware version, and of the ablations without L_3D an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, product
@@ -25,21 +25,7 @@ from latentfields.bench.objects import (
     picture_of,
 )
 from latentfields.bench.reconstruction import PHOTOGRAPHS, reconstruction_table
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Row,
-    Spread,
-    Value,
-    at_least,
-    distinct,
-    gain,
-    gains,
-    grouped,
-    select,
-    values,
-)
+from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Spread, Value, at_least, gains
 from latentfields.bench.scales import IGAE_SCALES, FitScale, IgaeScale
 from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.config.checks import Filled
@@ -120,7 +106,11 @@ class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
 
         if not (self.missing and self.can_train):
             return self.given
-        shared = {"autoencoder": self.base, "cache": folder / "cache", "command": f"latentfields {self.kind}"}
+        shared: Any = {
+            "autoencoder": self.base,
+            "cache": folder / "cache",
+            "command": f"latentfields {self.kind}",
+        }
         train = partial(finetune_3d, **shared, **training_options(self, place, folder))
         settings = {role: replace(self.sizes.training, ablation=ABLATIONS[role]) for role in self.missing}
         trainings = {role: partial(train, config) for role, config in settings.items()}
@@ -284,7 +274,7 @@ class IgaeStudyConfig(AblationsStudy):
         found: Cells = {}
         kinds = product(self.regimes, self.fields, autoencoders.items(), self.scenes(place.out))
         for regime, field, (role, autoencoder), scene in kinds:
-            labels = {"regime": regime} if len(self.regimes) > 1 else {}
+            labels: dict[str, str] = {"regime": regime} if len(self.regimes) > 1 else {}
             labels |= {"field": field} if len(self.fields) > 1 else {}
             labels |= {"autoencoder": role}
             name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed, regime=regime)
@@ -293,18 +283,19 @@ class IgaeStudyConfig(AblationsStudy):
 
     def rows(self, results: Any) -> Measured:
         """Return rows of fits, of the map, of the same views through autoencoders alone, of photographs, and scores."""
-        fits = []
+        records = []
         for fit in results["fits"]:
             picture = picture_of(_fit_name(fit, f"{fit['family']}-{fit['seed']:04d}"))
             trained = fit["family"] in self.trained_families
-            fits.append(Row.of(fit, picture=picture, distribution=TRAINED if trained else UNSEEN))
+            records.append({**fit, "picture": picture, "distribution": TRAINED if trained else UNSEEN})
+        fits = self.rows_of(records)
         # What an autoencoder does alone depends on no field and on no alignment.
-        alone, *_ = grouped(fits, ("field", "regime")).values()
-        several = len(distinct(fits, "regime")) > 1 or len(distinct(fits, "distribution")) > 1
+        alone, *_ = fits.grouped("field", "regime").values()
+        several = len(fits.distinct("regime")) > 1 or len(fits.distinct("distribution")) > 1
         return {
             "fits": fits,
-            "map": _map(fits) if several else [],
-            "several": fits if len(distinct(fits, "field")) > 1 else [],
+            "map": _map(fits) if several else Rows(),
+            "several": fits if len(fits.distinct("field")) > 1 else Rows(),
             "alone": alone,
             "photos": self.rows_of(results["photos"]),
             "score": self.rows_of(
@@ -318,10 +309,10 @@ class IgaeStudyConfig(AblationsStudy):
         What depends on the alignment is claimed for each regime; in distribution, and out of it.
         """
         fits = measured["fits"]
-        known = distinct(fits, "autoencoder")
+        known = fits.distinct("autoencoder")
         if "igae" not in known:
             return []
-        regimes = grouped(fits, ("regime", "distribution"))
+        regimes = fits.grouped("regime", "distribution")
         only = self.regimes[0] if len(self.regimes) == 1 else "full"
         gained, mattering, lost = [], [], []
         for (named, distribution), rows in regimes.items():
@@ -329,15 +320,15 @@ class IgaeStudyConfig(AblationsStudy):
             where = f"; alignment {regime}, {distribution} families" if len(regimes) > 1 else ""
             gained += _gain_claims(rows, regime, where)
             if regime != "none":
-                ours = select(rows, autoencoder="igae")
-                aligned = gains(values(ours, "psnr"), values(ours, "supervision_psnr"))
+                ours = rows.select(autoencoder="igae")
+                aligned = gains(ours.values("psnr"), ours.values("supervision_psnr"))
                 matters = f"RGB Alignment matters (after it, against before){where}"
                 mattering.append(at_least(matters, aligned, 0.0))
             statement = f"Without L_3D, novel views are lost (decoded test PSNR){where}"
             lost += _gain(rows, statement, NVS_GAIN, over="no-3d")
         # The other claims do not depend on the alignment; they are of objects never seen.
-        unseen = select(measured["alone"], distribution=UNSEEN) or measured["alone"]
-        photographs = [row for row in measured["photos"] if row.labels["autoencoder"] in known]
+        unseen = measured["alone"].select(distribution=UNSEEN) or measured["alone"]
+        photographs = Rows(row for row in measured["photos"] if row.labels["autoencoder"] in known)
         consistent = "Latents are 3D-consistent (rendered against encoded)"
         kept = "{} preserved, against training without L_3D"
         objects, pictures = kept.format("Objects never seen are"), kept.format("Photographs are")
@@ -362,19 +353,19 @@ def _fit_name(labels: Labels, scene: str) -> str:
 
 
 def _gain(
-    rows: Sequence[Row], statement: str, bound: float, measure: str = "psnr", *, over: str = "base"
+    rows: Rows, statement: str, bound: float, measure: str = "psnr", *, over: str = "base"
 ) -> list[Claim]:
     """The claim of a gain in the space of the IG-AE, row by row, if there is something to gain over."""
-    judged = over in distinct(rows, "autoencoder")
-    return [at_least(statement, gain(rows, "autoencoder", "igae", over, measure), bound)] if judged else []
+    judged = over in rows.distinct("autoencoder")
+    return [at_least(statement, rows.gain("autoencoder", "igae", over, measure), bound)] if judged else []
 
 
-def _gain_claims(rows: Sequence[Row], regime: str, where: str) -> list[Claim]:
+def _gain_claims(rows: Rows, regime: str, where: str) -> list[Claim]:
     """What fits that were aligned in one way gain in the space of the IG-AE: on the mean, and on every family."""
-    if "base" not in distinct(rows, "autoencoder"):
+    if "base" not in rows.distinct("autoencoder"):
         return []
-    families = {family: select(rows, family=family) for family in distinct(rows, "family")}
-    gained = {name: Spread.of(gain(own, "autoencoder", "igae", "base")) for name, own in families.items()}
+    families = {family: rows.select(family=family) for family in rows.distinct("family")}
+    gained = {name: Spread.of(own.gain("autoencoder", "igae", "base")) for name, own in families.items()}
     worst, least = min(gained.items(), key=lambda item: item[1].mean)
     everywhere = all(spread.mean > spread.error for spread in gained.values())
     shared = regime == "scene" and {row.values.get("factor") for row in rows} == {8}
@@ -384,23 +375,23 @@ def _gain_claims(rows: Sequence[Row], regime: str, where: str) -> list[Claim]:
     ]
 
 
-def _map(fits: Sequence[Row]) -> list[Row]:
+def _map(fits: Rows) -> Rows:
     """Rows of the map, one for each pair of fits in the plain and the 3D-aware space that have all of its measures."""
     found, needed = [], {*_GAINS, *_KEPT}
-    ours = select(fits, autoencoder="igae")
-    for aware, plain in zip(ours, select(fits, autoencoder="base") if ours else (), strict=True):
+    ours = fits.select(autoencoder="igae")
+    for aware, plain in zip(ours, fits.select(autoencoder="base") if ours else (), strict=True):
         if needed <= aware.values.keys() & plain.values.keys():
             gained = {measure: aware.values[measure] - plain.values[measure] for measure in _GAINS}
             roles = {"base": plain, "igae": aware}
             kept = {f"{role}_{name}": row.values[name] for role, row in roles.items() for name in _KEPT}
             found.append(replace(aware, values=gained | kept))
-    return found
+    return Rows(found)
 
 
 def _score_claims(measured: Measured) -> list[Claim]:
     scores = {row.labels["autoencoder"]: row.values["inconsistency"] for row in measured["score"]}
     latent = {
-        role: fmean(values(measured["fits"], "supervision_latent_psnr", autoencoder=role)) for role in scores
+        role: fmean(measured["fits"].values("supervision_latent_psnr", autoencoder=role)) for role in scores
     }
     ratio = scores["igae"] / scores["base"]
     agreeing = [(scores[a] < scores[b]) == (latent[a] > latent[b]) for a, b in combinations(scores, 2)]

@@ -23,16 +23,13 @@ from latentfields.bench.rows import (
     Measured,
     Pivot,
     Row,
+    Rows,
     Spread,
     Value,
     above_zero,
     at_least,
     at_most,
-    gain,
     gains,
-    grouped,
-    select,
-    values,
 )
 from latentfields.bench.scales import LRF_SCALES, LrfScale
 from latentfields.bench.study import Cells, Labels, Workplace
@@ -326,42 +323,43 @@ class LrfStudyConfig(RolesStudy):
 
     def rows(self, results: Any) -> Measured:
         """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
-        found: dict[str, list[Row]] = {kind: [] for kind in (*KINDS.values(), "fits")}
+        found, shown = [], []
         for fit in results["fits"]:
-            kind, methods = KINDS[fit["training_views"]], fit["methods"]
+            views, methods = KINDS[fit["training_views"]], fit["methods"]
             plain = fit.get("divisor") == results["factor"] and "baseline" not in fit
-            labels = {"scene": fit["scene"], "seed": fit["seed"], "plain": plain, "views": kind}
+            labels = {"scene": fit["scene"], "seed": fit["seed"], "plain": plain, "views": views}
             ending = _ending(fit["scene"], fit["seed"], fit["training_views"])
             for method, scores in methods.items():
                 picture = f"pictures/{ending}/{method.replace('/', '-')}.png"
                 title = TITLES.get(method, method)
-                found[kind].append(Row.of(scores, method=method, title=title, picture=picture, **labels))
+                shown.append(Row.of(scores, method=method, title=title, picture=picture, **labels))
             if fit["training_views"] is None:
                 psnr = {method: scores["psnr"] for method, scores in methods.items()}
                 quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
-                found["fits"].append(Row.of({**fit, **quality}, fitted=_fitted_to(fit)))
+                found.append(Row.of({**fit, **quality}, fitted=_fitted_to(fit)))
         # Image space first, then the stages in their order.
         places = {role: place for place, role in enumerate(STAGES, start=1)}
-        for kind in KINDS.values():
-            found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
-        scores = results["reconstruction"].items()
-        alone = [Row.of(score, method=role, title=STAGES[role]) for role, found in scores for score in found]
-        return {**found, "reconstruction": alone}
+        shown.sort(key=lambda row: places.get(row.labels["method"], 0))
+        alone = [
+            Row.of(score, method=role, title=STAGES[role])
+            for role, scores in results["reconstruction"].items()
+            for score in scores
+        ]
+        kinds = {views: rows for (views,), rows in Rows(shown).grouped("views").items()}
+        return {**kinds, "methods": Rows(shown), "fits": Rows(found), "reconstruction": Rows(alone)}
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
         fits, few = measured["all views"], measured["few views"]
-        encoder, decoder, both = (
-            values(fits, "psnr", method=role) for role in ("encoder", "decoder", "both")
-        )
+        encoder, decoder, both = (fits.values("psnr", method=role) for role in ("encoder", "decoder", "both"))
         alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
-        kept = gain(measured["reconstruction"], "method", "both", "base")
+        kept = measured["reconstruction"].gain("method", "both", "base")
         share = [ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])]
         lower: dict[str, Any] = {"unit": "", "spec": ".4f"}
         return [
             *(
                 above_zero(
-                    f"{stage} helps ({role} only, against the plain VAE)", gain(fits, "method", role, "base")
+                    f"{stage} helps ({role} only, against the plain VAE)", fits.gain("method", role, "base")
                 )
                 for stage, role in (("Stage I", "encoder"), ("Stage III", "decoder"))
             ),
@@ -380,13 +378,13 @@ class LrfStudyConfig(RolesStudy):
         from latentfields.pages.report import Headline
 
         fits = measured["all views"]
-        psnr = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
+        psnr = {"LRF": fits.values("psnr", method="both"), **_others(fits, "psnr")}
         means = {name: Spread.of(numbers).mean for name, numbers in psnr.items()}
         return [Headline(name, f"{mean:.2f}", "dB", "novel views") for name, mean in means.items()]
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
         """Return the first test view of every scene by every method."""
-        return super().pictures({"fits": [row for kind in KINDS.values() for row in measured[kind]]}, folder)
+        return super().pictures({"fits": measured["methods"]}, folder)
 
 
 def _ending(scene: str, seed: int, views: int | None) -> str:
@@ -401,34 +399,34 @@ def _fitted_to(fit: Mapping[str, Any]) -> str:
     return ("colours and " if "baseline" in fit else "") + f"latents of {STAGES[fit['encoder']]}"
 
 
-def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
+def _others(fits: Rows, measure: str) -> dict[str, list[float]]:
     """Both baselines, fit by fit."""
-    plain = values(fits, measure, method="base")
+    plain = fits.values(measure, method="base")
     return {PLAIN_LATENTS: plain, LOW_IMAGES: image_baseline(fits, measure)}
 
 
-def _better(fits: Sequence[Row], measure: str, statement: str, **shown: str) -> list[Claim]:
+def _better(fits: Rows, measure: str, statement: str, **shown: str) -> list[Claim]:
     """The claims that LRF is better than both baselines, fit by fit."""
-    ours, others = values(fits, measure, method="both"), _others(fits, measure)
+    ours, others = fits.values(measure, method="both"), _others(fits, measure)
     lower = measure == "ms_gmsd"
     better = {name: gains(theirs, ours) if lower else gains(ours, theirs) for name, theirs in others.items()}
     return [above_zero(statement.format(name), gained, **shown) for name, gained in better.items()]
 
 
-def image_baseline(fits: Sequence[Row], measure: str) -> list[float]:
+def image_baseline(fits: Rows, measure: str) -> list[float]:
     """Return the baseline at the latents' resolution, fit by fit: the better of rendering large and interpolating."""
     best = max if measure in ("psnr", "ssim") else min
-    pairs = grouped(select(fits, plain="True"), ("scene", "seed")).values()
-    return [best(values(pair, measure)) for pair in pairs]
+    pairs = fits.select(plain="True").grouped("scene", "seed").values()
+    return [best(pair.values(measure)) for pair in pairs]
 
 
-def same_quality_bytes(fits: Sequence[Row]) -> list[tuple[float, float]]:
+def same_quality_bytes(fits: Rows) -> list[tuple[float, float]]:
     """Return bytes of LRF's scene, and of the smallest image-space field of at least its PSNR, by scene and seed.
 
     Where no image-space field is as good, the best one stands for it: one of that quality would hardly be smaller.
     """
     pairs = []
-    for group in grouped(fits, ("scene", "seed")).values():
+    for group in fits.grouped("scene", "seed").values():
         ours = next(row.values for row in group if "both_psnr" in row.values)
         images = [row for row in group if "divisor" in row.values and "baseline" not in row.labels]
         ladder = [(row.values["best_psnr"], row.values["bytes"]) for row in images]

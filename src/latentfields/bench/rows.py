@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -41,39 +41,48 @@ class Row:
         texts |= {name: str(value) for name, value in labels.items()}
         return cls(texts, numbers, record.get("curve", ()))
 
+    def plus(self, values: Mapping[str, float]) -> Row:
+        """Return the row with more values."""
+        return replace(self, values={**self.values, **values})
 
-Measured = Mapping[str, Sequence[Row]]
+
+class Rows(tuple[Row, ...]):
+    """Rows of one kind, in order."""
+
+    def select(self, **labels: str) -> Rows:
+        """Return the rows that have all these labels."""
+        return Rows(
+            row for row in self if all(row.labels.get(name) == value for name, value in labels.items())
+        )
+
+    def values(self, measure: str, **labels: str) -> list[float]:
+        """Return a measure of the rows that have all these labels."""
+        return [row.values[measure] for row in self.select(**labels)]
+
+    def gain(self, label: str, ours: str, theirs: str, measure: str = "psnr") -> list[float]:
+        """Return what rows with `ours` for a label have more of a measure than those with `theirs`, pair by pair."""
+        return gains(self.values(measure, **{label: ours}), self.values(measure, **{label: theirs}))
+
+    def distinct(self, label: str) -> list[str]:
+        """Return the values of a label, in the order of their first rows."""
+        return list(dict.fromkeys(row.labels[label] for row in self if label in row.labels))
+
+    def grouped(self, *labels: str) -> dict[tuple[str, ...], Rows]:
+        """Return the rows by their values of labels, "" where they have none, in the order of their first rows."""
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for row in self:
+            groups.setdefault(tuple(row.labels.get(label, "") for label in labels), []).append(row)
+        return {names: Rows(group) for names, group in groups.items()}
+
+    def mean_curve(self, x: str, y: str) -> tuple[list[float], list[float]]:
+        """Return two measures of curves, meaned point by point: all have theirs after the same steps."""
+        points = list(zip(*(row.curve for row in self), strict=False))
+        first, second = ([fmean(point[name] for point in column) for column in points] for name in (x, y))
+        return first, second
+
+
+Measured = Mapping[str, Rows]
 """All rows of a study, by kind: fits, photographs and so on."""
-
-
-def select(rows: Sequence[Row], **labels: str) -> list[Row]:
-    """Return the rows that have all these labels, in order."""
-    return [row for row in rows if all(row.labels.get(name) == value for name, value in labels.items())]
-
-
-def values(rows: Sequence[Row], measure: str, **labels: str) -> list[float]:
-    """Return a measure of the rows that have all these labels, in order."""
-    return [row.values[measure] for row in select(rows, **labels)]
-
-
-def distinct(rows: Sequence[Row], label: str) -> list[str]:
-    """Return the values of a label, in the order of their first rows."""
-    return list(dict.fromkeys(row.labels[label] for row in rows if label in row.labels))
-
-
-def grouped(rows: Sequence[Row], labels: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
-    """Return the rows by their values of these labels, "" where they have none, in the order of their first rows."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row.labels.get(label, "") for label in labels), []).append(row)
-    return groups
-
-
-def mean_curve(rows: Sequence[Row], x: str, y: str) -> tuple[list[float], list[float]]:
-    """Return two measures of curves, meaned point by point: all have theirs after the same steps."""
-    points = list(zip(*(row.curve for row in rows), strict=False))
-    first, second = ([fmean(point[name] for point in column) for column in points] for name in (x, y))
-    return first, second
 
 
 @dataclass(frozen=True)
@@ -110,11 +119,6 @@ def gains(numbers: Sequence[float], reference: Sequence[float]) -> list[float]:
     return [a - b for a, b in zip(numbers, reference, strict=True)]
 
 
-def gain(rows: Sequence[Row], label: str, ours: str, theirs: str, measure: str = "psnr") -> list[float]:
-    """Return what rows with `ours` for a label have more of a measure than those with `theirs`, pair by pair."""
-    return gains(values(rows, measure, **{label: ours}), values(rows, measure, **{label: theirs}))
-
-
 @dataclass(frozen=True)
 class Value:
     """Presentation of a measure in a column."""
@@ -131,7 +135,7 @@ class Value:
     optional: bool = False
     """Leave out the column where no row has the measure."""
 
-    def text(self, rows: Sequence[Row]) -> str:
+    def text(self, rows: Rows) -> str:
         """Return the mean over the rows; a dash where not every row has the measure: cells of earlier versions."""
         measured = [self.unit * row.values[self.name] for row in rows if self.name in row.values]
         if not measured or len(measured) < len(rows):
@@ -180,9 +184,9 @@ class Pivot:
     """Labels of `rows` that are left out where they are the same everywhere."""
     note: str = ""
 
-    def taken(self, measured: Measured) -> list[Row]:
+    def taken(self, measured: Measured) -> Rows:
         """Return the rows that the table is made of."""
-        return [row for row in measured.get(self.kind, ()) if not self.needs or self.needs in row.values]
+        return Rows(row for row in measured.get(self.kind, ()) if not self.needs or self.needs in row.values)
 
     def table(self, measured: Measured) -> Table:
         """Return the table of what was measured."""
@@ -194,12 +198,12 @@ class Pivot:
             value for value in self.values if value.title and (value.name in known or not value.optional)
         ]
         labels = [
-            label for label in self.rows if label not in self.only_several or len(distinct(rows, label)) > 1
+            label for label in self.rows if label not in self.only_several or len(rows.distinct(label)) > 1
         ]
-        parts = distinct(rows, self.columns) if self.columns else []
+        parts = rows.distinct(self.columns) if self.columns else []
         found = []
-        for names, group in grouped(rows, labels).items():
-            cells = [self.values[0].text(select(group, **{self.columns: part})) for part in parts]
+        for names, group in rows.grouped(*labels).items():
+            cells = [self.values[0].text(group.select(**{self.columns: part})) for part in parts]
             found.append((*names, *cells, *(value.text(group) for value in shown)))
         heads = [*(self.rows[label] for label in labels), *parts, *(value.title for value in shown)]
         title = self.title.format_map(rows[0].values if rows else {})

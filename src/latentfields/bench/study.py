@@ -12,17 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Record,
-    Row,
-    claims_table,
-    distinct,
-    grouped,
-    select,
-)
+from latentfields.bench.rows import Claim, Measured, Pivot, Record, Row, Rows, claims_table
 from latentfields.config.checks import Checked, require_at_least
 from latentfields.files import write_json
 from latentfields.training.lock import locked
@@ -146,13 +136,11 @@ class Study(Checked):
         kinds = {"fits": results} if isinstance(results, list) else results
         return {kind: self.rows_of(kinds[kind]) for kind in kinds if kind not in ("notes", "claims")}
 
-    def rows_of(self, records: Sequence[Record] | Mapping[str, Record]) -> list[Row]:
+    def rows_of(self, records: Sequence[Record] | Mapping[str, Record]) -> Rows:
         """Return the rows of JSON objects, which may be those of autoencoders by name."""
         if isinstance(records, Mapping):
-            return [
-                Row.of(record, numbered=self.numbered, autoencoder=name) for name, record in records.items()
-            ]
-        return [Row.of(record, numbered=self.numbered) for record in records]
+            records = [{**record, "autoencoder": name} for name, record in records.items()]
+        return Rows(Row.of(record, numbered=self.numbered) for record in records)
 
     def claims(self, measured: Measured) -> list[Claim] | None:
         """Return what the paper claims, judged by the rows; None for a study of no claims."""
@@ -181,12 +169,11 @@ class Study(Checked):
         """Return the pictures of the page, from files in the study's folder: a test view of fits and its truth."""
         from latentfields.pages.report import Picture, PictureGroup, PictureRow
 
-        fits = measured["fits"] if self.pictured_by else ()
-        seeds = () if "seed" in self.pictured_by else distinct(fits, "seed")
-        if seeds:
-            fits = select(fits, seed=min(seeds, key=int))
+        fits = measured["fits"] if self.pictured_by else Rows()
+        if (seeds := fits.distinct("seed")) and "seed" not in self.pictured_by:
+            fits = fits.select(seed=min(seeds, key=int))
 
-        def shown(rows: Sequence[Row]) -> Iterator[Picture | None]:
+        def shown(rows: Rows) -> Iterator[Picture | None]:
             files = [folder / row.labels.get("picture", "") for row in rows]
             if self.side_by_side:
                 yield Picture.read("truth", files[0].with_name("truth.png"))
@@ -199,8 +186,8 @@ class Study(Checked):
                 yield Picture("decoded", pair.pixels[:, width:])
 
         groups = []
-        for title, group in grouped(fits, self.pictured_by).items():
-            kinds = grouped(group, self.told_apart_by).items()
+        for title, group in fits.grouped(*self.pictured_by).items():
+            kinds = group.grouped(*self.told_apart_by).items()
             found = [PictureRow(", ".join(filter(None, kind)), tuple(shown(rows))) for kind, rows in kinds]
             if seen := tuple(row for row in found if any(row.pictures)):
                 groups.append(PictureGroup(", ".join(filter(None, title)), seen))
