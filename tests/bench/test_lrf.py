@@ -249,7 +249,7 @@ def test_the_better_way_to_enlarge_is_the_baseline() -> None:
 
 def test_storage_is_compared_with_the_smallest_field_as_good() -> None:
     def pairs(**changes: dict[str, float]) -> list[tuple[float, float]]:
-        return same_quality_bytes(LRF.rows(results(**changes))["fits"])
+        return same_quality_bytes(LRF.rows(results(**changes))["costs"])
 
     assert pairs() == [(1_000_000, 20_000_000)] * 2
     assert pairs(psnr={"both": 22.3}) == [(1_000_000, 12_000_000)] * 2

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from latentfields.autoencoders.config import PatchAutoencoderConfig
@@ -19,13 +18,11 @@ from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError
 from latentfields.training.runs import is_claimed
 
-ARCHITECTURES: Mapping[str, PatchAutoencoderConfig] = MappingProxyType(
-    {
-        "f4": PatchAutoencoderConfig(channels=4, widths=(64,), blocks=(4,)),
-        "f8": PatchAutoencoderConfig(channels=16, widths=(64, 128), blocks=(2, 2)),
-        "f16": PatchAutoencoderConfig(channels=64, widths=(64, 128, 128), blocks=(2, 2, 2)),
-    }
-)
+ARCHITECTURES: Mapping[str, PatchAutoencoderConfig] = {
+    "f4": PatchAutoencoderConfig(channels=4, widths=(64,), blocks=(4,)),
+    "f8": PatchAutoencoderConfig(channels=16, widths=(64, 128), blocks=(2, 2)),
+    "f16": PatchAutoencoderConfig(channels=64, widths=(64, 128, 128), blocks=(2, 2, 2)),
+}
 """Autoencoders of factor 4, 8 and 16. All keep one value in twelve: what differs is how many pixels share a latent."""
 
 FOLDER = "autoencoders"

@@ -83,7 +83,7 @@ class FieldsStudyConfig(ObjectsStudy):
     @classmethod
     def of(cls, study: ObjectsStudy, spaces: Iterable[str]) -> FieldsStudyConfig:
         """Return what determines the fits of a study that has more options than these, in these spaces."""
-        names = (entry.name for entry in dataclasses.fields(FieldsStudyConfig) if entry.name != "spaces")
+        names = {entry.name for entry in dataclasses.fields(FieldsStudyConfig)} - {"spaces"}
         return FieldsStudyConfig(**{name: getattr(study, name) for name in names}, spaces=tuple(spaces))
 
     def read_inputs(self, out: Path) -> None:

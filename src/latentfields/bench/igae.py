@@ -12,7 +12,6 @@ from functools import partial
 from itertools import combinations, product
 from pathlib import Path
 from statistics import fmean
-from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
 from latentfields.bench.objects import (
@@ -52,9 +51,7 @@ SEVERAL = 3.0
 CLEARLY = 0.75
 """Share of the plain autoencoder's inconsistency that a clearly better score stays below."""
 
-ABLATIONS: Mapping[str, Ablation] = MappingProxyType(
-    {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
-)
+ABLATIONS: Mapping[str, Ablation] = {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
 """What the trainings of the roles leave out."""
 
 UNSEEN, TRAINED = "unseen", "trained"
@@ -106,12 +103,9 @@ class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
 
         if not (self.missing and self.can_train):
             return self.given
-        shared: Any = {
-            "autoencoder": self.base,
-            "cache": folder / "cache",
-            "command": f"latentfields {self.kind}",
-        }
-        train = partial(finetune_3d, **shared, **training_options(self, place, folder))
+        command, cache = f"latentfields {self.kind}", folder / "cache"
+        shared = training_options(self, place, folder)
+        train = partial(finetune_3d, autoencoder=self.base, cache=cache, command=command, **shared)
         settings = {role: replace(self.sizes.training, ablation=ABLATIONS[role]) for role in self.missing}
         trainings = {role: partial(train, config) for role, config in settings.items()}
         names = self.given | train_missing(place, folder, trainings, label="autoencoders")
@@ -219,12 +213,11 @@ class IgaeStudyConfig(AblationsStudy):
 
     def fit(self, field: RayFieldName, *, seed: int, regime: Regime = "full") -> FitConfig:
         """Return how a field is fitted to the object with this seed."""
-        config = self.fit_scale.fit(field, seed=seed)
+        config, paper = self.fit_scale.fit(field, seed=seed), preset(field, "paper")
         kind: AlignmentKind = "full" if regime == "table-16" else regime
         config = replace(config, subpixels=self.subpixels, alignment_kind=kind)
         factor, rate = self.alignment_factor, self.decoder_learning_rate
         if regime == "table-16":
-            paper = preset(field, "paper")
             factor, rate = paper.alignment.learning_rate_factor, paper.decoder_learning_rate
         if factor is not None:
             config = replace(config, alignment=StageConfig(config.alignment.steps, factor))
@@ -238,7 +231,7 @@ class IgaeStudyConfig(AblationsStudy):
     @property
     def all_families(self) -> tuple[str, ...]:
         """As `ObjectsStudy.all_families`."""
-        return (*self.families, *(name for name in self.trained_families if name not in self.families))
+        return tuple(dict.fromkeys((*self.families, *self.trained_families)))
 
     @staticmethod
     def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,9 +267,9 @@ class IgaeStudyConfig(AblationsStudy):
         found: Cells = {}
         kinds = product(self.regimes, self.fields, autoencoders.items(), self.scenes(place.out))
         for regime, field, (role, autoencoder), scene in kinds:
-            labels: dict[str, str] = {"regime": regime} if len(self.regimes) > 1 else {}
+            labels = {"autoencoder": role}
+            labels |= {"regime": regime} if len(self.regimes) > 1 else {}
             labels |= {"field": field} if len(self.fields) > 1 else {}
-            labels |= {"autoencoder": role}
             name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed, regime=regime)
             found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
         return found

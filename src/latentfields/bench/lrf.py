@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from latentfields.bench.objects import RolesStudy
@@ -40,35 +39,31 @@ from latentfields.rendering.config import MipSplattingConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import Headline, PictureGroup
+    from latentfields.pages.report import Headline
 
 FIRST_SEED = 500
 """Number of the first rendered object of each family."""
 
 FEW = 3
 """Training views of the few-shot fits (LRF Table 2)."""
-KINDS: Mapping[int | None, str] = MappingProxyType({None: "all views", FEW: "few views"})
+KINDS: Mapping[int | None, str] = {None: "all views", FEW: "few views"}
 """Kinds of rows by the training views of their fits, None being all."""
 
-STAGES: Mapping[str, str] = MappingProxyType(
-    {
-        "base": "plain VAE",
-        "encoder": "encoder only (stage I)",
-        "decoder": "decoder only (stage III)",
-        "both": "both (LRF)",
-    }
-)
+STAGES: Mapping[str, str] = {
+    "base": "plain VAE",
+    "encoder": "encoder only (stage I)",
+    "decoder": "decoder only (stage III)",
+    "both": "both (LRF)",
+}
 """The rows of LRF Table 3, by role: what of the autoencoder was fine-tuned."""
 
-ENCODER_OF: Mapping[str, str] = MappingProxyType(
-    {"base": "base", "encoder": "encoder", "decoder": "base", "both": "encoder"}
-)
+ENCODER_OF: Mapping[str, str] = {"base": "base", "encoder": "encoder", "decoder": "base", "both": "encoder"}
 """The role whose encoder a role shares, and with it the latent fields."""
 
 PLAIN_LATENTS, LOW_IMAGES = "latents of the plain VAE", "images of the latents' resolution"
 """What LRF is compared with."""
 
-RECONSTRUCTION_LOSS = 0.3
+DECODING_LOSS = 0.3
 """dB of reconstruction that both stages may cost; in Table 4 it is up to 1.34."""
 STORAGE = 0.1
 """Share of the storage of an image-space field of the same quality."""
@@ -82,9 +77,7 @@ Baseline = Literal["feature-3dgs", "mip-splatting"]
 latents' resolution by Gaussians with the filters of Mip-Splatting."""
 FEATURE_3DGS: Baseline = "feature-3dgs"
 MIP_SPLATTING: Baseline = "mip-splatting"
-TITLES: Mapping[str, str] = MappingProxyType(
-    {**STAGES, FEATURE_3DGS: "colours and latents (Feature-3DGS-like)"}
-)
+TITLES: Mapping[str, str] = {**STAGES, FEATURE_3DGS: "colours and latents (Feature-3DGS-like)"}
 """Titles of the methods that are not called by them."""
 
 
@@ -142,6 +135,7 @@ class LrfStudyConfig(RolesStudy):
                 Value("rendering_milliseconds", "rendering, ms", ".1f", spread=False),
                 Value("decoding_milliseconds", "decoding, ms", ".1f", spread=False),
             ),
+            kind="costs",
             note="Memory: peak during the fit and its scoring, less that before. Storage: the scene's own file; the "
             "decoder is stored once for all scenes. Times are per view.",
         ),
@@ -225,12 +219,11 @@ class LrfStudyConfig(RolesStudy):
             scenes = (folder / "scenes",)
             cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
             place.run(cells, label="training scenes")
-        data: Any = {"scenes": scenes, "photos": self.training_photos, "device": place.device}
+        data: Any = {"scenes": scenes, "photos": self.training_photos, "device": place.device, "loop": LOOP}
         if "encoder" not in known:
-            train = partial(train_encoder, sizes.encoder, autoencoder=self.base, **data)
-            done = place.run({"train-encoder": partial(train, out=folder / "encoder")}, label="stage I")
-            known["encoder"] = done["train-encoder"]["autoencoder"]
-        align = partial(align_decoder, sizes.decoder, fit=self.fit(0), size=sizes.size, loop=LOOP, **data)
+            train = {"encoder": partial(train_encoder, sizes.encoder, autoencoder=self.base, **data)}
+            known |= train_missing(place, folder, train, label="stage I", inside="training")
+        align = partial(align_decoder, sizes.decoder, fit=self.fit(0), size=sizes.size, **data)
         missing = [role for role in self.roles if role not in known]
         trainings = {role: partial(align, autoencoder=known[ENCODER_OF[role]]) for role in missing}
         known |= train_missing(place, folder, trainings, label="stage III")
@@ -271,19 +264,17 @@ class LrfStudyConfig(RolesStudy):
             ending, shared = _ending(scene.kind, scene.seed, views), {"scene": scene.kind, "seed": scene.seed}
             for name, (labels, options) in self.comparisons(scene.seed, views, factor, autoencoders).items():
                 cell = f"{name}-{ending}"
-                found[cell] = (
-                    {**shared, "training_views": views, **labels},
-                    partial(
-                        fit_and_compare,
-                        scene=scene,
-                        factor=factor,
-                        training_views=views,
-                        device=place.device,
-                        pictures=place.out / "pictures" / ending,
-                        folder=place.out / "fits" / cell,
-                        **options,
-                    ),
+                work = partial(
+                    fit_and_compare,
+                    scene=scene,
+                    factor=factor,
+                    training_views=views,
+                    device=place.device,
+                    pictures=place.out / "pictures" / ending,
+                    folder=place.out / "fits" / cell,
+                    **options,
                 )
+                found[cell] = {**shared, "training_views": views, **labels}, work
         return found
 
     def comparisons(
@@ -322,8 +313,8 @@ class LrfStudyConfig(RolesStudy):
         return found
 
     def rows(self, results: Any) -> Measured:
-        """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
-        found, shown = [], []
+        """Return rows of methods, fit by fit, also those of all views and of few; of costs; of reconstructed views."""
+        costs, shown = [], []
         for fit in results["fits"]:
             views, methods = KINDS[fit["training_views"]], fit["methods"]
             plain = fit.get("divisor") == results["factor"] and "baseline" not in fit
@@ -336,7 +327,7 @@ class LrfStudyConfig(RolesStudy):
             if fit["training_views"] is None:
                 psnr = {method: scores["psnr"] for method, scores in methods.items()}
                 quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
-                found.append(Row.of({**fit, **quality}, fitted=_fitted_to(fit)))
+                costs.append(Row.of({**fit, **quality}, fitted=_fitted_to(fit)))
         # Image space first, then the stages in their order.
         places = {role: place for place, role in enumerate(STAGES, start=1)}
         shown.sort(key=lambda row: places.get(row.labels["method"], 0))
@@ -346,7 +337,7 @@ class LrfStudyConfig(RolesStudy):
             for score in scores
         ]
         kinds = {views: rows for (views,), rows in Rows(shown).grouped("views").items()}
-        return {**kinds, "methods": Rows(shown), "fits": Rows(found), "reconstruction": Rows(alone)}
+        return {**kinds, "fits": Rows(shown), "costs": Rows(costs), "reconstruction": Rows(alone)}
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
@@ -354,22 +345,17 @@ class LrfStudyConfig(RolesStudy):
         encoder, decoder, both = (fits.values("psnr", method=role) for role in ("encoder", "decoder", "both"))
         alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
         kept = measured["reconstruction"].gain("method", "both", "base")
-        share = [ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])]
+        share = [ours / theirs for ours, theirs in same_quality_bytes(measured["costs"])]
+        first, third = (fits.gain("method", role, "base") for role in ("encoder", "decoder"))
         lower: dict[str, Any] = {"unit": "", "spec": ".4f"}
         return [
-            *(
-                above_zero(
-                    f"{stage} helps ({role} only, against the plain VAE)", fits.gain("method", role, "base")
-                )
-                for stage, role in (("Stage I", "encoder"), ("Stage III", "decoder"))
-            ),
+            above_zero("Stage I helps (encoder only, against the plain VAE)", first),
+            above_zero("Stage III helps (decoder only, against the plain VAE)", third),
             above_zero("Both together help most (against the better one alone)", gains(both, alone)),
             *_better(fits, "psnr", "LRF is better than {} (PSNR)"),
             *_better(fits, "ms_gmsd", "LRF is better than {} (MS-GMSD, lower is better)", **lower),
             *_better(few, "psnr", f"With {FEW} views, LRF is better than {{}} (PSNR)"),
-            at_least(
-                "Reconstruction is kept (test views, against the plain VAE)", kept, -RECONSTRUCTION_LOSS
-            ),
+            at_least("Reconstruction is kept (test views, against the plain VAE)", kept, -DECODING_LOSS),
             at_most("A scene is small (share of an image-space field of the same PSNR)", share, STORAGE),
         ]
 
@@ -381,10 +367,6 @@ class LrfStudyConfig(RolesStudy):
         psnr = {"LRF": fits.values("psnr", method="both"), **_others(fits, "psnr")}
         means = {name: Spread.of(numbers).mean for name, numbers in psnr.items()}
         return [Headline(name, f"{mean:.2f}", "dB", "novel views") for name, mean in means.items()]
-
-    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return the first test view of every scene by every method."""
-        return super().pictures({"fits": measured["methods"]}, folder)
 
 
 def _ending(scene: str, seed: int, views: int | None) -> str:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class Value:
         return spread.text(spec, sign=self.spec[: len(self.spec) - len(spec)])
 
 
-LPIPS: Mapping[str, str] = MappingProxyType({"lpips": "LPIPS (alex)", "lpips_vgg": "LPIPS (VGG)"})
+LPIPS: Mapping[str, str] = {"lpips": "LPIPS (alex)", "lpips_vgg": "LPIPS (VGG)"}
 """Titles of the measures that are there where LPIPS's weights are on the machine."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
@@ -25,21 +24,19 @@ from latentfields.config.arguments import checked
 from latentfields.config.checks import Filled
 from latentfields.training.workers import Engine
 
-STUDIES: Mapping[str, type[Study]] = MappingProxyType(
-    {
-        "fields": FieldsStudyConfig,
-        "igae": IgaeStudyConfig,
-        "autoencoders": AutoencodersStudyConfig,
-        "convergence": ConvergenceStudyConfig,
-        "reconstruction": ReconstructionStudyConfig,
-        "lrf": LrfStudyConfig,
-        "generation": GenerationStudyConfig,
-        "few-views": FewViewsStudyConfig,
-        "captures": CapturesStudyConfig,
-        "rgb-vs-latent": RgbVsLatentStudyConfig,
-        "collections": CollectionsStudyConfig,
-    }
-)
+STUDIES: Mapping[str, type[Study]] = {
+    "fields": FieldsStudyConfig,
+    "igae": IgaeStudyConfig,
+    "autoencoders": AutoencodersStudyConfig,
+    "convergence": ConvergenceStudyConfig,
+    "reconstruction": ReconstructionStudyConfig,
+    "lrf": LrfStudyConfig,
+    "generation": GenerationStudyConfig,
+    "few-views": FewViewsStudyConfig,
+    "captures": CapturesStudyConfig,
+    "rgb-vs-latent": RgbVsLatentStudyConfig,
+    "collections": CollectionsStudyConfig,
+}
 """By the name of their command."""
 
 
@@ -85,17 +82,15 @@ def _part(name: str, about: str, *tables: Pivot) -> Alias:
     return Alias(study, "fields", about)
 
 
-ALIASES: Mapping[str, Alias] = MappingProxyType(
-    {
-        "table1": _part("table1", "decoded novel views (IG-AE Tables 1, 5 to 9)", *NOVEL_VIEWS),
-        "table4": _part("table4", "decoded novel views after each stage (IG-AE Table 4)", STAGES),
-        "latent-nvs": _part(
-            "latent-nvs", "rendered against encoded latents (IG-AE Table 11)", LATENT_NOVEL_VIEWS
-        ),
-        "ablations": Alias(
-            AblationsStudyConfig,
-            "igae",
-            "what each part of IG-AE's training is worth (IG-AE Tables 2 and 10)",
-        ),
-    }
-)
+ALIASES: Mapping[str, Alias] = {
+    "table1": _part("table1", "decoded novel views (IG-AE Tables 1, 5 to 9)", *NOVEL_VIEWS),
+    "table4": _part("table4", "decoded novel views after each stage (IG-AE Table 4)", STAGES),
+    "latent-nvs": _part(
+        "latent-nvs", "rendered against encoded latents (IG-AE Table 11)", LATENT_NOVEL_VIEWS
+    ),
+    "ablations": Alias(
+        AblationsStudyConfig,
+        "igae",
+        "what each part of IG-AE's training is worth (IG-AE Tables 2 and 10)",
+    ),
+}

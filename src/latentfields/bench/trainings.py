@@ -32,10 +32,20 @@ GENERATED_PICTURES, GENERATED_OBJECTS = 12, 4
 
 
 def train_missing(
-    place: Workplace, folder: Path, trainings: Mapping[str, Callable[..., object]], *, label: str
+    place: Workplace,
+    folder: Path,
+    trainings: Mapping[str, Callable[..., object]],
+    *,
+    label: str,
+    inside: str = "",
 ) -> dict[str, str]:
-    """Return the folders of autoencoders by name, of cells train-NAME: each of `trainings` is called with `out`."""
-    cells = {f"train-{name}": partial(train, work, out=folder / name) for name, work in trainings.items()}
+    """Return the folders of autoencoders by name, of cells train-NAME: each of `trainings` is called with `out`.
+
+    That is the folder NAME, or the one called `inside` in it.
+    """
+    cells = {
+        f"train-{name}": partial(train, work, out=folder / name / inside) for name, work in trainings.items()
+    }
     done = place.run(cells, label=label)
     return {name: done[f"train-{name}"]["autoencoder"] for name in trainings}
 
@@ -46,28 +56,11 @@ def train(training: Callable[..., object], *, out: Path) -> dict[str, Any]:
     return {"autoencoder": str(out / "autoencoder")}
 
 
-def train_encoder(
-    config: EncoderTrainingConfig,
-    *,
-    autoencoder: str,
-    scenes: tuple[Path, ...],
-    photos: tuple[Path, ...],
-    out: Path,
-    device: str,
-) -> dict[str, Any]:
-    """Find correspondences in the scenes and fine-tune the encoder on them: LRF's stage I."""
-    correspondences, folder = out / "correspondences", out / "training"
+def train_encoder(config: EncoderTrainingConfig, *, scenes: tuple[Path, ...], out: Path, **more: Any) -> None:
+    """Find correspondences in the scenes, beside `out`, and fine-tune the encoder on them: LRF's stage I."""
+    correspondences = out.with_name("correspondences")
     correspond(scenes, out=correspondences)
-    finetune_encoder(
-        config,
-        autoencoder=autoencoder,
-        correspondences=(correspondences,),
-        photos=photos,
-        out=folder,
-        device=device,
-        loop=LOOP,
-    )
-    return {"autoencoder": str(folder / "autoencoder")}
+    finetune_encoder(config, correspondences=(correspondences,), out=out, **more)
 
 
 def training_options(study: TrainingStudy, place: Workplace, folder: Path) -> dict[str, Any]:

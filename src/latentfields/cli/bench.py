@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from latentfields.bench.studies import ALIASES, STUDIES, Alias
+from latentfields.bench.studies import ALIASES, STUDIES
 from latentfields.bench.study import Study
 from latentfields.cli.command_line import command_line
 from latentfields.cli.options import Address, EngineName, cluster
@@ -55,22 +55,18 @@ class StudyCommand:
     @property
     def settings(self) -> Study:
         """The study, with its options alone."""
-        names = (entry.name for entry in dataclasses.fields(self.study))
-        return self.study(**{name: getattr(self, name) for name in names})
+        return self.study(
+            **{entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self.study)}
+        )
 
     def run(self) -> None:
         """Run what is missing, and print the tables and where their page is."""
         from latentfields.pages.markdown import markdown
 
-        findings = self.settings.run(
-            out=self.out,
-            processes=self.processes,
-            device=self.device,
-            engine=cluster(
-                self.engine, self.address, chosen=self.processes != 1, threads=1, device=self.device
-            ),
-            command=command_line(),
-        )
+        chosen = self.processes != 1
+        engine = cluster(self.engine, self.address, chosen=chosen, threads=1, device=self.device)
+        shared: Any = {"processes": self.processes, "device": self.device, "engine": engine}
+        findings = self.settings.run(out=self.out, command=command_line(), **shared)
         tables = "\n\n".join(map(markdown, findings.tables))
         print_result(findings.results, [tables, f"\nReport: {findings.page.resolve()}"], json=self.json)
         if self.now:
@@ -78,29 +74,30 @@ class StudyCommand:
             print(today, file=sys.stderr)
 
 
-def _command(name: str, study: type[Study], alias: Alias | None = None) -> Any:
+def _command(name: str) -> Any:
     """The subcommand of a study: its options, and those of all studies."""
-    about = study.__doc__ if alias is None else f"Former name of `bench {alias.now}`: {alias.about}."
+    alias = ALIASES.get(name)
+    study, now = (STUDIES[name], "") if alias is None else (alias.study, alias.now)
+    about = study.__doc__ if alias is None else f"Former name of `bench {now}`: {alias.about}."
     hints, marks = typing.get_type_hints(study), _MARKS.get(name, {})
     changed = [
         (entry.name, Annotated[hints[entry.name], marks[entry.name]], field(default=entry.default))
         for entry in dataclasses.fields(study)
         if entry.name in marks
     ]
-    namespace = {"study": study, "name": name, "now": "" if alias is None else alias.now, "__doc__": about}
-    bases = (StudyCommand, study)
-    title = f"{study.__name__}Command"
-    made = make_dataclass(title, changed, bases=bases, namespace=namespace, frozen=True, kw_only=True)
+    namespace = {"study": study, "name": name, "now": now, "__doc__": about}
+    made = make_dataclass(
+        f"{study.__name__}Command",
+        changed,
+        bases=(StudyCommand, study),
+        namespace=namespace,
+        frozen=True,
+        kw_only=True,
+    )
     return Annotated[made, tyro.conf.subcommand(name)]
 
 
-COMMANDS: Any = functools.reduce(
-    operator.or_,
-    [
-        *(_command(name, study) for name, study in STUDIES.items()),
-        *(_command(name, alias.study, alias) for name, alias in ALIASES.items()),
-    ],
-)
+COMMANDS: Any = functools.reduce(operator.or_, map(_command, (*STUDIES, *ALIASES)))
 """All subcommands, as tyro takes them."""
 
 
