@@ -5,7 +5,7 @@ At equal processor time for every object. The paper's totals leave out what obje
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -126,48 +126,33 @@ class CollectionsStudyConfig(ScaledStudy):
         from latentfields.bench.scenes import rendering
 
         sets = self.sets(place.out)
-        every = {scene.name: scene for scenes in sets.values() for scene in scenes}
-        place.run(rendering(list(every.values()), self.sizes.views), label="objects")
+        every = [scene for scenes in sets.values() for scene in scenes]
+        place.run(rendering(every, self.sizes.views), label="objects")
         results: list[dict[str, Any]] = []
         for number, space in enumerate(self.spaces):
             paces = self._paces(place, number, space, next(iter(sets.values())))
-            results += self._singles(place, number, space, list(every.values()), sets, paces)
+            results += self._singles(place, number, space, sets, paces)
             for place_of, (title, scenes) in enumerate(sets.items()):
                 results += self._together(place, f"{number}-{place_of}", space, title, scenes, paces)
         return {"objects": results}
 
     def _paces(
         self, place: Workplace, number: int, space: str, scenes: Sequence[StudyScene]
-    ) -> Mapping[str, Mapping[str, float]]:
+    ) -> dict[str, Mapping[str, float]]:
         """CPU seconds of a step of every phase, by method."""
         from latentfields.bench.collection_cells import pace_of_collection, pace_of_single
 
         some = [scene.folder for scene in scenes[: self.sizes.training.warmup.objects_per_batch]]
-        work = place.out / "paces"
-        cells: dict[str, Work] = {}
-        for kind in self._single_kinds(space):
-            cells[f"pace-{number}-{_NAMES[kind]}"] = partial(
-                pace_of_single,
-                some[0],
-                _autoencoder(space),
-                self._single(kind, space),
-                work,
-                steps=self.sizes.pace_steps,
-                device=place.device,
-            )
+        works: dict[str, Callable[..., dict[str, float]]] = {
+            kind: partial(pace_of_single, some[0], config=self._single(kind, space))
+            for kind in self._single_kinds(space)
+        }
         for kind in (FUSED, LIGHT):
-            cells[f"pace-{number}-{_NAMES[kind]}"] = partial(
-                pace_of_collection,
-                some,
-                _autoencoder(space),
-                self._training(kind),
-                work,
-                steps=self.sizes.pace_steps,
-                device=place.device,
-            )
+            works[kind] = partial(pace_of_collection, some, config=self._training(kind))
+        shared = {"work": place.out / "paces", "steps": self.sizes.pace_steps, **_shared(place, space)}
+        cells = {f"pace-{number}-{_NAMES[kind]}": partial(work, **shared) for kind, work in works.items()}
         # One at a time, whatever else is asked for: two at once would slow each other down.
-        done = place.run_alone(cells, label="paces")
-        return {name.split("-", 2)[2]: pace for name, pace in done.items()}
+        return dict(zip(works, place.run_alone(cells, label="paces").values(), strict=True))
 
     def _single_kinds(self, space: str) -> tuple[str, ...]:
         return (SINGLE,) if space == RGB else (SINGLE, SINGLE_SHARED)
@@ -207,7 +192,6 @@ class CollectionsStudyConfig(ScaledStudy):
         place: Workplace,
         number: int,
         space: str,
-        scenes: Sequence[StudyScene],
         sets: Mapping[str, Sequence[StudyScene]],
         paces: Mapping[str, Mapping[str, float]],
     ) -> list[dict[str, Any]]:
@@ -215,33 +199,31 @@ class CollectionsStudyConfig(ScaledStudy):
         from latentfields.bench.collection_cells import fit_single
 
         cells: dict[str, Work] = {}
-        for kind in self._single_kinds(space):
-            config = self._single(kind, space)
-            steps = steps_within(
-                self._budget,
-                paces[_NAMES[kind]],
-                {"supervision": 0.4, "alignment": 0.6} if space != RGB else {"supervision": 1.0},
+        shares = {"supervision": 1.0} if space == RGB else {"supervision": 0.4, "alignment": 0.6}
+        named = [
+            ({"set": title, "space": space, "method": kind, "object": scene.name}, scene)
+            for title, members in sets.items()
+            for kind in self._single_kinds(space)
+            for scene in members
+        ]
+        for labels, scene in named:
+            kind = labels["method"]
+            steps = steps_within(self._budget, paces[kind], shares)
+            config = self._single(kind, space).with_steps(**{"alignment": 0, **steps})
+            name = f"{_NAMES[kind]}-{number}-{scene.name}"
+            cells[name] = partial(
+                fit_single,
+                scene,
+                config=replace(config, seed=scene.seed),
+                folder=place.out / "fits" / name,
+                picture=place.out / "pictures" / f"{name}.png",
+                **_shared(place, space),
             )
-            config = config.with_steps(supervision=steps["supervision"], alignment=steps.get("alignment", 0))
-            for scene in scenes:
-                name = f"{_NAMES[kind]}-{number}-{scene.name}"
-                cells[name] = partial(
-                    fit_single,
-                    scene,
-                    _autoencoder(space),
-                    replace(config, seed=scene.seed),
-                    place.out / "fits" / name,
-                    picture=place.out / "pictures" / f"{name}.png",
-                    device=place.device,
-                )
         done = place.run(cells, label=f"single objects, {space}")
-        found = []
-        for title, members in sets.items():
-            for kind in self._single_kinds(space):
-                for scene in members:
-                    labels = {"set": title, "space": space, "method": kind, "object": scene.name}
-                    found.append({**labels, **done[f"{_NAMES[kind]}-{number}-{scene.name}"]})
-        return found
+        return [
+            {**labels, **done[f"{_NAMES[labels['method']]}-{number}-{labels['object']}"]}
+            for labels, _ in named
+        ]
 
     def _together(
         self,
@@ -255,46 +237,35 @@ class CollectionsStudyConfig(ScaledStudy):
         """The objects fitted together, by weights alone, and some of them added later."""
         from latentfields.bench.collection_cells import add_and_score, fit_and_score_collection
 
-        def scaled(kind: str, names: tuple[str, str], count: int) -> CollectionConfig:
-            training = self._training(kind)
-            return within_budget(
-                training,
-                self._budget * count,
-                paces[_NAMES[kind]],
-                names,
-                objects=count,
-                views=self.sizes.training_views,
-            )
+        def scaled(kind: str, phases: tuple[str, str], objects: int) -> CollectionConfig:
+            training, views = self._training(kind), self.sizes.training_views
+            budget = self._budget * objects
+            return within_budget(training, budget, paces[kind], phases, objects=objects, views=views)
 
-        cells: dict[str, Work] = {}
-        for kind in (FUSED, LIGHT):
-            name = f"{_NAMES[kind]}-{prefix}"
-            cells[name] = partial(
-                fit_and_score_collection,
-                scenes,
-                _autoencoder(space),
-                scaled(kind, ("warmup", "joint"), len(scenes)),
-                place.out / "collections" / name,
-                pictures=place.out / "pictures" / name,
-                device=place.device,
-            )
         first, later = scenes[: len(scenes) - self.added], scenes[len(scenes) - self.added :]
         core = scaled(FUSED, ("warmup", "joint"), len(first))
         adding = scaled(FUSED, ("latent", "align"), len(later))
-        name = f"{_NAMES[ADDED]}-{prefix}"
-        cells[name] = partial(
-            add_and_score,
-            first,
-            later,
-            _autoencoder(space),
-            replace(core, latent=adding.latent, align=adding.align),
-            place.out / "collections" / name,
-            device=place.device,
+        names = {kind: f"{_NAMES[kind]}-{prefix}" for kind in (FUSED, LIGHT, ADDED)}
+        works: dict[str, Callable[..., dict[str, Any]]] = {
+            kind: partial(
+                fit_and_score_collection,
+                scenes,
+                config=scaled(kind, ("warmup", "joint"), len(scenes)),
+                pictures=place.out / "pictures" / names[kind],
+            )
+            for kind in (FUSED, LIGHT)
+        }
+        works[ADDED] = partial(
+            add_and_score, first, later, config=replace(core, latent=adding.latent, align=adding.align)
         )
+        cells = {
+            name: partial(works[kind], folder=place.out / "collections" / name, **_shared(place, space))
+            for kind, name in names.items()
+        }
         done = place.run(cells, label=f"{title}, {space}")
         found = []
-        for kind in (FUSED, LIGHT, ADDED):
-            result = done[f"{_NAMES[kind]}-{prefix}"]
+        for kind, name in names.items():
+            result = done[name]
             for item, scores in result["objects"].items():
                 labels = {"set": title, "space": space, "method": kind, "object": item}
                 found.append({**labels, **{key: result[key] for key in _OF_ALL if key in result}, **scores})
@@ -309,29 +280,18 @@ class CollectionsStudyConfig(ScaledStudy):
         fits, found = measured["fits"], []
         for (title, space), rows in fits.grouped("set", "space").items():
             about = f"{title}, {space}"
-            fused = rows.values("psnr", method=FUSED)
+            fused, own = (rows.values(name, method=FUSED) for name in ("psnr", "bytes"))
             if space != RGB:
-                kinds = [rows.values("psnr", method=kind) for kind in (SINGLE, SINGLE_SHARED)]
-                single = max(kinds, key=sum)
-                found.append(
-                    at_least(
-                        f"Fused objects against the better single ones ({about})", gains(fused, single), GAIN
-                    )
-                )
-                shares = rows.values("bytes", method=FUSED), rows.values("bytes", method=SINGLE_SHARED)
-                share = [a / b for a, b in zip(*shares, strict=True)]
+                single = max((rows.values("psnr", method=kind) for kind in (SINGLE, SINGLE_SHARED)), key=sum)
+                better = f"Fused objects against the better single ones ({about})"
+                found.append(at_least(better, gains(fused, single), GAIN))
+                share = [a / b for a, b in zip(own, rows.values("bytes", method=SINGLE_SHARED), strict=True)]
                 found.append(at_most(f"Their share of the bytes of single ones ({about})", share, SHARE))
+            joint = dict(zip(rows.select(method=FUSED).distinct("object"), fused, strict=True))
             later = rows.select(method=ADDED)
-            joint = {row.labels["object"]: row.values["psnr"] for row in rows.select(method=FUSED)}
-            added = [row.values["psnr"] for row in later]
-            together = [joint[row.labels["object"]] for row in later]
-            found.append(
-                at_least(
-                    f"Objects added later against the same ones fitted together ({about})",
-                    gains(added, together),
-                    -LOSS,
-                )
-            )
+            lost = [row.values["psnr"] - joint[row.labels["object"]] for row in later]
+            added = f"Objects added later against the same ones fitted together ({about})"
+            found.append(at_least(added, lost, -LOSS))
         if {"base", "igae"} <= set(fits.distinct("space")):
             for title in fits.distinct("set"):
                 better = fits.select(set=title, method=FUSED).gain("space", "igae", "base")
@@ -390,8 +350,9 @@ _OF_ALL = ("cpu_seconds", "shared_bytes")
 """What the cell of a collection says of all of its objects."""
 
 
-def _autoencoder(space: str) -> str | None:
-    return None if space == RGB else space
+def _shared(place: Workplace, space: str) -> dict[str, Any]:
+    """What all cells of a space are told."""
+    return {"autoencoder": None if space == RGB else space, "device": place.device}
 
 
 def steps_within(budget: float, pace: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, int]:

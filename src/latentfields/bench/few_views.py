@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from latentfields.bench.objects import ObjectsStudy
 from latentfields.bench.rows import QUALITY, Claim, Measured, Pivot, Value, at_least
 from latentfields.bench.scales import FEW_VIEWS_SCALES, FewViewsScale, FitScale
-from latentfields.bench.study import Cells, Work, Workplace
+from latentfields.bench.study import Cells, Workplace
 from latentfields.config.checks import Range
 from latentfields.fields.config import FieldName
-from latentfields.latent_nerf.config import FEW_VIEWS_SHIFTS, FitConfig
+from latentfields.latent_nerf.config import FEW_VIEWS_SHIFTS
 from latentfields.priors.config import FewViewsConfig
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class FewViewsStudyConfig(ObjectsStudy):
     def measure(self, place: Workplace) -> list[dict[str, Any]]:
         """Return what was measured of every fit, `fits.fit_and_compare`, one record for each."""
         from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.bench.fits import fit_and_compare
         from latentfields.priors.prior import load_prior
 
         self.render(place)
@@ -96,10 +97,20 @@ class FewViewsStudyConfig(ObjectsStudy):
         classes = load_prior(self.prior).config.classes
         cells = Cells()
         for scene in self.scenes(place.out):
-            works = self._works(place, scene, factor, classes)
-            for number, (method, (scored, work)) in enumerate(works.items()):
+            for number, (method, folder, options) in enumerate(self._methods(scene, factor, classes)):
+                scored = f"image/{factor} upsampled" if method == IMAGES else method
                 picture = f"pictures/{scene.name}/{scored.replace('/', '-')}.png"
                 labels = {"method": method, "family": scene.kind, "seed": scene.seed, "picture": picture}
+                work = partial(
+                    fit_and_compare,
+                    scene=scene,
+                    device=place.device,
+                    pictures=place.out / "pictures" / scene.name,
+                    folder=place.out / "fits" / f"{scene.name}-{folder}",
+                    factor=factor,
+                    training_views=self.training_views,
+                    **options,
+                )
                 cells[f"fit-{number}-{scene.name}"] = {**labels, "scored": scored}, work
         return [
             {**{name: value for name, value in record.items() if name != "methods"}, **scores}
@@ -107,54 +118,25 @@ class FewViewsStudyConfig(ObjectsStudy):
             for scores in (record["methods"][record["scored"]],)
         ]
 
-    def _works(
-        self, place: Workplace, scene: StudyScene, factor: int, classes: Sequence[str]
-    ) -> dict[str, tuple[str, Work]]:
-        """What the fits of one object compute, by method, and what of it is scored."""
-        from latentfields.bench.fits import fit_and_compare
-
+    def _methods(
+        self, scene: StudyScene, factor: int, classes: Sequence[str]
+    ) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """The fits of one object: their methods, names of their folders, and what `fit_and_compare` is told of each."""
         latents = self.fit_scale.fit(self.field, seed=scene.seed)
         images = self.fit_scale.fit(self.field, space="rgb", seed=scene.seed)
         images = images.with_steps(supervision=self.sizes.image_steps, alignment=0)
         images = replace(images, batch_rays=self.sizes.image_rays)
-        shared = partial(
-            fit_and_compare,
-            scene=scene,
-            device=place.device,
-            pictures=place.out / "pictures" / scene.name,
-            factor=factor,
-            training_views=self.training_views,
-        )
-        decoded = partial(shared, autoencoder=self.autoencoder, config=latents)
-        work = place.out / "fits"
 
-        def regularised(method: str, folder: str, options: FewViewsConfig) -> tuple[str, Work]:
-            decoders = ((method, self.autoencoder),)
-            return method, partial(
-                decoded,
-                folder=work / f"{scene.name}-{folder}",
-                decoders=decoders,
-                prior=self.prior,
-                few_views=options,
-            )
+        def decoded(method: str, folder: str, **options: Any) -> tuple[str, str, dict[str, Any]]:
+            own = {"config": latents, "autoencoder": self.autoencoder}
+            return method, folder, {**own, "decoders": ((method, self.autoencoder),), **options}
 
-        def alone(method: str, folder: str, config: FitConfig) -> tuple[str, Work]:
-            decoders = ((method, self.autoencoder),)
-            place = work / f"{scene.name}-{folder}"
-            return method, partial(decoded, config=config, folder=place, decoders=decoders)
-
-        pictured = partial(
-            shared, autoencoder=None, config=images, folder=work / f"{scene.name}-images", divisor=factor
-        )
-        works: dict[str, tuple[str, Work]] = {
-            LATENTS: alone(LATENTS, "alone", latents),
-            WITH_PRIOR: regularised(WITH_PRIOR, "prior", FewViewsConfig()),
-            IMAGES: (f"image/{factor} upsampled", pictured),
-        }
+        yield decoded(LATENTS, "alone")
+        yield decoded(WITH_PRIOR, "prior", prior=self.prior, few_views=FewViewsConfig())
+        yield IMAGES, "images", {"config": images, "autoencoder": None, "divisor": factor}
         if scene.kind in classes:
-            works[UNTOLD] = regularised(UNTOLD, "untold", FewViewsConfig(category=None))
-        works[SHIFTED] = alone(SHIFTED, "shifted", replace(latents, shifts=FEW_VIEWS_SHIFTS))
-        return works
+            yield decoded(UNTOLD, "untold", prior=self.prior, few_views=FewViewsConfig(category=None))
+        yield decoded(SHIFTED, "shifted", config=replace(latents, shifts=FEW_VIEWS_SHIFTS))
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return what is asked of the prior."""
