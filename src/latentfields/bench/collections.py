@@ -294,9 +294,9 @@ class CollectionsStudyConfig(ScaledStudy):
             found.append(at_least(added, lost, -LOSS))
         if {"base", "igae"} <= set(fits.distinct("space")):
             for title in fits.distinct("set"):
-                better = fits.select(set=title, method=FUSED).gain("space", "igae", "base")
+                ahead = fits.select(set=title, method=FUSED).gain("space", "igae", "base")
                 statement = f"Fused objects in the 3D-aware space igae against base ({title})"
-                found.append(above_zero(statement, better))
+                found.append(above_zero(statement, ahead))
         return found
 
     def more_tables(self, measured: Measured) -> Sequence[Table]:

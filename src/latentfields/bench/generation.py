@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.objects import ScaledStudy, require_usable
+from latentfields.bench.objects import ScaledStudy, picture_of, require_usable
 from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Value
 from latentfields.bench.scales import GENERATION_SCALES, GenerationScale
 from latentfields.bench.study import Cells, Work, Workplace
@@ -161,12 +164,13 @@ class GenerationStudyConfig(ScaledStudy):
             works[PIXELS] = partial(pixel_space, scenes=train, folder=out / PIXELS)
         real = place.run(works, label="classifier")["judge"]
         priors = [*self._train(place, train), *({"space": name, "prior": name} for name in self.priors)]
-        made = partial(self._made, place, held_out, judge, {row["space"]: row["prior"] for row in priors})
+        folders = {row["space"]: row["prior"] for row in priors}
+        drawn, made = self._made(place, held_out, judge, folders)
         return {
             "real": [{"pictures": "real renderings", **real}],
             "priors": priors,
-            "samples": place.measure(made(scenes=False), label="views"),
-            "scenes": place.measure(made(scenes=True), label="scenes"),
+            "samples": place.measure(drawn, label="views"),
+            "scenes": place.measure(made, label="scenes"),
         }
 
     def _train(self, place: Workplace, train: Sequence[StudyScene]) -> list[dict[str, Any]]:
@@ -189,50 +193,41 @@ class GenerationStudyConfig(ScaledStudy):
         return place.measure(cells, label="priors")
 
     def _made(
-        self,
-        place: Workplace,
-        held_out: Sequence[StudyScene],
-        judge: Path,
-        priors: dict[str, str],
-        *,
-        scenes: bool,
-    ) -> Cells:
-        """The cells that draw views from priors, or that make scenes with them."""
+        self, place: Workplace, held_out: Sequence[StudyScene], judge: Path, priors: Mapping[str, str]
+    ) -> tuple[Cells, Cells]:
+        """The cells that draw views from priors, and those that make scenes with them."""
         from latentfields.bench.generations import samples_cell, scene_cell
 
-        sizes, found = self.sizes, Cells()
-        for number, (space, prior) in enumerate(priors.items()):
-            for family in self.families:
-                real = [scene for scene in held_out if scene.kind == family]
-                shared: dict[str, Any] = {
-                    "prior": prior,
-                    "family": family,
-                    "judge": judge,
-                    "real": real,
-                    "device": place.device,
-                }
-                if not scenes:
-                    name = f"samples-{number}-{family}"
-                    picture = f"pictures/{name}.png"
-                    work = partial(samples_cell, **shared, count=sizes.samples, picture=place.out / picture)
-                    found[name] = {"space": space, "family": family, "picture": picture}, work
-                    continue
-                for seed in range(self.seeds):
-                    name = f"scene-{number}-{family}-{seed}"
-                    picture = f"pictures/{name}.png"
-                    work = partial(
-                        scene_cell,
-                        **shared,
-                        seed=seed,
-                        steps=sizes.pixel_steps if space == PIXELS else sizes.steps,
-                        every=sizes.measured_every,
-                        compared=sizes.compared,
-                        folder=place.out / "scenes" / name,
-                        picture=place.out / picture,
-                    )
-                    labels = {"space": space, "family": family, "seed": seed, "picture": picture}
-                    found[name] = labels, work
-        return found
+        sizes, drawn, made = self.sizes, Cells(), Cells()
+        for (number, (space, prior)), family in product(enumerate(priors.items()), self.families):
+            labels = {"space": space, "family": family}
+            real = [scene for scene in held_out if scene.kind == family]
+            shared: Any = {
+                "prior": prior,
+                "family": family,
+                "judge": judge,
+                "real": real,
+                "device": place.device,
+            }
+            name = f"samples-{number}-{family}"
+            picture = picture_of(name)
+            work = partial(samples_cell, **shared, count=sizes.samples, picture=place.out / picture)
+            drawn[name] = {**labels, "picture": picture}, work
+            for seed in range(self.seeds):
+                name = f"scene-{number}-{family}-{seed}"
+                picture = picture_of(name)
+                work = partial(
+                    scene_cell,
+                    **shared,
+                    seed=seed,
+                    steps=sizes.pixel_steps if space == PIXELS else sizes.steps,
+                    every=sizes.measured_every,
+                    compared=sizes.compared,
+                    folder=place.out / "scenes" / name,
+                    picture=place.out / picture,
+                )
+                made[name] = {**labels, "seed": seed, "picture": picture}, work
+        return drawn, made
 
     def more_tables(self, measured: Measured) -> Sequence[Table]:
         """Return when so many views of scenes are recognised."""
@@ -253,32 +248,28 @@ class GenerationStudyConfig(ScaledStudy):
         """Return whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
         scenes = measured["scenes"]
         there = scenes.distinct("space")
+        courses = {space: mean_course(scenes.select(space=space)) for space in there}
         claims = []
         for space in (PLAIN, AWARE):
             if space in there and PIXELS in there:
-                courses = [mean_course(scenes.select(space=each)) for each in (space, PIXELS)]
-                statement = (
+                found = (
                     f"{self.accuracy:.0%} of views of scenes in {space} are recognised so many times sooner"
                 )
-                claims.append(_sooner(statement, courses[0], courses[1], self.accuracy))
+                claims.append(_sooner(found, courses[space], courses[PIXELS], self.accuracy))
         if PLAIN in there and AWARE in there:
-            for measure, what, sign in (
-                ("inconsistency", "more consistent", -1.0),
-                ("accuracy", "recognised more often", 1.0),
-            ):
-                claims.append(
-                    _ahead(scenes, measure, f"Scenes in {AWARE} are {what} than in {PLAIN}", sign=sign)
-                )
+            better = f"Scenes in {AWARE} are {{}} than in {PLAIN}"
+            claims += [
+                _ahead(scenes, "inconsistency", better.format("more consistent"), sign=-1.0),
+                _ahead(scenes, "accuracy", better.format("recognised more often"), sign=1.0),
+            ]
         return claims
 
     def charts(self, measured: Measured) -> list[Chart]:
         """Return accuracy against CPU time, meaned over all scenes of a space."""
         from latentfields.pages.charts import Chart, Level, Series
 
-        series = []
-        for (space,), rows in measured["scenes"].grouped("space").items():
-            x, y = zip(*mean_course(rows), strict=True)
-            series.append(Series(space, x, y))
+        spaces = measured["scenes"].grouped("space").items()
+        series = [Series(space, *rows.mean_curve("cpu_seconds", "accuracy")) for (space,), rows in spaces]
         level = Level(f"{self.accuracy:.0%}", self.accuracy)
         title = "Scenes while they are generated"
         return [Chart(title, "CPU seconds", "views that are recognised", tuple(series), levels=(level,))]
@@ -296,9 +287,8 @@ class GenerationStudyConfig(ScaledStudy):
                         continue
                     if (picture := Picture.read("", folder / row.labels["picture"])) is not None:
                         rows.append(PictureRow(f"{row.labels['space']}: {name}", (picture,)))
-            groups.append(
-                PictureGroup(f"{family}: a turn around a scene, and views drawn from the prior", tuple(rows))
-            )
+            title = f"{family}: a turn around a scene, and views drawn from the prior"
+            groups.append(PictureGroup(title, tuple(rows)))
         return groups
 
 
@@ -330,16 +320,13 @@ def _sooner(
 
 def _ahead(scenes: Rows, measure: str, statement: str, *, sign: float) -> Claim:
     """The claim that the 3D-aware space is ahead of the plain one in a measure, on more than half of the families."""
-    ahead, families = 0, scenes.distinct("family")
-    for family in families:
-        means = []
-        for space in (AWARE, PLAIN):
-            found = [
-                row.values[measure]
-                for row in scenes.select(space=space, family=family)
-                if measure in row.values
-            ]
-            means.append(sum(found) / len(found) if found else None)
-        aware, plain = means
-        ahead += aware is not None and plain is not None and sign * (aware - plain) > 0
+    families = scenes.distinct("family")
+
+    def mean(space: str, family: str) -> float:
+        rows = scenes.select(space=space, family=family)
+        found = [row.values[measure] for row in rows if measure in row.values]
+        # Comparisons with NaN are false.
+        return fmean(found) if found else math.nan
+
+    ahead = sum(sign * (mean(AWARE, family) - mean(PLAIN, family)) > 0 for family in families)
     return Claim(statement, "on most families", f"on {ahead} of {len(families)}", 2 * ahead > len(families))
