@@ -89,27 +89,24 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
     def settings(self, out: Path) -> dict[Path, Any]:
         """Return what determines the fits; where autoencoders are trained, also the data, beside them."""
         fits: dict[Path, Any] = {out: FieldsStudyConfig.of(self, self.named(out))}
+        if self.spaces:
+            return fits
         names = ("spaces", "training_scenes", "training_photos")
-        trained = {} if self.spaces else {name: to_json(getattr(self, name)) for name in names}
-        return fits | ({out / FOLDER: trained} if trained else {})
+        return fits | {out / FOLDER: {name: to_json(getattr(self, name)) for name in names}}
 
     def measure(self, place: Workplace) -> list[dict[str, Any]]:
         """Return the scores of every fit, labelled by names and sizes of the autoencoders."""
         from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.autoencoders.train import train_autoencoder
+        from latentfields.bench.trainings import train_missing, training_options
 
         if not self.spaces:
-            self._train(place)
+            folder, training = place.out / FOLDER, AUTOENCODER_TRAININGS[self.scale]
+            train = partial(train_autoencoder, training, **training_options(self, place, folder))
+            trainings = {name: partial(train, architecture=kind) for name, kind in ARCHITECTURES.items()}
+            train_missing(place, folder, trainings, label="autoencoders")
         labels = {}
         for space, name in self.named(place.out).items():
             autoencoder = load_autoencoder(space)
             labels[space] = {"space": name, "factor": autoencoder.factor, "channels": autoencoder.channels}
         return [fit | labels[fit["space"]] for fit in FieldsStudyConfig.of(self, labels).measure(place)]
-
-    def _train(self, place: Workplace) -> None:
-        from latentfields.autoencoders.train import train_autoencoder
-        from latentfields.bench.trainings import train_missing, training_options
-
-        folder, training = place.out / FOLDER, AUTOENCODER_TRAININGS[self.scale]
-        train = partial(train_autoencoder, training, **training_options(self, place, folder))
-        trainings = {name: partial(train, architecture=kind) for name, kind in ARCHITECTURES.items()}
-        train_missing(place, folder, trainings, label="autoencoders")

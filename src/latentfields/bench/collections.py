@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -87,9 +86,6 @@ class CollectionsStudyConfig(ScaledStudy):
     cpu_seconds: Annotated[float | None, Range(above=0)] = None
     """Processor time of every object, in seconds; by default that of the scale."""
 
-    first_seed: ClassVar[int] = 700
-    """Number of the first object of each family."""
-
     @property
     def sizes(self) -> CollectionScale:
         """Sizes of the scale."""
@@ -111,14 +107,11 @@ class CollectionsStudyConfig(ScaledStudy):
         """Return the objects of every set, by its name. Those at the end are added later, too."""
         from latentfields.bench.scenes import rendered_scenes
 
-        def scenes(families: Sequence[str], count: int) -> list[StudyScene]:
-            seeds = range(self.first_seed, self.first_seed + count)
-            return rendered_scenes(out / "objects", families=families, seeds=seeds)
-
-        found = {self.family: scenes((self.family,), self.seeds)}
+        folder = out / "objects"
+        found = {self.family: rendered_scenes(folder, families=(self.family,), seeds=self.numbers)}
         if self.mixed:
-            each = ceil(self.seeds / len(self.mixed))
-            found[f"{len(self.mixed)} families"] = scenes(self.mixed, each)[: self.seeds]
+            mixed = rendered_scenes(folder, families=self.mixed, seeds=self.numbers)
+            found[f"{len(self.mixed)} families"] = mixed[: self.seeds]
         return found
 
     def measure(self, place: Workplace) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from latentfields.bench.fields import FieldsStudyConfig
 from latentfields.bench.objects import NERF_AND_SPACE
 from latentfields.bench.rows import Curve, Measured, Pivot, Rows, Spread, Value
 from latentfields.bench.study import Cells, Work, Workplace, call_work
+from latentfields.config.checks import Filled
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.rendering.config import EvenSamplingConfig
 
@@ -42,7 +43,7 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
     tables = ()
     of_images = False
 
-    spaces: tuple[str, ...] = ("rgb", "base")
+    spaces: Filled[str] = ("rgb", "base")
     """Names or folders of autoencoders; rgb fits colours."""
     quality: float = 25.0
     """PSNR to be reached, in dB."""

@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
     from latentfields.pages.report import Headline
 
-FIRST_SEED = 500
-"""Number of the first rendered object of each family."""
-
 FEW = 3
 """Training views of the few-shot fits (LRF Table 2)."""
 KINDS: Mapping[int | None, str] = {None: "all views", FEW: "few views"}
@@ -103,6 +100,7 @@ class LrfStudyConfig(RolesStudy):
 
     kind: ClassVar[str] = "bench lrf"
     roles = tuple(STAGES)
+    first_seed = 500
     title = "LRF: does the evidence show?"
     about = "Latent radiance fields of scenes that nothing was trained on."
     pictured_by = ("scene", "seed")
@@ -237,8 +235,7 @@ class LrfStudyConfig(RolesStudy):
 
         factor, sizes = self.factor(), self.sizes
         autoencoders = self.train(place)
-        seeds = range(FIRST_SEED, FIRST_SEED + self.seeds)
-        objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
+        objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=self.numbers)
         place.run(rendering(objects, sizes.views), label="objects")
         scenes = [*objects, *self.captured(factor)]
         take = partial(reconstruct_test_views, scenes=scenes, device=place.device)

@@ -31,6 +31,14 @@ class ScaledStudy(Study):
     seeds: Annotated[int, Range(low=1, high=1000)] = 3
     """Objects per family; each is fitted with its own seed."""
 
+    first_seed: ClassVar[int] = 700
+    """Number of the first object of each family."""
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of the objects in their families, which are their seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RolesStudy(ScaledStudy):
@@ -62,8 +70,6 @@ class ObjectsStudy(ScaledStudy):
     meshes: tuple[Path, ...] = ()
     """Mesh files that nothing was trained on, such as scans: one more family of objects."""
 
-    first_seed: ClassVar[int] = 700
-    """Number of the first object of each family."""
     pictured_by: ClassVar[tuple[str, ...]] = ("family",)
 
     @property
@@ -86,8 +92,8 @@ class ObjectsStudy(ScaledStudy):
         """Return the scenes of the objects (`rendered_scenes`)."""
         from latentfields.bench.scenes import rendered_scenes
 
-        seeds = range(self.first_seed, self.first_seed + self.seeds)
-        return rendered_scenes(out / "objects", families=self.all_families, meshes=self.meshes, seeds=seeds)
+        families, meshes = self.all_families, self.meshes
+        return rendered_scenes(out / "objects", families=families, meshes=meshes, seeds=self.numbers)
 
     def render(self, place: Workplace) -> None:
         """Render the scenes of the objects that are not there yet."""
