@@ -58,6 +58,27 @@ def test_texts_are_labels_and_numbers_values() -> None:
     assert row.curve == [{"psnr": 20.0}]
 
 
+def test_numbers_can_be_labels_and_values_at_once() -> None:
+    row = Row.of({"size": 128, "seed": 3, "limit": 75.0}, numbered=("size", "limit", "rays"))
+    assert row.labels == {"size": "128", "limit": "75"}
+    assert row.plus({"gain": 0.5}).values == {"size": 128, "seed": 3, "limit": 75.0, "gain": 0.5}
+
+
+def test_curves_are_meaned_as_far_as_all_go() -> None:
+    curves = [[{"step": 1, "psnr": 10.0}, {"step": 2, "psnr": 20.0}], [{"step": 1, "psnr": 14.0}]]
+    assert Rows(Row({}, {}, curve) for curve in curves).mean_curve("step", "psnr") == ([1], [12.0])
+
+
+def test_gains_are_of_one_label_over_another() -> None:
+    assert rows().gain("method", "b", "a") == [10.0] * 4
+    assert rows().select(family="hats").gain("seed", "1", "0", "psnr") == [1.0, 1.0]
+
+
+def test_rows_without_a_label_are_a_group() -> None:
+    found = Rows([Row({"a": "x"}, {}), Row({}, {}), Row({"a": "x"}, {"psnr": 1.0})])
+    assert {names: len(group) for names, group in found.grouped("a").items()} == {("x",): 2, ("",): 1}
+
+
 def test_rows_are_chosen_by_their_labels() -> None:
     assert rows().values("psnr", method="b", family="hats") == [30.0, 31.0]
     assert [row.labels["seed"] for row in rows().select(method="a")] == ["0", "1", "0", "1"]

@@ -80,6 +80,26 @@ def test_a_list_of_results_is_one_row_each() -> None:
     assert [(row.labels["scene"], row.values["views"]) for row in rows["fits"]] == [("vases", 5), ("hats", 7)]
 
 
+def test_results_by_kind_are_lists_or_those_of_autoencoders_by_name() -> None:
+    kinds = {"fits": [{"seed": 5, "psnr": 1.0}], "photos": {"base": {"images": 7}}, "notes": ["A note."]}
+    rows = Study().rows(kinds)
+    assert {kind: [row.labels for row in found] for kind, found in rows.items()} == {
+        "fits": [{"seed": "5"}],
+        "photos": [{"autoencoder": "base"}],
+    }
+
+
+def test_the_page_begins_with_the_claims_of_the_headline() -> None:
+    class Headlined(Study):
+        headline = "Squares are"
+
+    claims = [at_least("Squares are large", [3.0, 4.0], 3.0), at_least("Cubes are", [9.0], 3.0)]
+    (found,) = Headlined().headlines({}, claims)
+    expected = ("Squares are large", "+3.50", "dB", ">= +3.00 dB")
+    assert (found.label, found.value, found.unit, found.detail) == expected
+    assert Study().headlines({}, claims) == []
+
+
 def test_what_is_done_is_kept_when_a_cell_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         Squares(numbers=(2, 100)).run(out=tmp_path)
