@@ -71,7 +71,7 @@ class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
     roles = ("base", *ABLATIONS)
 
     igae: str | None = None
-    """Its 3D-aware version, such as igae; trained here if not given."""
+    """The 3D-aware version of base, such as igae; trained here if not given."""
     no_3d: str | None = None
     """Fine-tuned as long without the 3D regularisation; trained here if not given."""
     no_preservation: str | None = None

@@ -145,7 +145,7 @@ class LrfStudyConfig(RolesStudy):
     """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection.
     Decoders that are given should have been aligned to renderings of the same kind."""
     encoder: str | None = None
-    """The result of `lrf finetune-encoder` on it; trained here if not given."""
+    """The result of `lrf finetune-encoder` on the plain autoencoder; trained here if not given."""
     decoder: str | None = None
     """The result of `lrf align-decoder` on the plain autoencoder; trained here if not given."""
     both: str | None = None
