@@ -55,9 +55,8 @@ class StudyCommand:
     @property
     def settings(self) -> Study:
         """The study, with its options alone."""
-        return self.study(
-            **{entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self.study)}
-        )
+        names = (entry.name for entry in dataclasses.fields(self.study))
+        return self.study(**{name: getattr(self, name) for name in names})
 
     def run(self) -> None:
         """Run what is missing, and print the tables and where their page is."""
@@ -65,8 +64,9 @@ class StudyCommand:
 
         chosen = self.processes != 1
         engine = cluster(self.engine, self.address, chosen=chosen, threads=1, device=self.device)
-        shared: Any = {"processes": self.processes, "device": self.device, "engine": engine}
-        findings = self.settings.run(out=self.out, command=command_line(), **shared)
+        findings = self.settings.run(
+            out=self.out, processes=self.processes, device=self.device, engine=engine, command=command_line()
+        )
         tables = "\n\n".join(map(markdown, findings.tables))
         print_result(findings.results, [tables, f"\nReport: {findings.page.resolve()}"], json=self.json)
         if self.now:
@@ -86,14 +86,8 @@ def _command(name: str) -> Any:
         if entry.name in marks
     ]
     namespace = {"study": study, "name": name, "now": now, "__doc__": about}
-    made = make_dataclass(
-        f"{study.__name__}Command",
-        changed,
-        bases=(StudyCommand, study),
-        namespace=namespace,
-        frozen=True,
-        kw_only=True,
-    )
+    title, bases = f"{study.__name__}Command", (StudyCommand, study)
+    made = make_dataclass(title, changed, bases=bases, namespace=namespace, frozen=True, kw_only=True)
     return Annotated[made, tyro.conf.subcommand(name)]
 
 
