@@ -150,5 +150,5 @@ class Named(Checked):
 def test_what_has_to_be_filled_is(field: str) -> None:
     Named().check()
     with pytest.raises(ArgumentError, match=f"{field}: name at least one"):
-        replace(Named(), **{field: ()}).check()  # type: ignore[arg-type]
+        replace(Named(), **{field: ()}).check()
     assert from_json(Named, to_json(Named(names=("b", "c"))), source=Path("x")).names == ("b", "c")
