@@ -17,7 +17,7 @@ from latentfields.bench.collections import (
     steps_within,
     within_budget,
 )
-from latentfields.bench.rows import Row
+from latentfields.bench.rows import Row, Rows
 from latentfields.cli.main import main
 from latentfields.errors import ArgumentError
 from latentfields.fused_planes.config import SMALL
@@ -131,14 +131,14 @@ def test_claims_compare_object_by_object() -> None:
         *made(FUSED, gain=0.9, size=2e5),
         *made(ADDED, gain=0.6, size=2e5),
     ]
-    gain, share, later = study.claims({"fits": rows})
+    gain, share, later = study.claims({"fits": Rows(rows)})
     assert gain.holds
     assert gain.measured == "+0.70 ± 0.00 dB"
     assert share.holds
     assert later.holds
     assert later.measured == "-0.30 ± 0.00 dB"
     worse = [*rows[:8], *made(FUSED, gain=0.5, size=4e5), *made(ADDED, gain=-0.5, size=2e5)]
-    assert [claim.holds for claim in study.claims({"fits": worse})] == [False, False, False]
+    assert [claim.holds for claim in study.claims({"fits": Rows(worse)})] == [False, False, False]
 
 
 def test_more_objects_than_there_are_cannot_be_added() -> None:

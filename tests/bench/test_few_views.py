@@ -55,7 +55,7 @@ def test_the_whole_study_at_its_smallest_scale(folder: Path) -> None:
     assert not [*(folder / "fits").glob("*")]
     page = (folder / "report.html").read_text()
     assert "What is asked of the prior" in page
-    assert "mugs 900" in page
+    assert "mugs, 900" in page
 
 
 @pytest.mark.parametrize(

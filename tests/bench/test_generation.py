@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from latentfields.bench.generation import GenerationStudyConfig, mean_course, time_until
-from latentfields.bench.rows import Row
+from latentfields.bench.rows import Row, Rows
 from latentfields.cli.main import main
 
 TINY = ("--scale", "tiny", "--seeds", "1", "--families", "mugs", "--spaces", "igae", "pixels")
@@ -99,7 +99,7 @@ def test_latents_that_do_not_get_there_are_not_faster() -> None:
 
 
 def test_times_are_those_of_the_first_point_that_is_good_enough() -> None:
-    course = mean_course([Row.of(scene("igae", "mugs", accuracy=0.5, inconsistency=0.1), seed=0)])
+    course = mean_course(Rows([Row.of(scene("igae", "mugs", accuracy=0.5, inconsistency=0.1))]))
     assert course == [(2.5, 0.0), (5.0, 0.5), (10.0, 0.5)]
     assert time_until(course, 0.5) == 5.0
     assert time_until(course, 0.6) is None

@@ -249,7 +249,7 @@ def test_the_better_way_to_enlarge_is_the_baseline() -> None:
 
 def test_storage_is_compared_with_the_smallest_field_as_good() -> None:
     def pairs(**changes: dict[str, float]) -> list[tuple[float, float]]:
-        return same_quality_bytes(LRF.rows(results(**changes))["fits"])
+        return same_quality_bytes(LRF.rows(results(**changes))["costs"])
 
     assert pairs() == [(1_000_000, 20_000_000)] * 2
     assert pairs(psnr={"both": 22.3}) == [(1_000_000, 12_000_000)] * 2
@@ -280,9 +280,8 @@ def test_table_1s_other_baselines_are_rows_and_enter_no_claim() -> None:
 def test_gaussians_alone_are_filtered() -> None:
     def baselines(**options: Any) -> dict[str, Any]:
         study = LrfStudyConfig(**{"baselines": ("feature-3dgs", "mip-splatting"), **options})
-        calls: dict[str, Any] = {"base": "base"}
-        found = study._baselines(dict, study.fit(0), 8, calls)
-        return {name: work() for name, (_, work) in found.items()}
+        found = study.comparisons(0, 3, 8, dict.fromkeys(study.roles, "base"))
+        return {name: options for name, (labels, options) in found.items() if "baseline" in labels}
 
     gaussians = baselines()
     assert list(gaussians) == ["colors-and-latents", "filtered-8"]

@@ -8,6 +8,7 @@ from latentfields.bench.rows import (
     Claim,
     Pivot,
     Row,
+    Rows,
     Spread,
     Value,
     above_zero,
@@ -15,9 +16,6 @@ from latentfields.bench.rows import (
     at_most,
     claims_table,
     gains,
-    grouped,
-    select,
-    values,
 )
 
 
@@ -40,7 +38,7 @@ def test_gains_are_paired() -> None:
         gains([1.0], [1.0, 2.0])
 
 
-def rows() -> list[Row]:
+def rows() -> Rows:
     """Two methods on two objects of two families; one was not timed on all."""
     records = [
         {"method": method, "family": family, "psnr": psnr + seed}
@@ -49,7 +47,7 @@ def rows() -> list[Row]:
         for family in ("vases", "hats")
         for seed in (0, 1)
     ]
-    return [Row.of(record, seed=number % 2) for number, record in enumerate(records)]
+    return Rows(Row.of(record, seed=number % 2) for number, record in enumerate(records))
 
 
 def test_texts_are_labels_and_numbers_values() -> None:
@@ -60,10 +58,31 @@ def test_texts_are_labels_and_numbers_values() -> None:
     assert row.curve == [{"psnr": 20.0}]
 
 
+def test_numbers_can_be_labels_and_values_at_once() -> None:
+    row = Row.of({"size": 128, "seed": 3, "limit": 75.0}, numbered=("size", "limit", "rays"))
+    assert row.labels == {"size": "128", "limit": "75"}
+    assert row.plus({"gain": 0.5}).values == {"size": 128, "seed": 3, "limit": 75.0, "gain": 0.5}
+
+
+def test_curves_are_meaned_as_far_as_all_go() -> None:
+    curves = [[{"step": 1, "psnr": 10.0}, {"step": 2, "psnr": 20.0}], [{"step": 1, "psnr": 14.0}]]
+    assert Rows(Row({}, {}, curve) for curve in curves).mean_curve("step", "psnr") == ([1], [12.0])
+
+
+def test_gains_are_of_one_label_over_another() -> None:
+    assert rows().gain("method", "b", "a") == [10.0] * 4
+    assert rows().select(family="hats").gain("seed", "1", "0", "psnr") == [1.0, 1.0]
+
+
+def test_rows_without_a_label_are_a_group() -> None:
+    found = Rows([Row({"a": "x"}, {}), Row({}, {}), Row({"a": "x"}, {"psnr": 1.0})])
+    assert {names: len(group) for names, group in found.grouped("a").items()} == {("x",): 2, ("",): 1}
+
+
 def test_rows_are_chosen_by_their_labels() -> None:
-    assert values(rows(), "psnr", method="b", family="hats") == [30.0, 31.0]
-    assert [row.labels["seed"] for row in select(rows(), method="a")] == ["0", "1", "0", "1"]
-    groups = grouped(rows(), ("family", "method"))
+    assert rows().values("psnr", method="b", family="hats") == [30.0, 31.0]
+    assert [row.labels["seed"] for row in rows().select(method="a")] == ["0", "1", "0", "1"]
+    groups = rows().grouped("family", "method")
     assert list(groups) == [("vases", "a"), ("hats", "a"), ("vases", "b"), ("hats", "b")]
 
 
@@ -83,7 +102,8 @@ def test_a_value_has_a_column_of_its_own() -> None:
 
 @pytest.mark.parametrize("total", [True, False])
 def test_a_value_is_spread_over_the_columns_of_a_label(total: bool) -> None:
-    pivot = Pivot("PSNR", {"method": "NeRF"}, (Value("psnr", "PSNR"),), columns="family", total=total)
+    title = "all" if total else ""
+    pivot = Pivot("PSNR", {"method": "NeRF"}, (Value("psnr", title),), columns="family")
     table = pivot.table({"fits": rows()})
     assert table.columns == ("NeRF", "vases", "hats", *(["all"] if total else []))
     assert table.rows[1][:3] == ("b", "30.50 ± 0.71", "30.50 ± 0.71")
@@ -98,7 +118,7 @@ def test_rows_without_what_a_table_needs_and_labels_that_are_all_equal_are_left_
         "PSNR", labels, (Value("psnr", "PSNR"),), needs="seconds", only_several=("family", "method")
     )
     assert pivot.table({"fits": rows()}).columns == ("family", "NeRF", "PSNR")
-    one = pivot.table({"fits": select(rows(), method="b")})
+    one = pivot.table({"fits": rows().select(method="b")})
     assert one.columns == ("family", "PSNR")
     assert one.rows == (("vases", "30.00"), ("hats", "30.00"))
 
@@ -137,7 +157,7 @@ def test_the_rows_of_a_table_are_those_with_what_it_needs() -> None:
         Row({"space": "rgb"}, {"psnr": 30.0}),
         Row({"space": "rgb"}, {"lpips": 0.25, "images": 4}),
     )
-    assert table.taken({"x": [without]}) == table.taken({}) == []
-    assert table.taken({"x": [without, measured]}) == [measured]
-    found = table.table({"x": [without, measured]})
+    assert table.taken({"x": Rows([without])}) == table.taken({}) == ()
+    assert table.taken({"x": Rows([without, measured])}) == (measured,)
+    found = table.table({"x": Rows([without, measured])})
     assert (found.title, found.rows) == ("LPIPS of 4", (("rgb", "0.250"),))

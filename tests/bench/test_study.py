@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from latentfields.bench.rows import Claim, Measured, Pivot, Row, Value, at_least, values
+from latentfields.bench.rows import Claim, Measured, Pivot, Row, Rows, Value, at_least
 from latentfields.bench.studies import run_study
 from latentfields.bench.study import Findings, Study, Workplace
 from latentfields.errors import ArgumentError, InputError
@@ -36,7 +36,7 @@ class Squares(Study):
     of_images = False
     tables = (
         Pivot("By number", {"number": "number"}, (Value("square", "square", ".0f"),)),
-        Pivot("Cubes", {"number": "number"}, (Value("cube", "cube"),), needs="cube", optional=True),
+        Pivot("Cubes", {"number": "number"}, (Value("cube", "cube"),), needs="cube"),
     )
 
     numbers: tuple[int, ...] = (2, 3)
@@ -55,10 +55,10 @@ class Squares(Study):
         return {"fits": place.measure(cells, label="squares"), "notes": ["Numbers are whole."]}
 
     def rows(self, results: Any) -> Measured:
-        return {"fits": [Row.of(fit, number=fit["number"]) for fit in results["fits"]]}
+        return {"fits": Rows(Row.of(fit, number=fit["number"]) for fit in results["fits"])}
 
     def claims(self, measured: Measured) -> list[Claim]:
-        return [at_least("Squares are large", values(measured["fits"], "square"), 7.0)]
+        return [at_least("Squares are large", measured["fits"].values("square"), 7.0)]
 
 
 def test_cells_become_results_tables_and_pages(tmp_path: Path) -> None:
@@ -78,6 +78,26 @@ def test_cells_become_results_tables_and_pages(tmp_path: Path) -> None:
 def test_a_list_of_results_is_one_row_each() -> None:
     rows = Study().rows([{"scene": "vases", "views": 5}, {"scene": "hats", "views": 7}])
     assert [(row.labels["scene"], row.values["views"]) for row in rows["fits"]] == [("vases", 5), ("hats", 7)]
+
+
+def test_results_by_kind_are_lists_or_those_of_autoencoders_by_name() -> None:
+    kinds = {"fits": [{"seed": 5, "psnr": 1.0}], "photos": {"base": {"images": 7}}, "notes": ["A note."]}
+    rows = Study().rows(kinds)
+    assert {kind: [row.labels for row in found] for kind, found in rows.items()} == {
+        "fits": [{"seed": "5"}],
+        "photos": [{"autoencoder": "base"}],
+    }
+
+
+def test_the_page_begins_with_the_claims_of_the_headline() -> None:
+    class Headlined(Study):
+        headline = "Squares are"
+
+    claims = [at_least("Squares are large", [3.0, 4.0], 3.0), at_least("Cubes are", [9.0], 3.0)]
+    (found,) = Headlined().headlines({}, claims)
+    expected = ("Squares are large", "+3.50", "dB", ">= +3.00 dB")
+    assert (found.label, found.value, found.unit, found.detail) == expected
+    assert Study().headlines({}, claims) == []
 
 
 def test_what_is_done_is_kept_when_a_cell_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

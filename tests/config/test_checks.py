@@ -11,6 +11,7 @@ from latentfields.bench.lrf import LrfStudyConfig
 from latentfields.config.checks import (
     ANY,
     Checked,
+    Filled,
     NonNegative,
     Range,
     Seed,
@@ -136,3 +137,18 @@ def test_single_numbers() -> None:
 def test_counts_that_something_is_done_for_each_of_have_an_end(config: Checked, field: str) -> None:
     with pytest.raises(ArgumentError, match=f"^{field}: is .*; expected .* to "):
         config.check()
+
+
+@dataclass(frozen=True)
+class Named(Checked):
+    names: Filled[str] = ("a",)
+    paths: Filled[Path] = (Path("x"),)
+    more: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("field", ["names", "paths"])
+def test_what_has_to_be_filled_is(field: str) -> None:
+    Named().check()
+    with pytest.raises(ArgumentError, match=f"{field}: name at least one"):
+        replace(Named(), **{field: ()}).check()
+    assert from_json(Named, to_json(Named(names=("b", "c"))), source=Path("x")).names == ("b", "c")

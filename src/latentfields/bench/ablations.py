@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 from latentfields.bench.fields import NOVEL_VIEWS, PAPER_FIELDS, FieldsStudyConfig
 from latentfields.bench.igae import AblationsStudy
 from latentfields.bench.objects import by_family
-from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows, reconstruction_table
-from latentfields.bench.rows import Measured, Row, select
+from latentfields.bench.reconstruction import PHOTOGRAPHS, reconstruction_table
+from latentfields.bench.rows import Measured
 from latentfields.bench.study import Workplace
+from latentfields.config.checks import Filled
 from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError, InputError
 from latentfields.fields.config import FieldName
@@ -43,10 +44,10 @@ class AblationsStudyConfig(AblationsStudy):
             labels={"space": "space"},
             kind="alone",
         ),
-        reconstruction_table(PHOTOGRAPHS),
+        reconstruction_table("photos", PHOTOGRAPHS),
     )
 
-    fields: tuple[FieldName, ...] = PAPER_FIELDS
+    fields: Filled[FieldName] = PAPER_FIELDS
     """Representations."""
 
     def fits(self, out: Path) -> FieldsStudyConfig:
@@ -81,7 +82,7 @@ class AblationsStudyConfig(AblationsStudy):
         }
 
     def rows(self, results: Any) -> Measured:
-        """Return rows of fits, of the same views through autoencoders alone, and of photographs."""
-        fits = [Row.of(fit, seed=fit["seed"]) for fit in results["fits"]]
-        alone = select(fits, field=fits[0].labels["field"])
-        return {"fits": fits, "alone": alone, PHOTOGRAPHS: autoencoder_rows(results["photos"])}
+        """Return the usual rows, and those of one field: of the same views through autoencoders alone."""
+        measured = super().rows(results)
+        alone, *_ = measured["fits"].grouped("field").values()
+        return {**measured, "alone": alone}

@@ -6,26 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from latentfields.autoencoders.config import PatchAutoencoderConfig
 from latentfields.bench.fields import COSTS, FieldsStudyConfig
-from latentfields.bench.objects import NERF_AND_SPACE, ObjectsStudy, TrainingStudy
-from latentfields.bench.rows import Measured, Pivot, Value, lpips
+from latentfields.bench.objects import NERF_AND_SPACE, TrainingStudy
+from latentfields.bench.rows import Pivot, Value, lpips
 from latentfields.bench.scales import AUTOENCODER_TRAININGS
 from latentfields.bench.study import Workplace
 from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError
 from latentfields.training.runs import is_claimed
 
-ARCHITECTURES: Mapping[str, PatchAutoencoderConfig] = MappingProxyType(
-    {
-        "f4": PatchAutoencoderConfig(channels=4, widths=(64,), blocks=(4,)),
-        "f8": PatchAutoencoderConfig(channels=16, widths=(64, 128), blocks=(2, 2)),
-        "f16": PatchAutoencoderConfig(channels=64, widths=(64, 128, 128), blocks=(2, 2, 2)),
-    }
-)
+ARCHITECTURES: Mapping[str, PatchAutoencoderConfig] = {
+    "f4": PatchAutoencoderConfig(channels=4, widths=(64,), blocks=(4,)),
+    "f8": PatchAutoencoderConfig(channels=16, widths=(64, 128), blocks=(2, 2)),
+    "f16": PatchAutoencoderConfig(channels=64, widths=(64, 128, 128), blocks=(2, 2, 2)),
+}
 """Autoencoders of factor 4, 8 and 16. All keep one value in twelve: what differs is how many pixels share a latent."""
 
 FOLDER = "autoencoders"
@@ -48,6 +45,7 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
     )
     results_file = "autoencoders.json"
     page = "autoencoders"
+    numbered = ("seed", *SIZES)
     tables = (
         Pivot(
             "Decoded novel views (PSNR) and times, by autoencoder",
@@ -67,7 +65,7 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
 
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
-        ObjectsStudy.check(self, path)
+        super().check(path)
         if "rgb" in self.spaces:
             raise ArgumentError("spaces", "has rgb, which is no autoencoder; see bench fields")
         if not self.spaces and not self.can_train:
@@ -91,34 +89,24 @@ class AutoencodersStudyConfig(FieldsStudyConfig, TrainingStudy):
     def settings(self, out: Path) -> dict[Path, Any]:
         """Return what determines the fits; where autoencoders are trained, also the data, beside them."""
         fits: dict[Path, Any] = {out: FieldsStudyConfig.of(self, self.named(out))}
+        if self.spaces:
+            return fits
         names = ("spaces", "training_scenes", "training_photos")
-        trained = {} if self.spaces else {name: to_json(getattr(self, name)) for name in names}
-        return fits | ({out / FOLDER: trained} if trained else {})
+        return fits | {out / FOLDER: {name: to_json(getattr(self, name)) for name in names}}
 
     def measure(self, place: Workplace) -> list[dict[str, Any]]:
         """Return the scores of every fit, labelled by names and sizes of the autoencoders."""
         from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.autoencoders.train import train_autoencoder
+        from latentfields.bench.trainings import train_missing, training_options
 
         if not self.spaces:
-            self._train(place)
+            folder, training = place.out / FOLDER, AUTOENCODER_TRAININGS[self.scale]
+            train = partial(train_autoencoder, training, **training_options(self, place, folder))
+            trainings = {name: partial(train, architecture=kind) for name, kind in ARCHITECTURES.items()}
+            train_missing(place, folder, trainings, label="autoencoders")
         labels = {}
         for space, name in self.named(place.out).items():
             autoencoder = load_autoencoder(space)
             labels[space] = {"space": name, "factor": autoencoder.factor, "channels": autoencoder.channels}
         return [fit | labels[fit["space"]] for fit in FieldsStudyConfig.of(self, labels).measure(place)]
-
-    def _train(self, place: Workplace) -> None:
-        from latentfields.autoencoders.train import train_autoencoder
-        from latentfields.bench.trainings import LOOP, train_missing, training_data
-
-        folder, training = place.out / FOLDER, AUTOENCODER_TRAININGS[self.scale]
-        scenes, photos = training_data(self, place, folder)
-        train = partial(
-            train_autoencoder, training, photos=photos, scenes=scenes, device=place.device, loop=LOOP
-        )
-        trainings = {name: partial(train, architecture=kind) for name, kind in ARCHITECTURES.items()}
-        train_missing(place, folder, trainings, label="autoencoders")
-
-    def rows(self, results: Any) -> Measured:
-        """Return the rows of fits; sizes are labels, though they are numbers."""
-        return super().rows({**record, **{size: str(record[size]) for size in SIZES}} for record in results)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, get_args
 
 from latentfields.bench.equal_time import EqualTimeStudy, behind_colors, best_field
-from latentfields.bench.rows import Claim, Measured, Row, Spread, at_least, distinct, grouped, select, values
+from latentfields.bench.rows import Claim, Measured, Rows, Spread, at_least
 from latentfields.bench.scales import CAPTURES_SCALES, EqualTimeScale
-from latentfields.config.checks import Range
+from latentfields.config.checks import Filled, Range
 from latentfields.fields.config import FieldName
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
 
+FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 JUDGED: dict[str, str] = {"size": "256", "limit": "180"}
 """Which fits the claims are about."""
 EVERY_FIELD, BEST_FIELD, BEHIND = 24.0, 28.0, 3.0
@@ -33,9 +33,9 @@ class CapturesStudyConfig(EqualTimeStudy):
     title = "Captured scenes"
     about = "Radiance fields of photographs: quality by field, space, size and CPU time of training."
 
-    scenes: tuple[Path, ...] = ()
+    scenes: Filled[Path] = ()
     """Captured scenes, or folders of them: photographs with poses. Of `scenes capture`, for instance."""
-    fields: tuple[FieldName, ...] = get_args(FieldName)
+    fields: Filled[FieldName] = FIELDS
     """Representations."""
     sizes: Annotated[tuple[int, ...], Range(low=16)] = ()
     """Longer sides of the pictures, in pixels; by default those of the scale."""
@@ -64,18 +64,18 @@ class CapturesStudyConfig(EqualTimeStudy):
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return what is claimed of pictures of 256 pixels after 180 s: on the worst capture, of every field."""
-        fits = select(measured["fits"], **JUDGED)
-        colors = select(fits, space="rgb")
+        fits = measured["fits"].select(**JUDGED)
+        colors = fits.select(space="rgb")
         found = []
-        for (field,), rows in grouped(colors, ("field",)).items():
+        for (field,), rows in colors.grouped("field").items():
             scene, worst = _worst(rows, "psnr")
             found.append(at_least(f"RGB, {field}, on its worst capture ({scene})", worst, EVERY_FIELD))
-        for (scene,), rows in grouped(colors, ("family",)).items():
+        for (scene,), rows in colors.grouped("family").items():
             best, _ = best_field(rows)
             statement = f"RGB, the best field on {scene} ({best})"
-            found.append(at_least(statement, values(rows, "psnr", field=best), BEST_FIELD))
-        for (space, field), rows in grouped(fits, ("space", "field")).items():
-            own = select(colors, field=field)
+            found.append(at_least(statement, rows.values("psnr", field=best), BEST_FIELD))
+        for (space, field), rows in fits.grouped("space", "field").items():
+            own = colors.select(field=field)
             if not own or {row.values.get("factor") for row in rows} != {4}:
                 continue
             scene, worst = _worst(behind_colors(rows, own), "gain")
@@ -84,8 +84,8 @@ class CapturesStudyConfig(EqualTimeStudy):
         return found
 
 
-def _worst(rows: Sequence[Row], measure: str) -> tuple[str, list[float]]:
+def _worst(rows: Rows, measure: str) -> tuple[str, list[float]]:
     """The scene whose mean of a measure is least, and the measurements there."""
-    scenes = {scene: values(rows, measure, family=scene) for scene in distinct(rows, "family")}
+    scenes = {scene: rows.values(measure, family=scene) for scene in rows.distinct("family")}
     name = min(scenes, key=lambda scene: Spread.of(scenes[scene]).mean)
     return name, scenes[name]

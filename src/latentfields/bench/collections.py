@@ -5,39 +5,24 @@ At equal processor time for every object. The paper's totals leave out what obje
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from latentfields.bench.objects import ScaledStudy
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Row,
-    Value,
-    above_zero,
-    at_least,
-    at_most,
-    distinct,
-    gains,
-    grouped,
-    select,
-    values,
-)
+from latentfields.bench.objects import ScaledStudy, require_usable
+from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Value, above_zero, at_least, at_most, gains
 from latentfields.bench.scales import COLLECTION_SCALES, CollectionScale
 from latentfields.bench.study import Work, Workplace
-from latentfields.config.checks import Range
+from latentfields.config.checks import Filled, Range
 from latentfields.errors import ArgumentError
 from latentfields.fused_planes.config import CollectionConfig, PhaseConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import Headline, PictureGroup, Table
+    from latentfields.pages.report import PictureGroup, Table
 
 SINGLE, SINGLE_SHARED = "single", "single, shared decoder"
 """A Tri-Plane of its own, its decoder aligned to it; or through the decoder of all."""
@@ -66,6 +51,9 @@ class CollectionsStudyConfig(ScaledStudy):
 
     kind: ClassVar[str] = "bench collections"
     title = "Collections: what sharing is worth"
+    headline = "Fused objects against"
+    pictured_by = ("set", "space", "object")
+    told_apart_by = ("method",)
     about = (
         "Generated objects, fitted alone, together, by their weights alone, and added later, at equal time."
     )
@@ -93,13 +81,10 @@ class CollectionsStudyConfig(ScaledStudy):
     """Families of the objects of several, as many of each; none leaves them out."""
     added: int = 6
     """Objects of each set that are added later to a collection of the others, too."""
-    spaces: tuple[str, ...] = ("base", "igae", RGB)
+    spaces: Filled[str] = ("base", "igae", RGB)
     """Names or folders of autoencoders; rgb fits colours."""
     cpu_seconds: Annotated[float | None, Range(above=0)] = None
     """Processor time of every object, in seconds; by default that of the scale."""
-
-    first_seed: ClassVar[int] = 700
-    """Number of the first object of each family."""
 
     @property
     def sizes(self) -> CollectionScale:
@@ -109,8 +94,6 @@ class CollectionsStudyConfig(ScaledStudy):
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
         super().check(path)
-        if not self.spaces:
-            raise ArgumentError("spaces", "name at least one")
         if self.added >= self.seeds:
             raise ArgumentError(
                 "added", f"is {self.added}; expected less than `seeds`, which is {self.seeds}"
@@ -118,25 +101,17 @@ class CollectionsStudyConfig(ScaledStudy):
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for families and autoencoders that cannot be used."""
-        from latentfields.bench.images import require_autoencoders
-        from latentfields.bench.scenes import require_objects
-
-        require_objects((self.family, *self.mixed), ())
-        named = [space for space in self.spaces if space != RGB]
-        require_autoencoders(named, size=self.sizes.training.size)
+        require_usable(self.spaces, (self.family, *self.mixed), size=self.sizes.training.size)
 
     def sets(self, out: Path) -> dict[str, list[StudyScene]]:
         """Return the objects of every set, by its name. Those at the end are added later, too."""
         from latentfields.bench.scenes import rendered_scenes
 
-        def scenes(families: Sequence[str], count: int) -> list[StudyScene]:
-            seeds = range(self.first_seed, self.first_seed + count)
-            return rendered_scenes(out / "objects", families=families, seeds=seeds)
-
-        found = {self.family: scenes((self.family,), self.seeds)}
+        folder = out / "objects"
+        found = {self.family: rendered_scenes(folder, families=(self.family,), seeds=self.numbers)}
         if self.mixed:
-            each = ceil(self.seeds / len(self.mixed))
-            found[f"{len(self.mixed)} families"] = scenes(self.mixed, each)[: self.seeds]
+            mixed = rendered_scenes(folder, families=self.mixed, seeds=self.numbers)
+            found[f"{len(self.mixed)} families"] = mixed[: self.seeds]
         return found
 
     def measure(self, place: Workplace) -> dict[str, Any]:
@@ -144,48 +119,33 @@ class CollectionsStudyConfig(ScaledStudy):
         from latentfields.bench.scenes import rendering
 
         sets = self.sets(place.out)
-        every = {scene.name: scene for scenes in sets.values() for scene in scenes}
-        place.run(rendering(list(every.values()), self.sizes.views), label="objects")
+        every = [scene for scenes in sets.values() for scene in scenes]
+        place.run(rendering(every, self.sizes.views), label="objects")
         results: list[dict[str, Any]] = []
         for number, space in enumerate(self.spaces):
             paces = self._paces(place, number, space, next(iter(sets.values())))
-            results += self._singles(place, number, space, list(every.values()), sets, paces)
+            results += self._singles(place, number, space, sets, paces)
             for place_of, (title, scenes) in enumerate(sets.items()):
                 results += self._together(place, f"{number}-{place_of}", space, title, scenes, paces)
         return {"objects": results}
 
     def _paces(
         self, place: Workplace, number: int, space: str, scenes: Sequence[StudyScene]
-    ) -> Mapping[str, Mapping[str, float]]:
+    ) -> dict[str, Mapping[str, float]]:
         """CPU seconds of a step of every phase, by method."""
         from latentfields.bench.collection_cells import pace_of_collection, pace_of_single
 
         some = [scene.folder for scene in scenes[: self.sizes.training.warmup.objects_per_batch]]
-        work = place.out / "paces"
-        cells: dict[str, Work] = {}
-        for kind in self._single_kinds(space):
-            cells[f"pace-{number}-{_NAMES[kind]}"] = partial(
-                pace_of_single,
-                some[0],
-                _autoencoder(space),
-                self._single(kind, space),
-                work,
-                steps=self.sizes.pace_steps,
-                device=place.device,
-            )
+        works: dict[str, Callable[..., dict[str, float]]] = {
+            kind: partial(pace_of_single, some[0], config=self._single(kind, space))
+            for kind in self._single_kinds(space)
+        }
         for kind in (FUSED, LIGHT):
-            cells[f"pace-{number}-{_NAMES[kind]}"] = partial(
-                pace_of_collection,
-                some,
-                _autoencoder(space),
-                self._training(kind),
-                work,
-                steps=self.sizes.pace_steps,
-                device=place.device,
-            )
+            works[kind] = partial(pace_of_collection, some, config=self._training(kind))
+        shared = {"work": place.out / "paces", "steps": self.sizes.pace_steps, **_shared(place, space)}
+        cells = {f"pace-{number}-{_NAMES[kind]}": partial(work, **shared) for kind, work in works.items()}
         # One at a time, whatever else is asked for: two at once would slow each other down.
-        done = place.run_alone(cells, label="paces")
-        return {name.split("-", 2)[2]: pace for name, pace in done.items()}
+        return dict(zip(works, place.run_alone(cells, label="paces").values(), strict=True))
 
     def _single_kinds(self, space: str) -> tuple[str, ...]:
         return (SINGLE,) if space == RGB else (SINGLE, SINGLE_SHARED)
@@ -225,7 +185,6 @@ class CollectionsStudyConfig(ScaledStudy):
         place: Workplace,
         number: int,
         space: str,
-        scenes: Sequence[StudyScene],
         sets: Mapping[str, Sequence[StudyScene]],
         paces: Mapping[str, Mapping[str, float]],
     ) -> list[dict[str, Any]]:
@@ -233,33 +192,31 @@ class CollectionsStudyConfig(ScaledStudy):
         from latentfields.bench.collection_cells import fit_single
 
         cells: dict[str, Work] = {}
-        for kind in self._single_kinds(space):
-            config = self._single(kind, space)
-            steps = steps_within(
-                self._budget,
-                paces[_NAMES[kind]],
-                {"supervision": 0.4, "alignment": 0.6} if space != RGB else {"supervision": 1.0},
+        shares = {"supervision": 1.0} if space == RGB else {"supervision": 0.4, "alignment": 0.6}
+        named = [
+            ({"set": title, "space": space, "method": kind, "object": scene.name}, scene)
+            for title, members in sets.items()
+            for kind in self._single_kinds(space)
+            for scene in members
+        ]
+        for labels, scene in named:
+            kind = labels["method"]
+            steps = steps_within(self._budget, paces[kind], shares)
+            config = self._single(kind, space).with_steps(**{"alignment": 0, **steps})
+            name = f"{_NAMES[kind]}-{number}-{scene.name}"
+            cells[name] = partial(
+                fit_single,
+                scene,
+                config=replace(config, seed=scene.seed),
+                folder=place.out / "fits" / name,
+                picture=place.out / "pictures" / f"{name}.png",
+                **_shared(place, space),
             )
-            config = config.with_steps(supervision=steps["supervision"], alignment=steps.get("alignment", 0))
-            for scene in scenes:
-                name = f"{_NAMES[kind]}-{number}-{scene.name}"
-                cells[name] = partial(
-                    fit_single,
-                    scene,
-                    _autoencoder(space),
-                    replace(config, seed=scene.seed),
-                    place.out / "fits" / name,
-                    picture=place.out / "pictures" / f"{name}.png",
-                    device=place.device,
-                )
         done = place.run(cells, label=f"single objects, {space}")
-        found = []
-        for title, members in sets.items():
-            for kind in self._single_kinds(space):
-                for scene in members:
-                    labels = {"set": title, "space": space, "method": kind, "object": scene.name}
-                    found.append({**labels, **done[f"{_NAMES[kind]}-{number}-{scene.name}"]})
-        return found
+        return [
+            {**labels, **done[f"{_NAMES[labels['method']]}-{number}-{labels['object']}"]}
+            for labels, _ in named
+        ]
 
     def _together(
         self,
@@ -273,46 +230,35 @@ class CollectionsStudyConfig(ScaledStudy):
         """The objects fitted together, by weights alone, and some of them added later."""
         from latentfields.bench.collection_cells import add_and_score, fit_and_score_collection
 
-        def scaled(kind: str, names: tuple[str, str], count: int) -> CollectionConfig:
-            training = self._training(kind)
-            return within_budget(
-                training,
-                self._budget * count,
-                paces[_NAMES[kind]],
-                names,
-                objects=count,
-                views=self.sizes.training_views,
-            )
+        def scaled(kind: str, phases: tuple[str, str], objects: int) -> CollectionConfig:
+            training, views = self._training(kind), self.sizes.training_views
+            budget = self._budget * objects
+            return within_budget(training, budget, paces[kind], phases, objects=objects, views=views)
 
-        cells: dict[str, Work] = {}
-        for kind in (FUSED, LIGHT):
-            name = f"{_NAMES[kind]}-{prefix}"
-            cells[name] = partial(
-                fit_and_score_collection,
-                scenes,
-                _autoencoder(space),
-                scaled(kind, ("warmup", "joint"), len(scenes)),
-                place.out / "collections" / name,
-                pictures=place.out / "pictures" / name,
-                device=place.device,
-            )
         first, later = scenes[: len(scenes) - self.added], scenes[len(scenes) - self.added :]
         core = scaled(FUSED, ("warmup", "joint"), len(first))
         adding = scaled(FUSED, ("latent", "align"), len(later))
-        name = f"{_NAMES[ADDED]}-{prefix}"
-        cells[name] = partial(
-            add_and_score,
-            first,
-            later,
-            _autoencoder(space),
-            replace(core, latent=adding.latent, align=adding.align),
-            place.out / "collections" / name,
-            device=place.device,
+        names = {kind: f"{_NAMES[kind]}-{prefix}" for kind in (FUSED, LIGHT, ADDED)}
+        works: dict[str, Callable[..., dict[str, Any]]] = {
+            kind: partial(
+                fit_and_score_collection,
+                scenes,
+                config=scaled(kind, ("warmup", "joint"), len(scenes)),
+                pictures=place.out / "pictures" / names[kind],
+            )
+            for kind in (FUSED, LIGHT)
+        }
+        works[ADDED] = partial(
+            add_and_score, first, later, config=replace(core, latent=adding.latent, align=adding.align)
         )
+        cells = {
+            name: partial(works[kind], folder=place.out / "collections" / name, **_shared(place, space))
+            for kind, name in names.items()
+        }
         done = place.run(cells, label=f"{title}, {space}")
         found = []
-        for kind in (FUSED, LIGHT, ADDED):
-            result = done[f"{_NAMES[kind]}-{prefix}"]
+        for kind, name in names.items():
+            result = done[name]
             for item, scores in result["objects"].items():
                 labels = {"set": title, "space": space, "method": kind, "object": item}
                 found.append({**labels, **{key: result[key] for key in _OF_ALL if key in result}, **scores})
@@ -320,46 +266,30 @@ class CollectionsStudyConfig(ScaledStudy):
 
     def rows(self, results: Any) -> Measured:
         """Return the rows of objects."""
-        return {"fits": [Row.of(record) for record in results["objects"]]}
+        return {"fits": self.rows_of(results["objects"])}
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return what sharing has to be worth, by set, in every latent space; and whether a 3D-aware one wins."""
         fits, found = measured["fits"], []
-        for (title, space), rows in grouped(fits, ("set", "space")).items():
+        for (title, space), rows in fits.grouped("set", "space").items():
             about = f"{title}, {space}"
-            fused = values(rows, "psnr", method=FUSED)
+            fused, own = (rows.values(name, method=FUSED) for name in ("psnr", "bytes"))
             if space != RGB:
-                kinds = [values(rows, "psnr", method=kind) for kind in (SINGLE, SINGLE_SHARED)]
-                single = max(kinds, key=sum)
-                found.append(
-                    at_least(
-                        f"Fused objects against the better single ones ({about})", gains(fused, single), GAIN
-                    )
-                )
-                shares = values(rows, "bytes", method=FUSED), values(rows, "bytes", method=SINGLE_SHARED)
-                share = [a / b for a, b in zip(*shares, strict=True)]
+                single = max((rows.values("psnr", method=kind) for kind in (SINGLE, SINGLE_SHARED)), key=sum)
+                better = f"Fused objects against the better single ones ({about})"
+                found.append(at_least(better, gains(fused, single), GAIN))
+                share = [a / b for a, b in zip(own, rows.values("bytes", method=SINGLE_SHARED), strict=True)]
                 found.append(at_most(f"Their share of the bytes of single ones ({about})", share, SHARE))
-            later = select(rows, method=ADDED)
-            joint = {row.labels["object"]: row.values["psnr"] for row in select(rows, method=FUSED)}
-            added = [row.values["psnr"] for row in later]
-            together = [joint[row.labels["object"]] for row in later]
-            found.append(
-                at_least(
-                    f"Objects added later against the same ones fitted together ({about})",
-                    gains(added, together),
-                    -LOSS,
-                )
-            )
-        if {"base", "igae"} <= set(distinct(fits, "space")):
-            for title in distinct(fits, "set"):
-                pair = [
-                    values(fits, "psnr", set=title, method=FUSED, space=space) for space in ("igae", "base")
-                ]
-                found.append(
-                    above_zero(
-                        f"Fused objects in the 3D-aware space igae against base ({title})", gains(*pair)
-                    )
-                )
+            joint = dict(zip(rows.select(method=FUSED).distinct("object"), fused, strict=True))
+            later = rows.select(method=ADDED)
+            lost = [row.values["psnr"] - joint[row.labels["object"]] for row in later]
+            added = f"Objects added later against the same ones fitted together ({about})"
+            found.append(at_least(added, lost, -LOSS))
+        if {"base", "igae"} <= set(fits.distinct("space")):
+            for title in fits.distinct("set"):
+                ahead = fits.select(set=title, method=FUSED).gain("space", "igae", "base")
+                statement = f"Fused objects in the 3D-aware space igae against base ({title})"
+                found.append(above_zero(statement, ahead))
         return found
 
     def more_tables(self, measured: Measured) -> Sequence[Table]:
@@ -368,14 +298,14 @@ class CollectionsStudyConfig(ScaledStudy):
 
         counts = sorted({*TOTALS, self.seeds})
         rows = []
-        for (title, space), part in grouped(measured["fits"], ("set", "space")).items():
-            alone = fmean(values(part, "bytes", method=SINGLE if space == RGB else SINGLE_SHARED))
-            for kind in distinct(part, "method"):
+        for (title, space), part in measured["fits"].grouped("set", "space").items():
+            alone = fmean(part.values("bytes", method=SINGLE if space == RGB else SINGLE_SHARED))
+            for kind in part.distinct("method"):
                 if kind == ADDED:
                     continue
-                found = select(part, method=kind)
+                found = part.select(method=kind)
                 shared = found[0].values.get("shared_bytes", 0.0)
-                own, seconds = fmean(values(found, "bytes")), fmean(values(found, "cpu_seconds"))
+                own, seconds = fmean(found.values("bytes")), fmean(found.values("cpu_seconds"))
                 cells = []
                 for count in counts:
                     # Single objects are fitted one after the other, those of a collection all together.
@@ -394,31 +324,11 @@ class CollectionsStudyConfig(ScaledStudy):
         heads = ("objects", "space", "method", *(f"N = {count}" for count in counts), "break-even")
         return [Table("Totals", heads, tuple(rows), note=note)]
 
-    def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
-        """Return what fused objects gain."""
-        from latentfields.pages.report import Headline
-
-        found = []
-        for claim in claims:
-            if claim.statement.startswith("Fused objects against"):
-                found.append(Headline(claim.statement, claim.measured, "", claim.required))
-        return found
-
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return truth and rendering of the first test view of a few objects of every set."""
-        from latentfields.pages.report import Picture, PictureGroup, PictureRow
-
-        found: dict[str, list[PictureRow]] = {}
-        for row in measured["fits"]:
-            first = select(measured["fits"], set=row.labels["set"])[0].labels["object"]
-            if row.labels["object"] != first or "picture" not in row.labels:
-                continue
-            if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
-                width = pair.pixels.shape[1] // 2
-                shown = Picture("truth", pair.pixels[:, :width]), Picture("rendered", pair.pixels[:, width:])
-                title = f"{row.labels['set']}, {row.labels['space']}: {first}"
-                found.setdefault(title, []).append(PictureRow(row.labels["method"], shown))
-        return [PictureGroup(title, tuple(rows)) for title, rows in found.items()]
+        """Return truth and rendering of the first test view of one object of every set."""
+        sets = measured["fits"].grouped("set").values()
+        fits = [row for rows in sets for row in rows.select(object=rows[0].labels["object"])]
+        return super().pictures({"fits": Rows(fits)}, folder)
 
 
 _NAMES: Mapping[str, str] = {
@@ -433,8 +343,9 @@ _OF_ALL = ("cpu_seconds", "shared_bytes")
 """What the cell of a collection says of all of its objects."""
 
 
-def _autoencoder(space: str) -> str | None:
-    return None if space == RGB else space
+def _shared(place: Workplace, space: str) -> dict[str, Any]:
+    """What all cells of a space are told."""
+    return {"autoencoder": None if space == RGB else space, "device": place.device}
 
 
 def steps_within(budget: float, pace: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, int]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentfields.bench.fields import FieldsStudyConfig
 from latentfields.bench.objects import NERF_AND_SPACE
-from latentfields.bench.rows import Curve, Measured, Pivot, Row, Spread, Value, grouped, select
+from latentfields.bench.rows import Curve, Measured, Pivot, Rows, Spread, Value
 from latentfields.bench.study import Cells, Work, Workplace, call_work
+from latentfields.config.checks import Filled
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.rendering.config import EvenSamplingConfig
 
@@ -44,7 +43,7 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
     tables = ()
     of_images = False
 
-    spaces: tuple[str, ...] = ("rgb", "base")
+    spaces: Filled[str] = ("rgb", "base")
     """Names or folders of autoencoders; rgb fits colours."""
     quality: float = 25.0
     """PSNR to be reached, in dB."""
@@ -66,35 +65,35 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
             results += place.measure(cells, label="plain fits")
         return results
 
-    def more_tables(self, measured: Measured) -> list[Table]:
-        """Return the times at which fits reach the quality, and the share of the plain path's."""
-        return [self._times(measured["fits"]), *self._shares(measured["fits"])]
+    def rows(self, results: Any) -> Measured:
+        """Return the rows of fits, and as "timed" those of the fits with curves, with the times to the quality."""
+        fits, timed = self.rows_of(results), []
+        for fit in fits:
+            if fit.curve:
+                times = {f"to_{name}": time_to(fit.curve, self.quality, measure=name) for name in MEASURES}
+                timed.append(fit.plus({name: time for name, time in times.items() if time is not None}))
+        return {"fits": fits, "timed": Rows(timed)}
 
-    def _times(self, fits: Sequence[Row]) -> Table:
-        """The times at which fits reach the quality, and where they end."""
-        rows = []
-        for fit in _with_curves(fits):
-            times = {name: time_to(fit.curve, self.quality, measure=name) for name in MEASURES}
-            found = {f"to_{name}": time for name, time in times.items() if time is not None}
-            rows.append(replace(fit, values={**fit.values, **found}))
+    def more_tables(self, measured: Measured) -> list[Table]:
+        """Return the times at which fits reach the quality, and where they end; and the share of the plain path's."""
         note = f"Until {self.quality:g} dB on test views; a dash where not every fit got there."
-        if left_out := len(fits) - len(rows):
+        if left_out := len(measured["fits"]) - len(measured["timed"]):
             note += f" Left out: {left_out} fits of an earlier version, which kept no curves."
         columns = tuple(Value(f"to_{name}", title) for name, title in MEASURES.items())
         end = Value("psnr", "in the end, dB"), Value("cpu_seconds", "after CPU seconds")
         labels = {**NERF_AND_SPACE, "path": "path"}
-        table = Pivot(f"Training until {self.quality:g} dB", labels, (*columns, *end), note=note)
-        return table.table({"fits": rows})
+        title = f"Training until {self.quality:g} dB"
+        times = Pivot(title, labels, (*columns, *end), kind="timed", note=note)
+        return [times.table(measured), *self._shares(measured["timed"])]
 
-    def _shares(self, fits: Sequence[Row]) -> list[Table]:
+    def _shares(self, fits: Rows) -> list[Table]:
         """CPU time of the usual path as a share of the plain one's, object by object; none without plain fits."""
         from latentfields.pages.report import Table
 
         rows = []
-        for names, part in grouped(_with_curves(fits), ("field", "space")).items():
+        for names, part in fits.grouped("field", "space").items():
             fast, plain = (
-                [time_to(row.curve, self.quality, measure="cpu_seconds") for row in select(part, path=path)]
-                for path in (FAST, PLAIN)
+                [row.values.get("to_cpu_seconds") for row in part.select(path=path)] for path in (FAST, PLAIN)
             )
             if plain and len(fast) == len(plain):
                 shares = [a / b for a, b in zip(fast, plain, strict=True) if a is not None and b is not None]
@@ -108,20 +107,13 @@ class ConvergenceStudyConfig(FieldsStudyConfig):
         """Return quality against CPU time and steps, one chart each for every NeRF, curves meaned over objects."""
         from latentfields.pages.charts import Chart, Level, Series
 
-        def mean_curve(label: str, fits: Sequence[Row], measure: str) -> Series:
-            # Steps are the same for all fits of a group, so that points can be meaned one by one.
-            points = list(zip(*(fit.curve for fit in fits), strict=True))
-            x, y = (
-                [fmean(point[name] for point in column) for column in points] for name in (measure, "psnr")
-            )
-            return Series(label, x, y)
-
-        charts = []
-        for (field,), part in grouped(_with_curves(measured["fits"]), ("field",)).items():
-            paths = grouped(part, ("space", "path"))
+        charts, levels = [], (Level(f"{self.quality:g} dB", self.quality),)
+        for (field,), part in measured["timed"].grouped("field").items():
+            paths = part.grouped("space", "path").items()
             for measure, label in X_LABELS.items():
-                curves = [mean_curve(", ".join(names), fits, measure) for names, fits in paths.items()]
-                levels = (Level(f"{self.quality:g} dB", self.quality),)
+                curves = [
+                    Series(", ".join(names), *fits.mean_curve(measure, "psnr")) for names, fits in paths
+                ]
                 charts.append(Chart(field, label, "PSNR of test views, dB", tuple(curves), levels=levels))
         return charts
 
@@ -143,11 +135,6 @@ def time_to(curve: Curve, quality: float, *, measure: str) -> float | None:
             share = (quality - before["psnr"]) / (point["psnr"] - before["psnr"])
             return before[measure] + share * (point[measure] - before[measure])
     return None
-
-
-def _with_curves(fits: Sequence[Row]) -> list[Row]:
-    """Fits that kept their curves: those of earlier versions did not."""
-    return [fit for fit in fits if fit.curve]
 
 
 def _plain(config: FitConfig) -> FitConfig:

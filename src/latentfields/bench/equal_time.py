@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from latentfields.bench.objects import fit_cell, fit_pictures, lpips_by_family, picture_of
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Row,
-    Spread,
-    Value,
-    distinct,
-    gains,
-    grouped,
-    select,
-    values,
-)
+from latentfields.bench.objects import by_family, fit_cell, lpips_by_family, picture_of
+from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Spread, Value
 from latentfields.bench.scales import EqualTimeScale
 from latentfields.bench.study import Cells, Study, Workplace
-from latentfields.config.checks import Range
-from latentfields.errors import ArgumentError
+from latentfields.config.checks import Filled, Range
 from latentfields.fields.config import FieldName
 
 if TYPE_CHECKING:
@@ -31,15 +20,14 @@ if TYPE_CHECKING:
 
     from latentfields.bench.scenes import StudyScene
     from latentfields.pages.charts import Chart
-    from latentfields.pages.report import Headline, PictureGroup
+    from latentfields.pages.report import Headline
 
 FIT: dict[str, str] = {"field": "field", "space": "space", "rays": "rays", "size": "pixels", "limit": "CPU s"}
 """Labels of a fit beside its scene and seed, and the titles of their columns."""
 
 
-def _by_scene(measure: str, title: str, *, spec: str = ".2f", **more: Any) -> Pivot:
-    """A table with a row for every kind of fit and a column for every scene."""
-    return Pivot(title, FIT, (Value(measure, "all", spec),), columns="family", only_several=("rays",), **more)
+_by_scene = partial(by_family, labels=FIT, only_several=("rays",))
+"""A table with a row for every kind of fit and a column for every scene."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +35,16 @@ class EqualTimeStudy(Study):
     """A study of fields in colours and in latents, which are trained for the same CPU time."""
 
     claims_title = "Claims of this package"
+    numbered = ("seed", "size", "limit", "rays")
+    pictured_by = ("family", "size")
+    told_apart_by = ("field", "space", "limit")
     look: ClassVar[int | None] = None
     """Longer side of the pictures that looking is timed at, beside the test views."""
     tables = (
         _by_scene("psnr", "Decoded test views: PSNR, dB"),
         _by_scene("ssim", "The same: SSIM", spec=".3f"),
         *lpips_by_family(_by_scene),
-        _by_scene(
-            "autoencoder_psnr", "The autoencoder alone: PSNR, dB", needs="autoencoder_psnr", optional=True
-        ),
+        _by_scene("autoencoder_psnr", "The autoencoder alone: PSNR, dB"),
         Pivot(
             "Cost",
             FIT,
@@ -72,9 +61,9 @@ class EqualTimeStudy(Study):
 
     scale: Literal["tiny", "small"] = "small"
     """Sizes and times: seconds, to see that it works; or minutes for every fit."""
-    fields: tuple[FieldName, ...] = ("kplanes",)
+    fields: Filled[FieldName] = ("kplanes",)
     """Representations."""
-    spaces: tuple[str, ...] = ("rgb", "base-f4", "base")
+    spaces: Filled[str] = ("rgb", "base-f4", "base")
     """Names or folders of autoencoders; rgb fits colours."""
     cpu_seconds: Annotated[tuple[float, ...], Range(above=0)] = ()
     """Times of training, in seconds that its process computes; by default those of the scale."""
@@ -104,13 +93,6 @@ class EqualTimeStudy(Study):
         """Return all scenes with all seeds, in pictures of a size; `out` is the folder of the study."""
         raise NotImplementedError
 
-    def check(self, path: str = "") -> None:
-        """Raise ArgumentError, naming the argument, when a value is out of range."""
-        super().check(path)
-        for name in ("scenes", "fields", "spaces"):
-            if not getattr(self, name, True):
-                raise ArgumentError(name, "name at least one")
-
     def factors(self) -> dict[str, int]:
         """Return the pixels per latent and side by space. Raises InputError for autoencoders that cannot be used."""
         from latentfields.autoencoders.load import load_autoencoder
@@ -134,47 +116,37 @@ class EqualTimeStudy(Study):
             for rays in self.rays(factor)
         ]
         for size in self.chosen_sizes:
-            scenes = self.scenes_of(place.out, size)
-            for limit in self.limits:
-                for field in self.fields:
-                    for number, space, factor, rays in spaces:
-                        for scene in scenes:
-                            more = "" if rays == scale.rays(factor) else f"-{rays}"
-                            name = f"fit-{size}-{limit:g}-{field}-{number}{more}-{scene.name}"
-                            fit = scale.fit(field, factor=factor, rays=rays, seed=scene.seed)
-                            labels = {
-                                "field": field,
-                                "space": space,
-                                "rays": fit.subpixels**2,
-                                "size": size,
-                                "limit": limit,
-                                "picture": picture_of(name),
-                            }
-                            autoencoder = None if space == "rgb" else space
-                            found[name] = fit_cell(
-                                place,
-                                name,
-                                scene,
-                                autoencoder,
-                                fit,
-                                labels,
-                                cpu_seconds=limit,
-                                look=self.look,
-                            )
+            kinds = product(self.limits, self.fields, spaces, self.scenes_of(place.out, size))
+            for limit, field, (number, space, factor, rays), scene in kinds:
+                more = "" if rays == scale.rays(factor) else f"-{rays}"
+                name = f"fit-{size}-{limit:g}-{field}-{number}{more}-{scene.name}"
+                fit = scale.fit(field, factor=factor, rays=rays, seed=scene.seed)
+                labels = {
+                    "field": field,
+                    "space": space,
+                    "rays": fit.subpixels**2,
+                    "size": size,
+                    "limit": limit,
+                    "picture": picture_of(name),
+                }
+                found[name] = fit_cell(
+                    place, name, scene, space, fit, labels, cpu_seconds=limit, look=self.look
+                )
         return found
 
     def rows(self, results: Any) -> Measured:
         """Return the rows of fits."""
-        return {"fits": [_row(record) for record in results["fits"]]}
+        fits = self.rows_of(results["fits"])
+        return {"fits": Rows(row.plus({"steps": row.curve[-1]["step"]} if row.curve else {}) for row in fits)}
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
         """Return the mean PSNR of the best field in every space, at the last size and time."""
         from latentfields.pages.report import Headline
 
-        *_, last = grouped(measured["fits"], ("size", "limit")).items()
+        *_, last = measured["fits"].grouped("size", "limit").items()
         (size, limit), rows = last
         found = []
-        for (space,), part in grouped(rows, ("space",)).items():
+        for (space,), part in rows.grouped("space").items():
             field, best = best_field(part)
             detail = f"{field}, {size} pixels, {limit} CPU s"
             found.append(Headline(f"best in {space}", f"{best:.2f}", "dB", detail))
@@ -185,45 +157,29 @@ class EqualTimeStudy(Study):
         from latentfields.pages.charts import Chart, Series
 
         charts = []
-        for (size, space), part in grouped(measured["fits"], ("size", "space")).items():
+        for (size, space), part in measured["fits"].grouped("size", "space").items():
             curves = []
-            for (field, rays), rows in grouped(part, ("field", "rays")).items():
-                points = sorted(
-                    (float(limit), group) for (limit,), group in grouped(rows, ("limit",)).items()
-                )
-                y = [Spread.of(values(group, "psnr")).mean for _, group in points]
-                several = len(distinct(part, "rays")) > 1
+            for (field, rays), rows in part.grouped("field", "rays").items():
+                points = sorted((float(limit), group) for (limit,), group in rows.grouped("limit").items())
+                y = [Spread.of(group.values("psnr")).mean for _, group in points]
+                several = len(part.distinct("rays")) > 1
                 label = f"{field}, {rays} rays" if several else field
                 curves.append(Series(label, [limit for limit, _ in points], y))
             title = f"{space}, {size} pixels"
             charts.append(Chart(title, "CPU seconds of training", "PSNR of test views, dB", tuple(curves)))
         return charts
 
-    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return truth and rendering of the first test view of every kind of fit, with the first seed."""
-        first = min(distinct(measured["fits"], "seed"), key=int)
-        fits = select(measured["fits"], seed=first)
-        return fit_pictures(fits, folder, together=("family", "size"), told_apart=("field", "space", "limit"))
 
-
-def _row(record: Any) -> Row:
-    labels = {name: f"{record[name]:g}" for name in ("size", "limit", "rays") if name in record}
-    # Cells of earlier versions do not say along how many rays.
-    row = Row.of(record, seed=record["seed"], **{"rays": "", **labels})
-    steps = {"steps": row.curve[-1]["step"]} if row.curve else {}
-    return replace(row, values={**row.values, **steps})
-
-
-def best_field(rows: Sequence[Row]) -> tuple[str, float]:
+def best_field(rows: Rows) -> tuple[str, float]:
     """Return the field whose mean PSNR is highest, and that."""
-    means = {field: Spread.of(values(rows, "psnr", field=field)).mean for field in distinct(rows, "field")}
+    means = {field: Spread.of(rows.values("psnr", field=field)).mean for field in rows.distinct("field")}
     return max(means.items(), key=lambda item: item[1])
 
 
-def behind_colors(rows: Iterable[Row], colors: Sequence[Row], measure: str = "psnr") -> list[Row]:
+def behind_colors(rows: Rows, colors: Rows, measure: str = "psnr") -> Rows:
     """Return rows with the `gain` of a measure over those of `colors` that are of the same scenes and seeds."""
     found = []
     for row in rows:
-        (other,) = select(colors, family=row.labels["family"], seed=row.labels["seed"])
-        found.append(replace(row, values={"gain": gains([row.values[measure]], [other.values[measure]])[0]}))
-    return found
+        (other,) = colors.values(measure, family=row.labels["family"], seed=row.labels["seed"])
+        found.append(row.plus({"gain": row.values[measure] - other}))
+    return Rows(found)

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from latentfields.bench.objects import ObjectsStudy
-from latentfields.bench.rows import (
-    Measured,
-    Pivot,
-    Row,
-    Value,
-    at_least,
-    claims_table,
-    gains,
-    grouped,
-    values,
-)
+from latentfields.bench.rows import QUALITY, Claim, Measured, Pivot, Value, at_least
 from latentfields.bench.scales import FEW_VIEWS_SCALES, FewViewsScale, FitScale
-from latentfields.bench.study import Cells, Work, Workplace
+from latentfields.bench.study import Cells, Workplace
 from latentfields.config.checks import Range
 from latentfields.fields.config import FieldName
-from latentfields.latent_nerf.config import FEW_VIEWS_SHIFTS, FitConfig
+from latentfields.latent_nerf.config import FEW_VIEWS_SHIFTS
 from latentfields.priors.config import FewViewsConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import PictureGroup, Table
 
 LATENTS, WITH_PRIOR, IMAGES = "latents alone", "latents with the prior", "images of the latents' resolution"
 UNTOLD, SHIFTED = "latents with the prior, untold", "latents alone, shifted"
@@ -56,18 +45,17 @@ class FewViewsStudyConfig(ObjectsStudy):
         Pivot(
             "Decoded novel views",
             {"method": "method"},
-            (
-                Value("psnr", "PSNR, dB"),
-                Value("ssim", "SSIM", ".3f"),
-                Value("ms_gmsd", "MS-GMSD", ".4f"),
-                Value("seconds", "training, s", ".0f"),
-            ),
+            (*QUALITY, Value("seconds", "training, s", ".0f")),
         ),
         Pivot(
             "The same by object: PSNR, dB", {"method": "method"}, (Value("psnr", "all"),), columns="family"
         ),
     )
     first_seed: ClassVar[int] = 900
+    claims_title = "What is asked of the prior"
+    pictured_by = ("family", "seed")
+    told_apart_by = ()
+    side_by_side = "method"
 
     families: tuple[str, ...] = ("mugs", "teapots", "chairs", "houses", "vases")
     """Families of generated objects."""
@@ -101,6 +89,7 @@ class FewViewsStudyConfig(ObjectsStudy):
     def measure(self, place: Workplace) -> list[dict[str, Any]]:
         """Return what was measured of every fit, `fits.fit_and_compare`, one record for each."""
         from latentfields.autoencoders.load import load_autoencoder
+        from latentfields.bench.fits import fit_and_compare
         from latentfields.priors.prior import load_prior
 
         self.render(place)
@@ -108,10 +97,20 @@ class FewViewsStudyConfig(ObjectsStudy):
         classes = load_prior(self.prior).config.classes
         cells = Cells()
         for scene in self.scenes(place.out):
-            works = self._works(place, scene, factor, classes)
-            for number, (method, (scored, work)) in enumerate(works.items()):
+            for number, (method, folder, options) in enumerate(self._methods(scene, factor, classes)):
+                scored = f"image/{factor} upsampled" if method == IMAGES else method
                 picture = f"pictures/{scene.name}/{scored.replace('/', '-')}.png"
                 labels = {"method": method, "family": scene.kind, "seed": scene.seed, "picture": picture}
+                work = partial(
+                    fit_and_compare,
+                    scene=scene,
+                    device=place.device,
+                    pictures=place.out / "pictures" / scene.name,
+                    folder=place.out / "fits" / f"{scene.name}-{folder}",
+                    factor=factor,
+                    training_views=self.training_views,
+                    **options,
+                )
                 cells[f"fit-{number}-{scene.name}"] = {**labels, "scored": scored}, work
         return [
             {**{name: value for name, value in record.items() if name != "methods"}, **scores}
@@ -119,76 +118,30 @@ class FewViewsStudyConfig(ObjectsStudy):
             for scores in (record["methods"][record["scored"]],)
         ]
 
-    def _works(
-        self, place: Workplace, scene: StudyScene, factor: int, classes: Sequence[str]
-    ) -> dict[str, tuple[str, Work]]:
-        """What the fits of one object compute, by method, and what of it is scored."""
-        from latentfields.bench.fits import fit_and_compare
-
+    def _methods(
+        self, scene: StudyScene, factor: int, classes: Sequence[str]
+    ) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """The fits of one object: their methods, names of their folders, and what `fit_and_compare` is told of each."""
         latents = self.fit_scale.fit(self.field, seed=scene.seed)
         images = self.fit_scale.fit(self.field, space="rgb", seed=scene.seed)
         images = images.with_steps(supervision=self.sizes.image_steps, alignment=0)
         images = replace(images, batch_rays=self.sizes.image_rays)
-        shared = partial(
-            fit_and_compare,
-            scene=scene,
-            device=place.device,
-            pictures=place.out / "pictures" / scene.name,
-            factor=factor,
-            training_views=self.training_views,
-        )
-        decoded = partial(shared, autoencoder=self.autoencoder, config=latents)
-        work = place.out / "fits"
 
-        def regularised(method: str, folder: str, options: FewViewsConfig) -> tuple[str, Work]:
-            decoders = ((method, self.autoencoder),)
-            return method, partial(
-                decoded,
-                folder=work / f"{scene.name}-{folder}",
-                decoders=decoders,
-                prior=self.prior,
-                few_views=options,
-            )
+        def decoded(method: str, folder: str, **options: Any) -> tuple[str, str, dict[str, Any]]:
+            own = {"config": latents, "autoencoder": self.autoencoder}
+            return method, folder, {**own, "decoders": ((method, self.autoencoder),), **options}
 
-        def alone(method: str, folder: str, config: FitConfig) -> tuple[str, Work]:
-            decoders = ((method, self.autoencoder),)
-            place = work / f"{scene.name}-{folder}"
-            return method, partial(decoded, config=config, folder=place, decoders=decoders)
-
-        pictured = partial(
-            shared, autoencoder=None, config=images, folder=work / f"{scene.name}-images", divisor=factor
-        )
-        works: dict[str, tuple[str, Work]] = {
-            LATENTS: alone(LATENTS, "alone", latents),
-            WITH_PRIOR: regularised(WITH_PRIOR, "prior", FewViewsConfig()),
-            IMAGES: (f"image/{factor} upsampled", pictured),
-        }
+        yield decoded(LATENTS, "alone")
+        yield decoded(WITH_PRIOR, "prior", prior=self.prior, few_views=FewViewsConfig())
+        yield IMAGES, "images", {"config": images, "autoencoder": None, "divisor": factor}
         if scene.kind in classes:
-            works[UNTOLD] = regularised(UNTOLD, "untold", FewViewsConfig(category=None))
-        works[SHIFTED] = alone(SHIFTED, "shifted", replace(latents, shifts=FEW_VIEWS_SHIFTS))
-        return works
+            yield decoded(UNTOLD, "untold", prior=self.prior, few_views=FewViewsConfig(category=None))
+        yield decoded(SHIFTED, "shifted", config=replace(latents, shifts=FEW_VIEWS_SHIFTS))
 
-    def rows(self, results: Any) -> Measured:
-        """Return the rows of fits."""
-        return {"fits": [Row.of(record, seed=record["seed"]) for record in results]}
-
-    def more_tables(self, measured: Measured) -> Sequence[Table]:
+    def claims(self, measured: Measured) -> list[Claim]:
         """Return what is asked of the prior."""
-        fits = measured["fits"]
-        claims = []
-        for other in (LATENTS, IMAGES):
-            better = gains(values(fits, "psnr", method=WITH_PRIOR), values(fits, "psnr", method=other))
-            claims.append(at_least(f"{WITH_PRIOR}: better than {other}", better, LEAST_GAIN))
-        return [claims_table(claims, title="What is asked of the prior")]
-
-    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return the first test view of every object, by method."""
-        from latentfields.pages.report import Picture, PictureGroup, PictureRow
-
-        groups = []
-        for (family, seed), rows in grouped(measured["fits"], ("family", "seed")).items():
-            files = {row.labels["method"]: folder / row.labels["picture"] for row in rows}
-            files["truth"] = folder / Path(rows[0].labels["picture"]).with_name("truth.png")
-            shown = tuple(Picture.read(title, file) for title, file in files.items())
-            groups.append(PictureGroup(f"{family} {seed}", (PictureRow("a test view", shown),)))
-        return groups
+        better = {other: measured["fits"].gain("method", WITH_PRIOR, other) for other in (LATENTS, IMAGES)}
+        return [
+            at_least(f"{WITH_PRIOR}: better than {other}", found, LEAST_GAIN)
+            for other, found in better.items()
+        ]

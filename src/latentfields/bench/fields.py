@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,9 +17,9 @@ from latentfields.bench.objects import (
     lpips_by_family,
     picture_of,
 )
-from latentfields.bench.rows import Measured, Pivot, Row, Value
+from latentfields.bench.rows import Pivot, Value
 from latentfields.bench.study import Cells, Workplace
-from latentfields.errors import ArgumentError
+from latentfields.config.checks import Filled
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
 
@@ -40,11 +41,7 @@ STAGES = Pivot(
 )
 """Table 4."""
 
-LATENT_NOVEL_VIEWS = by_family(
-    "supervision_latent_psnr",
-    "Rendered against encoded latents: PSNR, dB",
-    needs="supervision_latent_psnr",
-)
+LATENT_NOVEL_VIEWS = by_family("supervision_latent_psnr", "Rendered against encoded latents: PSNR, dB")
 """Table 11: the test views, after Latent Supervision."""
 
 COSTS = (
@@ -78,26 +75,20 @@ class FieldsStudyConfig(ObjectsStudy):
         TIMES,
     )
 
-    fields: tuple[FieldName, ...] = PAPER_FIELDS
+    fields: Filled[FieldName] = PAPER_FIELDS
     """Representations."""
-    spaces: tuple[str, ...] = ("rgb", "base", "igae")
+    spaces: Filled[str] = ("rgb", "base", "igae")
     """Names or folders of autoencoders; rgb fits colours."""
 
     @classmethod
     def of(cls, study: ObjectsStudy, spaces: Iterable[str]) -> FieldsStudyConfig:
         """Return what determines the fits of a study that has more options than these, in these spaces."""
-        names = (entry.name for entry in dataclasses.fields(FieldsStudyConfig) if entry.name != "spaces")
+        names = {entry.name for entry in dataclasses.fields(FieldsStudyConfig)} - {"spaces"}
         return FieldsStudyConfig(**{name: getattr(study, name) for name in names}, spaces=tuple(spaces))
-
-    def check(self, path: str = "") -> None:
-        """Raise ArgumentError, naming the argument, when a value is out of range."""
-        super().check(path)
-        if not self.spaces:
-            raise ArgumentError("spaces", "name at least one")
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for objects and autoencoders that cannot be used."""
-        self.read_objects(space for space in self.spaces if space != "rgb")
+        self.read_objects(self.spaces)
 
     def measure(self, place: Workplace) -> list[dict[str, Any]]:
         """Return the scores of every fit (`fits.fit_and_score`), with its labels."""
@@ -116,16 +107,10 @@ class FieldsStudyConfig(ObjectsStudy):
         Names of cells number the spaces, which may be folders. `prefix` names those with a `change` to their settings.
         """
         found: Cells = {}
-        for field in self.fields:
-            for number, space in enumerate(self.spaces):
-                for scene in self.scenes(place.out):
-                    name = f"{prefix}fit-{field}-{number}-{scene.name}"
-                    fit = change(self.fit_scale.fit(field, space=space, seed=scene.seed))
-                    labels = {"field": field, "space": space, "picture": picture_of(name)}
-                    autoencoder = None if space == "rgb" else space
-                    found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
+        kinds = product(self.fields, enumerate(self.spaces), self.scenes(place.out))
+        for field, (number, space), scene in kinds:
+            name = f"{prefix}fit-{field}-{number}-{scene.name}"
+            fit = change(self.fit_scale.fit(field, space=space, seed=scene.seed))
+            labels = {"field": field, "space": space, "picture": picture_of(name)}
+            found[name] = fit_cell(place, name, scene, space, fit, labels)
         return found
-
-    def rows(self, results: Any) -> Measured:
-        """Return the rows of fits."""
-        return {"fits": [Row.of(record, seed=record["seed"]) for record in results]}

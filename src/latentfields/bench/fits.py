@@ -22,10 +22,9 @@ from latentfields.latent_nerf.looking import TIMED_VIEWS, scaled_views, view_tim
 from latentfields.latent_nerf.metrics_file import read_metrics
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
-from latentfields.measures.metrics import Scores, psnr
+from latentfields.measures.metrics import psnr
 from latentfields.measures.standard import LPIPS, image_measures
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
-from latentfields.priors.config import FewViewsConfig
 from latentfields.process import choose_device
 from latentfields.scenes.scene import Scene
 from latentfields.scenes.selection import evenly_spread
@@ -60,36 +59,37 @@ def fit_and_score(
     points. A fit that was begun by a version without CPU times has neither these nor a curve.
     """
     views = scene.load()
-    with _fitted(views, autoencoder, folder, config, device, cpu_seconds=cpu_seconds) as (run, metrics, _):
+    with _fitted(views, autoencoder, folder, config, device, seconds=cpu_seconds) as (run, metrics, _):
         save_png(picture, _truth_and_rendering(run, views))
-        test, images = metrics["test"], metrics["test"]["images"]["mean"]
+        test, images, after = metrics["test"], metrics["test"]["images"]["mean"], metrics["after_supervision"]
+        cameras = views.cropped_to_multiple(run.model.factor).cameras[views.indices("test")]
+        times = view_times(run.model, cameras[:TIMED_SINGLY], clock=time.perf_counter)
         result = {
-            "psnr": images["psnr"],
-            "ssim": images["ssim"],
+            **{name: images[name] for name in ("psnr", "ssim", *LPIPS) if name in images},
             "seconds": metrics["training_seconds"],
             "kernels": metrics["kernels"],
-        } | {name: images[name] for name in LPIPS if name in images}
+            "render_milliseconds": times.rendering,
+            "frame_milliseconds": times.frame,
+        }
         records = read_log(run.folder)
         if all("cpu_seconds" in record for record in records):
             curve = quality_curve(records, final_psnr=images["psnr"])
             result |= {"cpu_seconds": curve[-1]["cpu_seconds"], "curve": curve}
-        result |= _view_times(run, views)
         if look is not None:
-            cameras = scaled_views(run.model, views.cameras[views.indices("test")[:TIMED_VIEWS]], look)
-            result["look_milliseconds"] = view_times(run.model, cameras).frame
+            seen = scaled_views(run.model, views.cameras[views.indices("test")[:TIMED_VIEWS]], look)
+            result["look_milliseconds"] = view_times(run.model, seen).frame
         if autoencoder is not None:
+            latents = test["latents"]["mean"]
             # Without an alignment, Latent Supervision ends where the fit does.
-            after = metrics["after_supervision"] or {
-                "test_psnr": images["psnr"],
-                "test_latent_psnr": test["latents"]["mean"]["psnr"],
-            }
+            after = after or {"test_psnr": images["psnr"], "test_latent_psnr": latents["psnr"]}
             result |= {
                 "supervision_psnr": after["test_psnr"],
                 "supervision_latent_psnr": after["test_latent_psnr"],
                 "autoencoder_psnr": test["autoencoder"]["mean"]["psnr"],
                 "factor": run.model.factor,
                 "train_psnr": _train_psnr(run, views),
-                **{name: test["latents"]["mean"][name] for name in ("spread_ratio", "detail_ratio")},
+                "spread_ratio": latents["spread_ratio"],
+                "detail_ratio": latents["detail_ratio"],
             }
         return result
 
@@ -122,27 +122,24 @@ def fit_and_compare(
     decoders: Sequence[tuple[str, str]] = (),
     divisor: int = 1,
     name: str = "image",
-    prior: str | None = None,
-    few_views: FewViewsConfig | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     """Fit without alignment, and score the test views at full resolution by method; measure what the fit costs.
 
     All methods are compared on the same whole latents, of `factor` pixels. Fields are fitted to `training_views`,
     evenly chosen (None: all), as latents of `autoencoder`, or as images of 1 / `divisor` of the resolution. `decoders`
     are (role, name or folder) of autoencoders that share its encoder. `pictures` is the folder for the first test view
-    by every method.
+    by every method. There is `more` to tell `latentfields.fit`, such as a prior.
 
     Latents are normalised as `config` says; LRF's, by statistics of the scene's own training views (App. A.3). Methods
     are the roles of `decoders`; of images `image/D upsampled`, renderings of the fitted resolution with bicubic
     interpolation, and `image/D enlarged`, renderings of the full resolution, which is how LRF Table 1 has them; for the
-    divisor 1, where there is no difference, `image/1`. `name` takes the place of `image` there. `prior` is a packaged
-    name or folder of one that regularises the fit, as `few_views` say.
+    divisor 1, where there is no difference, `image/1`. `name` takes the place of `image` there.
     """
     views = scene.load(factor=factor, training_views=training_views)
     height, width = views.size
     small = views.resized(width=width // divisor, height=height // divisor)
-    with _fitted(small, autoencoder, folder, config, device, prior=prior, few_views=few_views) as fitted:
-        run, metrics, memory = fitted
+    with _fitted(small, autoencoder, folder, config, device, **more) as (run, metrics, memory):
         test = views.indices("test")
         timed = small.cameras[test[:TIMED_TOGETHER]]
 
@@ -160,10 +157,8 @@ def fit_and_compare(
         else:
             latents = run.model.render(views.cameras[test])[1].features.to(run.model.device)
             first = latents[:TIMED_TOGETHER]
-            result |= {
-                "decoding_milliseconds": per_view(lambda: own.decode(first)),
-                "latent_psnr": metrics["test"]["latents"]["mean"]["psnr"],
-            }
+            result["decoding_milliseconds"] = per_view(lambda: own.decode(first))
+            result["latent_psnr"] = metrics["test"]["latents"]["mean"]["psnr"]
             renderings = {role: _decoded(name, latents, own) for role, name in decoders}
         return result | {"methods": _scored(renderings, views, pictures)}
 
@@ -189,59 +184,30 @@ def _image_renderings(run: Run, scene: Scene, small: Scene, *, divisor: int, nam
 def _scored(renderings: Mapping[str, Tensor], scene: Scene, pictures: Path) -> dict[str, dict[str, float]]:
     """Mean image measures of the test views by method; the first of them, and its truth, become pictures."""
     measures, _ = image_measures()
-    test = scene.indices("test")
-    truth = scene.images(test)
-    save_png(pictures / "truth.png", to_pixels(truth[0]))
-    scores = {}
-    for method, images in renderings.items():
-        save_png(pictures / f"{method.replace('/', '-')}.png", to_pixels(images[0]))
-        values = {name: measure(images, truth) for name, measure in measures.items()}
-        scores[method] = Scores.gather([scene.image_names[int(index)] for index in test], [values]).means
-    return scores
+    truth = scene.images(scene.indices("test"))
+    for name, images in {"truth": truth, **renderings}.items():
+        save_png(pictures / f"{name.replace('/', '-')}.png", to_pixels(images[0]))
+    return {
+        method: {name: float(measure(images, truth).double().mean()) for name, measure in measures.items()}
+        for method, images in renderings.items()
+    }
 
 
 @contextmanager
 def _fitted(
-    scene: Scene,
-    autoencoder: str | None,
-    folder: Path,
-    config: FitConfig,
-    device: str,
-    *,
-    prior: str | None = None,
-    few_views: FewViewsConfig | None = None,
-    cpu_seconds: float | None = None,
+    scene: Scene, autoencoder: str | None, folder: Path, config: FitConfig, device: str, **more: Any
 ) -> Iterator[tuple[Run, Record, PeakMemory]]:
     """Fit the scene; yield the run, its metrics and its memory. The folder goes once the run was scored."""
     loaded = None if autoencoder is None else load_autoencoder(autoencoder)
     with peak_memory(choose_device(device)) as memory:
-        run = fit(
-            scene,
-            loaded,
-            out=folder,
-            config=config,
-            prior=prior,
-            few_views=few_views,
-            seconds=cpu_seconds,
-            clock="cpu",
-            device=device,
-        )
+        run = fit(scene, loaded, out=folder, config=config, clock="cpu", device=device, **more)
     yield run, read_metrics(folder), memory
     shutil.rmtree(folder)
-
-
-def _view_times(run: Run, scene: Scene) -> dict[str, float]:
-    """Medians over test views of rendering what is decoded, and of rendering and decoding."""
-    cameras = scene.cropped_to_multiple(run.model.factor).cameras[scene.indices("test")[:TIMED_SINGLY]]
-    times = view_times(run.model, cameras, clock=time.perf_counter)
-    return {"render_milliseconds": times.rendering, "frame_milliseconds": times.frame}
 
 
 def _truth_and_rendering(run: Run, scene: Scene) -> Pixels:
     """(H, 2 W, 3) uint8: the first test view beside its rendering."""
     scene = scene.cropped_to_multiple(run.model.factor)
     index = scene.indices("test")[:1]
-    pair = to_pixels(torch.cat([scene.images(index), run.render(scene.cameras[index])]))
-    height, width = pair.shape[1:3]
-    pixels: Pixels = pair.transpose(1, 0, 2, 3).reshape(height, 2 * width, 3)
-    return pixels
+    pair: Pixels = to_pixels(torch.cat([scene.images(index), run.render(scene.cameras[index])], dim=-1))[0]
+    return pair

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.objects import ScaledStudy
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Row,
-    Value,
-    claims_table,
-    distinct,
-    grouped,
-    select,
-)
+from latentfields.bench.objects import ScaledStudy, picture_of, require_usable
+from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Value
 from latentfields.bench.scales import GENERATION_SCALES, GenerationScale
 from latentfields.bench.study import Cells, Work, Workplace
-from latentfields.config.checks import Share
+from latentfields.config.checks import Filled, Share
 from latentfields.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -61,6 +53,7 @@ class GenerationStudyConfig(ScaledStudy):
 
     kind: ClassVar[str] = "bench generation"
     title = "Generation in latents and in pixels"
+    claims_title = "What is asked of latents"
     about = (
         "The same denoiser, trained for the same CPU time in several spaces, and objects distilled from it, judged by "
         "a small classifier of class and camera azimuth that was trained on real renderings."
@@ -82,7 +75,6 @@ class GenerationStudyConfig(ScaledStudy):
             ),
             kind="priors",
             needs="steps",
-            optional=True,
         ),
         Pivot(
             "Views drawn from the priors",
@@ -117,7 +109,7 @@ class GenerationStudyConfig(ScaledStudy):
     """Names or folders of autoencoders, in whose latents priors are trained; pixels has none."""
     priors: tuple[str, ...] = ()
     """Packaged names or folders of priors that are judged as they are, beside those that are trained."""
-    families: tuple[str, ...] = ("mugs", "teapots", "chairs", "lamps")
+    families: Filled[str] = ("mugs", "teapots", "chairs", "lamps")
     """Families of generated objects: priors are trained on some, and make others."""
     accuracy: Share = 0.15
     """Share of the views of all scenes of a space whose class and azimuth are to be recognised; how long that takes is
@@ -133,19 +125,14 @@ class GenerationStudyConfig(ScaledStudy):
         super().check(path)
         if not self.spaces and not self.priors:
             raise ArgumentError("spaces", "is empty, and so is `priors`; expected at least one of them")
-        if not self.families:
-            raise ArgumentError("families", "is empty; expected at least one")
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for families and autoencoders that cannot be used."""
-        from latentfields.bench.images import require_autoencoders
-        from latentfields.bench.scenes import require_objects
         from latentfields.priors.network import require_diffusers
         from latentfields.priors.prior import load_prior
 
         require_diffusers()
-        require_autoencoders((space for space in self.spaces if space != PIXELS), size=self.sizes.views.size)
-        require_objects(self.families, ())
+        require_usable(self.spaces, self.families, size=self.sizes.views.size)
         for name in self.priors:
             prior = load_prior(name)
             for family in self.families:
@@ -177,12 +164,13 @@ class GenerationStudyConfig(ScaledStudy):
             works[PIXELS] = partial(pixel_space, scenes=train, folder=out / PIXELS)
         real = place.run(works, label="classifier")["judge"]
         priors = [*self._train(place, train), *({"space": name, "prior": name} for name in self.priors)]
-        made = partial(self._made, place, held_out, judge, {row["space"]: row["prior"] for row in priors})
+        folders = {row["space"]: row["prior"] for row in priors}
+        drawn, made = self._made(place, held_out, judge, folders)
         return {
             "real": [{"pictures": "real renderings", **real}],
             "priors": priors,
-            "samples": place.measure(made(scenes=False), label="views"),
-            "scenes": place.measure(made(scenes=True), label="scenes"),
+            "samples": place.measure(drawn, label="views"),
+            "scenes": place.measure(made, label="scenes"),
         }
 
     def _train(self, place: Workplace, train: Sequence[StudyScene]) -> list[dict[str, Any]]:
@@ -205,106 +193,83 @@ class GenerationStudyConfig(ScaledStudy):
         return place.measure(cells, label="priors")
 
     def _made(
-        self,
-        place: Workplace,
-        held_out: Sequence[StudyScene],
-        judge: Path,
-        priors: dict[str, str],
-        *,
-        scenes: bool,
-    ) -> Cells:
-        """The cells that draw views from priors, or that make scenes with them."""
+        self, place: Workplace, held_out: Sequence[StudyScene], judge: Path, priors: Mapping[str, str]
+    ) -> tuple[Cells, Cells]:
+        """The cells that draw views from priors, and those that make scenes with them."""
         from latentfields.bench.generations import samples_cell, scene_cell
 
-        sizes, found = self.sizes, Cells()
-        for number, (space, prior) in enumerate(priors.items()):
-            for family in self.families:
-                real = [scene for scene in held_out if scene.kind == family]
-                shared: dict[str, Any] = {
-                    "prior": prior,
-                    "family": family,
-                    "judge": judge,
-                    "real": real,
-                    "device": place.device,
-                }
-                if not scenes:
-                    name = f"samples-{number}-{family}"
-                    picture = f"pictures/{name}.png"
-                    work = partial(samples_cell, **shared, count=sizes.samples, picture=place.out / picture)
-                    found[name] = {"space": space, "family": family, "picture": picture}, work
-                    continue
-                for seed in range(self.seeds):
-                    name = f"scene-{number}-{family}-{seed}"
-                    picture = f"pictures/{name}.png"
-                    work = partial(
-                        scene_cell,
-                        **shared,
-                        seed=seed,
-                        steps=sizes.pixel_steps if space == PIXELS else sizes.steps,
-                        every=sizes.measured_every,
-                        compared=sizes.compared,
-                        folder=place.out / "scenes" / name,
-                        picture=place.out / picture,
-                    )
-                    labels = {"space": space, "family": family, "seed": seed, "picture": picture}
-                    found[name] = labels, work
-        return found
-
-    def rows(self, results: Any) -> Measured:
-        """Return the rows of every kind."""
-        return {
-            kind: [
-                Row.of(record, **({"seed": record["seed"]} if "seed" in record else {})) for record in records
-            ]
-            for kind, records in results.items()
-        }
+        sizes, drawn, made = self.sizes, Cells(), Cells()
+        for (number, (space, prior)), family in product(enumerate(priors.items()), self.families):
+            labels = {"space": space, "family": family}
+            real = [scene for scene in held_out if scene.kind == family]
+            shared: Any = {
+                "prior": prior,
+                "family": family,
+                "judge": judge,
+                "real": real,
+                "device": place.device,
+            }
+            name = f"samples-{number}-{family}"
+            picture = picture_of(name)
+            work = partial(samples_cell, **shared, count=sizes.samples, picture=place.out / picture)
+            drawn[name] = {**labels, "picture": picture}, work
+            for seed in range(self.seeds):
+                name = f"scene-{number}-{family}-{seed}"
+                picture = picture_of(name)
+                work = partial(
+                    scene_cell,
+                    **shared,
+                    seed=seed,
+                    steps=sizes.pixel_steps if space == PIXELS else sizes.steps,
+                    every=sizes.measured_every,
+                    compared=sizes.compared,
+                    folder=place.out / "scenes" / name,
+                    picture=place.out / picture,
+                )
+                made[name] = {**labels, "seed": seed, "picture": picture}, work
+        return drawn, made
 
     def more_tables(self, measured: Measured) -> Sequence[Table]:
-        """Return when so many views of scenes are recognised, and what is asked of latents."""
+        """Return when so many views of scenes are recognised."""
         from latentfields.pages.report import Table
 
         scenes = measured["scenes"]
         levels = sorted({*LEVELS, self.accuracy})
         times = []
-        for (space,), rows in grouped(scenes, ("space",)).items():
+        for (space,), rows in scenes.grouped("space").items():
             course = mean_course(rows)
             reached = [time_until(course, level) for level in levels]
             end = f"> {course[-1][0]:.1f}"
             times.append((space, *(end if time is None else f"{time:.1f}" for time in reached)))
         title = "CPU seconds until class and azimuth are recognised in so many views of all scenes"
-        soon = Table(title, ("space", *(f"{level:.0%}" for level in levels)), tuple(times))
-        asked = self._asked(scenes)
-        return [soon, *([claims_table(asked, title="What is asked of latents")] if asked else [])]
+        return [Table(title, ("space", *(f"{level:.0%}" for level in levels)), tuple(times))]
 
-    def _asked(self, scenes: Sequence[Row]) -> list[Claim]:
-        """Whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
-        there = distinct(scenes, "space")
+    def claims(self, measured: Measured) -> list[Claim]:
+        """Return whether latents are fast, and the 3D-aware ones ahead of the plain ones on most families."""
+        scenes = measured["scenes"]
+        there = scenes.distinct("space")
+        courses = {space: mean_course(scenes.select(space=space)) for space in there}
         claims = []
         for space in (PLAIN, AWARE):
             if space in there and PIXELS in there:
-                courses = [mean_course(select(scenes, space=each)) for each in (space, PIXELS)]
-                statement = (
+                found = (
                     f"{self.accuracy:.0%} of views of scenes in {space} are recognised so many times sooner"
                 )
-                claims.append(_sooner(statement, courses[0], courses[1], self.accuracy))
+                claims.append(_sooner(found, courses[space], courses[PIXELS], self.accuracy))
         if PLAIN in there and AWARE in there:
-            for measure, what, sign in (
-                ("inconsistency", "more consistent", -1.0),
-                ("accuracy", "recognised more often", 1.0),
-            ):
-                claims.append(
-                    _ahead(scenes, measure, f"Scenes in {AWARE} are {what} than in {PLAIN}", sign=sign)
-                )
+            better = f"Scenes in {AWARE} are {{}} than in {PLAIN}"
+            claims += [
+                _ahead(scenes, "inconsistency", better.format("more consistent"), sign=-1.0),
+                _ahead(scenes, "accuracy", better.format("recognised more often"), sign=1.0),
+            ]
         return claims
 
     def charts(self, measured: Measured) -> list[Chart]:
         """Return accuracy against CPU time, meaned over all scenes of a space."""
         from latentfields.pages.charts import Chart, Level, Series
 
-        series = []
-        for (space,), rows in grouped(measured["scenes"], ("space",)).items():
-            x, y = zip(*mean_course(rows), strict=True)
-            series.append(Series(space, x, y))
+        spaces = measured["scenes"].grouped("space").items()
+        series = [Series(space, *rows.mean_curve("cpu_seconds", "accuracy")) for (space,), rows in spaces]
         level = Level(f"{self.accuracy:.0%}", self.accuracy)
         title = "Scenes while they are generated"
         return [Chart(title, "CPU seconds", "views that are recognised", tuple(series), levels=(level,))]
@@ -314,27 +279,22 @@ class GenerationStudyConfig(ScaledStudy):
         from latentfields.pages.report import Picture, PictureGroup, PictureRow
 
         groups = []
-        for family in distinct(measured["scenes"], "family"):
+        for family in measured["scenes"].distinct("family"):
             rows = []
             for kind, name in (("scenes", "a scene"), ("samples", "drawn")):
-                for row in select(measured[kind], family=family):
+                for row in measured[kind].select(family=family):
                     if row.labels.get("seed", "0") != "0":
                         continue
                     if (picture := Picture.read("", folder / row.labels["picture"])) is not None:
                         rows.append(PictureRow(f"{row.labels['space']}: {name}", (picture,)))
-            groups.append(
-                PictureGroup(f"{family}: a turn around a scene, and views drawn from the prior", tuple(rows))
-            )
+            title = f"{family}: a turn around a scene, and views drawn from the prior"
+            groups.append(PictureGroup(title, tuple(rows)))
         return groups
 
 
-def mean_course(rows: Sequence[Row]) -> list[tuple[float, float]]:
+def mean_course(rows: Rows) -> list[tuple[float, float]]:
     """Return CPU seconds and the share of views that are recognised, meaned over scenes that are looked at alike."""
-    points = zip(*(row.curve for row in rows), strict=False)
-    return [
-        (fmean(point["cpu_seconds"] for point in column), fmean(point["accuracy"] for point in column))
-        for column in points
-    ]
+    return list(zip(*rows.mean_curve("cpu_seconds", "accuracy"), strict=True))
 
 
 def time_until(course: Sequence[tuple[float, float]], accuracy: float) -> float | None:
@@ -358,18 +318,15 @@ def _sooner(
     return Claim(statement, required, f"{'at least ' if never else ''}{ratio:.1f}{never}", ratio >= SPEED_UP)
 
 
-def _ahead(scenes: Sequence[Row], measure: str, statement: str, *, sign: float) -> Claim:
+def _ahead(scenes: Rows, measure: str, statement: str, *, sign: float) -> Claim:
     """The claim that the 3D-aware space is ahead of the plain one in a measure, on more than half of the families."""
-    ahead, families = 0, distinct(scenes, "family")
-    for family in families:
-        means = []
-        for space in (AWARE, PLAIN):
-            found = [
-                row.values[measure]
-                for row in select(scenes, space=space, family=family)
-                if measure in row.values
-            ]
-            means.append(sum(found) / len(found) if found else None)
-        aware, plain = means
-        ahead += aware is not None and plain is not None and sign * (aware - plain) > 0
+    families = scenes.distinct("family")
+
+    def mean(space: str, family: str) -> float:
+        rows = scenes.select(space=space, family=family)
+        found = [row.values[measure] for row in rows if measure in row.values]
+        # Comparisons with NaN are false.
+        return fmean(found) if found else math.nan
+
+    ahead = sum(sign * (mean(AWARE, family) - mean(PLAIN, family)) > 0 for family in families)
     return Claim(statement, "on most families", f"on {ahead} of {len(families)}", 2 * ahead > len(families))

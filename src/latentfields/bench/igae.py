@@ -6,13 +6,13 @@ plain autoencoder, of its 3D-aware version, and of the ablations without L_3D an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, product
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from statistics import fmean
+from typing import Any, ClassVar, Literal, get_args
 
 from latentfields.bench.objects import (
     ObjectsStudy,
@@ -23,35 +23,20 @@ from latentfields.bench.objects import (
     lpips_by_family,
     picture_of,
 )
-from latentfields.bench.reconstruction import PHOTOGRAPHS, autoencoder_rows, reconstruction_table
-from latentfields.bench.rows import (
-    Claim,
-    Measured,
-    Pivot,
-    Row,
-    Spread,
-    Value,
-    at_least,
-    distinct,
-    gains,
-    grouped,
-    select,
-    values,
-)
+from latentfields.bench.reconstruction import PHOTOGRAPHS, reconstruction_table
+from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Spread, Value, at_least, gains
 from latentfields.bench.scales import IGAE_SCALES, FitScale, IgaeScale
 from latentfields.bench.study import Cells, Labels, Workplace
-from latentfields.errors import ArgumentError
+from latentfields.config.checks import Filled
 from latentfields.fields.config import RayFieldName
 from latentfields.igae.config import Ablation
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, StageConfig
 from latentfields.latent_nerf.presets import preset
 from latentfields.training.runs import is_claimed
 
-if TYPE_CHECKING:
-    from latentfields.pages.report import Headline
-
 Regime = Literal["none", "scene", "table-16", "full"]
 """What RGB Alignment moves: nothing, the scene alone, or scene and decoder, by the paper's rates or the preset's."""
+REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 NVS_GAIN = 1.5
 """dB that latent NeRFs gain in the space of an IG-AE (Table 1's mean)."""
@@ -66,9 +51,7 @@ SEVERAL = 3.0
 CLEARLY = 0.75
 """Share of the plain autoencoder's inconsistency that a clearly better score stays below."""
 
-ABLATIONS: Mapping[str, Ablation] = MappingProxyType(
-    {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
-)
+ABLATIONS: Mapping[str, Ablation] = {"igae": "none", "no-3d": "no-3d", "no-preservation": "no-preservation"}
 """What the trainings of the roles leave out."""
 
 UNSEEN, TRAINED = "unseen", "trained"
@@ -87,10 +70,8 @@ class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
 
     roles = ("base", *ABLATIONS)
 
-    base: str = "base"
-    """The plain autoencoder."""
     igae: str | None = None
-    """Its 3D-aware version, such as igae; trained here if not given."""
+    """The 3D-aware version of base, such as igae; trained here if not given."""
     no_3d: str | None = None
     """Fine-tuned as long without the 3D regularisation; trained here if not given."""
     no_preservation: str | None = None
@@ -117,24 +98,16 @@ class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
 
     def train(self, place: Workplace, folder: Path) -> dict[str, str]:
         """Return names or folders of the autoencoders by role, those not given trained in `folder`, if they can be."""
-        from latentfields.bench.trainings import LOOP, train_missing, training_data
+        from latentfields.bench.trainings import train_missing, training_options
         from latentfields.igae.finetune import finetune_3d
 
         if not (self.missing and self.can_train):
             return self.given
-        scenes, photos = training_data(self, place, folder)
-        training = partial(
-            finetune_3d,
-            autoencoder=self.base,
-            scenes=scenes,
-            photos=photos,
-            cache=folder / "cache",
-            device=place.device,
-            command=f"latentfields {self.kind}",
-            loop=LOOP,
-        )
+        command, cache = f"latentfields {self.kind}", folder / "cache"
+        shared = training_options(self, place, folder)
+        train = partial(finetune_3d, autoencoder=self.base, cache=cache, command=command, **shared)
         settings = {role: replace(self.sizes.training, ablation=ABLATIONS[role]) for role in self.missing}
-        trainings = {role: partial(training, config) for role, config in settings.items()}
+        trainings = {role: partial(train, config) for role, config in settings.items()}
         names = self.given | train_missing(place, folder, trainings, label="autoencoders")
         return {role: names[role] for role in self.roles}
 
@@ -142,14 +115,11 @@ class AblationsStudy(ObjectsStudy, RolesStudy, TrainingStudy):
         """Return the reconstruction of the photographs by role; none without photographs."""
         from latentfields.bench.images import photographs, reconstruct
 
-        size = self.sizes.fits.views.size
-        read = partial(
-            photographs, self.test_photos, pattern=self.test_pattern, limit=self.sizes.photos, size=size
-        )
-        named = autoencoders.items() if self.test_photos else ()
-        return place.run_group(
-            "photos", {role: partial(reconstruct, name, read, device=place.device) for role, name in named}
-        )
+        if not self.test_photos:
+            return {}
+        size, limit = self.sizes.fits.views.size, self.sizes.photos
+        read = partial(photographs, self.test_photos, pattern=self.test_pattern, limit=limit, size=size)
+        return place.run_group("photos", partial(reconstruct, read=read, device=place.device), autoencoders)
 
 
 _LABELS = {"regime": "alignment", "field": "NeRF", "autoencoder": "autoencoder"}
@@ -170,7 +140,6 @@ MAP = Pivot(
         ),
     ),
     kind="map",
-    optional=True,
     only_several=("field",),
     note="Gains of the PSNR of decoded test and training views, and of rendered against encoded latents after Latent "
     "Supervision. Spread, and the amplitude of what is finer than half of the Nyquist frequency, are shares of those "
@@ -190,6 +159,7 @@ class IgaeStudyConfig(AblationsStudy):
     kind: ClassVar[str] = "bench igae"
     title = "IG-AE: does the evidence show?"
     about = "Latent NeRFs of objects that nothing was trained on, by autoencoder."
+    headline = HEADLINE
     first_seed = 500  # None of the score's objects, nor of those in the examples.
     pictured_by = ("family", "seed")
     told_apart_by = ("regime", "field", "autoencoder")
@@ -197,25 +167,20 @@ class IgaeStudyConfig(AblationsStudy):
         MAP,
         _by_family("psnr", "Decoded novel views after RGB Alignment (PSNR, dB)"),
         # Of several NeRFs, as Table 10 has it.
-        _by_family("ssim", "The same: SSIM", kind="several", optional=True),
+        _by_family("ssim", "The same: SSIM", kind="several"),
         *lpips_by_family(_by_family),
         _by_family("supervision_psnr", "Decoded novel views after Latent Supervision (PSNR, dB)"),
         _by_family(
             "supervision_latent_psnr", "Rendered against encoded latents after Latent Supervision (PSNR, dB)"
         ),
         # Between training and test lies what fields memorised; blurred latents agree, too.
-        *(
-            _by_family(measure, title, needs=measure, optional=True)
-            for measure, title in (
-                ("train_psnr", "Decoded training views (PSNR, dB)"),
-                ("spread_ratio", "Spread of rendered latents over that of encoded ones"),
-                ("detail_ratio", "The same of what is finer than half of the Nyquist frequency"),
-            )
-        ),
+        _by_family("train_psnr", "Decoded training views (PSNR, dB)"),
+        _by_family("spread_ratio", "Spread of rendered latents over that of encoded ones"),
+        _by_family("detail_ratio", "The same of what is finer than half of the Nyquist frequency"),
         _by_family(
             "autoencoder_psnr", "The same views through the autoencoder alone (PSNR, dB)", kind="alone"
         ),
-        reconstruction_table(PHOTOGRAPHS),
+        reconstruction_table("photos", PHOTOGRAPHS),
         Pivot(
             "3D-awareness score",
             {"autoencoder": "autoencoder"},
@@ -229,11 +194,11 @@ class IgaeStudyConfig(AblationsStudy):
 
     trained_families: tuple[str, ...] = ("chairs", "lamps", "mugs")
     """Families that the packaged autoencoders were trained on, of which these objects are others: in distribution."""
-    fields: tuple[RayFieldName, ...] = ("kplanes",)
+    fields: Filled[RayFieldName] = ("kplanes",)
     """The NeRFs that are fitted to every object."""
     subpixels: int = 1
     """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
-    regimes: tuple[Regime, ...] = get_args(Regime)
+    regimes: Filled[Regime] = REGIMES
     """What RGB Alignment moves, a fit for each: nothing, the scene alone, so that all share the autoencoder's decoder,
     or both, by the rates of the paper's Table 16, or by those of the preset (full)."""
     alignment_factor: float | None = None
@@ -248,12 +213,11 @@ class IgaeStudyConfig(AblationsStudy):
 
     def fit(self, field: RayFieldName, *, seed: int, regime: Regime = "full") -> FitConfig:
         """Return how a field is fitted to the object with this seed."""
-        config = self.fit_scale.fit(field, seed=seed)
+        config, paper = self.fit_scale.fit(field, seed=seed), preset(field, "paper")
         kind: AlignmentKind = "full" if regime == "table-16" else regime
         config = replace(config, subpixels=self.subpixels, alignment_kind=kind)
         factor, rate = self.alignment_factor, self.decoder_learning_rate
         if regime == "table-16":
-            paper = preset(field, "paper")
             factor, rate = paper.alignment.learning_rate_factor, paper.decoder_learning_rate
         if factor is not None:
             config = replace(config, alignment=StageConfig(config.alignment.steps, factor))
@@ -262,14 +226,12 @@ class IgaeStudyConfig(AblationsStudy):
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
         super().check(path)
-        if not self.regimes:
-            raise ArgumentError("regimes", "name at least one")
         self.fit(self.fields[0], seed=0).check()
 
     @property
     def all_families(self) -> tuple[str, ...]:
         """As `ObjectsStudy.all_families`."""
-        return (*self.families, *(name for name in self.trained_families if name not in self.families))
+        return tuple(dict.fromkeys((*self.families, *self.trained_families)))
 
     @staticmethod
     def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,17 +249,14 @@ class IgaeStudyConfig(AblationsStudy):
 
         self.render(place)
         autoencoders = self.train(place, place.out / "training")
-        take = partial(
-            score, objects=self.sizes.score_objects, size=self.fit_scale.views.size, device=place.device
-        )
+        size = self.fit_scale.views.size
+        take = partial(score, objects=self.sizes.score_objects, size=size, device=place.device)
         left_out = [role for role in self.missing if role not in autoencoders]
         return {
             "autoencoders": autoencoders,
             "fits": place.measure(self._fits(place, autoencoders), label="fits"),
             "photos": self.photos(place, autoencoders),
-            "score": place.run_group(
-                "score", {role: partial(take, name) for role, name in autoencoders.items()}
-            ),
+            "score": place.run_group("score", take, autoencoders),
             "notes": [
                 f"{role} is left out: neither it nor data to train it on was given." for role in left_out
             ],
@@ -306,38 +265,35 @@ class IgaeStudyConfig(AblationsStudy):
     def _fits(self, place: Workplace, autoencoders: Mapping[str, str]) -> Cells:
         """Labels and work of all fits. Regimes and fields are named where there are several."""
         found: Cells = {}
-        for regime, field in product(self.regimes, self.fields):
-            named: dict[str, str] = {"regime": regime} if len(self.regimes) > 1 else {}
-            named |= {"field": field} if len(self.fields) > 1 else {}
-            for role, autoencoder in autoencoders.items():
-                for scene in self.scenes(place.out):
-                    labels = {**named, "autoencoder": role}
-                    name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed, regime=regime)
-                    found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
+        kinds = product(self.regimes, self.fields, autoencoders.items(), self.scenes(place.out))
+        for regime, field, (role, autoencoder), scene in kinds:
+            labels = {"autoencoder": role}
+            labels |= {"regime": regime} if len(self.regimes) > 1 else {}
+            labels |= {"field": field} if len(self.fields) > 1 else {}
+            name, fit = _fit_name(labels, scene.name), self.fit(field, seed=scene.seed, regime=regime)
+            found[name] = fit_cell(place, name, scene, autoencoder, fit, labels)
         return found
 
     def rows(self, results: Any) -> Measured:
         """Return rows of fits, of the map, of the same views through autoencoders alone, of photographs, and scores."""
-        fits = []
+        records = []
         for fit in results["fits"]:
             picture = picture_of(_fit_name(fit, f"{fit['family']}-{fit['seed']:04d}"))
             trained = fit["family"] in self.trained_families
-            labels = {"seed": fit["seed"], "picture": picture, "distribution": TRAINED if trained else UNSEEN}
-            fits.append(Row.of({"regime": "", "field": "", **fit}, **labels))
-        scores = {
-            role: {"inconsistency": score["latents"]["inconsistency"], "noise_psnr": score["noise_psnr"]}
-            for role, score in results["score"].items()
-        }
+            records.append({**fit, "picture": picture, "distribution": TRAINED if trained else UNSEEN})
+        fits = self.rows_of(records)
         # What an autoencoder does alone depends on no field and on no alignment.
-        alone = select(fits, field=fits[0].labels["field"], regime=fits[0].labels["regime"])
-        several = len(distinct(fits, "regime")) > 1 or len(distinct(fits, "distribution")) > 1
+        alone, *_ = fits.grouped("field", "regime").values()
+        several = len(fits.distinct("regime")) > 1 or len(fits.distinct("distribution")) > 1
         return {
             "fits": fits,
-            "map": _map(fits) if several else [],
-            "several": fits if len(distinct(fits, "field")) > 1 else [],
+            "map": _map(fits) if several else Rows(),
+            "several": fits if len(fits.distinct("field")) > 1 else Rows(),
             "alone": alone,
-            PHOTOGRAPHS: autoencoder_rows(results["photos"]),
-            "score": autoencoder_rows(scores),
+            "photos": self.rows_of(results["photos"]),
+            "score": self.rows_of(
+                {role: {**score, **score["latents"]} for role, score in results["score"].items()}
+            ),
         }
 
     def claims(self, measured: Measured) -> list[Claim]:
@@ -346,30 +302,29 @@ class IgaeStudyConfig(AblationsStudy):
         What depends on the alignment is claimed for each regime; in distribution, and out of it.
         """
         fits = measured["fits"]
-        known = distinct(fits, "autoencoder")
+        known = fits.distinct("autoencoder")
         if "igae" not in known:
             return []
-        regimes = grouped(fits, ("regime", "distribution"))
-        gained, mattering, lost = [], [], []
+        regimes = fits.grouped("regime", "distribution")
         only = self.regimes[0] if len(self.regimes) == 1 else "full"
+        gained, mattering, lost = [], [], []
         for (named, distribution), rows in regimes.items():
             regime = named or only
             where = f"; alignment {regime}, {distribution} families" if len(regimes) > 1 else ""
             gained += _gain_claims(rows, regime, where)
             if regime != "none":
-                ours = select(rows, autoencoder="igae")
-                aligned = gains(values(ours, "psnr"), values(ours, "supervision_psnr"))
+                ours = rows.select(autoencoder="igae")
+                aligned = gains(ours.values("psnr"), ours.values("supervision_psnr"))
                 matters = f"RGB Alignment matters (after it, against before){where}"
                 mattering.append(at_least(matters, aligned, 0.0))
             statement = f"Without L_3D, novel views are lost (decoded test PSNR){where}"
             lost += _gain(rows, statement, NVS_GAIN, over="no-3d")
         # The other claims do not depend on the alignment; they are of objects never seen.
-        unseen = select(measured["alone"], distribution=UNSEEN) or measured["alone"]
-        photographs = [row for row in measured[PHOTOGRAPHS] if row.labels["autoencoder"] in known]
+        unseen = measured["alone"].select(distribution=UNSEEN) or measured["alone"]
+        photographs = Rows(row for row in measured["photos"] if row.labels["autoencoder"] in known)
         consistent = "Latents are 3D-consistent (rendered against encoded)"
         kept = "{} preserved, against training without L_3D"
         objects, pictures = kept.format("Objects never seen are"), kept.format("Photographs are")
-        lost_photographs = "Without preservation, photographs are lost"
         return [
             *gained,
             *_gain(fits, consistent, LATENT_GAIN, "supervision_latent_psnr"),
@@ -378,15 +333,10 @@ class IgaeStudyConfig(AblationsStudy):
             *lost,
             *_gain(unseen, objects, -PRESERVATION_LOSS, "autoencoder_psnr", over="no-3d"),
             *_gain(photographs, pictures, -PRESERVATION_LOSS, over="no-3d"),
-            *_gain(photographs, lost_photographs, SEVERAL, over="no-preservation"),
+            *_gain(
+                photographs, "Without preservation, photographs are lost", SEVERAL, over="no-preservation"
+            ),
         ]
-
-    def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
-        """Return the gain by 3D-consistency."""
-        from latentfields.pages.report import Headline
-
-        shown = (claim for claim in claims if claim.statement.startswith(HEADLINE))
-        return [Headline(claim.statement, claim.measured.split()[0], "dB") for claim in shown]
 
 
 def _fit_name(labels: Labels, scene: str) -> str:
@@ -395,62 +345,46 @@ def _fit_name(labels: Labels, scene: str) -> str:
     return "-".join(["fit", *filter(None, named), scene])
 
 
-def _pairs(rows: Sequence[Row], over: str) -> list[tuple[Row, Row]]:
-    """The rows in the space of the IG-AE, each with that of another one which is the same otherwise."""
-    ours, theirs = select(rows, autoencoder="igae"), select(rows, autoencoder=over)
-    return list(zip(ours, theirs, strict=True))
-
-
-def _gained(rows: Sequence[Row], measure: str, over: str = "base") -> list[float]:
-    """The differences of a measure in the space of the IG-AE and of another one, row by row."""
-    return [ours.values[measure] - theirs.values[measure] for ours, theirs in _pairs(rows, over)]
-
-
 def _gain(
-    rows: Sequence[Row], statement: str, bound: float, measure: str = "psnr", *, over: str = "base"
+    rows: Rows, statement: str, bound: float, measure: str = "psnr", *, over: str = "base"
 ) -> list[Claim]:
     """The claim of a gain in the space of the IG-AE, row by row, if there is something to gain over."""
-    judged = over in distinct(rows, "autoencoder")
-    return [at_least(statement, _gained(rows, measure, over), bound)] if judged else []
+    judged = over in rows.distinct("autoencoder")
+    return [at_least(statement, rows.gain("autoencoder", "igae", over, measure), bound)] if judged else []
 
 
-def _gain_claims(rows: Sequence[Row], regime: str, where: str) -> list[Claim]:
+def _gain_claims(rows: Rows, regime: str, where: str) -> list[Claim]:
     """What fits that were aligned in one way gain in the space of the IG-AE: on the mean, and on every family."""
-    if "base" not in distinct(rows, "autoencoder"):
+    if "base" not in rows.distinct("autoencoder"):
         return []
-    families = distinct(rows, "family")
-    by_family = {family: Spread.of(_gained(select(rows, family=family), "psnr")) for family in families}
-    worst = min(by_family, key=lambda family: by_family[family].mean)
-    everywhere = all(gain.mean > gain.error for gain in by_family.values())
-    worst_gain = f"{by_family[worst].mean:+.2f} dB ({worst})"
+    families = {family: rows.select(family=family) for family in rows.distinct("family")}
+    gained = {name: Spread.of(own.gain("autoencoder", "igae", "base")) for name, own in families.items()}
+    worst, least = min(gained.items(), key=lambda item: item[1].mean)
+    everywhere = all(spread.mean > spread.error for spread in gained.values())
     shared = regime == "scene" and {row.values.get("factor") for row in rows} == {8}
     return [
         *_gain(rows, HEADLINE + where, SCENE_GAIN if shared else NVS_GAIN),
-        Claim(f"They gain on every family{where}", "> 0 dB", worst_gain, everywhere),
+        Claim(f"They gain on every family{where}", "> 0 dB", f"{least.mean:+.2f} dB ({worst})", everywhere),
     ]
 
 
-def _map(fits: Sequence[Row]) -> list[Row]:
+def _map(fits: Rows) -> Rows:
     """Rows of the map, one for each pair of fits in the plain and the 3D-aware space that have all of its measures."""
-    found = []
-    for ours, theirs in _pairs(fits, "base") if "igae" in distinct(fits, "autoencoder") else []:
-        if not all(measure in row.values for row in (ours, theirs) for measure in (*_GAINS, *_KEPT)):
-            continue
-        gained = {measure: ours.values[measure] - theirs.values[measure] for measure in _GAINS}
-        kept = {
-            f"{role}_{measure}": row.values[measure]
-            for role, row in (("base", theirs), ("igae", ours))
-            for measure in _KEPT
-        }
-        found.append(replace(ours, values={**gained, **kept}))
-    return found
+    found, needed = [], {*_GAINS, *_KEPT}
+    ours = fits.select(autoencoder="igae")
+    for aware, plain in zip(ours, fits.select(autoencoder="base") if ours else (), strict=True):
+        if needed <= aware.values.keys() & plain.values.keys():
+            gained = {measure: aware.values[measure] - plain.values[measure] for measure in _GAINS}
+            roles = {"base": plain, "igae": aware}
+            kept = {f"{role}_{name}": row.values[name] for role, row in roles.items() for name in _KEPT}
+            found.append(replace(aware, values=gained | kept))
+    return Rows(found)
 
 
 def _score_claims(measured: Measured) -> list[Claim]:
     scores = {row.labels["autoencoder"]: row.values["inconsistency"] for row in measured["score"]}
     latent = {
-        role: Spread.of(values(measured["fits"], "supervision_latent_psnr", autoencoder=role)).mean
-        for role in scores
+        role: fmean(measured["fits"].values("supervision_latent_psnr", autoencoder=role)) for role in scores
     }
     ratio = scores["igae"] / scores["base"]
     agreeing = [(scores[a] < scores[b]) == (latent[a] > latent[b]) for a, b in combinations(scores, 2)]

@@ -8,30 +8,27 @@ Mip-Splatting, and to colours and latents of one geometry, as Feature 3DGS fits 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from latentfields.bench.objects import RolesStudy
 from latentfields.bench.rows import (
+    QUALITY,
     Claim,
     Measured,
     Pivot,
     Row,
+    Rows,
     Spread,
     Value,
     above_zero,
     at_least,
     at_most,
     gains,
-    grouped,
-    lpips,
-    select,
-    values,
 )
 from latentfields.bench.scales import LRF_SCALES, LrfScale
 from latentfields.bench.study import Cells, Labels, Workplace
@@ -42,64 +39,49 @@ from latentfields.rendering.config import MipSplattingConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import Headline, PictureGroup
-
-FIRST_SEED = 500
-"""Number of the first rendered object of each family."""
+    from latentfields.pages.report import Headline
 
 FEW = 3
 """Training views of the few-shot fits (LRF Table 2)."""
-KINDS: Mapping[int | None, str] = MappingProxyType({None: "all views", FEW: "few views"})
+KINDS: Mapping[int | None, str] = {None: "all views", FEW: "few views"}
 """Kinds of rows by the training views of their fits, None being all."""
 
-STAGES: Mapping[str, str] = MappingProxyType(
-    {
-        "base": "plain VAE",
-        "encoder": "encoder only (stage I)",
-        "decoder": "decoder only (stage III)",
-        "both": "both (LRF)",
-    }
-)
+STAGES: Mapping[str, str] = {
+    "base": "plain VAE",
+    "encoder": "encoder only (stage I)",
+    "decoder": "decoder only (stage III)",
+    "both": "both (LRF)",
+}
 """The rows of LRF Table 3, by role: what of the autoencoder was fine-tuned."""
 
-ENCODER_OF: Mapping[str, str] = MappingProxyType(
-    {"base": "base", "encoder": "encoder", "decoder": "base", "both": "encoder"}
-)
+ENCODER_OF: Mapping[str, str] = {"base": "base", "encoder": "encoder", "decoder": "base", "both": "encoder"}
 """The role whose encoder a role shares, and with it the latent fields."""
 
 PLAIN_LATENTS, LOW_IMAGES = "latents of the plain VAE", "images of the latents' resolution"
 """What LRF is compared with."""
 
-RECONSTRUCTION_LOSS = 0.3
+DECODING_LOSS = 0.3
 """dB of reconstruction that both stages may cost; in Table 4 it is up to 1.34."""
 STORAGE = 0.1
 """Share of the storage of an image-space field of the same quality."""
 
 
-Comparisons = dict[str, tuple[Labels, Callable[..., dict[str, Any]]]]
-"""Fits that are compared, by name, with their labels: functions of the folder where they work."""
+Comparisons = dict[str, tuple[Labels, dict[str, Any]]]
+"""Fits that are compared, by name: their labels, and what `fits.fit_and_compare` is told of each."""
 
 Baseline = Literal["feature-3dgs", "mip-splatting"]
 """Baselines of LRF's Table 1 beside images: colours and latents fitted at once, latents decoded; and images of the
 latents' resolution by Gaussians with the filters of Mip-Splatting."""
 FEATURE_3DGS: Baseline = "feature-3dgs"
 MIP_SPLATTING: Baseline = "mip-splatting"
-TITLES: Mapping[str, str] = MappingProxyType(
-    {**STAGES, FEATURE_3DGS: "colours and latents (Feature-3DGS-like)"}
-)
+TITLES: Mapping[str, str] = {**STAGES, FEATURE_3DGS: "colours and latents (Feature-3DGS-like)"}
 """Titles of the methods that are not called by them."""
 
 
-_QUALITY = (
-    Value("psnr", "PSNR, dB"),
-    Value("ssim", "SSIM", ".3f", optional=True),
-    Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
-    *lpips(),
-)
 _NOVEL_VIEWS = Pivot(
     "Decoded novel views",
     {"title": "method"},
-    _QUALITY,
+    QUALITY,
     kind="all views",
     note="image/N: a field fitted to images of 1/N of the resolution. Upsampled: rendered there, interpolated; "
     "enlarged: rendered at the full resolution.",
@@ -118,24 +100,27 @@ class LrfStudyConfig(RolesStudy):
 
     kind: ClassVar[str] = "bench lrf"
     roles = tuple(STAGES)
+    first_seed = 500
     title = "LRF: does the evidence show?"
     about = "Latent radiance fields of scenes that nothing was trained on."
+    pictured_by = ("scene", "seed")
+    told_apart_by = ("views",)
+    side_by_side = "title"
     tables = (
         # Tables 1 and 3; 2; 4; 5.
         _NOVEL_VIEWS,
         Pivot(
             "Decoded novel views by scene (PSNR, dB)",
             {"title": "method"},
-            _QUALITY[:1],
+            (Value("psnr", ""),),
             columns="scene",
-            total=False,
             kind="all views",
         ),
         replace(_NOVEL_VIEWS, title=f"Decoded novel views of fits to {FEW} views", kind="few views"),
         Pivot(
             "Test views through the autoencoder alone",
             {"title": "autoencoder"},
-            _QUALITY,
+            QUALITY,
             kind="reconstruction",
         ),
         Pivot(
@@ -148,6 +133,7 @@ class LrfStudyConfig(RolesStudy):
                 Value("rendering_milliseconds", "rendering, ms", ".1f", spread=False),
                 Value("decoding_milliseconds", "decoding, ms", ".1f", spread=False),
             ),
+            kind="costs",
             note="Memory: peak during the fit and its scoring, less that before. Storage: the scene's own file; the "
             "decoder is stored once for all scenes. Times are per view.",
         ),
@@ -158,10 +144,8 @@ class LrfStudyConfig(RolesStudy):
     subpixels: int = 1
     """Rendered features per latent along one side: 1, the paper's, or an even number, mixed by a learned projection.
     Decoders that are given should have been aligned to renderings of the same kind."""
-    base: str = "base"
-    """The plain autoencoder."""
     encoder: str | None = None
-    """The result of `lrf finetune-encoder` on it; trained here if not given."""
+    """The result of `lrf finetune-encoder` on the plain autoencoder; trained here if not given."""
     decoder: str | None = None
     """The result of `lrf align-decoder` on the plain autoencoder; trained here if not given."""
     both: str | None = None
@@ -233,12 +217,11 @@ class LrfStudyConfig(RolesStudy):
             scenes = (folder / "scenes",)
             cells = training_scenes(scenes[0], objects=sizes.training_objects, options=sizes.views)
             place.run(cells, label="training scenes")
-        data: Any = {"scenes": scenes, "photos": self.training_photos, "device": place.device}
+        data: Any = {"scenes": scenes, "photos": self.training_photos, "device": place.device, "loop": LOOP}
         if "encoder" not in known:
-            train = partial(train_encoder, sizes.encoder, autoencoder=self.base, **data)
-            done = place.run({"train-encoder": partial(train, out=folder / "encoder")}, label="stage I")
-            known["encoder"] = done["train-encoder"]["autoencoder"]
-        align = partial(align_decoder, sizes.decoder, fit=self.fit(0), size=sizes.size, loop=LOOP, **data)
+            train = {"encoder": partial(train_encoder, sizes.encoder, autoencoder=self.base, **data)}
+            known |= train_missing(place, folder, train, label="stage I", inside="training")
+        align = partial(align_decoder, sizes.decoder, fit=self.fit(0), size=sizes.size, **data)
         missing = [role for role in self.roles if role not in known]
         trainings = {role: partial(align, autoencoder=known[ENCODER_OF[role]]) for role in missing}
         known |= train_missing(place, folder, trainings, label="stage III")
@@ -252,136 +235,125 @@ class LrfStudyConfig(RolesStudy):
 
         factor, sizes = self.factor(), self.sizes
         autoencoders = self.train(place)
-        seeds = range(FIRST_SEED, FIRST_SEED + self.seeds)
-        objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=seeds)
+        objects = rendered_scenes(place.out / "objects", families=sizes.families, seeds=self.numbers)
         place.run(rendering(objects, sizes.views), label="objects")
         scenes = [*objects, *self.captured(factor)]
         take = partial(reconstruct_test_views, scenes=scenes, device=place.device)
-        alone = {role: partial(take, name) for role, name in autoencoders.items()}
+        fits = place.measure(self._fits(place, scenes, factor, autoencoders), label="fits")
+        alone = place.run_group("reconstruction", take, autoencoders)
         return {
             "field": self.field,
             "factor": factor,
             "autoencoders": autoencoders,
-            "fits": place.measure(self._fits(place, scenes, factor, autoencoders), label="fits"),
-            "reconstruction": {
-                role: done["scenes"] for role, done in place.run_group("reconstruction", alone).items()
-            },
+            "fits": fits,
+            "reconstruction": {role: done["scenes"] for role, done in alone.items()},
             "notes": image_measures()[1],
         }
 
     def _fits(
         self, place: Workplace, scenes: Sequence[StudyScene], factor: int, autoencoders: Mapping[str, str]
     ) -> Cells:
-        """For every scene, a fit in every latent space, decoded by all that belong to it, and baselines in image space.
-
-        With few views there is one baseline of images, at the latents' resolution; with all, also those of higher ones.
-        """
+        """The fits that are compared, to all views and to few of every scene."""
         from latentfields.bench.fits import fit_and_compare
 
         found: Cells = {}
         for scene, views in product(scenes, KINDS):
-            ending, fit = _ending(scene.name, views), self.fit(scene.seed)
-            compare = partial(
-                fit_and_compare,
-                scene=scene,
-                factor=factor,
-                training_views=views,
-                device=place.device,
-                pictures=place.out / "pictures" / ending,
-            )
-            fits: Comparisons = {}
-            for encoder in dict.fromkeys(ENCODER_OF.values()):
-                own = [(role, autoencoders[role]) for role in self.roles if ENCODER_OF[role] == encoder]
-                # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
-                decode = partial(compare, config=replace(fit, statistics="scene"), decoders=own)
-                work = partial(decode, autoencoder=autoencoders[encoder])
-                fits[f"latents-{encoder}"] = {"encoder": encoder}, work
-            for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
-                work = partial(compare, config=fit, autoencoder=None, divisor=divisor)
-                fits[f"images-{divisor}"] = {"divisor": divisor}, work
-            fits |= self._baselines(compare, fit, factor, autoencoders)
-            shared = {"scene": scene.kind, "seed": scene.seed, "training_views": views}
-            for name, (labels, compute) in fits.items():
+            ending, shared = _ending(scene.kind, scene.seed, views), {"scene": scene.kind, "seed": scene.seed}
+            for name, (labels, options) in self.comparisons(scene.seed, views, factor, autoencoders).items():
                 cell = f"{name}-{ending}"
-                found[cell] = {**shared, **labels}, partial(compute, folder=place.out / "fits" / cell)
+                work = partial(
+                    fit_and_compare,
+                    scene=scene,
+                    factor=factor,
+                    training_views=views,
+                    device=place.device,
+                    pictures=place.out / "pictures" / ending,
+                    folder=place.out / "fits" / cell,
+                    **options,
+                )
+                found[cell] = {**shared, "training_views": views, **labels}, work
         return found
 
-    def _baselines(
-        self,
-        compare: Callable[..., dict[str, Any]],
-        fit: FitConfig,
-        factor: int,
-        autoencoders: Mapping[str, str],
+    def comparisons(
+        self, seed: int, views: int | None, factor: int, autoencoders: Mapping[str, str]
     ) -> Comparisons:
-        """The baselines of Table 1 beside images, those that are wanted and that the field can have."""
+        """Return the fits to so many views of a scene: to every latent space, decoded by all, and to images.
+
+        With few views there is one baseline of images, at the latents' resolution; with all, also those of higher ones.
+        """
+        fit, base = self.fit(seed), autoencoders["base"]
+        # Latents are normalised by statistics of the scene's own training views (LRF App. A.3).
+        latents = replace(fit, statistics="scene")
         found: Comparisons = {}
+        for encoder in dict.fromkeys(ENCODER_OF.values()):
+            own = [(role, autoencoders[role]) for role in self.roles if ENCODER_OF[role] == encoder]
+            options = {"config": latents, "autoencoder": autoencoders[encoder], "decoders": own}
+            found[f"latents-{encoder}"] = {"encoder": encoder}, options
+        images = {"config": fit, "autoencoder": None}
+        for divisor in (factor, *self.sizes.divisors) if views is None else (factor,):
+            found[f"images-{divisor}"] = {"divisor": divisor}, {**images, "divisor": divisor}
         # Seen on pixels and on latents, or on coarse pixels and fine ones: at two resolutions, as the filters allow it.
-        filtered = replace(fit, sampling=MipSplattingConfig()) if self.field == "gaussians" else fit
+        filters: dict[str, Any] = {"sampling": MipSplattingConfig()} if self.field == "gaussians" else {}
         if FEATURE_3DGS in self.baselines:
             # Both losses move the geometry, as in Feature 3DGS.
-            both = replace(filtered, space="both", statistics="scene", geometry_from_latents=1.0)
-            decoders = [(FEATURE_3DGS, autoencoders["base"])]
-            work = partial(compare, config=both, autoencoder=autoencoders["base"], decoders=decoders)
-            found["colors-and-latents"] = {"encoder": "base", "baseline": FEATURE_3DGS}, work
-        if MIP_SPLATTING in self.baselines and filtered is not fit:
-            work = partial(compare, config=filtered, autoencoder=None, divisor=factor, name="Mip-Splatting")
-            found[f"filtered-{factor}"] = {"divisor": factor, "baseline": MIP_SPLATTING}, work
+            both = replace(latents, space="both", geometry_from_latents=1.0, **filters)
+            options = {"config": both, "autoencoder": base, "decoders": [(FEATURE_3DGS, base)]}
+            found["colors-and-latents"] = {"encoder": "base", "baseline": FEATURE_3DGS}, options
+        if MIP_SPLATTING in self.baselines and filters:
+            options = {
+                **images,
+                "config": replace(fit, **filters),
+                "divisor": factor,
+                "name": "Mip-Splatting",
+            }
+            found[f"filtered-{factor}"] = {"divisor": factor, "baseline": MIP_SPLATTING}, options
         return found
 
     def rows(self, results: Any) -> Measured:
-        """Return rows of all methods, fit by fit, with all views and with few; of fits; of reconstructed test views."""
-        found: dict[str, list[Row]] = {kind: [] for kind in (*KINDS.values(), "fits", "reconstruction")}
+        """Return rows of methods, fit by fit, also those of all views and of few; of costs; of reconstructed views."""
+        costs, shown = [], []
         for fit in results["fits"]:
-            kind, methods = KINDS[fit["training_views"]], fit["methods"]
-            scene = {"scene": fit["scene"], "seed": fit["seed"]}
+            views, methods = KINDS[fit["training_views"]], fit["methods"]
             plain = fit.get("divisor") == results["factor"] and "baseline" not in fit
-            baseline = "yes" if plain else "no"
-            found[kind] += [
-                Row.of(scores, method=method, title=TITLES.get(method, method), baseline=baseline, **scene)
-                for method, scores in methods.items()
-            ]
+            labels = {"scene": fit["scene"], "seed": fit["seed"], "plain": plain, "views": views}
+            ending = _ending(fit["scene"], fit["seed"], fit["training_views"])
+            for method, scores in methods.items():
+                picture = f"pictures/{ending}/{method.replace('/', '-')}.png"
+                title = TITLES.get(method, method)
+                shown.append(Row.of(scores, method=method, title=title, picture=picture, **labels))
             if fit["training_views"] is None:
                 psnr = {method: scores["psnr"] for method, scores in methods.items()}
                 quality = {"best_psnr": max(psnr.values()), "both_psnr": psnr.get("both")}
-                found["fits"].append(Row.of({**fit, **quality}, fitted=_fitted_to(fit), **scene))
-        for role, scenes in results["reconstruction"].items():
-            rows = [Row.of(scores, method=role, title=STAGES[role]) for scores in scenes]
-            found["reconstruction"] += rows
+                costs.append(Row.of({**fit, **quality}, fitted=_fitted_to(fit)))
         # Image space first, then the stages in their order.
         places = {role: place for place, role in enumerate(STAGES, start=1)}
-        for kind in KINDS.values():
-            found[kind].sort(key=lambda row: places.get(row.labels["method"], 0))
-        return found
+        shown.sort(key=lambda row: places.get(row.labels["method"], 0))
+        alone = [
+            Row.of(score, method=role, title=STAGES[role])
+            for role, scores in results["reconstruction"].items()
+            for score in scores
+        ]
+        kinds = {views: rows for (views,), rows in Rows(shown).grouped("views").items()}
+        return {**kinds, "fits": Rows(shown), "costs": Rows(costs), "reconstruction": Rows(alone)}
 
     def claims(self, measured: Measured) -> list[Claim]:
         """Return all claims, judged by means over scenes and seeds. Gains are paired: same scene, same seed."""
         fits, few = measured["all views"], measured["few views"]
-        base, encoder, decoder, both = (values(fits, "psnr", method=role) for role in STAGES)
+        encoder, decoder, both = (fits.values("psnr", method=role) for role in ("encoder", "decoder", "both"))
         alone = [max(pair) for pair in zip(encoder, decoder, strict=True)]
-        before, after = (values(measured["reconstruction"], "psnr", method=role) for role in ("base", "both"))
-        share = [ours / theirs for ours, theirs in same_quality_bytes(measured["fits"])]
-        small = "A scene is small (share of an image-space field of the same PSNR)"
-        kept = "Reconstruction is kept (test views, against the plain VAE)"
+        kept = measured["reconstruction"].gain("method", "both", "base")
+        share = [ours / theirs for ours, theirs in same_quality_bytes(measured["costs"])]
+        first, third = (fits.gain("method", role, "base") for role in ("encoder", "decoder"))
+        lower: dict[str, Any] = {"unit": "", "spec": ".4f"}
         return [
-            above_zero("Stage I helps (encoder only, against the plain VAE)", gains(encoder, base)),
-            above_zero("Stage III helps (decoder only, against the plain VAE)", gains(decoder, base)),
+            above_zero("Stage I helps (encoder only, against the plain VAE)", first),
+            above_zero("Stage III helps (decoder only, against the plain VAE)", third),
             above_zero("Both together help most (against the better one alone)", gains(both, alone)),
-            *(
-                above_zero(f"LRF is better than {other} (PSNR)", gain)
-                for other, gain in _gains(fits, "psnr").items()
-            ),
-            *(
-                above_zero(
-                    f"LRF is better than {other} (MS-GMSD, lower is better)", gain, unit="", spec=".4f"
-                )
-                for other, gain in _gains(fits, "ms_gmsd").items()
-            ),
-            *(
-                above_zero(f"With {FEW} views, LRF is better than {other} (PSNR)", gain)
-                for other, gain in _gains(few, "psnr").items()
-            ),
-            at_least(kept, gains(after, before), -RECONSTRUCTION_LOSS),
-            at_most(small, share, STORAGE),
+            *_better(fits, "psnr", "LRF is better than {} (PSNR)"),
+            *_better(fits, "ms_gmsd", "LRF is better than {} (MS-GMSD, lower is better)", **lower),
+            *_better(few, "psnr", f"With {FEW} views, LRF is better than {{}} (PSNR)"),
+            at_least("Reconstruction is kept (test views, against the plain VAE)", kept, -DECODING_LOSS),
+            at_most("A scene is small (share of an image-space field of the same PSNR)", share, STORAGE),
         ]
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
@@ -389,31 +361,14 @@ class LrfStudyConfig(RolesStudy):
         from latentfields.pages.report import Headline
 
         fits = measured["all views"]
-        psnr = {"LRF": values(fits, "psnr", method="both"), **_others(fits, "psnr")}
+        psnr = {"LRF": fits.values("psnr", method="both"), **_others(fits, "psnr")}
         means = {name: Spread.of(numbers).mean for name, numbers in psnr.items()}
         return [Headline(name, f"{mean:.2f}", "dB", "novel views") for name, mean in means.items()]
 
-    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return the first test view of every scene by every method."""
-        from latentfields.pages.report import Picture, PictureGroup, PictureRow
 
-        groups = []
-        for scene, seed in grouped(measured["fits"], ("scene", "seed")):
-            shown = []
-            for views, kind in KINDS.items():
-                place = folder / "pictures" / _ending(f"{scene}-{int(seed):04d}", views)
-                methods = {row.labels["method"]: row.labels["title"] for row in measured[kind]}
-                files = {f"{method.replace('/', '-')}.png": title for method, title in methods.items()}
-                pictures = [Picture.read(title, place / file) for file, title in files.items()]
-                label = kind if views is None else f"{views} views"
-                shown.append(PictureRow(label, (Picture.read("truth", place / "truth.png"), *pictures)))
-            groups.append(PictureGroup(f"{scene}, seed {seed}", tuple(shown)))
-        return groups
-
-
-def _ending(scene: str, views: int | None) -> str:
+def _ending(scene: str, seed: int, views: int | None) -> str:
     """The end of names of fits to so many training views of a scene; None stands for all views."""
-    return scene if views is None else f"{views}-views-{scene}"
+    return ("" if views is None else f"{views}-views-") + f"{scene}-{seed:04d}"
 
 
 def _fitted_to(fit: Mapping[str, Any]) -> str:
@@ -423,33 +378,34 @@ def _fitted_to(fit: Mapping[str, Any]) -> str:
     return ("colours and " if "baseline" in fit else "") + f"latents of {STAGES[fit['encoder']]}"
 
 
-def _others(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
+def _others(fits: Rows, measure: str) -> dict[str, list[float]]:
     """Both baselines, fit by fit."""
-    plain = values(fits, measure, method="base")
+    plain = fits.values(measure, method="base")
     return {PLAIN_LATENTS: plain, LOW_IMAGES: image_baseline(fits, measure)}
 
 
-def _gains(fits: Sequence[Row], measure: str) -> dict[str, list[float]]:
-    """What LRF gains over both baselines, fit by fit."""
-    ours, others = values(fits, measure, method="both"), _others(fits, measure)
+def _better(fits: Rows, measure: str, statement: str, **shown: str) -> list[Claim]:
+    """The claims that LRF is better than both baselines, fit by fit."""
+    ours, others = fits.values(measure, method="both"), _others(fits, measure)
     lower = measure == "ms_gmsd"
-    return {name: gains(theirs, ours) if lower else gains(ours, theirs) for name, theirs in others.items()}
+    better = {name: gains(theirs, ours) if lower else gains(ours, theirs) for name, theirs in others.items()}
+    return [above_zero(statement.format(name), gained, **shown) for name, gained in better.items()]
 
 
-def image_baseline(fits: Sequence[Row], measure: str) -> list[float]:
+def image_baseline(fits: Rows, measure: str) -> list[float]:
     """Return the baseline at the latents' resolution, fit by fit: the better of rendering large and interpolating."""
     best = max if measure in ("psnr", "ssim") else min
-    pairs = grouped(select(fits, baseline="yes"), ("scene", "seed")).values()
-    return [best(values(pair, measure)) for pair in pairs]
+    pairs = fits.select(plain="True").grouped("scene", "seed").values()
+    return [best(pair.values(measure)) for pair in pairs]
 
 
-def same_quality_bytes(fits: Sequence[Row]) -> list[tuple[float, float]]:
+def same_quality_bytes(fits: Rows) -> list[tuple[float, float]]:
     """Return bytes of LRF's scene, and of the smallest image-space field of at least its PSNR, by scene and seed.
 
     Where no image-space field is as good, the best one stands for it: one of that quality would hardly be smaller.
     """
     pairs = []
-    for group in grouped(fits, ("scene", "seed")).values():
+    for group in fits.grouped("scene", "seed").values():
         ours = next(row.values for row in group if "both_psnr" in row.values)
         images = [row for row in group if "divisor" in row.values and "baseline" not in row.labels]
         ladder = [(row.values["best_psnr"], row.values["bytes"]) for row in images]

@@ -5,13 +5,13 @@ Free of heavy imports, for the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from latentfields.bench.rows import LPIPS, Measured, Pivot, Row, Value, distinct, select
+from latentfields.bench.rows import LPIPS, Pivot, Value
 from latentfields.bench.scales import FAMILIES, FIELDS_SCALES, FitScale, Scale
 from latentfields.bench.study import Labels, Study, Work, Workplace
 from latentfields.config.checks import Range
@@ -20,7 +20,6 @@ from latentfields.latent_nerf.config import FitConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
-    from latentfields.pages.report import PictureGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +31,23 @@ class ScaledStudy(Study):
     seeds: Annotated[int, Range(low=1, high=1000)] = 3
     """Objects per family; each is fitted with its own seed."""
 
+    first_seed: ClassVar[int] = 700
+    """Number of the first object of each family."""
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of the objects in their families, which are their seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RolesStudy(ScaledStudy):
     """A study of autoencoders in roles, each of which is an option: given, or trained here."""
 
     roles: ClassVar[tuple[str, ...]]
+
+    base: str = "base"
+    """The plain autoencoder."""
 
     @property
     def given(self) -> dict[str, str]:
@@ -60,12 +70,7 @@ class ObjectsStudy(ScaledStudy):
     meshes: tuple[Path, ...] = ()
     """Mesh files that nothing was trained on, such as scans: one more family of objects."""
 
-    first_seed: ClassVar[int] = 700
-    """Number of the first object of each family."""
     pictured_by: ClassVar[tuple[str, ...]] = ("family",)
-    """Labels of the fits that are shown together. Without "seed", the first object of each family is shown."""
-    told_apart_by: ClassVar[tuple[str, ...]] = ("field", "space", "path")
-    """Labels, where fits have them, of those that are shown together."""
 
     @property
     def fit_scale(self) -> FitScale:
@@ -80,8 +85,6 @@ class ObjectsStudy(ScaledStudy):
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
         super().check(path)
-        if getattr(self, "fields", None) == ():
-            raise ArgumentError("fields", "name at least one")
         if not self.families and not self.meshes:
             raise ArgumentError("families", "name at least one family, or meshes")
 
@@ -89,8 +92,8 @@ class ObjectsStudy(ScaledStudy):
         """Return the scenes of the objects (`rendered_scenes`)."""
         from latentfields.bench.scenes import rendered_scenes
 
-        seeds = range(self.first_seed, self.first_seed + self.seeds)
-        return rendered_scenes(out / "objects", families=self.all_families, meshes=self.meshes, seeds=seeds)
+        families, meshes = self.all_families, self.meshes
+        return rendered_scenes(out / "objects", families=families, meshes=meshes, seeds=self.numbers)
 
     def render(self, place: Workplace) -> None:
         """Render the scenes of the objects that are not there yet."""
@@ -98,20 +101,9 @@ class ObjectsStudy(ScaledStudy):
 
         place.run(rendering(self.scenes(place.out), self.fit_scale.views), label="objects")
 
-    def read_objects(self, autoencoders: Iterable[str]) -> None:
-        """Raise InputError for objects, and for autoencoders given by name or folder, that cannot be used."""
-        from latentfields.bench.images import require_autoencoders
-        from latentfields.bench.scenes import require_objects
-
-        require_autoencoders(autoencoders, size=self.fit_scale.views.size)
-        require_objects(self.all_families, self.meshes)
-
-    def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return truth and rendering of the first test view of fits; of one object of each family unless all are."""
-        fits = measured["fits"]
-        if "seed" not in self.pictured_by:
-            fits = select(fits, seed=min(distinct(fits, "seed"), key=int))
-        return fit_pictures(fits, folder, together=self.pictured_by, told_apart=self.told_apart_by)
+    def read_objects(self, spaces: Iterable[str]) -> None:
+        """Raise InputError for objects, and for spaces, that cannot be used."""
+        require_usable(spaces, self.all_families, self.meshes, size=self.fit_scale.views.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,56 +126,41 @@ class TrainingStudy(ScaledStudy):
         return self.generates or bool(self.training_scenes and self.training_photos)
 
 
-def fit_pictures(
-    fits: Sequence[Row], folder: Path, *, together: Sequence[str], told_apart: Sequence[str]
-) -> list[PictureGroup]:
-    """Return truth and rendering of the first test view of fits, from files in `folder`.
+def require_usable(
+    spaces: Iterable[str], families: Iterable[str], meshes: Iterable[Path] = (), *, size: int
+) -> None:
+    """Raise InputError for autoencoders (spaces but for rgb and pixels), families and meshes that cannot be used."""
+    from latentfields.bench.images import require_autoencoders
+    from latentfields.bench.scenes import require_objects
 
-    Those whose labels `together` are the same are shown as one group, each called by its labels `told_apart`.
-    """
-    from latentfields.pages.report import Picture, PictureGroup, PictureRow
-
-    found: dict[str, list[PictureRow]] = {}
-    for row in fits:
-        if (pair := Picture.read("", folder / row.labels["picture"])) is not None:
-            width = pair.pixels.shape[1] // 2
-            truth, decoded = pair.pixels[:, :width], pair.pixels[:, width:]
-            pictures = Picture("truth", truth), Picture("decoded", decoded)
-            title, method = (
-                ", ".join(row.labels[name] for name in names if row.labels.get(name))
-                for names in (together, told_apart)
-            )
-            found.setdefault(title, []).append(PictureRow(method, pictures))
-    return [PictureGroup(title, tuple(shown)) for title, shown in found.items()]
+    require_autoencoders((space for space in spaces if space not in ("rgb", "pixels")), size=size)
+    require_objects(families, meshes)
 
 
 def fit_cell(
     place: Workplace,
     name: str,
     scene: StudyScene,
-    autoencoder: str | None,
+    space: str,
     config: FitConfig,
     labels: Labels,
-    *,
-    cpu_seconds: float | None = None,
-    look: int | None = None,
+    **more: Any,
 ) -> tuple[Labels, Work]:
     """Return labels and work of the cell `name`, which fits once; the picture has its name, too.
 
-    `cpu_seconds` limits the training: seconds that its process computes. `look` is as for `fits.fit_and_score`.
+    `space` is "rgb", or an autoencoder's name or folder; there is `more` to tell `fits.fit_and_score`.
     """
     from latentfields.bench.fits import fit_and_score
 
     work = partial(
         fit_and_score,
         scene=scene,
-        autoencoder=autoencoder,
+        autoencoder=None if space == "rgb" else space,
         config=config,
         device=place.device,
         folder=place.out / "fits" / name,
         picture=place.out / picture_of(name),
-        cpu_seconds=cpu_seconds,
-        look=look,
+        **more,
     )
     return {**labels, "family": scene.kind, "seed": scene.seed}, work
 
@@ -199,13 +176,13 @@ NERF_AND_SPACE: Mapping[str, str] = {"field": "NeRF", "space": "space"}
 def by_family(
     measure: str, title: str, *, labels: Mapping[str, str] = NERF_AND_SPACE, spec: str = ".2f", **more: Any
 ) -> Pivot:
-    """Return a table with a row for every NeRF and space, a column for every family, and one for all."""
-    return Pivot(title, labels, (Value(measure, "all", spec),), columns="family", **more)
+    """Return a table with a row for every NeRF and space, a column for every family, and one for all.
+
+    It is made of the fits of which the measure was taken.
+    """
+    return Pivot(title, labels, (Value(measure, "all", spec),), columns="family", needs=measure, **more)
 
 
 def lpips_by_family(table: Callable[..., Pivot] = by_family) -> tuple[Pivot, ...]:
     """Return such tables of LPIPS, for where it could be measured."""
-    return tuple(
-        table(name, f"The same: {title}", spec=".3f", needs=name, optional=True)
-        for name, title in LPIPS.items()
-    )
+    return tuple(table(name, f"The same: {title}", spec=".3f") for name, title in LPIPS.items())

@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from latentfields.bench.rows import Measured, Pivot, Record, Row, Value, lpips
+from latentfields.bench.rows import Pivot, Value, lpips
 from latentfields.bench.scales import FAMILIES
 from latentfields.bench.study import Study, Workplace
-from latentfields.config.checks import require_at_least
-from latentfields.errors import ArgumentError
+from latentfields.config.checks import Filled, require_at_least
 from latentfields.scenes.objects.config import RenderConfig
 
 OBJECTS, SCENES, PHOTOGRAPHS = "generated objects", "scenes", "photographs"
@@ -20,25 +19,12 @@ CELLS = {OBJECTS: "generated", SCENES: "scenes", PHOTOGRAPHS: "photographs"}
 """How their cells are called."""
 
 
-def autoencoder_rows(scores: Record) -> list[Row]:
-    """Return the rows of scores by autoencoder."""
-    return [Row.of(record, autoencoder=name) for name, record in scores.items()]
-
-
-def reconstruction_table(kind: str, about: str = "") -> Pivot:
+def reconstruction_table(kind: str, title: str = "") -> Pivot:
     """Return the table of scores of autoencoders on images of one kind, for where there are some."""
-    return Pivot(
-        f"{kind}{about}: {{images:.0f}} images",
-        {"autoencoder": "autoencoder"},
-        (
-            Value("psnr", "PSNR", ".4g"),
-            Value("ssim", "SSIM", ".4g"),
-            Value("ms_gmsd", "MS-GMSD", ".4g"),
-            *lpips(".4g"),
-        ),
-        kind=kind,
-        optional=True,
-    )
+    measures = {"psnr": "PSNR", "ssim": "SSIM", "ms_gmsd": "MS-GMSD"}
+    columns = (*(Value(name, shown, ".4g") for name, shown in measures.items()), *lpips(".4g"))
+    heading = f"{title or kind}: {{images:.0f}} images"
+    return Pivot(heading, {"autoencoder": "autoencoder"}, columns, kind=kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +35,12 @@ class ReconstructionStudyConfig(Study):
     title = "Reconstruction of images that nothing was trained on"
     about = "Images through autoencoders: what the decoder makes of the encoder's latents, against the image."
     tables = (
-        reconstruction_table(OBJECTS, f" ({', '.join(FAMILIES)})"),
+        reconstruction_table(OBJECTS, f"{OBJECTS} ({', '.join(FAMILIES)})"),
         reconstruction_table(SCENES),
         reconstruction_table(PHOTOGRAPHS),
     )
 
-    autoencoders: tuple[str, ...]
+    autoencoders: Filled[str]
     """Packaged names, folders, or Hub ids of diffusers autoencoders."""
     photos: tuple[Path, ...] = ()
     """Folders of photographs."""
@@ -75,8 +61,6 @@ class ReconstructionStudyConfig(Study):
         from latentfields.autoencoders.image_data import load_renders, matching_photos
         from latentfields.bench.images import require_autoencoders
 
-        if not self.autoencoders:
-            raise ArgumentError("autoencoders", "name at least one")
         require_at_least("size", self.size, SMALLEST_SIZE)
         RenderConfig(size=self.size).check()
         require_autoencoders(self.autoencoders, size=self.size)
@@ -96,14 +80,11 @@ class ReconstructionStudyConfig(Study):
             images[PHOTOGRAPHS] = partial(
                 photographs, self.photos, pattern=self.pattern, limit=self.limit, size=self.size
             )
+        # Names of cells number the autoencoders, which may be folders.
+        numbers = {str(number): name for number, name in enumerate(self.autoencoders)}
         found = {}
         for kind, read in images.items():
-            # Names of cells number the autoencoders, which may be folders.
-            works = [partial(reconstruct, name, read, device=place.device) for name in self.autoencoders]
-            done = place.run_group(CELLS[kind], {str(number): work for number, work in enumerate(works)})
-            found[kind] = dict(zip(self.autoencoders, done.values(), strict=True))
+            take = partial(reconstruct, read=read, device=place.device)
+            done = place.run_group(CELLS[kind], take, numbers)
+            found[kind] = {numbers[number]: scores for number, scores in done.items()}
         return found
-
-    def rows(self, results: Any) -> Measured:
-        """Return the rows of every kind of image."""
-        return {kind: autoencoder_rows(scores) for kind, scores in results.items()}

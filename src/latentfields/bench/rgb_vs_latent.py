@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from latentfields.bench.equal_time import EqualTimeStudy, behind_colors
-from latentfields.bench.rows import Claim, Measured, Row, Spread, at_least, at_most, grouped, select, values
+from latentfields.bench.objects import require_usable
+from latentfields.bench.rows import Claim, Measured, Rows, Spread, at_least, at_most
 from latentfields.bench.scales import RGB_VS_LATENT_SCALES, EqualTimeScale
 from latentfields.bench.study import Workplace
-from latentfields.config.checks import Range
+from latentfields.config.checks import Filled, Range
 from latentfields.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
     """Families of generated objects; the first vase is the demo's."""
     meshes: tuple[Path, ...] = ()
     """Mesh files that nothing was trained on, such as scans with textures."""
-    spaces: tuple[str, ...] = ("rgb", "base-f4", "igae-f4")
+    spaces: Filled[str] = ("rgb", "base-f4", "igae-f4")
     """Names or folders of autoencoders; rgb fits colours."""
     subpixels: Annotated[tuple[int, ...], Range(low=1)] = ()
     """Rays per latent along one side, one fit for each: 1, or even numbers; by default as `latentfields fit` has it."""
@@ -76,12 +76,8 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
 
     def read_inputs(self, out: Path) -> None:
         """Raise InputError for meshes and autoencoders that cannot be used."""
-        from latentfields.bench.images import require_autoencoders
-        from latentfields.bench.scenes import require_objects
-
         (size,) = self.chosen_sizes
-        require_autoencoders((space for space in self.spaces if space != "rgb"), size=size)
-        require_objects(self.families, self.meshes)
+        require_usable(self.spaces, self.families, self.meshes, size=size)
 
     def scenes_of(self, out: Path, size: int) -> list[StudyScene]:
         """As `EqualTimeStudy.scenes_of`."""
@@ -101,9 +97,9 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
     def claims(self, measured: Measured) -> list[Claim]:
         """Return what is claimed of every field and space: how far it is behind colours, and how fast to look at."""
         found = []
-        kinds = grouped(measured["fits"], ("field", "space", "rays", "limit"))
+        kinds = measured["fits"].grouped("field", "space", "rays", "limit")
         for (field, space, rays, limit), rows in kinds.items():
-            colors = select(measured["fits"], field=field, space="rgb", limit=limit)
+            colors = measured["fits"].select(field=field, space="rgb", limit=limit)
             if space == "rgb" or not colors:
                 continue
             per_latent = "1 ray" if rays == "1" else f"{rays} rays"
@@ -112,22 +108,22 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
             meshes = [row.values["gain"] for row in behind if row.labels["family"] not in self.families]
             if meshes and limit in BEHIND:
                 found.append(at_least(f"{name}: mean over meshes against RGB", meshes, -BEHIND[limit]))
-            vases = [row.values["gain"] for row in select(behind, family=VASES)]
+            vases = [row.values["gain"] for row in behind.select(family=VASES)]
             if vases and limit == max(BEHIND, key=float):
                 found.append(at_least(f"{name}: the vase against RGB", vases, -VASE_BEHIND))
             found += _looking(name, rows, colors)
         return found
 
 
-def _looking(name: str, rows: Sequence[Row], colors: Sequence[Row]) -> list[Claim]:
+def _looking(name: str, rows: Rows, colors: Rows) -> list[Claim]:
     measure = "look_milliseconds"
     if any(measure not in row.values for row in (*rows, *colors)):
         return []
     bound = LOOKING.get(int(rows[0].values["factor"]))
-    times = values(rows, measure)
+    times = rows.values(measure)
     limits = [] if bound is None else [at_most(f"{name}: a view of 512 pixels, CPU ms", times, bound)]
     faster = [
-        Spread.of(values(colors, measure, family=row.labels["family"])).mean / row.values[measure]
+        Spread.of(colors.values(measure, family=row.labels["family"])).mean / row.values[measure]
         for row in rows
     ]
     spread = Spread.of(faster)

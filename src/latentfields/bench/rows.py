@@ -6,9 +6,9 @@ Free of heavy imports, for the command line.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ Record = Mapping[str, Any]
 """A JSON object: the result of a cell, or a part of results.json."""
 Curve = Sequence[Mapping[str, float]]
 """Points {step, seconds, cpu_seconds, psnr} of a training, oldest first."""
-
-ALL = "all"
-"""Title of the column that takes all rows together."""
 
 
 @dataclass(frozen=True)
@@ -35,39 +32,56 @@ class Row:
     """Quality while training, where that was followed."""
 
     @classmethod
-    def of(cls, record: Record, **labels: object) -> Row:
-        """Return the row of a JSON object: its texts and `labels` are labels, its numbers values."""
+    def of(cls, record: Record, *, numbered: Sequence[str] = ("seed",), **labels: object) -> Row:
+        """Return the row of a JSON object: its numbers are values; `labels`, texts and `numbered` numbers labels."""
         texts = {name: value for name, value in record.items() if isinstance(value, str)}
         numbers = {name: value for name, value in record.items() if isinstance(value, int | float)}
+        texts |= {name: f"{numbers[name]:g}" for name in numbered if name in numbers}
         texts |= {name: str(value) for name, value in labels.items()}
         return cls(texts, numbers, record.get("curve", ()))
 
+    def plus(self, values: Mapping[str, float]) -> Row:
+        """Return the row with more values."""
+        return replace(self, values={**self.values, **values})
 
-Measured = Mapping[str, Sequence[Row]]
+
+class Rows(tuple[Row, ...]):
+    """Rows of one kind, in order."""
+
+    def select(self, **labels: str) -> Rows:
+        """Return the rows that have all these labels."""
+        return Rows(
+            row for row in self if all(row.labels.get(name) == value for name, value in labels.items())
+        )
+
+    def values(self, measure: str, **labels: str) -> list[float]:
+        """Return a measure of the rows that have all these labels."""
+        return [row.values[measure] for row in self.select(**labels)]
+
+    def gain(self, label: str, ours: str, theirs: str, measure: str = "psnr") -> list[float]:
+        """Return what rows with `ours` for a label have more of a measure than those with `theirs`, pair by pair."""
+        return gains(self.values(measure, **{label: ours}), self.values(measure, **{label: theirs}))
+
+    def distinct(self, label: str) -> list[str]:
+        """Return the values of a label, in the order of their first rows."""
+        return list(dict.fromkeys(row.labels[label] for row in self if label in row.labels))
+
+    def grouped(self, *labels: str) -> dict[tuple[str, ...], Rows]:
+        """Return the rows by their values of labels, "" where they have none, in the order of their first rows."""
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for row in self:
+            groups.setdefault(tuple(row.labels.get(label, "") for label in labels), []).append(row)
+        return {names: Rows(group) for names, group in groups.items()}
+
+    def mean_curve(self, x: str, y: str) -> tuple[list[float], list[float]]:
+        """Return two measures of curves, meaned point by point: all have theirs after the same steps."""
+        points = list(zip(*(row.curve for row in self), strict=False))
+        first, second = ([fmean(point[name] for point in column) for column in points] for name in (x, y))
+        return first, second
+
+
+Measured = Mapping[str, Rows]
 """All rows of a study, by kind: fits, photographs and so on."""
-
-
-def select(rows: Sequence[Row], **labels: str) -> list[Row]:
-    """Return the rows that have all these labels, in order."""
-    return [row for row in rows if all(row.labels.get(name) == value for name, value in labels.items())]
-
-
-def values(rows: Sequence[Row], measure: str, **labels: str) -> list[float]:
-    """Return a measure of the rows that have all these labels, in order."""
-    return [row.values[measure] for row in select(rows, **labels)]
-
-
-def distinct(rows: Sequence[Row], label: str) -> list[str]:
-    """Return the values of a label, in the order of their first rows."""
-    return list(dict.fromkeys(row.labels[label] for row in rows if label in row.labels))
-
-
-def grouped(rows: Sequence[Row], labels: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
-    """Return the rows by their values of these labels, in the order of their first rows."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row.labels[label] for label in labels), []).append(row)
-    return groups
 
 
 @dataclass(frozen=True)
@@ -82,11 +96,7 @@ class Spread:
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Spread:
         """Return the mean and spread of at least one number."""
-        mean = math.fsum(numbers) / len(numbers)
-        if len(numbers) == 1:
-            return cls(mean, 0.0, 1)
-        variance = math.fsum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)
-        return cls(mean, math.sqrt(variance), len(numbers))
+        return cls(fmean(numbers), stdev(numbers) if len(numbers) > 1 else 0.0, len(numbers))
 
     @property
     def error(self) -> float:
@@ -114,7 +124,7 @@ class Value:
 
     name: str
     title: str
-    """Of the column."""
+    """Of the column; where a table has columns by a label, of one over all of them, "" of none."""
     spec: str = ".2f"
     """Format of a number."""
     spread: bool = True
@@ -124,7 +134,7 @@ class Value:
     optional: bool = False
     """Leave out the column where no row has the measure."""
 
-    def text(self, rows: Sequence[Row]) -> str:
+    def text(self, rows: Rows) -> str:
         """Return the mean over the rows; a dash where not every row has the measure: cells of earlier versions."""
         measured = [self.unit * row.values[self.name] for row in rows if self.name in row.values]
         if not measured or len(measured) < len(rows):
@@ -137,13 +147,22 @@ class Value:
         return spread.text(spec, sign=self.spec[: len(self.spec) - len(spec)])
 
 
-LPIPS: Mapping[str, str] = MappingProxyType({"lpips": "LPIPS (alex)", "lpips_vgg": "LPIPS (VGG)"})
+LPIPS: Mapping[str, str] = {"lpips": "LPIPS (alex)", "lpips_vgg": "LPIPS (VGG)"}
 """Titles of the measures that are there where LPIPS's weights are on the machine."""
 
 
 def lpips(spec: str = ".3f") -> tuple[Value, ...]:
     """Return the columns of LPIPS, left out where there are no weights."""
     return tuple(Value(name, title, spec, optional=True) for name, title in LPIPS.items())
+
+
+QUALITY = (
+    Value("psnr", "PSNR, dB"),
+    Value("ssim", "SSIM", ".3f", optional=True),
+    Value("ms_gmsd", "MS-GMSD", ".4f", optional=True),
+    *lpips(),
+)
+"""All measures of images."""
 
 
 @dataclass(frozen=True)
@@ -156,50 +175,38 @@ class Pivot:
     """The labels that rows of the table share, and the titles of their columns."""
     values: tuple[Value, ...]
     columns: str = ""
-    """A label: the one value has a column for each of its values, rather than a column of its own."""
-    total: bool = True
-    """Add a column over all of `columns`."""
+    """A label: the one value has a column for each of its values."""
     kind: str = "fits"
     """Which rows of the study the table is made of; those without the measure `needs` are left out."""
     needs: str = ""
-    optional: bool = False
-    """Leave out the table where no row is left."""
     only_several: tuple[str, ...] = ()
     """Labels of `rows` that are left out where they are the same everywhere."""
     note: str = ""
 
-    def taken(self, measured: Measured) -> list[Row]:
+    def taken(self, measured: Measured) -> Rows:
         """Return the rows that the table is made of."""
-        return [row for row in measured.get(self.kind, ()) if not self.needs or self.needs in row.values]
+        return Rows(row for row in measured.get(self.kind, ()) if not self.needs or self.needs in row.values)
 
     def table(self, measured: Measured) -> Table:
         """Return the table of what was measured."""
         from latentfields.pages.report import Table
 
         rows = self.taken(measured)
-        shown = [v for v in self.values if not v.optional or any(v.name in row.values for row in rows)]
-        titles = [value.title for value in shown]
-        labels = [
-            label for label in self.rows if label not in self.only_several or len(distinct(rows, label)) > 1
+        known = {name for row in rows for name in row.values}
+        shown = [
+            value for value in self.values if value.title and (value.name in known or not value.optional)
         ]
-        parts: list[str] = []
-        if self.columns:
-            parts = distinct(rows, self.columns)
-            titles = [*parts, ALL] if self.total else parts
+        labels = [
+            label for label in self.rows if label not in self.only_several or len(rows.distinct(label)) > 1
+        ]
+        parts = rows.distinct(self.columns) if self.columns else []
         found = []
-        for names, group in grouped(rows, labels).items():
-            cells = [shown[0].text(select(group, **{self.columns: part})) for part in parts]
-            if not self.columns or self.total:
-                cells += [value.text(group) for value in shown]
-            found.append((*names, *cells))
-        heads = [self.rows[label] for label in labels]
+        for names, group in rows.grouped(*labels).items():
+            cells = [self.values[0].text(group.select(**{self.columns: part})) for part in parts]
+            found.append((*names, *cells, *(value.text(group) for value in shown)))
+        heads = [*(self.rows[label] for label in labels), *parts, *(value.title for value in shown)]
         title = self.title.format_map(rows[0].values if rows else {})
-        return Table(title, (*heads, *titles), tuple(found), note=self.note)
-
-
-def tables_of(pivots: Iterable[Pivot], measured: Measured) -> list[Table]:
-    """Return the tables, without those that are optional and have no rows."""
-    return [pivot.table(measured) for pivot in pivots if not pivot.optional or pivot.taken(measured)]
+        return Table(title, tuple(heads), tuple(found), note=self.note)
 
 
 @dataclass(frozen=True)
@@ -216,8 +223,8 @@ class Claim:
 def at_least(statement: str, measured: Sequence[float], bound: float) -> Claim:
     """Return the claim that measurements, in dB, are not below a bound: their mean less its standard error is not."""
     spread = Spread.of(measured)
-    holds = spread.mean - spread.error >= bound
-    return Claim(statement, f">= {bound:+.2f} dB", f"{spread.text(sign='+')} dB", holds)
+    shown = f"{spread.text(sign='+')} dB"
+    return Claim(statement, f">= {bound:+.2f} dB", shown, spread.mean - spread.error >= bound)
 
 
 def at_most(statement: str, measured: Sequence[float], bound: float) -> Claim:

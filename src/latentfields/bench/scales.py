@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 
 from latentfields.autoencoders.config import AutoencoderTrainingConfig
@@ -59,13 +58,11 @@ class FitScale:
         return replace(config, batch_images=self.batch_images, subpixels=self.subpixels, seed=seed)
 
 
-FIELDS_SCALES: Mapping[Scale, FitScale] = MappingProxyType(
-    {
-        "tiny": FitScale(TINY_VIEWS, steps=(10, 10)),
-        "small": FitScale(steps=(400, 600), subpixels=2),
-        "paper": FitScale(RenderConfig(views=300), "paper", batch_images=4),
-    }
-)
+FIELDS_SCALES: Mapping[Scale, FitScale] = {
+    "tiny": FitScale(TINY_VIEWS, steps=(10, 10)),
+    "small": FitScale(steps=(400, 600), subpixels=2),
+    "paper": FitScale(RenderConfig(views=300), "paper", batch_images=4),
+}
 """Fields in several spaces: `small` fits as `latentfields fit` does, `paper` as in Table 16."""
 
 
@@ -111,35 +108,29 @@ class CapturesScale(EqualTimeScale):
         return config if factor == 1 else replace(config, subpixels=max(config.subpixels, habit.subpixels))
 
 
-CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = MappingProxyType(
-    {
-        "tiny": CapturesScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4)),
-        "small": CapturesScale(sizes=(256, 512), cpu_seconds=(60.0, 180.0, 600.0), steps=(20_000, 80_000)),
-    }
-)
+CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = {
+    "tiny": CapturesScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4)),
+    "small": CapturesScale(sizes=(256, 512), cpu_seconds=(60.0, 180.0, 600.0), steps=(20_000, 80_000)),
+}
 """Captures: `tiny` ends by its steps."""
 
-RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = MappingProxyType(
-    {
-        "tiny": EqualTimeScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4), views=TINY_VIEWS),
-        "small": EqualTimeScale(
-            sizes=(128,),
-            cpu_seconds=(75.0, 300.0),
-            steps=(20_000, 80_000),
-            batch_images=2,
-            views=RenderConfig(views=120),
-        ),
-    }
-)
+RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = {
+    "tiny": EqualTimeScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4), views=TINY_VIEWS),
+    "small": EqualTimeScale(
+        sizes=(128,),
+        cpu_seconds=(75.0, 300.0),
+        steps=(20_000, 80_000),
+        batch_images=2,
+        views=RenderConfig(views=120),
+    ),
+}
 """Objects, fitted as the demo does it: `tiny` ends by its steps."""
 
-AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = MappingProxyType(
-    {
-        "tiny": AutoencoderTrainingConfig(steps=6, photos_per_batch=2, renders_per_batch=2, size=32),
-        "small": AutoencoderTrainingConfig(steps=3000),
-        "paper": AutoencoderTrainingConfig(),
-    }
-)
+AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = {
+    "tiny": AutoencoderTrainingConfig(steps=6, photos_per_batch=2, renders_per_batch=2, size=32),
+    "small": AutoencoderTrainingConfig(steps=3000),
+    "paper": AutoencoderTrainingConfig(),
+}
 """Autoencoders of several factors. The paper takes trained ones (kl-f4, kl-f8, kl-f16), which can be named instead."""
 
 
@@ -162,18 +153,16 @@ _TINY_TRAINING = replace(
     joint=replace(igae.TINY.joint, epochs=0.5),
 )
 
-IGAE_SCALES: Mapping[Scale, IgaeScale] = MappingProxyType(
-    {
-        "tiny": IgaeScale(_TINY_TRAINING, FitScale(TINY_VIEWS, steps=(10, 10)), score_objects=1, photos=16),
-        "small": IgaeScale(igae.SMALL, FitScale(steps=(400, 600)), score_objects=2, photos=100),
-        "paper": IgaeScale(
-            igae.PAPER,
-            FitScale(RenderConfig(views=178), "paper", batch_images=4),
-            score_objects=4,
-            photos=5000,
-        ),
-    }
-)
+IGAE_SCALES: Mapping[Scale, IgaeScale] = {
+    "tiny": IgaeScale(_TINY_TRAINING, FitScale(TINY_VIEWS, steps=(10, 10)), score_objects=1, photos=16),
+    "small": IgaeScale(igae.SMALL, FitScale(steps=(400, 600)), score_objects=2, photos=100),
+    "paper": IgaeScale(
+        igae.PAPER,
+        FitScale(RenderConfig(views=178), "paper", batch_images=4),
+        score_objects=4,
+        photos=5000,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -204,30 +193,26 @@ class LrfScale:
         return latent_field_config(field, self.preset, steps=self.fit_steps, subpixels=subpixels, seed=seed)
 
 
-LRF_SCALES: Mapping[Scale, LrfScale] = MappingProxyType(
-    {
-        "tiny": LrfScale(
-            training_objects=1,
-            encoder=replace(encoder.TINY, steps=4),
-            decoder=DecoderTrainingConfig(
-                steps=4, training_views=2, novel_views=2, crop=64, photos_per_batch=2
-            ),
-            views=replace(TINY_VIEWS, views=10, size=128, samples=1, test_fraction=0.2),
-            families=FAMILIES[:1],
-            fit_steps=6,
-            divisors=(1,),
-        ),
-        "small": LrfScale(training_objects=8, encoder=encoder.SMALL),
-        "paper": LrfScale(
-            training_objects=11,
-            encoder=encoder.PAPER,
-            decoder=decoder.PAPER,
-            views=RenderConfig(views=200, size=512),
-            size=512,
-            preset="paper",
-        ),
-    }
-)
+LRF_SCALES: Mapping[Scale, LrfScale] = {
+    "tiny": LrfScale(
+        training_objects=1,
+        encoder=replace(encoder.TINY, steps=4),
+        decoder=DecoderTrainingConfig(steps=4, training_views=2, novel_views=2, crop=64, photos_per_batch=2),
+        views=replace(TINY_VIEWS, views=10, size=128, samples=1, test_fraction=0.2),
+        families=FAMILIES[:1],
+        fit_steps=6,
+        divisors=(1,),
+    ),
+    "small": LrfScale(training_objects=8, encoder=encoder.SMALL),
+    "paper": LrfScale(
+        training_objects=11,
+        encoder=encoder.PAPER,
+        decoder=decoder.PAPER,
+        views=RenderConfig(views=200, size=512),
+        size=512,
+        preset="paper",
+    ),
+}
 """The paper gives neither steps nor batches of stage III."""
 
 
@@ -249,17 +234,15 @@ class FewViewsScale:
     """Rays of each of these steps: there are hardly as many pixels."""
 
 
-FEW_VIEWS_SCALES: Mapping[Scale, FewViewsScale] = MappingProxyType(
-    {
-        "tiny": FewViewsScale(
-            FitScale(replace(PRIOR_VIEWS, views=8, samples=1), steps=(4, 0), batch_images=2), image_steps=4
-        ),
-        "small": FewViewsScale(),
-        "paper": FewViewsScale(
-            FitScale(PRIOR_VIEWS, steps=(2000, 0), batch_images=4), image_steps=4000, image_rays=4096
-        ),
-    }
-)
+FEW_VIEWS_SCALES: Mapping[Scale, FewViewsScale] = {
+    "tiny": FewViewsScale(
+        FitScale(replace(PRIOR_VIEWS, views=8, samples=1), steps=(4, 0), batch_images=2), image_steps=4
+    ),
+    "small": FewViewsScale(),
+    "paper": FewViewsScale(
+        FitScale(PRIOR_VIEWS, steps=(2000, 0), batch_images=4), image_steps=4000, image_rays=4096
+    ),
+}
 """No paper has this: `paper` is five times as long, and was not measured."""
 
 
@@ -297,46 +280,44 @@ class GenerationScale:
     """Steps between looks at an object while it is generated."""
 
 
-GENERATION_SCALES: Mapping[Scale, GenerationScale] = MappingProxyType(
-    {
-        "tiny": GenerationScale(
-            objects=2,
-            held_out=1,
-            views=replace(TINY_VIEWS, views=8, size=32, samples=1, test_fraction=0.25),
-            pixels=16,
-            training=replace(
-                PRIORS["tiny"],
-                size=32,
-                network=replace(PRIORS["tiny"].network, widths=(16, 16), head_width=8),
-            ),
-            seconds=1.0,
-            judge_steps=8,
-            samples=3,
-            steps=10,
-            pixel_steps=10,
-            compared=24,
+GENERATION_SCALES: Mapping[Scale, GenerationScale] = {
+    "tiny": GenerationScale(
+        objects=2,
+        held_out=1,
+        views=replace(TINY_VIEWS, views=8, size=32, samples=1, test_fraction=0.25),
+        pixels=16,
+        training=replace(
+            PRIORS["tiny"],
+            size=32,
+            network=replace(PRIORS["tiny"].network, widths=(16, 16), head_width=8),
         ),
-        "small": GenerationScale(
-            objects=10,
-            held_out=3,
-            views=RenderConfig(
-                views=16,
-                samples=2,
-                min_elevation=-30,
-                max_elevation=80,
-                test_fraction=0.0625,
-                val_fraction=0.0,
-            ),
-            pixels=32,
-            seconds=120.0,
-            judge_steps=500,
-            samples=16,
-            steps=150,
-            pixel_steps=150,
+        seconds=1.0,
+        judge_steps=8,
+        samples=3,
+        steps=10,
+        pixel_steps=10,
+        compared=24,
+    ),
+    "small": GenerationScale(
+        objects=10,
+        held_out=3,
+        views=RenderConfig(
+            views=16,
+            samples=2,
+            min_elevation=-30,
+            max_elevation=80,
+            test_fraction=0.0625,
+            val_fraction=0.0,
         ),
-        "paper": GenerationScale(objects=48),
-    }
-)
+        pixels=32,
+        seconds=120.0,
+        judge_steps=500,
+        samples=16,
+        steps=150,
+        pixel_steps=150,
+    ),
+    "paper": GenerationScale(objects=48),
+}
 """Neither paper measures what is generated: `paper` is as the packaged prior was trained, with more objects."""
 
 
@@ -359,23 +340,21 @@ class CollectionScale:
         return self.views.split_sizes()["train"]
 
 
-COLLECTION_SCALES: Mapping[Scale, CollectionScale] = MappingProxyType(
-    {
-        "tiny": CollectionScale(
-            fused_planes.TINY,
-            RenderConfig(views=8, size=64, samples=1, test_fraction=0.25, val_fraction=0.0),
-            cpu_seconds=0.25,
-            pace_steps=1,
-        ),
-        "small": CollectionScale(
-            fused_planes.SMALL, RenderConfig(views=32, test_fraction=0.25, val_fraction=0.0), cpu_seconds=12.0
-        ),
-        "paper": CollectionScale(
-            fused_planes.PAPER,
-            RenderConfig(views=178, test_fraction=0.1, val_fraction=0.0),
-            cpu_seconds=600.0,
-            pace_steps=100,
-        ),
-    }
-)
+COLLECTION_SCALES: Mapping[Scale, CollectionScale] = {
+    "tiny": CollectionScale(
+        fused_planes.TINY,
+        RenderConfig(views=8, size=64, samples=1, test_fraction=0.25, val_fraction=0.0),
+        cpu_seconds=0.25,
+        pace_steps=1,
+    ),
+    "small": CollectionScale(
+        fused_planes.SMALL, RenderConfig(views=32, test_fraction=0.25, val_fraction=0.0), cpu_seconds=12.0
+    ),
+    "paper": CollectionScale(
+        fused_planes.PAPER,
+        RenderConfig(views=178, test_fraction=0.1, val_fraction=0.0),
+        cpu_seconds=600.0,
+        pace_steps=100,
+    ),
+}
 """24 training views each for `small`, 160 for `paper`, as the paper's cars have."""

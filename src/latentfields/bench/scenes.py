@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,10 +54,9 @@ def rendered_scenes(
     """Return a scene per seed and family. `meshes` are one more: seed number i takes mesh number i, cyclically."""
     found = []
     for number, seed in enumerate(seeds):
-        found += [StudyScene(family, seed, folder / f"{family}-{seed:04d}") for family in families]
+        found += [_rendered(folder, family, seed) for family in families]
         if meshes:
-            mesh = meshes[number % len(meshes)]
-            found.append(StudyScene(MESHES, seed, folder / f"{MESHES}-{seed:04d}", mesh=mesh))
+            found.append(_rendered(folder, MESHES, seed, meshes[number % len(meshes)]))
     return found
 
 
@@ -66,11 +65,11 @@ def rendered_objects(
 ) -> list[StudyScene]:
     """Return a scene per seed for every family and every mesh, each of which is a family of its own."""
     found = rendered_scenes(folder, families=families, seeds=seeds)
-    return found + [
-        StudyScene(mesh.stem, seed, folder / f"{mesh.stem}-{seed:04d}", mesh=mesh)
-        for mesh in meshes
-        for seed in seeds
-    ]
+    return found + [_rendered(folder, mesh.stem, seed, mesh) for mesh in meshes for seed in seeds]
+
+
+def _rendered(folder: Path, kind: str, seed: int, mesh: Path | None = None) -> StudyScene:
+    return StudyScene(kind, seed, folder / f"{kind}-{seed:04d}", mesh=mesh)
 
 
 def rendering(scenes: Sequence[StudyScene], options: RenderConfig) -> dict[str, Work]:
@@ -86,7 +85,7 @@ def render(scene: StudyScene, options: RenderConfig) -> dict[str, Any]:
     return {"scene": str(scene.folder), "mesh": scene.mesh.stem if scene.mesh else scene.kind}
 
 
-def require_objects(families: Sequence[str], meshes: Sequence[Path]) -> None:
+def require_objects(families: Iterable[str], meshes: Iterable[Path]) -> None:
     """Raise InputError for families that do not exist and meshes that cannot be read."""
     for family in families:
         if family not in FAMILIES:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 from latentfields.bench.ablations import AblationsStudyConfig
 from latentfields.bench.autoencoders import AutoencodersStudyConfig
@@ -23,23 +21,22 @@ from latentfields.bench.rgb_vs_latent import RgbVsLatentStudyConfig
 from latentfields.bench.rows import Pivot
 from latentfields.bench.study import Findings, Study
 from latentfields.config.arguments import checked
+from latentfields.config.checks import Filled
 from latentfields.training.workers import Engine
 
-STUDIES: Mapping[str, type[Study]] = MappingProxyType(
-    {
-        "fields": FieldsStudyConfig,
-        "igae": IgaeStudyConfig,
-        "autoencoders": AutoencodersStudyConfig,
-        "convergence": ConvergenceStudyConfig,
-        "reconstruction": ReconstructionStudyConfig,
-        "lrf": LrfStudyConfig,
-        "generation": GenerationStudyConfig,
-        "few-views": FewViewsStudyConfig,
-        "captures": CapturesStudyConfig,
-        "rgb-vs-latent": RgbVsLatentStudyConfig,
-        "collections": CollectionsStudyConfig,
-    }
-)
+STUDIES: Mapping[str, type[Study]] = {
+    "fields": FieldsStudyConfig,
+    "igae": IgaeStudyConfig,
+    "autoencoders": AutoencodersStudyConfig,
+    "convergence": ConvergenceStudyConfig,
+    "reconstruction": ReconstructionStudyConfig,
+    "lrf": LrfStudyConfig,
+    "generation": GenerationStudyConfig,
+    "few-views": FewViewsStudyConfig,
+    "captures": CapturesStudyConfig,
+    "rgb-vs-latent": RgbVsLatentStudyConfig,
+    "collections": CollectionsStudyConfig,
+}
 """By the name of their command."""
 
 
@@ -69,27 +66,31 @@ class Alias:
     """Today's name."""
     about: str
     """What it prints."""
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Former defaults, where today's differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentFieldsStudyConfig(FieldsStudyConfig):
+    """What `bench fields` was when it had a command for every table."""
+
+    spaces: Filled[str] = ("base", "igae")
+    """Names or folders of autoencoders; rgb fits colours."""
 
 
 def _part(name: str, about: str, *tables: Pivot) -> Alias:
     """`bench fields` with some of its tables, on a page of its own."""
-    study = type(FieldsStudyConfig.__name__, (FieldsStudyConfig,), {"page": name, "tables": tables})
-    return Alias(study, "fields", about, {"spaces": ("base", "igae")})
+    study = type(f"{name}StudyConfig", (LatentFieldsStudyConfig,), {"page": name, "tables": tables})
+    return Alias(study, "fields", about)
 
 
-ALIASES: Mapping[str, Alias] = MappingProxyType(
-    {
-        "table1": _part("table1", "decoded novel views (IG-AE Tables 1, 5 to 9)", *NOVEL_VIEWS),
-        "table4": _part("table4", "decoded novel views after each stage (IG-AE Table 4)", STAGES),
-        "latent-nvs": _part(
-            "latent-nvs", "rendered against encoded latents (IG-AE Table 11)", LATENT_NOVEL_VIEWS
-        ),
-        "ablations": Alias(
-            AblationsStudyConfig,
-            "igae",
-            "what each part of IG-AE's training is worth (IG-AE Tables 2 and 10)",
-        ),
-    }
-)
+ALIASES: Mapping[str, Alias] = {
+    "table1": _part("table1", "decoded novel views (IG-AE Tables 1, 5 to 9)", *NOVEL_VIEWS),
+    "table4": _part("table4", "decoded novel views after each stage (IG-AE Table 4)", STAGES),
+    "latent-nvs": _part(
+        "latent-nvs", "rendered against encoded latents (IG-AE Table 11)", LATENT_NOVEL_VIEWS
+    ),
+    "ablations": Alias(
+        AblationsStudyConfig,
+        "igae",
+        "what each part of IG-AE's training is worth (IG-AE Tables 2 and 10)",
+    ),
+}

@@ -6,12 +6,13 @@ claimed, cells are computed that the folder does not have yet, their results bec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latentfields.bench.rows import Claim, Measured, Pivot, Row, claims_table, tables_of
+from latentfields.bench.rows import Claim, Measured, Pivot, Record, Row, Rows, claims_table
 from latentfields.config.checks import Checked, require_at_least
 from latentfields.files import write_json
 from latentfields.training.lock import locked
@@ -19,7 +20,7 @@ from latentfields.training.runs import claim_run, require_claimable
 
 if TYPE_CHECKING:
     from latentfields.pages.charts import Chart
-    from latentfields.pages.report import Headline, PictureGroup, Table
+    from latentfields.pages.report import Headline, Picture, PictureGroup, Table
     from latentfields.training.workers import Engine
 
 Labels = Mapping[str, Any]
@@ -52,10 +53,12 @@ class Workplace:
         """As `run`, one cell after the other, whatever the engine has room for: of cells that are timed."""
         return {name: self.run({name: work}, label=label)[name] for name, work in cells.items()}
 
-    def run_group(self, group: str, cells: Mapping[str, Work]) -> dict[str, dict[str, Any]]:
-        """Return the results of cells by name, each kept as GROUP-NAME."""
-        done = self.run({f"{group}-{name}": work for name, work in cells.items()}, label=group)
-        return {name: done[f"{group}-{name}"] for name in cells}
+    def run_group(
+        self, group: str, compute: Callable[[str], dict[str, Any]], names: Mapping[str, str]
+    ) -> dict[str, dict[str, Any]]:
+        """Return what is computed of each autoencoder, by its role; that of a role is the cell GROUP-ROLE."""
+        cells = {f"{group}-{role}": partial(compute, name) for role, name in names.items()}
+        return dict(zip(names, self.run(cells, label=group).values(), strict=True))
 
     def measure(self, cells: Mapping[str, tuple[Labels, Work]], *, label: str) -> list[dict[str, Any]]:
         """Return the labels of each cell together with its result."""
@@ -100,6 +103,16 @@ class Study(Checked):
     of_images: ClassVar[bool] = True
     """Tables show measures of images: pages say which of them cannot be had on this machine."""
     claims_title: ClassVar[str] = "Claims of the paper"
+    headline: ClassVar[str] = ""
+    """Of claims that begin so, what was measured is what the page begins with."""
+    numbered: ClassVar[tuple[str, ...]] = ("seed",)
+    """Numbers in the results that are labels."""
+    pictured_by: ClassVar[tuple[str, ...]] = ()
+    """Labels of the fits whose pictures are shown together. Without "seed", those of the first seed are."""
+    told_apart_by: ClassVar[tuple[str, ...]] = ("field", "space", "path")
+    """Labels, where fits have them, of those that are shown together."""
+    side_by_side: ClassVar[str] = ""
+    """Label of methods whose pictures are files of their own, beside the truth's; "" of halves of one: truth, fit."""
     results_file: ClassVar[str] = "results.json"
     page: ClassVar[str] = "report"
     """Name of the HTML page. Studies that can share a folder have pages of their own names."""
@@ -116,8 +129,18 @@ class Study(Checked):
         raise NotImplementedError
 
     def rows(self, results: Any) -> Measured:
-        """Return the rows of such results, by kind; those of a plain list of JSON objects are of one kind."""
-        return {"fits": [Row.of(record) for record in results]}
+        """Return the rows of such results: a list of JSON objects for each kind, or objects by autoencoder.
+
+        What is a list itself is of the kind "fits".
+        """
+        kinds = {"fits": results} if isinstance(results, list) else results
+        return {kind: self.rows_of(kinds[kind]) for kind in kinds if kind not in ("notes", "claims")}
+
+    def rows_of(self, records: Sequence[Record] | Mapping[str, Record]) -> Rows:
+        """Return the rows of JSON objects, which may be those of autoencoders by name."""
+        if isinstance(records, Mapping):
+            records = [{**record, "autoencoder": name} for name, record in records.items()]
+        return Rows(Row.of(record, numbered=self.numbered) for record in records)
 
     def claims(self, measured: Measured) -> list[Claim] | None:
         """Return what the paper claims, judged by the rows; None for a study of no claims."""
@@ -129,21 +152,53 @@ class Study(Checked):
 
     def headlines(self, measured: Measured, claims: Sequence[Claim]) -> list[Headline]:
         """Return the numbers that the page begins with."""
-        return []
+        from latentfields.pages.report import Headline
+
+        found = []
+        for claim in claims:
+            if self.headline and claim.statement.startswith(self.headline):
+                value, *_, unit = claim.measured.split()
+                found.append(Headline(claim.statement, value, unit, claim.required))
+        return found
 
     def charts(self, measured: Measured) -> list[Chart]:
         """Return the charts of the page."""
         return []
 
     def pictures(self, measured: Measured, folder: Path) -> list[PictureGroup]:
-        """Return the pictures of the page, from files in the study's folder."""
-        return []
+        """Return the pictures of the page, from files in the study's folder: a test view of fits and its truth."""
+        from latentfields.pages.report import Picture, PictureGroup, PictureRow
+
+        fits = measured["fits"] if self.pictured_by else Rows()
+        if (seeds := fits.distinct("seed")) and "seed" not in self.pictured_by:
+            fits = fits.select(seed=min(seeds, key=int))
+
+        def shown(rows: Rows) -> Iterator[Picture | None]:
+            files = [folder / row.labels.get("picture", "") for row in rows]
+            if self.side_by_side:
+                yield Picture.read("truth", files[0].with_name("truth.png"))
+                titles = [row.labels[self.side_by_side] for row in rows]
+                yield from map(Picture.read, titles, files)
+                return
+            for pair in filter(None, map(partial(Picture.read, ""), files)):
+                width = pair.pixels.shape[1] // 2
+                yield Picture("truth", pair.pixels[:, :width])
+                yield Picture("decoded", pair.pixels[:, width:])
+
+        groups = []
+        for title, group in fits.grouped(*self.pictured_by).items():
+            kinds = group.grouped(*self.told_apart_by).items()
+            found = [PictureRow(", ".join(filter(None, kind)), tuple(shown(rows))) for kind, rows in kinds]
+            if seen := tuple(row for row in found if any(row.pictures)):
+                groups.append(PictureGroup(", ".join(filter(None, title)), seen))
+        return groups
 
     def all_tables(self, measured: Measured) -> list[Table]:
         """Return the claims, if the study has any, and all tables of what was measured."""
         claims = self.claims(measured)
         judged = [claims_table(claims, title=self.claims_title)] if claims else []
-        return [*judged, *tables_of(self.tables, measured), *self.more_tables(measured)]
+        tables = [pivot.table(measured) for pivot in self.tables if pivot.taken(measured)]
+        return [*judged, *tables, *self.more_tables(measured)]
 
     def run(
         self,
@@ -192,7 +247,7 @@ class Study(Checked):
         if self.of_images:
             notes += image_measures()[1]
         notes = list(dict.fromkeys(notes))
-        if claims is not None:
+        if claims is not None and isinstance(results, dict):
             results["claims"] = [asdict(claim) for claim in claims]
         write_json(folder / self.results_file, results)
         tables = tuple(self.all_tables(measured))

@@ -28,62 +28,50 @@ from latentfields.training.loop import LoopConfig
 LOOP = LoopConfig(checkpoint_seconds=120.0)
 
 GENERATED_PICTURES, GENERATED_OBJECTS = 12, 4
-"""What `training_data` makes: enough to exercise a training, not to judge it."""
+"""What `training_options` makes: enough to exercise a training, not to judge it."""
 
 
 def train_missing(
-    place: Workplace, folder: Path, trainings: Mapping[str, Callable[..., object]], *, label: str
+    place: Workplace,
+    folder: Path,
+    trainings: Mapping[str, Callable[..., object]],
+    *,
+    label: str,
+    inside: str = "",
 ) -> dict[str, str]:
-    """Return the folders of autoencoders by name, of cells train-NAME: each of `trainings` is called with `out`."""
+    """Return the folders of autoencoders by name, of cells train-NAME: each of `trainings` is called with `out`.
+
+    That is the folder NAME, or the one called `inside` in it.
+    """
     cells = {
-        f"train-{name}": partial(train, partial(training, out=folder / name), out=folder / name)
-        for name, training in trainings.items()
+        f"train-{name}": partial(train, work, out=folder / name / inside) for name, work in trainings.items()
     }
     done = place.run(cells, label=label)
     return {name: done[f"train-{name}"]["autoencoder"] for name in trainings}
 
 
-def train(training: Callable[[], object], *, out: Path) -> dict[str, Any]:
+def train(training: Callable[..., object], *, out: Path) -> dict[str, Any]:
     """Train, or go on with a training that was interrupted; return where in its folder `out` the result is."""
-    training()
+    training(out=out)
     return {"autoencoder": str(out / "autoencoder")}
 
 
-def train_encoder(
-    config: EncoderTrainingConfig,
-    *,
-    autoencoder: str,
-    scenes: tuple[Path, ...],
-    photos: tuple[Path, ...],
-    out: Path,
-    device: str,
-) -> dict[str, Any]:
-    """Find correspondences in the scenes and fine-tune the encoder on them: LRF's stage I."""
-    correspondences, folder = out / "correspondences", out / "training"
+def train_encoder(config: EncoderTrainingConfig, *, scenes: tuple[Path, ...], out: Path, **more: Any) -> None:
+    """Find correspondences in the scenes, beside `out`, and fine-tune the encoder on them: LRF's stage I."""
+    correspondences = out.with_name("correspondences")
     correspond(scenes, out=correspondences)
-    finetune_encoder(
-        config,
-        autoencoder=autoencoder,
-        correspondences=(correspondences,),
-        photos=photos,
-        out=folder,
-        device=device,
-        loop=LOOP,
-    )
-    return {"autoencoder": str(folder / "autoencoder")}
+    finetune_encoder(config, correspondences=(correspondences,), out=out, **more)
 
 
-def training_data(
-    study: TrainingStudy, place: Workplace, folder: Path
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Return scenes and photographs to train on, made in `folder` where none are given."""
-    if not study.generates:
-        return study.training_scenes, study.training_photos
-    scenes, photos = folder / "scenes", folder / "photos"
-    painting = {"training-pictures": partial(paint_pictures, photos)}
-    rendering = training_scenes(scenes, objects=GENERATED_OBJECTS, options=TINY_VIEWS)
-    place.run(rendering | painting, label="training data")
-    return (scenes,), (photos,)
+def training_options(study: TrainingStudy, place: Workplace, folder: Path) -> dict[str, Any]:
+    """Return what all trainings are told: among it scenes and photographs, made in `folder` where none are given."""
+    scenes, photos = study.training_scenes, study.training_photos
+    if study.generates:
+        scenes, photos = (folder / "scenes",), (folder / "photos",)
+        painting = {"training-pictures": partial(paint_pictures, photos[0])}
+        rendering = training_scenes(scenes[0], objects=GENERATED_OBJECTS, options=TINY_VIEWS)
+        place.run(rendering | painting, label="training data")
+    return {"scenes": scenes, "photos": photos, "device": place.device, "loop": LOOP}
 
 
 def training_scenes(folder: Path, *, objects: int, options: RenderConfig) -> dict[str, Work]:

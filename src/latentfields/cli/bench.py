@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from latentfields.bench.studies import ALIASES, STUDIES, Alias
+from latentfields.bench.studies import ALIASES, STUDIES
 from latentfields.bench.study import Study
 from latentfields.cli.command_line import command_line
 from latentfields.cli.options import Address, EngineName, cluster
@@ -62,14 +62,10 @@ class StudyCommand:
         """Run what is missing, and print the tables and where their page is."""
         from latentfields.pages.markdown import markdown
 
+        chosen = self.processes != 1
+        engine = cluster(self.engine, self.address, chosen=chosen, threads=1, device=self.device)
         findings = self.settings.run(
-            out=self.out,
-            processes=self.processes,
-            device=self.device,
-            engine=cluster(
-                self.engine, self.address, chosen=self.processes != 1, threads=1, device=self.device
-            ),
-            command=command_line(),
+            out=self.out, processes=self.processes, device=self.device, engine=engine, command=command_line()
         )
         tables = "\n\n".join(map(markdown, findings.tables))
         print_result(findings.results, [tables, f"\nReport: {findings.page.resolve()}"], json=self.json)
@@ -78,30 +74,24 @@ class StudyCommand:
             print(today, file=sys.stderr)
 
 
-def _command(name: str, study: type[Study], alias: Alias | None = None) -> Any:
-    """The subcommand of a study: its options, and those of all studies; under a former name, with former defaults."""
-    about = study.__doc__ if alias is None else f"Former name of `bench {alias.now}`: {alias.about}."
+def _command(name: str) -> Any:
+    """The subcommand of a study: its options, and those of all studies."""
+    alias = ALIASES.get(name)
+    study, now = (STUDIES[name], "") if alias is None else (alias.study, alias.now)
+    about = study.__doc__ if alias is None else f"Former name of `bench {now}`: {alias.about}."
     hints, marks = typing.get_type_hints(study), _MARKS.get(name, {})
-    defaults = {entry.name: entry.default for entry in dataclasses.fields(study)}
-    former = {} if alias is None else dict(alias.defaults)
     changed = [
-        (option, Annotated[hints[option], marks.get(option)], field(default=(defaults | former)[option]))
-        for option in {**marks, **former}
+        (entry.name, Annotated[hints[entry.name], marks[entry.name]], field(default=entry.default))
+        for entry in dataclasses.fields(study)
+        if entry.name in marks
     ]
-    namespace = {"study": study, "name": name, "now": "" if alias is None else alias.now, "__doc__": about}
-    bases = (StudyCommand, study)
-    title = f"{study.__name__}Command"
+    namespace = {"study": study, "name": name, "now": now, "__doc__": about}
+    title, bases = f"{study.__name__}Command", (StudyCommand, study)
     made = make_dataclass(title, changed, bases=bases, namespace=namespace, frozen=True, kw_only=True)
     return Annotated[made, tyro.conf.subcommand(name)]
 
 
-COMMANDS: Any = functools.reduce(
-    operator.or_,
-    [
-        *(_command(name, study) for name, study in STUDIES.items()),
-        *(_command(name, alias.study, alias) for name, alias in ALIASES.items()),
-    ],
-)
+COMMANDS: Any = functools.reduce(operator.or_, map(_command, (*STUDIES, *ALIASES)))
 """All subcommands, as tyro takes them."""
 
 

@@ -19,7 +19,7 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from latentfields.errors import ArgumentError, InputError
 
@@ -36,6 +36,8 @@ class Range:
     """What every value is greater than."""
     below: float | None = None
     """What every value is less than."""
+    filled: bool = False
+    """A tuple, of whatever, has to have something in it."""
 
     def holds(self, value: float) -> bool:
         """True for finite numbers within the limits."""
@@ -71,6 +73,10 @@ def require_choice(name: str, value: object, choices: Iterable[str]) -> None:
         raise ArgumentError(name, f"is {value!r}; expected {', '.join(known)}")
 
 
+T = TypeVar("T")
+
+Filled = Annotated[tuple[T, ...], Range(filled=True)]
+"""A tuple in which something is."""
 ANY = Range()
 """Any finite number."""
 
@@ -105,6 +111,8 @@ def check_fields(config: Any, path: str = "") -> None:
             value.check(name)
         elif dataclasses.is_dataclass(value):
             check_fields(value, name)
+        elif value == () and limits[entry.name].filled:
+            raise ArgumentError(name, "name at least one")
         else:
             for number in _numbers(value):
                 require(name, number, limits[entry.name])
