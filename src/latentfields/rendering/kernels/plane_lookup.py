@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentfields.rendering.kernels.backend import launch, points_per_thread, runs_on_warp
 from latentfields.rendering.kernels.row_gather import gather_rows
 
 PLANE_AXES = ((0, 1), (0, 2), (1, 2))
@@ -43,7 +44,21 @@ def plane_features(planes: Tensor, points: Tensor) -> Tensor:
 
 
 def _corners(points: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
-    """Rows of the flattened planes, and bilinear weights, (P, 12) each."""
+    """`corners_reference`, twice as fast on a CPU with warp, to the same bits."""
+    if points.requires_grad or points.device.type != "cpu" or not runs_on_warp(points) or len(points) == 0:
+        return corners_reference(points, resolution)
+    from latentfields.rendering.kernels.plane_lookup_warp import corners_kernel
+
+    index = points.new_empty(len(points), 12, dtype=torch.int64)
+    weight = points.new_empty(len(points), 12)
+    block = points_per_thread(points)
+    sizes = (resolution, len(points), block)
+    launch(corners_kernel(), -(-len(points) // block), points.contiguous(), index, weight, *sizes)
+    return index, weight
+
+
+def corners_reference(points: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
+    """Rows of the flattened planes, and bilinear weights, (P, 12) each, around points (P, 3)."""
     position = ((points + 1.0) * (resolution / 2) - 0.5).clamp(0, resolution - 1)
     low = position.floor().clamp(max=resolution - 2)
     fraction = position - low
