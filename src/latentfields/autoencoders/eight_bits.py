@@ -17,50 +17,59 @@ import torch
 from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.patch import PatchAutoencoder, ResidualBlock
 from latentfields.devices import Kept
 
 FEWEST_INPUTS = 32
 """Channels below which a convolution stays as it is: rounding what it sees would take what the rest saves."""
 
 
-def in_eight_bits(autoencoder: Autoencoder) -> Autoencoder:
+def in_eight_bits(autoencoder: Autoencoder) -> Autoencoder | None:
     """Return an autoencoder with the same tensors, not copies of them, that decodes in eight bits.
 
-    It follows what changes them in place, such as a training. Only on processors (`devices.has_eight_bits`).
+    It follows what changes them in place, such as a training. Only for processors (`devices.has_eight_bits`). None for
+    autoencoders that are not a `PatchAutoencoder`: what rounding does to others is not known.
     """
+    if not isinstance(autoencoder.codec, PatchAutoencoder):
+        return None
     shared = {id(tensor): tensor for tensor in chain(autoencoder.parameters(), autoencoder.buffers())}
     out = copy.deepcopy(autoencoder, shared)
-    for module in list(out.codec.decoder_module().modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.Conv2d) and child.in_channels >= FEWEST_INPUTS and _can_round(child):
-                setattr(module, name, EightBitConv2d(child))
+    layers = out.codec.decoder_module().layers
+    assert isinstance(layers, nn.Sequential)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, ResidualBlock):
+            layer.activation = nn.Identity()
+            layer.first = EightBitConv2d(layer.first, after_relu=True)
+            layer.second = EightBitConv2d(layer.second, after_relu=True)
+        elif isinstance(layer, nn.Conv2d) and layer.in_channels >= FEWEST_INPUTS:
+            after_relu = isinstance(layers[index - 1], nn.ReLU)
+            if after_relu:
+                layers[index - 1] = nn.Identity()
+            layers[index] = EightBitConv2d(layer, after_relu=after_relu)
     return out
 
 
-def _can_round(layer: nn.Conv2d) -> bool:
-    """Whether borders hold values of the picture: zeros would be others once it is rounded."""
-    return layer.groups == 1 and (layer.padding_mode != "zeros" or layer.padding == (0, 0))
-
-
 class EightBitConv2d(nn.Module):
-    """A convolution in eight bits, with the tensors of another, whose borders are not zeros."""
+    """A convolution in eight bits, with the tensors of another, after a ReLU if that is part of it."""
 
-    def __init__(self, exact: nn.Conv2d) -> None:
+    def __init__(self, exact: nn.Conv2d, *, after_relu: bool) -> None:
+        """`exact` has a bias and borders, if any, of the picture's values: zeros would be others once it is rounded."""
         super().__init__()
-        self.exact = exact
+        assert exact.padding_mode != "zeros" or exact.padding == (0, 0), exact
+        self.exact, self.after_relu = exact, after_relu
         self._rounded: Kept[_Rounded] = Kept()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float32 (B, I, H, W) to (B, O, H, W)."""
         exact = self.exact
-        least, largest = x.amin(), x.amax()
-        step = float(largest - least) / 255 or 1.0
+        least = x.new_zeros(()) if self.after_relu else x.amin()
+        step = max(float(x.amax() - least), 0.0) / 255 or 1.0
         # x = least + step q. Conversions from and to 16 bits are fast, those from float32 to 8 are not.
-        q = torch.add(0.5 - least / step, x, alpha=1 / step).to(torch.int16).to(torch.uint8)
+        q = torch.add(0.5 - least / step, x, alpha=1 / step).to(torch.int16)
+        q = (q.clamp_(min=0) if self.after_relu else q).to(torch.uint8)
         if exact.padding_mode != "zeros":
             q = nn.functional.pad(q, exact._reversed_padding_repeated_twice, mode=exact.padding_mode)
         weight = self._rounded.get(self._round, exact.weight)
-        shift = least * weight.sums if exact.bias is None else torch.addcmul(exact.bias, least, weight.sums)
         out: Tensor = torch.ops.onednn.qconv2d_pointwise(
             qx=q,
             x_scale=step,
@@ -68,7 +77,7 @@ class EightBitConv2d(nn.Module):
             qw=weight.packed,
             w_scale=weight.steps,
             w_zero_point=weight.zeros,
-            bias=shift,
+            bias=torch.addcmul(exact.bias, least, weight.sums),
             stride=exact.stride,
             padding=(0, 0),
             dilation=exact.dilation,

@@ -58,6 +58,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.activation: nn.Module = nn.ReLU()
         self.first = _conv(width, width)
         self.second = _conv(width, width)
         nn.init.zeros_(self.second.weight)
@@ -66,7 +67,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
-        out: Tensor = x + self.second(torch.relu(self.first(torch.relu(x))))
+        out: Tensor = x + self.second(self.activation(self.first(self.activation(x))))
         return out
 
 

@@ -53,7 +53,9 @@ class KPlanes(Field):
         )
         hidden, passed = config.hidden, config.geometry_features
         self.geometry = nn.Sequential(
-            nn.Linear(config.features * len(config.scales), hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 1 + passed)
+            nn.Linear(config.features * len(config.scales), hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, 1 + passed),
         )
         self.color = nn.Sequential(
             nn.Linear(passed + (COUNT if config.view_dependent else 0), hidden),

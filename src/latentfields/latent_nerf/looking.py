@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from latentfields.autoencoders.eight_bits import in_eight_bits
-from latentfields.autoencoders.patch import PatchAutoencoder
 from latentfields.autoencoders.receptive_field import receptive_field
 from latentfields.cameras import Cameras
 from latentfields.devices import has_eight_bits, uses_bfloat16
@@ -82,11 +81,10 @@ class Look:
     def _in_eight_bits(self) -> LatentSpace | None:
         """The space with a decoder in eight bits; None: neither the processor nor the decoder is known to be fit."""
         autoencoder = self.model.autoencoder
-        if autoencoder is None or not isinstance(autoencoder.codec, PatchAutoencoder):
+        if autoencoder is None or not has_eight_bits(self.model.device):
             return None
-        if not has_eight_bits(self.model.device):
-            return None
-        return replace(self.model.space, autoencoder=in_eight_bits(autoencoder))
+        rounded = in_eight_bits(autoencoder)
+        return None if rounded is None else replace(self.model.space, autoencoder=rounded)
 
     @cached_property
     def _reach(self) -> int | None:
