@@ -7,7 +7,6 @@ from torch import Tensor
 from latentfields.rendering.kernels import plane_lookup as lookup_module
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.rendering.kernels.plane_lookup import (
-    corners_reference,
     plane_features,
     plane_lookup,
     plane_lookup_reference,
@@ -93,12 +92,21 @@ def test_the_same_input_gives_the_same_bits() -> None:
 @needs_warp
 @pytest.mark.parametrize("resolution", [2, 3, 64, 517])
 @pytest.mark.parametrize("points", [1, 9000])
-def test_on_warp_corners_have_the_same_bits(
+def test_on_warp_the_bits_are_those_of_pytorch(
     resolution: int, points: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planes, exact = planes_and_points(1, resolution=resolution, channels=2, points=points)
+    planes, exact = planes_and_points(1, resolution=resolution, channels=16, points=points)
     # Beyond the borders, too; in another layout than that of the kernel.
     scattered = (1.1 * exact).float().T.contiguous().T
-    fast = plane_features(planes.float(), scattered)
-    monkeypatch.setattr(lookup_module, "_corners", corners_reference)
-    assert torch.equal(fast, plane_features(planes.float(), scattered))
+    fitted = planes.float().requires_grad_()
+    looked_at, trained = plane_features(planes.float(), scattered), plane_features(fitted, scattered)
+    trained.sum().backward()
+    monkeypatch.setattr(lookup_module, "_runs_on_warp", lambda *_: False)
+    again = planes.float().requires_grad_()
+    expected = plane_features(again, scattered)
+    expected.sum().backward()
+    assert torch.equal(looked_at, expected)
+    assert torch.equal(trained, expected)
+    assert fitted.grad is not None
+    assert again.grad is not None
+    assert torch.equal(fitted.grad, again.grad)
