@@ -41,11 +41,11 @@ PLANES = """
 KEEP = "for (int j = 0; j < 4; ++j) { index[4 * lookup + j] = rows[j]; weight[4 * lookup + j] = weights[j]; }"
 
 SUM = """
-            float* sum = &out[lookup * CHANNELS];
-            for (int c = 0; c < CHANNELS; ++c) sum[c] = weights[0] * planes[rows[0] * CHANNELS + c];
-            for (int j = 1; j < 4; ++j)
-                for (int c = 0; c < CHANNELS; ++c)
-                    sum[c] = __builtin_fmaf(weights[j], planes[rows[j] * CHANNELS + c], sum[c]);
+            const float *a = &planes[rows[0] * CHANNELS], *b = a + CHANNELS;
+            const float *c = &planes[rows[2] * CHANNELS], *d = c + CHANNELS;
+            for (int i = 0; i < CHANNELS; ++i)
+                out[lookup * CHANNELS + i] = __builtin_fmaf(weights[3], d[i], __builtin_fmaf(weights[2], c[i],
+                    __builtin_fmaf(weights[1], b[i], weights[0] * a[i])));
 """
 
 
