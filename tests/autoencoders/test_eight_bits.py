@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 import torch
@@ -15,12 +16,14 @@ from latentfields.autoencoders.eight_bits import EightBitConv2d, in_eight_bits
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.devices import has_eight_bits
 
+Border = Literal["replicate", "reflect"]
+
 pytestmark = pytest.mark.skipif(
     not has_eight_bits(torch.device("cpu")), reason="no instructions for products of 8-bit integers"
 )
 
 
-def layer(size: int, *, border: str = "replicate") -> nn.Conv2d:
+def layer(size: int, *, border: Border = "replicate") -> nn.Conv2d:
     torch.manual_seed(0)
     return nn.Conv2d(32, 5, size, padding=size // 2, padding_mode=border)
 
@@ -46,7 +49,7 @@ def test_integers_are_multiplied_exactly(size: int, least: int) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("border", ["replicate", "reflect"])
 @pytest.mark.parametrize("ends", [(-3.0, 2.0), (0.0, 4.0), (-5.0, -1.0)])
-def test_errors_are_those_of_rounding(border: str, ends: Sequence[float]) -> None:
+def test_errors_are_those_of_rounding(border: Border, ends: Sequence[float]) -> None:
     exact, x = layer(3, border=border), picture(least=ends[0], largest=ends[1])
     error = EightBitConv2d(exact, after_relu=False)(x) - exact(x)
     # Half a step for every input and for every weight, and where both are off.
@@ -59,7 +62,7 @@ def test_errors_are_those_of_rounding(border: str, ends: Sequence[float]) -> Non
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("ends", [(-3.0, 2.0), (-2.0, -1.0)])
+@pytest.mark.parametrize("ends", [(-3.0, 2.0), (-2.0, -1.0), (-1e6, 1.0)])
 def test_a_relu_may_be_part_of_it(ends: Sequence[float]) -> None:
     exact, x = layer(3), picture(least=ends[0], largest=ends[1])
     found = EightBitConv2d(exact, after_relu=True)(x)

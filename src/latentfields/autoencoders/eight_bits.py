@@ -39,8 +39,10 @@ def in_eight_bits(autoencoder: Autoencoder) -> Autoencoder | None:
     for index, layer in enumerate(layers):
         if isinstance(layer, ResidualBlock):
             layer.activation = nn.Identity()
-            layer.first = EightBitConv2d(layer.first, after_relu=True)
-            layer.second = EightBitConv2d(layer.second, after_relu=True)
+            for name in ("first", "second"):
+                exact = getattr(layer, name)
+                assert isinstance(exact, nn.Conv2d)
+                setattr(layer, name, EightBitConv2d(exact, after_relu=True))
         elif isinstance(layer, nn.Conv2d) and layer.in_channels >= FEWEST_INPUTS:
             after_relu = isinstance(layers[index - 1], nn.ReLU)
             if after_relu:
@@ -62,11 +64,11 @@ class EightBitConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map float32 (B, I, H, W) to (B, O, H, W)."""
         exact = self.exact
+        assert exact.bias is not None
         least = x.new_zeros(()) if self.after_relu else x.amin()
         step = max(float(x.amax() - least), 0.0) / 255 or 1.0
         # x = least + step q. Conversions from and to 16 bits are fast, those from float32 to 8 are not.
-        q = torch.add(0.5 - least / step, x, alpha=1 / step).to(torch.int16)
-        q = (q.clamp_(min=0) if self.after_relu else q).to(torch.uint8)
+        q = torch.add(0.5 - least / step, x, alpha=1 / step).clamp_(min=0).to(torch.int16).to(torch.uint8)
         if exact.padding_mode != "zeros":
             q = nn.functional.pad(q, exact._reversed_padding_repeated_twice, mode=exact.padding_mode)
         weight = self._rounded.get(self._round, exact.weight)

@@ -59,11 +59,12 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.activation: nn.Module = nn.ReLU()
-        self.first = _conv(width, width)
-        self.second = _conv(width, width)
-        nn.init.zeros_(self.second.weight)
-        assert self.second.bias is not None
-        nn.init.zeros_(self.second.bias)
+        self.first: nn.Module = _conv(width, width)
+        second = _conv(width, width)
+        nn.init.zeros_(second.weight)
+        assert second.bias is not None
+        nn.init.zeros_(second.bias)
+        self.second: nn.Module = second
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
