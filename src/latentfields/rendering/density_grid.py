@@ -137,21 +137,17 @@ class DensityGrid(nn.Module):
         return density.clamp(max=HIGHEST_OPTICAL_DEPTH * self.resolution / SIDE)
 
     @torch.no_grad()
-    def _at(self, points: Tensor, values: Tensor) -> Tensor:
-        """The `values` (G^3,) of cells (...) at points (..., 3)."""
+    def at(self, points: Tensor, values: Tensor) -> Tensor:
+        """What `values` (G^3,) of the cells are at points (..., 3): (...)."""
         flat = torch.zeros(points.shape[:-1], dtype=torch.int32, device=points.device)
         for along in points.unbind(-1):
             cells = (along + 1.0).mul_(self.resolution / SIDE).int().clamp_(0, self.resolution - 1)
             flat.mul_(self.resolution).add_(cells)
         return values.index_select(0, flat.flatten()).view(flat.shape)
 
-    def at(self, points: Tensor) -> Tensor:
-        """Cached density (...) at points (..., 3)."""
-        return self._at(points, self.density)
-
     def occupied(self, points: Tensor) -> Tensor:
         """Mask of the points (..., 3) that lie in cells that are not nearly empty."""
-        return self._at(points, self.coarse) > 0
+        return self.at(points, self.coarse) > 0
 
     @torch.no_grad()
     def occupied_range(self, rays: Rays, enter: Tensor, leave: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -194,7 +190,7 @@ class DensityGrid(nn.Module):
         `positions` (R, K, 3) are the bins' centres, `lengths` (R, K) theirs. Rendering weights of the cached densities
         there, blurred over neighbours (the cells are coarse), plus a floor for exploration.
         """
-        _, weights = transmittance_and_weights(self._at(positions, self.coarse), lengths)
+        _, weights = transmittance_and_weights(self.at(positions, self.coarse), lengths)
         # The largest of three neighbours, at the ends of two.
         blurred = torch.nn.functional.max_pool1d(weights, 3, stride=1, padding=1)
         return blurred + EXPLORATION * blurred.sum(dim=1, keepdim=True) / lengths.shape[1] + SMALLEST_WEIGHT
