@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor
 
 from helpers.simulated_device import DEVICE, simulated_device
-from latentfields.devices import Kept, like, normal, read, upload, wait_for
+from latentfields.devices import Kept, has_eight_bits, like, normal, read, upload, wait_for
 
 CPU = torch.device("cpu")
 
@@ -59,3 +60,14 @@ def test_what_follows_from_tensors_is_kept_until_they_change() -> None:
     # A copy's tensors have versions of their own.
     kept = copy.deepcopy(kept)
     assert total(first) == 5
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"), [({"avx512_vnni": True}, True), ({"avx2": True}, False), ({}, False)]
+)
+def test_the_processor_is_asked_for_eight_bits(
+    capabilities: dict[str, bool], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert has_eight_bits(CPU) is expected
+    assert not has_eight_bits(torch.device("cuda"))

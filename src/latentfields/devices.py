@@ -61,6 +61,13 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def has_eight_bits(device: torch.device) -> bool:
+    """True when the device is a processor with instructions for products of 8-bit integers, and PyTorch uses them."""
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    known = capabilities.get("avx512_vnni") or capabilities.get("amx_int8")
+    return device.type == "cpu" and bool(known) and hasattr(torch.ops.onednn, "qconv2d_pointwise")
+
+
 def uses_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
     """True when the decoder computes in bfloat16 on `device`; "auto" does where that is faster."""
     return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))

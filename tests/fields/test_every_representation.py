@@ -17,7 +17,7 @@ from latentfields.fields.config import (
     TriPlaneConfig,
     VanillaConfig,
 )
-from latentfields.fields.field import Field, Head
+from latentfields.fields.field import Field, Head, in_precision
 from latentfields.fields.registry import new_field
 
 TINY: tuple[FieldConfig, ...] = (
@@ -109,3 +109,26 @@ def test_the_sigmoid_head_squashes_the_same_output(config: RayFieldConfig) -> No
 @every_field
 def test_gradients_match_finite_differences(config: RayFieldConfig) -> None:
     check_gradients(made(config, channels=2))
+
+
+@every_field
+@torch.no_grad()
+def test_rounded_layers_are_near_and_give_float32(config: RayFieldConfig) -> None:
+    field = made(config)
+    points, directions = points_and_directions(500)
+    rounded = in_precision(field, torch.bfloat16)
+    for found, exact in zip(rounded(points, directions), field(points, directions), strict=True):
+        assert found.dtype == torch.float32
+        assert (found - exact).square().mean().sqrt() < 0.02 * exact.square().mean().sqrt()
+    assert not torch.equal(found, exact)
+    density = rounded.density(points)
+    assert density.dtype == torch.float32
+    torch.testing.assert_close(density, field.density(points), rtol=0.1, atol=0.02)
+
+
+@every_field
+def test_only_fields_that_can_are_rounded(config: RayFieldConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = made(config)
+    assert in_precision(field, torch.float32) is field
+    monkeypatch.setattr(type(field), "rounds", False)
+    assert in_precision(field, torch.bfloat16) is field

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.patch import PatchAutoencoder
+from latentfields.devices import has_eight_bits
 from latentfields.latent_nerf import looking
 from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.looking import Look, scaled_views, view_times
+from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
@@ -24,8 +26,9 @@ WHOLE, MIDDLE, CORNER = slice(0, SIDE), slice(20, 26), slice(0, 3)
 
 @pytest.fixture
 def model(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> SceneModel:
-    """An untrained scene in a packaged space, decoded in float32."""
-    monkeypatch.setattr(looking, "uses_bfloat16", lambda *_: False)
+    """An untrained scene in a packaged space, looked at in float32."""
+    for name in ("uses_bfloat16", "has_eight_bits"):
+        monkeypatch.setattr(looking, name, lambda *_: False)
     return new_model(scene, load_autoencoder("base-f4"), replace(TINY_FIT, subpixels=1))
 
 
@@ -87,12 +90,34 @@ def test_decoders_that_know_of_borders_decode_whole_pictures(
     assert sizes[-2:] == [(SIDE, SIDE)] * 2
 
 
-def test_half_precision_changes_little(model: SceneModel, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("faster", ["uses_bfloat16", "has_eight_bits"])
+def test_a_faster_decoder_changes_little(
+    model: SceneModel, faster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if faster == "has_eight_bits" and not has_eight_bits(model.device):
+        pytest.skip("no instructions for products of 8-bit integers")
     rendering = seen(model, MIDDLE, MIDDLE)
-    monkeypatch.setattr(looking, "uses_bfloat16", lambda *_: True)
+    monkeypatch.setattr(looking, faster, lambda *_: True)
     with torch.no_grad():
         error = Look(model).decode(rendering) - model.decode(rendering.features)
     assert 0 < float(error.square().mean().sqrt()) < 5e-3
+
+
+@pytest.mark.parametrize("autoencoder", ["base-f4", None])
+def test_fields_in_half_precision_change_little(
+    scene: Scene, autoencoder: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TINY_FIT, subpixels=1, space="rgb" if autoencoder is None else "latent")
+    model = new_model(scene, None if autoencoder is None else load_autoencoder(autoencoder), config)
+    for parameter in model.field.parameters() if isinstance(model, LatentNerf) else ():
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(0))
+    exact = model.render_features(scene.cameras[:1])
+    for half in (False, True):
+        monkeypatch.setattr(looking, "uses_bfloat16", lambda *_, half=half: half)
+        found = Look(model).render_features(scene.cameras[:1])
+        assert torch.equal(found.features, exact.features) is not half
+        assert found.features.dtype == found.depth.dtype == torch.float32
+        assert (found.features - exact.features).square().mean().sqrt() < 5e-3
 
 
 def test_a_look_is_a_render(scene: Scene, model: SceneModel) -> None:

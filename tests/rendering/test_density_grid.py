@@ -37,14 +37,14 @@ def test_every_point_reads_the_cell_it_is_in(resolution: int, seed: int) -> None
     inside = 0.05 + 0.9 * torch.rand(30, 3, generator=torch.Generator().manual_seed(seed + 1))
     points = (cell + inside) * 2 / resolution - 1
     expected = (cell * torch.tensor([resolution**2, resolution, 1])).sum(dim=-1)
-    assert grid.at(points).tolist() == expected.tolist()
+    assert grid.at(points, grid.density).tolist() == expected.tolist()
 
 
 def test_points_on_the_border_read_the_outermost_cells() -> None:
     grid = DensityGrid(resolution=4)
     grid.density.copy_(torch.arange(64))
     points = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
-    assert grid.at(points).tolist() == [0, 63, 15]
+    assert grid.at(points, grid.density).tolist() == [0, 63, 15]
 
 
 def test_cells_remember_the_densest_look_and_forget_it_slowly() -> None:

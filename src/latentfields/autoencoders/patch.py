@@ -58,15 +58,17 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _conv(width, width)
-        self.second = _conv(width, width)
-        nn.init.zeros_(self.second.weight)
-        assert self.second.bias is not None
-        nn.init.zeros_(self.second.bias)
+        self.activation: nn.Module = nn.ReLU()
+        self.first: nn.Module = _conv(width, width)
+        second = _conv(width, width)
+        nn.init.zeros_(second.weight)
+        assert second.bias is not None
+        nn.init.zeros_(second.bias)
+        self.second: nn.Module = second
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
-        out: Tensor = x + self.second(torch.relu(self.first(torch.relu(x))))
+        out: Tensor = x + self.second(self.activation(self.first(self.activation(x))))
         return out
 
 

@@ -25,10 +25,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+
+from latentfields.rendering.sampler import RadianceField
 
 Head = Literal["linear", "sigmoid"]
 """Output activation: linear for unit-scale latents, sigmoid for colours and squashed latents in [0, 1]."""
@@ -84,9 +87,39 @@ class Field(DensityField):
 
     channels: int
 
+    rounds: ClassVar[bool] = False
+    """Whether products of matrices in it may be rounded, as of layers; those with positions may not."""
+
     @abc.abstractmethod
     def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Density (P,) and features (P, C) at points (P, 3) seen along unit directions (P, 3)."""
+
+
+def in_precision(field: Field, precision: torch.dtype) -> RadianceField:
+    """Return `field` with layers that compute in `precision`, for someone who only looks; itself if it cannot."""
+    return field if precision == torch.float32 or not field.rounds else _Rounded(field, precision)
+
+
+@dataclass(frozen=True)
+class _Rounded:
+    """A field whose products of matrices are rounded; weights, results and all else are not."""
+
+    field: Field
+    precision: torch.dtype
+
+    def density(self, points: Tensor) -> Tensor:
+        """As `DensityField.density`."""
+        with self._rounding(points):
+            return self.field.density(points).float()
+
+    def __call__(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Field.forward`."""
+        with self._rounding(points):
+            density, features = self.field(points, directions)
+        return density.float(), features.float()
+
+    def _rounding(self, points: Tensor) -> torch.autocast:
+        return torch.autocast(points.device.type, dtype=self.precision)
 
 
 class _TruncatedExp(torch.autograd.Function):

@@ -23,6 +23,8 @@ INITIAL_RANGE = 1e-4
 class InstantNgp(Field):
     """One scene's hash table and MLPs."""
 
+    rounds = True
+
     def __init__(self, config: InstantNgpConfig, *, channels: int, head: Head) -> None:
         """`channels` is C; weights are drawn from the global generator."""
         super().__init__()

@@ -40,6 +40,8 @@ def plane_product(planes: Tensor, points: Tensor) -> Tensor:
 class KPlanes(Field):
     """One scene's planes and MLPs."""
 
+    rounds = True
+
     def __init__(self, config: KPlanesConfig, *, channels: int, head: Head) -> None:
         """`channels` is C; weights are drawn from the global generator."""
         super().__init__()
@@ -51,13 +53,15 @@ class KPlanes(Field):
         )
         hidden, passed = config.hidden, config.geometry_features
         self.geometry = nn.Sequential(
-            nn.Linear(config.features * len(config.scales), hidden), nn.ReLU(), nn.Linear(hidden, 1 + passed)
+            nn.Linear(config.features * len(config.scales), hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, 1 + passed),
         )
         self.color = nn.Sequential(
             nn.Linear(passed + (COUNT if config.view_dependent else 0), hidden),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(hidden, hidden),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(hidden, channels),
         )
 
@@ -69,7 +73,7 @@ class KPlanes(Field):
         """Density (P,) at points (P, 3)."""
         first, last = self.geometry[0], self.geometry[2]
         assert isinstance(last, nn.Linear)
-        hidden = torch.relu(first(self.features(points)))
+        hidden = torch.relu_(first(self.features(points)))
         out = torch.nn.functional.linear(hidden, last.weight[:1], last.bias[:1])[:, 0]
         return truncated_exp(out + DENSITY_SHIFT)
 
@@ -112,7 +116,7 @@ class KPlanesProposal(DensityField):
         super().__init__()
         self.learning_rate, self.tv_weight = learning_rate, tv_weight
         self.planes = new_planes(resolution, features, initial_range=initial_range)
-        self.mlp = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.mlp = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 1))
 
     def density(self, points: Tensor) -> Tensor:
         """Density (P,) at points (P, 3)."""

@@ -45,6 +45,8 @@ def line_features(lines: Tensor, points: Tensor) -> Tensor:
 class Tensorf(Field):
     """One scene's factors, basis matrix and decoder."""
 
+    rounds = True
+
     def __init__(self, config: TensorfConfig, *, channels: int, head: Head) -> None:
         """`channels` is C; `head` the activation of the features."""
         super().__init__()

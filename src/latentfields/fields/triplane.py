@@ -84,6 +84,8 @@ class TriPlaneFeatures(nn.Module):
 class TriPlane(TriPlaneFeatures, Field):
     """One scene with planes and an MLP of its own."""
 
+    rounds = True
+
     def __init__(self, config: TriPlaneConfig, *, channels: int, head: Head) -> None:
         k, f = config.resolution, config.features
         planes = nn.Parameter(PLANES_SPREAD * torch.randn(3, k, k, f))

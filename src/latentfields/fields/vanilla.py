@@ -20,6 +20,8 @@ class Vanilla(Field):
     Nerfstudio: NeRF's own ReLU can be zero everywhere at the start and then never learns.
     """
 
+    rounds = True
+
     def __init__(self, config: VanillaConfig, *, channels: int, head: Head) -> None:
         """`channels` is C; `head` the activation of the features."""
         super().__init__()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras, Rays
-from latentfields.fields.field import Field, Representation
+from latentfields.fields.field import Field, Representation, in_precision
 from latentfields.fields.gaussians.field import GaussianValues
 from latentfields.latent_nerf.crops import Window
 from latentfields.latent_nerf.latent_gaussians import LatentGaussians, value_range
@@ -28,7 +28,7 @@ from latentfields.latent_nerf.model import LatentNerf, along_rays
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.rendering.hierarchical import HierarchicalSampler
 from latentfields.rendering.rendering import Rendering, Shot
-from latentfields.rendering.sampler import Density, Sampler
+from latentfields.rendering.sampler import Density, RadianceField, Sampler
 from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.training.checkpoint import without_prefix
 
@@ -92,13 +92,21 @@ class FeatureNerf(FeatureScene):
         return True
 
     def render_pixels(
-        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+        self,
+        cameras: Cameras,
+        generator: torch.Generator | None,
+        window: Window | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> Rendering:
         """As `SceneModel.render_pixels`."""
         if window is not None:
             cameras = window.of(cameras)
         sampler = _of_features(self.colors.sampler)
-        field = CarriedFeatures(self.colors.field, self.values, geometry_weight=self.geometry_weight)
+        field = CarriedFeatures(
+            in_precision(self.colors.field, precision),
+            in_precision(self.values, precision),
+            geometry_weight=self.geometry_weight,
+        )
 
         def render(rays: Rays) -> Rendering:
             shot = Shot(
@@ -140,9 +148,13 @@ class FeatureGaussians(FeatureScene):
         colors.field.followers = (values,)
 
     def render_pixels(
-        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+        self,
+        cameras: Cameras,
+        generator: torch.Generator | None,
+        window: Window | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> Rendering:
-        """As `SceneModel.render_pixels`; there is nothing to jitter."""
+        """As `SceneModel.render_pixels`; there is nothing to jitter, and there are no layers."""
         shapes = self.colors.gaussians()
         weighed = {name: scaled_gradient(value, self.geometry_weight) for name, value in vars(shapes).items()}
         gaussians = Gaussians(**weighed)
@@ -173,7 +185,7 @@ class FeatureGaussians(FeatureScene):
 class CarriedFeatures:
     """The features of one field at the densities of another: a `RadianceField`."""
 
-    def __init__(self, geometry: Density, values: Field, *, geometry_weight: float) -> None:
+    def __init__(self, geometry: Density, values: RadianceField, *, geometry_weight: float) -> None:
         self._geometry, self._values, self._weight = geometry, values, geometry_weight
 
     def density(self, points: Tensor) -> Tensor:

@@ -85,9 +85,13 @@ class LatentGaussians(SceneModel):
         return smoothed(gaussians, self.variances) if self.splatting.smoothing else gaussians
 
     def render_pixels(
-        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+        self,
+        cameras: Cameras,
+        generator: torch.Generator | None,
+        window: Window | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> Rendering:
-        """As `SceneModel.render_pixels`; there is nothing to jitter."""
+        """As `SceneModel.render_pixels`; there is nothing to jitter, and there are no layers."""
         return self.splat(
             self.gaussians(), cameras, self.field.features, background=self.background, window=window
         )

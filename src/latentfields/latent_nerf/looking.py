@@ -1,6 +1,7 @@
 """Looking at a scene: the same pictures as `SceneModel.render` makes, but for what rounding changes, in less time.
 
-A decoder, which is most of a view's time, is asked only where there is something, in bfloat16 where that is faster.
+The layers of a field compute in bfloat16 where that is faster, and the decoder, which is asked only where there is
+something, in integers of eight bits, or in bfloat16.
 
 Shape suffixes: B images, C channels, H, W image size, h = H / factor, w = W / factor.
 """
@@ -16,10 +17,12 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
+from latentfields.autoencoders.eight_bits import in_eight_bits
 from latentfields.autoencoders.receptive_field import receptive_field
 from latentfields.cameras import Cameras
-from latentfields.devices import uses_bfloat16
+from latentfields.devices import has_eight_bits, uses_bfloat16
 from latentfields.latent_nerf.crops import Window
+from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.scene_model import SceneModel
 from latentfields.measures.cost import milliseconds
 from latentfields.rendering.rendering import Rendering
@@ -40,9 +43,15 @@ class Look:
     @torch.no_grad()
     def __call__(self, cameras: Cameras) -> tuple[Tensor, Rendering]:
         """As `SceneModel.render`."""
-        seen = self.model.render_features(cameras)
+        seen = self.render_features(cameras)
         images = self.decode(seen).clamp(0, 1).cpu()
         return images, replace(seen, features=self.model.space.latents(seen.features)).cpu()
+
+    @torch.no_grad()
+    def render_features(self, cameras: Cameras) -> Rendering:
+        """As `SceneModel.render_features`."""
+        precision = torch.bfloat16 if self._half else torch.float32
+        return self.model.render_features(cameras, precision=precision)
 
     @torch.no_grad()
     def decode(self, seen: Rendering) -> Tensor:
@@ -59,13 +68,23 @@ class Look:
         return images
 
     def _decoded(self, features: Tensor) -> Tensor:
-        device = self.model.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=self._half):
+        if self._in_eight_bits is not None:
+            return self._in_eight_bits.decode(features)
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self._half):
             return self.model.decode(features).float()
 
     @cached_property
     def _half(self) -> bool:
-        return self.model.autoencoder is not None and uses_bfloat16("auto", self.model.device)
+        return uses_bfloat16("auto", self.model.device)
+
+    @cached_property
+    def _in_eight_bits(self) -> LatentSpace | None:
+        """The space with a decoder in eight bits; None: neither the processor nor the decoder is known to be fit."""
+        autoencoder = self.model.autoencoder
+        if autoencoder is None or not has_eight_bits(self.model.device):
+            return None
+        rounded = in_eight_bits(autoencoder)
+        return None if rounded is None else replace(self.model.space, autoencoder=rounded)
 
     @cached_property
     def _reach(self) -> int | None:
@@ -133,7 +152,7 @@ def view_times(model: SceneModel, cameras: Cameras, *, clock: Callable[[], float
         calls = [partial(render, camera) for camera in singles]
         return statistics.median(milliseconds(calls, model.device, clock=clock))
 
-    rendering = median(model.render_features)
+    rendering = median(look.render_features)
     # Colours need no decoding.
     return ViewTimes(rendering, rendering if model.autoencoder is None else median(look))
 

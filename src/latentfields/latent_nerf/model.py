@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentfields.cameras import Cameras, Rays
-from latentfields.fields.field import Field
+from latentfields.fields.field import Field, in_precision
 from latentfields.latent_nerf.crops import Window
 from latentfields.latent_nerf.latent_space import LatentSpace
 from latentfields.latent_nerf.losses import latent_supervision_loss
@@ -54,12 +54,18 @@ class LatentNerf(SceneModel):
         self.field = field
         self.sampler = sampler
 
-    def render_rays(self, rays: Rays, *, generator: torch.Generator | None = None) -> Rendering:
-        """Render rays (R,) on the model's device, in the field's space."""
+    def render_rays(
+        self,
+        rays: Rays,
+        *,
+        generator: torch.Generator | None = None,
+        precision: torch.dtype = torch.float32,
+    ) -> Rendering:
+        """Render rays (R,) on the model's device, in the field's space; `precision` is as for `render_pixels`."""
         shot = Shot(
             rays, self.background, self.near, self.far, generator=generator, contracted=self.contracted
         )
-        return self.sampler.render(self.field, shot)
+        return self.sampler.render(in_precision(self.field, precision), shot)
 
     @property
     def contracted(self) -> bool:
@@ -79,12 +85,18 @@ class LatentNerf(SceneModel):
         return True
 
     def render_pixels(
-        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+        self,
+        cameras: Cameras,
+        generator: torch.Generator | None,
+        window: Window | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> Rendering:
         """As `SceneModel.render_pixels`."""
         if window is not None:
             cameras = window.of(cameras)
-        return along_rays(cameras, lambda rays: self.render_rays(rays, generator=generator))
+        return along_rays(
+            cameras, lambda rays: self.render_rays(rays, generator=generator, precision=precision)
+        )
 
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
         """Eq. 2's reconstructive term."""

@@ -56,11 +56,16 @@ class SceneModel(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def render_pixels(
-        self, cameras: Cameras, generator: torch.Generator | None, window: Window | None = None
+        self,
+        cameras: Cameras,
+        generator: torch.Generator | None,
+        window: Window | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> Rendering:
         """Render every pixel of `cameras`, on the model's device, in the field's space; `generator` jitters.
 
-        Of a `window` of pixels alone, which are those of the whole picture then.
+        Of a `window` of pixels alone, which are those of the whole picture then. Layers of a field compute in
+        `precision`, float32 or bfloat16, if it has some that can.
         """
 
     @abc.abstractmethod
@@ -115,16 +120,18 @@ class SceneModel(nn.Module, abc.ABC):
         *,
         generator: torch.Generator | None = None,
         window: Window | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> Rendering:
         """z~_p = F_theta(p): render image-sized `cameras` as feature maps, on the model's device.
 
         One pixel is rendered for every latent, or `subpixels`^2 of them, which the space's projection gathers.
         Differentiable; `generator` jitters the samples along rays. Of a `window` of latents alone: those of the whole
         picture, but where it ends inside of the picture, as far as the projection reaches (`LatentSpace.reach`).
+        `precision` is as for `render_pixels`.
         """
         pixels = None if window is None else window.times(self.space.subpixels)
         return self.space.projected(
-            self.render_pixels(self.finer(cameras).to(self.device), generator, pixels)
+            self.render_pixels(self.finer(cameras).to(self.device), generator, pixels, precision)
         )
 
     def finer(self, cameras: Cameras) -> Cameras:

@@ -64,6 +64,7 @@ class DensityGrid(nn.Module):
         self._cells: Kept[Tensor] = Kept()
         self._threshold: Kept[Tensor] = Kept()
         self._blocks: Kept[Tensor] = Kept()
+        self._coarse: Kept[Tensor] = Kept()
 
     @property
     def cells(self) -> Tensor:
@@ -126,18 +127,27 @@ class DensityGrid(nn.Module):
         # has become thinner be seen as such after some looks.
         self.density[cells] = torch.maximum(self.density[cells] * self.decay, values)
 
+    @property
+    def coarse(self) -> Tensor:
+        """Densities (G^3,) that the coarse pass sees: none in cells that are nearly empty, bounded in the others."""
+        return self._coarse.get(self._coarse_density, self.density, self.candidates)
+
+    def _coarse_density(self) -> Tensor:
+        density = torch.where(self.density > self.threshold, self.density, torch.zeros_like(self.density))
+        return density.clamp(max=HIGHEST_OPTICAL_DEPTH * self.resolution / SIDE)
+
     @torch.no_grad()
-    def at(self, points: Tensor) -> Tensor:
-        """Cached density (...) at points (..., 3)."""
+    def at(self, points: Tensor, values: Tensor) -> Tensor:
+        """What `values` (G^3,) of the cells are at points (..., 3): (...)."""
         flat = torch.zeros(points.shape[:-1], dtype=torch.int32, device=points.device)
         for along in points.unbind(-1):
             cells = (along + 1.0).mul_(self.resolution / SIDE).int().clamp_(0, self.resolution - 1)
             flat.mul_(self.resolution).add_(cells)
-        return self.density.index_select(0, flat.flatten()).view(flat.shape)
+        return values.index_select(0, flat.flatten()).view(flat.shape)
 
     def occupied(self, points: Tensor) -> Tensor:
         """Mask of the points (..., 3) that lie in cells that are not nearly empty."""
-        return self.at(points) > self.threshold
+        return self.at(points, self.coarse) > 0
 
     @torch.no_grad()
     def occupied_range(self, rays: Rays, enter: Tensor, leave: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -180,11 +190,7 @@ class DensityGrid(nn.Module):
         `positions` (R, K, 3) are the bins' centres, `lengths` (R, K) theirs. Rendering weights of the cached densities
         there, blurred over neighbours (the cells are coarse), plus a floor for exploration.
         """
-        density = self.at(positions)
-        density = torch.where(density > self.threshold, density, torch.zeros_like(density))
-        density = density.clamp(max=HIGHEST_OPTICAL_DEPTH * self.resolution / SIDE)
-        _, weights = transmittance_and_weights(density, lengths)
+        _, weights = transmittance_and_weights(self.at(positions, self.coarse), lengths)
         # The largest of three neighbours, at the ends of two.
-        padded = torch.nn.functional.pad(weights[:, None], (1, 1), mode="replicate")[:, 0]
-        blurred = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), padded[:, 1:-1])
+        blurred = torch.nn.functional.max_pool1d(weights, 3, stride=1, padding=1)
         return blurred + EXPLORATION * blurred.sum(dim=1, keepdim=True) / lengths.shape[1] + SMALLEST_WEIGHT

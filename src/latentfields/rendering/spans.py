@@ -78,7 +78,9 @@ class BoxSpan(Span):
         return positions, (length / count).expand(positions.shape[:-1])
 
     def _at(self, distances: Tensor) -> Tensor:
-        return self.rays.origins[:, None] + self.rays.directions[:, None] * distances[..., None]
+        # Each axis is contiguous: whoever looks cells up goes over them axis by axis.
+        origins, directions = (vectors.T[:, :, None] for vectors in (self.rays.origins, self.rays.directions))
+        return (origins + directions * distances).movedim(0, -1)
 
 
 class ContractedSpan(Span):

@@ -77,3 +77,14 @@ def test_no_points_is_a_result_too() -> None:
     out.sum().backward()
     assert network[0].weight.grad is not None
     assert not network[0].weight.grad.any()
+
+
+@torch.no_grad()
+def test_autocast_rounds_layer_by_layer() -> None:
+    network, inputs = layers(4, 8, 6, 3, bias=True), torch.randn(50, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, expected = mlp(inputs, *network), mlp_reference(inputs, *network)
+        parts = mlp_parts(inputs, *network, sizes=(1, 2))
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, expected)
+    assert torch.equal(torch.cat(parts, dim=1), expected)

@@ -4,8 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latentfields.rendering.kernels.plane_lookup import plane_lookup, plane_lookup_reference
+from latentfields.rendering.kernels import plane_lookup as lookup_module
+from latentfields.rendering.kernels.backend import kernel_backend
+from latentfields.rendering.kernels.plane_lookup import (
+    plane_features,
+    plane_lookup,
+    plane_lookup_reference,
+)
 
+needs_warp = pytest.mark.skipif(kernel_backend() != "warp", reason="warp is not installed")
 fast = settings(deadline=None, max_examples=25)
 
 
@@ -80,3 +87,26 @@ def test_the_same_input_gives_the_same_bits() -> None:
         results.append(table.grad)
     first, second = results
     assert torch.equal(first, second)
+
+
+@needs_warp
+@pytest.mark.parametrize("resolution", [2, 3, 64, 517])
+@pytest.mark.parametrize("points", [1, 9000])
+def test_on_warp_the_bits_are_those_of_pytorch(
+    resolution: int, points: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planes, exact = planes_and_points(1, resolution=resolution, channels=16, points=points)
+    # Beyond the borders, too; in another layout than that of the kernel.
+    scattered = (1.1 * exact).float().T.contiguous().T
+    fitted = planes.float().requires_grad_()
+    looked_at, trained = plane_features(planes.float(), scattered), plane_features(fitted, scattered)
+    trained.sum().backward()
+    monkeypatch.setattr(lookup_module, "_runs_on_warp", lambda *_: False)
+    again = planes.float().requires_grad_()
+    expected = plane_features(again, scattered)
+    expected.sum().backward()
+    assert torch.equal(looked_at, expected)
+    assert torch.equal(trained, expected)
+    assert fitted.grad is not None
+    assert again.grad is not None
+    assert torch.equal(fitted.grad, again.grad)

@@ -29,7 +29,7 @@ def mlp_reference(inputs: Tensor, *layers: nn.Linear, relu_first: bool = False) 
 
 def mlp(inputs: Tensor, *layers: nn.Linear, relu_first: bool = False) -> Tensor:
     """`mlp_reference`, with less memory traffic and memory on a CPU. First derivatives only."""
-    if inputs.device.type != "cpu":
+    if not _in_blocks(inputs):
         return mlp_reference(inputs, *layers, relu_first=relu_first)
     return _blocked(inputs, layers, sizes=(len(layers[-1].weight),), relu_first=relu_first)[0]
 
@@ -42,9 +42,14 @@ def mlp_parts_reference(inputs: Tensor, *layers: nn.Linear, sizes: tuple[int, ..
 
 def mlp_parts(inputs: Tensor, *layers: nn.Linear, sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
     """`mlp_parts_reference`, on a CPU without a tensor of all outputs, nor one of all their gradients."""
-    if inputs.device.type != "cpu":
+    if not _in_blocks(inputs):
         return mlp_parts_reference(inputs, *layers, sizes=sizes)
     return _blocked(inputs, layers, sizes=sizes, relu_first=False)
+
+
+def _in_blocks(inputs: Tensor) -> bool:
+    """Blocks are for CPUs; what autocast rounds, it rounds layer by layer."""
+    return inputs.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def _blocked(
