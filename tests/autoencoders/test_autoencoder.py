@@ -169,9 +169,18 @@ def test_save_and_load_give_the_same_latents_images_and_bytes(made: Autoencoder,
     assert stored["mean"] == pytest.approx(list(made.statistics.mean))
 
 
-def test_what_has_no_residual_blocks_cannot_be_deepened(made: Autoencoder) -> None:
+def test_only_networks_of_this_package_can_be_deepened_and_rounded(made: Autoencoder) -> None:
     class Plain(torch.nn.Module):
         channels, factor, variational = 6, 4, False
 
-    with pytest.raises(InputError, match="autoencoder: is a Plain; expected one with residual blocks"):
-        Autoencoder(Plain(), made.statistics, name="plain").deepened((2,), name="deep")  # type: ignore[arg-type]
+    plain = Autoencoder(Plain(), made.statistics, name="plain")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="autoencoder: is a Plain; expected one of this package"):
+        plain.deepened((2,), name="deep")
+    with pytest.raises(InputError, match="autoencoder: is a Plain; expected one of this package"):
+        plain.rounded(name="half")
+
+
+def test_a_rounded_autoencoder_keeps_its_statistics_and_its_name_is_the_given_one(made: Autoencoder) -> None:
+    rounded = made.rounded(name="half")
+    assert rounded.name == "half"
+    assert rounded.statistics == made.statistics

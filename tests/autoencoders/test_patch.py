@@ -148,6 +148,26 @@ def test_no_block_and_no_level_can_be_taken_away(blocks: tuple[int, ...]) -> Non
         network().deepened(blocks)
 
 
+def test_a_rounded_network_is_nearly_the_same_and_takes_half_of_the_bytes(tmp_path: Path) -> None:
+    model, data = shaken(network()), images()
+    rounded = model.rounded()
+    latents = model.encode(data)[0]
+    torch.testing.assert_close(rounded.encode(data)[0], latents, rtol=1e-2, atol=1e-2)
+    assert not torch.equal(rounded.encode(data)[0], latents)
+    model.save(tmp_path / "whole")
+    rounded.save(tmp_path / "half")
+    sizes = [(tmp_path / name / WEIGHTS_FILE).stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.55 * sizes[1]
+    loaded = PatchAutoencoder.load(tmp_path / "half")
+    assert all(p.dtype == torch.float32 for p in loaded.parameters())
+    assert torch.equal(loaded.encode(data)[0], rounded.encode(data)[0])
+    # What half precision cannot hold stays as it is.
+    with torch.no_grad():
+        next(loaded.parameters())[0, 0, 0, 0] = 1e6
+    loaded.save(tmp_path / "large")
+    assert next(PatchAutoencoder.load(tmp_path / "large").parameters())[0, 0, 0, 0] == 1e6
+
+
 @pytest.mark.parametrize("config", [*CONFIGS, replace(SMALL, variational=True)])
 def test_save_and_load(config: PatchAutoencoderConfig, tmp_path: Path) -> None:
     model = shaken(network(config))

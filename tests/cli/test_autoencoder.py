@@ -117,3 +117,20 @@ def test_deepen_refuses_what_is_not_deeper(blocks: list[str], problem: str, tmp_
     with pytest.raises(InputError, match=f"blocks: are .*{problem}"):
         parse(["autoencoder", "deepen", "igae-f4", "--blocks", *blocks, "--out", str(out)]).run()
     assert not out.exists()
+
+
+def test_halve_writes_half_of_the_bytes_and_nearly_the_same_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "half"
+    line = ["autoencoder", "halve", "base-f4", "--out", str(out)]
+    parse(line).run()
+    assert capsys.readouterr().out.strip() == str(out)
+    before, after = load_autoencoder("base-f4"), load_autoencoder(out)
+    whole = sum(tensor.nbytes for tensor in before.codec.state_dict().values())
+    assert (out / "model.safetensors").stat().st_size < 0.52 * whole
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    pictures = [a.decode_batches(a.encode_batches(images)) for a in (before, after)]
+    torch.testing.assert_close(pictures[1], pictures[0], rtol=0, atol=5e-3)
+    with pytest.raises(InputError, match="exists already; choose another folder"):
+        parse(line).run()

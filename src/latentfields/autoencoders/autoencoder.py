@@ -324,13 +324,25 @@ class Autoencoder(nn.Module):
     def deepened(self, blocks: tuple[int, ...], *, name: str) -> Autoencoder:
         """Return the same function, called `name`, with `blocks` residual blocks per level: to be trained on.
 
-        Raises ArgumentError for architectures without such blocks, for other levels, and for fewer blocks than now.
+        Raises ArgumentError for autoencoders that are not of this package, other levels, and fewer blocks than now.
         """
-        deepened = getattr(self.codec, "deepened", None)
-        if deepened is None:
+        return self._changed("deepened", name)(blocks)
+
+    def rounded(self, *, name: str) -> Autoencoder:
+        """Return nearly the same function, called `name`, with weights of half precision: half of the bytes in a file.
+
+        Raises ArgumentError for autoencoders that are not of this package.
+        """
+        return self._changed("rounded", name)()
+
+    def _changed(self, how: str, name: str) -> Callable[..., Autoencoder]:
+        """The change of a network of this package that its method `how` makes, for an autoencoder called `name`."""
+        change = getattr(self.codec, how, None)
+        if change is None:
             kind = type(self.codec).__name__
-            raise ArgumentError("autoencoder", f"is a {kind}; expected one with residual blocks")
-        return Autoencoder(deepened(blocks), self.statistics if self.has_statistics else None, name=name)
+            raise ArgumentError("autoencoder", f"is a {kind}; expected one of this package")
+        statistics = self.statistics if self.has_statistics else None
+        return lambda *arguments: Autoencoder(change(*arguments), statistics, name=name)
 
     def save(self, folder: Path) -> None:
         """Write the network in its own format, and the latent statistics beside it."""

@@ -102,10 +102,36 @@ class Deepen:
         """Write the deeper autoencoder and say where it is."""
         from latentfields.autoencoders.load import load_autoencoder
 
-        if self.out.exists():
-            raise InputError(self.out, "exists already; choose another folder")
+        _require_new(self.out)
         load_autoencoder(self.name).deepened(self.blocks, name=str(self.out)).save(self.out)
         print(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halve:
+    """Round the weights of an autoencoder to half precision: half of the bytes, for nearly the same function.
+
+    The last step before weights are given away. Training goes on in float32 from either.
+    """
+
+    name: tyro.conf.Positional[str]
+    """Packaged name or folder of an autoencoder of this package."""
+    out: Path
+    """Folder of the result. It must not exist."""
+
+    def run(self) -> None:
+        """Write the rounded autoencoder and say where it is."""
+        from latentfields.autoencoders.load import load_autoencoder
+
+        _require_new(self.out)
+        load_autoencoder(self.name).rounded(name=str(self.out)).save(self.out)
+        print(self.out)
+
+
+def _require_new(out: Path) -> None:
+    """Raise InputError for a folder that is there."""
+    if out.exists():
+        raise InputError(out, "exists already; choose another folder")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,8 @@ class Evaluate:
     look: int | None = None
     """Time views of so many pixels along the longer side, too, as someone sees them who moves around: what each takes
     to render, and to render and decode, in milliseconds that the process computes."""
+    reference_views: int | None = None
+    """Score pictures with what so many photographs near each of them add, too, from 1: a few (4) do most."""
     device: Device = "auto"
     json: bool = False
     """Print the averages as JSON."""
@@ -35,7 +37,12 @@ class Evaluate:
 
         run = Run.load(self.run_folder, device=self.device)
         times = None if self.look is None else looking(run, look=self.look, scene_folder=self.scene)
-        scores = evaluate_run(run, scene_folder=self.scene, autoencoder=self.autoencoder)
+        scores = evaluate_run(
+            run,
+            scene_folder=self.scene,
+            autoencoder=self.autoencoder,
+            reference_views=self.reference_views,
+        )
         means = mean_scores(scores)
         lines = [flags_in(line, self) for line in summary_lines(scores)]
         if times is not None:

@@ -70,6 +70,7 @@ class Autoencoders:
     command: Annotated[
         Annotated[autoencoder.Train, tyro.conf.subcommand("train")]
         | Annotated[autoencoder.Deepen, tyro.conf.subcommand("deepen")]
+        | Annotated[autoencoder.Halve, tyro.conf.subcommand("halve")]
         | Annotated[igae.Finetune3D, tyro.conf.subcommand("finetune-3d")]
         | Annotated[autoencoder.Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[igae.Score, tyro.conf.subcommand("score")],

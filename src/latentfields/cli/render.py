@@ -9,6 +9,7 @@ from typing import Literal
 import tyro
 
 from latentfields.cli.options import Device
+from latentfields.errors import ArgumentError
 from latentfields.export.config import Shown, ViewsFormat
 from latentfields.latent_nerf.config import Show
 
@@ -46,18 +47,29 @@ class Render:
     size: int | None = None
     """Longer side of the pictures, in pixels; by default that of the run, in films at least 512. A run in RGB is
     rendered so finely; decoded pictures, and films without this option, are enlarged."""
+    reference_views: int | None = None
+    """Add what so many training photographs near each view show and its rendering lacks, from 1: a few (4) do most. For
+    pictures of objects; the photographs have to be at hand."""
     device: Device = "auto"
 
     def run(self) -> None:
         """Render and say where the result is."""
         from latentfields.camera_path import load_path
         from latentfields.export.views import export_views
-        from latentfields.latent_nerf.render import chosen_views, path_views, render_path, render_run
+        from latentfields.latent_nerf.render import (
+            chosen_views,
+            path_views,
+            render_path,
+            render_run,
+            run_references,
+        )
         from latentfields.latent_nerf.run import Run
 
         run = Run.load(self.run_folder, device=self.device)
         out = self.out or run.home / "renders"
         if self.what != ("rgb",):
+            if self.reference_views is not None:
+                raise ArgumentError("reference_views", "is given beside `what`; expected pictures alone")
             path = None if self.path is None else load_path(self.path)
             views = (
                 chosen_views(run, self.views or "test", frames=self.frames, scene_folder=self.scene)
@@ -66,8 +78,12 @@ class Render:
             )
             print(export_views(run, views, out=out, what=self.what, format=self.format, size=self.size))
             return
+        references = None
+        if self.reference_views is not None:
+            references = run_references(run, self.reference_views, scene_folder=self.scene, show=self.show)
         if self.path is not None:
-            print(render_path(run, load_path(self.path), out=out, size=self.size, show=self.show))
+            path = load_path(self.path)
+            print(render_path(run, path, out=out, size=self.size, show=self.show, references=references))
             return
         print(
             render_run(
@@ -79,5 +95,6 @@ class Render:
                 size=self.size,
                 scene_folder=self.scene,
                 show=self.show,
+                references=references,
             )
         )

@@ -18,6 +18,7 @@ from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.capture_check import FogCounter, check_capture
 from latentfields.latent_nerf.looking import TIMED_VIEWS, scaled_views, view_times
 from latentfields.latent_nerf.picture_size import PICTURE_SIDE
+from latentfields.latent_nerf.reference_views import ReferenceViews
 from latentfields.latent_nerf.render import chosen_views, load_run_scene
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_model import SceneModel
@@ -30,10 +31,13 @@ BATCH = 8
 
 
 @torch.no_grad()
-def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene) -> dict[str, Any]:
+def evaluate_model(
+    model: SceneModel, original: Autoencoder | None, scene: Scene, *, references: ReferenceViews | None = None
+) -> dict[str, Any]:
     """Scores on the test split of `scene`, whose sides are multiples of the factor.
 
     - `images`: decoded renders against the photographs.
+    - `with_references`: the same with what `references` add, where they are given.
     - `colors`: rendered colours against the photographs, of a scene that has them beside latents.
     - `latents`: rendered against encoded latents (latent space only).
     - `against_autoencoded`: decoded renders against what the original autoencoder makes of the photographs.
@@ -60,6 +64,8 @@ def evaluate_model(model: SceneModel, original: Autoencoder | None, scene: Scene
         here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)
         images, seen = model.render(scene.cameras[chunk])
         add("images", here, images, truth)
+        if references is not None:
+            add("with_references", here, references.improved(images, seen, scene.cameras[chunk]), truth)
         if fog is not None:
             fog.add(scene.cameras[chunk], seen)
         if model.pictures is not model:
@@ -82,6 +88,7 @@ def evaluate_run(
     scene: Scene | str | Path | None = None,
     scene_folder: str | Path | None = None,
     autoencoder: Autoencoder | str | Path | None = None,
+    reference_views: int | None = None,
 ) -> dict[str, Any]:
     """Scores of a finished run, or of that in a folder or file, on the test views of its scene: `evaluate_model`.
 
@@ -89,8 +96,10 @@ def evaluate_run(
     `["capture"]`, where there are sparse points, how well cameras, points and rendered depth go together. The scene is
     read from where it was fitted from; `scene`, or `scene_folder`, says where it is now, and a `scene` in memory is one
     as it was given to `fit`. `autoencoder` is the one that the run was fitted with, or where it is now: where neither
-    it nor the one that the run names can be had, the groups that need it are left out, with a note. Raises InputError
-    when the scene or the autoencoder is not what the run was fitted to and with.
+    it nor the one that the run names can be had, the groups that need it are left out, with a note. With
+    `reference_views`, from 1, the group "with_references" has the views with what so many photographs near each of them
+    add (`ReferenceViews`). Raises InputError when the scene or the autoencoder is not what the run was fitted to and
+    with.
     """
     run = Run.opened(run)
     if scene is not None and scene_folder is not None:
@@ -101,7 +110,8 @@ def evaluate_run(
         folder = scene_folder if scene is None else scene
         scene = load_run_scene(run, None if folder is None else Path(folder))
     original, notes = _original(run, autoencoder)
-    scores = evaluate_model(run.model, original, scene)
+    references = None if reference_views is None else ReferenceViews(run.model, scene, count=reference_views)
+    scores = evaluate_model(run.model, original, scene, references=references)
     return {**scores, "notes": [*scores["notes"], *notes]}
 
 

@@ -17,6 +17,7 @@ from latentfields.errors import ArgumentError, InputError
 from latentfields.latent_nerf.config import Show
 from latentfields.latent_nerf.generation_config import GenerationRunConfig
 from latentfields.latent_nerf.picture_size import PictureSize
+from latentfields.latent_nerf.reference_views import ReferenceViews
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.scene_cameras import SceneCameras
 from latentfields.pages.pictures import Pixels, picture_files, save_png, to_pixels
@@ -71,12 +72,18 @@ def orbit(cameras: Cameras | Scene, *, frames: int = 60) -> Cameras:
 
 
 def orbit_frames(
-    run: Run, cameras: Cameras, *, show: Show | None = None, batch_size: int = 8
+    run: Run,
+    cameras: Cameras,
+    *,
+    show: Show | None = None,
+    references: ReferenceViews | None = None,
+    batch_size: int = 8,
 ) -> Iterator[Pixels]:
-    """Frames (H, W, 3) uint8 of the cameras, a few at a time; `show` as for `Run.render`."""
+    """Frames (H, W, 3) uint8 of the cameras, a few at a time; `show` as for `Run.render`, or with `references`."""
     starts = range(0, len(cameras), batch_size)
     for start in watched(starts, "pictures", total=len(starts), unit="batch"):
-        yield from to_pixels(run.render(cameras[start : start + batch_size], show=show))
+        some = cameras[start : start + batch_size]
+        yield from to_pixels(run.render(some, show=show) if references is None else references.render(some))
 
 
 def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
@@ -133,13 +140,15 @@ def render_run(
     size: int | None = None,
     scene_folder: Path | None = None,
     show: Show | None = None,
+    references: ReferenceViews | None = None,
 ) -> Path:
     """Write renders of a run as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
     Without `views` a film of a scene without bounds is the path through its cameras; all else are test views. Pictures
     of those are called as in the capture, within their folders where names repeat. `scene_folder` says where the scene
     is now; `size` is the longer side of the pictures in pixels, as `PictureSize.of` has it; `show` is as for
-    `Run.render`. Raises InputError when it, the scene, `out`, `frames` or `fps` cannot be used.
+    `Run.render`, and pictures have what `references` add. Raises InputError when it, the scene, `out`, `frames` or
+    `fps` cannot be used.
     """
     run.shown(show)
     kind = mimetypes.guess_type(out.name)[0] or ""
@@ -156,6 +165,7 @@ def render_run(
         fps=fps,
         size=size,
         show=show,
+        references=references,
     )
 
 
@@ -206,11 +216,25 @@ def path_views(run: Run, path: CameraPath) -> NamedViews:
     return NamedViews(cameras, tuple(f"path_{index:04d}.png" for index in range(len(cameras))))
 
 
+def run_references(
+    run: Run, count: int, *, scene_folder: Path | None = None, show: Show | None = None
+) -> ReferenceViews:
+    """The training views of a run's scene as references, `count` for each picture; the others as for `render_run`."""
+    return ReferenceViews(run.shown(show), load_run_scene(run, scene_folder), count=count)
+
+
 def render_path(
-    run: Run, path: CameraPath, *, out: Path, size: int | None = None, show: Show | None = None
+    run: Run,
+    path: CameraPath,
+    *,
+    out: Path,
+    size: int | None = None,
+    show: Show | None = None,
+    references: ReferenceViews | None = None,
 ) -> Path:
     """As `render_run`, for the cameras of a path."""
-    return write_pictures(run, path_views(run, path), out=out, fps=path.fps, size=size, show=show)
+    views = path_views(run, path)
+    return write_pictures(run, views, out=out, fps=path.fps, size=size, show=show, references=references)
 
 
 def write_pictures(
@@ -221,13 +245,14 @@ def write_pictures(
     fps: int = 20,
     size: int | None = None,
     show: Show | None = None,
+    references: ReferenceViews | None = None,
 ) -> Path:
     """Write decoded views as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
-    `size` is as for `PictureSize.of`, `show` as for `Run.render`.
+    `size` is as for `PictureSize.of`, `show` and `references` as for `orbit_frames`.
     """
     scaled = PictureSize.of(run.shown(show), views.cameras, size, film=out.suffix in FILMS)
-    pixels = map(scaled.fitted, orbit_frames(run, scaled.cameras, show=show))
+    pixels = map(scaled.fitted, orbit_frames(run, scaled.cameras, show=show, references=references))
     if out.suffix in FILMS:
         FILMS[out.suffix](out, pixels, fps=fps)
     else:
