@@ -51,6 +51,18 @@ def test_claims_are_of_meshes_of_the_vase_and_of_looking() -> None:
     }
 
 
+def test_with_reference_views_the_same_is_claimed_of_them() -> None:
+    fits = [FITS[0], FITS[3], *({**fit, "references_psnr": fit["psnr"] + 0.75} for fit in (FITS[4], FITS[7]))]
+    found = {claim.statement: claim.measured for claim in STUDY.claims(STUDY.rows({"fits": fits}))}
+    with_references = {name: text for name, text in found.items() if "with reference views" in name}
+    assert with_references == {
+        "base-f4, kplanes, 1 ray a latent, 300 CPU s, with reference views: the vase against RGB": "+0.25 dB",
+        "base-f4, kplanes, 4 rays a latent, 75 CPU s, with reference views: mean over meshes against RGB": (
+            "-1.75 dB"
+        ),
+    }
+
+
 def test_without_colours_nothing_is_claimed() -> None:
     assert STUDY.claims(STUDY.rows({"fits": FITS[4:]})) == []
 
@@ -90,6 +102,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--subpixels",
         "1",
         "2",
+        "--reference-views",
+        "2",
         "--scale",
         "tiny",
     ]
@@ -106,5 +120,9 @@ def test_every_number_of_rays_is_fitted_in_latents_and_looked_at(finished: Path)
         ("base-f4", 1, "vases"),
         ("base-f4", 4, "vases"),
     ]
-    assert all(fit["look_milliseconds"] > fit["frame_milliseconds"] > 0 for fit in fits)
+    assert all(fit["frame_milliseconds"] > 0 for fit in fits)
+    assert all(fit["references_psnr"] > 0 for fit in fits)
+    # A view of 512 pixels by the time that the process computes: of all rays, a sixteenth, and a quarter of them.
+    colors, one_ray, four_rays = (fit["look_milliseconds"] for fit in fits)
+    assert colors > four_rays > one_ray > 0
     assert len(json.loads((finished / "results.json").read_text())["claims"]) == 4

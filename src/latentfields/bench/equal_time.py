@@ -44,6 +44,7 @@ class EqualTimeStudy(Study):
         _by_scene("psnr", "Decoded test views: PSNR, dB"),
         _by_scene("ssim", "The same: SSIM", spec=".3f"),
         *lpips_by_family(_by_scene),
+        _by_scene("references_psnr", "The same with reference views: PSNR, dB"),
         _by_scene("autoencoder_psnr", "The autoencoder alone: PSNR, dB"),
         Pivot(
             "Cost",
@@ -67,6 +68,8 @@ class EqualTimeStudy(Study):
     """Names or folders of autoencoders; rgb fits colours."""
     cpu_seconds: Annotated[tuple[float, ...], Range(above=0)] = ()
     """Times of training, in seconds that its process computes; by default those of the scale."""
+    reference_views: Annotated[int, Range(low=1)] | None = None
+    """Score views with what so many photographs near each of them add, too."""
     seeds: Annotated[int, Range(low=1, high=1000)] = 3
     """Fits of every kind, each with its own seed."""
 
@@ -118,8 +121,8 @@ class EqualTimeStudy(Study):
         for size in self.chosen_sizes:
             kinds = product(self.limits, self.fields, spaces, self.scenes_of(place.out, size))
             for limit, field, (number, space, factor, rays), scene in kinds:
-                more = "" if rays == scale.rays(factor) else f"-{rays}"
-                name = f"fit-{size}-{limit:g}-{field}-{number}{more}-{scene.name}"
+                other = "" if rays == scale.rays(factor) else f"-{rays}"
+                name = f"fit-{size}-{limit:g}-{field}-{number}{other}-{scene.name}"
                 fit = scale.fit(field, factor=factor, rays=rays, seed=scene.seed)
                 labels = {
                     "field": field,
@@ -129,9 +132,8 @@ class EqualTimeStudy(Study):
                     "limit": limit,
                     "picture": picture_of(name),
                 }
-                found[name] = fit_cell(
-                    place, name, scene, space, fit, labels, cpu_seconds=limit, look=self.look
-                )
+                more = {"cpu_seconds": limit, "look": self.look, "reference_views": self.reference_views}
+                found[name] = fit_cell(place, name, scene, space, fit, labels, **more)
         return found
 
     def rows(self, results: Any) -> Measured:
@@ -176,10 +178,10 @@ def best_field(rows: Rows) -> tuple[str, float]:
     return max(means.items(), key=lambda item: item[1])
 
 
-def behind_colors(rows: Rows, colors: Rows, measure: str = "psnr") -> Rows:
-    """Return rows with the `gain` of a measure over those of `colors` that are of the same scenes and seeds."""
+def behind_colors(rows: Rows, colors: Rows, *, ours: str = "psnr") -> Rows:
+    """Return rows with the `gain` of their measure `ours` over the PSNR of `colors` of the same scenes and seeds."""
     found = []
     for row in rows:
-        (other,) = colors.values(measure, family=row.labels["family"], seed=row.labels["seed"])
-        found.append(row.plus({"gain": row.values[measure] - other}))
+        (other,) = colors.values("psnr", family=row.labels["family"], seed=row.labels["seed"])
+        found.append(row.plus({"gain": row.values[ours] - other}))
     return Rows(found)

@@ -17,9 +17,11 @@ from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.rows import Record
 from latentfields.bench.scenes import StudyScene
 from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.looking import TIMED_VIEWS, scaled_views, view_times
 from latentfields.latent_nerf.metrics_file import read_metrics
+from latentfields.latent_nerf.reference_views import ReferenceViews
 from latentfields.latent_nerf.run import MODEL_FILE, Run
 from latentfields.measures.cost import PeakMemory, milliseconds, peak_memory
 from latentfields.measures.metrics import psnr
@@ -47,12 +49,14 @@ def fit_and_score(
     picture: Path,
     cpu_seconds: float | None = None,
     look: int | None = None,
+    reference_views: int | None = None,
 ) -> dict[str, Any]:
     """Fit, and score the test views, decoded and as latents, after each stage; time training and views.
 
     `autoencoder` is a name or folder; None fits colours. `folder` is where the fit works, deleted when it is scored;
     `picture` the PNG file for truth and decoded rendering of the first test view, side by side. `cpu_seconds` limits
     the training to so many that the process computes. `look` times views whose longer side has so many pixels, too.
+    Views are scored with what `reference_views` photographs add as well (`ReferenceViews`).
 
     `curve` holds the points that the fit logged on its way, {step, seconds, cpu_seconds, psnr} on a few test views, and
     its end on all. Seconds are those that passed, CPU seconds those of the process, both with the rendering of those
@@ -78,6 +82,11 @@ def fit_and_score(
         if look is not None:
             seen = scaled_views(run.model, views.cameras[views.indices("test")[:TIMED_VIEWS]], look)
             result["look_milliseconds"] = view_times(run.model, seen).frame
+        if reference_views is not None:
+            whole = views.cropped_to_multiple(run.model.factor)
+            references = ReferenceViews(run.model, whole, count=reference_views)
+            improved = evaluate_model(run.model, None, whole, references=references)["test"]
+            result["references_psnr"] = improved["with_references"]["mean"]["psnr"]
         if autoencoder is not None:
             latents = test["latents"]["mean"]
             # Without an alignment, Latent Supervision ends where the fit does.

@@ -104,14 +104,22 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
                 continue
             per_latent = "1 ray" if rays == "1" else f"{rays} rays"
             name = f"{space}, {field}, {per_latent} a latent, {limit} CPU s"
-            behind = behind_colors(rows, colors)
-            meshes = [row.values["gain"] for row in behind if row.labels["family"] not in self.families]
-            if meshes and limit in BEHIND:
-                found.append(at_least(f"{name}: mean over meshes against RGB", meshes, -BEHIND[limit]))
-            vases = [row.values["gain"] for row in behind.select(family=VASES)]
-            if vases and limit == max(BEHIND, key=float):
-                found.append(at_least(f"{name}: the vase against RGB", vases, -VASE_BEHIND))
+            found += self._quality(name, limit, behind_colors(rows, colors))
+            if all("references_psnr" in row.values for row in rows):
+                behind = behind_colors(rows, colors, ours="references_psnr")
+                found += self._quality(f"{name}, with reference views", limit, behind)
             found += _looking(name, rows, colors)
+        return found
+
+    def _quality(self, name: str, limit: str, behind: Rows) -> list[Claim]:
+        """Claims of fits called `name` by their `gain` over RGB."""
+        found = []
+        meshes = [row.values["gain"] for row in behind if row.labels["family"] not in self.families]
+        if meshes and limit in BEHIND:
+            found.append(at_least(f"{name}: mean over meshes against RGB", meshes, -BEHIND[limit]))
+        vases = [row.values["gain"] for row in behind.select(family=VASES)]
+        if vases and limit == max(BEHIND, key=float):
+            found.append(at_least(f"{name}: the vase against RGB", vases, -VASE_BEHIND))
         return found
 
 
