@@ -26,7 +26,8 @@ def scenes() -> tuple[Scene, ...]:
 
 
 @pytest.mark.parametrize(
-    ("name", "bound"), [("base", 30.0), ("base-f4", 31.0), ("igae", 27.0), ("igae-f4", 29.0)]
+    ("name", "bound"),
+    [("base", 30.0), ("base-f4", 31.0), ("igae", 29.5), ("igae-f4", 29.0), ("igae-smooth", 27.0)],
 )
 def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, bound: float) -> None:
     autoencoder = load_autoencoder(name)
@@ -35,7 +36,7 @@ def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, 
     assert float(psnr(decoded.clamp(0, 1), images).mean()) > bound
 
 
-@pytest.mark.parametrize("name", ["base", "base-f4", "igae", "igae-f4"])
+@pytest.mark.parametrize("name", ["base", "base-f4", "igae", "igae-f4", "igae-smooth"])
 def test_latents_are_normalised(scenes: tuple[Scene, ...], name: str) -> None:
     autoencoder = load_autoencoder(name)
     assert autoencoder.has_statistics
@@ -54,7 +55,7 @@ def test_views_agree_better_in_the_space_of_the_3d_aware_one_and_errors_cost_les
 def test_the_prior_is_small_and_of_the_packaged_space() -> None:
     prior = load_prior("objects")
     assert sum(file.stat().st_size for file in packaged_priors()["objects"].iterdir()) < 8e6
-    assert prior.load_autoencoder().name == "igae"
+    assert prior.load_autoencoder().name == "igae-smooth"
     assert prior.config.classes == tuple(sorted(TRAIN_FAMILIES))
 
 

@@ -64,7 +64,7 @@ def test_the_whole_study_at_its_smallest_scale(folder: Path) -> None:
         (("--training-views", "7"), "error: --training-views: is 7; expected 1 to 6"),
         (
             ("--autoencoder", "base"),
-            "error: objects: is a prior of the latents of 'igae', which those of base are",
+            "error: objects: is a prior of the latents of 'igae-smooth', which those of base are",
         ),
         (("--prior", "nosuch"), "error: nosuch: is no prior"),
         (("--families", "dragons"), "error: --families: names dragons; expected some of"),

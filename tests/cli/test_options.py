@@ -189,7 +189,7 @@ def test_the_groups_know_the_trainings() -> None:
 
 def test_a_training_is_that_of_its_group() -> None:
     """Two groups have one that is called train."""
-    assert parsed("prior", "train", SCENE, "--out", "run").autoencoder == "igae"
+    assert parsed("prior", "train", SCENE, "--out", "run").autoencoder == "igae-smooth"
     assert parsed("autoencoder", "train", "--out", "run").start is None
 
 

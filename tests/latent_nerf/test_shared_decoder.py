@@ -68,7 +68,7 @@ def test_a_scene_file_has_the_fingerprint_and_no_copy(shared: Run, scene: Scene,
     ("changes", "message"),
     [
         (
-            {"autoencoder": "base-f2"},
+            {"autoencoder": "base-f2", "weights": "0" * 64},
             "needs the decoder of the packaged autoencoder 'base-f2', which this vers",
         ),
         ({"weights": "0" * 64}, "needs the decoder of the packaged autoencoder 'base-f4' as it was then"),
@@ -85,6 +85,16 @@ def test_another_decoder_is_refused_in_one_line(
     save_tensors(file, tensors, metadata | {"shared_decoder": metadata["shared_decoder"] | changes})
     with pytest.raises(InputError, match=message):
         Run.load(file)
+
+
+def test_weights_that_have_another_name_by_now_are_found(shared: Run, scene: Scene, tmp_path: Path) -> None:
+    file = export_scene(shared, SceneCameras.of(scene), out=tmp_path / "scene.safetensors").file
+    tensors, metadata = load_tensors(file)
+    for name in ("igae-f4", "gone"):
+        needed = metadata["shared_decoder"] | {"autoencoder": name}
+        save_tensors(file, tensors, metadata | {"shared_decoder": needed})
+        cameras = scene.cameras[scene.indices("test")]
+        assert torch.equal(Run.load(file).render(cameras), shared.render(cameras))
 
 
 @pytest.mark.parametrize("kind", ["none", "scene", "full"])

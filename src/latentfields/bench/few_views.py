@@ -61,7 +61,7 @@ class FewViewsStudyConfig(ObjectsStudy):
     """Families of generated objects."""
     training_views: Annotated[int, Range(low=1, high=6)] = 3
     """Views that fields are fitted to, evenly chosen."""
-    autoencoder: str = "igae"
+    autoencoder: str = "igae-smooth"
     """Packaged name or folder of the autoencoder."""
     prior: str = "objects"
     """Packaged name or folder of a prior of its latents."""

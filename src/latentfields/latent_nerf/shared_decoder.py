@@ -43,14 +43,18 @@ class SharedDecoder:
     def load(self, source: Path) -> Autoencoder:
         """The autoencoder, with the run's statistics.
 
-        Raises InputError, naming `source`, the file or folder of the run, when this version of the package has no
-        such autoencoder, or one with other weights.
+        It may have another name by now. Raises InputError, naming `source`, the file or folder of the run, when this
+        version of the package has no such autoencoder, or one with other weights.
         """
         needed = f"needs the decoder of the packaged autoencoder '{self.autoencoder}'"
-        if self.autoencoder not in packaged_autoencoders():
+        packaged = packaged_autoencoders()
+        # Under its own name first: weights that were replaced may be there under another one.
+        names = sorted(packaged, key=lambda name: name != self.autoencoder)
+        found = (known for known in map(load_autoencoder, names) if weights_hash(known) == self.weights)
+        autoencoder = next(found, None)
+        if autoencoder is None and self.autoencoder not in packaged:
             raise InputError(source, f"{needed}, which this version of the package does not have")
-        autoencoder = load_autoencoder(self.autoencoder)
-        if weights_hash(autoencoder) != self.weights:
+        if autoencoder is None:
             raise InputError(
                 source, f"{needed} as it was then; that of this version of the package has other weights"
             )

@@ -217,7 +217,7 @@ def withheld(given: Condition, config: PriorTrainingConfig, generator: torch.Gen
 def train_prior(
     scenes: Scenes,
     *,
-    autoencoder: Autoencoder | str | Path = "igae",
+    autoencoder: Autoencoder | str | Path = "igae-smooth",
     out: str | Path,
     training: PriorTrainingConfig | PriorPreset = "small",
     seconds: float | None = None,
