@@ -2,6 +2,7 @@
 
 families                    one view of an object of each generated family
 spaces [RUN ...]            a test view: the photograph, and what each run renders of it
+references RUN [RUN ...]    test views: the photograph, what is rendered, and that with four references
 latents RUN                 a test view as it is rendered: latents by principal components, depth, opacity, decoded
 autoencoders [NAME ...]     a view, its latents and what is decoded of them, in each space
 orbit RUN                   eight views of a turn
@@ -28,7 +29,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import latentfields
 from latentfields.export.views import render_depth
-from latentfields.latent_nerf.render import load_run_scene, run_views
+from latentfields.latent_nerf.render import load_run_scene, run_references, run_views
 from latentfields.pages.pictures import LatentProjection, Pixels, depth_range, depth_to_pixels, to_pixels
 from latentfields.scenes.objects.meshes import Mesh
 from latentfields.scenes.objects.object_scenes import framed, object_cameras
@@ -66,6 +67,27 @@ def spaces(names: Sequence[str]) -> list[list[Panel]]:
             psnr = run.metrics["test"]["images"]["mean"]["psnr"]
             camera = scene.cameras[scene.image_names.index(first.image_names[index])]
             row.append((f"{Path(name).name}, {psnr:.1f} dB", to_pixels(run.render(camera))[0]))
+        rows.append(row)
+    return rows
+
+
+def references(names: Sequence[str]) -> list[list[Panel]]:
+    """A row for each run: two test views, each as it is, as it is rendered, and with what four photographs add."""
+    rows = []
+    for run in map(latentfields.Run.load, names):
+        scene = load_run_scene(run)
+        improve = run_references(run, 4)
+        row: list[Panel] = []
+        test = scene.indices("test")
+        for index in test[[1, len(test) // 2]]:
+            truth, camera = scene.images(index[None]), scene.cameras[index[None]]
+            row.append(("photograph", to_pixels(truth)[0]))
+            for name, images in (
+                ("rendered", run.render(camera)),
+                ("four references", improve.render(camera)),
+            ):
+                psnr = float(-10 * (images - truth).square().mean().log10())
+                row.append((f"{name}, {psnr:.1f} dB", to_pixels(images)[0]))
         rows.append(row)
     return rows
 
@@ -165,7 +187,8 @@ def _seen(shape: Mesh, camera: latentfields.Cameras) -> Pixels:
 
 
 KINDS: Mapping[str, Callable[[Sequence[str]], list[list[Panel]]]] = {
-    kind.__name__: kind for kind in (families, spaces, latents, autoencoders, orbit, mesh, finetuning, scenes)
+    kind.__name__: kind
+    for kind in (families, spaces, references, latents, autoencoders, orbit, mesh, finetuning, scenes)
 }
 
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from latentfields.latent_nerf.fit import fit
     from latentfields.latent_nerf.fleet import Fleet, fit_fleet
     from latentfields.latent_nerf.presets import preset
+    from latentfields.latent_nerf.reference_views import ReferenceViews
     from latentfields.latent_nerf.render import chosen_views, orbit
     from latentfields.latent_nerf.rendered_latents import RenderedLatents
     from latentfields.latent_nerf.report import write_run_report
@@ -118,6 +119,7 @@ __all__ = [
     "PriorTrainingConfig",
     "RayCluster",
     "ReconstructionStudyConfig",
+    "ReferenceViews",
     "RenderConfig",
     "RenderedDepth",
     "RenderedLatents",
@@ -206,6 +208,7 @@ __getattr__ = lazy_attributes(
         "PriorTrainingConfig": "latentfields.priors.config",
         "RayCluster": "latentfields.training.ray_cluster",
         "ReconstructionStudyConfig": "latentfields.bench.reconstruction",
+        "ReferenceViews": "latentfields.latent_nerf.reference_views",
         "RgbVsLatentStudyConfig": "latentfields.bench.rgb_vs_latent",
         "RenderConfig": "latentfields.scenes.objects.config",
         "RenderedDepth": "latentfields.export.views",
