@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from helpers.tiny import sphere_cameras
-from latentfields.autoencoders.load import load_autoencoder
 from latentfields.priors.conditions import camera_directions
 from latentfields.priors.prior import load_prior
 from latentfields.priors.recognition import denoising_errors, recognised
@@ -29,9 +28,10 @@ def test_objects_never_seen_are_of_their_class_or_of_none(
     )
     render_object_scene(generate_object(family, 900), tmp_path / "object", options=views, seed=900)
     scene = load_scene(tmp_path / "object")
-    latents = load_autoencoder("igae").encode_batches(scene.images(torch.arange(3)))
+    prior = load_prior("objects")
+    latents = prior.load_autoencoder().encode_batches(scene.images(torch.arange(3)))
     generator = torch.Generator().manual_seed(0)
-    found = recognised(load_prior("objects"), latents, camera_directions(scene.cameras), generator=generator)
+    found = recognised(prior, latents, camera_directions(scene.cameras), generator=generator)
     assert found == wanted
 
 
