@@ -80,13 +80,15 @@ def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
 def less_to_wait_for() -> Iterator[None]:
     """Let films of runs be short, samples on pages rough, and processes be forked from what has imported everything.
 
-    These took more time than small trainings.
+    These took more time than small trainings. Workers of Ray, which make room for everything else by default, waited
+    for a minute beside other tests.
     """
     with pytest.MonkeyPatch.context() as patch:
         for module in (report, generation_report):
             patch.setattr(module, "ORBIT_FRAMES", 3)
         patch.setattr(draw, "STEPS", 4)
         patch.setattr(workers, "_IMPORTED", IMPORTED)
+        patch.setenv("RAY_worker_niceness", "0")
         yield
 
 
