@@ -16,8 +16,8 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.rows import Record
 from latentfields.bench.scenes import StudyScene
+from latentfields.cameras import Cameras
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.latent_nerf.evaluate import evaluate_model
 from latentfields.latent_nerf.fit import fit
 from latentfields.latent_nerf.looking import TIMED_VIEWS, scaled_views, view_times
 from latentfields.latent_nerf.metrics_file import read_metrics
@@ -85,8 +85,7 @@ def fit_and_score(
         if reference_views is not None:
             whole = views.cropped_to_multiple(run.model.factor)
             references = ReferenceViews(run.model, whole, count=reference_views)
-            improved = evaluate_model(run.model, None, whole, references=references)["test"]
-            result["references_psnr"] = improved["with_references"]["mean"]["psnr"]
+            result["references_psnr"] = _mean_psnr(references.render, whole, whole.indices("test"))
         if autoencoder is not None:
             latents = test["latents"]["mean"]
             # Without an alignment, Latent Supervision ends where the fit does.
@@ -106,8 +105,11 @@ def fit_and_score(
 def _train_psnr(run: Run, scene: Scene) -> float:
     """Mean PSNR of a few training views: how much better than test views they are is what the field memorised."""
     scene = scene.cropped_to_multiple(run.model.factor)
-    some = evenly_spread(scene.indices("train"), TRAINING_VIEWS)
-    return float(psnr(run.render(scene.cameras[some]), scene.images(some), kept=scene.kept(some)).mean())
+    return _mean_psnr(run.render, scene, evenly_spread(scene.indices("train"), TRAINING_VIEWS))
+
+
+def _mean_psnr(render: Callable[[Cameras], Tensor], scene: Scene, views: Tensor) -> float:
+    return float(psnr(render(scene.cameras[views]), scene.images(views), kept=scene.kept(views)).mean())
 
 
 def quality_curve(records: Sequence[Record], *, final_psnr: float) -> list[dict[str, float]]:

@@ -35,23 +35,18 @@ DOUBT = 0.3
 """Weight of adding nothing, where a reference from straight ahead has 1 / `SAME_ANGLE`."""
 SOLID = 0.5
 """Opacity from which on depth is that of a surface."""
-REMEMBERED = 64
-"""Reference views that are kept: those of the next view are mostly those of the last one."""
+REMEMBERED = 16
+"""Reference views that are kept: those of the next view are mostly those of the last one. Of 512 pixels, 134 MB."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One training view: its camera, and maps of its size."""
+    """One training view."""
 
     camera: Cameras
-    missing: Tensor
-    """(3, H, W): the photograph less the rendering; 0 where the photograph does not count."""
-    shown: Tensor
-    """(3, H, W): the rendering, colours in [0, 1]."""
-    distance: Tensor
-    """(1, H, W): to the surface, along the ray."""
-    opacity: Tensor
-    """(1, H, W), in [0, 1]."""
+    maps: Tensor
+    """(8, H, W): the photograph less the rendering, 0 where the photograph does not count (3 channels); the rendering,
+    colours in [0, 1] (3); the distance to the surface along the ray (1); opacity in [0, 1] (1)."""
 
     def carried(self, points: Tensor, directions: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
         """What is missing (3, H, W) at `points` (H, W, 3), and how much that is to be believed (1, H, W).
@@ -62,8 +57,7 @@ class Reference:
         pixels, depth = self.camera.project(points.view(-1, 3))
         size = pixels.new_tensor([self.camera.width, self.camera.height])
         places = (2 * pixels / size - 1).view(1, height, width, 2)
-        maps = torch.cat([self.missing, self.shown, self.distance, self.opacity])[None]
-        found = grid_sample(maps, places, padding_mode="border", align_corners=False)[0]
+        found = grid_sample(self.maps[None], places, padding_mode="border", align_corners=False)[0]
         missing, here, distance, opacity = found.split([3, 3, 1, 1])
         away = points - self.camera.centers[0]
         expected = away.norm(dim=-1).clamp(min=1e-9)
@@ -124,14 +118,8 @@ class ReferenceViews:
         camera, photo, kept = self.scene.cameras[index], self.scene.images(index), self.scene.kept(index)
         image, seen = self.model.render(camera)
         missing = photo - image if kept is None else (photo - image) * kept
-        size = image.shape[-2:]
-        return Reference(
-            camera=camera,
-            missing=missing[0],
-            shown=image[0],
-            distance=_enlarged(seen.depth, size)[0],
-            opacity=_enlarged(seen.opacity, size)[0],
-        )
+        enlarged = (_enlarged(maps, image.shape[-2:]) for maps in (seen.depth, seen.opacity))
+        return Reference(camera, torch.cat([missing, image, *enlarged], dim=1)[0])
 
 
 def _enlarged(maps: Tensor, size: torch.Size) -> Tensor:
