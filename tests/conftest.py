@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from helpers.autoencoders import scene_autoencoder
+from helpers.autoencoders import plain_autoencoder, scene_autoencoder
 from helpers.commands import less_to_wait_for
+from helpers.remembered import scenes_are_placed_once
 from helpers.tiny import fitted_run, write_sphere_scene
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.scenes.load import load_scene
@@ -70,7 +71,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def small_things_take_little() -> Iterator[None]:
-    with less_to_wait_for():
+    with less_to_wait_for(), scenes_are_placed_once():
         yield
 
 
@@ -102,4 +103,11 @@ def latent_run(
 def autoencoder_folder(autoencoder: Autoencoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("autoencoders") / "linear"
     autoencoder.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain_folder(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("autoencoders") / "plain"
+    plain_autoencoder(scene).save(folder)
     return folder

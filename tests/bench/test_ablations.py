@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from latentfields.autoencoders.load import packaged_autoencoders
 from latentfields.bench.trainings import paint_pictures
 from latentfields.cli.main import main
 
@@ -14,17 +13,19 @@ FITS = ["--scale", "tiny", "--seeds", "1", "--fields", "triplane", "--families",
 
 
 def command(folder: Path) -> list[str]:
-    """Of four roles, one is trained here; `plain` stands in for another."""
-    given = ["--igae", "igae", "--no-preservation", str(folder / "plain")]
+    """Of four roles, one is trained here; copies of the plain one stand in for two others."""
+    given = ["--base", str(folder / "plain")]
+    given += ["--igae", str(folder / "aware"), "--no-preservation", str(folder / "copy")]
     photos = ["--test-photos", str(folder / "photos")]
     return ["bench", "ablations", "--out", str(folder / "out"), *FITS, *given, *photos]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(plain_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ablations")
     paint_pictures(folder / "photos")
-    shutil.copytree(packaged_autoencoders()["base"], folder / "plain")
+    for name in ("plain", "aware", "copy"):
+        shutil.copytree(plain_folder, folder / name)
     main(command(folder))
     return folder / "out"
 
@@ -58,10 +59,10 @@ def test_what_is_done_is_printed_again_and_other_tables_share_it(
         "photographs",
     ]
     spaces = [
-        "base",
-        "igae",
-        str(finished / "ablations" / "no-3d" / "autoencoder"),
         str(finished.parent / "plain"),
+        str(finished.parent / "aware"),
+        str(finished / "ablations" / "no-3d" / "autoencoder"),
+        str(finished.parent / "copy"),
     ]
     main(["bench", "table4", "--out", str(finished), *FITS, "--spaces", *spaces])
     assert "after Latent Supervision" in capsys.readouterr().out

@@ -22,17 +22,17 @@ from latentfields.cli.main import main
 from latentfields.errors import ArgumentError
 from latentfields.fused_planes.config import SMALL
 
-TINY = ["--scale", "tiny", "--seeds", "2", "--added", "1", "--mixed", "--spaces", "base", "rgb"]
+TINY = ["--scale", "tiny", "--seeds", "2", "--added", "1", "--mixed", "--spaces", "rgb"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(plain_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("collections") / "out"
-    main(["bench", "collections", "--out", str(out), *TINY])
+    main(["bench", "collections", "--out", str(out), *TINY, str(plain_folder)])
     return out
 
 
-def test_every_object_is_scored_by_every_method(folder: Path) -> None:
+def test_every_object_is_scored_by_every_method(folder: Path, plain_folder: Path) -> None:
     results = json.loads((folder / "results.json").read_text())["objects"]
     counts: dict[tuple[str, str], int] = {}
     for row in results:
@@ -41,31 +41,31 @@ def test_every_object_is_scored_by_every_method(folder: Path) -> None:
         assert row["psnr"] > 5
         assert row["cpu_seconds"] > 0
         assert row["bytes"] > 100
-    in_base = {SINGLE: 2, SINGLE_SHARED: 2, FUSED: 2, LIGHT: 2, ADDED: 1}
-    assert {method: n for (space, method), n in counts.items() if space == "base"} == in_base
+    plain, in_base = str(plain_folder), {SINGLE: 2, SINGLE_SHARED: 2, FUSED: 2, LIGHT: 2, ADDED: 1}
+    assert {method: n for (space, method), n in counts.items() if space == plain} == in_base
     assert {method: n for (space, method), n in counts.items() if space == "rgb"} == {
         method: n for method, n in in_base.items() if method != SINGLE_SHARED
     }
     # A decoder of one's own is megabytes, weights are hundreds of bytes.
-    size = {row["method"]: row["bytes"] for row in results if row["space"] == "base"}
+    size = {row["method"]: row["bytes"] for row in results if row["space"] == plain}
     assert size[SINGLE] > size[SINGLE_SHARED] > size[FUSED] > size[LIGHT]
 
 
-def test_the_page_has_claims_totals_and_pictures(folder: Path) -> None:
+def test_the_page_has_claims_totals_and_pictures(folder: Path, plain_folder: Path) -> None:
     page = (folder / "page.md").read_text()
     for words in (
-        "Fused objects against the better single ones (vases, base)",
+        f"Fused objects against the better single ones (vases, {plain_folder})",
         "Totals",
         "| N = 1 | N = 2 | N = 10 | N = 100 | N = 1000 | break-even |",
     ):
         assert words in page
-    assert (folder / "pictures" / "fused-0-0" / "vases-0700.png").is_file()
+    assert (folder / "pictures" / "fused-1-0" / "vases-0700.png").is_file()
     assert not list((folder / "collections").iterdir())
 
 
-def test_it_goes_on_where_it_was(folder: Path) -> None:
+def test_it_goes_on_where_it_was(folder: Path, plain_folder: Path) -> None:
     before = (folder / "results.json").read_bytes()
-    main(["bench", "collections", "--out", str(folder), *TINY])
+    main(["bench", "collections", "--out", str(folder), *TINY, str(plain_folder)])
     assert (folder / "results.json").read_bytes() == before
 
 

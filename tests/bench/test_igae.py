@@ -2,13 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latentfields import IgaeStudyConfig
-from latentfields.autoencoders.load import packaged_autoencoders
 from latentfields.bench.igae import HEADLINE
 from latentfields.bench.rows import Claim
 from latentfields.cli.main import main
@@ -23,13 +23,15 @@ COMMAND += ["--regimes", "full", "--out"]
 
 def command(folder: Path) -> list[str]:
     """Of four roles, two are trained here; the plain one's copy stands in for `no-3d`, which ablations train."""
-    return [*COMMAND, str(folder), "--no-3d", str(folder.parent / "plain")]
+    plain = folder.parent / "plain"
+    return [*COMMAND, str(folder), "--base", str(plain), "--no-3d", str(plain.with_name("copy"))]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(plain_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench") / "igae"
-    shutil.copytree(packaged_autoencoders()["base"], folder.parent / "plain")
+    for name in ("plain", "copy"):
+        shutil.copytree(plain_folder, folder.parent / name)
     main(command(folder))
     return folder
 
@@ -65,7 +67,10 @@ def test_other_settings_need_another_folder(finished: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit) as stop:
         main([*command(finished), "--base", "igae"])
     assert stop.value.code == 2
-    assert "holds a run with other settings (base: 'base' there" in capsys.readouterr().err
+    assert (
+        f"holds a run with other settings (base: '{finished.parent / 'plain'}' there"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -244,6 +249,19 @@ def test_regimes_move_what_they_say_and_table_16_is_the_papers() -> None:
     assert study.claims(study.rows(alone))[0].required == ">= +2.00 dB"
     slow = IgaeStudyConfig(alignment_factor=0.05, decoder_learning_rate=2e-4).fit("kplanes", seed=1)
     assert (slow.alignment.learning_rate_factor, slow.decoder_learning_rate) == (0.05, 2e-4)
+
+
+def test_gaussians_are_in_the_map_but_not_in_table_16() -> None:
+    study = IgaeStudyConfig(fields=("kplanes", "gaussians"), regimes=("none", "scene"))
+    study.check()
+    fit = study.fit("gaussians", seed=1, regime="scene")
+    assert (fit.field.__class__.__name__, fit.alignment_kind, fit.subpixels) == (
+        "GaussiansConfig",
+        "scene",
+        1,
+    )
+    with pytest.raises(ArgumentError, match="regimes: has table-16, in which there are no gaussians"):
+        replace(study, regimes=("none", "table-16")).check()
 
 
 def test_folders_of_one_regime_go_on_with_it() -> None:

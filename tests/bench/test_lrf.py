@@ -22,12 +22,21 @@ IMAGE = ["image/8 upsampled", "image/8 enlarged"]
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def command(plain_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """All but the folder."""
     photos = tmp_path_factory.mktemp("photos")
     for number in range(3):
         Image.linear_gradient("L").rotate(90 * number).convert("RGB").save(photos / f"{number}.png")
-    options = ["--seeds", "1", "--field", "triplane", "--training-photos", str(photos)]
+    options = [
+        "--base",
+        str(plain_folder),
+        "--seeds",
+        "1",
+        "--field",
+        "triplane",
+        "--training-photos",
+        str(photos),
+    ]
     baselines = ["--baselines", "feature-3dgs", "mip-splatting"]
     return ["bench", "lrf", "--scale", "tiny", *options, *baselines, "--out"]
 
@@ -61,12 +70,12 @@ def test_both_stages_are_trained_on_the_photographs(finished: Path, command: lis
         assert json.loads((finished / "training" / folder / "config.json").read_text())["photos"] == photos
 
 
-def test_stages_share_their_encoders(finished: Path) -> None:
+def test_stages_share_their_encoders(finished: Path, plain_folder: Path) -> None:
     autoencoders = json.loads((finished / "results.json").read_text())["autoencoders"]
-    require_same_encoder("decoder", autoencoders["decoder"], "base")
+    require_same_encoder("decoder", autoencoders["decoder"], plain_folder)
     require_same_encoder("both", autoencoders["both"], autoencoders["encoder"])
-    with pytest.raises(InputError, match=r"both: '.*' has another encoder than 'base'"):
-        require_same_encoder("both", autoencoders["both"], "base")
+    with pytest.raises(InputError, match=r"both: '.*' has another encoder than '.*plain'"):
+        require_same_encoder("both", autoencoders["both"], plain_folder)
 
 
 def test_the_page_shows_every_method(finished: Path) -> None:
@@ -101,7 +110,12 @@ def problem(command: list[str], capsys: pytest.CaptureFixture[str]) -> Callable[
 
 
 def test_bad_input_is_one_line_and_leaves_nothing_behind(
-    tmp_path: Path, finished: Path, scene_folder: Path, autoencoder_folder: Path, problem: Callable[..., str]
+    tmp_path: Path,
+    finished: Path,
+    scene_folder: Path,
+    autoencoder_folder: Path,
+    plain_folder: Path,
+    problem: Callable[..., str],
 ) -> None:
     out = str(tmp_path / "bench")
     encoder = str(finished / "training" / "encoder" / "training" / "autoencoder")
@@ -116,7 +130,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     both = ("--scenes", str(scene_folder), "--training-scenes", str(scene_folder))
     assert "is among --training-scenes" in problem(out, *both)
     assert "given without --encoder" in problem(out, "--both", encoder)
-    assert "has another encoder than 'base'" in problem(out, "--decoder", encoder)
+    assert f"has another encoder than '{plain_folder}'" in problem(out, "--decoder", encoder)
     assert "have factors [4, 8]" in problem(out, "--encoder", str(autoencoder_folder))
     assert not Path(out).exists()
 

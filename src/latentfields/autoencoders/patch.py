@@ -246,9 +246,10 @@ class PatchAutoencoder(TrainableCodec):
         check_stored(config, source)
         tensors, _ = load_tensors(folder / WEIGHTS_FILE)
         try:
-            with bounded_by(byte_count(tensors), source):
+            # Weights to begin with, which the file replaces, would take longer than reading it.
+            with bounded_by(byte_count(tensors), source), torch.device("meta"):
                 model = cls(config)
-            model.load_state_dict(tensors)
+            model.to_empty(device="cpu").load_state_dict(tensors)
         except RuntimeError as error:
             # The first line only names the class; the next ones name tensors.
             detail = " ".join(str(error).split())[:200]

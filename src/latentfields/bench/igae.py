@@ -28,7 +28,8 @@ from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Spread, Value,
 from latentfields.bench.scales import IGAE_SCALES, FitScale, IgaeScale
 from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.config.checks import Filled
-from latentfields.fields.config import RayFieldName
+from latentfields.errors import ArgumentError
+from latentfields.fields.config import FieldName
 from latentfields.igae.config import Ablation
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, StageConfig
 from latentfields.latent_nerf.presets import preset
@@ -194,8 +195,8 @@ class IgaeStudyConfig(AblationsStudy):
 
     trained_families: tuple[str, ...] = ("chairs", "lamps", "mugs")
     """Families that the packaged autoencoders were trained on, of which these objects are others: in distribution."""
-    fields: Filled[RayFieldName] = ("kplanes",)
-    """The NeRFs that are fitted to every object."""
+    fields: Filled[FieldName] = ("kplanes",)
+    """The fields that are fitted to every object."""
     subpixels: int = 1
     """Rays per latent along one side: 1, the paper's, or an even number, mixed by a learned projection."""
     regimes: Filled[Regime] = REGIMES
@@ -211,7 +212,7 @@ class IgaeStudyConfig(AblationsStudy):
         """How objects are rendered and fitted."""
         return self.sizes.fits
 
-    def fit(self, field: RayFieldName, *, seed: int, regime: Regime = "full") -> FitConfig:
+    def fit(self, field: FieldName, *, seed: int, regime: Regime = "full") -> FitConfig:
         """Return how a field is fitted to the object with this seed."""
         config, paper = self.fit_scale.fit(field, seed=seed), preset(field, "paper")
         kind: AlignmentKind = "full" if regime == "table-16" else regime
@@ -226,7 +227,10 @@ class IgaeStudyConfig(AblationsStudy):
     def check(self, path: str = "") -> None:
         """Raise ArgumentError, naming the argument, when a value is out of range."""
         super().check(path)
-        self.fit(self.fields[0], seed=0).check()
+        if "gaussians" in self.fields and "table-16" in self.regimes:
+            raise ArgumentError("regimes", "has table-16, in which there are no gaussians; expected others")
+        for field in self.fields:
+            self.fit(field, seed=0).check()
 
     @property
     def all_families(self) -> tuple[str, ...]:
