@@ -21,6 +21,7 @@ def at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_script(at_work: Path) -> None:
     scene = lf.load_scene("data/sphere")
     autoencoder = lf.load_autoencoder("base")

@@ -29,6 +29,7 @@ def test_the_same_class_changes_nothing(generated: Path, prior_run: Path, tmp_pa
         assert torch.equal(weights(tmp_path / "run")[name], tensor), name
 
 
+@pytest.mark.slow
 def test_another_class_changes_the_field(generated: Path, prior_run: Path, tmp_path: Path) -> None:
     before = (generated / "model.safetensors").read_bytes()
     run = edit(generated, "marble", prior=prior_run, out=tmp_path / "run", steps=3, device="cpu")
