@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,19 @@ class Codec(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the network in its own format."""
+        ...
+
+
+@runtime_checkable
+class OwnCodec(Protocol):
+    """What networks of this package can be made into, beside what every `Codec` does."""
+
+    def deepened(self, blocks: tuple[int, ...]) -> Codec:
+        """Return the same function with more residual blocks per level."""
+        ...
+
+    def rounded(self) -> Codec:
+        """Return nearly the same function with weights of half precision."""
         ...
 
 
@@ -326,23 +339,25 @@ class Autoencoder(nn.Module):
 
         Raises ArgumentError for autoencoders that are not of this package, other levels, and fewer blocks than now.
         """
-        return self._changed("deepened", name)(blocks)
+        return self._in_place(self._own_codec().deepened(blocks), name)
 
     def rounded(self, *, name: str) -> Autoencoder:
         """Return nearly the same function, called `name`, with weights of half precision: half of the bytes in a file.
 
         Raises ArgumentError for autoencoders that are not of this package.
         """
-        return self._changed("rounded", name)()
+        return self._in_place(self._own_codec().rounded(), name)
 
-    def _changed(self, how: str, name: str) -> Callable[..., Autoencoder]:
-        """The change of a network of this package that its method `how` makes, for an autoencoder called `name`."""
-        change = getattr(self.codec, how, None)
-        if change is None:
+    def _own_codec(self) -> OwnCodec:
+        """The network, if it is one of this package."""
+        if not isinstance(self.codec, OwnCodec):
             kind = type(self.codec).__name__
             raise ArgumentError("autoencoder", f"is a {kind}; expected one of this package")
-        statistics = self.statistics if self.has_statistics else None
-        return lambda *arguments: Autoencoder(change(*arguments), statistics, name=name)
+        return self.codec
+
+    def _in_place(self, codec: Codec, name: str) -> Autoencoder:
+        """An autoencoder called `name` with a network in the place of this one, whose latents are the same."""
+        return Autoencoder(codec, self.statistics if self.has_statistics else None, name=name)
 
     def save(self, folder: Path) -> None:
         """Write the network in its own format, and the latent statistics beside it."""

@@ -15,7 +15,7 @@ from latentfields.bench.study import Cells, Workplace
 from latentfields.config.checks import Range
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FEW_VIEWS_SHIFTS
-from latentfields.priors.config import FewViewsConfig
+from latentfields.priors.config import USUAL_AUTOENCODER, FewViewsConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
@@ -61,7 +61,7 @@ class FewViewsStudyConfig(ObjectsStudy):
     """Families of generated objects."""
     training_views: Annotated[int, Range(low=1, high=6)] = 3
     """Views that fields are fitted to, evenly chosen."""
-    autoencoder: str = "igae-smooth"
+    autoencoder: str = USUAL_AUTOENCODER
     """Packaged name or folder of the autoencoder."""
     prior: str = "objects"
     """Packaged name or folder of a prior of its latents."""

@@ -120,11 +120,12 @@ RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = {
         sizes=(128,),
         cpu_seconds=(75.0, 300.0),
         steps=(20_000, 80_000),
-        batch_images=2,
+        # With four rays per latent as many rays as pixels in RGB: more and smaller steps get farther.
+        batch_images=1,
         views=RenderConfig(views=120),
     ),
 }
-"""Objects, fitted as the demo does it: `tiny` ends by its steps."""
+"""Objects: `tiny` ends by its steps."""
 
 AUTOENCODER_TRAININGS: Mapping[Scale, AutoencoderTrainingConfig] = {
     "tiny": AutoencoderTrainingConfig(steps=6, photos_per_batch=2, renders_per_batch=2, size=32),

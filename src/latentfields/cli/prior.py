@@ -20,7 +20,7 @@ from latentfields.cli.options import (
     set_up,
     with_settings,
 )
-from latentfields.priors.config import PRESETS, PriorPreset, PriorTrainingConfig
+from latentfields.priors.config import PRESETS, USUAL_AUTOENCODER, PriorPreset, PriorTrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Train:
     """Scenes, or folders of scenes: square views of objects, on white where they have alpha."""
     out: Path
     """Folder of the run; the result is in OUT/prior."""
-    autoencoder: str = "igae-smooth"
+    autoencoder: str = USUAL_AUTOENCODER
     """Packaged name, folder, or Hub id of the autoencoder whose latents are learnt."""
     preset: PriorPreset = "small"
     """Scale of the training: a minute or a few hours of one CPU core, or a GPU's."""

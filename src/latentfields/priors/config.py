@@ -15,6 +15,9 @@ Parameterisation = Literal["epsilon", "v", "flow"]
 """What a denoiser says of x_t = alpha_t x + sigma_t e: the noise e; v = alpha_t e - sigma_t x of variance-preserving
 schedules (Salimans and Ho 2022); or the velocity e - x of rectified flows, where alpha_t + sigma_t = 1."""
 
+USUAL_AUTOENCODER = "igae-smooth"
+"""The packaged autoencoder whose latents priors learn where none is named, and which the packaged prior knows."""
+
 
 @dataclass(frozen=True)
 class PriorNetworkConfig(Checked):

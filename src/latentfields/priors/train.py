@@ -21,7 +21,13 @@ from latentfields.config.arguments import checked
 from latentfields.devices import has_bfloat16, read, upload
 from latentfields.errors import ArgumentError, InputError
 from latentfields.priors.conditions import Condition
-from latentfields.priors.config import PRESETS, PriorPreset, PriorRunConfig, PriorTrainingConfig
+from latentfields.priors.config import (
+    PRESETS,
+    USUAL_AUTOENCODER,
+    PriorPreset,
+    PriorRunConfig,
+    PriorTrainingConfig,
+)
 from latentfields.priors.dashboard import Dashboard
 from latentfields.priors.data import PriorData, check_data, load_data
 from latentfields.priors.network import require_diffusers
@@ -217,7 +223,7 @@ def withheld(given: Condition, config: PriorTrainingConfig, generator: torch.Gen
 def train_prior(
     scenes: Scenes,
     *,
-    autoencoder: Autoencoder | str | Path = "igae-smooth",
+    autoencoder: Autoencoder | str | Path = USUAL_AUTOENCODER,
     out: str | Path,
     training: PriorTrainingConfig | PriorPreset = "small",
     seconds: float | None = None,
