@@ -1,6 +1,7 @@
 """`latentfields bench autoencoders` at its smallest scale, and the autoencoders that it trains."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,14 @@ def test_the_factors_keep_equally_many_values() -> None:
 
 
 @pytest.mark.slow
-def test_three_factors_are_trained_and_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_factors_are_trained_and_fitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin = {
+        name: replace(kind, widths=(16,) * len(kind.widths), blocks=(1,) * len(kind.blocks))
+        for name, kind in ARCHITECTURES.items()
+    }
+    monkeypatch.setattr("latentfields.bench.autoencoders.ARCHITECTURES", thin)
     out = tmp_path / "out"
     main([*COMMAND, "--out", str(out)])
     assert len(capsys.readouterr().out.split("\n\n")[1].splitlines()) == 2 + 3
