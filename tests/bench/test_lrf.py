@@ -72,10 +72,10 @@ def test_both_stages_are_trained_on_the_photographs(finished: Path, command: lis
 
 def test_stages_share_their_encoders(finished: Path, plain_folder: Path) -> None:
     autoencoders = json.loads((finished / "results.json").read_text())["autoencoders"]
-    require_same_encoder("decoder", autoencoders["decoder"], plain_folder)
+    require_same_encoder("decoder", autoencoders["decoder"], str(plain_folder))
     require_same_encoder("both", autoencoders["both"], autoencoders["encoder"])
     with pytest.raises(InputError, match=r"both: '.*' has another encoder than '.*plain'"):
-        require_same_encoder("both", autoencoders["both"], plain_folder)
+        require_same_encoder("both", autoencoders["both"], str(plain_folder))
 
 
 def test_the_page_shows_every_method(finished: Path) -> None:
