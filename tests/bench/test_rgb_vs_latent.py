@@ -67,7 +67,7 @@ def test_without_colours_nothing_is_claimed() -> None:
     assert STUDY.claims(STUDY.rows({"fits": FITS[4:]})) == []
 
 
-def test_fits_are_the_demos_and_colours_have_one_ray_a_pixel() -> None:
+def test_fits_end_by_the_clock_and_colours_have_one_ray_a_pixel() -> None:
     small = RGB_VS_LATENT_SCALES["small"]
     fit = small.fit("kplanes", factor=4, rays=2, seed=3)
     assert (fit.batch_images, fit.subpixels, fit.total_steps, small.views.views) == (1, 2, 100_000, 120)

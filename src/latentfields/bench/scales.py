@@ -120,7 +120,7 @@ RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = {
         sizes=(128,),
         cpu_seconds=(75.0, 300.0),
         steps=(20_000, 80_000),
-        # With four rays per latent as many rays as pixels in RGB: more and smaller steps get farther.
+        # With four rays per latent a step then sees as many rays as one in RGB sees pixels.
         batch_images=1,
         views=RenderConfig(views=120),
     ),
