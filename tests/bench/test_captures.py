@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,27 @@ def test_claims_are_of_the_worst_capture_and_the_best_field() -> None:
         "RGB, the best field on head (kplanes)": (">= +28.00 dB", "+29.00 dB", True),
         "base-f4, kplanes, against RGB on its worst capture (head)": (">= -3.00 dB", "-3.50 dB", False),
     }
+
+
+def test_on_several_grids_the_worst_capture_may_be_another() -> None:
+    study = replace(STUDY, grids=2)
+    fits = [
+        *FITS[:4],
+        record("kplanes", "base-f4", "fern", 25.0, grids_psnr=25.2),
+        record("kplanes", "base-f4", "head", 25.5, grids_psnr=27.5),
+    ]
+    *_, plain, on_grids = study.claims(study.rows({"fits": fits}))
+    assert (plain.measured, plain.holds) == ("-3.50 dB", False)
+    assert on_grids.statement == "base-f4, kplanes, on 4 grids, against RGB on its worst capture (fern)"
+    assert (on_grids.measured, on_grids.holds) == ("-1.80 dB", True)
+
+
+def test_grids_divide_the_latents_of_every_space() -> None:
+    study = replace(STUDY, spaces=("rgb", "base-f4", "base"), grids=8)
+    with pytest.raises(
+        ArgumentError, match="grids: is 8; expected a divisor of the pixels per latent of base-f4, 4"
+    ):
+        study.factors()
 
 
 def test_of_other_sizes_and_times_nothing_is_claimed() -> None:

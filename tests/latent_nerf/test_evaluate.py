@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from torch import Tensor
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.cameras import Cameras
+from latentfields.cli.main import parse
+from latentfields.errors import ArgumentError
 from latentfields.latent_nerf.build import new_model
-from latentfields.latent_nerf.evaluate import evaluate_model
+from latentfields.latent_nerf.evaluate import evaluate_model, evaluate_run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
 from latentfields.scenes.scene import Scene
 
@@ -80,6 +83,31 @@ def test_a_picture_is_compared_with_the_rendering_of_its_own_camera(
         assert psnr == pytest.approx(-20 * math.log10(abs(error)), abs=1e-3)
     values = [views["psnr"] for views in found["per_image"].values()]
     assert found["mean"]["psnr"] == pytest.approx(sum(values) / 3)
+
+
+def test_a_run_is_scored_and_rendered_on_several_grids(
+    latent_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, plain = evaluate_run(latent_run, grids=2)["test"], evaluate_run(latent_run)["test"]
+    assert found["images"] == plain["images"]
+    assert "with_grids" not in plain
+    assert found["with_grids"]["mean"]["psnr"] != plain["images"]["mean"]["psnr"]
+    parse(["evaluate", str(latent_run), "--grids", "2", "--reference-views", "1"]).run()
+    said = capsys.readouterr().out
+    assert "with_grids" in said
+    assert "with_references" in said
+    command = ["render", str(latent_run), "--out"]
+    parse([*command, str(tmp_path / "plain")]).run()
+    parse([*command, str(tmp_path / "grids"), "--grids", "2"]).run()
+    pictures = [sorted((tmp_path / name).iterdir()) for name in ("plain", "grids")]
+    for one, other in zip(*pictures, strict=True):
+        assert one.name == other.name
+        assert one.read_bytes() != other.read_bytes()
+    with pytest.raises(ArgumentError, match="grids: is given beside `what`"):
+        parse([*command, str(tmp_path / "x"), "--what", "depth", "--grids", "2"]).run()
+    with pytest.raises(ArgumentError, match="grids: is 3; expected a divisor"):
+        parse([*command, str(tmp_path / "x"), "--grids", "3"]).run()
+    assert not (tmp_path / "x").exists()
 
 
 def test_what_is_scored_during_a_fit_is_about_the_test_views_alone(

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from helpers.tiny import TINY_FIT
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.cameras import Cameras
+from latentfields.errors import ArgumentError
 from latentfields.fields.config import VanillaConfig
 from latentfields.latent_nerf import model as model_module
 from latentfields.latent_nerf.build import new_model
@@ -17,6 +20,7 @@ from latentfields.latent_nerf.config import FitConfig
 from latentfields.latent_nerf.model import LatentNerf
 from latentfields.latent_nerf.subpixel import SubpixelProjection
 from latentfields.rendering.grid_sampler import GridSampler
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 
 PAPER = replace(TINY_FIT, subpixels=1)
@@ -104,6 +108,48 @@ def test_batches_and_chunks_do_not_change_the_picture(
     torch.testing.assert_close(again, images, atol=1e-4, rtol=0)
     torch.testing.assert_close(seen.features, seen.features, atol=1e-4, rtol=0)
     torch.testing.assert_close(seen.depth, seen.depth, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("grids", "error"), [(1, 1.5), (2, 0.5), (4, 0.0)])
+def test_several_grids_of_latents_make_a_ramp_of_stairs(
+    scene: Scene, autoencoder: Autoencoder, monkeypatch: pytest.MonkeyPatch, grids: int, error: float
+) -> None:
+    """Each latent is its place on the picture, and decoded flat: as far off as a pixel is from the middle of it."""
+    model, (camera, factor) = nerf(scene, autoencoder, PAPER), (scene.cameras[:1], autoencoder.factor)
+
+    def places(seen: Cameras, **_: object) -> Rendering:
+        left, top = (camera.principal - seen.principal)[0].tolist()
+        columns = left + factor * (torch.arange(seen.width // factor) + 0.5)
+        rows = top + factor * (torch.arange(seen.height // factor) + 0.5)
+        features = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None] / 64 + 0.1
+        return Rendering(features, features[:, :1], features[:, :1])
+
+    def flat(features: Tensor) -> Tensor:
+        return features.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
+
+    monkeypatch.setattr(model, "render_features", places)
+    monkeypatch.setattr(model, "decode", flat)
+    images, seen = model.render(camera, grids=grids)
+    pixels = torch.arange(32) + 0.5
+    ramp = torch.stack(torch.meshgrid(pixels, pixels, indexing="xy"))[None] / 64 + 0.1
+    assert float((images - ramp).abs().max()) == pytest.approx(error / 64, abs=1e-6)
+    assert seen.features.shape == (1, 2, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("grids", "problem"), [(0, "expected at least 1"), (3, "expected a divisor of the pixels per latent")]
+)
+def test_grids_begin_at_whole_pixels(
+    scene: Scene, autoencoder: Autoencoder, grids: int, problem: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"grids: is {grids}; {problem}"):
+        nerf(scene, autoencoder, PAPER).render(scene.cameras[:1], grids=grids)
+
+
+def test_colours_have_no_grid_to_move(scene: Scene) -> None:
+    model = nerf(scene, None, replace(TINY_FIT, space="rgb"))
+    with pytest.raises(ArgumentError, match="grids: is 2, but colours are not decoded; expected 1"):
+        model.grid_corners(2)
 
 
 def test_the_state_of_the_scene_is_all_but_the_autoencoder(scene: Scene, autoencoder: Autoencoder) -> None:

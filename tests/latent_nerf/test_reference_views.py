@@ -68,7 +68,8 @@ def fitted(wall: Scene, monkeypatch: pytest.MonkeyPatch, *, farther: float = 0.0
     """A model that shows the wall in one grey, at its distance and `farther`."""
     model = new_model(wall, None, replace(TINY_FIT, space="rgb"))
 
-    def render(cameras: Cameras) -> tuple[Tensor, Rendering]:
+    def render(cameras: Cameras, *, grids: int) -> tuple[Tensor, Rendering]:
+        assert grids == 1
         _, distance = photographs(cameras)
         grey = torch.full((len(cameras), 3, SIDE, SIDE), 0.5)
         # Maps of less than the pictures' size, as latents have them.
@@ -82,7 +83,7 @@ def fitted(wall: Scene, monkeypatch: pytest.MonkeyPatch, *, farther: float = 0.0
 def test_the_paint_of_a_wall_comes_back(wall: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     model = fitted(wall, monkeypatch)
     test = wall.indices("test")
-    grey, _ = model.render(wall.cameras[test])
+    grey, _ = model.render(wall.cameras[test], grids=1)
     improved = ReferenceViews(model, wall, count=2).render(wall.cameras[test])
     truth = wall.images(test)
     inside = (..., slice(4, -4), slice(4, -4))
@@ -107,7 +108,7 @@ def test_where_depth_is_wrong_nothing_is_added(wall: Scene, monkeypatch: pytest.
     references = ReferenceViews(model, wall, count=2)
     references.render(wall.cameras[wall.indices("test")])
     camera = wall.cameras[wall.indices("test")]
-    grey, seen = model.render(camera)
+    grey, seen = model.render(camera, grids=1)
     beyond = replace(seen, depth=1.5 * seen.depth)
     torch.testing.assert_close(references.improved(grey, beyond, camera), grey, rtol=0, atol=1e-6)
     thin = replace(seen, opacity=0.4 * seen.opacity)
@@ -133,9 +134,9 @@ def test_a_reference_is_rendered_once(wall: Scene, monkeypatch: pytest.MonkeyPat
     rendered = []
     render = model.render
 
-    def counted(cameras: Cameras) -> tuple[Tensor, Rendering]:
+    def counted(cameras: Cameras, *, grids: int) -> tuple[Tensor, Rendering]:
         rendered.append(len(cameras))
-        return render(cameras)
+        return render(cameras, grids=grids)
 
     monkeypatch.setattr(model, "render", counted)
     assert torch.equal(references.render(camera), first)

@@ -78,9 +78,13 @@ class CapturesStudyConfig(EqualTimeStudy):
             own = colors.select(field=field)
             if not own or {row.values.get("factor") for row in rows} != {4}:
                 continue
-            scene, worst = _worst(behind_colors(rows, own), "gain")
-            statement = f"{space}, {field}, against RGB on its worst capture ({scene})"
-            found.append(at_least(statement, worst, -BEHIND))
+            ways = {"psnr": f"{space}, {field}"}
+            if self.grids > 1:
+                ways["grids_psnr"] = f"{space}, {field}, on {self.grids**2} grids"
+            for measure, name in ways.items():
+                scene, worst = _worst(behind_colors(rows, own, ours=measure), "gain")
+                statement = f"{name}, against RGB on its worst capture ({scene})"
+                found.append(at_least(statement, worst, -BEHIND))
         return found
 
 

@@ -13,6 +13,7 @@ from latentfields.bench.rows import Claim, Measured, Pivot, Rows, Spread, Value
 from latentfields.bench.scales import EqualTimeScale
 from latentfields.bench.study import Cells, Study, Workplace
 from latentfields.config.checks import Filled, Range
+from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class EqualTimeStudy(Study):
         _by_scene("psnr", "Decoded test views: PSNR, dB"),
         _by_scene("ssim", "The same: SSIM", spec=".3f"),
         *lpips_by_family(_by_scene),
+        _by_scene("grids_psnr", "The same on several grids of latents: PSNR, dB"),
         _by_scene("references_psnr", "The same with reference views: PSNR, dB"),
         _by_scene("autoencoder_psnr", "The autoencoder alone: PSNR, dB"),
         Pivot(
@@ -68,6 +70,9 @@ class EqualTimeStudy(Study):
     """Names or folders of autoencoders; rgb fits colours."""
     cpu_seconds: Annotated[tuple[float, ...], Range(above=0)] = ()
     """Times of training, in seconds that its process computes; by default those of the scale."""
+    grids: Annotated[int, Range(low=1)] = 1
+    """Score decoded views that are the mean over so many grids of latents along each side, too: a divisor of the pixels
+    per latent."""
     reference_views: Annotated[int, Range(low=1)] | None = None
     """Score views with what so many photographs near each of them add, too."""
     seeds: Annotated[int, Range(low=1, high=1000)] = 3
@@ -100,7 +105,12 @@ class EqualTimeStudy(Study):
         """Return the pixels per latent and side by space. Raises InputError for autoencoders that cannot be used."""
         from latentfields.autoencoders.load import load_autoencoder
 
-        return {space: 1 if space == "rgb" else load_autoencoder(space).factor for space in self.spaces}
+        found = {space: load_autoencoder(space).factor for space in self.spaces if space != "rgb"}
+        for space, factor in found.items():
+            if factor % self.grids:
+                expected = f"a divisor of the pixels per latent of {space}, {factor}"
+                raise ArgumentError("grids", f"is {self.grids}; expected {expected}")
+        return {space: found.get(space, 1) for space in self.spaces}
 
     def measure(self, place: Workplace) -> dict[str, Any]:
         """Return the scores of every fit (`fits.fit_and_score`), with its labels."""
@@ -132,7 +142,12 @@ class EqualTimeStudy(Study):
                     "limit": limit,
                     "picture": picture_of(name),
                 }
-                more = {"cpu_seconds": limit, "look": self.look, "reference_views": self.reference_views}
+                more = {
+                    "cpu_seconds": limit,
+                    "look": self.look,
+                    "grids": self.grids,
+                    "reference_views": self.reference_views,
+                }
                 found[name] = fit_cell(place, name, scene, space, fit, labels, **more)
         return found
 

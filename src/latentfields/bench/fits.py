@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def fit_and_score(
     picture: Path,
     cpu_seconds: float | None = None,
     look: int | None = None,
+    grids: int = 1,
     reference_views: int | None = None,
 ) -> dict[str, Any]:
     """Fit, and score the test views, decoded and as latents, after each stage; time training and views.
@@ -56,7 +58,8 @@ def fit_and_score(
     `autoencoder` is a name or folder; None fits colours. `folder` is where the fit works, deleted when it is scored;
     `picture` the PNG file for truth and decoded rendering of the first test view, side by side. `cpu_seconds` limits
     the training to so many that the process computes. `look` times views whose longer side has so many pixels, too.
-    Views are scored with what `reference_views` photographs add as well (`ReferenceViews`).
+    Decoded views are scored on `grids`^2 grids of latents as well, if that is more than one (`SceneModel.render`), and
+    all with what `reference_views` photographs add (`ReferenceViews`).
 
     `curve` holds the points that the fit logged on its way, {step, seconds, cpu_seconds, psnr} on a few test views, and
     its end on all. Seconds are those that passed, CPU seconds those of the process, both with the rendering of those
@@ -82,9 +85,13 @@ def fit_and_score(
         if look is not None:
             seen = scaled_views(run.model, views.cameras[views.indices("test")[:TIMED_VIEWS]], look)
             result["look_milliseconds"] = view_times(run.model, seen).frame
+        whole = views.cropped_to_multiple(run.model.factor)
+        grids = grids if run.model.factor > 1 else 1
+        if grids > 1:
+            on_grids = partial(run.render, grids=grids)
+            result["grids_psnr"] = _mean_psnr(on_grids, whole, whole.indices("test"))
         if reference_views is not None:
-            whole = views.cropped_to_multiple(run.model.factor)
-            references = ReferenceViews(run.model, whole, count=reference_views)
+            references = ReferenceViews(run.model, whole, count=reference_views, grids=grids)
             result["references_psnr"] = _mean_psnr(references.render, whole, whole.indices("test"))
         if autoencoder is not None:
             latents = test["latents"]["mean"]

@@ -105,9 +105,11 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
             per_latent = "1 ray" if rays == "1" else f"{rays} rays"
             name = f"{space}, {field}, {per_latent} a latent, {limit} CPU s"
             found += self._quality(name, limit, behind_colors(rows, colors))
-            if all("references_psnr" in row.values for row in rows):
-                behind = behind_colors(rows, colors, ours="references_psnr")
-                found += self._quality(f"{name}, with reference views", limit, behind)
+            ways = {"grids_psnr": f"on {self.grids**2} grids", "references_psnr": "with reference views"}
+            for measure, way in ways.items():
+                if all(measure in row.values for row in rows):
+                    behind = behind_colors(rows, colors, ours=measure)
+                    found += self._quality(f"{name}, {way}", limit, behind)
             found += _looking(name, rows, colors)
         return found
 

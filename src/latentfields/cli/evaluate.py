@@ -24,6 +24,9 @@ class Evaluate:
     look: int | None = None
     """Time views of so many pixels along the longer side, too, as someone sees them who moves around: what each takes
     to render, and to render and decode, in milliseconds that the process computes."""
+    grids: int = 1
+    """Score pictures that are the mean of what is decoded on so many grids of latents along each side, too, which begin
+    at other pixels: a divisor of the pixels per latent."""
     reference_views: int | None = None
     """Score pictures with what so many photographs near each of them add, too, from 1: a few (4) do most."""
     device: Device = "auto"
@@ -41,6 +44,7 @@ class Evaluate:
             run,
             scene_folder=self.scene,
             autoencoder=self.autoencoder,
+            grids=self.grids,
             reference_views=self.reference_views,
         )
         means = mean_scores(scores)

@@ -47,6 +47,9 @@ class Render:
     size: int | None = None
     """Longer side of the pictures, in pixels; by default that of the run, in films at least 512. A run in RGB is
     rendered so finely; decoded pictures, and films without this option, are enlarged."""
+    grids: int = 1
+    """Take the mean of what is decoded on so many grids of latents along each side, which begin at other pixels: a
+    divisor of the pixels per latent. Finer pictures, each for so many times the time squared."""
     reference_views: int | None = None
     """Add what so many training photographs near each view show and its rendering lacks, from 1: a few (4) do most. For
     pictures of objects; the photographs have to be at hand."""
@@ -68,8 +71,12 @@ class Render:
         run = Run.load(self.run_folder, device=self.device)
         out = self.out or run.home / "renders"
         if self.what != ("rgb",):
-            if self.reference_views is not None:
-                raise ArgumentError("reference_views", "is given beside `what`; expected pictures alone")
+            for option, given in (
+                ("reference_views", self.reference_views is not None),
+                ("grids", self.grids != 1),
+            ):
+                if given:
+                    raise ArgumentError(option, "is given beside `what`; expected pictures alone")
             path = None if self.path is None else load_path(self.path)
             views = (
                 chosen_views(run, self.views or "test", frames=self.frames, scene_folder=self.scene)
@@ -80,10 +87,22 @@ class Render:
             return
         references = None
         if self.reference_views is not None:
-            references = run_references(run, self.reference_views, scene_folder=self.scene, show=self.show)
+            references = run_references(
+                run, self.reference_views, scene_folder=self.scene, show=self.show, grids=self.grids
+            )
         if self.path is not None:
             path = load_path(self.path)
-            print(render_path(run, path, out=out, size=self.size, show=self.show, references=references))
+            print(
+                render_path(
+                    run,
+                    path,
+                    out=out,
+                    size=self.size,
+                    show=self.show,
+                    grids=self.grids,
+                    references=references,
+                )
+            )
             return
         print(
             render_run(
@@ -95,6 +114,7 @@ class Render:
                 size=self.size,
                 scene_folder=self.scene,
                 show=self.show,
+                grids=self.grids,
                 references=references,
             )
         )

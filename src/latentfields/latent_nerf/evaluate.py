@@ -32,12 +32,18 @@ BATCH = 8
 
 @torch.no_grad()
 def evaluate_model(
-    model: SceneModel, original: Autoencoder | None, scene: Scene, *, references: ReferenceViews | None = None
+    model: SceneModel,
+    original: Autoencoder | None,
+    scene: Scene,
+    *,
+    grids: int = 1,
+    references: ReferenceViews | None = None,
 ) -> dict[str, Any]:
     """Scores on the test split of `scene`, whose sides are multiples of the factor.
 
     - `images`: decoded renders against the photographs.
-    - `with_references`: the same with what `references` add, where they are given.
+    - `with_grids`: the same on `grids`^2 grids of latents, as `SceneModel.render` has it, where that is more than one.
+    - `with_references`: these with what `references` add, where they are given.
     - `colors`: rendered colours against the photographs, of a scene that has them beside latents.
     - `latents`: rendered against encoded latents (latent space only).
     - `against_autoencoded`: decoded renders against what the original autoencoder makes of the photographs.
@@ -64,8 +70,18 @@ def evaluate_model(
         here, latents = on_kept_pixels(measures, kept), on_kept_pixels(latent_measures(), cells)
         images, seen = model.render(scene.cameras[chunk])
         add("images", here, images, truth)
+        if grids > 1:
+            images_on_grids = model.render(scene.cameras[chunk], grids=grids)[0]
+            add("with_grids", here, images_on_grids, truth)
+        else:
+            images_on_grids = images
         if references is not None:
-            add("with_references", here, references.improved(images, seen, scene.cameras[chunk]), truth)
+            add(
+                "with_references",
+                here,
+                references.improved(images_on_grids, seen, scene.cameras[chunk]),
+                truth,
+            )
         if fog is not None:
             fog.add(scene.cameras[chunk], seen)
         if model.pictures is not model:
@@ -88,6 +104,7 @@ def evaluate_run(
     scene: Scene | str | Path | None = None,
     scene_folder: str | Path | None = None,
     autoencoder: Autoencoder | str | Path | None = None,
+    grids: int = 1,
     reference_views: int | None = None,
 ) -> dict[str, Any]:
     """Scores of a finished run, or of that in a folder or file, on the test views of its scene: `evaluate_model`.
@@ -97,6 +114,7 @@ def evaluate_run(
     read from where it was fitted from; `scene`, or `scene_folder`, says where it is now, and a `scene` in memory is one
     as it was given to `fit`. `autoencoder` is the one that the run was fitted with, or where it is now: where neither
     it nor the one that the run names can be had, the groups that need it are left out, with a note. With
+    `grids`, from 2, the group "with_grids" has pictures that are the mean over so many grids squared; with
     `reference_views`, from 1, the group "with_references" has the views with what so many photographs near each of them
     add (`ReferenceViews`). Raises InputError when the scene or the autoencoder is not what the run was fitted to and
     with.
@@ -110,8 +128,11 @@ def evaluate_run(
         folder = scene_folder if scene is None else scene
         scene = load_run_scene(run, None if folder is None else Path(folder))
     original, notes = _original(run, autoencoder)
-    references = None if reference_views is None else ReferenceViews(run.model, scene, count=reference_views)
-    scores = evaluate_model(run.model, original, scene, references=references)
+    run.model.grid_corners(grids)
+    references = None
+    if reference_views is not None:
+        references = ReferenceViews(run.model, scene, count=reference_views, grids=grids)
+    scores = evaluate_model(run.model, original, scene, grids=grids, references=references)
     return {**scores, "notes": [*scores["notes"], *notes]}
 
 

@@ -73,13 +73,15 @@ class Reference:
 class ReferenceViews:
     """The training views of a fitted scene as references for others."""
 
-    def __init__(self, model: SceneModel, scene: Scene, *, count: int) -> None:
+    def __init__(self, model: SceneModel, scene: Scene, *, count: int, grids: int = 1) -> None:
         """`scene` is the one that `model` was fitted to; the `count` views nearest to a camera are its references.
 
-        Views are rendered when they are first needed. Raises ArgumentError for a count below 1.
+        Views are rendered when they are first needed, on `grids`^2 grids of latents as `SceneModel.render` has it.
+        Raises ArgumentError for a count below 1, and as that.
         """
         require_at_least("reference_views", count, 1)
-        self.model, self.scene, self.count = model, scene, count
+        model.grid_corners(grids)
+        self.model, self.scene, self.count, self.grids = model, scene, count, grids
         self.indices = scene.indices("train")
         self.centers = scene.cameras[self.indices].centers
         self._reference: Callable[[int], Reference] = lru_cache(max(REMEMBERED, count))(self._rendered)
@@ -87,7 +89,7 @@ class ReferenceViews:
     @torch.no_grad()
     def render(self, cameras: Cameras) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] of image-sized `cameras`, on the CPU: `SceneModel.render`, improved."""
-        images, seen = self.model.render(cameras)
+        images, seen = self.model.render(cameras, grids=self.grids)
         return self.improved(images, seen, cameras)
 
     @torch.no_grad()
@@ -116,7 +118,7 @@ class ReferenceViews:
     def _rendered(self, number: int) -> Reference:
         index = self.indices[number : number + 1]
         camera, photo, kept = self.scene.cameras[index], self.scene.images(index), self.scene.kept(index)
-        image, seen = self.model.render(camera)
+        image, seen = self.model.render(camera, grids=self.grids)
         missing = photo - image if kept is None else (photo - image) * kept
         enlarged = (_enlarged(maps, image.shape[-2:]) for maps in (seen.depth, seen.opacity))
         return Reference(camera, torch.cat([missing, image, *enlarged], dim=1)[0])

@@ -76,14 +76,16 @@ def orbit_frames(
     cameras: Cameras,
     *,
     show: Show | None = None,
+    grids: int = 1,
     references: ReferenceViews | None = None,
     batch_size: int = 8,
 ) -> Iterator[Pixels]:
-    """Frames (H, W, 3) uint8 of the cameras, a few at a time; `show` as for `Run.render`, or with `references`."""
+    """Frames (H, W, 3) uint8 of the cameras, a few at a time; as `Run.render` has them, or with `references`."""
     starts = range(0, len(cameras), batch_size)
     for start in watched(starts, "pictures", total=len(starts), unit="batch"):
         some = cameras[start : start + batch_size]
-        yield from to_pixels(run.render(some, show=show) if references is None else references.render(some))
+        images = run.render(some, show=show, grids=grids) if references is None else references.render(some)
+        yield from to_pixels(images)
 
 
 def load_run_scene(run: Run, folder: Path | None = None) -> Scene:
@@ -140,17 +142,18 @@ def render_run(
     size: int | None = None,
     scene_folder: Path | None = None,
     show: Show | None = None,
+    grids: int = 1,
     references: ReferenceViews | None = None,
 ) -> Path:
     """Write renders of a run as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
     Without `views` a film of a scene without bounds is the path through its cameras; all else are test views. Pictures
     of those are called as in the capture, within their folders where names repeat. `scene_folder` says where the scene
-    is now; `size` is the longer side of the pictures in pixels, as `PictureSize.of` has it; `show` is as for
-    `Run.render`, and pictures have what `references` add. Raises InputError when it, the scene, `out`, `frames` or
+    is now; `size` is the longer side of the pictures in pixels, as `PictureSize.of` has it; `show` and `grids` are as
+    for `Run.render`, and pictures have what `references` add. Raises InputError when it, the scene, `out`, `frames` or
     `fps` cannot be used.
     """
-    run.shown(show)
+    run.shown(show).grid_corners(grids)
     kind = mimetypes.guess_type(out.name)[0] or ""
     if kind.startswith(("video/", "image/")) and out.suffix not in FILMS:
         raise InputError(out, f"expected a folder, or a file that ends in {' or '.join(FILMS)}")
@@ -165,6 +168,7 @@ def render_run(
         fps=fps,
         size=size,
         show=show,
+        grids=grids,
         references=references,
     )
 
@@ -217,10 +221,10 @@ def path_views(run: Run, path: CameraPath) -> NamedViews:
 
 
 def run_references(
-    run: Run, count: int, *, scene_folder: Path | None = None, show: Show | None = None
+    run: Run, count: int, *, scene_folder: Path | None = None, show: Show | None = None, grids: int = 1
 ) -> ReferenceViews:
     """The training views of a run's scene as references, `count` for each picture; the others as for `render_run`."""
-    return ReferenceViews(run.shown(show), load_run_scene(run, scene_folder), count=count)
+    return ReferenceViews(run.shown(show), load_run_scene(run, scene_folder), count=count, grids=grids)
 
 
 def render_path(
@@ -230,11 +234,14 @@ def render_path(
     out: Path,
     size: int | None = None,
     show: Show | None = None,
+    grids: int = 1,
     references: ReferenceViews | None = None,
 ) -> Path:
     """As `render_run`, for the cameras of a path."""
     views = path_views(run, path)
-    return write_pictures(run, views, out=out, fps=path.fps, size=size, show=show, references=references)
+    return write_pictures(
+        run, views, out=out, fps=path.fps, size=size, show=show, grids=grids, references=references
+    )
 
 
 def write_pictures(
@@ -245,14 +252,17 @@ def write_pictures(
     fps: int = 20,
     size: int | None = None,
     show: Show | None = None,
+    grids: int = 1,
     references: ReferenceViews | None = None,
 ) -> Path:
     """Write decoded views as PNG files into the folder `out`, or as a film when `out` ends in .mp4 or .gif.
 
-    `size` is as for `PictureSize.of`, `show` and `references` as for `orbit_frames`.
+    `size` is as for `PictureSize.of`, `show`, `grids` and `references` as for `orbit_frames`.
     """
     scaled = PictureSize.of(run.shown(show), views.cameras, size, film=out.suffix in FILMS)
-    pixels = map(scaled.fitted, orbit_frames(run, scaled.cameras, show=show, references=references))
+    pixels = map(
+        scaled.fitted, orbit_frames(run, scaled.cameras, show=show, grids=grids, references=references)
+    )
     if out.suffix in FILMS:
         FILMS[out.suffix](out, pixels, fps=fps)
     else:

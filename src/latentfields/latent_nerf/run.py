@@ -283,17 +283,18 @@ class Run:
         """The folder that further files of the run go to: its own, or that of its single file."""
         return self.folder.parent if self.folder.is_file() else self.folder
 
-    def render(self, cameras: Cameras, *, show: Show | None = None) -> Tensor:
+    def render(self, cameras: Cameras, *, show: Show | None = None, grids: int = 1) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] of cameras in the scene's normalised frame.
 
-        They are decoded latents, or colours where the scene has any; of one that has both, `show` chooses. Without
-        gradients: `render_latents` and `decode` have them. Raises InputError for what the scene does not have, and
-        when H or W are no multiples of the factor of what is decoded; `Scene.cropped_to_multiple` makes them so.
+        They are decoded latents, or colours where the scene has any; of one that has both, `show` chooses. Decoded ones
+        are the mean over `grids`^2 grids, as `SceneModel.render` has it. Without gradients: `render_latents` and
+        `decode` have them. Raises InputError for what the scene does not have, and when H or W are no multiples of the
+        factor of what is decoded; `Scene.cropped_to_multiple` makes them so.
         """
         require_type("cameras", cameras, Cameras)
         model = self.shown(show)
         _check_size(cameras, model.factor)
-        return model.render(cameras)[0]
+        return model.render(cameras, grids=grids)[0]
 
     def shown(self, show: Show | None) -> SceneModel:
         """The part of the model that renders such pictures; None: colours where there are any.

@@ -9,11 +9,14 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from latentfields.cameras import Cameras
+from latentfields.config.checks import require_at_least
+from latentfields.errors import ArgumentError
 from latentfields.fields.field import Representation
 from latentfields.latent_nerf.crops import Window
 from latentfields.latent_nerf.latent_space import LatentSpace
@@ -145,18 +148,45 @@ class SceneModel(nn.Module, abc.ABC):
         """x~_p = D_psi(z~_p): images (B, 3, H, W), not clamped, of rendered features."""
         return self.space.decode(features)
 
+    def grid_corners(self, grids: int) -> list[tuple[int, int]]:
+        """Where `grids`^2 grids of latents begin, (column, row) in pixels, evenly in a latent; the first is at (0, 0).
+
+        Raises ArgumentError for a number that does not divide the pixels per latent.
+        """
+        require_at_least("grids", grids, 1)
+        if self.factor == 1 < grids:
+            raise ArgumentError("grids", f"is {grids}, but colours are not decoded; expected 1")
+        if self.factor % grids:
+            expected = f"a divisor of the pixels per latent and side, {self.factor}"
+            raise ArgumentError("grids", f"is {grids}; expected {expected}")
+        along = range(0, self.factor, self.factor // grids)
+        return list(product(along, along))
+
     @torch.no_grad()
-    def render(self, cameras: Cameras, *, batch_size: int = 8) -> tuple[Tensor, Rendering]:
+    def render(self, cameras: Cameras, *, batch_size: int = 8, grids: int = 1) -> tuple[Tensor, Rendering]:
         """Decoded images (B, 3, H, W) in [0, 1] and what they were decoded from, on the CPU. Deterministic.
 
-        The features are latents normalised per channel, whatever the field is fitted to.
+        The features are latents normalised per channel, whatever the field is fitted to. Images are the mean of what is
+        decoded on `grids`^2 grids of latents: a decoder errs in another way where a latent begins at another pixel. The
+        features are those of the usual grid. Raises ArgumentError as `grid_corners`.
         """
-        images, parts = [], []
+        (_, *moved), images, parts = self.grid_corners(grids), [], []
         for start in range(0, len(cameras), batch_size):
-            seen = self.render_features(cameras[start : start + batch_size])
-            images.append(self.decode(seen.features).clamp(0, 1).cpu())
+            some = cameras[start : start + batch_size]
+            seen = self.render_features(some)
+            decoded = [self.decode(seen.features).clamp(0, 1)]
+            decoded += [self._decoded_from(some, left, top) for left, top in moved]
+            images.append(torch.stack(decoded).mean(dim=0).cpu())
             parts.append(replace(seen, features=self.space.latents(seen.features)).cpu())
         return torch.cat(images), Rendering.joined(parts)
+
+    def _decoded_from(self, cameras: Cameras, left: int, top: int) -> Tensor:
+        """Images in [0, 1] of a grid that begins `left` columns and `top` rows before the picture."""
+        width, height = cameras.width, cameras.height
+        columns, rows = width + self.factor * bool(left), height + self.factor * bool(top)
+        larger = cameras.cropped(left=-left, top=-top, width=columns, height=rows)
+        decoded = self.decode(self.render_features(larger).features)
+        return decoded[..., top : top + height, left : left + width].clamp(0, 1)
 
     def scene_state(self) -> dict[str, Tensor]:
         """Field, sampler, projection and background, without the autoencoder."""
