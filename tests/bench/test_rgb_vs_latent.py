@@ -81,6 +81,9 @@ def test_fits_end_by_the_clock_and_colours_have_one_ray_a_pixel() -> None:
     small = RGB_VS_LATENT_SCALES["small"]
     fit = small.fit("kplanes", factor=4, rays=2, seed=3)
     assert (fit.batch_images, fit.subpixels, fit.total_steps, small.views.views) == (1, 2, 100_000, 120)
+    colors = small.fit("kplanes", factor=1, seed=3)
+    assert (fit.alignment_grid, fit.field) == ("shifted", colors.field)
+    assert (colors.alignment_grid, colors.subpixels) == ("fixed", 1)
     study = RgbVsLatentStudyConfig(subpixels=(1, 2))
     assert [study.rays(factor) for factor in (1, 4, 8)] == [(1,), (1, 2), (1, 2)]
     assert [STUDY.rays(factor) for factor in (1, 4, 8)] == [(1,), (1,), (2,)]

@@ -15,7 +15,7 @@ from latentfields.fused_planes import config as fused_planes
 from latentfields.fused_planes.config import CollectionConfig
 from latentfields.igae import config as igae
 from latentfields.igae.config import IgaeConfig
-from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.config import AlignmentGrid, FitConfig
 from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
 from latentfields.latent_nerf.usual import HABITS
 from latentfields.lrf.decoder import config as decoder
@@ -78,6 +78,9 @@ class EqualTimeScale:
     """Steps of Latent Supervision and RGB Alignment at most: time ends the fits before, in proportion to these."""
     batch_images: int = 4
     """Whole latent images per step."""
+    alignment_grid: AlignmentGrid = "fixed"
+    """Where the grid of latents lies in steps of RGB Alignment. Where it moves, fields are as smooth as those of
+    colours: views that are seen on many grids are hardly learnt by heart."""
     views: RenderConfig = field(default_factory=RenderConfig)
     """How objects are rendered, where the scenes are no captures."""
 
@@ -90,7 +93,9 @@ class EqualTimeScale:
         config = preset(field, "small", space="rgb" if factor == 1 else "latent")
         config = config.with_steps(supervision=self.steps[0], alignment=self.steps[1])
         if factor > 1 and not isinstance(config.field, GaussiansConfig):
-            config = replace(config, batch_images=self.batch_images)
+            config = replace(config, batch_images=self.batch_images, alignment_grid=self.alignment_grid)
+            if self.alignment_grid == "shifted":
+                config = replace(config, field=preset(field, "small", space="rgb").field)
         return replace(config, subpixels=self.rays(factor) if rays is None else rays, seed=seed)
 
 
@@ -122,6 +127,7 @@ RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = {
         steps=(20_000, 80_000),
         # With four rays per latent a step then sees as many rays as one in RGB sees pixels.
         batch_images=1,
+        alignment_grid="shifted",
         views=RenderConfig(views=120),
     ),
 }
