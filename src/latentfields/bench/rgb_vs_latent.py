@@ -50,7 +50,7 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
     spaces: Filled[str] = ("rgb", "base-f4", "igae-f4")
     """Names or folders of autoencoders; rgb fits colours."""
     subpixels: Annotated[tuple[int, ...], Range(low=1)] = ()
-    """Rays per latent along one side, one fit for each: 1, or even numbers; by default as `latentfields fit` has it."""
+    """Rays per latent along one side, one fit for each: 1, or even numbers; by default those of the scale."""
     seeds: Annotated[int, Range(low=1, high=1000)] = 1
     """Objects of each family; each mesh is seen by other cameras for each."""
 

@@ -16,7 +16,7 @@ from latentfields.fused_planes.config import CollectionConfig
 from latentfields.igae import config as igae
 from latentfields.igae.config import IgaeConfig
 from latentfields.latent_nerf.config import AlignmentGrid, FitConfig
-from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
+from latentfields.latent_nerf.presets import PIXELS_PER_RAY, PresetName, preset, rays_per_side
 from latentfields.latent_nerf.usual import HABITS
 from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
@@ -78,6 +78,8 @@ class EqualTimeScale:
     """Steps of Latent Supervision and RGB Alignment at most: time ends the fits before, in proportion to these."""
     batch_images: int = 4
     """Whole latent images per step."""
+    pixels_per_ray: int = PIXELS_PER_RAY
+    """How far rays through latents are apart, by default as `latentfields fit` has them."""
     alignment_grid: AlignmentGrid = "fixed"
     """Where the grid of latents lies in steps of RGB Alignment. Where it moves, fields are as smooth as those of
     colours: views that are seen on many grids are hardly learnt by heart."""
@@ -85,8 +87,8 @@ class EqualTimeScale:
     """How objects are rendered, where the scenes are no captures."""
 
     def rays(self, factor: int) -> int:
-        """Return the rays along one side of a latent of so many pixels, as `latentfields fit` has them."""
-        return rays_per_side(factor)
+        """Return the rays along one side of a latent of so many pixels."""
+        return rays_per_side(factor, apart=self.pixels_per_ray)
 
     def fit(self, field: FieldName, *, factor: int, seed: int, rays: int | None = None) -> FitConfig:
         """Return how one field is fitted to colours (factor 1), or to latents of so many pixels per side."""
@@ -125,8 +127,9 @@ RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = {
         sizes=(128,),
         cpu_seconds=(75.0, 300.0),
         steps=(20_000, 80_000),
-        # With four rays per latent a step then sees as many rays as one in RGB sees pixels.
+        # A step then sees as many rays as one in RGB sees pixels, whatever the factor.
         batch_images=1,
+        pixels_per_ray=2,
         alignment_grid="shifted",
         views=RenderConfig(views=120),
     ),
