@@ -27,7 +27,14 @@ def scenes() -> tuple[Scene, ...]:
 
 @pytest.mark.parametrize(
     ("name", "bound"),
-    [("base", 30.0), ("base-f4", 31.0), ("igae", 29.5), ("igae-f4", 29.0), ("igae-smooth", 27.0)],
+    [
+        ("base", 30.0),
+        ("base-f2", 38.0),
+        ("base-f4", 31.0),
+        ("igae", 29.5),
+        ("igae-f4", 29.0),
+        ("igae-smooth", 27.0),
+    ],
 )
 def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, bound: float) -> None:
     autoencoder = load_autoencoder(name)
@@ -36,7 +43,7 @@ def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, 
     assert float(psnr(decoded.clamp(0, 1), images).mean()) > bound
 
 
-@pytest.mark.parametrize("name", ["base", "base-f4", "igae", "igae-f4", "igae-smooth"])
+@pytest.mark.parametrize("name", ["base", "base-f2", "base-f4", "igae", "igae-f4", "igae-smooth"])
 def test_latents_are_normalised(scenes: tuple[Scene, ...], name: str) -> None:
     autoencoder = load_autoencoder(name)
     assert autoencoder.has_statistics

@@ -87,7 +87,8 @@ def test_fits_end_by_the_clock_and_colours_have_one_ray_a_pixel() -> None:
     study = RgbVsLatentStudyConfig(subpixels=(1, 2))
     assert [study.rays(factor) for factor in (1, 4, 8)] == [(1,), (1, 2), (1, 2)]
     # As many as pixels of a step in RGB: 64x64 of a picture of 128x128.
-    assert [STUDY.rays(factor) for factor in (1, 2, 4, 8)] == [(1,), (1,), (2,), (4,)]
+    assert [STUDY.rays(factor) for factor in (1, 2, 4, 8)] == [(1,), (1,), (2,), (2,)]
+    assert [small.fit("kplanes", factor=factor, seed=3).batch_images for factor in (2, 4, 8)] == [1, 1, 4]
     assert small.fit("gaussians", factor=4, seed=3).batch_images == 2
 
 

@@ -73,7 +73,7 @@ def test_options_are_the_fields_of_the_configuration() -> None:
         ("table1", ("base", "igae")),
         ("table4", ("base", "igae")),
         ("latent-nvs", ("base", "igae")),
-        ("rgb-vs-latent", ("rgb", "base-f4", "igae-f4")),
+        ("rgb-vs-latent", ("rgb", "base-f2", "base-f4")),
         ("convergence", ("rgb", "base")),
     ],
 )

@@ -27,7 +27,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_unknown_autoencoder_leaves_nothing_behind(out: Path) -> None:
     done = demo(out, "--autoencoder", "unheard-of")
     assert done.returncode == 2
-    assert "unheard-of: no such autoencoder; packaged: 'base', 'base-f4', 'igae', 'igae-f4'" in done.stderr
+    assert "unheard-of: no such autoencoder; packaged: 'base', 'base-f2', 'base-f4', 'igae'" in done.stderr
     assert not out.exists()
 
 

@@ -15,12 +15,16 @@ from latentfields.cli.main import main, parse
 from latentfields.cli.reporting import LogLevel
 from latentfields.errors import InputError
 from latentfields.fields.config import KPlanesConfig
+from latentfields.latent_nerf.usual import HABITS
 from latentfields.rendering.config import (
     GridSamplingConfig,
     HierarchicalSamplingConfig,
     ProposalSamplingConfig,
 )
 from latentfields.training.loop import Interrupted
+
+AN_OBJECT = HABITS["object"].for_latents(preset(), factor=2)
+"""How an object is fitted where nothing is asked for."""
 
 
 @dataclass
@@ -155,7 +159,7 @@ def test_field_preset_and_sampler_are_where_the_options_start() -> None:
     command = parse(["fit", "a", "--sampler", "hierarchical", "--sampling.coarse-network", "shared"])
     assert isinstance(command, Fit)
     rays = HierarchicalSamplingConfig(coarse_network="shared")
-    assert command.config == replace(preset(), subpixels=1, sampling=rays)
+    assert command.config == replace(AN_OBJECT, sampling=rays)
 
 
 def test_the_kind_of_alignment_is_an_option_beside_its_schedule() -> None:
@@ -168,7 +172,7 @@ def test_the_kind_of_alignment_is_an_option_beside_its_schedule() -> None:
     assert same.configuration() == config
     plain = parse(["fit", "a"])
     assert isinstance(plain, Fit)
-    assert plain.configuration() == replace(preset(), subpixels=1)
+    assert plain.configuration() == AN_OBJECT
 
 
 def test_densification_without_gaussians_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,7 +239,8 @@ def test_a_fit_in_rgb_takes_the_steps_that_are_asked_for(options: tuple[str, ...
     ("options", "subpixels"),
     [
         ((), 1),
-        (("--autoencoder", "base-f4"), 1),
+        (("--autoencoder", "base-f4"), 2),
+        (("--field", "tensorf", "--autoencoder", "base-f4"), 2),
         (("--autoencoder", "base"), 2),
         (("--autoencoder", "OWNER/NAME"), 2),
         (("--autoencoder", "base", "--subpixels", "4"), 4),
@@ -244,10 +249,36 @@ def test_a_fit_in_rgb_takes_the_steps_that_are_asked_for(options: tuple[str, ...
         (("--space", "both", "--field", "gaussians"), 1),
     ],
 )
-def test_rays_are_four_pixels_apart_in_every_space(options: tuple[str, ...], subpixels: int) -> None:
+def test_rays_are_two_pixels_apart_or_four_for_large_latents(
+    options: tuple[str, ...], subpixels: int
+) -> None:
     command = parse(["fit", "scene", *options])
     assert isinstance(command, Fit)
     assert command.config.subpixels == subpixels
     plain = parse(["fit", "scene"])
     assert isinstance(plain, Fit)
-    assert plain.autoencoder == "base-f4"
+    assert plain.autoencoder == "base-f2"
+
+
+@pytest.mark.parametrize(
+    ("options", "grid", "smoothness"),
+    [
+        ((), "shifted", 1e-3),
+        (("--alignment", "full"), "shifted", 1e-3),
+        (("--alignment-kind", "scene"), "shifted", 2e-2),
+        (("--alignment=none",), "fixed", 2e-2),
+        (("--alignment_kind=none",), "fixed", 2e-2),
+        (("--alignment", "none", "--field.tv-weight", "0.5"), "fixed", 0.5),
+        (("--alignment-grid", "fixed"), "fixed", 1e-3),
+        (("--preset", "paper"), "fixed", 1e-2),
+        (("--space", "rgb"), "fixed", 1e-3),
+    ],
+)
+def test_planes_are_as_smooth_as_those_of_colours_where_the_grid_moves_and_the_decoder_learns(
+    options: tuple[str, ...], grid: str, smoothness: float
+) -> None:
+    command = parse(["fit", "scene", *options])
+    assert isinstance(command, Fit)
+    fit = command.configuration()
+    assert isinstance(fit.field, KPlanesConfig)
+    assert (fit.alignment_grid, fit.field.tv_weight) == (grid, smoothness)

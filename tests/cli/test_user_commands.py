@@ -145,7 +145,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
             "unheard-of",
             "--out",
             out,
-        ): "no such autoencoder; packaged: 'base', 'base-f4', 'igae', 'igae-f4'",
+        ): "no such autoencoder; packaged: 'base', 'base-f2', 'base-f4', 'igae'",
         ("fit", scene_folder, "--out", run_folder): "holds a run with other settings",
         ("fit", scene_folder, "--size", "0", "--out", out): "--size: is 0; expected at least 1",
         ("evaluate", tmp_path): "is not a run",

@@ -53,14 +53,31 @@ def test_what_is_usual_is_what_was_measured() -> None:
     assert {usual_side(kind, device="cuda") for kind in HABITS} == {SIDE_ON_GPU} == {1600}
 
 
-def test_objects_are_fitted_as_before() -> None:
-    usual = UsualFit()
-    assert usual.of("object", colors=False, factor=4) == replace(preset(), subpixels=1)
-    assert usual.of("object", colors=False, factor=8) == preset()
-    assert usual.of("object", colors=False) == preset()
+def test_objects_are_fitted_to_latents_on_a_grid_that_moves() -> None:
+    usual, smooth = UsualFit(), preset(space="rgb").field
+    moving = replace(preset(), alignment_grid="shifted", field=smooth)
+    assert usual.of("object", colors=False, factor=2) == replace(moving, subpixels=1, batch_images=1)
+    assert usual.of("object", colors=False, factor=4) == replace(moving, subpixels=2, batch_images=1)
+    assert usual.of("object", colors=False, factor=8) == replace(moving, subpixels=2, batch_images=4)
+    assert usual.of("object", colors=False, factor=16) == replace(moving, subpixels=4, batch_images=4)
+    assert usual.of("object", colors=False) == moving
     assert usual.of("object", colors=True) == preset(space="rgb").in_one_stage()
     both = UsualFit("both").of("object", colors=False, factor=4)
-    assert both == replace(preset(space="both"), subpixels=1)
+    assert both == replace(preset(space="both"), subpixels=2, batch_images=1, alignment_grid="shifted")
+    # Where the decoder stays, what is learnt by heart of one grid stays, too.
+    none = UsualFit(changes={"alignment_kind": "none"}).of("object", colors=False, factor=8)
+    assert none == replace(preset(), alignment_kind="none")
+    scene = UsualFit(changes={"alignment_kind": "scene"}).of("object", colors=False, factor=8)
+    assert scene == replace(preset(), alignment_kind="scene", alignment_grid="shifted")
+
+
+def test_earlier_versions_fitted_every_scene_on_a_grid_that_stays() -> None:
+    usual = UsualFit()
+    assert usual.as_earlier(colors=False, factor=4) == replace(preset(), subpixels=1)
+    assert usual.as_earlier(colors=False, factor=8) == usual.as_earlier(colors=False) == preset()
+    assert usual.as_earlier(colors=True) == preset(space="rgb").in_one_stage()
+    few = UsualFit(changes={"batch_images": 3}).as_earlier(colors=False, factor=4)
+    assert few == replace(preset(), subpixels=1, batch_images=3)
 
 
 def test_captures_are_fitted_with_gaussians() -> None:
@@ -78,7 +95,7 @@ def test_captures_are_fitted_with_gaussians() -> None:
         )
 
     rgb = replace(captured("rgb"), subpixels=preset("gaussians").subpixels).in_one_stage()
-    rgb = replace(rgb, supervision=StageConfig(1000, 0.4))
+    rgb = replace(rgb, supervision=StageConfig(1000, 0.4), alignment_grid="fixed")
     assert usual.of("capture", colors=True) == rgb
     assert usual.of("capture", colors=False, factor=4) == captured("both")
     assert UsualFit("latent").of("capture", colors=False, factor=8) == captured("latent")
@@ -267,7 +284,7 @@ def test_a_run_that_was_begun_with_another_choice_goes_on(
             reading=Reading(),
         )
 
-    earlier = UsualFit(changes=FEW).of("object", colors=False, factor=4)
+    earlier = UsualFit(changes=FEW).as_earlier(colors=False, factor=4)
     fit_folder(config(earlier), out=tmp_path / "run")
     asked = UsualFit(changes=FEW)
     # From Python as well.

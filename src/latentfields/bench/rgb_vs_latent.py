@@ -47,7 +47,7 @@ class RgbVsLatentStudyConfig(EqualTimeStudy):
     """Families of generated objects; the first vase is the demo's."""
     meshes: tuple[Path, ...] = ()
     """Mesh files that nothing was trained on, such as scans with textures."""
-    spaces: Filled[str] = ("rgb", "base-f4", "igae-f4")
+    spaces: Filled[str] = ("rgb", "base-f2", "base-f4")
     """Names or folders of autoencoders; rgb fits colours."""
     subpixels: Annotated[tuple[int, ...], Range(low=1)] = ()
     """Rays per latent along one side, one fit for each: 1, or even numbers; by default those of the scale."""

@@ -15,8 +15,8 @@ from latentfields.fused_planes import config as fused_planes
 from latentfields.fused_planes.config import CollectionConfig
 from latentfields.igae import config as igae
 from latentfields.igae.config import IgaeConfig
-from latentfields.latent_nerf.config import AlignmentGrid, FitConfig
-from latentfields.latent_nerf.presets import PIXELS_PER_RAY, PresetName, preset, rays_per_side
+from latentfields.latent_nerf.config import FitConfig
+from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
 from latentfields.latent_nerf.usual import HABITS
 from latentfields.lrf.decoder import config as decoder
 from latentfields.lrf.decoder.config import DecoderTrainingConfig, latent_field_config
@@ -78,27 +78,35 @@ class EqualTimeScale:
     """Steps of Latent Supervision and RGB Alignment at most: time ends the fits before, in proportion to these."""
     batch_images: int = 4
     """Whole latent images per step."""
-    pixels_per_ray: int = PIXELS_PER_RAY
-    """How far rays through latents are apart, by default as `latentfields fit` has them."""
-    alignment_grid: AlignmentGrid = "fixed"
-    """Where the grid of latents lies in steps of RGB Alignment. Where it moves, fields are as smooth as those of
-    colours: views that are seen on many grids are hardly learnt by heart."""
     views: RenderConfig = field(default_factory=RenderConfig)
     """How objects are rendered, where the scenes are no captures."""
 
     def rays(self, factor: int) -> int:
         """Return the rays along one side of a latent of so many pixels."""
-        return rays_per_side(factor, apart=self.pixels_per_ray)
+        return rays_per_side(factor)
 
     def fit(self, field: FieldName, *, factor: int, seed: int, rays: int | None = None) -> FitConfig:
         """Return how one field is fitted to colours (factor 1), or to latents of so many pixels per side."""
         config = preset(field, "small", space="rgb" if factor == 1 else "latent")
         config = config.with_steps(supervision=self.steps[0], alignment=self.steps[1])
         if factor > 1 and not isinstance(config.field, GaussiansConfig):
-            config = replace(config, batch_images=self.batch_images, alignment_grid=self.alignment_grid)
-            if self.alignment_grid == "shifted":
-                config = replace(config, field=preset(field, "small", space="rgb").field)
+            config = replace(config, batch_images=self.batch_images)
         return replace(config, subpixels=self.rays(factor) if rays is None else rays, seed=seed)
+
+
+@dataclass(frozen=True)
+class ObjectsScale(EqualTimeScale):
+    """The same of objects."""
+
+    def rays(self, factor: int) -> int:
+        """As `EqualTimeScale.rays`."""
+        usual = HABITS["object"].seen(preset(), factor=factor)
+        return 1 if factor == 1 else usual.subpixels
+
+    def fit(self, field: FieldName, *, factor: int, seed: int, rays: int | None = None) -> FitConfig:
+        """As `EqualTimeScale.fit`, as objects are fitted where nobody says otherwise."""
+        config, habit = super().fit(field, factor=factor, seed=seed, rays=rays), HABITS["object"]
+        return config if factor == 1 else habit.seen(habit.tuned(config), factor=factor, subpixels=rays)
 
 
 @dataclass(frozen=True)
@@ -121,16 +129,12 @@ CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = {
 }
 """Captures: `tiny` ends by its steps."""
 
-RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], EqualTimeScale] = {
-    "tiny": EqualTimeScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4), views=TINY_VIEWS),
-    "small": EqualTimeScale(
+RGB_VS_LATENT_SCALES: Mapping[Literal["tiny", "small"], ObjectsScale] = {
+    "tiny": ObjectsScale(sizes=(64,), cpu_seconds=(1.0,), steps=(4, 4), views=TINY_VIEWS),
+    "small": ObjectsScale(
         sizes=(128,),
         cpu_seconds=(75.0, 300.0),
         steps=(20_000, 80_000),
-        # A step then sees as many rays as one in RGB sees pixels, whatever the factor.
-        batch_images=1,
-        pixels_per_ray=2,
-        alignment_grid="shifted",
         views=RenderConfig(views=120),
     ),
 }

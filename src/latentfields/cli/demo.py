@@ -23,7 +23,7 @@ class Demo:
     """Kind of object, one of the families of `latentfields scenes generate`."""
     seed: int = 3
     """Seed of the object."""
-    autoencoder: str = "base-f4"
+    autoencoder: str = "base-f2"
     """Autoencoder whose latent space is used."""
     seconds: float = 75.0
     """Training time of each fit."""

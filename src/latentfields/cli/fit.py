@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json as json_format
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -32,8 +33,8 @@ from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.files import read_json
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
-from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
-from latentfields.latent_nerf.usual import UsualFit
+from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.usual import HABITS, UsualFit
 from latentfields.priors.config import FewViewsConfig
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
@@ -51,9 +52,9 @@ class FitOptions:
 
     out: Path | None = None
     """Folder of the run; by default runs/SCENE-FIELD-SPACE."""
-    autoencoder: str = "base-f4"
+    autoencoder: str = "base-f2"
     """Packaged name, folder, or Hub id of a diffusers autoencoder. Not used in RGB space. Where its factor is known
-    here and the preset is small, --subpixels is such that rays are four pixels apart."""
+    here and the preset is small, --subpixels, --batch-images, --alignment-grid and how smooth planes are suit it."""
     field: FieldName = "kplanes"
     """Representation of the scene. Where neither it nor a preset, nor an option of fields or samplers is given, the
     scene decides. Captures, photographs without alpha and with sparse points, are fitted with Gaussians in 500 + 500
@@ -115,7 +116,11 @@ class FitOptions:
         autoencoder = str(chosen(arguments, {"autoencoder": Path}).get("autoencoder", FitOptions.autoencoder))
         factor = stored_factor(autoencoder)
         if config.space != "rgb" and factor is not None and known.get("preset", "small") == "small":
-            config = dataclasses.replace(config, subpixels=rays_per_side(factor))
+            kind = _alignment_kind(arguments, with_settings(config, known.get("settings")))
+            usual = HABITS["object"].for_latents(
+                dataclasses.replace(config, alignment_kind=kind), factor=factor
+            )
+            config = dataclasses.replace(usual, alignment_kind=config.alignment_kind)
         if config.space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
@@ -154,6 +159,13 @@ class FitOptions:
         if self.alignment is None:
             return self.config
         return dataclasses.replace(self.config, alignment_kind=self.alignment)
+
+
+def _alignment_kind(arguments: Sequence[str], config: FitConfig) -> AlignmentKind:
+    """The kind of alignment that the arguments ask for by either name, or else that of `config`."""
+    words = [re.sub("^--alignment[-_]kind", "--alignment", word) for word in arguments]
+    kind: AlignmentKind = chosen(words, {"alignment": AlignmentKind}).get("alignment", config.alignment_kind)
+    return kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,9 +19,10 @@ from latentfields.errors import ArgumentError, InputError
 from latentfields.files import read_json
 from latentfields.latent_nerf.fleet import SceneFit, fit_scene
 from latentfields.latent_nerf.metrics_file import read_metrics
-from latentfields.latent_nerf.presets import preset, rays_per_side
+from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.report import run_label, write_run_report
 from latentfields.latent_nerf.run import FitRunConfig, Run
+from latentfields.latent_nerf.usual import HABITS
 from latentfields.pages.report import Film
 from latentfields.process import choose_device
 from latentfields.scenes.objects.config import RenderConfig
@@ -33,9 +33,6 @@ from latentfields.training.jobs import Failure, Job, run_jobs
 from latentfields.training.loop import LoopConfig
 from latentfields.training.recipe import METRICS_FILE
 from latentfields.training.workers import LocalWorkers
-
-BATCH_IMAGES = 2
-"""Half the paper's batch: twice the steps in the same time."""
 
 STEPS = {"supervision": 20_000, "alignment": 80_000}
 """More than there is time for: the clock decides, and a fifth of the time goes to Latent Supervision."""
@@ -60,7 +57,7 @@ def run_demo(
     choose_device(device)
     if family not in FAMILIES:
         raise ArgumentError("family", f"is '{family}'; expected one of {', '.join(FAMILIES)}")
-    subpixels = rays_per_side(load_autoencoder(autoencoder).factor)
+    factor = load_autoencoder(autoencoder).factor
     scene = out / f"{family}-{seed:04d}-{views}"
     started = time.perf_counter()
     if not scene.exists():
@@ -69,7 +66,7 @@ def run_demo(
             generate_object(family, seed), scene, options=RenderConfig(views=views), seed=seed
         )
     latent, rgb = out / "latent", out / "rgb"
-    in_latents = replace(preset().with_steps(**STEPS), batch_images=BATCH_IMAGES, subpixels=subpixels)
+    in_latents = HABITS["object"].for_latents(preset().with_steps(**STEPS), factor=factor)
     in_rgb = preset(space="rgb").in_one_stage().with_steps(**STEPS)
     reading = Reading()
     _fit_side_by_side(

@@ -26,10 +26,10 @@ from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.few_views import UnseenViews, require_prior
 from latentfields.latent_nerf.longer import lengthen, require_lengthenable
 from latentfields.latent_nerf.places import ScenePlaces
-from latentfields.latent_nerf.presets import preset, rays_per_side
+from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.latent_nerf.usual import UsualFit, usual_side
+from latentfields.latent_nerf.usual import HABITS, UsualFit, usual_side
 from latentfields.priors.config import FewViewsConfig
 from latentfields.priors.prior import located_prior
 from latentfields.process import choose_device
@@ -75,8 +75,8 @@ def fit(
     sparse points are known, and to colours and latents of these unless `space` says otherwise. A `UsualFit` is that
     choice with changes. A folder is read as the command line reads it, large pictures shrunk.
 
-    `field` names a representation, fitted with its `small` preset and a ray for every four pixels along a side;
-    a whole `config` sets everything instead, the field included (see `latentfields.preset`). A field of one's own is an
+    `field` names a representation, fitted with its `small` preset, and to latents otherwise as objects are; a whole
+    `config` sets everything instead, the field included (see `latentfields.preset`). A field of one's own is an
     `OwnFieldConfig`, fitted as `config` says, by default as K-Planes are. `out` is the run's folder, by default
     runs/SCENE-FIELD-SPACE; a run that was interrupted there is resumed.
     `prior`, a packaged name or a folder, regularises fits to 1 to 6 views as `few_views` says: it judges views that
@@ -108,7 +108,7 @@ def fit(
     if config is None:
         config = preset(named or "kplanes", space=chosen)
         if autoencoder is not None:
-            config = replace(config, subpixels=rays_per_side(autoencoder.factor))
+            config = HABITS["object"].for_latents(config, factor=autoencoder.factor)
     config = replace(config, space=chosen)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.
@@ -247,15 +247,13 @@ def as_usual(
     InputError as `fit_folder`.
     """
     _checked(config, device)
-    if _is_begun_with(config.fit, out):
-        return config
-    fit = asked.of(
-        scene_kind(config.scene, config.reading or Reading()),
-        colors=config.autoencoder is None,
-        factor=None if config.autoencoder is None else stored_factor(config.autoencoder),
-        prior=config.prior is not None,
-    )
-    return replace(config, fit=fit)
+    colors = config.autoencoder is None
+    factor = None if config.autoencoder is None else stored_factor(config.autoencoder)
+    for earlier in (config.fit, asked.as_earlier(colors=colors, factor=factor)):
+        if _is_begun_with(earlier, out):
+            return replace(config, fit=earlier)
+    kind, prior = scene_kind(config.scene, config.reading or Reading()), config.prior is not None
+    return replace(config, fit=asked.of(kind, colors=colors, factor=factor, prior=prior))
 
 
 def _is_begun_with(fit: FitConfig, out: Path | None) -> bool:
@@ -266,9 +264,10 @@ def _is_begun_with(fit: FitConfig, out: Path | None) -> bool:
         begun = read_run(FitRunConfig, out).fit
     except InputError:
         return False
-    # Earlier versions divided the one stage of colours.
+    # Earlier versions divided the one stage of colours, or said where a grid of latents would lie.
     one = begun.space == fit.space == "rgb"
-    return begun == fit or (one and begun.in_one_stage() == fit.in_one_stage())
+    begun_in_one = replace(begun.in_one_stage(), alignment_grid=fit.alignment_grid)
+    return begun == fit or (one and begun_in_one == fit.in_one_stage())
 
 
 def _usual(
@@ -290,7 +289,7 @@ def _usual(
     if asked.space is not None:
         _space(asked.space, None, autoencoder)
     colors, factor = autoencoder is None, None if autoencoder is None else autoencoder.factor
-    earlier = asked.of("object", colors=colors, factor=factor)
+    earlier = asked.as_earlier(colors=colors, factor=factor)
     if _is_begun_with(earlier, out):
         return earlier
     kind = scene.kind if isinstance(scene, Scene) else scene_kind(scene, Reading())

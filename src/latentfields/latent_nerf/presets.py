@@ -14,15 +14,15 @@ from latentfields.fields.densification import DENSIFICATIONS, DensificationName,
 from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
 from latentfields.rendering.config import SAMPLINGS, MipSplattingConfig, SamplerName, SplattingConfig
 
-__all__ = ["PIXELS_PER_RAY", "PresetName", "preset", "rays_per_side"]
+__all__ = ["PresetName", "preset", "rays_per_side"]
 
 PIXELS_PER_RAY = 4
 """Rays through latents are so many pixels apart: one ray per latent where the factor is 4, four where it is 8."""
 
 
-def rays_per_side(factor: int, *, apart: int = PIXELS_PER_RAY) -> int:
-    """Rays along one side of a latent of `factor` pixels, `apart` pixels from each other: one, or an even number."""
-    return max(1, 2 * (factor // (2 * apart)))
+def rays_per_side(factor: int) -> int:
+    """Rays along one side of a latent of `factor` pixels: one, or an even number."""
+    return max(1, 2 * (factor // (2 * PIXELS_PER_RAY)))
 
 
 @checked

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from latentfields.config.checks import Checked
 from latentfields.config.typed_json import with_changes
-from latentfields.fields.config import FieldName
+from latentfields.fields.config import FieldName, GaussiansConfig
 from latentfields.latent_nerf.config import AlignmentGrid, FitConfig, Space
 from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.scenes.reading import SceneKind
@@ -38,12 +38,29 @@ class Habit:
     decoder_learning_rate: float | None = None
     """Learning rate of the decoder during RGB Alignment; None takes the preset's."""
     subpixels: int = 1
-    """Rays or splatted pixels per latent along one side, at least."""
+    """Rays or splatted pixels per latent along one side, at least, but one for every second pixel at most."""
     alignment_grid: AlignmentGrid = "fixed"
     """Where the grid of latents lies in steps of RGB Alignment."""
 
+    def seen(self, config: FitConfig, *, factor: int, subpixels: int | None = None) -> FitConfig:
+        """Return `config` with rays, and images per step, for latents of `factor` pixels a side.
+
+        `subpixels` are the rays per latent along one side, by default those of scenes of this kind.
+        Along rays, a step sees as many as are a quarter of an image's pixels, whatever the factor.
+        """
+        if subpixels is None:
+            subpixels = max(rays_per_side(factor), min(self.subpixels, factor // 2))
+        config = replace(config, subpixels=subpixels)
+        if isinstance(config.field, GaussiansConfig):
+            return config
+        return replace(config, batch_images=max(1, (factor // (2 * subpixels)) ** 2))
+
     def tuned(self, config: FitConfig) -> FitConfig:
-        """Return `config` with the learning rates, and the grid of RGB Alignment, of scenes of this kind."""
+        """Return `config` with the learning rates, and the grid of RGB Alignment, of scenes of this kind.
+
+        Where that grid moves, planes are as smooth as those of colours: views that are seen on many grids are hardly
+        learnt by heart.
+        """
         if config.space == "rgb" and self.colors_factor is not None:
             stage = replace(config.supervision, learning_rate_factor=self.colors_factor)
             config = replace(config, supervision=stage)
@@ -52,7 +69,15 @@ class Habit:
             config = replace(config, alignment=replace(config.alignment, learning_rate_factor=factor))
         if rate is not None:
             config = replace(config, decoder_learning_rate=rate)
+        if config.space == "rgb" or config.alignment_kind == "none" or self.alignment_grid == "fixed":
+            return config
+        if config.space == "latent" and config.alignment_kind == "full":
+            config = replace(config, field=preset(cast("FieldName", config.field.kind), space="rgb").field)
         return replace(config, alignment_grid=self.alignment_grid)
+
+    def for_latents(self, config: FitConfig, *, factor: int) -> FitConfig:
+        """Return `config` as scenes of this kind are fitted to latents of `factor` pixels a side."""
+        return self.seen(self.tuned(config), factor=factor)
 
 
 HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
@@ -61,6 +86,8 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             space="latent",
             fields={"latent": "kplanes", "rgb": "kplanes", "both": "kplanes"},
             side_on_cpu=1600,
+            subpixels=2,
+            alignment_grid="shifted",
         ),
         # Splatting sees whole pictures: more steps, or larger pictures, are more than five minutes of a core.
         "capture": Habit(
@@ -77,6 +104,8 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
         ),
     }
 )
+EARLIER = replace(HABITS["object"], subpixels=1, alignment_grid="fixed")
+"""What earlier versions fitted every scene with, whose runs are gone on with as they were begun."""
 FEW_VIEWS_STEPS = 150
 """Steps of Latent Supervision beside a prior: more learn the few views by heart (docs/results/generation.md)."""
 SIDE_ON_GPU = 1600
@@ -109,7 +138,16 @@ class UsualFit(Checked):
         With a `prior`, which judges latents of objects, it is that of an object in latents. Raises InputError for
         changes that do not fit.
         """
-        habit = HABITS["object" if prior else kind]
+        return self._by(HABITS["object" if prior else kind], colors=colors, factor=factor, prior=prior)
+
+    def as_earlier(self, *, colors: bool, factor: int | None = None) -> FitConfig:
+        """The fit of a scene of any kind as earlier versions chose it. Raises InputError as `of`."""
+        config = self._by(EARLIER, colors=colors, factor=factor)
+        if "batch_images" in self.changes:
+            return config
+        return replace(config, batch_images=preset(EARLIER.fields[config.space]).batch_images)
+
+    def _by(self, habit: Habit, *, colors: bool, factor: int | None = None, prior: bool = False) -> FitConfig:
         space = self.space or ("rgb" if colors else habit.space)
         config = preset(habit.fields[space], space=space)
         if prior:
@@ -119,10 +157,14 @@ class UsualFit(Checked):
         if habit.steps is not None:
             supervision, alignment = habit.steps
             config = config.with_steps(supervision=supervision, alignment=alignment)
+        if "alignment_kind" in self.changes:
+            # What suits an alignment depends on whether, and of what, there is one.
+            asked = {"alignment_kind": self.changes["alignment_kind"]}
+            config = with_changes(config, asked, source=Path("settings"))
         config = habit.tuned(config)
         if space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.
             config = config.in_one_stage()
         elif factor is not None:
-            config = replace(config, subpixels=max(rays_per_side(factor), habit.subpixels))
+            config = habit.seen(config, factor=factor)
         return with_changes(config, self.changes, source=Path("settings"))
