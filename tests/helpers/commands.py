@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from latentfields.bench import leaderboard
 from latentfields.cli.main import main
 from latentfields.generation import report as generation_report
 from latentfields.latent_nerf import report
@@ -78,7 +79,8 @@ def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def less_to_wait_for() -> Iterator[None]:
-    """Let films of runs be short, samples on pages rough, and processes be forked from what has imported everything.
+    """Let films of runs be short, samples on pages rough, objects that leaderboards fit be seen from few sides, and
+    processes be forked from what has imported everything.
 
     These took more time than small trainings. Workers of Ray, which make room for everything else by default, waited
     for a minute beside other tests.
@@ -86,6 +88,7 @@ def less_to_wait_for() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (report, generation_report):
             patch.setattr(module, "ORBIT_FRAMES", 3)
+        patch.setattr(leaderboard, "FIT_VIEWS", 8)
         patch.setattr(draw, "STEPS", 4)
         patch.setattr(workers, "_IMPORTED", IMPORTED)
         patch.setenv("RAY_worker_niceness", "0")
