@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,8 +102,21 @@ def _run(command: Sequence[str], said: Sequence[Path], folder: str) -> None:
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.chdir(folder)
     sys.argv = ["latentfields", *command]
-    with less_to_wait_for():
+    with less_to_wait_for(), _of_the_same_server():
         main([*command])
+
+
+@contextmanager
+def _of_the_same_server() -> Iterator[None]:
+    """Let processes that this one starts be forked from where it was forked itself.
+
+    It knows where that is, and would start another one: to import everything again takes seconds.
+    """
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        if server._forkserver_address is not None and server._forkserver_alive_fd is not None:
+            patch.setattr(server, "ensure_running", resource_tracker.ensure_running)
+        yield
 
 
 def small_fit(*, supervision: int, alignment: int) -> tuple[str, ...]:
