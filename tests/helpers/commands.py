@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
@@ -32,6 +32,8 @@ IMPORTED = (
 """What commands import, most of it late: a process that starts from nothing spends most of a small command on that."""
 PROCESSES = multiprocessing.get_context("forkserver")
 """Processes that have imported it."""
+Program = Callable[[Sequence[str]], int | None]
+"""What does a command; returns the exit status."""
 PROCESSES.set_forkserver_preload([*IMPORTED])
 
 
@@ -64,19 +66,19 @@ class Started:
         return subprocess.CompletedProcess(self.arguments, self.process.exitcode, *said)
 
 
-def started(folder: Path, *arguments: object) -> Started:
+def started(folder: Path, *arguments: object, program: Program = main) -> Started:
     """Start a command in a process that has PyTorch imported; what it says is kept in a folder."""
     command = tuple(map(str, arguments))
     said = (folder / "stdout", folder / "stderr")
-    process = PROCESSES.Process(target=_run, args=(command, said, os.getcwd()))
+    process = PROCESSES.Process(target=_run, args=(program, command, said, os.getcwd()))
     process.start()
     return Started(command, process, said)
 
 
-def latentfields(*arguments: object) -> subprocess.CompletedProcess[str]:
+def latentfields(*arguments: object, program: Program = main) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, and return what came of it."""
     with tempfile.TemporaryDirectory() as folder:
-        return started(Path(folder), *arguments).finished()
+        return started(Path(folder), *arguments, program=program).finished()
 
 
 @contextmanager
@@ -97,13 +99,13 @@ def less_to_wait_for() -> Iterator[None]:
         yield
 
 
-def _run(command: Sequence[str], said: Sequence[Path], folder: str) -> None:
+def _run(program: Program, command: Sequence[str], said: Sequence[Path], folder: str) -> None:
     for descriptor, file in enumerate(said, start=1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.chdir(folder)
     sys.argv = ["latentfields", *command]
     with less_to_wait_for(), _of_the_same_server():
-        main([*command])
+        sys.exit(program([*command]))
 
 
 @contextmanager
@@ -112,7 +114,7 @@ def _of_the_same_server() -> Iterator[None]:
 
     It knows where that is, and would start another one: to import everything again takes seconds.
     """
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver
     with pytest.MonkeyPatch.context() as patch:
         if server._forkserver_address is not None and server._forkserver_alive_fd is not None:
             patch.setattr(server, "ensure_running", resource_tracker.ensure_running)
