@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -131,9 +131,9 @@ class Materials:
         return cls(folder, load_scene(first), load_autoencoder("base"), size)
 
 
-def main() -> int:
+def main(line: Sequence[str] | None = None) -> int:
     """Measure, write the file, say where; returns the exit status."""
-    arguments = _arguments()
+    arguments = _arguments(line)
     if torch.device(arguments.device).type == "cuda" and not torch.cuda.is_available():
         print("no CUDA device: run this on a machine with an NVIDIA GPU", file=sys.stderr)
         return 2
@@ -150,14 +150,14 @@ def main() -> int:
     return 1 if record["failed"] else 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(line: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--device", default="cuda", help="where to compute (default: cuda)")
     parser.add_argument("--quick", action="store_true", help="at the smallest size: to see that it works")
     parser.add_argument(
         "--out", type=Path, default=Path("gpu.json"), help="file to write (default: gpu.json)"
     )
-    return parser.parse_args()
+    return parser.parse_args(line)
 
 
 def measured(materials: Materials, device: torch.device) -> dict[str, Any]:

@@ -27,13 +27,20 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
-FIRST = (
-    *("docs/test_pages.py", "training/test_ray_cluster.py", "kill/test_kill_and_resume.py"),
-    *("examples/test_own_parts.py", "cli/test_demo.py", "test_simulated_device.py"),
-    *("bench/test_igae.py", "examples/test_train_on_ray.py", "structure_from_motion/test_capture.py"),
-    *("test_packaged_weights.py", "latent_nerf/test_fleet.py", "bench/test_collections.py"),
+OF_ONE_SERVER = (
+    *("docs/test_pages.py", "kill/test_kill_and_resume.py", "cli/test_demo.py", "latent_nerf/test_fleet.py"),
+    *("training/test_workers.py", "cli/test_user_commands.py", "cli/test_export.py", "training/test_jobs.py"),
+    *("lrf/decoder/test_align.py", "bench/test_convergence.py", "bench/test_study.py", "test_progress.py"),
+    *("priors/test_two_processes.py", "fused_planes/test_two_processes.py", "latent_nerf/test_usual.py"),
+    "test_gpu_benchmark.py",
 )
-"""Files that take longest or wait for other processes, such that every third one begins one of three processes."""
+"""Files that start processes from a server, which imports everything first, for seconds: one process has them all."""
+FIRST = (
+    *("training/test_ray_cluster.py", "examples/test_own_parts.py", "test_simulated_device.py"),
+    *("examples/test_train_on_ray.py", "bench/test_igae.py", "structure_from_motion/test_capture.py"),
+    *("test_packaged_weights.py", "bench/test_collections.py"),
+)
+"""Of the others, those that take longest or wait for other processes; every second one begins one of two processes."""
 
 
 @pytest.hookimpl(trylast=True)
@@ -49,10 +56,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    first = {Path(__file__).parent / name: number for number, name in enumerate(FIRST)}
+    order = {Path(__file__).parent / name: number for number, name in enumerate((*OF_ONE_SERVER, *FIRST))}
     slow = [file for file, tests in files.items() if any(test.get_closest_marker("slow") for test in tests)]
-    slow.sort(key=lambda file: first.get(file, len(first)))
-    parts = [[test for file in slow[part::processes] for test in files[file]] for part in range(processes)]
+    slow.sort(key=lambda file: order.get(file, len(order)))
+    served = [file for file in slow if order.get(file, len(order)) < len(OF_ONE_SERVER)]
+    others = slow[len(served) :]
+    dealt_files = [served, *(others[part :: processes - 1] for part in range(processes - 1))]
+    parts = [[test for file in part for test in files[file]] for part in dealt_files]
     quick = [test for file, tests in files.items() if file not in slow for test in tests]
     dealt: list[pytest.Item] = []
     for number, part in enumerate(parts, start=1):

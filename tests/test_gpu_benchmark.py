@@ -10,22 +10,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.gpu import main
+
+from helpers.commands import latentfields
 
 ROOT = Path(__file__).parents[1]
-
-
-def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600
-    )
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_without_cuda_it_ends_with_one_line(tmp_path: Path) -> None:
-    result = benchmark("--out", str(tmp_path / "gpu.json"))
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", "--out", str(tmp_path / "gpu.json")],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     assert result.returncode == 2
     assert result.stderr == "no CUDA device: run this on a machine with an NVIDIA GPU\n"
     assert not list(tmp_path.iterdir())
@@ -33,7 +36,7 @@ def test_without_cuda_it_ends_with_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_everything_is_measured_on_the_cpu(tmp_path: Path) -> None:
-    result = benchmark("--device", "cpu", "--quick", "--out", str(tmp_path / "gpu.json"))
+    result = latentfields("--device", "cpu", "--quick", "--out", tmp_path / "gpu.json", program=main)
     assert result.returncode == 0, result.stderr
     record = json.loads((tmp_path / "gpu.json").read_text())
     assert record["failed"] == []

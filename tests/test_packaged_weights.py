@@ -38,7 +38,7 @@ def scenes() -> tuple[Scene, ...]:
 )
 def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, bound: float) -> None:
     autoencoder = load_autoencoder(name)
-    images = torch.cat([scene.images(torch.arange(len(scene))) for scene in scenes])
+    images = torch.cat([scene.images(torch.arange(0, len(scene), 2)) for scene in scenes])
     decoded = autoencoder.decode_batches(autoencoder.encode_batches(images))
     assert float(psnr(decoded.clamp(0, 1), images).mean()) > bound
 
@@ -47,7 +47,7 @@ def test_unseen_objects_are_reconstructed(scenes: tuple[Scene, ...], name: str, 
 def test_latents_are_normalised(scenes: tuple[Scene, ...], name: str) -> None:
     autoencoder = load_autoencoder(name)
     assert autoencoder.has_statistics
-    latents = autoencoder.encode_batches(scenes[0].images(torch.arange(len(scenes[0]))))
+    latents = autoencoder.encode_batches(scenes[0].images(torch.arange(0, len(scenes[0]), 2)))
     assert 0.2 < float(latents.std()) < 2
 
 

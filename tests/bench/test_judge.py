@@ -41,7 +41,7 @@ def drawn(count: int, seed: int) -> Pictures:
 
 @pytest.mark.slow
 def test_a_judge_learns_class_and_azimuth(tmp_path: Path) -> None:
-    judge = train_judge(drawn(200, seed=0), classes=2, steps=120)
+    judge = train_judge(drawn(200, seed=0), classes=2, steps=60)
     others = drawn(60, seed=1)
     verdict = judged(judge, others)
     assert verdict.right_class > 0.9

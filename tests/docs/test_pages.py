@@ -110,15 +110,17 @@ def belongings(
     for index in range(8):
         pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((160, 144)).save(folder / "photos" / f"{index}.png")
-    write_photographs(folder / "photographs", arc_cameras(9))
+    write_photographs(folder / "photographs", arc_cameras(6))
     for capture in ("captures/one", "captures/two"):
         write_colmap_scene(folder / capture, corner_cameras(9, width=96, height=72))
     trimesh.creation.icosphere().export(folder / "chair.glb")
     for name in ("vases-0000", "chair"):
         shutil.copytree(scene_folder, folder / "data" / name)
     autoencoder.save(folder / "my-vae")
-    # One object is scored, for three families.
-    seen = RenderConfig(views=20, size=64, samples=1, test_fraction=0, val_fraction=0)
+    # One object is scored, for three families, from the side that few views share most of.
+    seen = RenderConfig(
+        views=14, size=64, samples=1, min_elevation=25, max_elevation=40, test_fraction=0, val_fraction=0
+    )
     render_object_scene(generate_object("vases", 9000), folder / "scored", options=seen, seed=9000)
     if importlib.util.find_spec("diffusers") is not None:
         small_kl().save_pretrained(folder / "sd-vae")

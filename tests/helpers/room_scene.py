@@ -69,7 +69,10 @@ def photographed(photograph: Photograph) -> np.ndarray:
     ideal = stored.clone()
     # Where the lens puts it moves by nearly as much as the position itself.
     for _ in range(0 if lens.distortion == PINHOLE else 30):
-        ideal = ideal - 0.7 * (distort(ideal, lens.distortion) - stored)
+        off = distort(ideal, lens.distortion) - stored
+        ideal = ideal - 0.7 * off
+        if float(off.abs().max()) < 1e-7:  # a hundred thousandth of a pixel
+            break
     local = torch.stack([ideal[..., 0], -ideal[..., 1], -torch.ones_like(ideal[..., 0])], dim=-1)
     pose = torch.from_numpy(photograph.pose)
     directions = torch.nn.functional.normalize(local @ pose[:3, :3].T, dim=-1)

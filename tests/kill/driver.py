@@ -88,6 +88,7 @@ class Outcome:
 def warm_up() -> None:
     """Import the whole package: processes that are forked then start at once."""
     import torch
+    import torch._dynamo  # the first step of an optimiser does
 
     torch.set_num_threads(1)
     for module in pkgutil.walk_packages(latentfields.__path__, "latentfields."):

@@ -48,7 +48,8 @@ def trained(scene: Scene, autoencoder: Autoencoder | None, config: FitConfig) ->
 @pytest.mark.parametrize("name", SAMPLINGS)
 def test_kplanes_in_rgb_with_every_sampler(scene: Scene, name: str) -> None:
     config = replace(TINY_FIT, space="rgb", field=KPLANES, sampling=SAMPLINGS[name], batch_rays=256)
-    trainer = trained(scene, None, config.with_steps(supervision=150, alignment=0))
+    # A density grid knows late where nothing is.
+    trainer = trained(scene, None, config.with_steps(supervision=150 if name == "grid" else 100, alignment=0))
     assert trainer.test_psnr(None) > 20
 
 

@@ -88,7 +88,7 @@ def rays(field: FieldConfig, **changes: object) -> FitConfig:
 def test_every_field_sees_the_horizon_with_contraction(name: str) -> None:
     config = rays(FIELDS[name])
     bounded, unbounded = (
-        trained(config, bounds=bounds, steps=100).test_psnr(None) for bounds in ("object", "scene")
+        trained(config, bounds=bounds, steps=70).test_psnr(None) for bounds in ("object", "scene")
     )
     assert unbounded > bounded + MARGIN
 
@@ -96,7 +96,7 @@ def test_every_field_sees_the_horizon_with_contraction(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLINGS)
 def test_every_sampler_follows_contracted_rays(name: str) -> None:
-    trainer = trained(rays(KPLANES, sampling=SAMPLINGS[name]), bounds="scene", steps=80)
+    trainer = trained(rays(KPLANES, sampling=SAMPLINGS[name]), bounds="scene", steps=65)
     assert trainer.test_psnr(None) > MEAN_COLOR + MARGIN
 
 
