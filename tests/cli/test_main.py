@@ -239,8 +239,8 @@ def test_a_fit_in_rgb_takes_the_steps_that_are_asked_for(options: tuple[str, ...
     ("options", "subpixels"),
     [
         ((), 1),
-        (("--autoencoder", "base-f4"), 2),
-        (("--field", "tensorf", "--autoencoder", "base-f4"), 2),
+        (("--autoencoder", "base-f4"), 1),
+        (("--field", "tensorf", "--autoencoder", "base-f4"), 1),
         (("--autoencoder", "base"), 2),
         (("--autoencoder", "OWNER/NAME"), 2),
         (("--autoencoder", "base", "--subpixels", "4"), 4),
@@ -249,7 +249,7 @@ def test_a_fit_in_rgb_takes_the_steps_that_are_asked_for(options: tuple[str, ...
         (("--space", "both", "--field", "gaussians"), 1),
     ],
 )
-def test_rays_are_two_pixels_apart_or_four_for_large_latents(
+def test_rays_are_four_pixels_apart_or_one_a_latent_where_a_field_is_named(
     options: tuple[str, ...], subpixels: int
 ) -> None:
     command = parse(["fit", "scene", *options])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from latentfields.config.typed_json import to_json
 from latentfields.errors import ArgumentError
 from latentfields.fused_planes.config import PRESETS as COLLECTION_PRESETS
 from latentfields.igae.config import PRESETS as IGAE_PRESETS
+from latentfields.latent_nerf.usual import HABITS
 from latentfields.lrf.decoder.config import PRESETS as DECODER_PRESETS
 from latentfields.lrf.encoder.config import PRESETS as ENCODER_PRESETS
 from latentfields.priors.config import PRESETS as PRIOR_PRESETS
@@ -114,7 +114,7 @@ def test_presets_and_settings_are_where_options_start(tmp_path: Path) -> None:
         "lrf align-decoder": (DECODER_PRESETS["paper"], DECODER_PRESETS["small"]),
         "prior train": (PRIOR_PRESETS["tiny"], PRIOR_PRESETS["small"]),
         "collection fit": (COLLECTION_PRESETS["tiny"], COLLECTION_PRESETS["small"]),
-        "fit": (preset("tensorf", "paper"), replace(preset(), subpixels=1)),
+        "fit": (preset("tensorf", "paper"), HABITS["object"].for_latents(preset(), factor=2)),
     }
     choice = {"fit": ["--field", "tensorf", "--preset", "paper"], "lrf align-decoder": ["--preset", "paper"]}
     for name, (other, usual) in starts.items():

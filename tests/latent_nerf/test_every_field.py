@@ -18,6 +18,7 @@ from latentfields.latent_nerf.build import new_model
 from latentfields.latent_nerf.config import Space
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
+from latentfields.latent_nerf.usual import HABITS
 from latentfields.rendering.config import (
     GridSamplingConfig,
     HierarchicalSamplingConfig,
@@ -98,13 +99,15 @@ def test_squashed_latents_can_be_fitted(scene: Scene, autoencoder: Autoencoder) 
 def test_a_fit_by_name_reloads_and_repeats_its_pictures(
     scene: Scene, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: FieldName
 ) -> None:
-    quick = replace(preset(field), batch_images=1, subpixels=1).with_steps(supervision=5, alignment=2)
+    quick = preset(field).with_steps(supervision=5, alignment=2)
     monkeypatch.setattr(
         "latentfields.latent_nerf.fit.preset", lambda name, space: {(field, "latent"): quick}[name, space]
     )
+    usual = HABITS["object"].for_latents(quick, factor=4, subpixels=1)
     run = fit(scene, autoencoder, out=tmp_path / "run", field=field)
     loaded = Run.load(tmp_path / "run")
-    assert loaded.config.fit == quick
+    assert loaded.config.fit == usual
+    assert (usual.alignment_grid, usual.batch_images) == ("shifted", 4)
     cameras = scene.cameras[scene.indices("test")]
     assert torch.equal(loaded.render(cameras), run.render(cameras))
 

@@ -68,8 +68,8 @@ def test_a_scene_file_has_the_fingerprint_and_no_copy(shared: Run, scene: Scene,
     ("changes", "message"),
     [
         (
-            {"autoencoder": "base-f2", "weights": "0" * 64},
-            "needs the decoder of the packaged autoencoder 'base-f2', which this vers",
+            {"autoencoder": "base-f3", "weights": "0" * 64},
+            "needs the decoder of the packaged autoencoder 'base-f3', which this vers",
         ),
         ({"weights": "0" * 64}, "needs the decoder of the packaged autoencoder 'base-f4' as it was then"),
         ({"statistics": {"mean": [0.0], "std": [1.0]}}, "statistics of latents are not those of the 4 chan"),

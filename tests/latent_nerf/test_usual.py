@@ -56,7 +56,9 @@ def test_what_is_usual_is_what_was_measured() -> None:
 def test_objects_are_fitted_to_latents_on_a_grid_that_moves() -> None:
     usual, smooth = UsualFit(), preset(space="rgb").field
     moving = replace(preset(), alignment_grid="shifted", field=smooth)
-    assert usual.of("object", colors=False, factor=2) == replace(moving, subpixels=1, batch_images=1)
+    assert usual.of("object", colors=False, factor=2) == replace(
+        moving, subpixels=1, batch_images=1, crop=128
+    )
     assert usual.of("object", colors=False, factor=4) == replace(moving, subpixels=2, batch_images=1)
     assert usual.of("object", colors=False, factor=8) == replace(moving, subpixels=2, batch_images=4)
     assert usual.of("object", colors=False, factor=16) == replace(moving, subpixels=4, batch_images=4)
@@ -76,6 +78,7 @@ def test_earlier_versions_fitted_every_scene_on_a_grid_that_stays() -> None:
     assert usual.as_earlier(colors=False, factor=4) == replace(preset(), subpixels=1)
     assert usual.as_earlier(colors=False, factor=8) == usual.as_earlier(colors=False) == preset()
     assert usual.as_earlier(colors=True) == preset(space="rgb").in_one_stage()
+    assert usual.as_earlier(colors=False, factor=2) == replace(preset(), subpixels=1)
     few = UsualFit(changes={"batch_images": 3}).as_earlier(colors=False, factor=4)
     assert few == replace(preset(), subpixels=1, batch_images=3)
 

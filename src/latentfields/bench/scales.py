@@ -106,7 +106,7 @@ class ObjectsScale(EqualTimeScale):
     def fit(self, field: FieldName, *, factor: int, seed: int, rays: int | None = None) -> FitConfig:
         """As `EqualTimeScale.fit`, as objects are fitted where nobody says otherwise."""
         config, habit = super().fit(field, factor=factor, seed=seed, rays=rays), HABITS["object"]
-        return config if factor == 1 else habit.seen(habit.tuned(config), factor=factor, subpixels=rays)
+        return config if factor == 1 else habit.for_latents(config, factor=factor, subpixels=rays)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class CapturesScale(EqualTimeScale):
             return config
         half, habit = config.total_steps // 2, HABITS["capture"]
         config = habit.tuned(config.with_steps(supervision=half, alignment=half))
-        return config if factor == 1 else replace(config, subpixels=max(config.subpixels, habit.subpixels))
+        return config if factor == 1 else habit.seen(config, factor=factor, subpixels=rays)
 
 
 CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = {

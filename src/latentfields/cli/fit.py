@@ -33,7 +33,7 @@ from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.files import read_json
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
-from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
 from latentfields.latent_nerf.usual import HABITS, UsualFit
 from latentfields.priors.config import FewViewsConfig
 from latentfields.rendering.config import SamplerName
@@ -117,8 +117,11 @@ class FitOptions:
         factor = stored_factor(autoencoder)
         if config.space != "rgb" and factor is not None and known.get("preset", "small") == "small":
             kind = _alignment_kind(arguments, with_settings(config, known.get("settings")))
+            # One ray a latent of four pixels: captures, which have no empty space to skip, would take long.
             usual = HABITS["object"].for_latents(
-                dataclasses.replace(config, alignment_kind=kind), factor=factor
+                dataclasses.replace(config, alignment_kind=kind),
+                factor=factor,
+                subpixels=rays_per_side(factor),
             )
             config = dataclasses.replace(usual, alignment_kind=config.alignment_kind)
         if config.space == "rgb":

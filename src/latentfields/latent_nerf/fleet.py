@@ -33,7 +33,7 @@ from latentfields.files import Folders, as_folders, replacing, write_json
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.fit import as_usual, at_usual_size, fit_folder, is_fitted
 from latentfields.latent_nerf.metrics_file import read_metrics
-from latentfields.latent_nerf.presets import preset
+from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.report import REPORT_FILE, write_run_report
 from latentfields.latent_nerf.run import DECODER_FOLDER, MODEL_FILE, FitRunConfig, Run
@@ -181,7 +181,8 @@ def fit_fleet(
     factor = None if model is None else model.factor
     if config is None and field is not None:
         config = preset(field, space=space or ("rgb" if rgb else "latent"))
-        config = config if factor is None else HABITS["object"].for_latents(config, factor=factor)
+        if factor is not None:
+            config = HABITS["object"].for_latents(config, factor=factor, subpixels=rays_per_side(factor))
     asked = None
     if not isinstance(config, FitConfig):
         asked = UsualFit() if config is None else config

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from latentfields.config.checks import Checked
-from latentfields.config.typed_json import with_changes
+from latentfields.config.typed_json import to_json, with_changes
 from latentfields.fields.config import FieldName, GaussiansConfig
 from latentfields.latent_nerf.config import AlignmentGrid, FitConfig, Space
 from latentfields.latent_nerf.presets import preset, rays_per_side
@@ -46,14 +46,16 @@ class Habit:
         """Return `config` with rays, and images per step, for latents of `factor` pixels a side.
 
         `subpixels` are the rays per latent along one side, by default those of scenes of this kind.
-        Along rays, a step sees as many as are a quarter of an image's pixels, whatever the factor.
+        Along rays, a step sees as many as are a quarter of the pixels of an image, and of large ones parts of at most
+        64 latents a side, with what is around them.
         """
         if subpixels is None:
             subpixels = max(rays_per_side(factor), min(self.subpixels, factor // 2))
         config = replace(config, subpixels=subpixels)
         if isinstance(config.field, GaussiansConfig):
             return config
-        return replace(config, batch_images=max(1, (factor // (2 * subpixels)) ** 2))
+        images, crop = max(1, (factor // (2 * subpixels)) ** 2), min(config.crop, PART * factor)
+        return replace(config, batch_images=images, crop=crop)
 
     def tuned(self, config: FitConfig) -> FitConfig:
         """Return `config` with the learning rates, and the grid of RGB Alignment, of scenes of this kind.
@@ -75,9 +77,9 @@ class Habit:
             config = replace(config, field=preset(cast("FieldName", config.field.kind), space="rgb").field)
         return replace(config, alignment_grid=self.alignment_grid)
 
-    def for_latents(self, config: FitConfig, *, factor: int) -> FitConfig:
+    def for_latents(self, config: FitConfig, *, factor: int, subpixels: int | None = None) -> FitConfig:
         """Return `config` as scenes of this kind are fitted to latents of `factor` pixels a side."""
-        return self.seen(self.tuned(config), factor=factor)
+        return self.seen(self.tuned(config), factor=factor, subpixels=subpixels)
 
 
 HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
@@ -104,6 +106,8 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
         ),
     }
 )
+PART = 64
+"""Latents along a side of the parts of pictures that steps look at, at most."""
 EARLIER = replace(HABITS["object"], subpixels=1, alignment_grid="fixed")
 """What earlier versions fitted every scene with, whose runs are gone on with as they were begun."""
 FEW_VIEWS_STEPS = 150
@@ -143,9 +147,9 @@ class UsualFit(Checked):
     def as_earlier(self, *, colors: bool, factor: int | None = None) -> FitConfig:
         """The fit of a scene of any kind as earlier versions chose it. Raises InputError as `of`."""
         config = self._by(EARLIER, colors=colors, factor=factor)
-        if "batch_images" in self.changes:
-            return config
-        return replace(config, batch_images=preset(EARLIER.fields[config.space]).batch_images)
+        before = to_json(preset(EARLIER.fields[config.space]))
+        kept = {name: before[name] for name in ("batch_images", "crop") if name not in self.changes}
+        return with_changes(config, kept, source=Path("settings"))
 
     def _by(self, habit: Habit, *, colors: bool, factor: int | None = None, prior: bool = False) -> FitConfig:
         space = self.space or ("rgb" if colors else habit.space)
