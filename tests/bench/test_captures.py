@@ -127,8 +127,10 @@ def test_fits_end_by_time_and_see_factor_4_by_one_ray() -> None:
     assert [fit.subpixels for fit in fits.values()] == [1, 1, 2]
     assert {fit.total_steps for fit in fits.values()} == {100_000}
     # Splatted pixels cost little.
-    splatted = [small.fit("gaussians", factor=factor, seed=3) for factor in (4, 8)]
-    assert [fit.subpixels for fit in splatted] == [2, 2]
+    splatted = [
+        small.fit("gaussians", factor=factor, rays=small.rays(factor), seed=3) for factor in (2, 4, 8)
+    ]
+    assert [fit.subpixels for fit in splatted] == [1, 2, 2]
     assert {fit.alignment_grid for fit in splatted} == {"shifted"}
     assert {fit.alignment.learning_rate_factor for fit in splatted} == {0.3}
     assert {fit.decoder_learning_rate for fit in splatted} == {4e-4}

@@ -120,7 +120,9 @@ class CapturesScale(EqualTimeScale):
             return config
         half, habit = config.total_steps // 2, HABITS["capture"]
         config = habit.tuned(config.with_steps(supervision=half, alignment=half))
-        return config if factor == 1 else habit.seen(config, factor=factor, subpixels=rays)
+        # Splatted pixels cost little: never fewer than habit has them.
+        usual = habit.seen(config, factor=factor)
+        return config if factor == 1 else replace(usual, subpixels=max(rays or 1, usual.subpixels))
 
 
 CAPTURES_SCALES: Mapping[Literal["tiny", "small"], CapturesScale] = {

@@ -147,7 +147,7 @@ class UsualFit(Checked):
     def as_earlier(self, *, colors: bool, factor: int | None = None) -> FitConfig:
         """The fit of a scene of any kind as earlier versions chose it. Raises InputError as `of`."""
         config = self._by(EARLIER, colors=colors, factor=factor)
-        before = to_json(preset(EARLIER.fields[config.space]))
+        before = to_json(preset(EARLIER.fields[config.space], space=config.space))
         kept = {name: before[name] for name in ("batch_images", "crop") if name not in self.changes}
         return with_changes(config, kept, source=Path("settings"))
 
