@@ -49,7 +49,7 @@ def test_what_is_usual_is_what_was_measured() -> None:
         assert HABITS["object"].fields[space] == "kplanes"
         assert HABITS["capture"].fields[space] == "gaussians"
     assert {kind: usual_side(kind, device="cpu") for kind in HABITS} == {"object": 1600, "capture": 512}
-    assert {kind: habit.steps for kind, habit in HABITS.items()} == {"object": None, "capture": (500, 500)}
+    assert {kind: habit.steps for kind, habit in HABITS.items()} == {"object": None, "capture": (700, 700)}
     assert {usual_side(kind, device="cuda") for kind in HABITS} == {SIDE_ON_GPU} == {1600}
 
 
@@ -91,14 +91,14 @@ def test_captures_are_fitted_with_gaussians() -> None:
         return replace(
             config,
             subpixels=2,
-            supervision=StageConfig(500, 1.0),
-            alignment=StageConfig(500, 0.3),
+            supervision=StageConfig(700, 1.0),
+            alignment=StageConfig(700, 0.3),
             decoder_learning_rate=4e-4,
             alignment_grid="shifted",
         )
 
     rgb = replace(captured("rgb"), subpixels=preset("gaussians").subpixels).in_one_stage()
-    rgb = replace(rgb, supervision=StageConfig(1000, 0.4), alignment_grid="fixed")
+    rgb = replace(rgb, supervision=StageConfig(1400, 0.4), alignment_grid="fixed")
     assert usual.of("capture", colors=True) == rgb
     assert usual.of("capture", colors=False, factor=4) == captured("both")
     assert UsualFit("latent").of("capture", colors=False, factor=8) == captured("latent")

@@ -96,7 +96,7 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             space="both",
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
             side_on_cpu=512,
-            steps=(500, 500),
+            steps=(700, 700),
             # One view a step is noisy, and rates that jump at the start of RGB Alignment undo what was learnt before.
             colors_factor=0.4,
             alignment_factor=0.3,
