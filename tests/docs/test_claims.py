@@ -48,7 +48,7 @@ def test_readme_states_the_fits_that_it_shows() -> None:
         fit = parse(command.split()[1:])
         assert isinstance(fit, Fit)
         assert claim.scenes
-        assert 60 <= claim.seconds <= 600
+        assert 30 <= claim.seconds <= 600
         assert 20 < claim.psnr < 40
 
 

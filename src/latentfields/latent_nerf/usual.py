@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from latentfields.config.checks import Checked
 from latentfields.config.typed_json import to_json, with_changes
-from latentfields.fields.config import FieldName, GaussiansConfig
+from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig
 from latentfields.latent_nerf.config import AlignmentGrid, FitConfig, Space
 from latentfields.latent_nerf.presets import preset, rays_per_side
 from latentfields.scenes.reading import SceneKind
@@ -73,8 +73,9 @@ class Habit:
             config = replace(config, decoder_learning_rate=rate)
         if config.space == "rgb" or config.alignment_kind == "none" or self.alignment_grid == "fixed":
             return config
-        if config.space == "latent" and config.alignment_kind == "full":
-            config = replace(config, field=preset(cast("FieldName", config.field.kind), space="rgb").field)
+        as_colors = RECIPES[cast("FieldName", config.field.kind)]["small"].rgb_field
+        if config.space == "latent" and config.alignment_kind == "full" and as_colors is not None:
+            config = replace(config, field=as_colors)
         return replace(config, alignment_grid=self.alignment_grid)
 
     def for_latents(self, config: FitConfig, *, factor: int, subpixels: int | None = None) -> FitConfig:
