@@ -58,7 +58,8 @@ class FitOptions:
     field: FieldName = "kplanes"
     """Representation of the scene. Where neither it nor a preset, nor an option of fields or samplers is given, the
     scene decides. Captures, photographs without alpha and with sparse points, are fitted with Gaussians in 700 + 700
-    steps, in the space both unless --space says otherwise; everything else with what stands here."""
+    steps, in the space both unless --space says otherwise; everything else with what stands here, but latents of four
+    pixels by four rays each."""
     preset: PresetName = "small"
     """Settings to start from: `small` for one CPU core, `paper` for IG-AE's Table 16 on a GPU."""
     sampler: SamplerName | None = None
