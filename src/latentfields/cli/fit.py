@@ -33,8 +33,8 @@ from latentfields.fields.config import FieldName
 from latentfields.fields.densification import DensificationName
 from latentfields.files import read_json
 from latentfields.latent_nerf.config import AlignmentKind, FitConfig, Space
-from latentfields.latent_nerf.presets import PresetName, preset, rays_per_side
-from latentfields.latent_nerf.usual import HABITS, UsualFit
+from latentfields.latent_nerf.presets import PresetName, preset
+from latentfields.latent_nerf.usual import UsualFit, named_for_latents
 from latentfields.priors.config import FewViewsConfig
 from latentfields.rendering.config import SamplerName
 from latentfields.scenes.reading import ChosenBounds, Masks, Reading, Split
@@ -118,12 +118,7 @@ class FitOptions:
         factor = stored_factor(autoencoder)
         if config.space != "rgb" and factor is not None and known.get("preset", "small") == "small":
             kind = _alignment_kind(arguments, with_settings(config, known.get("settings")))
-            # One ray a latent of four pixels: captures, which have no empty space to skip, would take long.
-            usual = HABITS["object"].for_latents(
-                dataclasses.replace(config, alignment_kind=kind),
-                factor=factor,
-                subpixels=rays_per_side(factor),
-            )
+            usual = named_for_latents(dataclasses.replace(config, alignment_kind=kind), factor=factor)
             config = dataclasses.replace(usual, alignment_kind=config.alignment_kind)
         if config.space == "rgb":
             # Steps that are asked for are all steps then: there is no alignment that would add its own.

@@ -26,10 +26,10 @@ from latentfields.latent_nerf.feature_trainer import new_trainer
 from latentfields.latent_nerf.few_views import UnseenViews, require_prior
 from latentfields.latent_nerf.longer import lengthen, require_lengthenable
 from latentfields.latent_nerf.places import ScenePlaces
-from latentfields.latent_nerf.presets import preset, rays_per_side
+from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.run import MODEL_FILE, FitRunConfig, Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
-from latentfields.latent_nerf.usual import HABITS, UsualFit, usual_side
+from latentfields.latent_nerf.usual import UsualFit, named_for_latents, usual_side
 from latentfields.priors.config import FewViewsConfig
 from latentfields.priors.prior import located_prior
 from latentfields.process import choose_device
@@ -108,8 +108,7 @@ def fit(
     if config is None:
         config = preset(named or "kplanes", space=chosen)
         if autoencoder is not None:
-            factor = autoencoder.factor
-            config = HABITS["object"].for_latents(config, factor=factor, subpixels=rays_per_side(factor))
+            config = named_for_latents(config, factor=autoencoder.factor)
     config = replace(config, space=chosen)
     if own is not None:
         config = replace(config, field=own)  # type: ignore[arg-type]  # The union is of what can be named.

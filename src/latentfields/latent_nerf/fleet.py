@@ -33,11 +33,11 @@ from latentfields.files import Folders, as_folders, replacing, write_json
 from latentfields.latent_nerf.config import FitConfig, Space
 from latentfields.latent_nerf.fit import as_usual, at_usual_size, fit_folder, is_fitted
 from latentfields.latent_nerf.metrics_file import read_metrics
-from latentfields.latent_nerf.presets import preset, rays_per_side
+from latentfields.latent_nerf.presets import preset
 from latentfields.latent_nerf.render import load_run_scene
 from latentfields.latent_nerf.report import REPORT_FILE, write_run_report
 from latentfields.latent_nerf.run import DECODER_FOLDER, MODEL_FILE, FitRunConfig, Run
-from latentfields.latent_nerf.usual import HABITS, UsualFit
+from latentfields.latent_nerf.usual import UsualFit, named_for_latents
 from latentfields.pages.pictures import Pixels, save_png, to_pixels
 from latentfields.pages.report import Headline, Picture, PictureGroup, PictureRow, Report, Table, write_report
 from latentfields.priors.config import FewViewsConfig
@@ -182,7 +182,7 @@ def fit_fleet(
     if config is None and field is not None:
         config = preset(field, space=space or ("rgb" if rgb else "latent"))
         if factor is not None:
-            config = HABITS["object"].for_latents(config, factor=factor, subpixels=rays_per_side(factor))
+            config = named_for_latents(config, factor=factor)
     asked = None
     if not isinstance(config, FitConfig):
         asked = UsualFit() if config is None else config

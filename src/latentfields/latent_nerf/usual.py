@@ -117,6 +117,15 @@ SIDE_ON_GPU = 1600
 """Pixels; larger photographs are shrunk unless their size is asked for, as those who made 3DGS do, too."""
 
 
+def named_for_latents(config: FitConfig, *, factor: int) -> FitConfig:
+    """Return the preset of a field that is named as it is fitted to latents of `factor` pixels a side.
+
+    As objects are, but one ray sees a latent of four pixels: captures, which have no empty space to skip, would take
+    long otherwise.
+    """
+    return HABITS["object"].for_latents(config, factor=factor, subpixels=rays_per_side(factor))
+
+
 def usual_side(kind: SceneKind, *, device: str) -> int:
     """Pixels of the longer side that larger pictures of a scene are shrunk to where no size is asked for.
 
