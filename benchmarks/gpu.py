@@ -142,7 +142,8 @@ def main(line: Sequence[str] | None = None) -> int:
         set_threads(1)
     device = torch.device(arguments.device)
     with tempfile.TemporaryDirectory() as folder:
-        record = measured(Materials.write(Path(folder), QUICK if arguments.quick else FULL), device)
+        materials = Materials.write(Path(folder), QUICK if arguments.quick else FULL)
+        record = measured(materials, device, only=arguments.only)
     arguments.out.write_text(json.dumps(record, indent=2) + "\n")
     print(f"{arguments.out}: {len(record['failed'])} of {record['checks']} checks and measurements failed")
     for name in record["failed"]:
@@ -155,15 +156,20 @@ def _arguments(line: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", help="where to compute (default: cuda)")
     parser.add_argument("--quick", action="store_true", help="at the smallest size: to see that it works")
     parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="TEXT", help="those alone whose names begin so (default: all)"
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path("gpu.json"), help="file to write (default: gpu.json)"
     )
     return parser.parse_args(line)
 
 
-def measured(materials: Materials, device: torch.device) -> dict[str, Any]:
-    """All checks and measurements by name; one that fails says why and lets the others be."""
+def measured(materials: Materials, device: torch.device, *, only: Sequence[str]) -> dict[str, Any]:
+    """Checks and measurements whose names begin with one of `only`; one that fails says why and lets the others be."""
     results: dict[str, dict[str, Any]] = {}
     for name, case in _cases(materials, device).items():
+        if not name.startswith(tuple(only)):
+            continue
         start = time.perf_counter()
         try:
             result = case()

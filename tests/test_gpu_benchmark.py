@@ -49,3 +49,11 @@ def test_everything_is_measured_on_the_cpu(tmp_path: Path) -> None:
         if name.startswith("speed"):
             assert values["step_ms"] > 0
             assert values["frames_per_second"]["32"] > 0
+
+
+def test_a_part_of_it_is_measured_by_name(tmp_path: Path) -> None:
+    options = ("--device", "cpu", "--quick", "--only", "kernel against twin: hash", "speed: kplanes, rgb")
+    result = latentfields(*options, "--out", tmp_path / "gpu.json", program=main)
+    assert result.returncode == 0, result.stderr
+    record = json.loads((tmp_path / "gpu.json").read_text())
+    assert [*record["results"]] == ["kernel against twin: hash encoding", "speed: kplanes, rgb"]
