@@ -156,7 +156,11 @@ def _arguments(line: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", help="where to compute (default: cuda)")
     parser.add_argument("--quick", action="store_true", help="at the smallest size: to see that it works")
     parser.add_argument(
-        "--only", nargs="+", default=[""], metavar="TEXT", help="those alone whose names begin so (default: all)"
+        "--only",
+        nargs="+",
+        default=[""],
+        metavar="TEXT",
+        help="those alone whose names begin so (default: all)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("gpu.json"), help="file to write (default: gpu.json)"
@@ -459,8 +463,10 @@ def _fit_speed(materials: Materials, device: torch.device, field: FieldName, spa
     size = materials.size
     warm = max(size.steps, 3)
     config = _fit_config(materials, field, space, small=False)
+    # Gaussians are added along a fit: a short one would add all of them in a few steps.
+    whole = config.supervision.steps if field == "gaussians" else 0
     with peak_memory(device) as memory:
-        trainer = _fit(materials, config, device, steps=(warm + size.steps, 0))
+        trainer = _fit(materials, config, device, steps=(max(warm + size.steps, whole), 0))
         for index in range(warm):
             trainer.step(index, index / trainer.total_steps)
         wait_for(device)
@@ -469,7 +475,10 @@ def _fit_speed(materials: Materials, device: torch.device, field: FieldName, spa
             trainer.step(index, index / trainer.total_steps)
         wait_for(device)
         step = (time.perf_counter() - start) / size.steps
-        frames = {str(width): _frames_per_second(trainer, device, width) for width in size.frames}
+        frames = {
+            str(width): _frames_per_second(trainer, device, width, most=10 * size.steps)
+            for width in size.frames
+        }
     return {
         "step_ms": round(1000 * step, 3),
         "frames_per_second": frames,
@@ -477,12 +486,12 @@ def _fit_speed(materials: Materials, device: torch.device, field: FieldName, spa
     }
 
 
-def _frames_per_second(trainer: LatentNerfTrainer, device: torch.device, width: int) -> float:
+def _frames_per_second(trainer: LatentNerfTrainer, device: torch.device, width: int, *, most: int) -> float:
     cameras = trainer.scene.cameras[:1].resized(width=width, height=width)
     trainer.model.render(cameras)
     wait_for(device)
     frames, start = 0, time.perf_counter()
-    while frames < trainer.total_steps and time.perf_counter() - start < 1:
+    while frames < most and time.perf_counter() - start < 1:
         trainer.model.render(cameras)
         frames += 1
     return round(frames / (time.perf_counter() - start), 2)
