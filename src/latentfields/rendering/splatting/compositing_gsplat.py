@@ -1,4 +1,4 @@
-"""Compositing by the gsplat library (Ye et al. 2024) on CUDA, in place of the kernels here. Not tested on a GPU.
+"""Compositing by the gsplat library (Ye et al. 2024) on CUDA, in place of the kernels here.
 
 Taken when the environment variable LATENTFIELDS_KERNELS is `gsplat`. It compiles its kernels with nvcc when it is first
 used. Version 1.5 caps alpha at 0.999 instead of 0.99; its other rules are the same.
