@@ -363,6 +363,22 @@ def test_the_schedule_warms_up_and_decays(photos: Path) -> None:
     assert adam == pytest.approx(expected)
 
 
+def test_no_batch_moves_kernels_by_more_than_its_share(photos: Path) -> None:
+    """However steep its loss is."""
+    data = load_training_images((photos,), (), size=32)
+    moved = []
+    for weight in (0.0, 1e3):
+        trainer = AutoencoderTrainer(
+            linear_network(data), data, replace(OPTIONS, perceptual_weight=weight, renders_per_batch=0)
+        )
+        trainer.step(0, 0.0)
+        state = trainer.optimizers["muon"].state
+        moved.append([float(values["momentum"].norm()) for values in state.values()])
+    # Branches that start at zero have no gradient yet.
+    assert {round(norm, 5) for norm in moved[0]} == {0.0, 0.05}
+    assert moved[1] == pytest.approx(moved[0], rel=1e-4)
+
+
 def test_a_step_computes_where_the_network_is(
     monkeypatch: pytest.MonkeyPatch, photos: Path, scene_folder: Path
 ) -> None:

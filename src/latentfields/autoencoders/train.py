@@ -73,6 +73,7 @@ class AutoencoderTrainer:
         chosen = {id(p) for p in kernels}
         others = [p for p in model.parameters() if id(p) not in chosen]
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._kernels = kernels
         if kernels:
             self.optimizers["muon"] = with_peaks(
                 Muon(kernels, lr=options.learning_rate * options.muon_factor)
@@ -100,6 +101,11 @@ class AutoencoderTrainer:
         )
         loss, parts = self._loss(upload(images, self.device))
         loss.backward()
+        # Every batch counts for its direction alone. Gradients of some are fifty times as long as others', and would be
+        # the momentum of forty steps of full length: deeper networks diverged by that after a thousand.
+        for kernel in self._kernels:
+            if kernel.grad is not None:
+                kernel.grad.div_(kernel.grad.norm().clamp(min=1e-12))
         for optimizer in self.optimizers.values():
             optimizer.step()
         return read(parts)
