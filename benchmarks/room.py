@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +35,8 @@ TILE, GAP = 192, 24
 Pixels = npt.NDArray[np.uint8]
 
 
-def main() -> None:
-    """Write the photographs."""
+def main(line: Sequence[str] | None = None) -> int:
+    """Write the photographs; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.room", description=__doc__)
     parser.add_argument("meshes", nargs="+", type=Path, help="what stands in the room")
     parser.add_argument("--pictures", type=Path, required=True, help="folder of JPEG files for the walls")
@@ -42,11 +44,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=640, help="pixels of their longer side (default: 640)")
     parser.add_argument("--seed", type=int, default=0, help="of where things stand (default: 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(line)
     random = np.random.default_rng(arguments.seed)
     room = concatenate("room", [*walls(arguments.pictures, random), *furniture(arguments.meshes, random)])
     cameras = walk(arguments.views, width=arguments.size, height=3 * arguments.size // 4)
     write(room, cameras, arguments.out)
+    return 0
 
 
 def walls(pictures: Path, random: np.random.Generator) -> list[Mesh]:
@@ -133,4 +136,4 @@ def write(room: Mesh, cameras: Cameras, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
