@@ -35,6 +35,7 @@ CROSS_CUTTING = {
     "test_gpu_benchmark.py": "a benchmark, not of the package",
     "test_package.py": "the package as a whole",
     "test_packaged_weights.py": "the promises of model cards",
+    "test_room_benchmark.py": "a benchmark, not of the package",
     "test_simulated_device.py": "every training on a device that is not there",
     "test_stored_files.py": "what the first version wrote still loads",
     "test_tests.py": "these tests",

@@ -36,9 +36,9 @@ OPTIONS_OF_OTHERS = {
     *("--nproc-per-node", "--nnodes", "--rdzv-id", "--rdzv-backend", "--rdzv-endpoint"),
     *("--array", "--nodes", "--ntasks-per-node", "--cpus-per-task", "--gpus-per-node", "--gpus-per-task"),
     *("--time", "--requeue", "--working-dir", "--gpus", "--index-url"),
-    *("--local-dir", "--logdir"),
+    *("--local-dir", "--logdir", "--only"),
 }
-"""Of torchrun, SLURM, Ray, an example, pip, hf and tensorboard."""
+"""Of torchrun, SLURM, Ray, an example, pip, hf, tensorboard and benchmarks."""
 
 
 def text_of(document: str) -> str:
