@@ -2,7 +2,8 @@
 
 Losses and pictures on the GPU against those on the CPU, kernels against their twins, the time of a step of every field
 in latents and in RGB, frames per second with decoding, peak memory, and a slice of IG-AE training that is interrupted
-and resumed. Data is generated; no network is needed. Exit status 1 when something differs or fails, 2 without CUDA.
+and resumed. Data is generated; no network is needed. Exit status 1 when something differs or fails, 2 without CUDA
+or where no check has the name that is asked for.
 """
 
 from __future__ import annotations
@@ -144,6 +145,9 @@ def main(line: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         materials = Materials.write(Path(folder), QUICK if arguments.quick else FULL)
         record = measured(materials, device, only=arguments.only)
+    if not record["checks"]:
+        print(f"--only: no check begins with {' or '.join(arguments.only)}", file=sys.stderr)
+        return 2
     arguments.out.write_text(json.dumps(record, indent=2) + "\n")
     print(f"{arguments.out}: {len(record['failed'])} of {record['checks']} checks and measurements failed")
     for name in record["failed"]:

@@ -8,7 +8,6 @@ with pictures. Lengths in metres, z up, the floor at 0.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -21,8 +20,17 @@ import torch
 from PIL import Image
 
 from latentfields.cameras import Cameras, look_at
+from latentfields.export.cameras import transforms_json
+from latentfields.files import write_json
 from latentfields.scenes.objects.mesh_files import load_mesh
-from latentfields.scenes.objects.meshes import Material, Mesh, concatenate, normalised
+from latentfields.scenes.objects.meshes import (
+    Material,
+    Mesh,
+    concatenate,
+    moved_normals,
+    moved_vertices,
+    normalised,
+)
 from latentfields.scenes.objects.rendering import MeshRenderer
 
 WIDTH, DEPTH, HEIGHT = 6.0, 5.0, 2.8
@@ -98,12 +106,12 @@ def furniture(files: list[Path], random: np.random.Generator) -> list[Mesh]:
     for number, file in enumerate(files):
         mesh = normalised(load_mesh(file), radius=random.uniform(0.55, 0.9))
         turn, angle = 2 * math.pi * random.random(), math.pi * (1.15 * number / max(1, len(files) - 1) - 0.3)
-        cos, sin = math.cos(turn), math.sin(turn)
-        rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], np.float32)
-        vertices = mesh.vertices @ rotation.T
-        where = (1.6 * math.cos(angle), 1.3 * math.sin(angle), -float(vertices[:, 2].min()))
-        moved = (vertices + np.array(where, np.float32)).astype(np.float32)
-        placed.append(replace(mesh, vertices=moved, normals=mesh.normals @ rotation.T))
+        place = np.eye(4)
+        place[:2, :2] = [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+        # A turn about z leaves the lowest vertex as low as it is.
+        place[:3, 3] = 1.6 * math.cos(angle), 1.3 * math.sin(angle), -mesh.vertices[:, 2].min()
+        vertices = moved_vertices(mesh.vertices, place).astype(np.float32)
+        placed.append(replace(mesh, vertices=vertices, normals=moved_normals(mesh.normals, place)))
     return placed
 
 
@@ -122,17 +130,11 @@ def walk(views: int, *, width: int, height: int) -> Cameras:
 
 def write(room: Mesh, cameras: Cameras, out: Path) -> None:
     """The photographs, as JPEG, and their cameras as transforms.json."""
-    photographs = out / "photographs"
-    photographs.mkdir(parents=True)
-    frames = []
-    for number, view in enumerate(MeshRenderer(room).render(cameras, samples=2)):
-        name = f"{number:03}.jpg"
-        Image.fromarray(view.rgba[..., :3]).save(photographs / name, quality=95)
-        pose = cameras.camera_to_world[number].tolist()
-        frames.append({"file_path": f"photographs/{name}", "transform_matrix": pose})
-    (fx, fy), (cx, cy) = cameras.focal[0].tolist(), cameras.principal[0].tolist()
-    sizes = {"w": cameras.width, "h": cameras.height, "fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy}
-    (out / "transforms.json").write_text(json.dumps(sizes | {"frames": frames}, indent=1) + "\n")
+    (out / "photographs").mkdir(parents=True)
+    files = [f"photographs/{number:03}.jpg" for number in range(len(cameras))]
+    for file, view in zip(files, MeshRenderer(room).render(cameras, samples=2), strict=True):
+        Image.fromarray(view.rgba[..., :3]).save(out / file, quality=95)
+    write_json(out / "transforms.json", transforms_json(cameras, files))
 
 
 if __name__ == "__main__":

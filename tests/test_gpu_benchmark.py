@@ -57,3 +57,11 @@ def test_a_part_of_it_is_measured_by_name(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     record = json.loads((tmp_path / "gpu.json").read_text())
     assert [*record["results"]] == ["kernel against twin: hash encoding", "speed: kplanes, rgb"]
+
+
+def test_a_name_that_nothing_has_is_an_error(tmp_path: Path) -> None:
+    options = ("--device", "cpu", "--quick", "--only", "sped", "--out", tmp_path / "gpu.json")
+    result = latentfields(*options, program=main)
+    assert result.returncode == 2
+    assert "--only: no check begins with sped" in result.stderr
+    assert not list(tmp_path.iterdir())
