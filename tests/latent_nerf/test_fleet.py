@@ -62,6 +62,12 @@ def done(
     return out, fleet(scenes, autoencoder_folder, out)
 
 
+@pytest.fixture
+def gone_on_with(done: tuple[Path, Fleet], tmp_path: Path) -> Path:
+    """A copy of that fleet's folder, for tests that write into it; as deep, as configurations say where scenes are."""
+    return Path(shutil.copytree(done[0], tmp_path / "runs"))
+
+
 def test_bad_scenes_are_reported_and_the_others_are_fitted(done: tuple[Path, Fleet], scenes: Path) -> None:
     out, found = done
     assert [Path(fit.run) for fit in found.fits] == [out / "first", out / "second"]
@@ -104,10 +110,9 @@ def test_a_run_of_many_is_that_of_one(
 
 
 def test_finished_runs_are_passed_over_and_half_ones_go_on(
-    done: tuple[Path, Fleet], scenes: Path, autoencoder_folder: Path, tmp_path: Path
+    done: tuple[Path, Fleet], gone_on_with: Path, scenes: Path, autoencoder_folder: Path
 ) -> None:
-    out = tmp_path / "runs"
-    shutil.copytree(done[0], out)
+    out = gone_on_with
     written = (out / "second" / "model.safetensors").stat().st_mtime_ns
     expected = (out / "first" / "model.safetensors").read_bytes()
     for file in ("model.safetensors", "metrics.json"):
@@ -120,19 +125,15 @@ def test_finished_runs_are_passed_over_and_half_ones_go_on(
     assert log[-1]["step"] == CONFIG.total_steps
 
 
-def test_other_settings_are_another_fleet(
-    done: tuple[Path, Fleet], scenes: Path, autoencoder_folder: Path
-) -> None:
+def test_other_settings_are_another_fleet(gone_on_with: Path, scenes: Path, autoencoder_folder: Path) -> None:
     other = CONFIG.with_steps(supervision=5, alignment=2)
-    found = fit_fleet(
-        [scenes / "first", scenes / "second"], autoencoder_folder, out=done[0], config=other, engine=Inline()
-    )
+    both = [scenes / "first", scenes / "second"]
+    found = fit_fleet(both, autoencoder_folder, out=gone_on_with, config=other, engine=Inline())
     assert not found.fits
     assert len(found.failed) == 2
     assert (
         "holds a run with other settings (fit.supervision.steps: 4 there, 5 now)" in found.failed[0].problem
     )
-    fleet(scenes, autoencoder_folder, done[0])
 
 
 def test_a_strict_fleet_fits_nothing_where_a_file_is_wrong(
@@ -144,24 +145,25 @@ def test_a_strict_fleet_fits_nothing_where_a_file_is_wrong(
 
 
 def test_reports_are_written_where_they_are_asked_for(
-    done: tuple[Path, Fleet], scenes: Path, autoencoder_folder: Path, tmp_path: Path
+    gone_on_with: Path, scenes: Path, autoencoder_folder: Path
 ) -> None:
-    assert not (done[0] / "first" / "report.html").exists()
-    out = tmp_path / "runs"
-    shutil.copytree(done[0], out)
+    out = gone_on_with
+    assert not (out / "first" / "report.html").exists()
     shutil.rmtree(out / "second")
     fit_fleet(scenes / "first", autoencoder_folder, out=out, config=CONFIG, engine=Inline(), reports=True)
     assert (out / "first" / "report.html").is_file()
 
 
 def test_a_folder_without_scenes_is_reported_and_nothing_at_all_refused(
-    done: tuple[Path, Fleet], scenes: Path, autoencoder_folder: Path, tmp_path: Path
+    gone_on_with: Path, scenes: Path, autoencoder_folder: Path, tmp_path: Path
 ) -> None:
-    found = fit_fleet([scenes, tmp_path], autoencoder_folder, out=done[0], config=CONFIG, engine=Inline())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    found = fit_fleet([scenes, empty], autoencoder_folder, out=gone_on_with, config=CONFIG, engine=Inline())
     assert len(found.fits) == 2
-    assert [failure.scene for failure in found.failed] == [str(tmp_path), str(scenes / "third")]
+    assert [failure.scene for failure in found.failed] == [str(empty), str(scenes / "third")]
     with pytest.raises(InputError, match="no scenes here"):
-        fit_fleet(tmp_path, autoencoder_folder, out=done[0], config=CONFIG, engine=Inline())
+        fit_fleet(empty, autoencoder_folder, out=gone_on_with, config=CONFIG, engine=Inline())
 
 
 @pytest.mark.parametrize(
