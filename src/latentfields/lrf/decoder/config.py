@@ -42,6 +42,10 @@ class DecoderTrainingConfig(Checked):
     paper's objective, which loses more reconstruction quality."""
     photos_per_batch: NonNegative = 6
     """Photographs in every batch, for the preservation alone, where photographs are given."""
+    latent_noise: float = 0.0
+    """Strongest noise on the encoded latents of the preservation, which the original decodes without: for every image a
+    standard deviation from 0 to this, in units of the normalised latents. Not of the paper: a decoder that bore noise
+    before goes on bearing it."""
     perceptual: Perceptual = "gradient-similarity"
     """Perceptual term of decoded renderings."""
     perceptual_weight: float = 0.0
