@@ -49,6 +49,8 @@ class AlignDecoder:
     """Packaged name, folder, or Hub id: usually the result of `lrf finetune-encoder`."""
     field: FieldName = "gaussians"
     """Representation of the scenes."""
+    other_fields: tuple[FieldName, ...] = ()
+    """Representations that every scene is fitted by as well: the decoder learns the renderings of all."""
     preset: PresetName = "small"
     """Settings of fits and training: `small` for one CPU core, `paper` for a GPU (Eq. 11 with the losses and rates of
     LRF's App. A.3)."""
@@ -86,19 +88,24 @@ class AlignDecoder:
         set_up(threads=self.threads, checkpoint_seconds=self.checkpoint_seconds)
         if self.fit_steps is not None:
             require_at_least("fit_steps", self.fit_steps, 1)
+        fits = [
+            latent_field_config(
+                field,
+                self.preset,
+                steps=self.fit_steps,
+                subpixels=self.subpixels,
+                seed=self.training.seed,
+            )
+            for field in (self.field, *self.other_fields)
+        ]
         align_decoder(
             self.training,
             scenes=self.scenes,
             autoencoder=self.autoencoder,
             size=self.size,
             photos=self.photos,
-            fit=latent_field_config(
-                self.field,
-                self.preset,
-                steps=self.fit_steps,
-                subpixels=self.subpixels,
-                seed=self.training.seed,
-            ),
+            fit=fits[0],
+            other_fits=fits[1:],
             out=self.out,
             device=self.device,
             processes=self.processes,

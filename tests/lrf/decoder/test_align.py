@@ -78,6 +78,7 @@ def align(run: DecoderRunConfig, **options: Any) -> Autoencoder:
         autoencoder=run.autoencoder,
         photos=run.photos,
         fit=run.fit,
+        other_fits=run.other_fits,
         size=run.size,
         device="cpu",
         **options,
@@ -116,6 +117,20 @@ def test_fits_are_deleted_once_their_pairs_are_written(finished: Path) -> None:
         "0001-two.safetensors",
     ]
     assert not (finished / "fits").exists()
+
+
+def test_every_scene_is_fitted_by_all_fields(config: DecoderRunConfig, tmp_path: Path) -> None:
+    short = FIT.with_steps(supervision=3, alignment=0)
+    run = replace(config, fit=short, other_fits=(replace(short, seed=1),))
+    align(replace(run, training=replace(TRAINING, steps=2)), out=tmp_path)
+    names = ["0000-one", "0000-one-1", "0001-two", "0001-two-1"]
+    files = [tmp_path / "pairs" / f"{name}.safetensors" for name in names]
+    assert set((tmp_path / "pairs").iterdir()) == set(files)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["scenes"], metrics["training_views"], metrics["novel_views"]) == (2, 32, 12)
+    first, second = (next(Pairs([file], factor=4, crop=24).whole([(0, 0)])) for file in files[:2])
+    assert torch.equal(first.images, second.images)
+    assert not torch.equal(first.rendered, second.rendered)
 
 
 @pytest.mark.slow
@@ -301,6 +316,8 @@ def test_bad_input_leaves_nothing_behind(config: DecoderRunConfig, tmp_path: Pat
     assert "single" in problem(replace(config, scenes=(single,)), out)
     assert "images of 8x8; expected 16 or more" in problem(replace(config, size=8), out)
     assert "fit: aligns a decoder to each scene alone" in problem(aligning, out)
+    others = replace(config, other_fits=(FIT, TINY_FIT))
+    assert "other_fits[1]: aligns a decoder to each scene alone" in problem(others, out)
     assert "training.crop: is 3; expected at least the factor 4" in problem(
         replace(config, training=replace(TRAINING, crop=3)), out
     )

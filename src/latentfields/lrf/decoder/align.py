@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from latentfields.autoencoders.autoencoder import Autoencoder, LatentStatistics
@@ -56,6 +57,7 @@ def align_decoder(
     autoencoder: Autoencoder | str | Path = "base",
     photos: Folders = (),
     fit: FitConfig | None = None,
+    other_fits: Sequence[FitConfig] = (),
     size: int | None = None,
     out: str | Path,
     device: str = "auto",
@@ -65,12 +67,12 @@ def align_decoder(
 ) -> Autoencoder:
     """Fit a latent field to every scene, render the pairs, and train the decoder on all of them (Eq. 11).
 
-    `training` is a configuration, or the name of a preset. `scenes` are scenes or folders of them, of scenes in memory
-    their folders, whose images are resized to a longer side of `size` pixels if that is given; `fit` says how fields
-    are fitted (by default Gaussians, by the preset of the same name), so many `processes` at a time: of several, each
-    uses another GPU where there are some and `device` is auto. An `engine` fits them instead, such as a `RayCluster`;
-    the decoder is trained here. `photos` are folders of photographs that the decoder is
-    to go on decoding as before.
+    `training` is a configuration, or the name of a preset. `scenes` are scenes or folders of them, of scenes in
+    memory their folders, whose images are resized to a longer side of `size` pixels if that is given; `fit` says
+    how fields are fitted (by default Gaussians, by the preset of the same name), `other_fits` what else is fitted
+    to every scene, such as other fields. So many `processes` work at a time: of several, each uses another GPU
+    where there are some and `device` is auto. An `engine` fits them instead, such as a `RayCluster`; the decoder is
+    trained here. `photos` are folders of photographs that the decoder is to go on decoding as before.
     Returns the autoencoder, on the CPU, that `out/autoencoder` holds: only its decoder differs from `autoencoder`, one
     in memory, a name or a folder. Training and novel views are defined in `pairs`. Run again after an interruption, it
     continues. `device` is as for `fit`.
@@ -84,6 +86,7 @@ def align_decoder(
         fit=fit or latent_field_config("gaussians", training if isinstance(training, str) else "small"),
         training=PRESETS[training] if isinstance(training, str) else training,
         photos=as_folders(photos),
+        other_fits=tuple(other_fits),
     )
     run.check()
     require_at_least("processes", processes, 1)
@@ -106,7 +109,7 @@ def align_decoder(
             trainer, steps=run.training.steps, folder=out, label="decoder", options=loop or LoopConfig()
         )
         measured = {
-            "scenes": len(paths),
+            "scenes": len(paths) // len(run.fits),
             "training_views": len(pairs.training),
             "novel_views": len(pairs.novel),
             "before": score_pairs(trainer.original, pairs),
@@ -148,11 +151,13 @@ def _photos(run: DecoderRunConfig, *, size: int) -> TrainingImages | None:
 
 @dataclass(frozen=True)
 class PairsJob:
-    """A scene that a latent field is fitted to."""
+    """A latent field that is fitted to a scene."""
 
     folder: Path
     """Folder of the scene."""
     run: DecoderRunConfig
+    fit: FitConfig
+    """The one of the run's fits that is made."""
     autoencoder: Autoencoder
     """With statistics, on the CPU."""
     device: str
@@ -166,7 +171,7 @@ def fit_pairs(job: PairsJob) -> None:
     """Fit a latent field to a scene and write its pairs."""
     autoencoder = job.autoencoder.clone()
     scene = _scene(job.folder, autoencoder, job.run)
-    run = fit_latent_field(scene, autoencoder, out=job.work, config=job.run.fit, device=job.device)
+    run = fit_latent_field(scene, autoencoder, out=job.work, config=job.fit, device=job.device)
     device = choose_device(job.device)
     run.model.to(device)
     write_pairs(job.path, run, scene, autoencoder.to(device))
@@ -184,10 +189,10 @@ def _written_pairs(
 ) -> list[Path]:
     """Files of the pairs of all scenes, made unless they are there."""
     jobs = []
-    for number, folder in enumerate(folders):
-        name = f"{number:04d}-{folder.resolve().name}"
+    for (number, folder), (place, fit) in product(enumerate(folders), enumerate(run.fits)):
+        name = f"{number:04d}-{folder.resolve().name}" + (f"-{place}" if place else "")
         path = out / "pairs" / f"{name}.safetensors"
-        details = PairsJob(folder, run, autoencoder, device, work=out / "fits" / name, path=path)
+        details = PairsJob(folder, run, fit, autoencoder, device, work=out / "fits" / name, path=path)
         jobs.append(Job(name, fit_pairs, details))
     missing = [job for job in jobs if not job.arguments.path.is_file()]
     failures = run_jobs(

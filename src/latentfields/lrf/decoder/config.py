@@ -132,14 +132,22 @@ class DecoderRunConfig(Checked):
     """How the decoder is trained."""
     photos: tuple[Path, ...] = ()
     """Folders of photographs that the decoder is to go on decoding as before."""
+    other_fits: tuple[FitConfig, ...] = ()
+    """Further fits of every scene, such as other fields: the decoder learns the renderings of all."""
+
+    @property
+    def fits(self) -> tuple[FitConfig, ...]:
+        """All fits of every scene."""
+        return (self.fit, *self.other_fits)
 
     def check(self, path: str = "") -> None:
         """Raise ArgumentError for a value out of range, and for fits that are not to latents alone."""
         super().check(path)
         if not self.scenes:
             raise ArgumentError(joined(path, "scenes"), "name at least one scene, or folder of scenes")
-        if self.fit.space != "latent" or self.fit.alignment.steps:
-            raise ArgumentError(
-                joined(path, "fit"),
-                "aligns a decoder to each scene alone; expected latent space, without RGB alignment",
-            )
+        for place, fit in enumerate(self.fits):
+            if fit.space != "latent" or fit.alignment.steps:
+                raise ArgumentError(
+                    joined(path, "fit" if place == 0 else f"other_fits[{place - 1}]"),
+                    "aligns a decoder to each scene alone; expected latent space, without RGB alignment",
+                )
