@@ -2,6 +2,7 @@
 
 families                    one view of an object of each generated family
 spaces [RUN ...]            a test view: the photograph, and what each run renders of it
+objects [RUN ...]           the first test view of each scene: the photograph, and what its runs render of it
 references RUN [RUN ...]    test views: the photograph, what is rendered, and that with four references
 latents RUN                 a test view as it is rendered: latents by principal components, depth, opacity, decoded
 autoencoders [NAME ...]     a view, its latents and what is decoded of them, in each space
@@ -69,6 +70,20 @@ def spaces(names: Sequence[str]) -> list[list[Panel]]:
             row.append((f"{Path(name).name}, {psnr:.1f} dB", to_pixels(run.render(camera))[0]))
         rows.append(row)
     return rows
+
+
+def objects(names: Sequence[str]) -> list[list[Panel]]:
+    """A row for each scene that runs were fitted to."""
+    rows: dict[str, list[Panel]] = {}
+    for name in names:
+        run = latentfields.Run.load(name)
+        scene = load_run_scene(run)
+        index = scene.indices("test")[:1]
+        photograph = ("photograph", to_pixels(scene.images(index))[0])
+        row = rows.setdefault(str(scene.source), [photograph])
+        psnr = run.metrics["test"]["images"]["mean"]["psnr"]
+        row.append((f"{Path(name).name}, {psnr:.1f} dB", to_pixels(run.render(scene.cameras[index]))[0]))
+    return list(rows.values())
 
 
 def references(names: Sequence[str]) -> list[list[Panel]]:
@@ -188,7 +203,18 @@ def _seen(shape: Mesh, camera: latentfields.Cameras) -> Pixels:
 
 KINDS: Mapping[str, Callable[[Sequence[str]], list[list[Panel]]]] = {
     kind.__name__: kind
-    for kind in (families, spaces, references, latents, autoencoders, orbit, mesh, finetuning, scenes)
+    for kind in (
+        families,
+        spaces,
+        objects,
+        references,
+        latents,
+        autoencoders,
+        orbit,
+        mesh,
+        finetuning,
+        scenes,
+    )
 }
 
 

@@ -32,7 +32,7 @@ def scenes() -> tuple[Scene, ...]:
         ("base-f2", 38.0),
         ("base-f4", 31.0),
         ("igae", 29.5),
-        ("igae-f4", 29.0),
+        ("igae-f4", 31.0),
         ("igae-smooth", 27.0),
     ],
 )
