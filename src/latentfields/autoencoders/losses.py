@@ -59,3 +59,12 @@ def latent_noise(shape: tuple[int, int, int, int], *, strongest: float, generato
     """
     strength = strongest * torch.rand(shape[0], 1, 1, 1, generator=generator)
     return strength * torch.randn(shape, generator=generator)
+
+
+def with_latent_noise(latents: Tensor, *, strongest: float, generator: torch.Generator) -> Tensor:
+    """Latents (B, C, h, w), on any device, with `latent_noise`; nothing is drawn where it would be 0."""
+    if not strongest:
+        return latents
+    batch, channels, height, width = latents.shape
+    noise = latent_noise((batch, channels, height, width), strongest=strongest, generator=generator)
+    return latents + upload(noise, latents.device).to(latents.dtype)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages
-from latentfields.autoencoders.losses import latent_noise, perceptual_loss
+from latentfields.autoencoders.losses import perceptual_loss, with_latent_noise
 from latentfields.devices import read, upload
 from latentfields.lrf.decoder.config import DecoderTrainingConfig
 from latentfields.lrf.decoder.losses import alignment_loss, preservation_loss, view_loss
@@ -90,24 +90,15 @@ class DecoderAlignment:
         latents = self.autoencoder.encode_batches(upload(photos, self.device))
         return replace(batch, encoded=torch.cat([batch.encoded, latents]))
 
-    def _noisy(self, latents: Tensor) -> Tensor:
-        """Latents (B, C, h, w) with `latent_noise`, where any is asked for."""
-        strongest = self.options.latent_noise
-        if not strongest:
-            return latents
-        count, channels, height, width = latents.shape
-        shape = (count, channels, height, width)
-        return latents + upload(
-            latent_noise(shape, strongest=strongest, generator=self.generator), self.device
-        )
-
     def _terms(self, batch: PairBatch, index: int) -> tuple[dict[str, Tensor], Tensor]:
         """Unweighted losses by name, and their weighted sum as "loss"; and the decoded views (B, 3, H, W)."""
         options, count = self.options, len(batch.images)
         preserving = options.preservation_weight > 0
-        decoded = self.autoencoder.decode(
-            torch.cat([batch.rendered, self._noisy(batch.encoded)]) if preserving else batch.rendered
-        )
+        latents = batch.rendered
+        if preserving:
+            noisy = with_latent_noise(batch.encoded, strongest=options.latent_noise, generator=self.generator)
+            latents = torch.cat([latents, noisy])
+        decoded = self.autoencoder.decode(latents)
         views = decoded[:count]
         seen = slice(options.training_views)
         unseen = slice(options.training_views, count)

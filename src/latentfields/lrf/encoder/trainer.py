@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.image_data import TrainingImages, random_integer
-from latentfields.autoencoders.losses import latent_noise, perceptual_loss, reconstruction_loss, sampled
+from latentfields.autoencoders.losses import perceptual_loss, reconstruction_loss, sampled, with_latent_noise
 from latentfields.correspondences.losses import (
     correspondence_loss,
     exchanged_latents,
@@ -24,7 +24,7 @@ from latentfields.correspondences.losses import (
 )
 from latentfields.correspondences.pair_batches import PairBatch, PairImages, seeded_generator
 from latentfields.correspondences.pose_error import pair_weights
-from latentfields.devices import read, upload, uses_bfloat16
+from latentfields.devices import read, uses_bfloat16
 from latentfields.lrf.encoder.config import EncoderTrainingConfig
 from latentfields.lrf.encoder.discriminator import Adversary
 from latentfields.lrf.encoder.losses import distance_to_original, kl_to_original, stage_one_loss
@@ -174,10 +174,7 @@ class EncoderTrainer:
         """A draw from the posterior, the same for the same seed and step; `latent_noise` where there is no variance."""
         generator = seeded_generator(self.config.seed, index, _POSTERIOR_NOISE)
         if log_variance is None:
-            batch, channels, height, width = mean.shape
-            shape = (batch, channels, height, width)
-            noise = latent_noise(shape, strongest=self.config.latent_noise, generator=generator)
-            return mean + upload(noise, mean.device).to(mean.dtype)
+            return with_latent_noise(mean, strongest=self.config.latent_noise, generator=generator)
         return sampled(mean, log_variance, generator=generator)
 
     def _correspondence(self, latents: Tensor, batch: PairBatch) -> Tensor:
