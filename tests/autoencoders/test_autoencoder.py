@@ -169,15 +169,30 @@ def test_save_and_load_give_the_same_latents_images_and_bytes(made: Autoencoder,
     assert stored["mean"] == pytest.approx(list(made.statistics.mean))
 
 
-def test_only_networks_of_this_package_can_be_deepened_and_rounded(made: Autoencoder) -> None:
+def test_only_networks_of_this_package_can_be_grown_and_rounded(made: Autoencoder) -> None:
     class Plain(torch.nn.Module):
         channels, factor, variational = 6, 4, False
 
     plain = Autoencoder(Plain(), made.statistics, name="plain")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="autoencoder: is a Plain; expected one of this package"):
-        plain.deepened((2,), name="deep")
+        plain.grown(blocks=(2,), name="large")
     with pytest.raises(InputError, match="autoencoder: is a Plain; expected one of this package"):
         plain.rounded(name="half")
+
+
+def test_new_channels_have_no_statistics_and_with_them_no_other_has(
+    made: Autoencoder, tmp_path: Path
+) -> None:
+    assert made.grown(channels=made.channels, name="same").statistics == made.statistics
+    grown = made.grown(channels=made.channels + 1, name="large")
+    assert not grown.has_statistics
+    grown.save(tmp_path / "large")
+    assert not (tmp_path / "large" / STATISTICS_FILE).exists()
+    loaded = load_autoencoder(tmp_path / "large")
+    assert loaded.channels == made.channels + 1
+    assert not loaded.has_statistics
+    loaded.renew_statistics(torch.rand(4, 3, 32, 32))
+    assert loaded.has_statistics
 
 
 def test_a_rounded_autoencoder_keeps_its_statistics_and_its_name_is_the_given_one(made: Autoencoder) -> None:

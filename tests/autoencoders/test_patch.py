@@ -117,26 +117,47 @@ def test_a_variational_encoder_starts_certain_and_its_mean_is_the_linear_code() 
     torch.testing.assert_close(log_variance, torch.full_like(codes, -6.0))
 
 
-@pytest.mark.parametrize("more", [(0, 0), (1, 0), (0, 2), (3, 1)])
-def test_a_deepened_network_is_the_same_function_and_learns_everywhere(more: tuple[int, int]) -> None:
-    model, data = shaken(network()), images()
-    blocks = (1 + more[0], 1 + more[1])
-    deeper = model.deepened(blocks)
-    assert deeper.config == replace(SMALL, blocks=blocks)
-    latents = model.encode(data)[0]
-    assert torch.equal(deeper.encode(data)[0], latents)
-    assert torch.equal(deeper.decode(latents), model.decode(latents))
-    optimizer = torch.optim.SGD(deeper.parameters(), lr=0.1)
+@pytest.mark.parametrize("variational", [False, True], ids=["plain", "variational"])
+@pytest.mark.parametrize(
+    ("more", "channels"), [((0, 0), 0), ((1, 0), 0), ((0, 2), 0), ((3, 1), 0), ((0, 0), 1), ((1, 2), 5)]
+)
+def test_a_grown_network_is_the_same_function_and_learns_everywhere(
+    more: tuple[int, int], channels: int, variational: bool
+) -> None:
+    start = replace(SMALL, variational=variational)
+    model, data = shaken(network(start)), images()
+    grown = model.grown(blocks=(1 + more[0], 1 + more[1]), channels=6 + channels)
+    assert grown.config == replace(start, blocks=(1 + more[0], 1 + more[1]), channels=6 + channels)
+    means, log_variances = model.encode(data)
+    new_means, new_log_variances = grown.encode(data)
+    torch.testing.assert_close(new_means[:, :6], means, rtol=0, atol=1e-6)
+    assert new_means[:, 6:].any(dim=0).all()
+    assert (log_variances is None) == (new_log_variances is None) == (not variational)
+    if log_variances is not None and new_log_variances is not None:
+        torch.testing.assert_close(new_log_variances[:, :6], log_variances, rtol=0, atol=1e-6)
+    torch.testing.assert_close(grown.decode(new_means), model.decode(means), rtol=0, atol=1e-6)
+    optimizer = torch.optim.SGD(grown.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
-        (deeper.decode(deeper.encode(data)[0]) - data).square().mean().backward()
+        codes, spread = grown.encode(data)
+        loss = (grown.decode(codes) - data).square().mean()
+        (loss if spread is None else loss + spread.square().mean()).backward()
         optimizer.step()
-    assert all(p.grad is not None and p.grad.any() for p in deeper.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in grown.parameters())
+    decoding = grown.decoder.layers[0].weight.grad
+    assert isinstance(decoding, Tensor)
+    assert decoding.flatten(2).any(dim=2).all()
 
 
-def test_new_blocks_are_the_same_every_time() -> None:
+def test_what_is_not_given_stays_as_it_is() -> None:
+    assert network().grown().config == SMALL
+    assert network().grown(channels=7).config == replace(SMALL, channels=7)
+    assert network().grown(blocks=(2, 1)).config == replace(SMALL, blocks=(2, 1))
+
+
+def test_what_is_new_is_the_same_every_time() -> None:
     model = network()
-    first, second = (model.deepened((2, 2)).state_dict() for _ in range(2))
+    first, second = (model.grown(blocks=(2, 2), channels=8).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -145,7 +166,12 @@ def test_no_block_and_no_level_can_be_taken_away(blocks: tuple[int, ...]) -> Non
     with pytest.raises(
         ArgumentError, match=r"blocks: are .*; expected one number per level, at least \(1, 1\)"
     ):
-        network().deepened(blocks)
+        network().grown(blocks=blocks)
+
+
+def test_no_channel_can_be_taken_away() -> None:
+    with pytest.raises(ArgumentError, match="channels: are 5; expected at least 6"):
+        network().grown(channels=5)
 
 
 def test_a_rounded_network_is_nearly_the_same_and_takes_half_of_the_bytes(tmp_path: Path) -> None:

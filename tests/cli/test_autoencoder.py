@@ -88,34 +88,42 @@ def test_train_says_that_an_architecture_beside_a_start_has_no_effect(photos: Pa
     assert (tmp_path / "run" / "autoencoder").is_dir()
 
 
-def test_deepen_writes_the_same_function_with_more_blocks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "blocks", "channels"), [(["--blocks", "9"], 9, 8), (["--channels", "9"], 6, 9)]
+)
+def test_grow_writes_the_same_function_with_more_to_learn_with(
+    options: list[str], blocks: int, channels: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "deep"
-    line = ["autoencoder", "deepen", "igae-f4", "--blocks", "9", "--out", str(out)]
+    out = tmp_path / "large"
+    line = ["autoencoder", "grow", "igae-f4", *options, "--out", str(out)]
     parse(line).run()
     assert capsys.readouterr().out.strip() == str(out)
     before, after = load_autoencoder("igae-f4"), load_autoencoder(out)
-    assert after.statistics == before.statistics
-    assert json.loads((out / "config.json").read_text())["blocks"] == [9]
+    stored = json.loads((out / "config.json").read_text())
+    assert (stored["blocks"], stored["channels"]) == ([blocks], channels)
+    assert after.has_statistics == (channels == before.channels)
     images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        latents = before.encode(images)
-        assert torch.equal(after.encode(images), latents)
-        assert torch.equal(after.decode(latents), before.decode(latents))
+        latents, grown = before.codec.encode(images)[0], after.codec.encode(images)[0]
+        torch.testing.assert_close(grown[:, :8], latents, rtol=0, atol=1e-6)
+        torch.testing.assert_close(after.codec.decode(grown), before.codec.decode(latents), rtol=0, atol=1e-6)
     with pytest.raises(InputError, match="exists already; choose another folder"):
         parse(line).run()
 
 
 @pytest.mark.parametrize(
-    ("blocks", "problem"),
-    [(["1"], "at least"), (["9", "9"], "one number per level")],
-    ids=["fewer", "levels"],
+    ("options", "problem"),
+    [
+        (["--blocks", "1"], "blocks: are .*at least"),
+        (["--blocks", "9", "9"], "blocks: are .*one number per level"),
+        (["--channels", "7"], "channels: are 7; expected at least 8"),
+    ],
+    ids=["fewer blocks", "levels", "fewer channels"],
 )
-def test_deepen_refuses_what_is_not_deeper(blocks: list[str], problem: str, tmp_path: Path) -> None:
-    out = tmp_path / "deep"
-    with pytest.raises(InputError, match=f"blocks: are .*{problem}"):
-        parse(["autoencoder", "deepen", "igae-f4", "--blocks", *blocks, "--out", str(out)]).run()
+def test_grow_refuses_what_is_not_larger(options: list[str], problem: str, tmp_path: Path) -> None:
+    out = tmp_path / "large"
+    with pytest.raises(InputError, match=problem):
+        parse(["autoencoder", "grow", "igae-f4", *options, "--out", str(out)]).run()
     assert not out.exists()
 
 

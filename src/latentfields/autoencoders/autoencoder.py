@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -63,8 +63,8 @@ class Codec(Protocol):
 class OwnCodec(Protocol):
     """What networks of this package can be made into, beside what every `Codec` does."""
 
-    def deepened(self, blocks: tuple[int, ...]) -> Codec:
-        """Return the same function with more residual blocks per level."""
+    def grown(self, *, blocks: tuple[int, ...] | None = None, channels: int | None = None) -> Codec:
+        """Return the same function with more residual blocks per level, and more channels."""
         ...
 
     def rounded(self) -> Codec:
@@ -334,12 +334,17 @@ class Autoencoder(nn.Module):
         """An independent copy."""
         return copy.deepcopy(self)
 
-    def deepened(self, blocks: tuple[int, ...], *, name: str) -> Autoencoder:
-        """Return the same function, called `name`, with `blocks` residual blocks per level: to be trained on.
+    def grown(
+        self, *, blocks: tuple[int, ...] | None = None, channels: int | None = None, name: str
+    ) -> Autoencoder:
+        """Return the same function, called `name`, with `blocks` residual blocks per level and `channels`.
 
-        Raises ArgumentError for autoencoders that are not of this package, other levels, and fewer blocks than now.
+        To be trained on; what is not given stays. New channels have no statistics, and with them the whole has none.
+        Raises ArgumentError for autoencoders that are not of this package, other levels, and fewer blocks or channels
+        than now.
         """
-        return self._in_place(self._own_codec().deepened(blocks), name)
+        codec = self._own_codec().grown(blocks=blocks, channels=channels)
+        return self._in_place(codec, name)
 
     def rounded(self, *, name: str) -> Autoencoder:
         """Return nearly the same function, called `name`, with weights of half precision: half of the bytes in a file.
@@ -356,14 +361,15 @@ class Autoencoder(nn.Module):
         return self.codec
 
     def _in_place(self, codec: Codec, name: str) -> Autoencoder:
-        """An autoencoder called `name` with a network in the place of this one, whose latents are the same."""
-        return Autoencoder(codec, self.statistics if self.has_statistics else None, name=name)
+        """An autoencoder called `name` with a network in the place of this one, whose first latents are the same."""
+        known = self.has_statistics and codec.channels == self.channels
+        return Autoencoder(codec, self.statistics if known else None, name=name)
 
     def save(self, folder: Path) -> None:
-        """Write the network in its own format, and the latent statistics beside it."""
+        """Write the network in its own format, and the latent statistics beside it, if there are any."""
         self.codec.save(folder)
-        statistics = self.statistics
-        write_json(folder / STATISTICS_FILE, {"mean": statistics.mean, "std": statistics.std})
+        if self.has_statistics:
+            write_json(folder / STATISTICS_FILE, asdict(self.statistics))
 
 
 def _per_channel(values: Tensor) -> Tensor:

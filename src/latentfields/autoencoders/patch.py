@@ -117,6 +117,19 @@ class Decoder(nn.Module):
         return out
 
 
+@torch.no_grad()
+def _take_over(old: nn.Module, new: nn.Module, *, groups: int) -> None:
+    """Write the weights of `old` into `new`, a layer like it that may have more latents at one end.
+
+    Latents lie in `groups` of equal size there, in each of which those of `old` come first; others stay as they are.
+    """
+    to = new.state_dict()
+    for name, given in old.state_dict().items():
+        axis = next((a for a, size in enumerate(given.shape) if to[name].shape[a] != size), 0)
+        mine, theirs = (tensor.unflatten(axis, (groups, -1)) for tensor in (given, to[name]))
+        theirs.narrow(axis + 1, 0, mine.shape[axis + 1]).copy_(mine)
+
+
 class PatchAutoencoder(TrainableCodec):
     """An encoder and a decoder of matching architecture."""
 
@@ -198,28 +211,42 @@ class PatchAutoencoder(TrainableCodec):
         """The decoder."""
         return self.decoder
 
-    def deepened(self, blocks: tuple[int, ...]) -> PatchAutoencoder:
-        """Return the same function with `blocks` residual blocks per level, to be trained on.
+    def grown(
+        self, *, blocks: tuple[int, ...] | None = None, channels: int | None = None
+    ) -> PatchAutoencoder:
+        """Return the same function with `blocks` residual blocks per level and `channels`, to be trained on.
 
-        New blocks come after those of their level and add nothing yet. Raises ArgumentError for other levels than this
-        network's, and for fewer blocks.
+        New blocks come after those of their level and add nothing yet. New channels come after the others, with any
+        values; the decoder does not look at them yet. What is not given stays. Raises ArgumentError for other levels
+        than this network's, fewer blocks and fewer channels.
         """
         mine = self.config.blocks
+        blocks = mine if blocks is None else blocks
+        channels = self.channels if channels is None else channels
         if len(blocks) != len(mine) or any(new < old for new, old in zip(blocks, mine, strict=False)):
             raise ArgumentError("blocks", f"are {blocks}; expected one number per level, at least {mine}")
-        config = replace(self.config, blocks=blocks)
+        if channels < self.channels:
+            raise ArgumentError("channels", f"are {channels}; expected at least {self.channels}")
+        config = replace(self.config, blocks=blocks, channels=channels)
         config.check()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            deeper = PatchAutoencoder(config)
-        for old, new in ((self.encoder, deeper.encoder), (self.decoder, deeper.decoder)):
-            new.linear.load_state_dict(old.linear.state_dict())
+            larger = PatchAutoencoder(config)
+        if channels > self.channels:
+            nn.init.zeros_(larger.decoder.layers[0].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(larger.decoder.linear.weight)
+        means_and_variances = 2 if self.config.variational else 1
+        for old, new, groups in (
+            (self.encoder, larger.encoder, means_and_variances),
+            (self.decoder, larger.decoder, 1),
+        ):
+            _take_over(old.linear, new.linear, groups=groups)
             known = list(old.layers)
             for layer in new.layers:
                 if isinstance(layer, ResidualBlock) and not isinstance(known[0], ResidualBlock):
                     continue  # A new one.
-                layer.load_state_dict(known.pop(0).state_dict())
-        return deeper
+                _take_over(known.pop(0), layer, groups=groups)
+        return larger
 
     def rounded(self) -> PatchAutoencoder:
         """Return a copy whose weights are those of half precision, which `save` writes in half of the bytes."""

@@ -84,8 +84,8 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deepen:
-    """Give an autoencoder more residual blocks, which change nothing until it is trained on.
+class Grow:
+    """Give an autoencoder more residual blocks or more channels, which change nothing until it is trained on.
 
     What follows, such as `finetune-3d` or `lrf finetune-encoder`, starts where the autoencoder is and has more to learn
     with.
@@ -93,17 +93,24 @@ class Deepen:
 
     name: tyro.conf.Positional[str]
     """Packaged name or folder of an autoencoder of this package."""
-    blocks: tuple[int, ...]
-    """Residual blocks per level, in the encoder and again in the decoder: as many as there are, or more."""
+    blocks: tuple[int, ...] | None = None
+    """Residual blocks per level, in the encoder and again in the decoder: as many as there are, or more. Unless given,
+    as many."""
+    channels: int | None = None
+    """Latent channels: as many as there are, or more; the training that follows measures their spread. Unless given, as
+    many."""
     out: Path
     """Folder of the result. It must not exist."""
 
     def run(self) -> None:
-        """Write the deeper autoencoder and say where it is."""
+        """Write the larger autoencoder and say where it is."""
         from latentfields.autoencoders.load import load_autoencoder
 
         _require_new(self.out)
-        load_autoencoder(self.name).deepened(self.blocks, name=str(self.out)).save(self.out)
+        grown = load_autoencoder(self.name).grown(
+            blocks=self.blocks, channels=self.channels, name=str(self.out)
+        )
+        grown.save(self.out)
         print(self.out)
 
 

@@ -69,7 +69,7 @@ class Autoencoders:
 
     command: Annotated[
         Annotated[autoencoder.Train, tyro.conf.subcommand("train")]
-        | Annotated[autoencoder.Deepen, tyro.conf.subcommand("deepen")]
+        | Annotated[autoencoder.Grow, tyro.conf.subcommand("grow")]
         | Annotated[autoencoder.Halve, tyro.conf.subcommand("halve")]
         | Annotated[igae.Finetune3D, tyro.conf.subcommand("finetune-3d")]
         | Annotated[autoencoder.Evaluate, tyro.conf.subcommand("evaluate")]
