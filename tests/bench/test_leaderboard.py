@@ -13,6 +13,7 @@ from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.bench.leaderboard import (
     COLUMNS,
     Standing,
+    frontier,
     leaderboard,
     rows,
     table_lines,
@@ -51,11 +52,27 @@ def test_the_page_shows_all_of_it(standings: tuple[Standing, ...], tmp_path: Pat
         "linear",
         "small",
         "Inconsistency by frequency",
+        "Reconstruction against consistency",
+        "Robustness against consistency",
         "reconstruction",
         "its latents",
         "<span>score</span>",
     )
     assert [word for word in words if word not in text] == []
+
+
+def test_the_frontier_has_a_point_for_each(standings: tuple[Standing, ...]) -> None:
+    reconstruction, robustness = frontier(standings)
+    for chart, values in (
+        (reconstruction, [standing.reconstruction_psnr for standing in standings]),
+        (robustness, [standing.score.noise_psnr for standing in standings]),
+    ):
+        assert chart.marks == "points"
+        assert [series.label for series in chart.series] == [standing.name for standing in standings]
+        assert [list(series.x) for series in chart.series] == [
+            [standing.score.latents.inconsistency] for standing in standings
+        ]
+        assert [list(series.y) for series in chart.series] == [[value] for value in values]
 
 
 @pytest.mark.slow

@@ -116,3 +116,23 @@ def test_equal_labels_have_one_colour_in_all_charts() -> None:
 def test_series_of_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="series 'a' has 2 positions and 1 values"):
         draw(Chart("", "", "", (Series("a", [0, 1], [0]),)))
+
+
+def test_points_stand_alone_and_are_named_where_they_are() -> None:
+    series = tuple(Series(name, [x], [y]) for name, x, y in (("a", 0.1, 30), ("b", 0.3, 33), ("c", 0.2, 31)))
+    svg = draw(Chart("", "x", "y", series, marks="points"))
+    dots = {
+        colour: (float(x), float(y))
+        for x, y, colour in re.findall(
+            r'<use [^>]*?x="([-\d.]+)" y="([-\d.]+)" style="fill: var\(--(series-\d)\)', svg
+        )
+    }
+    assert sorted(dots, key=lambda colour: dots[colour][0]) == ["series-0", "series-2", "series-1"]
+    assert sorted(dots, key=lambda colour: -dots[colour][1]) == [
+        "series-0",
+        "series-2",
+        "series-1",
+    ]  # upwards
+    assert [label for label in texts(svg) if label in "abc"] == ["a", "b", "c"]
+    # Nothing is cut off: dots keep away from the borders of what is drawn.
+    assert all(60 < x < 400 and 20 < y < 180 for x, y in dots.values())

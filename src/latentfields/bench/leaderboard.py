@@ -206,6 +206,32 @@ def table_lines(standings: Sequence[Standing]) -> list[str]:
     ]
 
 
+def frontier(standings: Sequence[Standing]) -> tuple[Chart, Chart]:
+    """What consistency costs: reconstruction, and what noise leaves of decoded images, against inconsistency."""
+    values = [
+        (
+            "Reconstruction against consistency",
+            "reconstruction, dB",
+            [s.reconstruction_psnr for s in standings],
+        ),
+        ("Robustness against consistency", "decoded with noise, dB", [s.score.noise_psnr for s in standings]),
+    ]
+    first, second = (
+        Chart(
+            title,
+            "inconsistency (0 is perfect)",
+            label,
+            tuple(
+                Series(standing.name, [standing.score.latents.inconsistency], [value])
+                for standing, value in zip(standings, column, strict=True)
+            ),
+            marks="points",
+        )
+        for title, label, column in values
+    )
+    return first, second
+
+
 @checked
 def write_leaderboard(path: str | Path, standings: Sequence[Standing], *, command: str | None = None) -> Path:
     """Write the leaderboard as one self-contained page; `command` is what repeats it."""
@@ -233,7 +259,7 @@ def write_leaderboard(path: str | Path, standings: Sequence[Standing], *, comman
             )
             for standing in standings[:6]
         ),
-        charts=(spectra,),
+        charts=(spectra, *frontier(standings)),
         groups=(
             PictureGroup(
                 "One view",

@@ -1,4 +1,4 @@
-"""Curves over training as inline SVG whose colours follow the page, drawn by matplotlib."""
+"""Curves over training, and points to compare, as inline SVG whose colours follow the page, drawn by matplotlib."""
 
 from __future__ import annotations
 
@@ -67,6 +67,8 @@ class Chart:
     levels: tuple[Level, ...] = ()
     scale: Literal["linear", "log"] = "linear"
     """Of the y axis; "log" leaves out values that are not positive."""
+    marks: Literal["curves", "points"] = "curves"
+    """What series are drawn as: "points" stand alone, with the label of their series beside them."""
 
 
 def series_colours(charts: Sequence[Chart]) -> dict[str, int]:
@@ -117,10 +119,14 @@ def _draw(axes: Any, chart: Chart, colours: Mapping[str, int]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=_LINE, linewidth=0.6)
     axes.tick_params(length=0)
-    axes.margins(x=0.01, y=0.08)
+    named = chart.marks == "points"
+    axes.margins(x=0.14 if named else 0.01, y=0.14 if named else 0.08)
     for series in chart.series:
         x, y = _drawable(series, chart.scale)
         colour = _SERIES[colours[series.label]]
+        if named:
+            _draw_points(axes, series.label, x, y, colour)
+            continue
         if len(x) > _POINTS:
             x, y, low, high = _summary(x, y)
             axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
@@ -130,6 +136,19 @@ def _draw(axes: Any, chart: Chart, colours: Mapping[str, int]) -> None:
         axes.axhline(level.value, color=_INK, linewidth=1.0, linestyle=(0, (4, 3)))
     _mark_stages(axes, chart.stages)
     _label_ticks(axes, chart.scale)
+
+
+def _draw_points(axes: Any, label: str, x: NDArray[np.float64], y: NDArray[np.float64], colour: str) -> None:
+    axes.plot(x, y, color=colour, linewidth=0, marker="o", markersize=6)
+    for place in zip(x, y, strict=True):
+        axes.annotate(
+            label,
+            place,
+            xytext=(0, 6),
+            textcoords="offset points",
+            horizontalalignment="center",
+            fontsize=8,
+        )
 
 
 def _drawable(series: Series, scale: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
