@@ -6,6 +6,7 @@ objects [RUN ...]           the first test view of each scene: the photograph, a
 references RUN [RUN ...]    test views: the photograph, what is rendered, and that with four references
 latents RUN                 a test view as it is rendered: latents by principal components, depth, opacity, decoded
 autoencoders [NAME ...]     a view, its latents and what is decoded of them, in each space
+frontier [LABEL=NAME ...]   reconstruction against inconsistency, coloured by noise, of generated objects
 orbit RUN                   eight views of a turn
 mesh FILE [FILE ...]        mesh files, seen from two sides
 finetuning RUN              the first object on the page of `autoencoder finetune-3d`
@@ -147,6 +148,31 @@ def autoencoders(names: Sequence[str]) -> list[list[Panel]]:
     return [above, below]
 
 
+def frontier(names: Sequence[str]) -> list[list[Panel]]:
+    """A point for each autoencoder, which is called by its label."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    places = {place: label for label, _, place in (name.rpartition("=") for name in names)}
+    found = latentfields.leaderboard(list(places), fit_steps=0)
+    figure = Figure(figsize=(7.2, 4.4), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    figure.subplots_adjust(left=0.09, right=1.0, bottom=0.12, top=0.97)
+    points = [(standing.score.latents.inconsistency, standing.reconstruction_psnr) for standing in found]
+    noise = [standing.score.noise_psnr for standing in found]
+    dots = axes.scatter(*zip(*points, strict=True), c=noise, cmap="viridis", s=36)
+    for standing, point in zip(found, points, strict=True):
+        label = places[standing.name] or standing.name
+        axes.annotate(label, point, xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
+    axes.set(xlabel="inconsistency between views (0 is perfect)", ylabel="reconstruction, dB")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.08)
+    figure.colorbar(dots, label="decoded with noise, dB")
+    canvas.draw()
+    return [[("", np.asarray(canvas.buffer_rgba())[..., :3].copy())]]
+
+
 def orbit(names: Sequence[str]) -> list[list[Panel]]:
     """Two rows of four."""
     run = latentfields.Run.load(names[0])
@@ -210,6 +236,7 @@ KINDS: Mapping[str, Callable[[Sequence[str]], list[list[Panel]]]] = {
         references,
         latents,
         autoencoders,
+        frontier,
         orbit,
         mesh,
         finetuning,
