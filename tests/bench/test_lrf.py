@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers.tiny import write_sphere_scene
 from latentfields import LrfStudyConfig
+from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.lrf import image_baseline, same_quality_bytes
 from latentfields.bench.trainings import require_same_encoder
 from latentfields.cli.main import main
@@ -76,6 +77,17 @@ def test_stages_share_their_encoders(finished: Path, plain_folder: Path) -> None
     require_same_encoder("both", autoencoders["both"], autoencoders["encoder"])
     with pytest.raises(InputError, match=r"both: '.*' has another encoder than '.*plain'"):
         require_same_encoder("both", autoencoders["both"], str(plain_folder))
+
+
+def test_a_decoder_may_have_learned_with_more_blocks_than_the_encoder_knows(tmp_path: Path) -> None:
+    plain, large = str(tmp_path / "plain"), str(tmp_path / "large")
+    load_autoencoder("igae-f4").save(tmp_path / "plain")
+    load_autoencoder("igae-f4").grown(blocks=(7,), name="large").save(tmp_path / "large")
+    require_same_encoder("decoder", large, plain)
+    with pytest.raises(InputError, match="has another encoder than 'igae-f4'"):
+        require_same_encoder("decoder", "base-f4", "igae-f4")
+    with pytest.raises(InputError, match="has another encoder than 'base'"):
+        require_same_encoder("decoder", "base-f2", "base")
 
 
 def test_the_page_shows_every_method(finished: Path) -> None:

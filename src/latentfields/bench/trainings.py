@@ -93,10 +93,20 @@ def paint_pictures(folder: Path) -> dict[str, Any]:
     return {}
 
 
+@torch.no_grad()
 def require_same_encoder(argument: str, name: str, other: str) -> None:
-    """Raise ArgumentError, naming the argument, unless the autoencoders `name` and `other` have equal encoders."""
-    ours, theirs = (load_autoencoder(item).codec.encoder_module().state_dict() for item in (name, other))
-    if ours.keys() != theirs.keys() or not all(torch.equal(ours[key], theirs[key]) for key in ours):
+    """Raise ArgumentError, naming the argument, unless the autoencoders `name` and `other` encode pictures alike.
+
+    Their networks may differ: `autoencoder grow` adds blocks that a decoder learns with, and an encoder at rest keeps
+    as they are, without effect.
+    """
+    ours, theirs = load_autoencoder(name), load_autoencoder(other)
+    alike = (ours.channels, ours.factor) == (theirs.channels, theirs.factor)
+    if alike:
+        picture = torch.rand(1, 3, *2 * (8 * ours.factor,), generator=torch.Generator().manual_seed(0))
+        first, second = (autoencoder.codec.encode(picture) for autoencoder in (ours, theirs))
+        alike = torch.equal(first[0], second[0])
+    if not alike:
         raise ArgumentError(
             argument, f"'{name}' has another encoder than '{other}'; expected the same, decoder aligned"
         )
