@@ -24,6 +24,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -155,8 +156,8 @@ def frontier(names: Sequence[str]) -> list[list[Panel]]:
 
     places = {place: label for label, _, place in (name.rpartition("=") for name in names)}
     found = latentfields.leaderboard(list(places), fit_steps=0)
-    figure = Figure(figsize=(7.2, 4.4), dpi=100)
-    canvas = FigureCanvasAgg(figure)
+    figure: Any = Figure(figsize=(7.2, 4.4), dpi=100)
+    canvas: Any = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     figure.subplots_adjust(left=0.09, right=1.0, bottom=0.12, top=0.97)
     points = [(standing.score.latents.inconsistency, standing.reconstruction_psnr) for standing in found]
