@@ -35,7 +35,7 @@ from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.errors import ArgumentError
 from latentfields.fields.config import FieldName
 from latentfields.latent_nerf.config import FitConfig
-from latentfields.rendering.config import MipSplattingConfig
+from latentfields.rendering.config import MipSplattingConfig, SplattingConfig
 
 if TYPE_CHECKING:
     from latentfields.bench.scenes import StudyScene
@@ -167,8 +167,9 @@ class LrfStudyConfig(RolesStudy):
         return LRF_SCALES[self.scale]
 
     def fit(self, seed: int) -> FitConfig:
-        """Return how a scene is fitted with this seed."""
-        return self.sizes.fit(self.field, subpixels=self.subpixels, seed=seed)
+        """Return how a scene is fitted with this seed: Gaussians with the blur of 3DGS, as the paper's are."""
+        fit = self.sizes.fit(self.field, subpixels=self.subpixels, seed=seed)
+        return replace(fit, sampling=SplattingConfig()) if self.field == "gaussians" else fit
 
     def captured(self, factor: int) -> list[StudyScene]:
         """Return the captured scenes. Raises InputError where they cannot be compared on."""

@@ -36,7 +36,7 @@ def preset(
 ) -> FitConfig:
     """The configuration that a fit in a space starts from.
 
-    `sampler` replaces the preset's by another, with its defaults; so does `densification`. Raises ArgumentError for
+    `sampler` replaces the preset's by another kind, with its defaults; so does `densification`. Raises ArgumentError for
     names that do not exist, for a sampler that does not render the field, and for a densification of anything but
     Gaussians.
 
@@ -88,7 +88,7 @@ def preset(
         config = replace(
             config, field=replace(config.field, densification=DENSIFICATIONS[name][densification])
         )
-    if sampler is None:
+    if sampler in (None, config.sampling.kind):
         return config
     sampling = SAMPLINGS[sampler]()
     if isinstance(sampling, SplattingConfig) != isinstance(config.sampling, SplattingConfig):

@@ -151,7 +151,7 @@ class SplattingConfig(Checked):
 
     kind: ClassVar[str] = "splatting"
     blur: float = 0.3
-    """Variance in square pixels of the feature map that is added to every projected Gaussian."""
+    """Variance in square pixels of the feature map that is added to every projected Gaussian (3DGS: 0.3)."""
     antialiased: bool = False
     """Lower the opacities of Gaussians that the blur makes larger (Yu et al. 2024, the 2D Mip filter)."""
     smoothing: float = 0.0
