@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from PIL import Image
@@ -14,9 +14,11 @@ from helpers.tiny import write_sphere_scene
 from latentfields import LrfStudyConfig
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.bench.lrf import image_baseline, same_quality_bytes
+from latentfields.bench.scales import Scale
 from latentfields.bench.trainings import require_same_encoder
 from latentfields.cli.main import main
 from latentfields.errors import InputError
+from latentfields.rendering.config import SplattingConfig
 
 LRF = LrfStudyConfig()
 IMAGE = ["image/8 upsampled", "image/8 enlarged"]
@@ -77,6 +79,12 @@ def test_stages_share_their_encoders(finished: Path, plain_folder: Path) -> None
     require_same_encoder("both", autoencoders["both"], autoencoders["encoder"])
     with pytest.raises(InputError, match=r"both: '.*' has another encoder than '.*plain'"):
         require_same_encoder("both", autoencoders["both"], str(plain_folder))
+
+
+@pytest.mark.parametrize("scale", get_args(Scale))
+def test_gaussians_of_the_study_have_the_blur_of_the_papers(scale: Scale) -> None:
+    assert LrfStudyConfig(scale=scale).fit(0).sampling == SplattingConfig(blur=0.3)
+    assert not isinstance(LrfStudyConfig(scale=scale, field="kplanes").fit(0).sampling, SplattingConfig)
 
 
 def test_a_decoder_may_have_learned_with_more_blocks_than_the_encoder_knows(tmp_path: Path) -> None:

@@ -254,8 +254,18 @@ def test_gaussians_are_filtered_where_they_are_seen_at_two_resolutions() -> None
         assert preset("gaussians", name, space="both").sampling == filtered
         assert preset("gaussians", name, space="both", sampler="splatting").sampling == SplattingConfig()
         assert preset("gaussians", name, sampler="mip-splatting").sampling == filtered
-        for space in ALONE:
-            assert preset("gaussians", name, space=space).sampling == SplattingConfig()
+
+
+@pytest.mark.parametrize(("name", "blur"), [("small", 0.03), ("paper", 0.3)])
+def test_gaussians_are_blurred_as_in_3dgs_by_the_preset_of_the_paper_alone(
+    name: PresetName, blur: float
+) -> None:
+    for space in ALONE:
+        assert preset("gaussians", name, space=space).sampling == SplattingConfig(blur=blur)
+        # To name what it has is no change.
+        assert preset("gaussians", name, space=space, sampler="splatting") == preset(
+            "gaussians", name, space=space
+        )
 
 
 def test_gaussians_alone_are_densified_and_splatted() -> None:

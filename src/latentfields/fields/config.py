@@ -541,8 +541,8 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
         "gaussians": {
             # Splatting many views costs as much as splatting one many times: more, smaller steps get farther. Fitted to
             # the statistics of all images an autoencoder has seen, Gaussians end 1.5 dB lower.
-            # The blur of 3DGS is a third of a pixel's width and more: much of a view of 128 pixels, and of latents most of what
-            # is fine. A tenth of it gains 1 to 3 dB of objects in either, and nothing of captures of 256 pixels.
+            # The blur of 3DGS takes much of what is fine in a view of 128 pixels, and most of it in latents. A tenth of
+            # it gains 1 to 3 dB of objects in either, and nothing of captures of 256 pixels.
             "small": Recipe(
                 GaussiansConfig(),
                 SplattingConfig(blur=0.03),

@@ -36,8 +36,8 @@ def preset(
 ) -> FitConfig:
     """The configuration that a fit in a space starts from.
 
-    `sampler` replaces the preset's by another kind, with its defaults; so does `densification`. Raises ArgumentError for
-    names that do not exist, for a sampler that does not render the field, and for a densification of anything but
+    `sampler` replaces the preset's by another kind, with its defaults; so does `densification`. Raises ArgumentError
+    for names that do not exist, for a sampler that does not render the field, and for a densification of anything but
     Gaussians.
 
     - `small`: minutes on one CPU core; the density grid samples for every field.
