@@ -3,6 +3,7 @@
 families                    one view of an object of each generated family
 spaces [RUN ...]            a test view: the photograph, and what each run renders of it
 objects [RUN ...]           the first test view of each scene: the photograph, and what its runs render of it
+sizes RUN [RUN ...]         the first test view: as it was fitted to, and at four times the size, for each run
 references RUN [RUN ...]    test views: the photograph, what is rendered, and that with four references
 latents RUN                 a test view as it is rendered: latents by principal components, depth, opacity, decoded
 autoencoders [NAME ...]     a view, its latents and what is decoded of them, in each space
@@ -86,6 +87,19 @@ def objects(names: Sequence[str]) -> list[list[Panel]]:
         psnr = run.metrics["test"]["images"]["mean"]["psnr"]
         row.append((f"{Path(name).name}, {psnr:.1f} dB", to_pixels(run.render(scene.cameras[index]))[0]))
     return list(rows.values())
+
+
+def sizes(names: Sequence[str]) -> list[list[Panel]]:
+    """A row of runs in the size of their training views, and one at four times that size."""
+    rows: list[list[Panel]] = [[], []]
+    for name in names:
+        run = latentfields.Run.load(name)
+        scene = load_run_scene(run)
+        camera = scene.cameras[scene.indices("test")[:1]]
+        larger = camera.resized(width=4 * camera.width, height=4 * camera.height)
+        for row, seen, label in zip(rows, (camera, larger), (Path(name).name, "four times"), strict=True):
+            row.append((label, to_pixels(run.render(seen))[0]))
+    return rows
 
 
 def references(names: Sequence[str]) -> list[list[Panel]]:
@@ -234,6 +248,7 @@ KINDS: Mapping[str, Callable[[Sequence[str]], list[list[Panel]]]] = {
         families,
         spaces,
         objects,
+        sizes,
         references,
         latents,
         autoencoders,
