@@ -108,11 +108,11 @@ def test_without_points_gaussians_fill_the_box(points: Tensor | None) -> None:
 
 
 def one_gaussian(model: GaussianModel, world: Tensor, value: float) -> None:
-    """A small opaque one at a point (3,) of Nerfstudio's world."""
+    """A small opaque one, wider than a pixel, at a point (3,) of Nerfstudio's world."""
     model.scene.field.set_rows(
         {
             "means": (world - model.scene_center)[None] / model.half_side,
-            "scales": torch.full((1, 3), 0.02).log(),
+            "scales": torch.full((1, 3), 0.05).log(),
             "rotations": torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
             "opacities": torch.tensor([6.0]),
             "features_dc": torch.full((1, 1, CHANNELS), value / 0.28209479177387814),
