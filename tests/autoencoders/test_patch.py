@@ -136,6 +136,9 @@ def test_a_grown_network_is_the_same_function_and_learns_everywhere(
     if log_variances is not None and new_log_variances is not None:
         torch.testing.assert_close(new_log_variances[:, :6], log_variances, rtol=0, atol=1e-6)
     torch.testing.assert_close(grown.decode(new_means), model.decode(means), rtol=0, atol=1e-6)
+    if not channels:  # The same products in the same order: to the last bit.
+        assert torch.equal(new_means, means)
+        assert torch.equal(grown.decode(means), model.decode(means))
     optimizer = torch.optim.SGD(grown.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()

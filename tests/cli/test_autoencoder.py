@@ -102,11 +102,17 @@ def test_grow_writes_the_same_function_with_more_to_learn_with(
     stored = json.loads((out / "config.json").read_text())
     assert (stored["blocks"], stored["channels"]) == ([blocks], channels)
     assert after.has_statistics == (channels == before.channels)
+    if after.has_statistics:
+        assert after.statistics == before.statistics
     images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         latents, grown = before.codec.encode(images)[0], after.codec.encode(images)[0]
         torch.testing.assert_close(grown[:, :8], latents, rtol=0, atol=1e-6)
         torch.testing.assert_close(after.codec.decode(grown), before.codec.decode(latents), rtol=0, atol=1e-6)
+        if after.has_statistics:
+            normalised = before.encode(images)
+            assert torch.equal(after.encode(images), normalised)
+            assert torch.equal(after.decode(normalised), before.decode(normalised))
     with pytest.raises(InputError, match="exists already; choose another folder"):
         parse(line).run()
 
@@ -117,8 +123,9 @@ def test_grow_writes_the_same_function_with_more_to_learn_with(
         (["--blocks", "1"], "blocks: are .*at least"),
         (["--blocks", "9", "9"], "blocks: are .*one number per level"),
         (["--channels", "7"], "channels: are 7; expected at least 8"),
+        ([], "blocks: are not given, nor channels; expected more of either"),
     ],
-    ids=["fewer blocks", "levels", "fewer channels"],
+    ids=["fewer blocks", "levels", "fewer channels", "neither"],
 )
 def test_grow_refuses_what_is_not_larger(options: list[str], problem: str, tmp_path: Path) -> None:
     out = tmp_path / "large"

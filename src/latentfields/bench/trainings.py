@@ -103,9 +103,13 @@ def require_same_encoder(argument: str, name: str, other: str) -> None:
     ours, theirs = load_autoencoder(name), load_autoencoder(other)
     alike = (ours.channels, ours.factor) == (theirs.channels, theirs.factor)
     if alike:
-        picture = torch.rand(1, 3, *2 * (8 * ours.factor,), generator=torch.Generator().manual_seed(0))
+        side = 8 * ours.factor
+        picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
         first, second = (autoencoder.codec.encode(picture) for autoencoder in (ours, theirs))
-        alike = torch.equal(first[0], second[0])
+        alike = all(
+            a is b if a is None or b is None else torch.equal(a, b)
+            for a, b in zip(first, second, strict=True)  # Means, and log-variances if there are any.
+        )
     if not alike:
         raise ArgumentError(
             argument, f"'{name}' has another encoder than '{other}'; expected the same, decoder aligned"

@@ -26,7 +26,7 @@ from latentfields.cli.options import (
     with_settings,
 )
 from latentfields.cli.reporting import print_result
-from latentfields.errors import InputError
+from latentfields.errors import ArgumentError, InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,8 @@ class Grow:
         """Write the larger autoencoder and say where it is."""
         from latentfields.autoencoders.load import load_autoencoder
 
+        if self.blocks is None and self.channels is None:
+            raise ArgumentError("blocks", "are not given, nor channels; expected more of either")
         _require_new(self.out)
         grown = load_autoencoder(self.name).grown(
             blocks=self.blocks, channels=self.channels, name=str(self.out)
