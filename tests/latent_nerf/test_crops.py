@@ -228,9 +228,9 @@ def test_points_count_where_the_part_shows_them() -> None:
     chosen = torch.tensor([0, 5])
     with torch.no_grad():
         seen = trainer.model.render_features(scene.cameras[trainer.train_indices[chosen]])
-    whole = Window(0, 0, 40, 24)
-    expected = float(trainer._point_depth_loss(seen, chosen))
-    assert float(trainer._point_depth_loss(seen, chosen, whole)) == expected > 0
+    whole, cell = Window(0, 0, 40, 24), (FACTOR, FACTOR)
+    expected = float(trainer._point_depth_loss(seen, chosen, None, cell=cell))
+    assert float(trainer._point_depth_loss(seen, chosen, whole, cell=cell)) == expected > 0
     known, total, count = trainer._sightings, 0.0, 0
     assert known is not None
     places = (known.positions[(known.views[:, None] == chosen).any(dim=1)] / FACTOR).long()
@@ -239,7 +239,7 @@ def test_points_count_where_the_part_shows_them() -> None:
             places < torch.tensor([part.right, part.bottom])
         ).all(1)
         cut = replace(seen, depth=seen.depth[..., part.rows, part.columns])
-        total += int(inside.sum()) * float(trainer._point_depth_loss(cut, chosen, part))
+        total += int(inside.sum()) * float(trainer._point_depth_loss(cut, chosen, part, cell=cell))
         count += int(inside.sum())
     assert count == len(places)
     assert total / count == pytest.approx(expected, rel=1e-5)
@@ -317,7 +317,9 @@ def test_points_are_looked_at_where_a_moved_grid_shows_them() -> None:
             if view == 0 and 0 <= column < depth.shape[1] and 0 <= row < depth.shape[0]:
                 errors.append(float((depth[int(row), int(column)] / distance).log().abs()))
         assert errors
-        found = trainer._point_depth_loss(replace(seen, depth=depth[None, None]), chosen, corner=(left, top))
+        found = trainer._point_depth_loss(
+            replace(seen, depth=depth[None, None]), chosen, None, cell=(FACTOR, FACTOR), corner=(left, top)
+        )
         assert float(found) == pytest.approx(sum(errors) / len(errors), rel=1e-5)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -17,8 +18,11 @@ from latentfields.cli.main import main
 from latentfields.fields.config import GaussiansConfig, OptimizerConfig
 from latentfields.fields.densification import GradientDensificationConfig, McmcDensificationConfig
 from latentfields.fields.gaussians.field import PARAMETERS
+from latentfields.latent_nerf import latent_gaussians
 from latentfields.latent_nerf.build import new_model
-from latentfields.latent_nerf.latent_gaussians import LatentGaussians
+from latentfields.latent_nerf.config import Space
+from latentfields.latent_nerf.feature_trainer import FeatureTrainer, new_trainer
+from latentfields.latent_nerf.latent_gaussians import LatentGaussians, reduction
 from latentfields.latent_nerf.losses import splatting_loss
 from latentfields.latent_nerf.run import Run
 from latentfields.latent_nerf.trainer import LatentNerfTrainer
@@ -161,6 +165,98 @@ def test_centres_slow_down_exponentially_and_nothing_else_does(
         factor = config.alignment.learning_rate_factor if progress >= 0.5 else 1.0
         assert means["lr"] == pytest.approx(field.means_learning_rate * factor * 0.01**of_stage)
         assert all(group["lr"] == group["peak"] for group in others)
+
+
+@pytest.mark.parametrize(
+    ("side", "share", "expected"),
+    [
+        (1024, 0.6, [8, 8, 4, 4, 2, 2, 1, 1, 1, 1]),
+        (512, 0.6, [4, 4, 4, 2, 2, 2, 1, 1, 1, 1]),
+        (511, 0.6, [2, 2, 2, 2, 2, 2, 1, 1, 1, 1]),
+        (256, 0.6, [2, 2, 2, 2, 2, 2, 1, 1, 1, 1]),
+        (255, 0.6, [1] * 10),
+        (32, 0.6, [1] * 10),
+        (512, 1.0, [4] * 5 + [2] * 5),
+        (512, 0.0, [1] * 10),
+    ],
+)
+def test_views_double_in_equal_parts_of_the_share(side: int, share: float, expected: list[int]) -> None:
+    # In the middle of every tenth: ends of parts are rounded.
+    assert [reduction((tenth + 0.5) / 10, side=side, share=share) for tenth in range(10)] == expected
+    assert reduction(1.0, side=side, share=share) == 1
+
+
+@pytest.mark.parametrize("space", get_args(Space))
+def test_colours_are_fitted_from_small_views_to_whole_ones_and_latents_are_not(
+    scene: Scene, autoencoder: Autoencoder, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent_gaussians, "LOWEST_SIDE", 4)
+    config = replace(GAUSSIANS, space=space).with_steps(supervision=16, alignment=4)
+    model = new_model(scene, None if space == "rgb" else autoencoder, config)
+    trainer = new_trainer(model, scene, config)
+    colors = trainer.colors if isinstance(trainer, FeatureTrainer) else trainer
+    sizes = []
+    for index in range(trainer.total_steps):
+        step = colors.backward(index, index / trainer.total_steps)
+        colors.update(step)
+        sizes.append(step.seen.features.shape[-1])
+    if space == "latent":
+        assert set(sizes) == {scene.size[1] // model.factor}
+    else:
+        assert sizes == [4] * 4 + [8] * 4 + [16] * 4 + [32] * 8
+    if isinstance(trainer, FeatureTrainer):
+        assert model.reduction(0.0, size=scene.size) == 1
+
+
+def test_smaller_views_are_to_show_the_mean_of_their_pixels(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent_gaussians, "LOWEST_SIDE", 8)
+    ignored = torch.zeros_like(scene.pixels[:, :1], dtype=torch.bool)
+    ignored[..., 21:] = True
+    masked = replace(scene, ignored=ignored)
+    config = replace(GAUSSIANS, space="rgb")
+    model = new_model(masked, None, config)
+    trainer = LatentNerfTrainer(model, masked, config)
+    chosen = torch.tensor([0, 3])
+    cameras, target, kept = trainer._views(chosen, progress=0.0)
+    views = masked.indices("train")[chosen]
+    expected = torch.nn.functional.avg_pool2d(masked.images(views), 4)
+    torch.testing.assert_close(target, expected)
+    assert (cameras.width, cameras.height) == (8, 8)
+    # Of the sixth column of larger pixels a part is ignored.
+    assert kept is not None
+    assert kept.all(dim=0).all(dim=1).tolist() == [[True] * 5 + [False] * 3]
+    assert not kept[..., 5:].any()
+    # What is splatted there is the mean, too, of a Gaussian that is larger than a pixel.
+    assert isinstance(model, LatentGaussians)
+    one_gaussian(model, (0.0, 0.0, 0.0), features=1.0)
+    with torch.no_grad():
+        small = model.render_features(cameras).features
+        large = model.render_features(scene.cameras[views]).features
+    torch.testing.assert_close(small, torch.nn.functional.avg_pool2d(large, 4), atol=0.03, rtol=0)
+
+
+def test_points_count_where_smaller_views_show_them(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An opaque ball whose centre is the only point: its depth is that of the ball, whatever the size."""
+    monkeypatch.setattr(latent_gaussians, "LOWEST_SIDE", 8)
+    photographs = replace(scene, points=torch.zeros(1, 3), point_colors=None)
+    config = replace(GAUSSIANS, space="rgb", point_depth_weight=1.0)
+    model = new_model(photographs, None, config)
+    assert isinstance(model, LatentGaussians)
+    one_gaussian(model, (0.0, 0.0, 0.0), features=1.0)
+    trainer = LatentNerfTrainer(model, photographs, config)
+    chosen = torch.tensor([0])
+    losses = []
+    for progress in (0.0, 0.4, 0.8):
+        cameras, _, _ = trainer._views(chosen, progress=progress)
+        with torch.no_grad():
+            seen = model.render_features(cameras)
+        cell = (scene.size[1] / cameras.width, scene.size[0] / cameras.height)
+        losses.append(float(trainer._point_depth_loss(seen, chosen, None, cell=cell)))
+    assert max(losses) < 0.1
+    beside = float(trainer._point_depth_loss(seen, chosen, None, cell=(2, 2)))
+    assert beside > 0.2
 
 
 def test_the_loss_is_l1_and_d_ssim() -> None:

@@ -323,6 +323,10 @@ class GaussiansConfig(Checked):
     """Share of D-SSIM in the loss; that of L1 is the rest (Eq. 10 of the LRF paper)."""
     densification: DensificationConfig = field(default_factory=GradientDensificationConfig)
     """How Gaussians are added and removed."""
+    low_resolution_share: Share = 0.6
+    """Share of a fit of colours in which views are splatted smaller: first with a longer side of 128 pixels or a little
+    more, then twice as large, and so on (Chen et al. 2025, DashGaussian, choose sizes by frequencies). 0 is the full
+    size from the start; smaller views than twice that always have it."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(beta2=0.999))
     """Optimiser and schedule."""
 
@@ -563,6 +567,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                     opacities_learning_rate=5e-2,
                     features_learning_rate=2.5e-3,
                     harmonics_learning_rate=1.25e-4,
+                    low_resolution_share=0.0,
                     densification=DENSIFICATIONS["paper"]["gradient"],
                     optimizer=OptimizerConfig(beta2=0.999, schedule="constant"),
                 ),

@@ -34,6 +34,8 @@ from latentfields.training.checkpoint import without_prefix
 
 FILTER_EVERY = 100
 """Steps between updates of the 3D smoothing filter, as in the code of Mip-Splatting: Gaussians move slowly."""
+LOWEST_SIDE = 128
+"""Pixels of the longer side of the smallest views that fits begin with."""
 
 
 class LatentGaussians(SceneModel):
@@ -132,6 +134,15 @@ class LatentGaussians(SceneModel):
         weight = self.field.config.structure_weight
         return splatting_loss(rendered, targets, structure_weight=weight, data_range=self.value_range)
 
+    def reduction(self, progress: float, *, size: tuple[int, int]) -> int:
+        """As `SceneModel.reduction`: pixels are what takes time, and what is learned first is seen in few of them.
+
+        Colours alone: the mean of latents is not the latent of what all of them show, and there are few of them anyway.
+        """
+        if self.autoencoder is not None:
+            return 1
+        return reduction(progress, side=max(size), share=self.field.config.low_resolution_share)
+
     @property
     def value_range(self) -> float:
         """Distance between the least and the largest value of the features."""
@@ -168,6 +179,17 @@ class LatentGaussians(SceneModel):
         if self.splatting.smoothing:
             self.variances = self.variances.new_zeros(len(tensors["field.means"]))
         super().load_scene_state(tensors)
+
+
+def reduction(progress: float, *, side: int, share: float) -> int:
+    """How many times smaller views are at `progress` in [0, 1], whose longer side is of `side` pixels.
+
+    Powers of two, from the largest that leaves `LOWEST_SIDE` pixels down to two, each for an equal part of `share`.
+    """
+    halvings = max(side // LOWEST_SIDE, 1).bit_length() - 1
+    if progress >= share:
+        return 1
+    return 1 << (halvings - int(halvings * progress / share))
 
 
 def value_range(head: Head) -> float:

@@ -75,6 +75,11 @@ class SceneModel(nn.Module, abc.ABC):
     def supervision_loss(self, rendered: Tensor, targets: Tensor) -> Tensor:
         """The loss, a scalar, between rendered features and their targets, both (B, C, h, w)."""
 
+    def reduction(self, progress: float, *, size: tuple[int, int]) -> int:
+        """How many times smaller views of `size` (H, W) are rendered, to be compared with the mean of their targets, at
+        `progress` in [0, 1] of Latent Supervision or of an RGB fit; 1 unless a scene is fitted from coarse to fine."""
+        return 1
+
     def before_step(self, *, step: int, generator: torch.Generator) -> None:
         """Prepare for training step `step`, from 0; called before every one, also after a resume."""
 

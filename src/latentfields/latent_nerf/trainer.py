@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from latentfields.autoencoders.receptive_field import receptive_field
 from latentfields.cameras import Cameras, Rays
@@ -48,6 +49,8 @@ CURVE_VIEWS = 4
 CURVE_RAYS = 16
 """Rays of colours behind such a point, in those of a step, at most: a twentieth of what the steps between points cost.
 Otherwise a point is of a grid of pixels. Large pictures of scenes without bounds would cost half of the training."""
+ALL_KEPT = 1 - 1e-4
+"""Share of the pixels of a larger one that count, above which it does: all of them, but for rounding."""
 POINTS_PER_STEP = 512
 """Sparse points whose depth a step along rays looks at; on whole images it is all that those see."""
 
@@ -242,31 +245,37 @@ class LatentNerfTrainer:
         found = sightings(scene.cameras[self.train_indices], scene.points, near=scene.near)
         return found if len(found.views) else None
 
+    def _point_depth_loss_along_rays(self) -> Tensor:
+        """The weighted loss of points' depths, along rays of their own."""
+        known = self._sightings
+        assert known is not None and isinstance(self.model, LatentNerf)
+        device = self.model.device
+        drawn = torch.randint(len(known.views), (POINTS_PER_STEP,), generator=self.generator)
+        cameras = self._cameras[known.views[drawn].to(device)]
+        rays = cameras.rays_at(known.positions[drawn].to(device))
+        depth = self.model.render_rays(rays, generator=self.generator).depth
+        return self.config.point_depth_weight * point_depth_loss(depth, known.distances[drawn].to(device))
+
     def _point_depth_loss(
         self,
         seen: Rendering,
-        chosen: Tensor | None,
-        window: Window | None = None,
+        chosen: Tensor,
+        window: Window | None,
         *,
+        cell: tuple[float, float],
         corner: tuple[int, int] = (0, 0),
     ) -> Tensor:
-        """The weighted loss of points' depths: in images of the views `chosen`, or along rays of their own.
+        """The weighted loss of points' depths in images of the views `chosen`.
 
-        Images are whole, or the `window` of latents, of a grid that begins at the `corner`, (column, row) in pixels.
+        Images are whole, or the `window` of a grid of features that covers the picture from the `corner` on, (column,
+        row) in pixels; every one of them covers a `cell` of (width, height) pixels.
         """
         known = self._sightings
         assert known is not None
         device = self.model.device
-        if chosen is None:
-            assert isinstance(self.model, LatentNerf)
-            drawn = torch.randint(len(known.views), (POINTS_PER_STEP,), generator=self.generator)
-            cameras = self._cameras[known.views[drawn].to(device)]
-            rays = cameras.rays_at(known.positions[drawn].to(device))
-            depth = self.model.render_rays(rays, generator=self.generator).depth
-            return self.config.point_depth_weight * point_depth_loss(depth, known.distances[drawn].to(device))
         batch = chosen.cpu()
         which, image = (known.views[:, None] == batch).nonzero(as_tuple=True)
-        position = ((known.positions[which] - torch.tensor(corner)) / self.model.factor).floor().long()
+        position = ((known.positions[which] - torch.tensor(corner)) / torch.tensor(cell)).floor().long()
         if window is not None:
             position = position - torch.tensor([window.left, window.top])
         size = torch.tensor([seen.depth.shape[-1], seen.depth.shape[-2]])
@@ -290,11 +299,11 @@ class LatentNerfTrainer:
             chosen = self._batch()
             crop = self._supervision_crops.draw(self.generator)
             window = crop.rendered
-            seen = self.model.render_features(self._cameras[chosen], generator=self.generator, window=window)
+            cameras, target, kept = self._views(chosen, progress=progress)
+            cell = (self.scene.size[1] / target.shape[-1], self.scene.size[0] / target.shape[-2])
+            seen = self.model.render_features(cameras, generator=self.generator, window=window)
             seen = self._as_photographed(seen, chosen)
-            target = self._targets(chosen)
-            if self._kept_features is not None:
-                kept = self._kept_features[chosen]
+            if kept is not None:
                 seen = _with_targets(seen, _part(target, window), kept=_part(kept, window))
             if window is not None:
                 target, inside = _part(target, crop.kept), crop.kept.within(window)
@@ -305,7 +314,11 @@ class LatentNerfTrainer:
         if seen.coarse is not None:
             total = total + self.model.supervision_loss(seen.coarse, target)
         if self._sightings is not None:
-            total = total + self._point_depth_loss(seen, None if self._along_rays else chosen, window)
+            total = total + (
+                self._point_depth_loss_along_rays()
+                if self._along_rays
+                else self._point_depth_loss(seen, chosen, window, cell=cell)
+            )
         if self.unseen is not None:
             total = total + self.unseen.loss(self.model, progress=progress, generator=self.generator)
         total.backward()
@@ -334,7 +347,9 @@ class LatentNerfTrainer:
         if self.config.alignment_objective == "regularised":
             total = total + self._own_losses(seen)
             if self._sightings is not None:
-                total = total + self._point_depth_loss(seen, chosen, window, corner=(left, top))
+                total = total + self._point_depth_loss(
+                    seen, chosen, window, cell=(factor, factor), corner=(left, top)
+                )
         if self.unseen is not None:
             total = total + self.unseen.loss(self.model, progress=1.0, generator=self.generator)
         total.backward()
@@ -358,6 +373,23 @@ class LatentNerfTrainer:
         if seen.loss is not None:
             terms.append(seen.loss.mean())
         return torch.stack(terms).sum()
+
+    def _views(self, chosen: Tensor, *, progress: float) -> tuple[Cameras, Tensor, Tensor | None]:
+        """Cameras of training views, what features (B, C, h, w) they are to show, and where that counts, if not all.
+
+        In a fit that goes from coarse to fine, smaller views: a larger pixel is to show the mean of those it covers.
+        """
+        cameras, target = self._cameras[chosen], self._targets(chosen)
+        kept = None if self._kept_features is None else self._kept_features[chosen]
+        reduction = self.model.reduction(progress, size=self.scene.size)
+        if reduction == 1:
+            return cameras, target, kept
+        height, width = (max(side // reduction, 1) for side in target.shape[-2:])
+        cameras = cameras.resized(width=self.model.factor * width, height=self.model.factor * height)
+        target = interpolate(target, size=(height, width), mode="area")
+        if kept is not None:
+            kept = interpolate(kept.float(), size=(height, width), mode="area") > ALL_KEPT
+        return cameras, target, kept
 
     def _targets(self, chosen: Tensor) -> Tensor:
         """What the features (B, C, h, w) of training views are to be."""
