@@ -18,6 +18,7 @@ from latentfields.bench.scales import Scale
 from latentfields.bench.trainings import require_same_encoder
 from latentfields.cli.main import main
 from latentfields.errors import InputError
+from latentfields.fields.config import GaussiansConfig
 from latentfields.rendering.config import SplattingConfig
 
 LRF = LrfStudyConfig()
@@ -82,8 +83,11 @@ def test_stages_share_their_encoders(finished: Path, plain_folder: Path) -> None
 
 
 @pytest.mark.parametrize("scale", get_args(Scale))
-def test_gaussians_of_the_study_have_the_blur_of_the_papers(scale: Scale) -> None:
-    assert LrfStudyConfig(scale=scale).fit(0).sampling == SplattingConfig(blur=0.3)
+def test_gaussians_of_the_study_are_splatted_as_the_papers_are(scale: Scale) -> None:
+    fit = LrfStudyConfig(scale=scale).fit(0)
+    assert fit.sampling == SplattingConfig(blur=0.3)
+    assert isinstance(fit.field, GaussiansConfig)
+    assert fit.field.low_resolution_share == 0
     assert not isinstance(LrfStudyConfig(scale=scale, field="kplanes").fit(0).sampling, SplattingConfig)
 
 

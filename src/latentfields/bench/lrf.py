@@ -33,7 +33,7 @@ from latentfields.bench.rows import (
 from latentfields.bench.scales import LRF_SCALES, LrfScale
 from latentfields.bench.study import Cells, Labels, Workplace
 from latentfields.errors import ArgumentError
-from latentfields.fields.config import FieldName
+from latentfields.fields.config import FieldName, GaussiansConfig
 from latentfields.latent_nerf.config import FitConfig
 from latentfields.rendering.config import MipSplattingConfig, SplattingConfig
 
@@ -167,9 +167,12 @@ class LrfStudyConfig(RolesStudy):
         return LRF_SCALES[self.scale]
 
     def fit(self, seed: int) -> FitConfig:
-        """Return how a scene is fitted with this seed: Gaussians with the blur of 3DGS, as the paper's are."""
+        """Return how a scene is fitted with this seed: Gaussians with the blur of 3DGS, and with views of their whole
+        size from the start, as the paper's are."""
         fit = self.sizes.fit(self.field, subpixels=self.subpixels, seed=seed)
-        return replace(fit, sampling=SplattingConfig()) if self.field == "gaussians" else fit
+        if not isinstance(fit.field, GaussiansConfig):
+            return fit
+        return replace(fit, field=replace(fit.field, low_resolution_share=0.0), sampling=SplattingConfig())
 
     def captured(self, factor: int) -> list[StudyScene]:
         """Return the captured scenes. Raises InputError where they cannot be compared on."""
