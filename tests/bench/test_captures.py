@@ -14,6 +14,7 @@ from latentfields.bench.scales import CAPTURES_SCALES, TINY_VIEWS
 from latentfields.bench.scenes import StudyScene, render
 from latentfields.cli.main import main
 from latentfields.errors import ArgumentError
+from latentfields.rendering.config import SplattingConfig
 
 STUDY = CapturesStudyConfig(scenes=(Path("a"),))
 
@@ -137,8 +138,11 @@ def test_fits_end_by_time_and_see_factor_4_by_one_ray() -> None:
     assert {fit.alignment_grid for fit in splatted} == {"shifted"}
     assert {fit.alignment.learning_rate_factor for fit in splatted} == {0.3}
     assert {fit.decoder_learning_rate for fit in splatted} == {4e-4}
+    colors = small.fit("gaussians", factor=1, seed=3)
+    assert [fit.sampling for fit in splatted] == [SplattingConfig(blur=0.1)] * 3
+    assert colors.sampling == SplattingConfig(blur=0.03)
     assert {fit.supervision.learning_rate_factor for fit in splatted} == {1.0}
-    assert small.fit("gaussians", factor=1, seed=3).supervision.learning_rate_factor == 0.4
+    assert colors.supervision.learning_rate_factor == 0.4
     assert fits[1].supervision.learning_rate_factor == 1.0
     assert (
         {fit.supervision.steps for fit in splatted} == {fit.alignment.steps for fit in splatted} == {50_000}

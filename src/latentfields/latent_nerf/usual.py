@@ -16,6 +16,7 @@ from latentfields.config.typed_json import to_json, with_changes
 from latentfields.fields.config import RECIPES, FieldName, GaussiansConfig
 from latentfields.latent_nerf.config import AlignmentGrid, FitConfig, Space
 from latentfields.latent_nerf.presets import preset, rays_per_side
+from latentfields.rendering.config import SplattingConfig
 from latentfields.scenes.reading import SceneKind
 
 
@@ -41,6 +42,8 @@ class Habit:
     """Rays or splatted pixels per latent along one side, at least, but one for every second pixel at most."""
     alignment_grid: AlignmentGrid = "fixed"
     """Where the grid of latents lies in steps of RGB Alignment."""
+    latents_blur: float | None = None
+    """Variance in square pixels that is added to Gaussians of latents alone; None takes the preset's."""
 
     def seen(self, config: FitConfig, *, factor: int, subpixels: int | None = None) -> FitConfig:
         """Return `config` with rays, and images per step, for latents of `factor` pixels a side.
@@ -58,7 +61,7 @@ class Habit:
         return replace(config, batch_images=images, crop=crop)
 
     def tuned(self, config: FitConfig) -> FitConfig:
-        """Return `config` with the learning rates, and the grid of RGB Alignment, of scenes of this kind.
+        """Return `config` with the learning rates, the blur, and the grid of RGB Alignment, of scenes of this kind.
 
         Where that grid moves, planes are as smooth as those of colours: views that are seen on many grids are hardly
         learnt by heart.
@@ -71,6 +74,9 @@ class Habit:
             config = replace(config, alignment=replace(config.alignment, learning_rate_factor=factor))
         if rate is not None:
             config = replace(config, decoder_learning_rate=rate)
+        blur, sampling = self.latents_blur, config.sampling
+        if config.space == "latent" and blur is not None and isinstance(sampling, SplattingConfig):
+            config = replace(config, sampling=replace(sampling, blur=blur))
         if config.space == "rgb" or config.alignment_kind == "none" or self.alignment_grid == "fixed":
             return config
         as_colors = RECIPES[cast("FieldName", config.field.kind)]["small"].rgb_field
@@ -104,6 +110,7 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             decoder_learning_rate=4e-4,
             subpixels=2,
             alignment_grid="shifted",
+            latents_blur=0.1,
         ),
     }
 )
