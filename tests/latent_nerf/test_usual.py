@@ -24,8 +24,8 @@ from latentfields.latent_nerf.config import FitConfig, Space, StageConfig
 from latentfields.latent_nerf.fit import as_usual, at_usual_size, fit_folder
 from latentfields.latent_nerf.run import FitRunConfig
 from latentfields.latent_nerf.usual import HABITS, SIDE_ON_GPU, usual_side
-from latentfields.scenes.load import load_scene, scene_kind
 from latentfields.rendering.config import SplattingConfig
+from latentfields.scenes.load import load_scene, scene_kind
 from latentfields.scenes.reading import Reading
 from latentfields.scenes.scene import Scene
 from latentfields.training.workers import LocalWorkers

@@ -248,7 +248,8 @@ class LatentNerfTrainer:
     def _point_depth_loss_along_rays(self) -> Tensor:
         """The weighted loss of points' depths, along rays of their own."""
         known = self._sightings
-        assert known is not None and isinstance(self.model, LatentNerf)
+        assert known is not None
+        assert isinstance(self.model, LatentNerf)
         device = self.model.device
         drawn = torch.randint(len(known.views), (POINTS_PER_STEP,), generator=self.generator)
         cameras = self._cameras[known.views[drawn].to(device)]
