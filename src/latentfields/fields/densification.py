@@ -37,7 +37,7 @@ class GradientDensificationConfig(Checked):
     """Larger Gaussians are removed after the first reset of the opacities."""
     lowest_opacity: float = 0.005
     """More transparent Gaussians are removed."""
-    most: int = 20_000
+    most: int = 50_000
     """Gaussians at most; of the sparse points, too, no more are taken."""
 
     def check(self, path: str = "") -> None:
