@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from helpers.tiny import TINY_FIT
+from helpers.tiny import TINY_FIT, TINY_GAUSSIANS
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.cameras import Cameras
 from latentfields.errors import ArgumentError
+from latentfields.latent_nerf import latent_gaussians
 from latentfields.latent_nerf.fit import fit
+from latentfields.latent_nerf.latent_gaussians import LatentGaussians
 from latentfields.latent_nerf.run import Run
+from latentfields.rendering.rendering import Rendering
 from latentfields.scenes.scene import Scene
 from latentfields.training.loop import read_log
 
@@ -48,6 +55,25 @@ def test_the_first_stage_goes_on_where_it_is_the_only_one(scene: Scene, tmp_path
     fit(scene, None, out=tmp_path, config=QUICK)
     more(scene, None, tmp_path, 10)
     assert steps(tmp_path) == [(10, "supervision"), (20, "supervision"), (30, "supervision")]
+
+
+def test_views_keep_their_whole_size(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latent_gaussians, "LOWEST_SIDE", 8)
+    sides = []
+    render = LatentGaussians.render_pixels
+
+    def counted(self: LatentGaussians, cameras: Cameras, *more: Any) -> Rendering:
+        if torch.is_grad_enabled():
+            sides.append(cameras.width)
+        return render(self, cameras, *more)
+
+    monkeypatch.setattr(LatentGaussians, "render_pixels", counted)
+    config = TINY_GAUSSIANS.with_steps(supervision=10, alignment=0)
+    fit(scene, None, out=tmp_path, config=config)
+    assert sides == [8] * 3 + [16] * 3 + [32] * 4
+    fit(scene, None, out=tmp_path, config=config, more_steps=30)
+    assert sides[10:] == [32] * 30
+    assert Run.load(tmp_path).config.fit == replace(config, space="rgb")
 
 
 def test_added_steps_that_were_interrupted_are_not_added_twice(scene: Scene, tmp_path: Path) -> None:

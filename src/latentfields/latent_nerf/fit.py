@@ -373,7 +373,7 @@ def _fit(
         for line in (bounds_line(scene), fit_line(scene.name, config)):
             logging.getLogger(__name__).info("%s", line)
         # Weights are drawn on the CPU: the same ones for every device.
-        model = new_model(scene, autoencoder, config.fit).to(device)
+        model = new_model(scene, autoencoder, config.trained()).to(device)
         trainer = new_trainer(model, scene, config.trained(), unseen=unseen)
         with watch(trainer) as trainable:
             seconds = train(

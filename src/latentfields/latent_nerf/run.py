@@ -29,7 +29,7 @@ from latentfields.cameras import Cameras
 from latentfields.config.checks import Checked, Range, check_stored, require_choice, require_type
 from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import ArgumentError, InputError
-from latentfields.fields.config import OwnFieldConfig
+from latentfields.fields.config import GaussiansConfig, OwnFieldConfig
 from latentfields.files import read_json, write_json
 from latentfields.latent_nerf.build import SceneFrame, build_model, new_space
 from latentfields.latent_nerf.config import FitConfig, Show
@@ -98,7 +98,11 @@ class FitRunConfig(Checked):
         """How the scene is fitted, with the steps that were added."""
         if self.longer is None:
             return self.fit
-        return self.fit.with_steps(supervision=self.longer.supervision, alignment=self.longer.alignment)
+        fit = self.fit.with_steps(supervision=self.longer.supervision, alignment=self.longer.alignment)
+        if isinstance(fit.field, GaussiansConfig):
+            # Views had their whole size at the end, and keep it, however much of the longer training is left.
+            fit = replace(fit, field=replace(fit.field, low_resolution_share=0.0))
+        return fit
 
     def scene_folders(self, run: Path) -> tuple[Path, ...]:
         """Folders that there are, each once, in which the scene of a run that is in the folder `run` may be now."""
