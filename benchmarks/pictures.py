@@ -13,7 +13,7 @@ mesh FILE [FILE ...]        mesh files, seen from two sides
 finetuning RUN              the first object on the page of `autoencoder finetune-3d`
 scenes FOLDER [FOLDER ...]  training views of scenes
 
-Rows of squares, white between them, as WebP or PNG by the end of the file's name.
+Rows of pictures, white between them, as WebP or PNG by the end of the file's name.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import io
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -265,13 +266,13 @@ def sheet(rows: Sequence[Sequence[Panel]], *, side: int) -> Image.Image:
     """All pictures `side` wide, with what is written below them."""
     labelled = any(label for row in rows for label, _ in row)
     pictures = [[(label, _sized(pixels, side)) for label, pixels in row] for row in rows]
-    height = max(picture.height for row in pictures for _, picture in row) + TEXT * labelled + GAP
+    heights = [max(picture.height for _, picture in row) + TEXT * labelled + GAP for row in pictures]
     width = max(map(len, pictures)) * (side + GAP) - GAP
-    whole = Image.new("RGB", (width, len(pictures) * height - GAP), "white")
+    whole = Image.new("RGB", (width, sum(heights) - GAP), "white")
     draw, font = ImageDraw.Draw(whole), ImageFont.load_default(12)
-    for number, row in enumerate(pictures):
+    for row, top in zip(pictures, accumulate(heights, initial=0), strict=False):
         for column, (label, picture) in enumerate(row):
-            place = (column * (side + GAP), number * height)
+            place = (column * (side + GAP), top)
             whole.paste(picture, place)
             draw.text((place[0] + 2, place[1] + picture.height + 2), label, fill=(60, 60, 60), font=font)
     return whole
