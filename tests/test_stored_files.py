@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentfields import Run, evaluate_run, load_autoencoder, load_scene
+from latentfields import FitConfig, Run, evaluate_run, load_autoencoder, load_scene
 from latentfields.autoencoders.config import AutoencoderRunConfig
-from latentfields.config.typed_json import to_json
+from latentfields.config.typed_json import from_json, to_json, with_changes
 from latentfields.correspondences.files import open_dataset
 from latentfields.errors import InputError
+from latentfields.fields.config import GaussiansConfig
 from latentfields.files import read_json
 from latentfields.fused_planes.collection import Collection
 from latentfields.fused_planes.config import CollectionRunConfig
@@ -125,6 +126,18 @@ def check_same(image: Tensor, expected: Tensor) -> None:
 def check_both(found: tuple[Tensor, Tensor], pictures: Mapping[str, Tensor], path: str) -> None:
     check_same(found[0], pictures[path])
     check_same(found[1], pictures[path + LATENTS])
+
+
+def test_gaussians_of_earlier_runs_saw_views_of_the_whole_size() -> None:
+    fit = Run.load("runs/gaussians").config.fit
+    assert isinstance(fit.field, GaussiansConfig)
+    assert fit.field.low_resolution_share == 0
+    assert to_json(fit)["field"]["low_resolution_share"] == 0
+    now = replace(fit, field=replace(fit.field, low_resolution_share=0.5))
+    assert from_json(FitConfig, to_json(now), source=Path("config.json")) == now
+    # Settings are no files of earlier versions.
+    asked = {"field": {"kind": "gaussians", "initial": 7}}
+    assert with_changes(FitConfig(), asked, source=Path("asked.json")).field == GaussiansConfig(initial=7)
 
 
 def check_kept(now: Any, stored: Any, where: str = "config") -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from latentfields.config.checks import ANY, Checked, NonNegative, Range, Share, joined
 from latentfields.errors import ArgumentError
@@ -329,6 +329,13 @@ class GaussiansConfig(Checked):
     size from the start; smaller views than twice that always have it."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(beta2=0.999))
     """Optimiser and schedule."""
+
+    @staticmethod
+    def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON form of today, of what earlier versions wrote: views had their whole size throughout."""
+        # Files have everything that there was; settings that are asked for name what they change.
+        stored = {"structure_weight", "densification", "optimizer"} <= set(values)
+        return {"low_resolution_share": 0.0, **values} if stored else dict(values)
 
     def unbounded_batch(self, count: int) -> int:
         """As for fields along rays: of captures, one view a step gets 2 dB farther than two do in the same time."""
