@@ -128,18 +128,6 @@ def check_both(found: tuple[Tensor, Tensor], pictures: Mapping[str, Tensor], pat
     check_same(found[1], pictures[path + LATENTS])
 
 
-def test_gaussians_of_earlier_runs_saw_views_of_the_whole_size() -> None:
-    fit = Run.load("runs/gaussians").config.fit
-    assert isinstance(fit.field, GaussiansConfig)
-    assert fit.field.low_resolution_share == 0
-    assert to_json(fit)["field"]["low_resolution_share"] == 0
-    now = replace(fit, field=replace(fit.field, low_resolution_share=0.5))
-    assert from_json(FitConfig, to_json(now), source=Path("config.json")) == now
-    # Settings are no files of earlier versions.
-    asked = {"field": {"kind": "gaussians", "initial": 7}}
-    assert with_changes(FitConfig(), asked, source=Path("asked.json")).field == GaussiansConfig(initial=7)
-
-
 def check_kept(now: Any, stored: Any, where: str = "config") -> None:
     """Every stored setting is there now, with its value; `now` may have more, which had no name then."""
     if isinstance(stored, Mapping):
@@ -166,6 +154,18 @@ def test_the_settings_of_a_run_are_kept(path: str) -> None:
     assert run.config.fit.field.kind == FIELDS[path]
     assert isinstance(run.config, FitRunConfig)
     assert run.config.scene == Path("scenes/sphere")
+
+
+def test_gaussians_of_earlier_runs_saw_views_of_the_whole_size() -> None:
+    fit = Run.load("runs/gaussians").config.fit
+    assert isinstance(fit.field, GaussiansConfig)
+    assert fit.field.low_resolution_share == 0
+    assert to_json(fit)["field"]["low_resolution_share"] == 0
+    now = replace(fit, field=replace(fit.field, low_resolution_share=0.5))
+    assert from_json(FitConfig, to_json(now), source=Path("config.json")) == now
+    # Settings are no files of earlier versions.
+    asked = {"field": {"kind": "gaussians", "initial": 7}}
+    assert with_changes(FitConfig(), asked, source=Path("asked.json")).field == GaussiansConfig(initial=7)
 
 
 @pytest.mark.slow

@@ -30,11 +30,13 @@ def to_json(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
+def from_json(kind: type[T], value: Any, *, source: Path, field: str = "", written: bool = True) -> T:
     """Rebuild a dataclass of type `kind`. Raises InputError naming the file and the field that does not fit.
 
     Where several dataclasses are possible, each has a class attribute `kind: ClassVar[str]` that tells them apart. A
     class attribute `retired` names fields of earlier versions, each with the one value that still means the same.
+    What was `written` to a file may be of an earlier version, and is read by the class's `from_earlier`, if it has one;
+    what is asked for today is not.
     """
     if not isinstance(value, dict):
         raise InputError(source, f"field '{field or 'top level'}' should be an object")
@@ -43,7 +45,7 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
         _require(value.get("kind", tag) == tag, value.get("kind"), source, _join(field, "kind"), repr(tag))
         value = {name: item for name, item in value.items() if name != "kind"}
     # Classes that were written in another form once know how to read it.
-    if (earlier := getattr(kind, "from_earlier", None)) is not None:
+    if written and (earlier := getattr(kind, "from_earlier", None)) is not None:
         value = earlier(value)
     value = _without_retired(kind, value, source, field)
     hints = _hints(typing.cast(Any, kind))
@@ -53,7 +55,7 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "") -> T:
             raise InputError(source, f"unknown field '{_join(field, name)}'")
     # Absent fields take their defaults, so that files written before a field existed still load.
     made = {
-        name: _convert(hints[name], value[name], source, _join(field, name))
+        name: _convert(hints[name], value[name], source, _join(field, name), written)
         for name in fields
         if name in value
     }
@@ -85,7 +87,7 @@ def with_changes(value: T, changes: Any, *, source: Path) -> T:
     """
     if not isinstance(changes, Mapping):
         raise InputError(source, "expected a JSON object of settings")
-    return from_json(type(value), _merged(to_json(value), changes), source=source)
+    return from_json(type(value), _merged(to_json(value), changes), source=source, written=False)
 
 
 def _merged(base: Any, changes: Any) -> Any:
@@ -97,10 +99,10 @@ def _merged(base: Any, changes: Any) -> Any:
     return {**base, **{name: _merged(base.get(name), value) for name, value in changes.items()}}
 
 
-def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
+def _convert(hint: Any, value: Any, source: Path, field: str, written: bool) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
-        return from_json(typing.cast(Any, hint), value, source=source, field=field)
+        return from_json(typing.cast(Any, hint), value, source=source, field=field, written=written)
     if origin is typing.Literal:
         return _require(value in arguments, value, source, field, f"one of {', '.join(map(str, arguments))}")
     if origin in (typing.Union, types.UnionType):
@@ -117,16 +119,16 @@ def _convert(hint: Any, value: Any, source: Path, field: str) -> Any:
                 _join(field, "kind"),
                 f"one of {', '.join(map(str, tagged))}",
             )
-            return _convert(tagged[tag], value, source, field)
-        return _convert(next(a for a in arguments if a is not type(None)), value, source, field)
+            return _convert(tagged[tag], value, source, field, written)
+        return _convert(next(a for a in arguments if a is not type(None)), value, source, field, written)
     if origin is tuple:
         _require(isinstance(value, list), value, source, field, "a list")
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         _require(len(kinds) == len(value), value, source, field, f"a list of {len(kinds)}")
-        return tuple(_convert(k, v, source, field) for k, v in zip(kinds, value, strict=True))
+        return tuple(_convert(k, v, source, field, written) for k, v in zip(kinds, value, strict=True))
     if origin is list:
         _require(isinstance(value, list), value, source, field, "a list")
-        return [_convert(arguments[0], item, source, field) for item in value]
+        return [_convert(arguments[0], item, source, field, written) for item in value]
     if hint is Path:
         return Path(_require(isinstance(value, str), value, source, field, "a path"))
     # JSON writes 1.0 as 1 now and then; a bool is an int in Python, but never a number here.

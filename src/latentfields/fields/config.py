@@ -333,9 +333,7 @@ class GaussiansConfig(Checked):
     @staticmethod
     def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON form of today, of what earlier versions wrote: views had their whole size throughout."""
-        # Files have everything that there was; settings that are asked for name what they change.
-        stored = {"structure_weight", "densification", "optimizer"} <= set(values)
-        return {"low_resolution_share": 0.0, **values} if stored else dict(values)
+        return {"low_resolution_share": 0.0, **values}
 
     def unbounded_batch(self, count: int) -> int:
         """As for fields along rays: of captures, one view a step gets 2 dB farther than two do in the same time."""
