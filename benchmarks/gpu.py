@@ -28,12 +28,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latentfields.autoencoders.autoencoder import Autoencoder
+from latentfields.autoencoders.fingerprint import space_hash
 from latentfields.autoencoders.image_data import load_training_images
 from latentfields.autoencoders.load import load_autoencoder
 from latentfields.autoencoders.losses import perceptual_loss
 from latentfields.cameras import Cameras, look_at
 from latentfields.correspondences.pair_batches import PairBatch, PairImages, seeded_generator
-from latentfields.devices import wait_for
+from latentfields.devices import upload, wait_for
 from latentfields.fields.config import FieldName
 from latentfields.igae.config import PRESETS, IgaeConfig
 from latentfields.igae.image_cache import cache_photos, cache_scenes
@@ -52,6 +53,12 @@ from latentfields.lrf.encoder.config import DiscriminatorConfig, EncoderTraining
 from latentfields.lrf.encoder.trainer import EncoderTrainer
 from latentfields.measures.cost import peak_memory
 from latentfields.pages.markdown import machine
+from latentfields.priors.conditions import condition, direction
+from latentfields.priors.config import PRESETS as PRIORS
+from latentfields.priors.config import PriorRunConfig
+from latentfields.priors.data import load_data
+from latentfields.priors.prior import load_prior
+from latentfields.priors.train import PriorTrainer, new_prior
 from latentfields.process import set_threads, tune_allocator
 from latentfields.rendering.kernels.backend import kernel_backend
 from latentfields.rendering.kernels.hash_encoding import (
@@ -206,6 +213,7 @@ def _cases(materials: Materials, device: torch.device) -> dict[str, Callable[[],
         cases[f"as on the CPU: {field}, {space}"] = partial(_fit_check, materials, device, field, space)
     for name, make in _trainings(materials).items():
         cases[f"as on the CPU: {name}"] = partial(_training_check, make, device)
+    cases["as on the CPU: what a prior finds"] = partial(_prior_check, device)
     for field, space in fits:
         cases[f"speed: {field}, {space}"] = partial(_fit_speed, materials, device, field, space)
     for phase in ("pretraining", "joint"):
@@ -287,13 +295,14 @@ def _training_check(make: Making, device: torch.device) -> dict[str, Any]:
 
 
 def _trainings(materials: Materials) -> Mapping[str, Making]:
-    """IG-AE's phases and LRF's stages I and III at small sizes."""
+    """IG-AE's phases, LRF's stages I and III, and a prior at small sizes."""
     config = replace(PRESETS["tiny"], size=materials.size.pixels)
     return {
         "igae pretraining": lambda device: _igae(materials, config, device, "pretraining"),
         "igae joint": lambda device: _igae(materials, config, device, "joint"),
         "lrf stage I": lambda device: _stage_one(materials, device),
         "lrf stage III": lambda device: _stage_three(materials, device),
+        "prior": lambda device: _prior(materials, device),
     }
 
 
@@ -379,6 +388,39 @@ def _stage_three(materials: Materials, device: torch.device) -> Iterator[Decoder
     side = pairs.cells * autoencoder.factor
     data = load_training_images((materials.folder / "photos",), (), size=side)
     yield DecoderAlignment(autoencoder.clone().to(device), pairs, DecoderTrainingConfig(), photos=data)
+
+
+@contextmanager
+def _prior(materials: Materials, device: torch.device) -> Iterator[PriorTrainer]:
+    config = replace(PRIORS["tiny"], size=materials.size.pixels)
+    run = PriorRunConfig(
+        scenes=(materials.folder / "scenes",), autoencoder="base", seconds=None, training=config
+    )
+    autoencoder = materials.autoencoder.clone()
+    data = load_data(run.scenes, autoencoder, config, cache=materials.folder / "views.safetensors")
+    prior, averaged = (new_prior(run, data, space_hash(autoencoder)).to(device) for _ in range(2))
+    yield PriorTrainer(prior, averaged.requires_grad_(False).eval(), data, config)
+
+
+def _prior_check(device: torch.device) -> dict[str, Any]:
+    """The noise that the packaged prior finds, told a class, a direction and a view from it that all views share."""
+    prior = load_prior("objects")
+    shape, generator = (4, *prior.shape), torch.Generator().manual_seed(0)
+    noisy, reference = torch.randn(shape, generator=generator), torch.randn(shape[1:], generator=generator)
+    seen_from = direction(elevation=20, azimuth=30)
+    given = condition(
+        seen_from.expand(4, 3),
+        shape=shape,
+        class_index=0,
+        reference=reference,
+        reference_direction=seen_from,
+    )
+    times = torch.full((4,), len(prior.schedule) // 2)
+    on_cpu = prior.noise(noisy, times, given)
+    moved = prior.to(device)
+    found = moved.noise(upload(noisy, device), upload(times, device), given.to(device))
+    error = float((found.cpu() - on_cpu).square().mean().sqrt())
+    return {"loss": error, "passed": error < LOSS_TOLERANCE}
 
 
 # Kernels.

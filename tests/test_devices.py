@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from helpers.simulated_device import DEVICE, simulated_device
+from latentfields import devices
 from latentfields.devices import Kept, has_eight_bits, like, normal, read, upload, wait_for
 
 CPU = torch.device("cpu")
@@ -34,6 +35,23 @@ def test_nothing_waits_for_a_device_but_reading_and_that_once() -> None:
         assert read({"a": values[1], "b": (here + values).sum()}) == {"a": 2.5, "b": 10.5}
         assert waits.count == 1
     assert read({}) == {}
+
+
+def test_values_are_pinned_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Memory is pinned by a GPU's driver alone: ordinary memory stands for it.
+    empty_like = torch.empty_like
+    monkeypatch.setattr(torch, "empty_like", lambda tensor, *, pin_memory: empty_like(tensor))
+    row = torch.arange(3.0)
+    for tensor in (row, row.expand(4, 3), torch.rand(3, 2).t(), row[0]):
+        pinned = devices._pinned(tensor)
+        assert torch.equal(pinned, tensor)
+        assert pinned.data_ptr() != tensor.data_ptr()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_takes_tensors_that_were_expanded() -> None:
+    row = torch.arange(3.0)
+    assert torch.equal(upload(row.expand(4, 3), torch.device("cuda")).cpu(), row.repeat(4, 1))
 
 
 def test_what_follows_from_tensors_is_kept_until_they_change() -> None:

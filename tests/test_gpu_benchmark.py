@@ -41,7 +41,7 @@ def test_everything_is_measured_on_the_cpu(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "gpu.json").read_text())
     assert record["failed"] == []
     results = record["results"]
-    assert record["checks"] == len(results) == 3 + 18 + 4 + 18 + 2
+    assert record["checks"] == len(results) == 3 + 18 + 6 + 18 + 2
     # The same device twice: everything is the same.
     for name, values in results.items():
         if name.startswith("as on the CPU"):

@@ -23,8 +23,13 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     if tensor.device == device or tensor.device.type != "cpu":
         return tensor.to(device)
     if device.type == "cuda" and not tensor.is_pinned():
-        tensor = tensor.pin_memory()
+        tensor = _pinned(tensor)
     return tensor.to(device, non_blocking=True)
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    """The values in memory that a GPU reads on its own; `Tensor.pin_memory` refuses tensors that were expanded."""
+    return torch.empty_like(tensor, pin_memory=True).copy_(tensor)
 
 
 def like(values: Sequence[float], tensor: Tensor) -> Tensor:

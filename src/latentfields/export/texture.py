@@ -107,7 +107,7 @@ def _texels(
 
 def _bled(texture: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The texture with every texel outside of charts as the nearest one inside of one."""
-    from scipy.ndimage import distance_transform_edt  # Of scikit-image, without which there is no surface.
+    from scipy.ndimage import distance_transform_edt  # Nothing else of an export needs SciPy.
 
     if not inside.any():
         return texture

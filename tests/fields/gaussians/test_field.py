@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -106,7 +107,15 @@ def test_nearest_distances_of_many_close_points_far_from_the_origin() -> None:
     torch.manual_seed(0)
     points = 5 + 1e-3 * torch.randn(300, 3)
     exact = (points[:, None].double() - points.double()).norm(dim=-1).sort(dim=1).values[:, 1:4].mean(dim=1)
-    torch.testing.assert_close(nearest_distances(points), exact.float(), rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(nearest_distances(points), exact.float())
+
+
+def test_nearest_distances_of_as_many_points_as_captures_have() -> None:
+    points = torch.rand(50_000, 3)
+    start = time.process_time()
+    nearest_distances(points)
+    # Distances between all pairs of them take ten seconds.
+    assert time.process_time() - start < 3
 
 
 def test_gaussians_start_at_the_sparse_points_of_the_scene(scene: Scene) -> None:

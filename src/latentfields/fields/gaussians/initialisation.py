@@ -26,7 +26,6 @@ SKY_BORDER = 0.1
 """Share of a picture's sides beyond its border in which points of the sky are kept."""
 _SMALLEST = 1e-4
 """Gaussians start at least as wide, in the normalised frame: points may coincide."""
-_PAIRS_PER_CHUNK = 2**24
 
 
 @torch.no_grad()
@@ -73,16 +72,13 @@ def nearest_distances(points: Tensor) -> Tensor:
     neighbours = min(NEIGHBOURS, len(points) - 1)
     if neighbours == 0:
         return points.new_ones(len(points))
-    chunks = points.split(max(1, _PAIRS_PER_CHUNK // len(points)))
-    return torch.cat([_nearest(chunk, points, neighbours) for chunk in chunks]).mean(dim=1)
+    # Only fits of Gaussians need SciPy, which takes a while to import.
+    from scipy.spatial import KDTree
 
-
-def _nearest(chunk: Tensor, points: Tensor, count: int) -> Tensor:
-    """Distances (P', count) of some of the points to the nearest others."""
-    # By differences: distances by products lose small ones to rounding.
-    distances = torch.cdist(chunk, points, compute_mode="donot_use_mm_for_euclid_dist")
+    coordinates = points.detach().cpu().double().numpy()
+    distances, _ = KDTree(coordinates).query(coordinates, k=neighbours + 1)
     # The nearest is the point itself.
-    return distances.topk(count + 1, largest=False).values[:, 1:]
+    return torch.from_numpy(distances[:, 1:].mean(axis=1)).to(points)
 
 
 def _sparse_points(
