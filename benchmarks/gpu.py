@@ -1,9 +1,9 @@
 """`python -m benchmarks.gpu`: everything about a GPU that a machine without one cannot say, as one JSON file.
 
 Losses and pictures on the GPU against those on the CPU, kernels against their twins, the time of a step of every field
-in latents and in RGB, frames per second with decoding, peak memory, and a slice of IG-AE training that is interrupted
-and resumed. Data is generated; no network is needed. Exit status 1 when something differs or fails, 2 without CUDA
-or where no check has the name that is asked for.
+in latents and in RGB, frames per second with decoding, peak memory, a slice of IG-AE training that is interrupted and
+resumed, and every command once. Data is generated; no network is needed. Exit status 1 when something differs or
+fails, 2 without CUDA or where no check has the name that is asked for.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.commands import LINES, run_line, write_data
 from latentfields.autoencoders.autoencoder import Autoencoder
 from latentfields.autoencoders.fingerprint import space_hash
 from latentfields.autoencoders.image_data import load_training_images
@@ -218,7 +219,15 @@ def _cases(materials: Materials, device: torch.device) -> dict[str, Callable[[],
         cases[f"speed: {field}, {space}"] = partial(_fit_speed, materials, device, field, space)
     for phase in ("pretraining", "joint"):
         cases[f"igae slice: {phase}"] = partial(_igae_slice, materials, device, phase)
+    for name in LINES:
+        cases[f"command: {name}"] = partial(_command, name, materials.folder / "commands", device)
     return cases
+
+
+def _command(name: str, folder: Path, device: torch.device) -> dict[str, Any]:
+    if not folder.exists():
+        write_data(folder)
+    return run_line(name, folder, str(device))
 
 
 # Checks against the CPU.

@@ -36,12 +36,22 @@ def test_without_cuda_it_ends_with_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_everything_is_measured_on_the_cpu(tmp_path: Path) -> None:
-    result = latentfields("--device", "cpu", "--quick", "--out", tmp_path / "gpu.json", program=main)
+    parts = (
+        "--only",
+        "kernel",
+        "as on",
+        "speed",
+        "igae",
+        "command: fit",
+        "command: export",
+        "command: evaluate",
+    )
+    result = latentfields("--device", "cpu", "--quick", *parts, "--out", tmp_path / "gpu.json", program=main)
     assert result.returncode == 0, result.stderr
     record = json.loads((tmp_path / "gpu.json").read_text())
     assert record["failed"] == []
     results = record["results"]
-    assert record["checks"] == len(results) == 3 + 18 + 6 + 18 + 2
+    assert record["checks"] == len(results) == 3 + 18 + 6 + 18 + 2 + 9
     # The same device twice: everything is the same.
     for name, values in results.items():
         if name.startswith("as on the CPU"):
@@ -57,6 +67,16 @@ def test_a_part_of_it_is_measured_by_name(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     record = json.loads((tmp_path / "gpu.json").read_text())
     assert [*record["results"]] == ["kernel against twin: hash encoding", "speed: kplanes, rgb"]
+
+
+def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
+    # The run that it evaluates is another command's.
+    options = ("--device", "cpu", "--quick", "--only", "command: evaluate", "--out", tmp_path / "gpu.json")
+    result = latentfields(*options, program=main)
+    assert result.returncode == 1
+    record = json.loads((tmp_path / "gpu.json").read_text())
+    assert record["failed"] == ["command: evaluate"]
+    assert "fit" in record["results"]["command: evaluate"]["error"]
 
 
 def test_a_name_that_nothing_has_is_an_error(tmp_path: Path) -> None:

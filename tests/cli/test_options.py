@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.commands import LINES, WITHOUT_DEVICE
 
 from latentfields import preset
 from latentfields.autoencoders.config import PRESETS as AUTOENCODER_PRESETS
@@ -80,6 +81,13 @@ def parsed(*arguments: object) -> Any:
 @pytest.mark.parametrize("command", COMPUTING)
 def test_device_means_the_same_everywhere(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"--device STR {HELP['--device STR']}" in help_of(command, capsys)
+
+
+def test_every_command_that_computes_is_tried_on_a_gpu() -> None:
+    for command in COMPUTING.keys() - {"demo", "view"}:
+        assert any(line.startswith(f"{command} ") for line in LINES.values()), command
+    for name, line in LINES.items():
+        parse([*line.split(), *([] if name in WITHOUT_DEVICE else ["--device", "cuda"])])
 
 
 @pytest.mark.parametrize("command", TRAININGS)
