@@ -54,8 +54,8 @@ LINES: Mapping[str, str] = MappingProxyType(
         "collection render": "collection render collection 000 --views orbit --frames 2 --out turn.gif",
     }
 )
-"""The words after `latentfields`, by name; each finds what it needs in what `write_data` and those before it wrote. `demo`
-takes minutes, `view` serves, and studies are made of the others."""
+"""The words after `latentfields`, by name; each finds what it needs in what `write_data` and those before it wrote.
+`demo` takes minutes, `view` serves, and studies are made of the others."""
 WITHOUT_DEVICE = ("export cameras", "lrf correspond")
 """Those that compute nothing on a device."""
 
