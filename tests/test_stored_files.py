@@ -156,12 +156,12 @@ def test_the_settings_of_a_run_are_kept(path: str) -> None:
     assert run.config.scene == Path("scenes/sphere")
 
 
-def test_gaussians_of_earlier_runs_saw_views_of_the_whole_size() -> None:
+def test_gaussians_of_earlier_runs_saw_whole_views_at_the_rates_of_latents() -> None:
     fit = Run.load("runs/gaussians").config.fit
     assert isinstance(fit.field, GaussiansConfig)
-    assert fit.field.low_resolution_share == 0
+    assert (fit.field.low_resolution_share, fit.field.colors_factor) == (0, 1)
     assert to_json(fit)["field"]["low_resolution_share"] == 0
-    now = replace(fit, field=replace(fit.field, low_resolution_share=0.5))
+    now = replace(fit, field=replace(fit.field, low_resolution_share=0.5, colors_factor=0.4))
     assert from_json(FitConfig, to_json(now), source=Path("config.json")) == now
     # Settings are no files of earlier versions.
     asked = {"field": {"kind": "gaussians", "initial": 7}}

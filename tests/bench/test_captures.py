@@ -14,6 +14,7 @@ from latentfields.bench.scales import CAPTURES_SCALES, TINY_VIEWS
 from latentfields.bench.scenes import StudyScene, render
 from latentfields.cli.main import main
 from latentfields.errors import ArgumentError
+from latentfields.fields.config import GaussiansConfig
 from latentfields.rendering.config import SplattingConfig
 
 STUDY = CapturesStudyConfig(scenes=(Path("a"),))
@@ -141,8 +142,9 @@ def test_fits_end_by_time_and_see_factor_4_by_one_ray() -> None:
     colors = small.fit("gaussians", factor=1, seed=3)
     assert [fit.sampling for fit in splatted] == [SplattingConfig(blur=0.1)] * 3
     assert colors.sampling == SplattingConfig(blur=0.03)
-    assert {fit.supervision.learning_rate_factor for fit in splatted} == {1.0}
-    assert colors.supervision.learning_rate_factor == 0.4
+    assert {fit.supervision.learning_rate_factor for fit in [*splatted, colors]} == {1.0}
+    assert isinstance(colors.field, GaussiansConfig)
+    assert colors.field.colors_factor == 0.4
     assert fits[1].supervision.learning_rate_factor == 1.0
     assert (
         {fit.supervision.steps for fit in splatted} == {fit.alignment.steps for fit in splatted} == {50_000}

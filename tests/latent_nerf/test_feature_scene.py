@@ -168,7 +168,8 @@ QUALITY = {
     "gaussians": (
         replace(
             GAUSSIANS,
-            field=GaussiansConfig(initial=400),
+            # Few steps, few pixels: they are in a hurry, and there is room.
+            field=GaussiansConfig(initial=400, colors_factor=1.0),
             sampling=MipSplattingConfig(),
             batch_images=1,
             decoder_learning_rate=2e-3,

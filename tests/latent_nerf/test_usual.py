@@ -99,7 +99,7 @@ def test_captures_are_fitted_with_gaussians() -> None:
         )
 
     rgb = replace(captured("rgb"), subpixels=preset("gaussians").subpixels).in_one_stage()
-    rgb = replace(rgb, supervision=StageConfig(1400, 0.4), alignment_grid="fixed")
+    rgb = replace(rgb, supervision=StageConfig(1400, 1.0), alignment_grid="fixed")
     assert usual.of("capture", colors=True) == rgb
     assert usual.of("capture", colors=False, factor=4) == captured("both")
     latent = replace(captured("latent"), sampling=SplattingConfig(blur=0.1))

@@ -319,6 +319,9 @@ class GaussiansConfig(Checked):
     """Learning rate of the harmonics of degree 0."""
     harmonics_learning_rate: float = 5e-3
     """Learning rate of the harmonics of higher degrees."""
+    colors_factor: Annotated[float, Range(above=0, high=100)] = 0.4
+    """Multiplies all these rates where colours are fitted: those that suit few large latents throw Gaussians about that
+    are as small as pixels."""
     structure_weight: Share = 0.2
     """Share of D-SSIM in the loss; that of L1 is the rest (Eq. 10 of the LRF paper)."""
     densification: DensificationConfig = field(default_factory=GradientDensificationConfig)
@@ -332,8 +335,9 @@ class GaussiansConfig(Checked):
 
     @staticmethod
     def from_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON form of today, of what earlier versions wrote: views had their whole size throughout."""
-        return {"low_resolution_share": 0.0, **values}
+        """The JSON form of today, of what earlier versions wrote: views had their whole size, and colours the rates of
+        latents."""
+        return {"low_resolution_share": 0.0, "colors_factor": 1.0, **values}
 
     def unbounded_batch(self, count: int) -> int:
         """As for fields along rays: of captures, one view a step gets 2 dB farther than two do in the same time."""
@@ -572,6 +576,7 @@ RECIPES: Mapping[FieldName, Mapping[PresetName, Recipe]] = MappingProxyType(
                     opacities_learning_rate=5e-2,
                     features_learning_rate=2.5e-3,
                     harmonics_learning_rate=1.25e-4,
+                    colors_factor=1.0,
                     low_resolution_share=0.0,
                     densification=DENSIFICATIONS["paper"]["gradient"],
                     optimizer=OptimizerConfig(beta2=0.999, schedule="constant"),

@@ -32,8 +32,6 @@ class Habit:
     """Pixels of the longer side that larger pictures are shrunk to, where they are fitted on a processor."""
     steps: tuple[int, int] | None = None
     """Steps of Latent Supervision and RGB Alignment; None takes the preset's."""
-    colors_factor: float | None = None
-    """Multiplies learning rates where colours alone are fitted; None takes the preset's."""
     alignment_factor: float | None = None
     """Multiplies learning rates during RGB Alignment (xi_align); None takes the preset's."""
     decoder_learning_rate: float | None = None
@@ -66,9 +64,6 @@ class Habit:
         Where that grid moves, planes are as smooth as those of colours: views that are seen on many grids are hardly
         learnt by heart.
         """
-        if config.space == "rgb" and self.colors_factor is not None:
-            stage = replace(config.supervision, learning_rate_factor=self.colors_factor)
-            config = replace(config, supervision=stage)
         factor, rate = self.alignment_factor, self.decoder_learning_rate
         if factor is not None:
             config = replace(config, alignment=replace(config.alignment, learning_rate_factor=factor))
@@ -104,8 +99,7 @@ HABITS: Mapping[SceneKind, Habit] = MappingProxyType(
             fields={"latent": "gaussians", "rgb": "gaussians", "both": "gaussians"},
             side_on_cpu=512,
             steps=(700, 700),
-            # One view a step is noisy, and rates that jump at the start of RGB Alignment undo what was learnt before.
-            colors_factor=0.4,
+            # Rates that jump at the start of RGB Alignment undo what was learnt before.
             alignment_factor=0.3,
             decoder_learning_rate=4e-4,
             subpixels=2,

@@ -76,6 +76,15 @@ def test_every_parameter_has_one_group_and_only_means_decay() -> None:
     assert [group["decay"] for group in groups] == [field.config.means_decay, 1, 1, 1, 1, 1]
 
 
+def test_colors_have_rates_of_their_own() -> None:
+    config = GaussiansConfig(colors_factor=0.3)
+    latents = GaussianField(config, channels=3, head="linear").parameter_groups(learning_rate_factor=0.5)
+    colors = GaussianField(config, channels=3, head="sigmoid").parameter_groups(learning_rate_factor=0.5)
+    assert latents[3]["lr"] == 0.5 * config.opacities_learning_rate
+    alike = GaussianField(config, channels=3, head="linear").parameter_groups(learning_rate_factor=0.5 * 0.3)
+    assert [group["lr"] for group in colors] == [group["lr"] for group in alike]
+
+
 def test_only_mcmc_regularises() -> None:
     field = random_field(9)
     assert float(field.regularisation()) == 0

@@ -164,6 +164,8 @@ class GaussianField(Representation):
 
     def parameter_groups(self, *, learning_rate_factor: float) -> list[dict[str, object]]:
         """A learning rate for every kind of parameter; only that of the means has a decay of its own."""
+        if self.head == "sigmoid":
+            learning_rate_factor *= self.config.colors_factor
         rates = {
             "means": self.config.means_learning_rate,
             "scales": self.config.scales_learning_rate,
