@@ -69,9 +69,8 @@ def spaces(names: Sequence[str]) -> list[list[Panel]]:
     for index in test[[1, len(test) // 2]].tolist():
         row = [("photograph", to_pixels(first.images(torch.tensor([index])))[0])]
         for name, run, scene in zip(names, runs, read, strict=True):
-            psnr = run.metrics["test"]["images"]["mean"]["psnr"]
             camera = scene.cameras[scene.image_names.index(first.image_names[index])]
-            row.append((f"{Path(name).name}, {psnr:.1f} dB", to_pixels(run.render(camera))[0]))
+            row.append((f"{Path(name).name}, {_psnr(run):.1f} dB", to_pixels(run.render(camera))[0]))
         rows.append(row)
     return rows
 
@@ -85,9 +84,17 @@ def objects(names: Sequence[str]) -> list[list[Panel]]:
         index = scene.indices("test")[:1]
         photograph = ("photograph", to_pixels(scene.images(index))[0])
         row = rows.setdefault(str(scene.source), [photograph])
-        psnr = run.metrics["test"]["images"]["mean"]["psnr"]
-        row.append((f"{Path(name).name}, {psnr:.1f} dB", to_pixels(run.render(scene.cameras[index]))[0]))
+        row.append(
+            (f"{Path(name).name}, {_psnr(run):.1f} dB", to_pixels(run.render(scene.cameras[index]))[0])
+        )
     return list(rows.values())
+
+
+def _psnr(run: latentfields.Run) -> float:
+    """Of what the run shows: its colours, where it has colours and latents."""
+    test = run.metrics["test"]
+    psnr: float = test.get("colors", test["images"])["mean"]["psnr"]
+    return psnr
 
 
 def sizes(names: Sequence[str]) -> list[list[Panel]]:
