@@ -1,6 +1,7 @@
-"""`python -m benchmarks.vae [CONFIG]`: what `autoencoder finetune-3d` takes with an `AutoencoderKL`, computed.
+"""`python -m benchmarks.vae [NETWORK ...]`: what `autoencoder finetune-3d` takes with an `AutoencoderKL`, computed.
 
-CONFIG is the config.json of one, by default Stable Diffusion's: four levels of 128, 256, 512 and 512 channels. Its
+A NETWORK is a name or the config.json of one; by default all that have names: `sd`, that of Stable Diffusion 1, 2 and
+XL, which have one network with other weights, `flux`, that of FLUX.1, and `ostris`, a smaller one of 16 channels. Its
 layers run on tensors that have shapes and no values; every tensor that the backward pass would keep is counted once,
 and so is the arithmetic. Not in it: work space of the libraries, latent scenes (a few hundred MiB) and fragments of
 the allocator. Hours are of encoder and decoder alone, at a speed that is assumed. Nothing of it was measured on a
@@ -13,8 +14,10 @@ import argparse
 import importlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -31,6 +34,15 @@ STABLE_DIFFUSION: dict[str, Any] = {
     "norm_num_groups": 32,
     "sample_size": 512,
 }
+NETWORKS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "sd": STABLE_DIFFUSION,
+        "flux": STABLE_DIFFUSION
+        | {"latent_channels": 16, "use_quant_conv": False, "use_post_quant_conv": False},
+        "ostris": STABLE_DIFFUSION | {"latent_channels": 16, "block_out_channels": (128, 128, 256, 512)},
+    }
+)
+"""What their config.json says of their sizes."""
 BYTES_PER_PARAMETER = 16
 """Weight, gradient and two moments of Adam, float32."""
 BACKWARD = 3
@@ -119,23 +131,27 @@ def _counted(function: Any, weights: set[int], bfloat16: bool) -> tuple[Tensor, 
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.vae", description=__doc__)
-    parser.add_argument("config", type=Path, nargs="?", help="config.json of an AutoencoderKL")
+    parser.add_argument("networks", nargs="*", help=f"{', '.join(NETWORKS)}, or the config.json of another")
     parser.add_argument("--steps", type=int, default=5000, help="steps of the joint phase")
     parser.add_argument(
         "--tflops", type=float, default=50.0, help="assumed speed, in 1e12 operations a second"
     )
     arguments = parser.parse_args()
-    config = STABLE_DIFFUSION if arguments.config is None else json.loads(arguments.config.read_text())
-    print(f"{'pixels':>6}  {'in':8}  {'accumulation':>12}  {'GiB':>6}  {'hours':>6}")
-    for size in (128, 256, 512):
-        for name in ("float32", "bfloat16"):
-            cost = cost_of(config, size=size, bfloat16=name == "bfloat16")
-            for accumulation in (1, 4, 12):
-                training = Training(accumulation=accumulation)
-                hours = arguments.steps * training.flops(cost) / (1e12 * arguments.tflops) / 3600
-                memory = training.gibibytes(cost)
-                print(f"{size:6d}  {name:8}  {accumulation:12d}  {memory:6.1f}  {hours:6.1f}")
-    print(f"{cost.parameters / 1e6:.1f} million parameters, {arguments.steps} steps")
+    print(
+        f"{'network':8}  {'million':>7}  {'pixels':>6}  {'in':8}  {'accumulation':>12}  {'GiB':>6}  {'hours':>6}"
+    )
+    for network in arguments.networks or NETWORKS:
+        config = NETWORKS[network] if network in NETWORKS else json.loads(Path(network).read_text())
+        for size in (128, 256, 512):
+            for name in ("float32", "bfloat16"):
+                cost = cost_of(config, size=size, bfloat16=name == "bfloat16")
+                hours = arguments.steps * Training().flops(cost) / (1e12 * arguments.tflops) / 3600
+                for accumulation in (1, 4, 12):
+                    memory = Training(accumulation=accumulation).gibibytes(cost)
+                    print(
+                        f"{network:8}  {cost.parameters / 1e6:7.1f}  {size:6d}  {name:8}  {accumulation:12d}  "
+                        f"{memory:6.1f}  {hours:6.1f}"
+                    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch import Tensor
 from helpers.autoencoders import small_kl
 
 pytest.importorskip("diffusers")
-from benchmarks.vae import Training, cost_of
+from benchmarks.vae import NETWORKS, Training, cost_of
 
 
 def config() -> dict[str, Any]:
@@ -45,3 +45,10 @@ def test_parts_take_less_memory_and_larger_pictures_more() -> None:
     assert whole.gibibytes(large) > whole.gibibytes(small) > replace(whole, accumulation=4).gibibytes(small)
     assert replace(whole, accumulation=4).flops(small) == whole.flops(small)
     assert replace(whole, average=False).gibibytes(small) < whole.gibibytes(small)
+
+
+def test_networks_are_as_large_as_those_who_made_them_say() -> None:
+    costs = {name: cost_of(config, size=64, bfloat16=True) for name, config in NETWORKS.items()}
+    sizes = {name: cost.parameters for name, cost in costs.items()}
+    assert sizes == {"sd": 83_653_863, "flux": 83_819_683, "ostris": 57_266_643}
+    assert Training().gibibytes(costs["ostris"]) < Training().gibibytes(costs["sd"])
