@@ -61,8 +61,6 @@ AUTOENCODERS = (
 )
 COLLECTION_PICTURES = Path("collections/pictures.safetensors")
 LATENTS = ":latents"
-RETIRED = {"scenes.pixel_samples": 1}
-"""Settings that are gone, with the only value that they ever had in a preset, and that every later version means."""
 LATENT_SCENES = ("trainings/finetune-3d", "trainings/older-finetune-3d")
 
 
@@ -132,10 +130,6 @@ def check_kept(now: Any, stored: Any, where: str = "config") -> None:
     """Every stored setting is there now, with its value; `now` may have more, which had no name then."""
     if isinstance(stored, Mapping):
         for name, value in stored.items():
-            retired = ".".join([where.rpartition(".")[2], name])
-            if retired in RETIRED:
-                assert value == RETIRED[retired]
-                continue
             assert name in now, f"{where}.{name}"
             check_kept(now[name], value, f"{where}.{name}")
     else:

@@ -46,14 +46,6 @@ GOOD = Outer(
 )
 
 
-@dataclass(frozen=True)
-class Later:
-    """A class that had a field `rays`."""
-
-    retired: ClassVar[dict[str, Any]] = {"rays": 1}
-    inner: Inner = Inner(0.5)
-
-
 def through_json(value: Any) -> Any:
     return json.loads(json.dumps(to_json(value)))
 
@@ -64,13 +56,6 @@ def test_a_dataclass_comes_back_equal() -> None:
     assert isinstance(back.folder, Path)
     assert isinstance(back.inner.widths, tuple)
     assert from_json(Outer, through_json(replace(GOOD, limit=None)), source=FILE).limit is None
-
-
-def test_a_field_of_earlier_versions_is_read_where_nothing_depends_on_it() -> None:
-    assert from_json(Later, {"rays": 1}, source=FILE) == from_json(Later, {}, source=FILE) == Later()
-    assert "rays" not in through_json(Later())
-    with pytest.raises(InputError, match="field 'rays' is 2; expected 1"):
-        from_json(Later, {"rays": 2}, source=FILE)
 
 
 def test_changes_go_to_their_places_and_lists_are_replaced() -> None:

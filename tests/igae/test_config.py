@@ -1,10 +1,8 @@
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from latentfields.config.typed_json import from_json, to_json
 from latentfields.errors import InputError
 from latentfields.igae.config import PAPER, PRESETS, SMALL, TINY, Ablation, IgaeConfig, IgaePreset
 
@@ -88,15 +86,6 @@ def test_presets_are_in_range(name: IgaePreset) -> None:
 def test_values_out_of_range_are_named_as_in_a_settings_file(path: str, value: float, lowest: int) -> None:
     with pytest.raises(InputError, match=rf"^{path}: is {value}; expected at least {lowest}$"):
         changed(TINY, path, value).check()
-
-
-def test_files_with_one_ray_per_pixel_are_those_of_earlier_versions() -> None:
-    stored = to_json(TINY)
-    stored["scenes"]["pixel_samples"] = 1
-    assert from_json(IgaeConfig, stored, source=Path("config.json")) == TINY
-    stored["scenes"]["pixel_samples"] = 2
-    with pytest.raises(InputError, match=r"field 'scenes.pixel_samples' is 2; expected 1"):
-        from_json(IgaeConfig, stored, source=Path("config.json"))
 
 
 def test_presets_grow() -> None:

@@ -16,6 +16,7 @@ from latentfields.igae.image_cache import cache_scenes
 from latentfields.igae.pretrain import ScenePretrainer, cache_latents, open_latents
 from latentfields.igae.scene_training import WHITE, SceneTraining, planes_total_variation
 from latentfields.igae.scenes import ActiveScene, LatentScenes
+from latentfields.rendering.rendering import Shot
 from latentfields.training.distributed import Processes
 
 CPU = torch.device("cpu")
@@ -82,6 +83,28 @@ def test_targets_are_the_latents_of_the_plan_s_views(trainers: Pretrainers) -> N
             images = trainer.training.views.images(views)
             torch.testing.assert_close(latents, autoencoder.encode(images), atol=5e-3, rtol=1e-3)
     assert seen == {view for scene in trainer.training.views.train for view in scene.tolist()}
+
+
+def test_a_latent_is_the_mean_of_its_rays(trainers: Pretrainers) -> None:
+    plain = trainers(CONFIG).training
+    finer = trainers(replace(CONFIG, scenes=replace(CONFIG.scenes, pixel_samples=2))).training
+    views = plain.views.train[0][:2]
+    cameras, (scene,) = plain.cameras[views], plain.scenes.fetch([0])
+    near, far = plain.views.near[0], plain.views.far[0]
+
+    def through(x: float, y: float) -> torch.Tensor:
+        rays = cameras.rays(offsets=torch.tensor([x, y])).flatten()
+        with torch.no_grad():
+            return (
+                plain.renderer.render(scene, Shot(rays, plain.background, near, far))
+                .as_images(cameras)
+                .features
+            )
+
+    four = torch.stack([through(x, y) for x in (0.25, 0.75) for y in (0.25, 0.75)])
+    torch.testing.assert_close(finer.render_views(0, views), four.mean(dim=0))
+    torch.testing.assert_close(plain.render_views(0, views), through(0.5, 0.5))
+    assert four.std(dim=0).max() > 0
 
 
 def test_the_loss_is_the_latents_distance_and_the_weighted_total_variation(trainers: Pretrainers) -> None:

@@ -68,6 +68,22 @@ def test_rays_of_cameras_become_images_pixel_by_pixel() -> None:
     assert torch.equal(seen.loss[:, 0], rays.directions[..., 2])
 
 
+def test_pixels_are_the_means_of_those_of_a_finer_image() -> None:
+    cameras = sphere_cameras(2).resized(width=6, height=4)
+    flat = cameras.rays().flatten()
+    values = flat.directions[:, 0]
+    fine = Rendering(flat.directions, values, values, coarse=flat.directions, loss=values).as_images(cameras)
+    coarse = fine.averaged(2)
+    expected = fine.features.view(2, 3, 2, 2, 3, 2).mean(dim=(3, 5))
+    torch.testing.assert_close(coarse.features, expected)
+    assert coarse.coarse is not None
+    assert coarse.loss is not None
+    torch.testing.assert_close(coarse.coarse, expected)
+    for each in (coarse.opacity, coarse.depth, coarse.loss):
+        torch.testing.assert_close(each, expected[:, :1])
+    assert torch.equal(fine.averaged(1).features, fine.features)
+
+
 def test_parts_are_joined_in_order() -> None:
     def part(value: float, *, trained: bool) -> Rendering:
         ones = value * torch.ones(2)

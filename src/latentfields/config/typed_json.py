@@ -33,8 +33,7 @@ def to_json(value: Any) -> Any:
 def from_json(kind: type[T], value: Any, *, source: Path, field: str = "", written: bool = True) -> T:
     """Rebuild a dataclass of type `kind`. Raises InputError naming the file and the field that does not fit.
 
-    Where several dataclasses are possible, each has a class attribute `kind: ClassVar[str]` that tells them apart. A
-    class attribute `retired` names fields of earlier versions, each with the one value that still means the same.
+    Where several dataclasses are possible, each has a class attribute `kind: ClassVar[str]` that tells them apart.
     What was `written` to a file may be of an earlier version, and is read by the class's `from_earlier`, if it has one;
     what is asked for today is not.
     """
@@ -47,7 +46,6 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "", writt
     # Classes that were written in another form once know how to read it.
     if written and (earlier := getattr(kind, "from_earlier", None)) is not None:
         value = earlier(value)
-    value = _without_retired(kind, value, source, field)
     hints = _hints(typing.cast(Any, kind))
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in value:
@@ -70,14 +68,6 @@ def from_json(kind: type[T], value: Any, *, source: Path, field: str = "", writt
 def _hints(kind: type) -> Mapping[str, Any]:
     """The types of the fields of `kind`; to find them takes longer than to read a file."""
     return typing.get_type_hints(kind)
-
-
-def _without_retired(kind: type, value: dict[str, Any], source: Path, field: str) -> dict[str, Any]:
-    """`value` without the fields that `kind` no longer has. Raises InputError where one asks for what is gone."""
-    retired: Mapping[str, Any] = getattr(kind, "retired", {})
-    for name, only in retired.items():
-        _require(value.get(name, only) == only, value.get(name), source, _join(field, name), repr(only))
-    return {name: item for name, item in value.items() if name not in retired}
 
 
 def with_changes(value: T, changes: Any, *, source: Path) -> T:

@@ -67,15 +67,14 @@ the central square, scaled down."""
 class LatentScenesConfig(Checked):
     """Size of the latent scenes and how they are rendered."""
 
-    retired: ClassVar[Mapping[str, object]] = MappingProxyType({"pixel_samples": 1})
-    """Rays per latent pixel and side, of earlier versions: one is what there is."""
-
     resolution: Annotated[int, Range(low=2)] = 64
     """Cells per side of each plane (K)."""
     features: int = 32
     """Features per cell (F)."""
     hidden: int = 64
     """Hidden units of the shared MLP's layers."""
+    pixel_samples: Annotated[int, Range(low=1, high=8)] = 1
+    """Rays per latent along one side, whose mean is what is rendered: an encoder sees a patch, and a ray a point."""
     sampling: DensityGridConfig = field(
         default_factory=lambda: DensityGridConfig(
             samples=24, bins=48, grid_resolution=32, grid_every=8, grid_warmup=32

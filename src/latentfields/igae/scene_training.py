@@ -40,6 +40,7 @@ class SceneTraining:
         """
         self.views, self.device = views, device
         self.units = LossUnits(config.units, autoencoder)
+        self.pixel_samples = config.scenes.pixel_samples
         with torch.no_grad():
             self.background = autoencoder.background_latent(WHITE).to(device)
         self.factor = factor = autoencoder.factor
@@ -106,10 +107,11 @@ class SceneTraining:
         self, scene: ActiveScene, cameras: Cameras, *, generator: torch.Generator | None
     ) -> Rendering:
         """One scene through cameras of the latent grid; `generator` jitters the samples along rays."""
-        cameras = cameras.to(self.device)
+        count = self.pixel_samples
+        finer = cameras.to(self.device).resized(width=count * cameras.width, height=count * cameras.height)
         near, far = self.views.near[scene.index], self.views.far[scene.index]
-        shot = Shot(cameras.rays().flatten(), self.background, near, far, generator)
-        return self.renderer.render(scene, shot).as_images(cameras)
+        shot = Shot(finer.rays().flatten(), self.background, near, far, generator)
+        return self.renderer.render(scene, shot).as_images(finer).averaged(count)
 
     def update(
         self,

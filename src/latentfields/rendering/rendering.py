@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from latentfields.cameras import Cameras, Rays
 from latentfields.devices import upload
@@ -96,6 +97,20 @@ class Rendering:
     def cpu(self) -> Rendering:
         """Features, opacity and depth on the CPU, without what only a training needs."""
         return Rendering(self.features.cpu(), self.opacity.cpu(), self.depth.cpu())
+
+    def averaged(self, count: int) -> Rendering:
+        """Images whose pixels are the means of `count` x `count` of these; without splats."""
+
+        def means(values: Tensor) -> Tensor:
+            return values if count == 1 else avg_pool2d(values, count)
+
+        return Rendering(
+            features=means(self.features),
+            opacity=means(self.opacity),
+            depth=means(self.depth),
+            coarse=None if self.coarse is None else means(self.coarse),
+            loss=None if self.loss is None else means(self.loss),
+        )
 
     def as_images(self, cameras: Cameras) -> Rendering:
         """The pixels of the rays of B `cameras`, in the order of `Cameras.rays`, as images."""
