@@ -60,16 +60,15 @@ WITHOUT_DEVICE = ("export cameras", "lrf correspond")
 """Those that compute nothing on a device."""
 
 
-def write_data(folder: Path) -> None:
-    """Two mugs of 128 pixels as `scenes/000` and `scenes/001`, and pictures of them that stand for photographs."""
-    options = RenderConfig(views=12, size=128, samples=1, val_fraction=0.0)
-    photos = folder / "photos"
-    photos.mkdir(parents=True)
-    for seed in range(2):
+def write_data(folder: Path, *, objects: int = 2, views: int = 12, size: int = 128) -> None:
+    """Mugs as `scenes/000` and so on, and in `photos` pictures of the first one that stand for photographs."""
+    options = RenderConfig(views=views, size=size, samples=1, val_fraction=0.0)
+    for seed in range(objects):
         scene = folder / "scenes" / f"{seed:03}"
         render_object_scene(generate_object("mugs", seed), scene, options=options, seed=seed)
-        for path in sorted((scene / "train").glob("*.png")):
-            shutil.copy(path, photos / f"{scene.name}-{path.name}")
+    (folder / "photos").mkdir()
+    for path in sorted((folder / "scenes" / "000" / "train").glob("*.png"))[:8]:
+        shutil.copy(path, folder / "photos" / path.name)
 
 
 def run_line(name: str, folder: Path, device: str) -> dict[str, Any]:

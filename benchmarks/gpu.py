@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -74,9 +73,6 @@ from latentfields.rendering.splatting.compositing_gsplat import composite_gsplat
 from latentfields.rendering.splatting.gaussians import Gaussians
 from latentfields.rendering.splatting.projection import project, project_reference
 from latentfields.scenes.load import load_scene
-from latentfields.scenes.objects.config import RenderConfig
-from latentfields.scenes.objects.object_scenes import render_object_scene
-from latentfields.scenes.procedural import generate_object
 from latentfields.scenes.scene import Scene
 from latentfields.training.distributed import Processes
 from latentfields.training.loop import LoopConfig, Trainable, read_log, train
@@ -129,15 +125,8 @@ class Materials:
     @classmethod
     def write(cls, folder: Path, size: Size) -> Materials:
         """Objects, rendered, and pictures of them that stand for photographs."""
-        options = RenderConfig(views=size.views, size=size.pixels, samples=1, val_fraction=0.0)
-        for seed in range(size.scenes):
-            mesh = generate_object("mugs", seed)
-            render_object_scene(mesh, folder / "scenes" / f"{seed:03}", options=options, seed=seed)
-        first = folder / "scenes" / "000"
-        (folder / "photos").mkdir()
-        for path in sorted((first / "train").glob("*.png"))[:8]:
-            shutil.copy(path, folder / "photos" / path.name)
-        return cls(folder, load_scene(first), load_autoencoder("base"), size)
+        write_data(folder, objects=size.scenes, views=size.views, size=size.pixels)
+        return cls(folder, load_scene(folder / "scenes" / "000"), load_autoencoder("base"), size)
 
 
 def main(line: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ Shape suffixes: R rays, C channels, B images of h x w pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -99,29 +99,20 @@ class Rendering:
         return Rendering(self.features.cpu(), self.opacity.cpu(), self.depth.cpu())
 
     def averaged(self, count: int) -> Rendering:
-        """Images whose pixels are the means of `count` x `count` of these; without splats."""
-
-        def means(values: Tensor) -> Tensor:
-            return values if count == 1 else avg_pool2d(values, count)
-
-        return Rendering(
-            features=means(self.features),
-            opacity=means(self.opacity),
-            depth=means(self.depth),
-            coarse=None if self.coarse is None else means(self.coarse),
-            loss=None if self.loss is None else means(self.loss),
-        )
+        """Images whose pixels are the means of `count` x `count` of these."""
+        return self if count == 1 else self._changed(lambda values: avg_pool2d(values, count))
 
     def as_images(self, cameras: Cameras) -> Rendering:
         """The pixels of the rays of B `cameras`, in the order of `Cameras.rays`, as images."""
+        shape = (len(cameras), cameras.height, cameras.width, -1)
+        return self._changed(lambda values: values.view(*shape).permute(0, 3, 1, 2))
 
-        def images(values: Tensor) -> Tensor:
-            return values.view(len(cameras), cameras.height, cameras.width, -1).permute(0, 3, 1, 2)
-
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Rendering:
+        """The same with all values changed, without splats."""
         return Rendering(
-            features=images(self.features),
-            opacity=images(self.opacity),
-            depth=images(self.depth),
-            coarse=None if self.coarse is None else images(self.coarse),
-            loss=None if self.loss is None else images(self.loss),
+            features=change(self.features),
+            opacity=change(self.opacity),
+            depth=change(self.depth),
+            coarse=None if self.coarse is None else change(self.coarse),
+            loss=None if self.loss is None else change(self.loss),
         )
